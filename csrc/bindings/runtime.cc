@@ -1,0 +1,59 @@
+// Threads, memory, random state, ISA: the settings of the process.
+#include <pybind11/stl.h>
+
+#include "bindings/bindings.h"
+#include "core/allocator.h"
+#include "core/random.h"
+#include "core/threadpool.h"
+#include "cpu/dispatch.h"
+
+namespace py = pybind11;
+
+namespace engine {
+
+void bind_runtime(py::module_& m) {
+  m.def("get_num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("n"), py::call_guard<py::gil_scoped_release>());
+
+  m.def("memory_stats", [] {
+    MemoryStats s = memory_stats();
+    py::dict d;
+    d["allocated_bytes"] = s.allocated_bytes;
+    d["peak_allocated_bytes"] = s.peak_allocated_bytes;
+    d["reserved_bytes"] = s.reserved_bytes;
+    d["peak_reserved_bytes"] = s.peak_reserved_bytes;
+    d["allocations"] = s.allocations;
+    d["segments"] = s.segments;
+    d["limit_bytes"] = s.limit_bytes ? py::object(py::int_(s.limit_bytes)) : py::none();
+    return d;
+  });
+  m.def("reset_peak_memory_stats", &reset_peak_memory_stats);
+  m.def("set_memory_limit", [](std::optional<int64_t> bytes) {
+    if (bytes && *bytes <= 0) throw Error(ErrorKind::value, "[set_memory_limit] bytes: expected None or a number > 0, got " + std::to_string(*bytes));
+    set_memory_limit(bytes.value_or(0));
+  }, py::arg("bytes").none(true));
+  m.def("empty_cache", &empty_cache);
+
+  m.def("manual_seed", &manual_seed, py::arg("seed"));
+  m.def("random_state", [] { RandomState s = random_state(); return py::make_tuple(s.seed, s.calls); });
+  m.def("set_random_state", [](uint64_t seed, uint64_t calls) { set_random_state({seed, calls}); });
+  // The state that one op draws from, as the two int64 scalars that kernels take.
+  m.def("next_random", [] { RandomState s = next_random(); return py::make_tuple(int64_t(s.seed), int64_t(s.calls)); });
+
+  m.def("cpu_isas", [] {
+    py::list list;
+    for (const Isa& isa : isas()) {
+      py::dict d;
+      d["name"] = isa.name;
+      d["supported"] = isa.supported;
+      d["needs"] = isa.needs;
+      list.append(d);
+    }
+    return list;
+  });
+  m.def("get_cpu_isa", [] { return std::string(active_isa().name); });
+  m.def("cpu_isa_reason", [] { return isa_reason(); });
+  m.def("set_cpu_isa", &set_isa, py::arg("name"));
+}
+
+} // namespace engine

@@ -1,0 +1,250 @@
+#include "core/allocator.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/errors.h"
+
+namespace engine {
+namespace {
+
+constexpr size_t kAlign = 64;
+constexpr size_t kSmallLimit = 64 << 10;   // the largest block that comes from a size class
+constexpr size_t kSlab = 1 << 20;          // small blocks are carved out of slabs of this size
+constexpr size_t kHugePage = 2 << 20;
+constexpr size_t kSegment = 32 << 20;      // the least that is asked of the system at once
+constexpr size_t kLargeAlign = 4 << 10;    // large blocks are multiples of a page: neighbours never share one
+
+size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+// Four classes a doubling, each a multiple of 64: at most 25 % is lost to rounding.
+size_t small_class_bytes(size_t bytes) {
+  if (bytes <= 4 * kAlign) return std::max(round_up(bytes, kAlign), kAlign);
+  size_t step = kAlign;
+  while (bytes > 8 * step) step *= 2;
+  return round_up(bytes, step);
+}
+
+struct Block {
+  size_t bytes;
+  bool free;
+  char* segment; // the block's segment: neighbours join within it only
+};
+
+class Arena {
+ public:
+  void* allocate(size_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    size_t rounded = block_bytes(bytes);
+    if (limit_ && stats_.allocated_bytes + int64_t(rounded) > limit_)
+      throw Error(ErrorKind::memory, "[allocate] bytes: expected to stay within the memory limit of " + std::to_string(limit_) + " bytes, got " +
+                                         std::to_string(bytes) + " bytes beside the " + std::to_string(stats_.allocated_bytes) + " in use");
+    void* data = rounded <= kSmallLimit ? take_small(rounded) : take_large(rounded);
+    stats_.allocated_bytes += rounded;
+    stats_.peak_allocated_bytes = std::max(stats_.peak_allocated_bytes, stats_.allocated_bytes);
+    stats_.allocations++;
+    return data;
+  }
+
+  void deallocate(void* data, size_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    size_t rounded = block_bytes(bytes);
+    stats_.allocated_bytes -= rounded;
+    if (rounded <= kSmallLimit)
+      small_[rounded].push_back(data);
+    else
+      give_large(static_cast<char*>(data));
+  }
+
+  MemoryStats stats() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    MemoryStats s = stats_;
+    s.segments = segments_.size();
+    s.limit_bytes = limit_;
+    return s;
+  }
+
+  void reset_peak() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stats_.peak_allocated_bytes = stats_.allocated_bytes;
+    stats_.peak_reserved_bytes = stats_.reserved_bytes;
+  }
+
+  void set_limit(int64_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    limit_ = bytes;
+  }
+
+  void empty_cache() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    release_free_segments();
+  }
+
+  std::mutex& mutex() { return mutex_; }
+
+ private:
+  static size_t block_bytes(size_t bytes) {
+    return bytes <= kSmallLimit ? small_class_bytes(bytes) : round_up(bytes, kLargeAlign);
+  }
+
+  void* take_small(size_t bytes) {
+    std::vector<void*>& list = small_[bytes];
+    if (list.empty()) {
+      if (slab_left_ < bytes) {
+        // What is left of the old slab still serves smaller classes.
+        for (size_t piece = kAlign; slab_left_ >= kAlign; slab_ += piece, slab_left_ -= piece) small_[piece].push_back(slab_);
+        slab_ = static_cast<char*>(take_large(kSlab));
+        slab_left_ = kSlab;
+      }
+      list.push_back(slab_);
+      slab_ += bytes;
+      slab_left_ -= bytes;
+    }
+    void* data = list.back();
+    list.pop_back();
+    return data;
+  }
+
+  void* take_large(size_t bytes) {
+    auto fit = free_.lower_bound({bytes, nullptr});
+    if (fit == free_.end()) {
+      add_segment(bytes);
+      fit = free_.lower_bound({bytes, nullptr});
+    }
+    char* data = fit->second;
+    free_.erase(fit);
+    Block& block = blocks_.at(data);
+    block.free = false;
+    if (block.bytes > bytes) {
+      char* rest = data + bytes;
+      blocks_.emplace(rest, Block{block.bytes - bytes, true, block.segment});
+      free_.insert({block.bytes - bytes, rest});
+      block.bytes = bytes;
+    }
+    return data;
+  }
+
+  void give_large(char* data) {
+    auto block = blocks_.find(data);
+    auto next = std::next(block);
+    if (next != blocks_.end() && next->second.free && next->second.segment == block->second.segment) {
+      free_.erase({next->second.bytes, next->first});
+      block->second.bytes += next->second.bytes;
+      blocks_.erase(next);
+    }
+    if (block != blocks_.begin()) {
+      auto previous = std::prev(block);
+      if (previous->second.free && previous->second.segment == block->second.segment) {
+        free_.erase({previous->second.bytes, previous->first});
+        previous->second.bytes += block->second.bytes;
+        blocks_.erase(block);
+        block = previous;
+      }
+    }
+    block->second.free = true;
+    free_.insert({block->second.bytes, block->first});
+  }
+
+  void add_segment(size_t bytes) {
+    size_t size = round_up(std::max(bytes, kSegment), kHugePage);
+    char* data = map_aligned(size);
+    if (!data) { // give back what is cached and try once more
+      release_free_segments();
+      data = map_aligned(size);
+    }
+    if (!data) throw Error(ErrorKind::memory, "[allocate] bytes: the system has no " + std::to_string(size) + " bytes left");
+    segments_[data] = size;
+    blocks_.emplace(data, Block{size, true, data});
+    free_.insert({size, data});
+    stats_.reserved_bytes += size;
+    stats_.peak_reserved_bytes = std::max(stats_.peak_reserved_bytes, stats_.reserved_bytes);
+  }
+
+  static char* map_aligned(size_t size) {
+    if (size + kHugePage < size) return nullptr;
+    void* raw = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (raw == MAP_FAILED) return nullptr;
+    uintptr_t start = uintptr_t(raw), aligned = round_up(start, kHugePage);
+    if (aligned > start) munmap(raw, aligned - start);
+    size_t tail = start + kHugePage - aligned;
+    if (tail) munmap(reinterpret_cast<void*>(aligned + size), tail);
+#ifdef MADV_HUGEPAGE
+    madvise(reinterpret_cast<void*>(aligned), size, MADV_HUGEPAGE); // a hint: its failure changes nothing
+#endif
+    return reinterpret_cast<char*>(aligned);
+  }
+
+  void release_free_segments() {
+    for (auto segment = segments_.begin(); segment != segments_.end();) {
+      auto block = blocks_.find(segment->first);
+      if (block->second.free && block->second.bytes == segment->second) {
+        free_.erase({segment->second, segment->first});
+        blocks_.erase(block);
+        munmap(segment->first, segment->second);
+        stats_.reserved_bytes -= segment->second;
+        segment = segments_.erase(segment);
+      } else {
+        ++segment;
+      }
+    }
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<size_t, std::vector<void*>> small_; // free small blocks by class
+  char* slab_ = nullptr;
+  size_t slab_left_ = 0;
+  std::map<char*, Block> blocks_;              // every large block, free or not, by address
+  std::set<std::pair<size_t, char*>> free_;    // the free ones by size: best fit, lowest address first
+  std::map<char*, size_t> segments_;
+  MemoryStats stats_{};
+  int64_t limit_ = 0;
+};
+
+// Never destroyed: arrays may outlive static destruction at interpreter exit.
+Arena& arena() {
+  static Arena* instance = [] {
+    auto* made = new Arena;
+    pthread_atfork([] { arena().mutex().lock(); }, [] { arena().mutex().unlock(); }, [] { arena().mutex().unlock(); });
+    return made;
+  }();
+  return *instance;
+}
+
+struct Scratch {
+  void* data[8] = {};
+  size_t bytes[8] = {};
+  ~Scratch() {
+    for (int i = 0; i < 8; i++)
+      if (data[i]) deallocate(data[i], bytes[i]);
+  }
+};
+
+} // namespace
+
+void* allocate(size_t bytes) { return arena().allocate(bytes); }
+void deallocate(void* data, size_t bytes) noexcept { arena().deallocate(data, bytes); }
+MemoryStats memory_stats() { return arena().stats(); }
+void reset_peak_memory_stats() { arena().reset_peak(); }
+void set_memory_limit(int64_t bytes) { arena().set_limit(bytes); }
+void empty_cache() { arena().empty_cache(); }
+
+void* thread_scratch(int slot, size_t bytes) {
+  static thread_local Scratch scratch;
+  if (scratch.bytes[slot] < bytes || !scratch.data[slot]) {
+    void* data = allocate(bytes);
+    if (scratch.data[slot]) deallocate(scratch.data[slot], scratch.bytes[slot]);
+    scratch.data[slot] = data;
+    scratch.bytes[slot] = bytes;
+  }
+  return scratch.data[slot];
+}
+
+} // namespace engine

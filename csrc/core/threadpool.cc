@@ -1,0 +1,248 @@
+#include "core/threadpool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <fstream>
+#include <mutex>
+#include <new>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/errors.h"
+#include "core/fpenv.h"
+
+namespace engine {
+namespace {
+
+// A worker that finds no work spins this long before it sleeps: longer than the gap between two kernels of a training
+// step, short enough to cost a machine shared with others nothing.
+constexpr auto kSpin = std::chrono::microseconds(50);
+
+void pause_cpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+thread_local bool inside_chunk = false;
+
+class Pool {
+ public:
+  explicit Pool(int workers) {
+    for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
+  }
+
+  ~Pool() {
+    {
+      std::lock_guard<std::mutex> lock(sleep_mutex_);
+      stop_.store(true);
+    }
+    wake_.notify_all();
+    for (std::thread& t : threads_) t.join();
+  }
+
+  // After fork the child has none of the threads: the object is abandoned, not destroyed.
+  void run(int64_t n, void (*fn)(void*, int64_t), void* context) {
+    fn_ = fn;
+    context_ = context;
+    n_ = n;
+    done_.store(0, std::memory_order_relaxed);
+    uint32_t job = ++job_;
+    claims_.store(uint64_t(job) << 32 | uint64_t(n), std::memory_order_seq_cst);
+    if (sleepers_.load(std::memory_order_seq_cst) > 0) {
+      std::lock_guard<std::mutex> lock(sleep_mutex_);
+      wake_.notify_all();
+    }
+    claim_all(job);
+    await_done(n);
+    if (failed_.exchange(false)) {
+      std::exception_ptr error;
+      std::swap(error, error_);
+      std::rethrow_exception(error);
+    }
+  }
+
+ private:
+  // claims_ holds the job's number and how many chunks are unclaimed. A claim that succeeds keeps the job alive until the
+  // chunk is counted in done_, so fn_, context_ and n_ may be read after it.
+  bool claim_one(uint32_t job) {
+    uint64_t seen = claims_.load(std::memory_order_acquire);
+    do {
+      if (uint32_t(seen >> 32) != job || uint32_t(seen) == 0) return false;
+    } while (!claims_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire));
+    int64_t n = n_, i = n - int64_t(uint32_t(seen));
+    try {
+      fn_(context_, i);
+    } catch (...) {
+      if (!failed_.exchange(true)) error_ = std::current_exception();
+    }
+    if (done_.fetch_add(1) + 1 == n && caller_sleeps_.load()) {
+      std::lock_guard<std::mutex> lock(done_mutex_);
+      all_done_.notify_one();
+    }
+    return true;
+  }
+
+  void claim_all(uint32_t job) {
+    inside_chunk = true;
+    while (claim_one(job)) {}
+    inside_chunk = false;
+  }
+
+  void await_done(int64_t n) {
+    auto start = std::chrono::steady_clock::now();
+    while (done_.load(std::memory_order_acquire) != n) {
+      for (int i = 0; i < 32 && done_.load(std::memory_order_acquire) != n; i++) pause_cpu();
+      if (std::chrono::steady_clock::now() - start > kSpin) {
+        std::unique_lock<std::mutex> lock(done_mutex_);
+        caller_sleeps_.store(true);
+        all_done_.wait(lock, [&] { return done_.load() == n; });
+        caller_sleeps_.store(false);
+        return;
+      }
+    }
+  }
+
+  void work() {
+    FlushDenormals flush;
+    inside_chunk = true;
+    uint32_t last = 0;
+    while (!stop_.load(std::memory_order_acquire)) {
+      uint64_t seen = claims_.load(std::memory_order_acquire);
+      uint32_t job = uint32_t(seen >> 32);
+      if (job != last && uint32_t(seen) != 0) {
+        while (claim_one(job)) {}
+        last = job;
+        continue;
+      }
+      last = job;
+      if (!spin_for_job(last)) sleep_for_job(last);
+    }
+  }
+
+  bool has_new_job(uint32_t last) { return uint32_t(claims_.load(std::memory_order_seq_cst) >> 32) != last || stop_.load(); }
+
+  bool spin_for_job(uint32_t last) {
+    auto start = std::chrono::steady_clock::now();
+    do {
+      for (int i = 0; i < 64; i++) {
+        if (has_new_job(last)) return true;
+        pause_cpu();
+      }
+    } while (std::chrono::steady_clock::now() - start < kSpin);
+    return false;
+  }
+
+  void sleep_for_job(uint32_t last) {
+    std::unique_lock<std::mutex> lock(sleep_mutex_);
+    sleepers_.fetch_add(1, std::memory_order_seq_cst);
+    wake_.wait(lock, [&] { return has_new_job(last); });
+    sleepers_.fetch_sub(1);
+  }
+
+  alignas(64) std::atomic<uint64_t> claims_{0};
+  alignas(64) std::atomic<int64_t> done_{0};
+  void (*fn_)(void*, int64_t) = nullptr;
+  void* context_ = nullptr;
+  int64_t n_ = 0;
+  uint32_t job_ = 0;
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> caller_sleeps_{false};
+  std::atomic<bool> stop_{false};
+  std::mutex sleep_mutex_, done_mutex_;
+  std::condition_variable wake_, all_done_;
+  std::vector<std::thread> threads_;
+};
+
+int cgroup_quota() {
+  // cgroup v2: "max 100000" or "200000 100000"; v1: two files.
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (v2 >> quota >> period) return quota == "max" || period <= 0 ? 0 : int((atof(quota.c_str()) + period - 1) / period);
+  std::ifstream q1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  double q = 0;
+  if (q1 >> q && p1 >> period && q > 0 && period > 0) return int((q + period - 1) / period);
+  return 0;
+}
+
+struct State {
+  std::mutex owner;      // held by the caller whom the pool serves
+  Pool* pool = nullptr;  // made at first use
+  std::atomic<int> threads{0};
+};
+
+State* state() {
+  static State* instance = [] {
+    auto* made = new State;
+    made->threads = default_num_threads();
+    // The child of a fork has no workers, and the lock may have been held by a thread that it has not: start afresh.
+    pthread_atfork(nullptr, nullptr, [] {
+      State* s = state();
+      new (&s->owner) std::mutex;
+      s->pool = nullptr;
+      inside_chunk = false;
+    });
+    return made;
+  }();
+  return instance;
+}
+
+} // namespace
+
+int default_num_threads() {
+  if (const char* text = getenv("ENGINE_NUM_THREADS")) {
+    char* end;
+    long n = strtol(text, &end, 10);
+    if (*text == 0 || *end != 0 || n < 1 || n > 1024)
+      throw Error(ErrorKind::value, std::string("[ENGINE_NUM_THREADS] value: expected a number from 1 to 1024, got '") + text + "'");
+    return int(n);
+  }
+  int n = int(std::thread::hardware_concurrency());
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
+  int quota = cgroup_quota();
+  if (quota > 0 && quota < n) n = quota;
+#endif
+  return n > 0 ? n : 1;
+}
+
+int num_threads() { return state()->threads; }
+
+void set_num_threads(int n) {
+  if (n < 1 || n > 1024) throw Error(ErrorKind::value, "[set_num_threads] n: expected a number from 1 to 1024, got " + std::to_string(n));
+  State* s = state();
+  std::lock_guard<std::mutex> lock(s->owner);
+  if (n == s->threads) return;
+  delete s->pool;
+  s->pool = nullptr;
+  s->threads = n;
+}
+
+void run_chunks(int64_t n, void (*fn)(void*, int64_t), void* context) {
+  State* s = state();
+  if (n > 1 && n < INT32_MAX && s->threads > 1 && !inside_chunk && s->owner.try_lock()) {
+    std::lock_guard<std::mutex> lock(s->owner, std::adopt_lock);
+    if (s->threads > 1) {
+      if (!s->pool) s->pool = new Pool(s->threads - 1);
+      s->pool->run(n, fn, context);
+      return;
+    }
+  }
+  for (int64_t i = 0; i < n; i++) fn(context, i);
+}
+
+} // namespace engine
