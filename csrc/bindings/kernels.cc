@@ -480,11 +480,11 @@ PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
       FlushDenormals flush;
       row.call(reinterpret_cast<const char*>(active_isa().kernels) + row.slot, call.dtype, call.values);
     }
-    if (any_inout)
-      for (int i = 0; i < row.inputs; i++)
+    for (int i = 0; any_inout && i < row.inputs; i++) {
         if (row.params[i].kind == Kind::inout) call.arrays[i]->storage->version++;
         else if (row.params[i].kind == Kind::inout_list)
           for (const Array* a : call.lists[i]->arrays) a->storage->version++;
+    }
     const int outs = n - row.inputs;
     if (outs == 0) Py_RETURN_NONE;
     if (outs == 1) return py::cast(std::move(call.made[n - 1])).release().ptr();
