@@ -1,0 +1,106 @@
+"""Function: an op of the user's own, forward and backward in Python, as `torch.autograd.Function`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.autograd.tape import Node, no_grad, record
+from engine.tensor import Tensor
+
+
+class FunctionCtx:
+    """What `forward` and `backward` of a Function share."""
+
+    def __init__(self) -> None:
+        self._tensors: tuple[Tensor | None, ...] = ()
+        self._not_differentiable: set[int] = set()
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self._node: Node | None = None
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keeps tensors for backward, which notices if they were overwritten in between."""
+        self._tensors = tensors
+
+    def mark_non_differentiable(self, *outputs: Tensor) -> None:
+        """Says in forward that these outputs have no gradient."""
+        self._not_differentiable |= {id(t) for t in outputs}
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        if self._node is not None:
+            self._node.saved  # noqa: B018 - raises if freed or overwritten
+        return self._tensors
+
+
+class Function:
+    """Subclass it with static methods `forward(ctx, *args)` and `backward(ctx, *grad_outputs)`; call `Name.apply(*args)`.
+
+    `forward` gets what `apply` got and returns a Tensor or a tuple of them. `backward` gets a gradient for each output (zeros
+    where an output was not used) and returns one for each argument of `forward`, None for those that are not tensors.
+
+        class Square(engine.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x * x
+
+            @staticmethod
+            def backward(ctx, grad):
+                (x,) = ctx.saved_tensors
+                return 2 * x * grad
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("[Function] forward: expected a static method of the subclass, got none")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        raise NotImplementedError("[Function] backward: expected a static method of the subclass, got none")
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        ctx = FunctionCtx()
+        inputs = tuple(a if isinstance(a, Tensor) else None for a in args)
+        ctx.needs_input_grad = tuple(t is not None and t._requires_grad for t in inputs)
+        with no_grad():
+            outputs = cls.forward(ctx, *args, **kwargs)
+        single = isinstance(outputs, Tensor)
+        made = (outputs,) if single else tuple(outputs)
+        for i, out in enumerate(made):
+            if not isinstance(out, Tensor):
+                raise TypeError(f"[{cls.__name__}] forward: expected Tensors, got {type(out).__name__} as output {i}")
+
+        def run_backward(node: Node, *gradients: Any) -> tuple[Any, ...]:
+            given = []
+            for g, (shape, dtype) in zip(gradients, node.outputs):
+                if g is None:
+                    from engine import _core
+
+                    g = _core.empty(shape, dtype)
+                    _core.kernels.fill(g, 0.0)
+                given.append(Tensor(g))
+            with no_grad():
+                results = cls.backward(ctx, *given)
+            results = results if isinstance(results, tuple) else (results,)
+            if len(results) != len(args):
+                raise RuntimeError(
+                    f"[{cls.__name__}] backward: expected {len(args)} gradients, one for each argument, got {len(results)}"
+                )
+            arrays: list[Any] = []
+            for i, (result, source) in enumerate(zip(results, inputs)):
+                if result is not None and source is not None and result.shape != source.shape:
+                    raise ValueError(
+                        f"[{cls.__name__}] backward: expected shape {source.shape} for gradient {i}, got {result.shape}"
+                    )
+                arrays.append(None if result is None else result._data)
+            return tuple(arrays)
+
+        saved = tuple(t._data for t in ctx._tensors if t is not None)
+        tensors = record(cls.__name__, tuple(t._data for t in made), inputs, run_backward, *saved)
+        for tensor, out in zip(tensors, made):
+            if tensor._node is not None:
+                ctx._node = tensor._node
+            if id(out) in ctx._not_differentiable:
+                tensor._node, tensor._requires_grad = None, False
+        return tensors[0] if single else tensors

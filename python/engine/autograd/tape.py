@@ -1,0 +1,385 @@
+"""The tape: what each differentiable op leaves behind, and the walk back over it.
+
+An op computes on Arrays and calls `record`; if gradients are wanted, a Node with the op's backward function and what it
+saved is hung on the outputs. `backward` visits nodes from the newest to the oldest: every consumer of a node's outputs is
+newer than the node, so its gradient is complete when its turn comes. No recursion, and each node frees what it saved.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+from engine import _core
+from engine._core import Array
+from engine.tensor import Tensor
+
+_numbers = count()  # nodes in the order of their making
+_new = Tensor.__new__
+Edge = Any  # None, a leaf Tensor, or (Node, output index)
+
+
+class _GradMode(threading.local):
+    enabled = True
+
+
+_mode = _GradMode()
+
+
+def is_grad_enabled() -> bool:
+    return _mode.enabled
+
+
+class _SetGrad:
+    """Context manager and decorator that switches recording on or off in this thread."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_mode.enabled)
+        _mode.enabled = self._enabled
+
+    def __exit__(self, *_: object) -> None:
+        _mode.enabled = self._before.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        from functools import wraps
+
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with type(self)() if type(self) is not set_grad_enabled else set_grad_enabled(self._enabled):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+class no_grad(_SetGrad):
+    """`with engine.no_grad():` or `@engine.no_grad()`: ops record nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_SetGrad):
+    """The opposite of no_grad, to use inside it."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class inference_mode(no_grad):
+    """The same as no_grad here."""
+
+
+class set_grad_enabled(_SetGrad):
+    """Switches recording on or off, at once; as a context manager it restores what was before."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        self._outer = _mode.enabled
+        _mode.enabled = mode
+
+    def __enter__(self) -> None:
+        self._before.append(self._outer)
+        _mode.enabled = self._enabled
+
+
+class Node:
+    """One differentiable call. `backward(node, *gradients)` returns a gradient (Array or None) for each input."""
+
+    __slots__ = (
+        "_hooks",
+        "_retained",
+        "_saved",
+        "_versions",
+        "backward",
+        "edges",
+        "is_view",
+        "name",
+        "needs",
+        "number",
+        "outputs",
+    )
+
+    def __init__(
+        self, name: str, inputs: Sequence[Tensor | None], backward: Callable[..., Any], saved: tuple[Any, ...]
+    ) -> None:
+        self.name = name
+        self.backward = backward
+        self.number = next(_numbers)
+        self.needs = tuple([x is not None and x._requires_grad for x in inputs])
+        self.edges: list[Edge] = [
+            None if x is None or not x._requires_grad else x if x._node is None else (x._node, x._index) for x in inputs
+        ]
+        self._saved: tuple[Any, ...] | None = saved
+        self._versions = [a.version if type(a) is Array else None for a in saved]
+        self.outputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each
+        self.is_view = False
+        self._hooks: dict[int, dict[int, Any]] | None = None
+        self._retained: dict[int, weakref.ref[Tensor]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """What the op saved. Raises RuntimeError if it was freed, or overwritten since."""
+        if self._saved is None:
+            raise RuntimeError(
+                f"[{self.name}] backward: expected a graph that was not walked yet, got one whose saved arrays were freed "
+                "(pass retain_graph=True to the first backward)"
+            )
+        for i, (array, version) in enumerate(zip(self._saved, self._versions)):
+            if version is not None and array.version != version:
+                raise RuntimeError(
+                    f"[{self.name}] backward: expected what the op saved unchanged, got array {i} of shape {array.shape} modified "
+                    f"by an in-place operation (version {array.version}, saved at version {version})"
+                )
+        return self._saved
+
+    def hooks_of(self, index: int) -> dict[int, Any]:
+        if self._hooks is None:
+            self._hooks = {}
+        return self._hooks.setdefault(index, {})
+
+    def retain(self, index: int, tensor: Tensor) -> None:
+        if self._retained is None:
+            self._retained = {}
+        self._retained[index] = weakref.ref(tensor)
+
+    def free(self) -> None:
+        self._saved = None
+
+
+def record(
+    name: str,
+    outputs: Array | tuple[Array, ...],
+    inputs: Sequence[Tensor | None],
+    backward: Callable[..., Any],
+    *saved: Any,
+) -> Any:
+    """Wraps an op's output Array (or tuple of them) into Tensors, with a Node if any input requires a gradient."""
+    node = None
+    if _mode.enabled:
+        for x in inputs:
+            if x is not None and x._requires_grad:
+                node = Node(name, inputs, backward, saved)
+                break
+    if type(outputs) is Array:
+        tensor = _new(Tensor)
+        tensor._data = outputs
+        if node is not None:
+            node.outputs = ((outputs.shape, outputs.dtype),)
+            tensor._node = node
+            tensor._requires_grad = True
+        return tensor
+    tensors = tuple(Tensor(a) for a in outputs)
+    if node is not None:
+        node.outputs = tuple((a.shape, a.dtype) for a in outputs)
+        for i, tensor in enumerate(tensors):
+            if tensor.dtype.is_floating_point:  # indices that come beside values need no gradient
+                tensor._node, tensor._index, tensor._requires_grad = node, i, True
+    return tensors
+
+
+def record_view(name: str, output: Array, input: Tensor, backward: Callable[..., Any], *saved: Any) -> Tensor:
+    """`record` for an op whose output shares its input's memory: in-place ops on such an output are refused."""
+    tensor: Tensor = record(name, output, (input,), backward, *saved)
+    if tensor._node is not None:
+        tensor._node.is_view = True
+    return tensor
+
+
+def check_inplace(name: str, tensor: Tensor) -> None:
+    """Raises RuntimeError where an in-place op would falsify gradients; call it before anything is written."""
+    if not (_mode.enabled and tensor._requires_grad):
+        return
+    if tensor._node is None:
+        raise RuntimeError(
+            f"[{name}] self: expected no leaf tensor that requires grad, got one (write under engine.no_grad())"
+        )
+    if tensor._node.is_view:
+        raise RuntimeError(
+            f"[{name}] self: expected no view of a tensor that requires grad, got one (use the op that is not in place)"
+        )
+
+
+def record_inplace(
+    name: str, tensor: Tensor, inputs: Sequence[Tensor | None], backward: Callable[..., Any], *saved: Any
+) -> Tensor:
+    """After an in-place op on `tensor` (one of `inputs`): its history continues with this op."""
+    if _mode.enabled and any(x is not None and x._requires_grad for x in inputs):
+        node = Node(name, inputs, backward, saved)
+        node.outputs = ((tensor.shape, tensor.dtype),)
+        tensor._node, tensor._index, tensor._requires_grad = node, 0, True
+    return tensor
+
+
+# ---------------------------------------------------------------- the walk
+
+
+def _add(a: Array, b: Array) -> Array:
+    return _core.kernels.add(a, b)
+
+
+def _run_hooks(hooks: dict[int, Any] | None, gradient: Array, where: str) -> Array:
+    for hook in list(hooks.values()) if hooks else ():
+        result = hook(Tensor(gradient))
+        if result is not None:
+            if result.shape != gradient.shape or result.dtype is not gradient.dtype:
+                raise ValueError(f"[{where}] hook: expected a gradient of shape {gradient.shape}, got {result.shape}")
+            gradient = result._data
+    return gradient
+
+
+def _seed(output: Tensor, gradient: Tensor | None) -> Array:
+    if not output._requires_grad:
+        raise RuntimeError("[backward] self: expected a tensor that requires grad, got one that does not")
+    if gradient is None:
+        if output.numel() != 1:
+            raise RuntimeError(f"[backward] gradient: expected one for an output of shape {output.shape}, got None")
+        array = _core.empty(output.shape, output.dtype)
+        _core.kernels.fill(array, 1.0)
+        return array
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f"[backward] gradient: expected a Tensor, got {type(gradient).__name__}")
+    if gradient.shape != output.shape:
+        raise ValueError(f"[backward] gradient: expected shape {output.shape}, got {gradient.shape}")
+    return gradient._data.cast(output.dtype)
+
+
+def _walk(
+    outputs: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    retain_graph: bool,
+    leaf: Callable[[Tensor, Array], None],
+    capture: dict[tuple[Node, int], Callable[[Array], None]] | None = None,
+) -> None:
+    pending: dict[Node, list[Array | None]] = {}
+    heap: list[tuple[int, Node]] = []
+    leaves: dict[Tensor, Array] = {}
+
+    def send(edge: Edge, gradient: Array) -> None:
+        if type(edge) is not tuple:
+            leaves[edge] = _add(leaves[edge], gradient) if edge in leaves else gradient
+            return
+        node, index = edge
+        slots = pending.get(node)
+        if slots is None:
+            slots = pending[node] = [None] * len(node.outputs)
+            heappush(heap, (-node.number, node))
+        before = slots[index]
+        slots[index] = gradient if before is None else _add(before, gradient)
+
+    for output, gradient in zip(outputs, gradients):
+        send(output if output._node is None else (output._node, output._index), _seed(output, gradient))
+    while heap:
+        node = heappop(heap)[1]
+        slots = pending.pop(node)
+        if node._hooks or node._retained or capture:
+            for i, g in enumerate(slots):
+                if g is None:
+                    continue
+                if node._hooks:
+                    g = slots[i] = _run_hooks(node._hooks.get(i), g, node.name)
+                kept = node._retained.get(i) if node._retained else None
+                tensor = kept() if kept is not None else None
+                if tensor is not None:
+                    tensor._grad = Tensor(g.clone() if tensor._grad is None else _add(tensor._grad._data, g))
+                if capture and (node, i) in capture:
+                    capture[(node, i)](g)
+        results = node.backward(node, *slots)
+        if type(results) is not tuple:
+            results = (results,)
+        if not retain_graph:
+            node.free()
+        if len(results) != len(node.edges):
+            raise RuntimeError(f"[{node.name}] backward: expected {len(node.edges)} gradients, got {len(results)}")
+        for edge, g in zip(node.edges, results):
+            if edge is not None and g is not None:
+                send(edge, g)
+    for tensor, g in leaves.items():
+        leaf(tensor, _run_hooks(tensor._hooks, g, "leaf"))
+
+
+def _refuse_double(create_graph: bool) -> None:
+    if create_graph:
+        raise RuntimeError(
+            "[backward] create_graph: expected False (gradients of gradients are not supported), got True"
+        )
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> None:
+    """Adds the gradients of `tensors`, weighted by `grad_tensors`, to `.grad` of the leaves that require them."""
+    _refuse_double(create_graph)
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    given = (
+        [grad_tensors] * len(outputs)
+        if grad_tensors is None or isinstance(grad_tensors, Tensor)
+        else list(grad_tensors)
+    )
+    if len(given) != len(outputs):
+        raise ValueError(f"[backward] grad_tensors: expected {len(outputs)} of them, got {len(given)}")
+    # A gradient array becomes `.grad` as it is, unless someone else may hold its memory: then a copy does.
+    taken = {id(g._data): g._data for g in given if g is not None}
+
+    def accumulate(tensor: Tensor, g: Array) -> None:
+        if tensor._grad is not None:
+            tensor._grad._data = _add(tensor._grad._data, g)
+            return
+        if id(g) in taken or not g.owns_storage_alone or not g.is_contiguous:
+            g = g.clone()
+        taken[id(g)] = g
+        tensor._grad = Tensor(g)
+
+    _walk(outputs, given, retain_graph, accumulate)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`."""
+    _refuse_double(create_graph)
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    given = (
+        [grad_outputs] * len(outs) if grad_outputs is None or isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    )
+    found: dict[int, Array] = {}
+    capture: dict[tuple[Node, int], Callable[[Array], None]] = {}
+    by_leaf: dict[Tensor, int] = {}
+    for i, tensor in enumerate(wanted):
+        if not tensor._requires_grad:
+            raise RuntimeError(f"[grad] inputs[{i}]: expected a tensor that requires grad, got one that does not")
+        if tensor._node is None:
+            by_leaf[tensor] = i
+        else:
+            capture[(tensor._node, tensor._index)] = lambda g, i=i: found.__setitem__(i, g)  # type: ignore[misc]
+
+    def keep(tensor: Tensor, g: Array) -> None:
+        if tensor in by_leaf:
+            found[by_leaf[tensor]] = g
+
+    _walk(outs, given, retain_graph, keep, capture)
+    missing = [i for i in range(len(wanted)) if i not in found]
+    if missing and not allow_unused:
+        raise RuntimeError(
+            f"[grad] inputs[{missing[0]}]: expected a tensor that the outputs depend on, got one that they do not"
+        )
+    return tuple(Tensor(found[i].clone()) if i in found else None for i in range(len(wanted)))

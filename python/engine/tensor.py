@@ -1,0 +1,339 @@
+"""Tensor: an Array plus what autograd needs. Operators and methods are attached by the files in `engine.ops`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine import _core
+from engine._core import Array, DType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from engine.autograd.tape import Node
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FLOATING = (_core.float32, _core.float64, _core.bfloat16, _core.float16)
+
+
+class device:
+    """Where an array lives: `engine.device("cpu")`. Only the CPU exists so far."""
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: str | device) -> None:
+        name = type.type if isinstance(type, device) else type
+        if name != "cpu":
+            raise ValueError(f"[device] type: expected 'cpu' (the only device of this build), got {name!r}")
+        self.type = name
+        self.index: int | None = None
+
+    def __repr__(self) -> str:
+        return f"device(type={self.type!r})"
+
+    def __str__(self) -> str:
+        return self.type
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and other.type == self.type
+
+    def __hash__(self) -> int:
+        return hash(self.type)
+
+
+CPU = device("cpu")
+
+
+class Tensor:
+    """A typed, strided block of numbers that remembers how it was computed.
+
+    Make one with `engine.tensor`, `engine.from_numpy` or the other factories. Attributes and methods carry PyTorch's names.
+    `grad` is a Tensor of the same shape after `backward`, None before.
+    """
+
+    # Defaults on the class keep the making of a Tensor, which every op pays for, to one attribute.
+    _data: Array
+    _requires_grad: bool = False
+    _node: Node | None = None  # what made it; None for a leaf
+    _index: int = 0  # which of the node's outputs it is
+    _grad: Tensor | None = None
+    _hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+
+    def __init__(self, data: Array, requires_grad: bool = False) -> None:
+        if type(data) is not Array:
+            raise TypeError(
+                f"[Tensor] data: expected an Array (make tensors with engine.tensor), got {type(data).__name__}"
+            )
+        self._data = data
+        if requires_grad:
+            self.requires_grad = True
+
+    # ---- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self._data.dtype
+
+    @property
+    def device(self) -> device:
+        return CPU
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    def dim(self) -> int:
+        return self._data.ndim
+
+    def numel(self) -> int:
+        return self._data.size
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        return self._data.shape if dim is None else self._data.shape[dim]
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Strides in elements, or that of one dimension."""
+        return self._data.strides if dim is None else self._data.strides[dim]
+
+    def is_contiguous(self) -> bool:
+        return self._data.is_contiguous
+
+    def is_floating_point(self) -> bool:
+        return self._data.dtype.is_floating_point
+
+    def element_size(self) -> int:
+        return self._data.dtype.itemsize
+
+    def data_ptr(self) -> int:
+        return self._data.data_ptr
+
+    @property
+    def _version(self) -> int:
+        return self._data.version
+
+    # ---- autograd
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self._node is not None:
+            if not value:
+                raise RuntimeError(
+                    "[requires_grad] value: expected a leaf tensor, got one that an op made (use .detach())"
+                )
+            return
+        if value and not self._data.dtype.is_floating_point:
+            raise TypeError(f"[requires_grad] dtype: expected a floating-point dtype, got {self._data.dtype.name}")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        return self._node
+
+    @property
+    def grad(self) -> Tensor | None:
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"[grad] value: expected a Tensor or None, got {type(value).__name__}")
+            if value.shape != self.shape or value.dtype is not self.dtype:
+                raise ValueError(
+                    f"[grad] value: expected shape {self.shape} and {self.dtype.name}, got {value.shape} and {value.dtype.name}"
+                )
+        self._grad = value
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without its history."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._data = value._data
+
+    def detach(self) -> Tensor:
+        """The same memory as a leaf that needs no gradient."""
+        return Tensor(self._data)
+
+    def backward(self, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Adds d(self)/d(leaf), weighted by `gradient`, to `.grad` of every leaf that requires it.
+
+        gradient: of this tensor's shape and dtype; may be left out for a single element (then 1).
+        """
+        from engine.autograd import backward
+
+        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Calls `hook(gradient)` when this tensor's gradient is known; what it returns, if anything, takes its place."""
+        if not self._requires_grad:
+            raise RuntimeError("[register_hook] self: expected a tensor that requires grad, got one that does not")
+        if self._node is not None:
+            hooks = self._node.hooks_of(self._index)
+        else:
+            if self._hooks is None:
+                self._hooks = {}
+            hooks = self._hooks
+        return RemovableHandle(hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Keeps the gradient of a tensor that is no leaf in `.grad` too."""
+        if not self._requires_grad:
+            raise RuntimeError("[retain_grad] self: expected a tensor that requires grad, got one that does not")
+        if self._node is not None:
+            self._node.retain(self._index, self)
+
+    # ---- crossing to Python and NumPy
+
+    def item(self) -> float | int | bool:
+        """The one element as a Python number. Raises ValueError for any other number of elements."""
+        return self._data.item()
+
+    def numpy(self) -> np.ndarray:
+        """A NumPy array of the same memory. Raises RuntimeError where gradients would be lost, TypeError for bfloat16."""
+        import numpy as np
+
+        if self._requires_grad:
+            raise RuntimeError(
+                "[numpy] self: expected a tensor that does not require grad, got one that does (use .detach())"
+            )
+        if self._data.dtype is _core.bfloat16:
+            raise TypeError(
+                "[numpy] dtype: expected a dtype that NumPy has, got bfloat16 (convert it with .float() first)"
+            )
+        return np.asarray(self._data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        import numpy as np
+
+        array = self.numpy()
+        if dtype is not None and array.dtype != np.dtype(dtype):
+            if copy is False:
+                raise ValueError(f"[__array__] copy: expected True or None for a conversion to {dtype}, got False")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        array = self._data.cast(_core.float32) if self._data.dtype is _core.bfloat16 else self._data
+        return memoryview(array.contiguous()).tolist() if array.ndim else array.item()  # type: ignore[call-overload]
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self._requires_grad:
+            raise BufferError(
+                "[__dlpack__] self: expected a tensor that does not require grad, got one that does (use .detach())"
+            )
+        return self._data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()
+
+    # ---- Python's own
+
+    __hash__ = object.__hash__
+
+    def __len__(self) -> int:
+        if self._data.ndim == 0:
+            raise TypeError("[len] self: expected at least one dimension, got a 0-dim tensor")
+        return self._data.shape[0]
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ValueError(f"[bool] self: expected one element, got shape {self.shape}")
+        return bool(self._data.item())
+
+    def __float__(self) -> float:
+        return float(self._data.item())
+
+    def __int__(self) -> int:
+        return int(self._data.item())
+
+    def __index__(self) -> int:
+        if self._data.dtype.is_floating_point:
+            raise TypeError(f"[index] dtype: expected an integer tensor, got {self._data.dtype.name}")
+        return int(self._data.item())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise RuntimeError("[deepcopy] self: expected a leaf tensor, got one that an op made (use .detach())")
+        copy = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copy
+        copy._data = self._data.clone()
+        copy._requires_grad = self._requires_grad
+        copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
+        return copy
+
+    def __reduce__(self) -> Any:
+        if self._node is not None:
+            raise RuntimeError("[pickle] self: expected a leaf tensor, got one that an op made (use .detach())")
+        return _rebuild, (type(self), _core.to_bytes(self._data), self.shape, self.dtype, self._requires_grad)
+
+
+def _rebuild(cls: type[Tensor], raw: bytes, shape: tuple[int, ...], dtype: DType, requires_grad: bool) -> Tensor:
+    tensor = cls.__new__(cls)
+    tensor._data = _core.from_bytes(raw, shape, dtype)
+    tensor._requires_grad = requires_grad
+    return tensor
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes the hook back. Also a context manager."""
+
+    _next = 0
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self._hooks = hooks
+        RemovableHandle._next += 1
+        self._id = RemovableHandle._next
+        hooks[self._id] = hook
+
+    def remove(self) -> None:
+        self._hooks.pop(self._id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def tensor_method(*names: Any) -> Any:
+    """Makes a function of a Tensor a method too: `@tensor_method`, or `@tensor_method("add", "__add__")` for other names."""
+
+    def attach(function: F) -> F:
+        for name in names or (function.__name__,):
+            setattr(Tensor, name, function)
+        return function
+
+    if len(names) == 1 and callable(names[0]):
+        function, names = names[0], ()
+        return attach(function)
+    return attach
+
+
+def as_array(op: str, name: str, value: Any) -> Array:
+    """The Array of a Tensor argument, or a TypeError in the house form."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"[{op}] {name}: expected a Tensor, got {type(value).__name__}")
+    return value._data
