@@ -34,6 +34,9 @@ void bind_runtime(py::module_& m) {
   }, py::arg("bytes").none(true));
   m.def("empty_cache", &empty_cache);
 
+  m.def("set_guards", &set_guards, py::arg("on"));
+  m.def("guard_errors", &guard_errors);
+
   m.def("manual_seed", &manual_seed, py::arg("seed"));
   m.def("random_state", [] { RandomState s = random_state(); return py::make_tuple(s.seed, s.calls); });
   m.def("set_random_state", [](uint64_t seed, uint64_t calls) { set_random_state({seed, calls}); });

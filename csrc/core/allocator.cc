@@ -1,9 +1,11 @@
 #include "core/allocator.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
@@ -229,8 +231,68 @@ struct Scratch {
 
 } // namespace
 
-void* allocate(size_t bytes) { return arena().allocate(bytes); }
-void deallocate(void* data, size_t bytes) noexcept { arena().deallocate(data, bytes); }
+// ---- guard mode, for tests: blocks stand between known bytes and start as NaNs
+
+namespace {
+
+constexpr size_t kGuard = 64;
+constexpr int kGuardByte = 0xA5;
+
+struct Guards {
+  std::mutex mutex;
+  std::unordered_map<char*, size_t> blocks; // of allocations made while on
+  std::atomic<bool> any{false}, on{false};
+  int64_t errors = 0;
+
+  static bool intact(const char* data, size_t bytes) {
+    for (size_t i = 1; i <= kGuard; i++)
+      if ((unsigned char)data[-ptrdiff_t(i)] != kGuardByte || (unsigned char)data[bytes + i - 1] != kGuardByte) return false;
+    return true;
+  }
+};
+
+Guards& guards() {
+  static auto* instance = new Guards;
+  return *instance;
+}
+
+} // namespace
+
+void set_guards(bool on) { guards().on = on; }
+
+int64_t guard_errors() {
+  std::lock_guard<std::mutex> lock(guards().mutex);
+  int64_t live = 0;
+  for (auto& [data, bytes] : guards().blocks) live += !Guards::intact(data, bytes);
+  int64_t found = guards().errors + live;
+  guards().errors = -live; // those still living are reported once
+  return found;
+}
+
+void* allocate(size_t bytes) {
+  if (!guards().on) return arena().allocate(bytes);
+  char* data = static_cast<char*>(arena().allocate(bytes + 2 * kGuard)) + kGuard;
+  memset(data - kGuard, kGuardByte, kGuard);
+  memset(data, 0xFF, bytes);
+  memset(data + bytes, kGuardByte, kGuard);
+  std::lock_guard<std::mutex> lock(guards().mutex);
+  guards().blocks[data] = bytes;
+  guards().any = true;
+  return data;
+}
+
+void deallocate(void* data, size_t bytes) noexcept {
+  if (guards().any) {
+    std::lock_guard<std::mutex> lock(guards().mutex);
+    auto block = guards().blocks.find(static_cast<char*>(data));
+    if (block != guards().blocks.end()) {
+      guards().errors += !Guards::intact(block->first, bytes);
+      guards().blocks.erase(block);
+      return arena().deallocate(static_cast<char*>(data) - kGuard, bytes + 2 * kGuard);
+    }
+  }
+  arena().deallocate(data, bytes);
+}
 MemoryStats memory_stats() { return arena().stats(); }
 void reset_peak_memory_stats() { arena().reset_peak(); }
 void set_memory_limit(int64_t bytes) { arena().set_limit(bytes); }

@@ -28,6 +28,11 @@ void reset_peak_memory_stats();
 void set_memory_limit(int64_t bytes); // 0: none
 void empty_cache();                   // gives wholly free segments back to the system
 
+// Guard mode, for tests: every block stands between known bytes and starts as NaNs. guard_errors counts the blocks whose
+// guards were overwritten since the last call.
+void set_guards(bool on);
+int64_t guard_errors();
+
 // A buffer of at least `bytes`, private to the calling thread and the slot, contents undefined; it grows and is kept.
 // Slots 0 to 7 let one kernel hold several at once.
 void* thread_scratch(int slot, size_t bytes);

@@ -1,0 +1,16 @@
+"""All rows. A family's file holds a list SPECS; it is found by its name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from specs.spec import Spec
+
+SPECS: list[Spec] = []
+for _module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
+    if _module.name != "spec":
+        SPECS += importlib.import_module(f"specs.{_module.name}").SPECS
+
+_names = [s.name for s in SPECS]
+assert len(set(_names)) == len(_names), f"two rows of one name: {sorted({n for n in _names if _names.count(n) > 1})}"
