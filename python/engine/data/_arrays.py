@@ -1,0 +1,89 @@
+"""Checked conversion of what callers hand in (lists, arrays, Tensors) to NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine import _core
+from engine.tensor import Tensor
+
+__all__ = ["as_array", "checked_indices", "first_difference", "flatten_ids", "from_numpy", "label_array", "narrow"]
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A Tensor of an array's memory."""
+    return Tensor(_core.from_buffer(array))
+
+
+def as_array(value: Tensor | np.ndarray | Any) -> np.ndarray:
+    """The NumPy array of a Tensor or of anything that NumPy takes."""
+    return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def flatten_ids(op: str, name: str, sequences: Iterable[Sequence[int] | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Join sequences of non-negative integers: flat ids int64 (total,), lengths int64 (n,)."""
+    if isinstance(sequences, (str, bytes)):
+        raise TypeError(f"[{op}] {name}: expected sequences of integers, got {type(sequences).__name__}")
+    arrays = []
+    for row, sequence in enumerate(sequences):
+        try:
+            array = as_array(sequence)
+        except ValueError as error:  # a ragged list of lists
+            raise TypeError(f"[{op}] {name}: expected a flat sequence of integers in row {row}, got {error}") from None
+        if array.ndim != 1:
+            raise TypeError(f"[{op}] {name}: expected a flat sequence of integers in row {row}, got {array.ndim}-D")
+        if array.size and array.dtype.kind not in "iu":
+            raise TypeError(f"[{op}] {name}: expected integers in row {row}, got {array.dtype}")
+        arrays.append(array)
+    lengths = np.fromiter(map(len, arrays), dtype=np.int64, count=len(arrays))
+    flat = np.zeros(int(lengths.sum()), dtype=np.int64)
+    filled = [array for array in arrays if array.size]
+    if filled:
+        np.concatenate(filled, out=flat, casting="unsafe")
+    if flat.size and flat.min() < 0:
+        row = int(np.searchsorted(np.cumsum(lengths), int(np.argmin(flat)), side="right"))
+        raise ValueError(f"[{op}] {name}: expected ids >= 0, got {flat.min()} in row {row}")
+    return flat, lengths
+
+
+def first_difference(lengths: np.ndarray, others: np.ndarray) -> str:
+    """Say where two lists of lengths first differ."""
+    if lengths.size != others.size:
+        return f"{others.size} sequences for {lengths.size}"
+    row = int(np.argmax(lengths != others))
+    return f"{others[row]} for {lengths[row]} in row {row}"
+
+
+def label_array(op: str, labels: Any) -> np.ndarray:
+    """A copy of labels: integers become int64, Python floats float32 (PyTorch's default), float arrays keep theirs."""
+    array = as_array(labels)
+    if array.ndim == 0:
+        raise ValueError(f"[{op}] labels: expected one label a sequence, got a single {array.dtype}")
+    if array.dtype.kind in "iub" or not array.size:
+        return np.array(array, dtype=np.int64, order="C")
+    if array.dtype.kind == "f":
+        keep = isinstance(labels, (np.ndarray, Tensor))
+        return np.array(array, dtype=array.dtype if keep else np.float32, order="C")
+    hint = "; engine.data.Labels makes numbers of names" if array.dtype.kind in "UOST" else ""
+    raise TypeError(f"[{op}] labels: expected integers or floats, got {array.dtype}{hint}")
+
+
+def checked_indices(op: str, indices: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
+    """Indices as int64 (m,), each in [0, size)."""
+    rows = as_array(indices)
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        raise TypeError(f"[{op}] indices: expected a list of integers, got {rows.dtype} of shape {rows.shape}")
+    rows = rows.astype(np.int64)
+    if rows.size and not 0 <= rows.min() <= rows.max() < size:
+        worst = rows.min() if rows.min() < 0 else rows.max()
+        raise IndexError(f"[{op}] indices: expected values in [0, {size}), got {worst}")
+    return rows
+
+
+def narrow(values: np.ndarray) -> np.ndarray:
+    """Integers as int32 where all of them fit."""
+    fits = not values.size or values.max() <= np.iinfo(np.int32).max
+    return values.astype(np.int32) if fits else values

@@ -1,0 +1,322 @@
+"""The packed batch: all tokens of a batch back to back, with no padding.
+
+A `PackedBatch` holds the tokens of `batch` sequences in one flat row of `total_tokens`, and `cu_seqlens` says where
+each sequence starts (the convention of FlashAttention's variable-length kernels: Dao et al., 2022). It is built from
+lists of ids (`from_sequences`) or from the rectangle that PyTorch users have (`from_padded`), and can be turned back
+into a rectangle (`to_padded`). It holds ids and layout only; hidden states of shape (total_tokens, dim) follow the
+same layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.data._arrays import as_array, first_difference, flatten_ids, from_numpy, label_array
+from engine.tensor import Tensor
+
+__all__ = ["PackedBatch", "PackedLayout", "packed_layout"]
+
+_INT32_MAX = np.iinfo(np.int32).max
+
+
+class PackedLayout(NamedTuple):
+    """Where the real tokens of a (batch, length) rectangle lie.
+
+    indices: int64 (total_tokens,), positions in the flattened rectangle, row by row.
+    cu_seqlens: int32 (batch + 1,), the packed starts.
+    position_ids: int64 (total_tokens,), 0.. within each sequence.
+    max_seqlen: the longest row's number of real tokens.
+    """
+
+    indices: np.ndarray
+    cu_seqlens: np.ndarray
+    position_ids: np.ndarray
+    max_seqlen: int
+
+
+@dataclass(repr=False, eq=False)
+class PackedBatch:
+    """A batch of token sequences without padding.
+
+    Attributes:
+        input_ids: int64 (total_tokens,), the ids of all sequences back to back.
+        cu_seqlens: int32 (batch + 1,); sequence i is `input_ids[cu_seqlens[i]:cu_seqlens[i + 1]]`. The first entry is
+            0, the last total_tokens. A sequence may be empty (two equal entries).
+        position_ids: int64 (total_tokens,), counting from 0 within each sequence.
+        max_seqlen: length of the longest sequence, in tokens.
+        token_type_ids: int64 (total_tokens,) or None.
+        labels: (batch,) int64 class numbers, or floating-point targets of shape (batch, ...), or None.
+
+    Raises:
+        ValueError: where shapes or the contents of `cu_seqlens` do not fit together.
+        TypeError: where a field has the wrong dtype.
+    """
+
+    input_ids: Tensor
+    cu_seqlens: Tensor
+    position_ids: Tensor
+    max_seqlen: int
+    token_type_ids: Tensor | None = None
+    labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        input_ids, cu_seqlens = self.input_ids.numpy(), self.cu_seqlens.numpy()
+        _expect_flat("input_ids", input_ids, np.int64)
+        _expect_flat("cu_seqlens", cu_seqlens, np.int32)
+        total = input_ids.size
+        if cu_seqlens.size == 0 or cu_seqlens[0] != 0 or cu_seqlens[-1] != total:
+            got = f"{cu_seqlens[0]} and {cu_seqlens[-1]}" if cu_seqlens.size else "an empty tensor"
+            raise ValueError(f"[PackedBatch] cu_seqlens: expected first 0 and last {total}, got {got}")
+        lengths = np.diff(cu_seqlens)
+        if lengths.size and lengths.min() < 0:
+            raise ValueError(
+                f"[PackedBatch] cu_seqlens: expected entries that never decrease, got sequence "
+                f"{int(np.argmin(lengths))} of length {lengths.min()}"
+            )
+        longest = int(lengths.max(initial=0))
+        if self.max_seqlen != longest:
+            raise ValueError(f"[PackedBatch] max_seqlen: expected {longest}, got {self.max_seqlen}")
+        for name in ("position_ids", "token_type_ids"):
+            field: Tensor | None = getattr(self, name)
+            if field is not None:
+                values = field.numpy()
+                _expect_flat(name, values, np.int64)
+                if values.size != total:
+                    raise ValueError(f"[PackedBatch] {name}: expected shape ({total},), got {values.shape}")
+        if self.labels is not None and (not self.labels.shape or self.labels.shape[0] != lengths.size):
+            raise ValueError(
+                f"[PackedBatch] labels: expected {lengths.size} rows, one a sequence, got shape {self.labels.shape}"
+            )
+
+    @classmethod
+    def from_sequences(
+        cls,
+        ids: Iterable[Sequence[int] | np.ndarray],
+        labels: Any = None,
+        token_type_ids: Iterable[Sequence[int] | np.ndarray] | None = None,
+    ) -> PackedBatch:
+        """Pack sequences of token ids.
+
+        Args:
+            ids: one sequence of non-negative integers (list, tuple or 1-D array) for each text; may be empty.
+            labels: one label a sequence: integers become int64, Python floats float32, arrays keep their float dtype.
+            token_type_ids: segment numbers, of the same lengths as `ids`.
+
+        Raises:
+            TypeError: if an id is not an integer.
+            ValueError: if an id is negative, or lengths differ between `ids`, `labels` and `token_type_ids`.
+        """
+        flat, lengths = flatten_ids("PackedBatch.from_sequences", "ids", ids)
+        types = None
+        if token_type_ids is not None:
+            types, type_lengths = flatten_ids("PackedBatch.from_sequences", "token_type_ids", token_type_ids)
+            if not np.array_equal(lengths, type_lengths):
+                raise ValueError(
+                    "[PackedBatch.from_sequences] token_type_ids: expected the same lengths as ids, got "
+                    + first_difference(lengths, type_lengths)
+                )
+        return cls.from_flat(flat, lengths, labels=labels, token_type_ids=types)
+
+    @classmethod
+    def from_flat(
+        cls,
+        flat_ids: np.ndarray,
+        lengths: np.ndarray,
+        labels: Any = None,
+        token_type_ids: np.ndarray | None = None,
+    ) -> PackedBatch:
+        """Pack ids that already lie back to back.
+
+        Args:
+            flat_ids: integers (total_tokens,).
+            lengths: integers (batch,), summing to total_tokens.
+            labels: as in `from_sequences`.
+            token_type_ids: integers (total_tokens,).
+
+        Raises:
+            ValueError: if the sum of lengths is not total_tokens, or there are more than 2**31 - 1 tokens.
+        """
+        total = int(lengths.sum(dtype=np.int64))
+        if total != flat_ids.size:
+            raise ValueError(f"[PackedBatch.from_flat] lengths: expected the sum {flat_ids.size}, got {total}")
+        cu_seqlens = _cu_seqlens("PackedBatch.from_flat", lengths)
+        return cls(
+            input_ids=from_numpy(np.ascontiguousarray(flat_ids, dtype=np.int64)),
+            cu_seqlens=from_numpy(cu_seqlens),
+            position_ids=from_numpy(_positions(cu_seqlens, lengths)),
+            max_seqlen=int(lengths.max(initial=0)),
+            token_type_ids=(
+                None if token_type_ids is None else from_numpy(np.ascontiguousarray(token_type_ids, dtype=np.int64))
+            ),
+            labels=_labels_tensor(labels),
+        )
+
+    @classmethod
+    def from_padded(
+        cls,
+        input_ids: Tensor | np.ndarray,
+        attention_mask: Tensor | np.ndarray | None = None,
+        token_type_ids: Tensor | np.ndarray | None = None,
+        labels: Any = None,
+    ) -> PackedBatch:
+        """Pack the rectangle that PyTorch users have.
+
+        Args:
+            input_ids: integers (batch, length).
+            attention_mask: (batch, length) of 0 and 1 in any dtype, 1 at real tokens; None: every token is real. The
+                real tokens of a row must be one unbroken run (padding on the right or on the left).
+            token_type_ids: integers (batch, length).
+            labels: as in `from_sequences`.
+
+        Raises:
+            TypeError: if ids are not integers.
+            ValueError: on other shapes, a mask with values other than 0 and 1, or a gap between real tokens.
+        """
+        op = "PackedBatch.from_padded"
+        ids = _rectangle(op, "input_ids", input_ids)
+        mask = np.ones(ids.shape, np.bool_) if attention_mask is None else as_array(attention_mask)
+        if mask.shape != ids.shape:
+            raise ValueError(f"[{op}] attention_mask: expected shape {ids.shape}, got {mask.shape}")
+        layout = packed_layout(mask, op=op)
+        types = None
+        if token_type_ids is not None:
+            rectangle = _rectangle(op, "token_type_ids", token_type_ids)
+            if rectangle.shape != ids.shape:
+                raise ValueError(f"[{op}] token_type_ids: expected shape {ids.shape}, got {rectangle.shape}")
+            types = rectangle.reshape(-1)[layout.indices]
+        flat = ids.reshape(-1)[layout.indices].astype(np.int64, copy=False)
+        if flat.size and flat.min() < 0:
+            raise ValueError(f"[{op}] input_ids: expected ids >= 0, got {flat.min()}")
+        return cls(
+            input_ids=from_numpy(flat),
+            cu_seqlens=from_numpy(layout.cu_seqlens),
+            position_ids=from_numpy(layout.position_ids),
+            max_seqlen=layout.max_seqlen,
+            token_type_ids=None if types is None else from_numpy(types.astype(np.int64, copy=False)),
+            labels=_labels_tensor(labels),
+        )
+
+    def to_padded(self, pad_id: int = 0) -> tuple[Tensor, Tensor]:
+        """Unpack into the rectangle, padded on the right.
+
+        Returns:
+            (input_ids, attention_mask), both int64 (batch, max_seqlen); the mask is 1 at real tokens.
+        """
+        mask = np.arange(self.max_seqlen) < np.diff(self.cu_seqlens.numpy())[:, None]
+        ids = np.full(mask.shape, pad_id, dtype=np.int64)
+        ids[mask] = self.input_ids.numpy()
+        return from_numpy(ids), from_numpy(mask.astype(np.int64))
+
+    @property
+    def lengths(self) -> Tensor:
+        """Length of each sequence in tokens, int32 (batch,)."""
+        return from_numpy(np.diff(self.cu_seqlens.numpy()))
+
+    @property
+    def batch_size(self) -> int:
+        """Number of sequences."""
+        return self.cu_seqlens.shape[0] - 1
+
+    @property
+    def total_tokens(self) -> int:
+        """Number of real tokens."""
+        return self.input_ids.shape[0]
+
+    @property
+    def padded_tokens(self) -> int:
+        """Number of cells of the rectangle that would hold this batch: batch_size * max_seqlen.
+
+        The padding saved is `1 - total_tokens / padded_tokens`.
+        """
+        return self.batch_size * self.max_seqlen
+
+    def __len__(self) -> int:
+        return self.batch_size
+
+    def __repr__(self) -> str:
+        extra = "".join(f", {name}" for name in ("token_type_ids", "labels") if getattr(self, name) is not None)
+        return (
+            f"PackedBatch(batch_size={self.batch_size}, total_tokens={self.total_tokens}, "
+            f"max_seqlen={self.max_seqlen}{extra})"
+        )
+
+
+def packed_layout(attention_mask: Tensor | np.ndarray, *, op: str = "packed_layout") -> PackedLayout:
+    """Read the layout of the real tokens from an attention mask.
+
+    Args:
+        attention_mask: (batch, length) of 0 and 1 in any dtype, 1 at real tokens.
+        op: the name that error messages open with.
+
+    Returns:
+        A `PackedLayout` of NumPy arrays.
+
+    Raises:
+        ValueError: if the mask is not 2-D, holds other values, or a row's real tokens are not one unbroken run.
+    """
+    values = as_array(attention_mask)
+    if values.ndim != 2:
+        raise ValueError(f"[{op}] attention_mask: expected shape (batch, length), got {values.shape}")
+    mask = values == 1
+    odd = ~mask & (values != 0)
+    if odd.any():
+        row, column = np.argwhere(odd)[0]
+        raise ValueError(f"[{op}] attention_mask: expected 0 or 1, got {values[row, column]} in row {row}")
+    # A run starts where a token is real and its left neighbour is not; more than one start in a row means a gap.
+    starts = mask.copy()
+    starts[:, 1:] &= ~mask[:, :-1]
+    runs = starts.sum(axis=1)
+    if runs.size and runs.max() > 1:
+        raise ValueError(
+            f"[{op}] attention_mask: expected the real tokens of a row side by side (padding on the left or right), "
+            f"got a gap in row {int(np.argmax(runs > 1))}"
+        )
+    lengths = mask.sum(axis=1, dtype=np.int64)
+    cu_seqlens = _cu_seqlens(op, lengths)
+    return PackedLayout(
+        indices=np.flatnonzero(mask),
+        cu_seqlens=cu_seqlens,
+        position_ids=_positions(cu_seqlens, lengths),
+        max_seqlen=int(lengths.max(initial=0)),
+    )
+
+
+def _cu_seqlens(op: str, lengths: np.ndarray) -> np.ndarray:
+    ends = np.cumsum(lengths, dtype=np.int64)
+    if ends.size and ends[-1] > _INT32_MAX:
+        raise ValueError(f"[{op}] ids: expected at most {_INT32_MAX} tokens in a batch, got {ends[-1]}")
+    cu_seqlens = np.zeros(ends.size + 1, dtype=np.int32)
+    cu_seqlens[1:] = ends
+    return cu_seqlens
+
+
+def _positions(cu_seqlens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """0.. within each sequence: the running number less the sequence's start."""
+    starts = np.repeat(cu_seqlens[:-1].astype(np.int64), lengths)
+    return np.arange(cu_seqlens[-1], dtype=np.int64) - starts
+
+
+def _rectangle(op: str, name: str, value: Tensor | np.ndarray) -> np.ndarray:
+    array = as_array(value)
+    if array.ndim != 2:
+        raise ValueError(f"[{op}] {name}: expected shape (batch, length), got {array.shape}")
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"[{op}] {name}: expected integers, got {array.dtype}")
+    return array
+
+
+def _expect_flat(name: str, values: np.ndarray, dtype: type[np.generic]) -> None:
+    if values.ndim != 1:
+        raise ValueError(f"[PackedBatch] {name}: expected 1 dimension, got shape {values.shape}")
+    if values.dtype != dtype:
+        raise TypeError(f"[PackedBatch] {name}: expected {np.dtype(dtype)}, got {values.dtype}")
+
+
+def _labels_tensor(labels: Any) -> Tensor | None:
+    if labels is None or isinstance(labels, Tensor):
+        return labels
+    return from_numpy(label_array("PackedBatch", labels))
