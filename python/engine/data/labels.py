@@ -1,0 +1,114 @@
+"""Label names and their numbers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+__all__ = ["Labels"]
+
+
+class Labels:
+    """The label names of a classification task, numbered from 0 in the order given.
+
+        >>> labels = Labels.from_labels(["ham", "spam", "ham"])
+        >>> labels.names, labels.encode(["spam", "ham"]).tolist(), labels.decode([0])
+        (('ham', 'spam'), [1, 0], ['ham'])
+
+    Args:
+        names: distinct, non-empty names.
+
+    Raises:
+        ValueError: if a name is empty or stands twice.
+        TypeError: if a name is not a string.
+    """
+
+    __slots__ = ("_ids", "names")
+
+    names: tuple[str, ...]
+
+    def __init__(self, names: Iterable[str]) -> None:
+        if isinstance(names, str):
+            raise TypeError("[Labels] names: expected a list of strings, got one string")
+        self.names = tuple(names)
+        self._ids: dict[str, int] = {}
+        for number, name in enumerate(self.names):
+            if not isinstance(name, str):
+                raise TypeError(f"[Labels] names: expected strings, got {type(name).__name__} at position {number}")
+            if not name:
+                raise ValueError(f"[Labels] names: expected non-empty names, got '' at position {number}")
+            if self._ids.setdefault(name, number) != number:
+                raise ValueError(f"[Labels] names: expected distinct names, got {name!r} twice")
+
+    @classmethod
+    def from_labels(cls, labels: Iterable[str]) -> Labels:
+        """Collect the distinct labels of a data set, sorted; all-integer names sort as numbers ('2' before '10')."""
+        distinct = set(labels)
+        if all(isinstance(name, str) and name.isdecimal() for name in distinct):
+            return cls(sorted(distinct, key=lambda name: (int(name), name)))
+        return cls(sorted(distinct))
+
+    def encode(
+        self, labels: Iterable[str], *, source: str | None = None, lines: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Numbers of the given labels, int64 (n,).
+
+        Args:
+            labels: names to look up.
+            source: name of the file they come from, for messages.
+            lines: the line of each label in that file, for messages; without it messages count rows from 0.
+
+        Raises:
+            ValueError: on an unknown label; names the label, its row or line, and the nearest known name.
+        """
+        if isinstance(labels, str):
+            raise TypeError("[Labels.encode] labels: expected a list of strings, got one string")
+        numbers = []
+        for row, label in enumerate(labels):
+            number = self._ids.get(label)
+            if number is None:
+                where = f"row {row}" if lines is None else f"line {lines[row]}"
+                raise ValueError(self._unknown(label, f"{where} of {source}" if source else where))
+            numbers.append(number)
+        return np.array(numbers, dtype=np.int64)
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Names of the given numbers.
+
+        Raises:
+            IndexError: if a number is not in [0, len(self)).
+        """
+        names = []
+        for row, number in enumerate(ids):
+            if not 0 <= number < len(self.names):
+                raise IndexError(
+                    f"[Labels.decode] ids: expected values in [0, {len(self.names)}), got {number} in row {row}"
+                )
+            names.append(self.names[int(number)])
+        return names
+
+    def _unknown(self, label: object, where: str) -> str:
+        known = f"one of {len(self.names)} known labels"
+        if len(self.names) <= 8:
+            known = "one of " + ", ".join(map(repr, self.names))
+        near = difflib.get_close_matches(label, self.names, n=1) if isinstance(label, str) else []
+        hint = f" (nearest known: {near[0]!r})" if near and len(self.names) > 8 else ""
+        return f"[Labels.encode] labels: expected {known}, got {label!r} in {where}{hint}"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ids
+
+    def __eq__(self, other: object) -> bool:
+        return self.names == other.names if isinstance(other, Labels) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.names)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.names[:4])) + (", ..." if len(self.names) > 4 else "")
+        return f"Labels({len(self.names)}: {shown})"
