@@ -11,6 +11,7 @@ from engine.data.text import TextTable as TextTable
 from engine.data.text import clean_text as clean_text
 from engine.data.text import remove_duplicates as remove_duplicates
 from engine.data.text import train_test_split as train_test_split
+from engine.data.tokenizer import Tokenizer as Tokenizer
 
 __all__ = [
     "DuplicateReport",
@@ -19,6 +20,7 @@ __all__ = [
     "PackedBatch",
     "PackedLayout",
     "TextTable",
+    "Tokenizer",
     "clean_text",
     "packed_layout",
     "read_table",
