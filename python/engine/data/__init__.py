@@ -1,10 +1,19 @@
 """Data: text tables, tokenizing, datasets and packed batches."""
 
+from engine.data.collate import default_collate as default_collate
+from engine.data.dataset import Dataset as Dataset
+from engine.data.dataset import Subset as Subset
+from engine.data.dataset import TensorDataset as TensorDataset
+from engine.data.dataset import TextDataset as TextDataset
+from engine.data.dataset import TextItem as TextItem
+from engine.data.dataset import random_split as random_split
 from engine.data.labels import Labels as Labels
+from engine.data.loader import DataLoader as DataLoader
 from engine.data.packed import PackedBatch as PackedBatch
 from engine.data.packed import PackedLayout as PackedLayout
 from engine.data.packed import packed_layout as packed_layout
 from engine.data.readers import read_table as read_table
+from engine.data.sampler import BatchSampler as BatchSampler
 from engine.data.text import DuplicateReport as DuplicateReport
 from engine.data.text import LabelConflict as LabelConflict
 from engine.data.text import TextTable as TextTable
@@ -14,15 +23,24 @@ from engine.data.text import train_test_split as train_test_split
 from engine.data.tokenizer import Tokenizer as Tokenizer
 
 __all__ = [
+    "BatchSampler",
+    "DataLoader",
+    "Dataset",
     "DuplicateReport",
     "LabelConflict",
     "Labels",
     "PackedBatch",
     "PackedLayout",
+    "Subset",
+    "TensorDataset",
+    "TextDataset",
+    "TextItem",
     "TextTable",
     "Tokenizer",
     "clean_text",
+    "default_collate",
     "packed_layout",
+    "random_split",
     "read_table",
     "remove_duplicates",
     "train_test_split",

@@ -1,0 +1,90 @@
+"""Making one batch of a list of items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.data._arrays import from_numpy
+from engine.data.dataset import TextItem
+from engine.data.packed import PackedBatch
+from engine.tensor import Tensor
+
+__all__ = ["default_collate"]
+
+
+def default_collate(batch: Sequence[Any]) -> Any:
+    """Put the items of a batch together, as PyTorch's function of this name does.
+
+    Tensors, arrays and NumPy numbers are stacked along a new first dimension; Python integers become an int64 Tensor,
+    booleans a bool one, floats a float64 one; strings and bytes stay a list; mappings, named tuples, tuples and lists
+    are put together entry by entry (tuples give a list). Differs: `TextItem`s give a `PackedBatch`.
+
+    Args:
+        batch: a non-empty list of items of the same kind.
+
+    Raises:
+        ValueError: if the batch is empty, or shapes, lengths or keys differ between items.
+        TypeError: on items of another type.
+    """
+    if not len(batch):
+        raise ValueError("[default_collate] batch: expected at least one item, got none")
+    first = batch[0]
+    if isinstance(first, TextItem):
+        return _pack(batch)
+    if isinstance(first, (Tensor, np.ndarray, np.generic)):
+        return _stack([item.numpy() if isinstance(item, Tensor) else np.asarray(item) for item in batch])
+    if isinstance(first, bool):
+        return from_numpy(np.array(batch, dtype=np.bool_))
+    if isinstance(first, int):
+        return from_numpy(np.array(batch, dtype=np.int64))
+    if isinstance(first, float):
+        return from_numpy(np.array(batch, dtype=np.float64))
+    if isinstance(first, (str, bytes)):
+        return list(batch)
+    if isinstance(first, Mapping):
+        for row, item in enumerate(batch):
+            if set(item) != set(first):
+                raise ValueError(
+                    f"[default_collate] batch: expected the keys {sorted(map(str, first))}, got "
+                    f"{sorted(map(str, item))} in item {row}"
+                )
+        return {key: default_collate([item[key] for item in batch]) for key in first}
+    if isinstance(first, (tuple, list)):
+        for row, item in enumerate(batch):
+            if len(item) != len(first):
+                raise ValueError(
+                    f"[default_collate] batch: expected {len(first)} entries an item, got {len(item)} in item {row}"
+                )
+        columns = [default_collate(column) for column in zip(*batch, strict=True)]
+        return type(first)(*columns) if hasattr(first, "_fields") else columns
+    raise TypeError(
+        f"[default_collate] batch: expected Tensors, arrays, numbers, strings, or mappings, tuples or lists of them, "
+        f"got {type(first).__name__}"
+    )
+
+
+def _stack(arrays: list[np.ndarray]) -> Tensor:
+    for row, array in enumerate(arrays):
+        if array.shape != arrays[0].shape:
+            raise ValueError(
+                f"[default_collate] batch: expected shape {arrays[0].shape} in every item, got {array.shape} in item "
+                f"{row}"
+            )
+    return from_numpy(np.stack(arrays))
+
+
+def _pack(items: Sequence[TextItem]) -> PackedBatch:
+    labels = [item.label for item in items]
+    types = [item.token_type_ids for item in items]
+    for name, values in (("label", labels), ("token_type_ids", types)):
+        missing = sum(value is None for value in values)
+        if missing not in (0, len(items)):
+            raise ValueError(f"[default_collate] {name}: expected one in every item or in none, got {missing} without")
+    return PackedBatch.from_sequences(
+        [item.input_ids for item in items],
+        labels=None if labels[0] is None else np.stack([np.asarray(label) for label in labels]),
+        token_type_ids=None if types[0] is None else [ids for ids in types if ids is not None],
+    )

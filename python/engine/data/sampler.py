@@ -1,0 +1,137 @@
+"""Which items make up each batch: shuffling, length bucketing, token budgets.
+
+The plan of an epoch is a pure function of (lengths or size, settings, seed, epoch): it can be made again at any time,
+which is how a run resumes in the middle of an epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.data._random import LOADER, check_seed, permutation
+
+__all__ = ["BatchSampler"]
+
+_CHUNK_BATCHES = 50  # bucketing sorts within this many batches: near-equal lengths, and still much randomness
+
+
+class BatchSampler:
+    """Plans the batches of each epoch.
+
+    Args:
+        size: number of items.
+        lengths: tokens of each item, integers (size,); needed for buckets and budgets.
+        batch_size: the most items in a batch, or None for no limit (then `max_tokens` is needed).
+        shuffle: a new random order each epoch.
+        bucket_by_length: put items of similar length together: the order (random with `shuffle`) is cut into chunks
+            of 50 batches, each chunk is sorted by length, and with `shuffle` the batches are shuffled.
+        max_tokens: the most tokens in a batch; batches are filled in order until the next item would not fit.
+        drop_last: leave out the last batch formed unless it is full.
+        seed: decides the random orders, together with the epoch.
+
+    Raises:
+        ValueError: on sizes below 1, missing lengths, or an item longer than `max_tokens`.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        lengths: np.ndarray | None = None,
+        *,
+        batch_size: int | None = 32,
+        shuffle: bool = False,
+        bucket_by_length: bool = False,
+        max_tokens: int | None = None,
+        drop_last: bool = False,
+        seed: int = 0,
+    ) -> None:
+        op = "DataLoader"
+        for name, value in (("batch_size", batch_size), ("max_tokens", max_tokens)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
+                raise TypeError(f"[{op}] {name}: expected an integer or None, got {type(value).__name__}")
+            if value is not None and value < 1:
+                raise ValueError(f"[{op}] {name}: expected at least 1, got {value}")
+        if batch_size is None and max_tokens is None:
+            raise ValueError(f"[{op}] batch_size: expected a number where max_tokens is None, got None")
+        if lengths is None and (bucket_by_length or max_tokens is not None):
+            name = "bucket_by_length" if bucket_by_length else "max_tokens"
+            raise ValueError(f"[{op}] {name}: expected a dataset with lengths, such as TextDataset, got one without")
+        if lengths is not None and len(lengths) != size:
+            raise ValueError(f"[{op}] dataset: expected {size} lengths, got {len(lengths)}")
+        if max_tokens is not None and lengths is not None and size and lengths.max() > max_tokens:
+            raise ValueError(
+                f"[{op}] max_tokens: expected at least the {lengths.max()} tokens of item {int(np.argmax(lengths))}, "
+                f"got {max_tokens}"
+            )
+        self.size = size
+        self.lengths = lengths
+        self.batch_size = None if batch_size is None else int(batch_size)
+        self.shuffle = bool(shuffle)
+        self.bucket_by_length = bool(bucket_by_length)
+        self.max_tokens = None if max_tokens is None else int(max_tokens)
+        self.drop_last = bool(drop_last)
+        self.seed = check_seed(op, seed)
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """Item numbers of each batch of an epoch, a list of int64 arrays."""
+        # Streams 2e and 2e+1 of the seed: the order of items and the order of batches.
+        order = self._shuffled(self.size, 2 * epoch) if self.shuffle else np.arange(self.size, dtype=np.int64)
+        if self.bucket_by_length:
+            order = self._bucketed(order)
+        batches = self._cut(order)
+        if self.bucket_by_length and self.shuffle:
+            batches = [batches[i] for i in self._shuffled(len(batches), 2 * epoch + 1)]
+        return batches
+
+    def settings(self) -> dict[str, Any]:
+        """What a plan depends on besides seed and epoch; values fit JSON."""
+        return {
+            "size": self.size,
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "bucket_by_length": self.bucket_by_length,
+            "max_tokens": self.max_tokens,
+            "drop_last": self.drop_last,
+        }
+
+    def _shuffled(self, n: int, stream: int) -> np.ndarray:
+        return permutation(n, self.seed, stream, purpose=LOADER)
+
+    def _bucketed(self, order: np.ndarray) -> np.ndarray:
+        assert self.lengths is not None
+        per_batch = self.batch_size or self.size
+        if self.max_tokens is not None and self.size:
+            per_batch = min(per_batch, int(self.max_tokens / max(float(self.lengths.mean()), 1.0)))
+        chunk = max(per_batch, 1) * _CHUNK_BATCHES
+        parts = []
+        for number, start in enumerate(range(0, self.size, chunk)):
+            part = order[start : start + chunk]
+            part = part[np.argsort(self.lengths[part], kind="stable")]
+            # Up and down in turn, so that a batch across the border of two chunks has similar lengths too.
+            parts.append(part[::-1] if number % 2 else part)
+        return np.concatenate(parts) if parts else order
+
+    def _cut(self, order: np.ndarray) -> list[np.ndarray]:
+        """Cut an order into batches that respect both limits."""
+        size = self.size
+        if self.max_tokens is None or self.lengths is None:
+            starts = range(0, size, self.batch_size or 1)
+            batches = [order[start : start + (self.batch_size or 1)] for start in starts]
+            if self.drop_last and batches and batches[-1].size < (self.batch_size or 1):
+                batches.pop()
+            return batches
+        filled = np.concatenate([[0], np.cumsum(self.lengths[order], dtype=np.int64)])
+        batches = []
+        start = 0
+        while start < size:
+            # The last end with filled[end] - filled[start] <= max_tokens; one item always fits.
+            end = int(np.searchsorted(filled, filled[start] + self.max_tokens, side="right")) - 1
+            if self.batch_size is not None:
+                end = min(end, start + self.batch_size)
+            full = end < size or end - start == self.batch_size or filled[end] - filled[start] == self.max_tokens
+            if full or not self.drop_last:
+                batches.append(order[start:end])
+            start = end
+        return batches
