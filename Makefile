@@ -1,7 +1,44 @@
+# Short aliases of commands that anyone can type. `make train` and `make test` need python3, python3-venv, python3-dev, g++.
 PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SOURCES = pyproject.toml CMakeLists.txt $(shell find csrc python -name '*.cc' -o -name '*.h' -o -name '*.def' -o -name '*.py')
 
-dev: ## an incremental build, importable with PYTHONPATH=python
+.PHONY: train test bench lint stubs dev clean
+
+train: $(VENV)/installed ## train the real example, print its report; the last line is "test accuracy 0.xxxx"
+	$(BIN)/python examples/banking77/train.py
+
+test: $(VENV)/installed-dev ## the whole test suite, against the installed package
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/installed-dev ## a short version of every benchmark
+	$(BIN)/python -m bench --quick
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $$(git ls-files '*.cc' '*.h')
+	$(BIN)/mypy
+
+stubs: $(VENV)/installed-dev ## write the stubs anew from the declarations they follow
+	$(BIN)/python tools/stubs.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "python3-venv is missing (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[cli,plot]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	@touch $@
+
+dev: ## an incremental build in the tree, importable with PYTHONPATH=python (needs pybind11, cmake and ninja)
 	cmake -S . -B build/dev -G Ninja -DENGINE_WERROR=ON -Dpybind11_DIR=$$($(PYTHON) -m pybind11 --cmakedir) -DPython_EXECUTABLE=$$(command -v $(PYTHON)) > /dev/null
 	cmake --build build/dev
 
-.PHONY: dev
+clean:
+	rm -rf build dist $(VENV)

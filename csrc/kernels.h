@@ -1,13 +1,15 @@
-// The list kernels.def made into a table of function pointers. Each backend fills one; a backend that lacks a kernel does
-// not compile or link.
+// The list kernels.def made into a table of function pointers. Each backend fills one; a backend that lacks a kernel
+// does not compile or link.
 #pragma once
 #include "core/dtype.h"
 #include "core/view.h"
 
 namespace engine {
 
-template <class Params> struct Slots;
-template <class... Params> struct Slots<void(Params...)> {
+template <class Params>
+struct Slots;
+template <class... Params>
+struct Slots<void(Params...)> {
   using Fn = void (*)(Params...);
   Fn by_dtype[kNumDTypes]; // null where the row's group leaves the dtype out
 };
@@ -19,19 +21,39 @@ struct Kernels {
 };
 
 // A row's group lists the element types T it exists for, in the order of DType.
-#define ENGINE_SLOTS_F32(name) {{name<float>}}
-#define ENGINE_SLOTS_FLOAT(name) {{name<float>, name<double>}}
-#define ENGINE_SLOTS_REAL(name) {{name<float>, name<double>, name<int32_t>, name<int64_t>, name<uint8_t>}}
-#define ENGINE_SLOTS_LOGIC(name) {{name<float>, name<double>, name<int32_t>, name<int64_t>, name<uint8_t>, name<bool>}}
-#define ENGINE_SLOTS_ALL(name) \
-  {{name<float>, name<double>, name<int32_t>, name<int64_t>, name<uint8_t>, name<bool>, name<BFloat16>, name<Float16>}}
+#define ENGINE_SLOTS_F32(name) \
+  {                            \
+    { name<float> }            \
+  }
+#define ENGINE_SLOTS_FLOAT(name)  \
+  {                               \
+    { name<float>, name<double> } \
+  }
+#define ENGINE_SLOTS_REAL(name)                                                \
+  {                                                                            \
+    { name<float>, name<double>, name<int32_t>, name<int64_t>, name<uint8_t> } \
+  }
+#define ENGINE_SLOTS_LOGIC(name)                                                           \
+  {                                                                                        \
+    { name<float>, name<double>, name<int32_t>, name<int64_t>, name<uint8_t>, name<bool> } \
+  }
+#define ENGINE_SLOTS_ALL(name)                                                                            \
+  {                                                                                                       \
+    {                                                                                                     \
+      name<float>, name<double>, name<int32_t>, name<int64_t>, name<uint8_t>, name<bool>, name<BFloat16>, \
+          name<Float16>                                                                                   \
+    }                                                                                                     \
+  }
 
 #define ENGINE_INSTANCES_F32(name, params) template void name<float> params;
 #define ENGINE_INSTANCES_FLOAT(name, params) ENGINE_INSTANCES_F32(name, params) template void name<double> params;
-#define ENGINE_INSTANCES_REAL(name, params) \
-  ENGINE_INSTANCES_FLOAT(name, params) template void name<int32_t> params; template void name<int64_t> params; template void name<uint8_t> params;
+#define ENGINE_INSTANCES_REAL(name, params)                                \
+  ENGINE_INSTANCES_FLOAT(name, params) template void name<int32_t> params; \
+  template void name<int64_t> params;                                      \
+  template void name<uint8_t> params;
 #define ENGINE_INSTANCES_LOGIC(name, params) ENGINE_INSTANCES_REAL(name, params) template void name<bool> params;
-#define ENGINE_INSTANCES_ALL(name, params) \
-  ENGINE_INSTANCES_LOGIC(name, params) template void name<BFloat16> params; template void name<Float16> params;
+#define ENGINE_INSTANCES_ALL(name, params)                                  \
+  ENGINE_INSTANCES_LOGIC(name, params) template void name<BFloat16> params; \
+  template void name<Float16> params;
 
 } // namespace engine

@@ -13,7 +13,9 @@ namespace {
 PyTypeObject* array_type = nullptr;
 py::object* dtypes[kNumDTypes]; // the one Python object of each dtype: compared by identity
 
-struct PyDType { int code; };
+struct PyDType {
+  int code;
+};
 
 py::object dtype_object(DType t) { return *dtypes[int(t)]; }
 
@@ -29,7 +31,10 @@ DType dtype_of_buffer(const std::string& format, int64_t itemsize) {
   if (f == "B") return DType::u8;
   if ((f == "i" || f == "l") && itemsize == 4) return DType::i32;
   if ((f == "q" || f == "l") && itemsize == 8) return DType::i64;
-  throw Error(ErrorKind::type, "[from_buffer] buffer: expected float16, float32, float64, int32, int64, uint8 or bool in native byte order, got format '" + format + "'");
+  throw Error(ErrorKind::type,
+              "[from_buffer] buffer: expected float16, float32, float64, int32, int64, uint8 or bool in native byte "
+              "order, got format '" +
+                  format + "'");
 }
 
 // Zero-copy; the buffer is kept alive by the storage. Negative strides and strides that are no multiple of the element
@@ -37,7 +42,9 @@ DType dtype_of_buffer(const std::string& format, int64_t itemsize) {
 Array from_buffer(py::buffer b) {
   auto info = std::make_shared<py::buffer_info>(b.request(false));
   DType t = dtype_of_buffer(info->format, info->itemsize);
-  if (info->ndim > kMaxDims) throw Error(ErrorKind::value, "[from_buffer] buffer: expected at most 8 dimensions, got " + std::to_string(info->ndim));
+  if (info->ndim > kMaxDims)
+    throw Error(ErrorKind::value,
+                "[from_buffer] buffer: expected at most 8 dimensions, got " + std::to_string(info->ndim));
   Array a;
   a.dtype = t;
   a.ndim = int(info->ndim);
@@ -46,12 +53,16 @@ Array from_buffer(py::buffer b) {
     a.shape[i] = info->shape[i];
     n *= a.shape[i];
     if (a.shape[i] > 1 && (info->strides[i] < 0 || info->strides[i] % info->itemsize))
-      throw Error(ErrorKind::value, "[from_buffer] buffer: expected strides that are non-negative multiples of the element size, got " + std::to_string(info->strides[i]));
+      throw Error(ErrorKind::value,
+                  "[from_buffer] buffer: expected strides that are non-negative multiples of the element size, got " +
+                      std::to_string(info->strides[i]));
     a.strides[i] = a.shape[i] > 1 ? info->strides[i] / info->itemsize : 1;
     span += (a.shape[i] - 1) * a.strides[i];
   }
   if (n && reinterpret_cast<uintptr_t>(info->ptr) % size_t(info->itemsize))
-    throw Error(ErrorKind::value, "[from_buffer] buffer: expected memory aligned to the element size, got " + std::to_string(reinterpret_cast<uintptr_t>(info->ptr) % 64) + " bytes past a multiple of 64");
+    throw Error(ErrorKind::value, "[from_buffer] buffer: expected memory aligned to the element size, got " +
+                                      std::to_string(reinterpret_cast<uintptr_t>(info->ptr) % 64) +
+                                      " bytes past a multiple of 64");
   a.storage = std::make_shared<Storage>();
   a.storage->data = info->ptr;
   a.storage->bytes = n ? size_t(span * info->itemsize) : 0;
@@ -65,8 +76,10 @@ Array from_buffer(py::buffer b) {
 
 void copy_into(const Array& dst, const Array& src) {
   View to = dst.view(), from = src.view();
-  InOut d; d.v = &to;
-  In s; s.v = &from;
+  InOut d;
+  d.v = &to;
+  In s;
+  s.v = &from;
   py::gil_scoped_release release;
   FlushDenormals flush;
   active_isa().kernels->copy.by_dtype[int(dst.dtype)](d, s);
@@ -92,16 +105,24 @@ py::tuple stride_tuple(const Array& a) {
 
 // The one element as a Python number.
 py::object item(const Array& a) {
-  if (a.numel() != 1) throw Error(ErrorKind::value, "[item] input: expected one element, got shape " + shape_text(a.shape, a.ndim));
+  if (a.numel() != 1)
+    throw Error(ErrorKind::value, "[item] input: expected one element, got shape " + shape_text(a.shape, a.ndim));
   const void* p = a.data();
   switch (a.dtype) {
-    case DType::f32: return py::float_(*static_cast<const float*>(p));
-    case DType::f64: return py::float_(*static_cast<const double*>(p));
-    case DType::i32: return py::int_(*static_cast<const int32_t*>(p));
-    case DType::i64: return py::int_(*static_cast<const int64_t*>(p));
-    case DType::u8: return py::int_(*static_cast<const uint8_t*>(p));
-    case DType::boolean: return py::bool_(*static_cast<const bool*>(p));
-    default: return item(cast_to(a, DType::f32));
+    case DType::f32:
+      return py::float_(*static_cast<const float*>(p));
+    case DType::f64:
+      return py::float_(*static_cast<const double*>(p));
+    case DType::i32:
+      return py::int_(*static_cast<const int32_t*>(p));
+    case DType::i64:
+      return py::int_(*static_cast<const int64_t*>(p));
+    case DType::u8:
+      return py::int_(*static_cast<const uint8_t*>(p));
+    case DType::boolean:
+      return py::bool_(*static_cast<const bool*>(p));
+    default:
+      return item(cast_to(a, DType::f32));
   }
 }
 
@@ -113,22 +134,27 @@ Array* array_in(PyObject* o) {
 }
 
 void bind_array(py::module_& m) {
-  py::class_<PyDType> dtype(m, "DType", "An element type. Compare with `is` or ==; engine.float32 and so on are its only objects.");
+  py::class_<PyDType> dtype(m, "DType",
+                            "An element type. Compare with `is` or ==; engine.float32 and so on are its only objects.");
   dtype.def_property_readonly("name", [](const PyDType& d) { return kDTypeName[d.code]; })
       .def_property_readonly("code", [](const PyDType& d) { return d.code; })
-      .def_property_readonly("itemsize", [](const PyDType& d) { return kItemSize[d.code]; }, "Bytes of one element.")
+      .def_property_readonly(
+          "itemsize", [](const PyDType& d) { return kItemSize[d.code]; }, "Bytes of one element.")
       .def_property_readonly("is_floating_point", [](const PyDType& d) { return d.code < 2 || d.code > 5; })
       .def("__repr__", [](const PyDType& d) { return std::string("engine.") + kDTypeName[d.code]; })
-      .def("__reduce__", [](const PyDType& d) { return py::make_tuple(py::module_::import("builtins").attr("getattr"), py::make_tuple(py::module_::import("engine"), kDTypeName[d.code])); });
+      .def("__reduce__", [](const PyDType& d) {
+        return py::make_tuple(py::module_::import("builtins").attr("getattr"),
+                              py::make_tuple(py::module_::import("engine"), kDTypeName[d.code]));
+      });
   for (int t = 0; t < kNumDTypes; t++) {
     dtypes[t] = new py::object(py::cast(PyDType{t}));
     m.attr(kDTypeName[t]) = *dtypes[t];
   }
 
-  py::class_<Array> array(m, "Array", py::buffer_protocol(), py::is_final(), "A typed, strided block of memory. engine.Tensor wraps it.");
+  py::class_<Array> array(m, "Array", py::buffer_protocol(), py::is_final(),
+                          "A typed, strided block of memory. engine.Tensor wraps it.");
   array_type = reinterpret_cast<PyTypeObject*>(array.ptr());
-  array
-      .def_property_readonly("shape", &shape_tuple)
+  array.def_property_readonly("shape", &shape_tuple)
       .def_property_readonly("strides", &stride_tuple, "In elements.")
       .def_property_readonly("dtype", [](const Array& a) { return dtype_object(a.dtype); })
       .def_property_readonly("ndim", [](const Array& a) { return a.ndim; })
@@ -143,10 +169,12 @@ void bind_array(py::module_& m) {
       .def("item", &item)
       .def("contiguous", [](const Array& a) { return a.is_contiguous() ? a : cast_to(a, a.dtype); })
       .def("clone", [](const Array& a) { return cast_to(a, a.dtype); })
-      .def("cast", [](const Array& a, const PyDType& t) { return int(a.dtype) == t.code ? a : cast_to(a, DType(t.code)); })
+      .def("cast",
+           [](const Array& a, const PyDType& t) { return int(a.dtype) == t.code ? a : cast_to(a, DType(t.code)); })
       .def("as_strided", &Array::as_strided)
       .def("view", &Array::reshape_view)
-      .def("reshape", [](const Array& a, const Shape& s) { return (a.can_reshape(s) ? a : cast_to(a, a.dtype)).reshape_view(s); })
+      .def("reshape",
+           [](const Array& a, const Shape& s) { return (a.can_reshape(s) ? a : cast_to(a, a.dtype)).reshape_view(s); })
       .def("permute", &Array::permute)
       .def("transpose", &Array::transpose)
       .def("expand", &Array::expand)
@@ -156,19 +184,24 @@ void bind_array(py::module_& m) {
       .def("unsqueeze", &Array::unsqueeze)
       .def_buffer([](Array& a) {
         const char* format = kBufferFormat[int(a.dtype)];
-        if (!format) throw py::buffer_error("[buffer] dtype: expected one that the buffer protocol knows, got bfloat16 (convert it first)");
+        if (!format)
+          throw py::buffer_error(
+              "[buffer] dtype: expected one that the buffer protocol knows, got bfloat16 (convert it first)");
         std::vector<py::ssize_t> shape(a.shape, a.shape + a.ndim), strides(a.ndim);
         for (int i = 0; i < a.ndim; i++) strides[i] = a.strides[i] * item_size(a.dtype);
         return py::buffer_info(a.data(), item_size(a.dtype), format, a.ndim, shape, strides, a.storage->readonly);
       });
-  m.def("empty", [](const Shape& shape, const PyDType& t) { return Array::empty(shape, DType(t.code)); }, py::arg("shape"), py::arg("dtype"));
+  m.def(
+      "empty", [](const Shape& shape, const PyDType& t) { return Array::empty(shape, DType(t.code)); },
+      py::arg("shape"), py::arg("dtype"));
   m.def("from_buffer", &from_buffer, py::arg("buffer"), "A view of a buffer's memory, without a copy.");
   // Raw little-endian bytes, as safetensors hands them over: copied into a new array.
   m.def("from_bytes", [](py::buffer raw, const Shape& shape, const PyDType& t) {
     py::buffer_info info = raw.request(false);
     Array a = Array::empty(shape, DType(t.code));
     if (info.itemsize * info.size != a.numel() * item_size(a.dtype))
-      throw Error(ErrorKind::value, "[from_bytes] raw: expected " + std::to_string(a.numel() * item_size(a.dtype)) + " bytes, got " + std::to_string(info.itemsize * info.size));
+      throw Error(ErrorKind::value, "[from_bytes] raw: expected " + std::to_string(a.numel() * item_size(a.dtype)) +
+                                        " bytes, got " + std::to_string(info.itemsize * info.size));
     memcpy(a.data(), info.ptr, size_t(info.itemsize * info.size));
     return a;
   });

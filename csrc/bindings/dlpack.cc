@@ -1,5 +1,5 @@
-// DLPack both ways (https://dmlc.github.io/dlpack): memory shared with NumPy, PyTorch and JAX without a copy. The structs
-// restate the published ABI, versions 0.x ("dltensor") and 1.x ("dltensor_versioned").
+// DLPack both ways (https://dmlc.github.io/dlpack): memory shared with NumPy, PyTorch and JAX without a copy. The
+// structs restate the published ABI, versions 0.x ("dltensor") and 1.x ("dltensor_versioned").
 #include <pybind11/stl.h>
 
 #include "bindings/bindings.h"
@@ -9,8 +9,13 @@ namespace py = pybind11;
 namespace engine {
 namespace {
 
-struct DLDevice { int32_t type, id; };
-struct DLDataType { uint8_t code, bits; uint16_t lanes; };
+struct DLDevice {
+  int32_t type, id;
+};
+struct DLDataType {
+  uint8_t code, bits;
+  uint16_t lanes;
+};
 struct DLTensor {
   void* data;
   DLDevice device;
@@ -26,7 +31,9 @@ struct DLManagedTensor {
   void (*deleter)(DLManagedTensor*);
 };
 struct DLManagedTensorVersioned {
-  struct { uint32_t major, minor; } version;
+  struct {
+    uint32_t major, minor;
+  } version;
   void* context;
   void (*deleter)(DLManagedTensorVersioned*);
   uint64_t flags;
@@ -36,14 +43,17 @@ constexpr int32_t kCpu = 1;
 constexpr uint64_t kReadOnly = 1;
 enum : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBFloat = 4, kBool = 6 };
 
-constexpr DLDataType kTypes[kNumDTypes] = {{kFloat, 32, 1}, {kFloat, 64, 1}, {kInt, 32, 1}, {kInt, 64, 1}, {kUInt, 8, 1}, {kBool, 8, 1}, {kBFloat, 16, 1}, {kFloat, 16, 1}};
+constexpr DLDataType kTypes[kNumDTypes] = {{kFloat, 32, 1}, {kFloat, 64, 1}, {kInt, 32, 1},    {kInt, 64, 1},
+                                           {kUInt, 8, 1},   {kBool, 8, 1},   {kBFloat, 16, 1}, {kFloat, 16, 1}};
 
-template <class M> struct Export {
+template <class M>
+struct Export {
   M managed{};
   Array array;
 };
 
-template <class M> M* exported(const Array& a) {
+template <class M>
+M* exported(const Array& a) {
   auto* e = new Export<M>;
   e->array = a;
   DLTensor& t = e->managed.tensor;
@@ -59,7 +69,8 @@ template <class M> M* exported(const Array& a) {
 }
 
 // A capsule that nobody consumed still owns the tensor.
-template <class M, const char* name> void drop(PyObject* capsule) {
+template <class M, const char* name>
+void drop(PyObject* capsule) {
   if (!PyCapsule_IsValid(capsule, name)) return;
   auto* m = static_cast<M*>(PyCapsule_GetPointer(capsule, name));
   if (m->deleter) m->deleter(m);
@@ -67,8 +78,11 @@ template <class M, const char* name> void drop(PyObject* capsule) {
 constexpr char kOld[] = "dltensor", kNew[] = "dltensor_versioned";
 
 py::object to_dlpack(const Array& a, py::object stream, py::object max_version, py::object device, py::object copy) {
-  if (!stream.is_none()) throw Error(ErrorKind::value, "[__dlpack__] stream: expected None for a CPU array, got " + std::string(py::str(stream)));
-  if (!device.is_none() && !device.equal(py::make_tuple(kCpu, 0))) throw py::buffer_error("[__dlpack__] dl_device: expected (1, 0), the CPU, got " + std::string(py::str(device)));
+  if (!stream.is_none())
+    throw Error(ErrorKind::value,
+                "[__dlpack__] stream: expected None for a CPU array, got " + std::string(py::str(stream)));
+  if (!device.is_none() && !device.equal(py::make_tuple(kCpu, 0)))
+    throw py::buffer_error("[__dlpack__] dl_device: expected (1, 0), the CPU, got " + std::string(py::str(device)));
   Array shared = a;
   if (!copy.is_none() && py::cast<bool>(copy)) shared = py::cast<Array>(py::cast(a).attr("clone")());
   bool versioned = !max_version.is_none() && py::cast<int>(max_version[py::int_(0)]) >= 1;
@@ -79,24 +93,35 @@ py::object to_dlpack(const Array& a, py::object stream, py::object max_version, 
     m->flags = shared.storage->readonly ? kReadOnly : 0;
     capsule = PyCapsule_New(m, kNew, drop<DLManagedTensorVersioned, kNew>);
   } else {
-    if (shared.storage->readonly) throw py::buffer_error("[__dlpack__] input: expected memory that may be written (DLPack before 1.0 cannot say read-only), got read-only memory");
+    if (shared.storage->readonly)
+      throw py::buffer_error(
+          "[__dlpack__] input: expected memory that may be written (DLPack before 1.0 cannot say read-only), got "
+          "read-only memory");
     capsule = PyCapsule_New(exported<DLManagedTensor>(shared), kOld, drop<DLManagedTensor, kOld>);
   }
   return py::reinterpret_steal<py::object>(capsule);
 }
 
-template <class M> Array imported(M* m, bool readonly) {
+template <class M>
+Array imported(M* m, bool readonly) {
   // From here on `keep` calls the deleter, also when a check below fails.
-  std::shared_ptr<M> keep(m, [](M* p) { if (p->deleter) p->deleter(p); });
+  std::shared_ptr<M> keep(m, [](M* p) {
+    if (p->deleter) p->deleter(p);
+  });
   const DLTensor& t = m->tensor;
-  auto fail = [](ErrorKind kind, const std::string& expected, const std::string& got) { throw Error(kind, "[from_dlpack] input: expected " + expected + ", got " + got); };
-  if (t.device.type != kCpu) fail(ErrorKind::value, "an array on the CPU", "device type " + std::to_string(t.device.type));
+  auto fail = [](ErrorKind kind, const std::string& expected, const std::string& got) {
+    throw Error(kind, "[from_dlpack] input: expected " + expected + ", got " + got);
+  };
+  if (t.device.type != kCpu)
+    fail(ErrorKind::value, "an array on the CPU", "device type " + std::to_string(t.device.type));
   if (t.ndim < 0 || t.ndim > kMaxDims) fail(ErrorKind::value, "at most 8 dimensions", std::to_string(t.ndim));
   Array a;
   int code = -1;
   for (int i = 0; i < kNumDTypes; i++)
     if (t.dtype.code == kTypes[i].code && t.dtype.bits == kTypes[i].bits && t.dtype.lanes == 1) code = i;
-  if (code < 0) fail(ErrorKind::type, "a dtype of engine", "DLPack type code " + std::to_string(t.dtype.code) + " with " + std::to_string(t.dtype.bits) + " bits");
+  if (code < 0)
+    fail(ErrorKind::type, "a dtype of engine",
+         "DLPack type code " + std::to_string(t.dtype.code) + " with " + std::to_string(t.dtype.bits) + " bits");
   a.dtype = DType(code);
   a.ndim = t.ndim;
   int64_t n = 1, span = 1;
@@ -104,13 +129,15 @@ template <class M> Array imported(M* m, bool readonly) {
     a.shape[i] = t.shape[i];
     a.strides[i] = t.strides ? t.strides[i] : n;
     n *= a.shape[i];
-    if (a.shape[i] > 1 && a.strides[i] < 0) fail(ErrorKind::value, "non-negative strides", std::to_string(a.strides[i]));
+    if (a.shape[i] > 1 && a.strides[i] < 0)
+      fail(ErrorKind::value, "non-negative strides", std::to_string(a.strides[i]));
     if (a.shape[i] <= 1) a.strides[i] = 1;
     span += (a.shape[i] - 1) * a.strides[i];
   }
   a.storage = std::make_shared<Storage>();
   a.storage->data = static_cast<char*>(t.data) + t.byte_offset;
-  if (n && reinterpret_cast<uintptr_t>(a.storage->data) % size_t(item_size(a.dtype))) fail(ErrorKind::value, "memory aligned to the element size", "an odd address");
+  if (n && reinterpret_cast<uintptr_t>(a.storage->data) % size_t(item_size(a.dtype)))
+    fail(ErrorKind::value, "memory aligned to the element size", "an odd address");
   a.storage->bytes = n ? size_t(span * item_size(a.dtype)) : 0;
   a.storage->readonly = readonly;
   a.storage->release = [keep]() mutable {
@@ -123,7 +150,9 @@ template <class M> Array imported(M* m, bool readonly) {
 Array from_dlpack(py::object source) {
   py::object capsule = source;
   if (!PyCapsule_CheckExact(source.ptr())) {
-    if (!py::hasattr(source, "__dlpack__")) throw Error(ErrorKind::type, "[from_dlpack] input: expected an object with __dlpack__, got " + std::string(Py_TYPE(source.ptr())->tp_name));
+    if (!py::hasattr(source, "__dlpack__"))
+      throw Error(ErrorKind::type, "[from_dlpack] input: expected an object with __dlpack__, got " +
+                                       std::string(Py_TYPE(source.ptr())->tp_name));
     try {
       capsule = source.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 0));
     } catch (py::error_already_set& error) {
@@ -133,7 +162,8 @@ Array from_dlpack(py::object source) {
   }
   if (PyCapsule_IsValid(capsule.ptr(), kNew)) {
     auto* m = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule.ptr(), kNew));
-    if (m->version.major != 1) throw py::buffer_error("[from_dlpack] input: expected DLPack version 1, got " + std::to_string(m->version.major));
+    if (m->version.major != 1)
+      throw py::buffer_error("[from_dlpack] input: expected DLPack version 1, got " + std::to_string(m->version.major));
     PyCapsule_SetName(capsule.ptr(), "used_dltensor_versioned");
     return imported(m, m->flags & kReadOnly);
   }
@@ -142,14 +172,15 @@ Array from_dlpack(py::object source) {
     PyCapsule_SetName(capsule.ptr(), "used_dltensor");
     return imported(m, false);
   }
-  throw Error(ErrorKind::value, "[from_dlpack] input: expected a DLPack capsule that was not used before, got another capsule");
+  throw Error(ErrorKind::value,
+              "[from_dlpack] input: expected a DLPack capsule that was not used before, got another capsule");
 }
 
 } // namespace
 
 void bind_dlpack(py::module_& m, py::class_<Array>& array) {
-  array.def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
-            py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
+  array.def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
+            py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
   array.def("__dlpack_device__", [](const Array&) { return py::make_tuple(kCpu, 0); });
   m.def("from_dlpack", &from_dlpack, py::arg("input"));
 }

@@ -22,16 +22,44 @@ enum class Kind : uint8_t { in, opt, inout, out, list, inout_list, real, integer
 bool is_array(Kind k) { return k <= Kind::inout; }
 bool is_list(Kind k) { return k == Kind::list || k == Kind::inout_list; }
 
-template <class P> struct kind_of;
-template <> struct kind_of<In> { static constexpr Kind value = Kind::in; };
-template <> struct kind_of<Opt> { static constexpr Kind value = Kind::opt; };
-template <> struct kind_of<InOut> { static constexpr Kind value = Kind::inout; };
-template <> struct kind_of<Out> { static constexpr Kind value = Kind::out; };
-template <> struct kind_of<InList> { static constexpr Kind value = Kind::list; };
-template <> struct kind_of<InOutList> { static constexpr Kind value = Kind::inout_list; };
-template <> struct kind_of<double> { static constexpr Kind value = Kind::real; };
-template <> struct kind_of<int64_t> { static constexpr Kind value = Kind::integer; };
-template <> struct kind_of<bool> { static constexpr Kind value = Kind::boolean; };
+template <class P>
+struct kind_of;
+template <>
+struct kind_of<In> {
+  static constexpr Kind value = Kind::in;
+};
+template <>
+struct kind_of<Opt> {
+  static constexpr Kind value = Kind::opt;
+};
+template <>
+struct kind_of<InOut> {
+  static constexpr Kind value = Kind::inout;
+};
+template <>
+struct kind_of<Out> {
+  static constexpr Kind value = Kind::out;
+};
+template <>
+struct kind_of<InList> {
+  static constexpr Kind value = Kind::list;
+};
+template <>
+struct kind_of<InOutList> {
+  static constexpr Kind value = Kind::inout_list;
+};
+template <>
+struct kind_of<double> {
+  static constexpr Kind value = Kind::real;
+};
+template <>
+struct kind_of<int64_t> {
+  static constexpr Kind value = Kind::integer;
+};
+template <>
+struct kind_of<bool> {
+  static constexpr Kind value = Kind::boolean;
+};
 
 constexpr int kMaxParams = 32, kMaxNames = 24;
 
@@ -42,18 +70,35 @@ union Value {
   int64_t integer;
 };
 
-template <class P> P as_param(const Value& v) {
-  if constexpr (kind_of<P>::value == Kind::real) return v.real;
-  else if constexpr (kind_of<P>::value == Kind::integer) return v.integer;
-  else if constexpr (kind_of<P>::value == Kind::boolean) return v.integer != 0;
-  else if constexpr (kind_of<P>::value == Kind::list || kind_of<P>::value == Kind::inout_list) { P p; p.views = v.list.views; p.count = v.list.count; return p; }
-  else { P p; p.v = v.view; return p; }
+template <class P>
+P as_param(const Value& v) {
+  if constexpr (kind_of<P>::value == Kind::real)
+    return v.real;
+  else if constexpr (kind_of<P>::value == Kind::integer)
+    return v.integer;
+  else if constexpr (kind_of<P>::value == Kind::boolean)
+    return v.integer != 0;
+  else if constexpr (kind_of<P>::value == Kind::list || kind_of<P>::value == Kind::inout_list) {
+    P p;
+    p.views = v.list.views;
+    p.count = v.list.count;
+    return p;
+  } else {
+    P p;
+    p.v = v.view;
+    return p;
+  }
 }
 
-template <class Params> struct Caller;
-template <class... P> struct Caller<void(P...)> {
+template <class Params>
+struct Caller;
+template <class... P>
+struct Caller<void(P...)> {
   static constexpr Kind kinds[] = {kind_of<P>::value...};
-  template <size_t... I> static void apply(void (*fn)(P...), const Value* values, std::index_sequence<I...>) { fn(as_param<P>(values[I])...); }
+  template <size_t... I>
+  static void apply(void (*fn)(P...), const Value* values, std::index_sequence<I...>) {
+    fn(as_param<P>(values[I])...);
+  }
   static void call(const void* slots, int dtype, const Value* values) {
     apply(static_cast<const Slots<void(P...)>*>(slots)->by_dtype[dtype], values, std::index_sequence_for<P...>{});
   }
@@ -61,8 +106,8 @@ template <class... P> struct Caller<void(P...)> {
 
 struct Dim {
   enum { star, broadcast, named, literal } what;
-  int name = 0;       // index into Row::names
-  int64_t value = 0;  // the literal, or what is added to the named size
+  int name = 0;      // index into Row::names
+  int64_t value = 0; // the literal, or what is added to the named size
 };
 
 struct ParamSpec {
@@ -78,7 +123,7 @@ struct Row {
   const char* name;
   const char* signature;
   const char* contract;
-  size_t slot;             // offset of the row's Slots in Kernels
+  size_t slot; // offset of the row's Slots in Kernels
   bool available[kNumDTypes];
   void (*call)(const void* slots, int dtype, const Value* values);
   std::vector<ParamSpec> params;
@@ -88,7 +133,8 @@ struct Row {
   PyMethodDef def{};
 };
 
-[[noreturn]] void fail(const Row& row, ErrorKind kind, const std::string& arg, const std::string& expected, const std::string& got) {
+[[noreturn]] void fail(const Row& row, ErrorKind kind, const std::string& arg, const std::string& expected,
+                       const std::string& got) {
   throw Error(kind, std::string("[") + row.name + "] " + arg + ": expected " + expected + ", got " + got);
 }
 
@@ -104,17 +150,26 @@ void parse(Row& row, const Kind* kinds, int n) {
   std::string text = row.signature, word;
   std::vector<std::string> words;
   for (size_t i = 0; i <= text.size(); i++) {
-    if (i < text.size() && text[i] != ' ') { word += text[i]; continue; }
+    if (i < text.size() && text[i] != ' ') {
+      word += text[i];
+      continue;
+    }
     if (!word.empty() && word != "->") words.push_back(word);
     word.clear();
   }
-  auto bad = [&](const std::string& why) { throw std::logic_error(std::string("kernels.def, ") + row.name + ": " + why); };
-  if (int(words.size()) != n || n > kMaxParams) bad("the signature has " + std::to_string(words.size()) + " words for " + std::to_string(n) + " parameters");
+  auto bad = [&](const std::string& why) {
+    throw std::logic_error(std::string("kernels.def, ") + row.name + ": " + why);
+  };
+  if (int(words.size()) != n || n > kMaxParams)
+    bad("the signature has " + std::to_string(words.size()) + " words for " + std::to_string(n) + " parameters");
   for (int i = 0; i < n; i++) {
     ParamSpec p;
     p.kind = kinds[i];
     std::string w = words[i];
-    if (w[0] == '~') { p.strided = true; w.erase(0, 1); }
+    if (w[0] == '~') {
+      p.strided = true;
+      w.erase(0, 1);
+    }
     size_t open = w.find(is_list(p.kind) ? '{' : '['), colon = w.find(':');
     bool scalar = p.kind == Kind::real || p.kind == Kind::integer || p.kind == Kind::boolean;
     if (scalar != (open == std::string::npos)) bad("word '" + w + "' does not fit its parameter");
@@ -124,7 +179,10 @@ void parse(Row& row, const Kind* kinds, int n) {
       p.fixed_dtype = !p.any_dtype;
       bool known = p.any_dtype;
       for (int t = 0; t < kNumDTypes; t++)
-        if (type == kDTypeName[t]) { p.dtype = DType(t); known = true; }
+        if (type == kDTypeName[t]) {
+          p.dtype = DType(t);
+          known = true;
+        }
       if (!known) bad("unknown dtype '" + type + "'");
     }
     p.name = w.substr(0, colon < open ? colon : open);
@@ -140,12 +198,18 @@ void parse(Row& row, const Kind* kinds, int n) {
         if (comma == std::string::npos) comma = dims.size();
         std::string d = dims.substr(from, comma - from);
         from = comma + 1;
-        if (d == "*") { p.star = true; p.dims.push_back({Dim::star}); }
-        else if (d == "...") { p.broadcast = true; p.dims.push_back({Dim::broadcast}); }
-        else if (isdigit(d[0])) p.dims.push_back({Dim::literal, 0, std::stoll(d)});
+        if (d == "*") {
+          p.star = true;
+          p.dims.push_back({Dim::star});
+        } else if (d == "...") {
+          p.broadcast = true;
+          p.dims.push_back({Dim::broadcast});
+        } else if (isdigit(d[0]))
+          p.dims.push_back({Dim::literal, 0, std::stoll(d)});
         else {
           size_t plus = d.find('+');
-          p.dims.push_back({Dim::named, name_index(d.substr(0, plus)), plus == std::string::npos ? 0 : std::stoll(d.substr(plus + 1))});
+          p.dims.push_back({Dim::named, name_index(d.substr(0, plus)),
+                            plus == std::string::npos ? 0 : std::stoll(d.substr(plus + 1))});
         }
       }
       if (p.star && p.dims[0].what != Dim::star) bad("* must come first");
@@ -168,7 +232,7 @@ struct Call {
   const Row& row;
   PyObject* const* args;
   const Array* arrays[kMaxParams];
-  Array made[kMaxParams];   // contiguous copies of arguments, and outputs
+  Array made[kMaxParams]; // contiguous copies of arguments, and outputs
   View views[kMaxParams];
   Value values[kMaxParams];
   int64_t sizes[kMaxNames];
@@ -222,7 +286,8 @@ void Call::take_dtype(const ParamSpec& p, const Array& a) {
 void Call::read_list(int i) {
   const ParamSpec& p = row.params[i];
   PyObject* o = args[i];
-  if (!PyList_Check(o) && !PyTuple_Check(o)) fail(row, ErrorKind::type, p.name, "a list or tuple of Arrays", type_text(o));
+  if (!PyList_Check(o) && !PyTuple_Check(o))
+    fail(row, ErrorKind::type, p.name, "a list or tuple of Arrays", type_text(o));
   lists[i] = std::make_unique<ListOfArrays>();
   const Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
   for (Py_ssize_t k = 0; k < n; k++) {
@@ -233,11 +298,13 @@ void Call::read_list(int i) {
     lists[i]->arrays.push_back(a);
   }
   if (p.scalar_name >= 0) {
-    if (bound[p.scalar_name] && sizes[p.scalar_name] != n) fail(row, ErrorKind::value, p.name, std::to_string(sizes[p.scalar_name]) + " arrays", std::to_string(n));
+    if (bound[p.scalar_name] && sizes[p.scalar_name] != n)
+      fail(row, ErrorKind::value, p.name, std::to_string(sizes[p.scalar_name]) + " arrays", std::to_string(n));
     sizes[p.scalar_name] = n;
     bound[p.scalar_name] = true;
   } else {
-    if (list_length >= 0 && list_length != n) fail(row, ErrorKind::value, p.name, std::to_string(list_length) + " arrays", std::to_string(n));
+    if (list_length >= 0 && list_length != n)
+      fail(row, ErrorKind::value, p.name, std::to_string(list_length) + " arrays", std::to_string(n));
     list_length = int(n);
   }
 }
@@ -249,28 +316,42 @@ void Call::read_arguments() {
     switch (p.kind) {
       case Kind::real: {
         values[i].real = PyFloat_AsDouble(o);
-        if (values[i].real == -1.0 && PyErr_Occurred()) { PyErr_Clear(); fail(row, ErrorKind::type, p.name, "a number", type_text(o)); }
+        if (values[i].real == -1.0 && PyErr_Occurred()) {
+          PyErr_Clear();
+          fail(row, ErrorKind::type, p.name, "a number", type_text(o));
+        }
         break;
       }
       case Kind::integer: {
         values[i].integer = PyLong_AsLongLong(o);
-        if (values[i].integer == -1 && PyErr_Occurred()) { PyErr_Clear(); fail(row, ErrorKind::type, p.name, "an integer of 64 bits", type_text(o)); }
+        if (values[i].integer == -1 && PyErr_Occurred()) {
+          PyErr_Clear();
+          fail(row, ErrorKind::type, p.name, "an integer of 64 bits", type_text(o));
+        }
         sizes[p.scalar_name] = values[i].integer;
         bound[p.scalar_name] = true;
         break;
       }
       case Kind::boolean: {
         int truth = PyObject_IsTrue(o);
-        if (truth < 0) { PyErr_Clear(); fail(row, ErrorKind::type, p.name, "True or False", type_text(o)); }
+        if (truth < 0) {
+          PyErr_Clear();
+          fail(row, ErrorKind::type, p.name, "True or False", type_text(o));
+        }
         values[i].integer = truth;
         break;
       }
       case Kind::list:
-      case Kind::inout_list: read_list(i); break;
+      case Kind::inout_list:
+        read_list(i);
+        break;
       default: {
         arrays[i] = o == Py_None && p.kind == Kind::opt ? nullptr : array_in(o);
         if (!arrays[i]) {
-          if (o == Py_None && p.kind == Kind::opt) { values[i].view = nullptr; break; }
+          if (o == Py_None && p.kind == Kind::opt) {
+            values[i].view = nullptr;
+            break;
+          }
           fail(row, ErrorKind::type, p.name, "an Array", type_text(o));
         }
         take_dtype(p, *arrays[i]);
@@ -282,20 +363,29 @@ void Call::read_arguments() {
     for (int i = 0; i < row.inputs; i++)
       if (row.params[i].kind == Kind::integer && row.params[i].name == "dtype") dtype = int(values[i].integer);
     if (dtype < 0 || dtype >= kNumDTypes || !row.available[dtype])
-      fail(row, ErrorKind::type, "dtype", "one that the op supports", dtype >= 0 && dtype < kNumDTypes ? kDTypeName[dtype] : std::to_string(dtype));
+      fail(row, ErrorKind::type, "dtype", "one that the op supports",
+           dtype >= 0 && dtype < kNumDTypes ? kDTypeName[dtype] : std::to_string(dtype));
   }
 }
 
 std::string Call::expected_shape(const ParamSpec& p) const {
   std::string text = "(";
   bool first = true;
-  auto add = [&](const std::string& s) { text += (first ? "" : ", ") + s; first = false; };
+  auto add = [&](const std::string& s) {
+    text += (first ? "" : ", ") + s;
+    first = false;
+  };
   for (const Dim& d : p.dims) {
-    if (d.what == Dim::literal) add(std::to_string(d.value));
-    else if (d.what == Dim::named && bound[d.name]) add(std::to_string(sizes[d.name] + d.value));
-    else if (d.what == Dim::named) add(row.names[d.name] + (d.value ? "+" + std::to_string(d.value) : ""));
-    else if (d.what == Dim::star && star) for (int k = 0; k < star_dims; k++) add(std::to_string(star->shape[k]));
-    else add("...");
+    if (d.what == Dim::literal)
+      add(std::to_string(d.value));
+    else if (d.what == Dim::named && bound[d.name])
+      add(std::to_string(sizes[d.name] + d.value));
+    else if (d.what == Dim::named)
+      add(row.names[d.name] + (d.value ? "+" + std::to_string(d.value) : ""));
+    else if (d.what == Dim::star && star)
+      for (int k = 0; k < star_dims; k++) add(std::to_string(star->shape[k]));
+    else
+      add("...");
   }
   return text + (p.dims.size() == 1 && !first && p.dims[0].what != Dim::star ? ",)" : ")");
 }
@@ -303,12 +393,17 @@ std::string Call::expected_shape(const ParamSpec& p) const {
 void Call::bind_shape(int i) {
   const ParamSpec& p = row.params[i];
   const Array& a = *arrays[i];
-  auto mismatch = [&] { fail(row, ErrorKind::value, p.name, "shape " + expected_shape(p), shape_text(a.shape, a.ndim)); };
+  auto mismatch = [&] {
+    fail(row, ErrorKind::value, p.name, "shape " + expected_shape(p), shape_text(a.shape, a.ndim));
+  };
   const int fixed = int(p.dims.size()) - p.star, lead = a.ndim - fixed;
   if (lead < 0 || (lead > 0 && !p.star)) mismatch();
   if (p.star) {
-    if (!star) { star = &a; star_dims = lead; }
-    else if (star_dims != lead || memcmp(star->shape, a.shape, sizeof(int64_t) * lead) != 0) mismatch();
+    if (!star) {
+      star = &a;
+      star_dims = lead;
+    } else if (star_dims != lead || memcmp(star->shape, a.shape, sizeof(int64_t) * lead) != 0)
+      mismatch();
   }
   for (int k = 0; k < fixed; k++) {
     const Dim& d = p.dims[k + p.star];
@@ -341,7 +436,9 @@ void Call::bind_broadcast() {
       int64_t& size = broadcast_shape[broadcast_dims - a.ndim + k];
       if (a.shape[k] == size || a.shape[k] == 1) continue;
       if (size != 1 || (fixed >= 0 && i != fixed))
-        fail(row, ErrorKind::value, row.params[i].name, "a shape that broadcasts with " + shape_text(broadcast_shape, broadcast_dims), shape_text(a.shape, a.ndim));
+        fail(row, ErrorKind::value, row.params[i].name,
+             "a shape that broadcasts with " + shape_text(broadcast_shape, broadcast_dims),
+             shape_text(a.shape, a.ndim));
       size = a.shape[k];
     }
   };
@@ -349,14 +446,17 @@ void Call::bind_broadcast() {
   for (int i = 0; i < row.inputs; i++)
     if (row.params[i].broadcast && arrays[i] && i != fixed) join(i);
   if (fixed >= 0 && arrays[fixed]->ndim != broadcast_dims)
-    fail(row, ErrorKind::value, row.params[fixed].name, "shape " + shape_text(broadcast_shape, broadcast_dims), shape_text(arrays[fixed]->shape, arrays[fixed]->ndim));
+    fail(row, ErrorKind::value, row.params[fixed].name, "shape " + shape_text(broadcast_shape, broadcast_dims),
+         shape_text(arrays[fixed]->shape, arrays[fixed]->ndim));
 }
 
 Array contiguous_copy(const Array& a) {
   Array made = Array::empty(a.shape, a.ndim, a.dtype);
   View from = a.view(), to = made.view();
-  InOut dst; dst.v = &to;
-  In src; src.v = &from;
+  InOut dst;
+  dst.v = &to;
+  In src;
+  src.v = &from;
   active_isa().kernels->copy.by_dtype[int(a.dtype)](dst, src);
   return made;
 }
@@ -395,7 +495,8 @@ void Call::lay_out_list(int i) {
     const Array* a = list.arrays[k];
     const bool writes = p.kind == Kind::inout_list;
     if (writes && (a->storage->readonly || !a->is_contiguous()))
-      fail(row, ErrorKind::value, p.name + "[" + std::to_string(k) + "]", "a contiguous array that may be written", a->storage->readonly ? "read-only memory" : "a strided view");
+      fail(row, ErrorKind::value, p.name + "[" + std::to_string(k) + "]", "a contiguous array that may be written",
+           a->storage->readonly ? "read-only memory" : "a strided view");
     if (!a->is_contiguous()) {
       list.made.push_back(contiguous_copy(*a));
       a = &list.made.back();
@@ -414,10 +515,14 @@ void Call::make_output(int i) {
     shape[n++] = size;
   };
   for (const Dim& d : p.dims) {
-    if (d.what == Dim::literal) push(d.value);
-    else if (d.what == Dim::named) push(sizes[d.name] + d.value);
-    else if (d.what == Dim::star) for (int k = 0; k < star_dims; k++) push(star->shape[k]);
-    else for (int k = 0; k < broadcast_dims; k++) push(broadcast_shape[k]);
+    if (d.what == Dim::literal)
+      push(d.value);
+    else if (d.what == Dim::named)
+      push(sizes[d.name] + d.value);
+    else if (d.what == Dim::star)
+      for (int k = 0; k < star_dims; k++) push(star->shape[k]);
+    else
+      for (int k = 0; k < broadcast_dims; k++) push(broadcast_shape[k]);
   }
   made[i] = Array::empty(shape, n, p.fixed_dtype ? p.dtype : DType(dtype));
   made[i].fill_view(views[i]);
@@ -433,13 +538,17 @@ void check_overlap(const Call& call) {
       Kind kind = row.params[k].kind;
       if (k == i || !is_array(kind) || !call.values[k].view) continue;
       const View &a = call.views[i], &b = call.views[k];
-      if (call.arrays[i]->storage != call.arrays[k]->storage || call.made[k].storage) continue; // made: it was copied
-      bool same = a.data == b.data && a.ndim == b.ndim && !memcmp(a.shape, b.shape, sizeof(int64_t) * a.ndim) && !memcmp(a.strides, b.strides, sizeof(int64_t) * a.ndim);
+      if (call.made[k].storage) continue; // it was copied
+      bool same = a.data == b.data && a.ndim == b.ndim && !memcmp(a.shape, b.shape, sizeof(int64_t) * a.ndim) &&
+                  !memcmp(a.strides, b.strides, sizeof(int64_t) * a.ndim);
       if (same) continue;
       auto span = [](const View& v, const char*& low, const char*& high) {
         low = high = static_cast<const char*>(v.data);
         for (int d = 0; d < v.ndim; d++) {
-          if (v.shape[d] == 0) { high = low; return; }
+          if (v.shape[d] == 0) {
+            high = low;
+            return;
+          }
           high += (v.shape[d] - 1) * v.strides[d] * item_size(v.dtype);
         }
         high += item_size(v.dtype);
@@ -448,7 +557,8 @@ void check_overlap(const Call& call) {
       span(a, a0, a1);
       span(b, b0, b1);
       if (a0 < b1 && b0 < a1)
-        fail(row, ErrorKind::value, row.params[k].name, "memory that does not overlap with " + row.params[i].name + " (use .clone())", "an overlapping view");
+        fail(row, ErrorKind::value, row.params[k].name,
+             "memory that does not overlap with " + row.params[i].name + " (use .clone())", "an overlapping view");
     }
   }
 }
@@ -465,14 +575,18 @@ PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
       if (p.kind == Kind::inout_list) any_inout = true;
       if (!is_array(p.kind) || !call.arrays[i]) continue;
       any_inout |= p.kind == Kind::inout;
-      if (p.broadcast) any_broadcast = true;
-      else call.bind_shape(i);
+      if (p.broadcast)
+        any_broadcast = true;
+      else
+        call.bind_shape(i);
     }
     if (any_broadcast) call.bind_broadcast();
     const int n = int(row.params.size());
     for (int i = 0; i < row.inputs; i++)
-      if (is_list(row.params[i].kind)) call.lay_out_list(i);
-      else if (is_array(row.params[i].kind) && call.arrays[i]) call.lay_out(i);
+      if (is_list(row.params[i].kind))
+        call.lay_out_list(i);
+      else if (is_array(row.params[i].kind) && call.arrays[i])
+        call.lay_out(i);
     if (any_inout) check_overlap(call);
     for (int i = row.inputs; i < n; i++) call.make_output(i);
     {
@@ -481,9 +595,10 @@ PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
       row.call(reinterpret_cast<const char*>(active_isa().kernels) + row.slot, call.dtype, call.values);
     }
     for (int i = 0; any_inout && i < row.inputs; i++) {
-        if (row.params[i].kind == Kind::inout) call.arrays[i]->storage->version++;
-        else if (row.params[i].kind == Kind::inout_list)
-          for (const Array* a : call.lists[i]->arrays) a->storage->version++;
+      if (row.params[i].kind == Kind::inout)
+        call.arrays[i]->storage->version++;
+      else if (row.params[i].kind == Kind::inout_list)
+        for (const Array* a : call.lists[i]->arrays) a->storage->version++;
     }
     const int outs = n - row.inputs;
     if (outs == 0) Py_RETURN_NONE;
@@ -491,15 +606,11 @@ PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
     py::tuple result(outs);
     for (int i = 0; i < outs; i++) result[i] = py::cast(std::move(call.made[row.inputs + i]));
     return result.release().ptr();
-  } catch (const Error& error) {
-    set_python_error(error);
-  } catch (py::error_already_set& error) {
+  } catch (const Error& error) { set_python_error(error); } catch (py::error_already_set& error) {
     error.restore();
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, (std::string("[") + row.name + "] out of memory").c_str());
-  } catch (const std::exception& error) {
-    PyErr_SetString(PyExc_RuntimeError, error.what());
-  }
+  } catch (const std::exception& error) { PyErr_SetString(PyExc_RuntimeError, error.what()); }
   return nullptr;
 }
 
@@ -512,24 +623,25 @@ std::deque<Row>& rows() {
 
 void bind_kernels(py::module_& m) {
   py::module_ kernels = m.def_submodule("kernels", "A callable for each row of csrc/kernels.def.");
-#define KERNEL(family, name_, group, params_, signature_, contract_)                                     \
-  {                                                                                                      \
-    using C = Caller<void params_>;                                                                      \
-    rows().emplace_back();                                                                               \
-    Row& row = rows().back();                                                                            \
-    row.name = #name_;                                                                                   \
-    row.signature = signature_;                                                                          \
-    row.contract = contract_;                                                                            \
-    row.slot = offsetof(Kernels, name_);                                                                 \
-    row.call = &C::call;                                                                                 \
+#define KERNEL(family, name_, group, params_, signature_, contract_)                                         \
+  {                                                                                                          \
+    using C = Caller<void params_>;                                                                          \
+    rows().emplace_back();                                                                                   \
+    Row& row = rows().back();                                                                                \
+    row.name = #name_;                                                                                       \
+    row.signature = signature_;                                                                              \
+    row.contract = contract_;                                                                                \
+    row.slot = offsetof(Kernels, name_);                                                                     \
+    row.call = &C::call;                                                                                     \
     for (int t = 0; t < kNumDTypes; t++) row.available[t] = isas()[0].kernels->name_.by_dtype[t] != nullptr; \
-    parse(row, C::kinds, int(sizeof(C::kinds) / sizeof(Kind)));                                          \
+    parse(row, C::kinds, int(sizeof(C::kinds) / sizeof(Kind)));                                              \
   }
 #include "kernels.def"
 #undef KERNEL
   py::list names;
   for (Row& row : rows()) {
-    row.def = {row.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_row)), METH_FASTCALL, row.doc.c_str()};
+    row.def = {row.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_row)), METH_FASTCALL,
+               row.doc.c_str()};
     py::capsule self(&row);
     kernels.attr(row.name) = py::reinterpret_steal<py::object>(PyCFunction_New(&row.def, self.ptr()));
     py::list dtypes;

@@ -8,11 +8,20 @@ namespace engine {
 void set_python_error(const Error& error) {
   PyObject* type = PyExc_RuntimeError;
   switch (error.kind) {
-    case ErrorKind::value: type = PyExc_ValueError; break;
-    case ErrorKind::type: type = PyExc_TypeError; break;
-    case ErrorKind::index: type = PyExc_IndexError; break;
-    case ErrorKind::memory: type = PyExc_MemoryError; break;
-    case ErrorKind::runtime: break;
+    case ErrorKind::value:
+      type = PyExc_ValueError;
+      break;
+    case ErrorKind::type:
+      type = PyExc_TypeError;
+      break;
+    case ErrorKind::index:
+      type = PyExc_IndexError;
+      break;
+    case ErrorKind::memory:
+      type = PyExc_MemoryError;
+      break;
+    case ErrorKind::runtime:
+      break;
   }
   PyErr_SetString(type, error.what());
 }
@@ -24,9 +33,7 @@ PYBIND11_MODULE(_core, m) {
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);
-    } catch (const engine::Error& error) {
-      engine::set_python_error(error);
-    }
+    } catch (const engine::Error& error) { engine::set_python_error(error); }
   });
   engine::bind_array(m);
   engine::bind_kernels(m);

@@ -28,20 +28,31 @@ void bind_runtime(py::module_& m) {
     return d;
   });
   m.def("reset_peak_memory_stats", &reset_peak_memory_stats);
-  m.def("set_memory_limit", [](std::optional<int64_t> bytes) {
-    if (bytes && *bytes <= 0) throw Error(ErrorKind::value, "[set_memory_limit] bytes: expected None or a number > 0, got " + std::to_string(*bytes));
-    set_memory_limit(bytes.value_or(0));
-  }, py::arg("bytes").none(true));
+  m.def(
+      "set_memory_limit",
+      [](std::optional<int64_t> bytes) {
+        if (bytes && *bytes <= 0)
+          throw Error(ErrorKind::value,
+                      "[set_memory_limit] bytes: expected None or a number > 0, got " + std::to_string(*bytes));
+        set_memory_limit(bytes.value_or(0));
+      },
+      py::arg("bytes").none(true));
   m.def("empty_cache", &empty_cache);
 
   m.def("set_guards", &set_guards, py::arg("on"));
   m.def("guard_errors", &guard_errors);
 
   m.def("manual_seed", &manual_seed, py::arg("seed"));
-  m.def("random_state", [] { RandomState s = random_state(); return py::make_tuple(s.seed, s.calls); });
+  m.def("random_state", [] {
+    RandomState s = random_state();
+    return py::make_tuple(s.seed, s.calls);
+  });
   m.def("set_random_state", [](uint64_t seed, uint64_t calls) { set_random_state({seed, calls}); });
   // The state that one op draws from, as the two int64 scalars that kernels take.
-  m.def("next_random", [] { RandomState s = next_random(); return py::make_tuple(int64_t(s.seed), int64_t(s.calls)); });
+  m.def("next_random", [] {
+    RandomState s = next_random();
+    return py::make_tuple(int64_t(s.seed), int64_t(s.calls));
+  });
 
   m.def("cpu_isas", [] {
     py::list list;

@@ -19,11 +19,11 @@ namespace engine {
 namespace {
 
 constexpr size_t kAlign = 64;
-constexpr size_t kSmallLimit = 64 << 10;   // the largest block that comes from a size class
-constexpr size_t kSlab = 1 << 20;          // small blocks are carved out of slabs of this size
+constexpr size_t kSmallLimit = 64 << 10; // the largest block that comes from a size class
+constexpr size_t kSlab = 1 << 20;        // small blocks are carved out of slabs of this size
 constexpr size_t kHugePage = 2 << 20;
-constexpr size_t kSegment = 32 << 20;      // the least that is asked of the system at once
-constexpr size_t kLargeAlign = 4 << 10;    // large blocks are multiples of a page: neighbours never share one
+constexpr size_t kSegment = 32 << 20;   // the least that is asked of the system at once
+constexpr size_t kLargeAlign = 4 << 10; // large blocks are multiples of a page: neighbours never share one
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -47,8 +47,9 @@ class Arena {
     std::lock_guard<std::mutex> lock(mutex_);
     size_t rounded = block_bytes(bytes);
     if (limit_ && stats_.allocated_bytes + int64_t(rounded) > limit_)
-      throw Error(ErrorKind::memory, "[allocate] bytes: expected to stay within the memory limit of " + std::to_string(limit_) + " bytes, got " +
-                                         std::to_string(bytes) + " bytes beside the " + std::to_string(stats_.allocated_bytes) + " in use");
+      throw Error(ErrorKind::memory, "[allocate] bytes: expected to stay within the memory limit of " +
+                                         std::to_string(limit_) + " bytes, got " + std::to_string(bytes) +
+                                         " bytes beside the " + std::to_string(stats_.allocated_bytes) + " in use");
     void* data = rounded <= kSmallLimit ? take_small(rounded) : take_large(rounded);
     stats_.allocated_bytes += rounded;
     stats_.peak_allocated_bytes = std::max(stats_.peak_allocated_bytes, stats_.allocated_bytes);
@@ -102,7 +103,8 @@ class Arena {
     if (list.empty()) {
       if (slab_left_ < bytes) {
         // What is left of the old slab still serves smaller classes.
-        for (size_t piece = kAlign; slab_left_ >= kAlign; slab_ += piece, slab_left_ -= piece) small_[piece].push_back(slab_);
+        for (size_t piece = kAlign; slab_left_ >= kAlign; slab_ += piece, slab_left_ -= piece)
+          small_[piece].push_back(slab_);
         slab_ = static_cast<char*>(take_large(kSlab));
         slab_left_ = kSlab;
       }
@@ -162,7 +164,8 @@ class Arena {
       release_free_segments();
       data = map_aligned(size);
     }
-    if (!data) throw Error(ErrorKind::memory, "[allocate] bytes: the system has no " + std::to_string(size) + " bytes left");
+    if (!data)
+      throw Error(ErrorKind::memory, "[allocate] bytes: the system has no " + std::to_string(size) + " bytes left");
     segments_[data] = size;
     blocks_.emplace(data, Block{size, true, data});
     free_.insert({size, data});
@@ -172,7 +175,8 @@ class Arena {
 
   static char* map_aligned(size_t size) {
     if (size + kHugePage < size) return nullptr;
-    void* raw = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* raw =
+        mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED) return nullptr;
     uintptr_t start = uintptr_t(raw), aligned = round_up(start, kHugePage);
     if (aligned > start) munmap(raw, aligned - start);
@@ -203,8 +207,8 @@ class Arena {
   std::unordered_map<size_t, std::vector<void*>> small_; // free small blocks by class
   char* slab_ = nullptr;
   size_t slab_left_ = 0;
-  std::map<char*, Block> blocks_;              // every large block, free or not, by address
-  std::set<std::pair<size_t, char*>> free_;    // the free ones by size: best fit, lowest address first
+  std::map<char*, Block> blocks_;           // every large block, free or not, by address
+  std::set<std::pair<size_t, char*>> free_; // the free ones by size: best fit, lowest address first
   std::map<char*, size_t> segments_;
   MemoryStats stats_{};
   int64_t limit_ = 0;
@@ -246,7 +250,8 @@ struct Guards {
 
   static bool intact(const char* data, size_t bytes) {
     for (size_t i = 1; i <= kGuard; i++)
-      if ((unsigned char)data[-ptrdiff_t(i)] != kGuardByte || (unsigned char)data[bytes + i - 1] != kGuardByte) return false;
+      if ((unsigned char)data[-ptrdiff_t(i)] != kGuardByte || (unsigned char)data[bytes + i - 1] != kGuardByte)
+        return false;
     return true;
   }
 };

@@ -14,9 +14,9 @@ struct MemoryStats {
   int64_t peak_allocated_bytes; // its maximum since the last reset_peak_memory_stats
   int64_t reserved_bytes;       // taken from the system
   int64_t peak_reserved_bytes;
-  int64_t allocations;          // number of allocate() calls so far
-  int64_t segments;             // number of segments held
-  int64_t limit_bytes;          // 0: none
+  int64_t allocations; // number of allocate() calls so far
+  int64_t segments;    // number of segments held
+  int64_t limit_bytes; // 0: none
 };
 
 // Raises Error(memory) when the limit or the machine's memory is exceeded. Zero bytes give a valid, aligned pointer.
@@ -28,8 +28,8 @@ void reset_peak_memory_stats();
 void set_memory_limit(int64_t bytes); // 0: none
 void empty_cache();                   // gives wholly free segments back to the system
 
-// Guard mode, for tests: every block stands between known bytes and starts as NaNs. guard_errors counts the blocks whose
-// guards were overwritten since the last call.
+// Guard mode, for tests: every block stands between known bytes and starts as NaNs. guard_errors counts the blocks
+// whose guards were overwritten since the last call.
 void set_guards(bool on);
 int64_t guard_errors();
 

@@ -24,14 +24,16 @@ std::string shape_text(const int64_t* shape, int ndim) {
 
 static std::string shape_text(const Shape& s) { return shape_text(s.data(), int(s.size())); }
 
-[[noreturn]] static void fail(ErrorKind kind, const std::string& op, const std::string& arg, const std::string& expected, const std::string& got) {
+[[noreturn]] static void fail(ErrorKind kind, const std::string& op, const std::string& arg,
+                              const std::string& expected, const std::string& got) {
   throw Error(kind, "[" + op + "] " + arg + ": expected " + expected + ", got " + got);
 }
 
 static int normal_dim(const char* op, int64_t dim, int ndim) {
   int limit = ndim ? ndim : 1;
   if (dim < -limit || dim >= limit)
-    fail(ErrorKind::index, op, "dim", "a number in [" + std::to_string(-limit) + ", " + std::to_string(limit - 1) + "]", std::to_string(dim));
+    fail(ErrorKind::index, op, "dim", "a number in [" + std::to_string(-limit) + ", " + std::to_string(limit - 1) + "]",
+         std::to_string(dim));
   return int(dim < 0 ? dim + limit : dim);
 }
 
@@ -94,7 +96,8 @@ Array Array::as_strided(const Shape& new_shape, const Shape& new_strides, int64_
   a.offset = new_offset;
   int64_t last = new_offset, n = 1;
   for (int i = 0; i < a.ndim; i++) {
-    if (new_shape[i] < 0 || new_strides[i] < 0) fail(ErrorKind::value, "as_strided", "shape and strides", "no negative number", shape_text(new_shape));
+    if (new_shape[i] < 0 || new_strides[i] < 0)
+      fail(ErrorKind::value, "as_strided", "shape and strides", "no negative number", shape_text(new_shape));
     a.shape[i] = new_shape[i];
     a.strides[i] = new_strides[i];
     last += (new_shape[i] - 1) * new_strides[i];
@@ -105,11 +108,15 @@ Array Array::as_strided(const Shape& new_shape, const Shape& new_strides, int64_
   return a;
 }
 
-// A view exists where every run of old dimensions that a new one spans is evenly strided (as in NumPy's and PyTorch's view).
+// A view exists where every run of old dimensions that a new one spans is evenly strided (as in NumPy's and PyTorch's
+// view).
 static bool view_strides(const Array& a, const Shape& shape, int64_t* strides) {
   if (a.numel() == 0) {
     int64_t n = 1;
-    for (int i = int(shape.size()) - 1; i >= 0; i--) { strides[i] = n; n *= shape[i] ? shape[i] : 1; }
+    for (int i = int(shape.size()) - 1; i >= 0; i--) {
+      strides[i] = n;
+      n *= shape[i] ? shape[i] : 1;
+    }
     return true;
   }
   int old_dim = a.ndim - 1;
@@ -125,7 +132,10 @@ static bool view_strides(const Array& a, const Shape& shape, int64_t* strides) {
       run *= shape[new_dim--];
     }
     if (run != chunk) return false;
-    if (old_dim > 0) { base = a.strides[old_dim - 1]; chunk = run = 1; }
+    if (old_dim > 0) {
+      base = a.strides[old_dim - 1];
+      chunk = run = 1;
+    }
   }
   for (; new_dim >= 0; new_dim--) strides[new_dim] = run * base; // only sizes of 1 are left
   return true;
@@ -136,15 +146,21 @@ static Shape resolve(const Array& a, const Shape& shape) {
   if (s.size() > kMaxDims) fail(ErrorKind::value, "reshape", "shape", "at most 8 dimensions", shape_text(shape));
   int64_t known = 1, unknown = -1;
   for (size_t i = 0; i < s.size(); i++) {
-    if (s[i] == -1 && unknown < 0) unknown = int64_t(i);
+    if (s[i] == -1 && unknown < 0)
+      unknown = int64_t(i);
     else if (s[i] < 0 || __builtin_mul_overflow(known, s[i], &known))
       fail(ErrorKind::value, "reshape", "shape", "sizes >= 0 with at most one -1", shape_text(shape));
   }
   int64_t n = a.numel();
-  if (unknown >= 0 && known && n % known == 0) { s[unknown] = n / known; known = n; }
-  else if (unknown >= 0) known = -1;
+  if (unknown >= 0 && known && n % known == 0) {
+    s[unknown] = n / known;
+    known = n;
+  } else if (unknown >= 0)
+    known = -1;
   if (known != n)
-    fail(ErrorKind::value, "reshape", "shape", "a shape of " + std::to_string(n) + " elements, as in " + engine::shape_text(a.shape, a.ndim), shape_text(shape));
+    fail(ErrorKind::value, "reshape", "shape",
+         "a shape of " + std::to_string(n) + " elements, as in " + engine::shape_text(a.shape, a.ndim),
+         shape_text(shape));
   return s;
 }
 
@@ -157,7 +173,8 @@ Array Array::reshape_view(const Shape& new_shape) const {
   Shape s = resolve(*this, new_shape);
   Array a = *this;
   if (!view_strides(*this, s, a.strides))
-    fail(ErrorKind::value, "view", "shape", "one that the strides of the array allow (use reshape)", shape_text(new_shape));
+    fail(ErrorKind::value, "view", "shape", "one that the strides of the array allow (use reshape)",
+         shape_text(new_shape));
   a.ndim = int(s.size());
   for (int i = 0; i < a.ndim; i++) a.shape[i] = s[i];
   return a;
@@ -174,7 +191,8 @@ Array Array::permute(const std::vector<int64_t>& dims) const {
     a.shape[i] = shape[d];
     a.strides[i] = strides[d];
   }
-  if (!ok) fail(ErrorKind::value, "permute", "dims", "each of " + std::to_string(ndim) + " dimensions once", shape_text(dims));
+  if (!ok)
+    fail(ErrorKind::value, "permute", "dims", "each of " + std::to_string(ndim) + " dimensions once", shape_text(dims));
   return a;
 }
 
@@ -188,7 +206,9 @@ Array Array::transpose(int64_t x, int64_t y) const {
 
 Array Array::expand(const Shape& new_shape) const {
   int n = int(new_shape.size());
-  if (n < ndim || n > kMaxDims) fail(ErrorKind::value, "expand", "shape", "at least " + std::to_string(ndim) + " and at most 8 dimensions", shape_text(new_shape));
+  if (n < ndim || n > kMaxDims)
+    fail(ErrorKind::value, "expand", "shape", "at least " + std::to_string(ndim) + " and at most 8 dimensions",
+         shape_text(new_shape));
   Array a = *this;
   a.ndim = n;
   for (int i = n - 1; i >= 0; i--) {
@@ -201,7 +221,8 @@ Array Array::expand(const Shape& new_shape) const {
       a.shape[i] = want;
       a.strides[i] = 0;
     } else {
-      fail(ErrorKind::value, "expand", "shape", "sizes that " + engine::shape_text(shape, ndim) + " can be broadcast to", shape_text(new_shape));
+      fail(ErrorKind::value, "expand", "shape",
+           "sizes that " + engine::shape_text(shape, ndim) + " can be broadcast to", shape_text(new_shape));
     }
   }
   return a;
@@ -212,7 +233,10 @@ Array Array::slice(int64_t dim, int64_t start, int64_t stop, int64_t step) const
   if (!ndim) fail(ErrorKind::index, "slice", "input", "at least one dimension", "0");
   if (step <= 0) fail(ErrorKind::value, "slice", "step", "a number > 0", std::to_string(step));
   int64_t n = shape[d];
-  auto clip = [n](int64_t i) { if (i < 0) i += n; return i < 0 ? 0 : i > n ? n : i; };
+  auto clip = [n](int64_t i) {
+    if (i < 0) i += n;
+    return i < 0 ? 0 : i > n ? n : i;
+  };
   start = clip(start);
   stop = clip(stop);
   Array a = *this;
@@ -226,7 +250,8 @@ Array Array::select(int64_t dim, int64_t index) const {
   int d = normal_dim("select", dim, ndim);
   if (!ndim) fail(ErrorKind::index, "select", "input", "at least one dimension", "0");
   if (index < -shape[d] || index >= shape[d])
-    fail(ErrorKind::index, "select", "index", "a number in [" + std::to_string(-shape[d]) + ", " + std::to_string(shape[d]) + ")", std::to_string(index));
+    fail(ErrorKind::index, "select", "index",
+         "a number in [" + std::to_string(-shape[d]) + ", " + std::to_string(shape[d]) + ")", std::to_string(index));
   Array a = *this;
   a.offset += (index < 0 ? index + shape[d] : index) * strides[d];
   for (int i = d; i + 1 < ndim; i++) {

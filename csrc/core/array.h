@@ -15,9 +15,9 @@ using Shape = std::vector<int64_t>;
 struct Storage {
   void* data = nullptr;
   size_t bytes = 0;
-  std::atomic<uint64_t> version{0};   // counts in-place writes, so that autograd notices them
-  std::function<void()> release;      // gives memory of another owner back; empty: the arena's
-  bool readonly = false;              // memory of another owner that must not be written
+  std::atomic<uint64_t> version{0}; // counts in-place writes, so that autograd notices them
+  std::function<void()> release;    // gives memory of another owner back; empty: the arena's
+  bool readonly = false;            // memory of another owner that must not be written
   Storage() = default;
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -33,8 +33,8 @@ class Array {
   DType dtype = DType::f32;
   int ndim = 0;
   int64_t shape[kMaxDims] = {};
-  int64_t strides[kMaxDims] = {};  // in elements
-  int64_t offset = 0;              // of the first element, in elements
+  int64_t strides[kMaxDims] = {}; // in elements
+  int64_t offset = 0;             // of the first element, in elements
   std::shared_ptr<Storage> storage;
 
   int64_t numel() const;
@@ -45,12 +45,12 @@ class Array {
 
   // Views: none copies. Each raises Error(value/index) naming itself when the arguments do not fit.
   Array as_strided(const Shape& shape, const Shape& strides, int64_t offset) const;
-  Array reshape_view(const Shape& shape) const;  // one size may be -1; raises where only a copy could do it
+  Array reshape_view(const Shape& shape) const; // one size may be -1; raises where only a copy could do it
   bool can_reshape(const Shape& shape) const;
   Array permute(const std::vector<int64_t>& dims) const;
   Array transpose(int64_t a, int64_t b) const;
-  Array expand(const Shape& shape) const;        // -1 keeps a size
-  Array slice(int64_t dim, int64_t start, int64_t stop, int64_t step) const;  // Python's rules, step > 0
+  Array expand(const Shape& shape) const;                                    // -1 keeps a size
+  Array slice(int64_t dim, int64_t start, int64_t stop, int64_t step) const; // Python's rules, step > 0
   Array select(int64_t dim, int64_t index) const;
   Array squeeze(int64_t dim) const;
   Array unsqueeze(int64_t dim) const;

@@ -32,15 +32,16 @@ void raise_index(const char* format, ...) {
 void check_indices(const char* op, const char* arg, const int64_t* ids, int64_t n, int64_t limit, int64_t ignore) {
   for (int64_t i = 0; i < n; i++)
     if ((ids[i] < 0 || ids[i] >= limit) && ids[i] != ignore)
-      raise_index("[%s] %s: expected every index in [0, %lld), got %lld at position %lld", op, arg, (long long)limit, (long long)ids[i],
-                  (long long)i);
+      raise_index("[%s] %s: expected every index in [0, %lld), got %lld at position %lld", op, arg, (long long)limit,
+                  (long long)ids[i], (long long)i);
 }
 
 void check_cu_seqlens(const char* op, const char* arg, const int32_t* cu, int64_t n, int64_t total) {
   if (cu[0] != 0) raise_value("[%s] %s: expected to start at 0, got %d", op, arg, cu[0]);
   for (int64_t i = 0; i < n; i++)
     if (cu[i + 1] < cu[i])
-      raise_value("[%s] %s: expected numbers that never fall, got %d after %d at position %lld", op, arg, cu[i + 1], cu[i], (long long)(i + 1));
+      raise_value("[%s] %s: expected numbers that never fall, got %d after %d at position %lld", op, arg, cu[i + 1],
+                  cu[i], (long long)(i + 1));
   if (cu[n] != total)
     raise_value("[%s] %s: expected to end at the number of tokens %lld, got %d", op, arg, (long long)total, cu[n]);
 }

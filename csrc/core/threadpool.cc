@@ -73,8 +73,8 @@ class Pool {
   }
 
  private:
-  // claims_ holds the job's number and how many chunks are unclaimed. A claim that succeeds keeps the job alive until the
-  // chunk is counted in done_, so fn_, context_ and n_ may be read after it.
+  // claims_ holds the job's number and how many chunks are unclaimed. A claim that succeeds keeps the job alive until
+  // the chunk is counted in done_, so fn_, context_ and n_ may be read after it.
   bool claim_one(uint32_t job) {
     uint64_t seen = claims_.load(std::memory_order_acquire);
     do {
@@ -130,7 +130,9 @@ class Pool {
     }
   }
 
-  bool has_new_job(uint32_t last) { return uint32_t(claims_.load(std::memory_order_seq_cst) >> 32) != last || stop_.load(); }
+  bool has_new_job(uint32_t last) {
+    return uint32_t(claims_.load(std::memory_order_seq_cst) >> 32) != last || stop_.load();
+  }
 
   bool spin_for_job(uint32_t last) {
     auto start = std::chrono::steady_clock::now();
@@ -171,7 +173,8 @@ int cgroup_quota() {
   std::ifstream v2("/sys/fs/cgroup/cpu.max");
   std::string quota;
   double period = 0;
-  if (v2 >> quota >> period) return quota == "max" || period <= 0 ? 0 : int((atof(quota.c_str()) + period - 1) / period);
+  if (v2 >> quota >> period)
+    return quota == "max" || period <= 0 ? 0 : int((atof(quota.c_str()) + period - 1) / period);
   std::ifstream q1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   double q = 0;
   if (q1 >> q && p1 >> period && q > 0 && period > 0) return int((q + period - 1) / period);
@@ -179,8 +182,8 @@ int cgroup_quota() {
 }
 
 struct State {
-  std::mutex owner;      // held by the caller whom the pool serves
-  Pool* pool = nullptr;  // made at first use
+  std::mutex owner;     // held by the caller whom the pool serves
+  Pool* pool = nullptr; // made at first use
   std::atomic<int> threads{0};
 };
 
@@ -207,7 +210,8 @@ int default_num_threads() {
     char* end;
     long n = strtol(text, &end, 10);
     if (*text == 0 || *end != 0 || n < 1 || n > 1024)
-      throw Error(ErrorKind::value, std::string("[ENGINE_NUM_THREADS] value: expected a number from 1 to 1024, got '") + text + "'");
+      throw Error(ErrorKind::value,
+                  std::string("[ENGINE_NUM_THREADS] value: expected a number from 1 to 1024, got '") + text + "'");
     return int(n);
   }
   int n = int(std::thread::hardware_concurrency());
@@ -223,7 +227,8 @@ int default_num_threads() {
 int num_threads() { return state()->threads; }
 
 void set_num_threads(int n) {
-  if (n < 1 || n > 1024) throw Error(ErrorKind::value, "[set_num_threads] n: expected a number from 1 to 1024, got " + std::to_string(n));
+  if (n < 1 || n > 1024)
+    throw Error(ErrorKind::value, "[set_num_threads] n: expected a number from 1 to 1024, got " + std::to_string(n));
   State* s = state();
   std::lock_guard<std::mutex> lock(s->owner);
   if (n == s->threads) return;

@@ -16,7 +16,8 @@ struct View {
   int64_t strides[kMaxDims]; // in elements
 };
 
-// The kinds of kernel parameters. The binding has checked dtype, shape and layout by the row's signature in kernels.def.
+// The kinds of kernel parameters. The binding has checked dtype, shape and layout by the row's signature in
+// kernels.def.
 struct Param {
   const View* v;
   int ndim() const { return v->ndim; }
@@ -36,19 +37,30 @@ struct Param {
   }
 };
 struct In : Param {
-  template <class T> const T* data() const { return static_cast<const T*>(v->data); }
+  template <class T>
+  const T* data() const {
+    return static_cast<const T*>(v->data);
+  }
 };
 struct Opt : Param { // an In that may be None: false then
   explicit operator bool() const { return v != nullptr; }
-  template <class T> const T* data() const { return v ? static_cast<const T*>(v->data) : nullptr; }
+  template <class T>
+  const T* data() const {
+    return v ? static_cast<const T*>(v->data) : nullptr;
+  }
 };
 struct Out : Param { // allocated by the binding, contents undefined
-  template <class T> T* data() const { return static_cast<T*>(v->data); }
+  template <class T>
+  T* data() const {
+    return static_cast<T*>(v->data);
+  }
 };
 struct InOut : Param { // the caller's array, read and written in place
-  template <class T> T* data() const { return static_cast<T*>(v->data); }
+  template <class T>
+  T* data() const {
+    return static_cast<T*>(v->data);
+  }
 };
-
 
 // A Python sequence of arrays, each with its own shape.
 struct List {
@@ -57,10 +69,16 @@ struct List {
   const View& operator[](int64_t i) const { return views[i]; }
 };
 struct InList : List {
-  template <class T> const T* data(int64_t i) const { return static_cast<const T*>(views[i].data); }
+  template <class T>
+  const T* data(int64_t i) const {
+    return static_cast<const T*>(views[i].data);
+  }
 };
 struct InOutList : List {
-  template <class T> T* data(int64_t i) const { return static_cast<T*>(views[i].data); }
+  template <class T>
+  T* data(int64_t i) const {
+    return static_cast<T*>(views[i].data);
+  }
 };
 inline int64_t numel(const View& v) {
   int64_t n = 1;

@@ -12,12 +12,18 @@
 
 namespace engine {
 
-namespace baseline { extern const Kernels table; }
+namespace baseline {
+extern const Kernels table;
+}
 #ifdef ENGINE_HAS_AVX2
-namespace avx2 { extern const Kernels table; }
+namespace avx2 {
+extern const Kernels table;
+}
 #endif
 #ifdef ENGINE_HAS_AVX512
-namespace avx512 { extern const Kernels table; }
+namespace avx512 {
+extern const Kernels table;
+}
 #endif
 
 namespace {
@@ -73,7 +79,9 @@ struct State {
     for (const Isa& isa : isas) {
       if (name == isa.name) {
         if (!isa.supported)
-          throw Error(ErrorKind::value, std::string("[") + op + "] name: expected an ISA that this CPU supports, got '" + name + "', which needs " + isa.needs);
+          throw Error(ErrorKind::value, std::string("[") + op +
+                                            "] name: expected an ISA that this CPU supports, got '" + name +
+                                            "', which needs " + isa.needs);
         active = &isa;
         return;
       }

@@ -10,13 +10,13 @@ namespace engine {
 struct Isa {
   const char* name;
   const Kernels* kernels;
-  bool supported;         // by this CPU and operating system
-  const char* needs;      // what it takes
+  bool supported;    // by this CPU and operating system
+  const char* needs; // what it takes
 };
 
-const std::vector<Isa>& isas();   // compiled in, worst first
-const Isa& active_isa();          // raises Error(value) when ENGINE_CPU_ISA names one that cannot run here
+const std::vector<Isa>& isas(); // compiled in, worst first
+const Isa& active_isa();        // raises Error(value) when ENGINE_CPU_ISA names one that cannot run here
 void set_isa(const std::string& name);
-const std::string& isa_reason();  // why the active one was chosen
+const std::string& isa_reason(); // why the active one was chosen
 
 } // namespace engine

@@ -1,7 +1,8 @@
 // Instantiates the kernels of one FAMILY for the dtypes of their rows. Included last by the family's file.
 #define ENGINE_JOIN_(a, b) a##b
 #define ENGINE_JOIN(a, b) ENGINE_JOIN_(a, b)
-// A row is taken when its family is the one of this file: the macro family_is_<FAMILY>_<family> then has a second argument.
+// A row is taken when its family is the one of this file: the macro family_is_<FAMILY>_<family> then has a second
+// argument.
 #define ENGINE_SECOND(first, second, ...) second
 #define ENGINE_PICK(...) ENGINE_SECOND(__VA_ARGS__, ENGINE_LEAVE, )
 #define ENGINE_LEAVE(group, name, params)
@@ -27,7 +28,8 @@
 #define ENGINE_MATCH(mine, family) ENGINE_JOIN(ENGINE_JOIN(ENGINE_MATCH_, mine), ENGINE_JOIN(_, family))
 
 namespace engine::ENGINE_ISA {
-#define KERNEL(family, name, group, params, signature, contract) ENGINE_PICK(ENGINE_MATCH(FAMILY, family))(group, name, params)
+#define KERNEL(family, name, group, params, signature, contract) \
+  ENGINE_PICK(ENGINE_MATCH(FAMILY, family))(group, name, params)
 #include "kernels.def"
 #undef KERNEL
 } // namespace engine::ENGINE_ISA

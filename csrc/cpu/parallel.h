@@ -5,13 +5,15 @@
 namespace engine::ENGINE_ISA {
 
 // fn(i) for i in [0, n). How work is cut into chunks must depend on shapes only, never on the number of threads.
-template <class Fn> inline void parallel_for(int64_t n, const Fn& fn) {
+template <class Fn>
+inline void parallel_for(int64_t n, const Fn& fn) {
   if (n == 1) return fn(int64_t(0));
   run_chunks(n, [](void* context, int64_t i) { (*static_cast<const Fn*>(context))(i); }, const_cast<Fn*>(&fn));
 }
 
 // fn(begin, end) over [0, n) in chunks of `grain`.
-template <class Fn> inline void parallel_ranges(int64_t n, int64_t grain, const Fn& fn) {
+template <class Fn>
+inline void parallel_ranges(int64_t n, int64_t grain, const Fn& fn) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
   parallel_for((n + grain - 1) / grain, [&](int64_t i) {

@@ -1,14 +1,15 @@
-// Walking strided views of one shape together: dimensions that lie evenly in every view are joined, the innermost run is
-// handed to the kernel whole, the rest is split over threads.
+// Walking strided views of one shape together: dimensions that lie evenly in every view are joined, the innermost run
+// is handed to the kernel whole, the rest is split over threads.
 #pragma once
-#include "cpu/parallel.h"
 #include "core/view.h"
+#include "cpu/parallel.h"
 
 namespace engine::ENGINE_ISA {
 
 // fn(at, step, n): the run of n elements that starts at offset at[v] (in elements) and moves by step[v] in view v.
 // Works through all elements once; runs may be cut anywhere, so fn must treat elements independently.
-template <int N, class Fn> void for_each_row(const View* const (&views)[N], const Fn& fn) {
+template <int N, class Fn>
+void for_each_row(const View* const (&views)[N], const Fn& fn) {
   int64_t shape[kMaxDims], strides[N][kMaxDims];
   int ndim = 0;
   const View& first = *views[0];

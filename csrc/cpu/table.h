@@ -7,7 +7,9 @@
 #include "kernels.h"
 
 namespace engine::ENGINE_ISA {
-#define KERNEL(family, name, group, params, signature, contract) template <class T> void name params;
+#define KERNEL(family, name, group, params, signature, contract) \
+  template <class T>                                             \
+  void name params;
 #include "kernels.def"
 #undef KERNEL
 } // namespace engine::ENGINE_ISA

@@ -1,13 +1,14 @@
 // Moving elements: strided copies with conversion, and filling.
+#include "cpu/convert.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "cpu/strided.h"
 #include "cpu/table.h"
-#include "cpu/convert.h"
 
 namespace engine::ENGINE_ISA {
 
-template <class D, class S> static void copy_typed(InOut dst, In src) {
+template <class D, class S>
+static void copy_typed(InOut dst, In src) {
   const View* views[2] = {dst.v, src.v};
   D* to = dst.data<D>();
   const S* from = src.data<S>();
@@ -25,20 +26,30 @@ template <class D, class S> static void copy_typed(InOut dst, In src) {
   });
 }
 
-template <class T> void copy(InOut dst, In src) {
+template <class T>
+void copy(InOut dst, In src) {
   switch (src.dtype()) {
-    case DType::f32: return copy_typed<T, float>(dst, src);
-    case DType::f64: return copy_typed<T, double>(dst, src);
-    case DType::i32: return copy_typed<T, int32_t>(dst, src);
-    case DType::i64: return copy_typed<T, int64_t>(dst, src);
-    case DType::u8: return copy_typed<T, uint8_t>(dst, src);
-    case DType::boolean: return copy_typed<T, bool>(dst, src);
-    case DType::bf16: return copy_typed<T, BFloat16>(dst, src);
-    case DType::f16: return copy_typed<T, Float16>(dst, src);
+    case DType::f32:
+      return copy_typed<T, float>(dst, src);
+    case DType::f64:
+      return copy_typed<T, double>(dst, src);
+    case DType::i32:
+      return copy_typed<T, int32_t>(dst, src);
+    case DType::i64:
+      return copy_typed<T, int64_t>(dst, src);
+    case DType::u8:
+      return copy_typed<T, uint8_t>(dst, src);
+    case DType::boolean:
+      return copy_typed<T, bool>(dst, src);
+    case DType::bf16:
+      return copy_typed<T, BFloat16>(dst, src);
+    case DType::f16:
+      return copy_typed<T, Float16>(dst, src);
   }
 }
 
-template <class T> void fill(InOut dst, double value) {
+template <class T>
+void fill(InOut dst, double value) {
   const View* views[1] = {dst.v};
   T* to = dst.data<T>();
   const T x = convert<T>(value);

@@ -1,0 +1,82 @@
+"""The wheel in a clean environment: its size, what importing it costs beyond NumPy, and what it says where an extra is
+missing. Slow (a build): half a minute and more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "-w",
+        str(out),
+        str(ROOT),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    (found,) = out.glob("engine-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def clean_python(wheel: Path, tmp_path_factory) -> Path:
+    home = tmp_path_factory.mktemp("clean")
+    venv.create(home, with_pip=True)
+    python = home / "bin" / "python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)],
+        check=True,
+        capture_output=True,
+    )
+    return python
+
+
+def test_wheel_size(wheel: Path, record_property) -> None:
+    size = wheel.stat().st_size / 2**20
+    record_property("wheel_mib", round(size, 2))
+    print(f"wheel: {size:.2f} MiB")
+    assert size <= 5
+
+
+def test_trains_without_extras_and_imports_quickly(clean_python: Path, record_property, tmp_path: Path) -> None:
+    code = (
+        "import time, sys, numpy; a = time.perf_counter(); import engine; b = time.perf_counter();"
+        "x = engine.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True); (x @ x).sum().backward();"
+        "assert x.grad is not None; print((b - a) * 1e3)"
+    )
+    runs = [
+        float(
+            subprocess.run([clean_python, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+        )
+        for _ in range(5)
+    ]
+    record_property("import_ms_beyond_numpy", round(min(runs), 1))
+    print(f"import engine: {min(runs):.1f} ms beyond NumPy")
+
+
+@pytest.mark.parametrize(
+    "code, extra",
+    [
+        ("from engine.data import Tokenizer; Tokenizer.train(['a'])", "engine[text]"),
+        ("import engine.cli; engine.cli.main()", "engine[cli]"),
+    ],
+)
+def test_a_missing_extra_is_named(clean_python: Path, code: str, extra: str, tmp_path: Path) -> None:
+    result = subprocess.run([clean_python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode != 0 and extra in result.stderr, result.stderr
