@@ -1,0 +1,114 @@
+"""Tensors to and from safetensors files, through the library's byte-level interface (its NumPy one lacks bfloat16).
+
+`save_file` and `load_file` have the names and arguments of `safetensors.torch`. Files are written beside their place
+and moved there, so that a reader finds the old file or the new one, never a part.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import safetensors
+
+from engine import _core
+from engine.tensor import Tensor
+
+__all__ = ["load_file", "replace_file", "save_file", "write_text"]
+
+_DTYPES = {
+    "F32": _core.float32, "F64": _core.float64, "I32": _core.int32, "I64": _core.int64, "U8": _core.uint8,
+    "BOOL": _core.bool, "BF16": _core.bfloat16, "F16": _core.float16,
+}  # fmt: skip
+
+
+def save_file(
+    tensors: Mapping[str, Tensor], filename: str | os.PathLike[str], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors by name.
+
+    Args:
+        tensors: names and tensors of any dtype and strides.
+        filename: the file; replaced in one step where it exists.
+        metadata: strings to keep in the header.
+
+    Raises:
+        TypeError: if a value is not a Tensor.
+        OSError: if the file cannot be written.
+    """
+    arrays = {}
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"[save_file] tensors: expected a Tensor under {name!r}, got {type(tensor).__name__}")
+        arrays[name] = tensor._data.contiguous()
+    spec: Any = getattr(safetensors, "TensorSpec", None)
+    if spec is not None:  # since 0.8: the address of the bytes, which `arrays` keeps alive
+        views = {
+            name: spec(dtype=a.dtype.name, shape=list(a.shape), data_ptr=a.data_ptr, data_len=a.size * a.dtype.itemsize)
+            for name, a in arrays.items()
+        }
+    else:
+        views = {
+            name: {"dtype": a.dtype.name, "shape": list(a.shape), "data": _core.to_bytes(a)}
+            for name, a in arrays.items()
+        }
+    notes = None if metadata is None else dict(metadata)
+    replace_file(filename, lambda path: safetensors.serialize_file(views, path, notes))
+
+
+def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read tensors by name.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a whole safetensors file, or holds a dtype that engine lacks.
+    """
+    name = os.fspath(filename)
+    try:
+        with open(name, "rb") as stream:
+            data = stream.read()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"[load_file] filename: expected an existing file, got {name}") from None
+    try:
+        entries = safetensors.deserialize(data)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"[load_file] filename: expected a safetensors file, got {name} ({error})") from None
+    tensors = {}
+    for key, entry in entries:
+        dtype = _DTYPES.get(entry["dtype"])
+        if dtype is None:
+            raise ValueError(
+                f"[load_file] filename: expected dtypes {', '.join(_DTYPES)}, got {entry['dtype']} for {key!r} in {name}"
+            )
+        tensors[key] = Tensor(_core.from_bytes(entry["data"], entry["shape"], dtype))
+    return tensors
+
+
+def write_text(filename: str | os.PathLike[str], text: str) -> None:
+    """Write a text file as UTF-8, complete or not at all."""
+
+    def write(path: str) -> None:
+        with open(path, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+
+    replace_file(filename, write)
+
+
+def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None]) -> None:
+    """Let `write(path)` make a file beside `filename`, bring it to the disk, and move it into place in one step."""
+    target = os.fspath(filename)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target) or ".", prefix=f".{os.path.basename(target)}.")
+    os.close(handle)
+    try:
+        write(temporary)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # what open() would have given; mkstemp keeps files private
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
