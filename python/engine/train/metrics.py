@@ -1,0 +1,197 @@
+"""Metrics of classifiers: pure functions of integer labels, in NumPy, with scikit-learn's names and argument order.
+
+Labels are integers 0 … num_classes-1. Where a ratio has denominator zero its value is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "ClassScores",
+    "Confusion",
+    "accuracy_score",
+    "classification_metrics",
+    "confusion_matrix",
+    "f1_score",
+    "log_loss",
+    "matthews_corrcoef",
+    "most_confused",
+    "precision_recall_fscore_support",
+    "softmax",
+]
+
+Average = Literal["macro", "micro", "weighted"]
+
+
+def _labels(name: str, value: ArrayLike) -> NDArray[np.int64]:
+    array = np.asarray(value)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.ndim != 1:
+        raise ValueError(f"[metrics] {name}: expected one dimension, got shape {array.shape}")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"[metrics] {name}: expected integers, got {array.dtype}")
+    return array.astype(np.int64, copy=False)
+
+
+def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    true, pred = _labels("y_true", y_true), _labels("y_pred", y_pred)
+    if true.shape != pred.shape:
+        raise ValueError(f"[metrics] y_pred: expected shape {true.shape}, got {pred.shape}")
+    return true, pred
+
+
+def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    out = np.zeros(np.broadcast(numerator, denominator).shape)
+    return np.divide(numerator, denominator, out=out, where=denominator != 0)
+
+
+def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int | None = None) -> NDArray[np.int64]:
+    """Counts of shape (num_classes, num_classes): row = true class, column = predicted class.
+
+    num_classes: by default one more than the largest label. Raises ValueError for labels out of range.
+    """
+    true, pred = _pair(y_true, y_pred)
+    largest = int(max(true.max(initial=-1), pred.max(initial=-1)))
+    smallest = int(min(true.min(initial=0), pred.min(initial=0)))
+    n = largest + 1 if num_classes is None else num_classes
+    if smallest < 0 or largest >= n:
+        raise ValueError(f"[metrics] labels: expected 0 to {n - 1}, got {smallest if smallest < 0 else largest}")
+    return np.bincount(true * n + pred, minlength=n * n).reshape(n, n)
+
+
+def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Share of equal labels; 0.0 for no labels at all."""
+    true, pred = _pair(y_true, y_pred)
+    return float(np.mean(true == pred)) if true.size else 0.0
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Precision, recall, F1 (float64) and number of true samples (int64) of each class, each of shape (num_classes,)."""
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    support: NDArray[np.int64]
+
+
+def precision_recall_fscore_support(
+    y_true: ArrayLike, y_pred: ArrayLike, num_classes: int | None = None
+) -> ClassScores:
+    """The scores of each class; see `ClassScores`."""
+    return _class_scores(confusion_matrix(y_true, y_pred, num_classes))
+
+
+def _class_scores(confusion: NDArray[np.int64]) -> ClassScores:
+    hits, support, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    return ClassScores(
+        precision=_ratio(hits, predicted),
+        recall=_ratio(hits, support),
+        f1=_ratio(2 * hits, support + predicted),
+        support=support,
+    )
+
+
+def f1_score(y_true: ArrayLike, y_pred: ArrayLike, average: Average = "macro", num_classes: int | None = None) -> float:
+    """F1 over all classes.
+
+    average: "macro" (mean over the classes that occur in y_true or y_pred), "micro" (of the counts summed over classes;
+    with one label a sample this is the accuracy) or "weighted" (mean weighted by the number of true samples).
+    """
+    return _f1(confusion_matrix(y_true, y_pred, num_classes), average)
+
+
+def _f1(confusion: NDArray[np.int64], average: Average) -> float:
+    scores = _class_scores(confusion)
+    if average == "macro":
+        occurs = (confusion.sum(0) + confusion.sum(1)) > 0
+        return float(scores.f1[occurs].mean()) if occurs.any() else 0.0
+    if average == "micro":
+        total = confusion.sum()
+        return float(np.trace(confusion) / total) if total else 0.0
+    if average == "weighted":
+        total = scores.support.sum()
+        return float((scores.f1 * scores.support).sum() / total) if total else 0.0
+    raise ValueError(f"[f1_score] average: expected 'macro', 'micro' or 'weighted', got {average!r}")
+
+
+def matthews_corrcoef(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Matthews' correlation coefficient for any number of classes (Gorodkin 2004): -1 … 1, 0 for a constant prediction."""
+    return _mcc(confusion_matrix(y_true, y_pred))
+
+
+def _mcc(confusion: NDArray[np.int64]) -> float:
+    # In float64: the products of counts would leave int64 near three million samples.
+    c = confusion.astype(np.float64)
+    true, pred, total, hits = c.sum(1), c.sum(0), c.sum(), np.trace(c)
+    covariance = hits * total - true @ pred
+    spread = np.sqrt((total * total - pred @ pred) * (total * total - true @ true))
+    return float(covariance / spread) if spread else 0.0
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """`count` samples of class `true` were taken for `predicted`; `share` is their part of all samples of class `true`."""
+
+    true: str
+    predicted: str
+    count: int
+    share: float
+
+
+def most_confused(confusion: NDArray[np.int64], labels: Sequence[str] | None = None, k: int = 10) -> list[Confusion]:
+    """The k largest entries off the diagonal of a confusion matrix, largest first (ties: in class order)."""
+    names = [str(i) for i in range(len(confusion))] if labels is None else list(labels)
+    if len(names) != len(confusion):
+        raise ValueError(f"[most_confused] labels: expected {len(confusion)} names, got {len(names)}")
+    off = confusion.copy()
+    np.fill_diagonal(off, 0)
+    order = np.argsort(-off, axis=None, kind="stable")[:k]
+    pairs = []
+    for flat in order:
+        i, j = divmod(int(flat), len(confusion))
+        if off[i, j] == 0:
+            break
+        pairs.append(Confusion(names[i], names[j], int(off[i, j]), float(off[i, j] / confusion[i].sum())))
+    return pairs
+
+
+def softmax(logits: ArrayLike) -> NDArray[np.float64]:
+    """Probabilities over the last axis, in float64."""
+    x = np.asarray(logits, dtype=np.float64)
+    x = np.exp(x - x.max(-1, keepdims=True))
+    return x / x.sum(-1, keepdims=True)
+
+
+def log_loss(y_true: ArrayLike, logits: ArrayLike) -> float:
+    """Mean negative log-likelihood (nats) of the true classes, from logits of shape (n, num_classes)."""
+    true, x = _labels("y_true", y_true), np.asarray(logits, dtype=np.float64)
+    if x.ndim != 2 or len(x) != len(true):
+        raise ValueError(f"[log_loss] logits: expected shape ({len(true)}, num_classes), got {x.shape}")
+    if not len(true):
+        return 0.0
+    x = x - x.max(-1, keepdims=True)
+    return float(np.mean(np.log(np.exp(x).sum(-1)) - x[np.arange(len(true)), true]))
+
+
+def classification_metrics(y_true: ArrayLike, logits: ArrayLike) -> dict[str, float]:
+    """The figures of one evaluation from logits of shape (n, num_classes): loss, accuracy, macro_f1, micro_f1, mcc."""
+    x = np.asarray(logits)
+    if x.ndim != 2:
+        raise ValueError(f"[classification_metrics] logits: expected shape (n, num_classes), got {x.shape}")
+    confusion = confusion_matrix(y_true, x.argmax(-1) if x.size else np.zeros(0, np.int64), x.shape[1])
+    total = int(confusion.sum())
+    return {
+        "loss": log_loss(y_true, x),
+        "accuracy": float(np.trace(confusion) / total) if total else 0.0,
+        "macro_f1": _f1(confusion, "macro"),
+        "micro_f1": _f1(confusion, "micro"),
+        "mcc": _mcc(confusion),
+    }
