@@ -120,4 +120,107 @@ template <class U> ENGINE_INLINE auto highest(U v) -> decltype(+v[0]) {
   return part[0];
 }
 
+// Transposes a square of kLanes vectors.
+#if defined(ENGINE_ISA_avx512)
+// Masked by all ones, which the compiler drops: g++ 12 takes the plain ones for uses of an uninitialized variable.
+constexpr uint16_t kAll16 = 0xffff;
+constexpr uint8_t kAll8 = 0xff;
+ENGINE_INLINE void transpose(f32 (&r)[16]) {
+  f32 t[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) { // pairs of rows, element by element
+    t[i] = _mm512_maskz_unpacklo_ps(kAll16, r[i], r[i + 1]);
+    t[i + 1] = _mm512_maskz_unpackhi_ps(kAll16, r[i], r[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) { // fours: r[i + c] holds column 4q + c of rows i .. i + 3 in quarter q
+    r[i] = (f32)_mm512_maskz_unpacklo_pd(kAll8, (f64)t[i], (f64)t[i + 2]);
+    r[i + 1] = (f32)_mm512_maskz_unpackhi_pd(kAll8, (f64)t[i], (f64)t[i + 2]);
+    r[i + 2] = (f32)_mm512_maskz_unpacklo_pd(kAll8, (f64)t[i + 1], (f64)t[i + 3]);
+    r[i + 3] = (f32)_mm512_maskz_unpackhi_pd(kAll8, (f64)t[i + 1], (f64)t[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; c++) { // the 4 x 4 of quarters
+    const f32 a = _mm512_maskz_shuffle_f32x4(kAll16, r[c], r[c + 4], 0x44), b = _mm512_maskz_shuffle_f32x4(kAll16, r[c], r[c + 4], 0xee);
+    const f32 d = _mm512_maskz_shuffle_f32x4(kAll16, r[c + 8], r[c + 12], 0x44), e = _mm512_maskz_shuffle_f32x4(kAll16, r[c + 8], r[c + 12], 0xee);
+    t[c] = _mm512_maskz_shuffle_f32x4(kAll16, a, d, 0x88);
+    t[c + 4] = _mm512_maskz_shuffle_f32x4(kAll16, a, d, 0xdd);
+    t[c + 8] = _mm512_maskz_shuffle_f32x4(kAll16, b, e, 0x88);
+    t[c + 12] = _mm512_maskz_shuffle_f32x4(kAll16, b, e, 0xdd);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i++) r[i] = t[i];
+}
+ENGINE_INLINE void transpose(f64 (&r)[8]) {
+  f64 t[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) { // t[i + c] holds column 2q + c of rows i, i + 1 in quarter q
+    t[i] = _mm512_maskz_unpacklo_pd(kAll8, r[i], r[i + 1]);
+    t[i + 1] = _mm512_maskz_unpackhi_pd(kAll8, r[i], r[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int c = 0; c < 2; c++) {
+    const f64 a = _mm512_maskz_shuffle_f64x2(kAll8, t[c], t[c + 2], 0x44), b = _mm512_maskz_shuffle_f64x2(kAll8, t[c], t[c + 2], 0xee);
+    const f64 d = _mm512_maskz_shuffle_f64x2(kAll8, t[c + 4], t[c + 6], 0x44), e = _mm512_maskz_shuffle_f64x2(kAll8, t[c + 4], t[c + 6], 0xee);
+    r[c] = _mm512_maskz_shuffle_f64x2(kAll8, a, d, 0x88);
+    r[c + 2] = _mm512_maskz_shuffle_f64x2(kAll8, a, d, 0xdd);
+    r[c + 4] = _mm512_maskz_shuffle_f64x2(kAll8, b, e, 0x88);
+    r[c + 6] = _mm512_maskz_shuffle_f64x2(kAll8, b, e, 0xdd);
+  }
+}
+#elif defined(ENGINE_ISA_avx2)
+ENGINE_INLINE void transpose(f32 (&r)[8]) {
+  f32 t[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) { // pairs of rows, element by element
+    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) { // fours: r[i + c] holds column c and 4 + c of rows i .. i + 3
+    r[i] = (f32)_mm256_unpacklo_pd((f64)t[i], (f64)t[i + 2]);
+    r[i + 1] = (f32)_mm256_unpackhi_pd((f64)t[i], (f64)t[i + 2]);
+    r[i + 2] = (f32)_mm256_unpacklo_pd((f64)t[i + 1], (f64)t[i + 3]);
+    r[i + 3] = (f32)_mm256_unpackhi_pd((f64)t[i + 1], (f64)t[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; c++) {
+    const f32 low = r[c], high = r[c + 4];
+    r[c] = _mm256_permute2f128_ps(low, high, 0x20);
+    r[c + 4] = _mm256_permute2f128_ps(low, high, 0x31);
+  }
+}
+ENGINE_INLINE void transpose(f64 (&r)[4]) {
+  const f64 a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
+  const f64 c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
+  r[0] = _mm256_permute2f128_pd(a, c, 0x20);
+  r[1] = _mm256_permute2f128_pd(b, d, 0x20);
+  r[2] = _mm256_permute2f128_pd(a, c, 0x31);
+  r[3] = _mm256_permute2f128_pd(b, d, 0x31);
+}
+#elif defined(__x86_64__)
+ENGINE_INLINE void transpose(f32 (&r)[4]) {
+  const f64 a = (f64)_mm_unpacklo_ps(r[0], r[1]), b = (f64)_mm_unpackhi_ps(r[0], r[1]);
+  const f64 c = (f64)_mm_unpacklo_ps(r[2], r[3]), d = (f64)_mm_unpackhi_ps(r[2], r[3]);
+  r[0] = (f32)_mm_unpacklo_pd(a, c);
+  r[1] = (f32)_mm_unpackhi_pd(a, c);
+  r[2] = (f32)_mm_unpacklo_pd(b, d);
+  r[3] = (f32)_mm_unpackhi_pd(b, d);
+}
+ENGINE_INLINE void transpose(f64 (&r)[2]) {
+  const f64 a = r[0];
+  r[0] = _mm_unpacklo_pd(a, r[1]);
+  r[1] = _mm_unpackhi_pd(a, r[1]);
+}
+#else
+template <class U, int N> ENGINE_INLINE void transpose(U (&r)[N]) {
+  for (int i = 0; i < N; i++)
+    for (int j = 0; j < i; j++) {
+      const auto x = r[i][j];
+      r[i][j] = r[j][i];
+      r[j][i] = x;
+    }
+}
+#endif
+
 } // namespace engine::ENGINE_ISA::simd
