@@ -42,7 +42,7 @@ def test_code_outside_an_isa_uses_no_wider_registers() -> None:
             and "avx512" not in function
         ):
             leaks.add(function)
-    assert functions > 300, "the library has no symbols to check by"
+    assert functions > 100, "the library has no symbols to check by"
     assert not leaks, f"vector code outside of its ISA: {sorted(leaks)[:5]}"
 
 
