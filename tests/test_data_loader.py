@@ -194,6 +194,24 @@ def test_bucketing_puts_similar_lengths_together(limits: dict[str, int]) -> None
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.3  # batches do not come sorted
 
 
+def test_bucketed_batches_differ_between_epochs_of_a_small_data_set() -> None:
+    data = TextDataset([[0] * n for n in range(1, 65)], labels=list(range(64)))
+    loader = DataLoader(data, 4, shuffle=True, bucket_by_length=True)
+    first, second = rows(loader), rows(loader)
+    assert len({frozenset(batch) for batch in first} & {frozenset(batch) for batch in second}) < 8
+
+
+def test_the_order_of_bucketed_batches_differs_between_epochs() -> None:
+    options: dict[str, Any] = {"lengths": np.ones(80, np.int64), "batch_size": 4, "shuffle": True}
+    bucketed, plain = BatchSampler(80, bucket_by_length=True, **options), BatchSampler(80, **options)
+    orders = set()
+    for epoch in range(10):
+        place = np.argsort(np.concatenate(plain.plan(epoch)))  # where each item stood before batches were shuffled
+        orders.add(tuple(int(place[batch].min()) // 4 for batch in bucketed.plan(epoch)))
+    assert all(sorted(order) == list(range(20)) for order in orders)
+    assert len(orders) == 10
+
+
 def test_settings_are_checked() -> None:
     data = text_dataset(5)
     for name in ("batch_size", "max_tokens"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def test_wrong_encoding_names_the_line(tmp_path: Path, mark: bytes, end: bytes) 
     path = write(tmp_path / "a.csv", mark + end.join([b"text,label", "é,a".encode(), b"caf\xe9,b"]))
     with pytest.raises(ValueError, match=r"\[read_table\] path: expected UTF-8 in line 3 of .*a\.csv, got byte 0xe9"):
         read_table(path)
+
+
+def test_wrong_encoding_behind_a_mark_that_the_codec_eats(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b"\xef\xbb\xbftext,label\n\xe9,b\n")
+    for encoding in (None, "utf-8-sig"):
+        with pytest.raises(ValueError, match=r"UTF-8 in line 2 of .*, got byte 0xe9"):
+            read_table(path, encoding=encoding)
 
 
 def test_truncated_utf16_names_the_line(tmp_path: Path) -> None:
@@ -283,8 +291,10 @@ def test_jsonl_errors_name_the_line(tmp_path: Path, row: str, message: str) -> N
 
 
 def test_long_fields_from_several_threads(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "text,label\n" + "x" * 200_000 + ",a\n")
+    path = write(tmp_path / "a.csv", "text,label\n" + ("x" * 140_000 + ",a\n") * 20)
     failures: list[BaseException] = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
 
     def work() -> None:
         try:
@@ -298,4 +308,5 @@ def test_long_fields_from_several_threads(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(interval)
     assert not failures

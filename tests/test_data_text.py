@@ -82,7 +82,7 @@ def test_conflicting_labels() -> None:
     (conflict,) = report.conflicts
     assert (conflict.text, conflict.labels, conflict.rows) == ("a", ("x", "x", "z"), (0, 2, 3))
     kept, report = remove_duplicates(table, on_conflict="drop")
-    assert kept.texts == ["b"]
+    assert kept.texts == ["b"] and kept.lines == [3]
     assert report.removed == (0, 2, 3)
     with pytest.raises(ValueError, match=r"'x' in line 2 of f\.csv and 'z' in line 9 of f\.csv"):
         remove_duplicates(table, on_conflict="error")

@@ -380,6 +380,7 @@ FORK = """
             if grandchild == 0:
                 os._exit(0 if tokenizer.encode_batch(texts) == expected else 1)
             good = good and os.waitpid(grandchild, 0)[1] == 0
+            good = good and os.environ["TOKENIZERS_PARALLELISM"] == "false"
             os._exit(0 if good else 1)
         assert os.waitpid(child, 0)[1] == 0
         print(os.environ.get("TOKENIZERS_PARALLELISM"))

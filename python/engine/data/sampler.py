@@ -14,7 +14,9 @@ from engine.data._random import LOADER, check_seed, permutation
 
 __all__ = ["BatchSampler"]
 
-_CHUNK_BATCHES = 50  # bucketing sorts within this many batches: near-equal lengths, and still much randomness
+# Bucketing sorts within chunks of this many batches, or a quarter of a small data set: near-equal lengths in a batch,
+# and still other batches in each epoch.
+_CHUNK_BATCHES = 50
 
 
 class BatchSampler:
@@ -26,7 +28,8 @@ class BatchSampler:
         batch_size: the most items in a batch, or None for no limit (then `max_tokens` is needed).
         shuffle: a new random order each epoch.
         bucket_by_length: put items of similar length together: the order (random with `shuffle`) is cut into chunks
-            of 50 batches, each chunk is sorted by length, and with `shuffle` the batches are shuffled.
+            of 50 batches (or a quarter of the items, if that is less), each chunk is sorted by length, and with
+            `shuffle` the batches are shuffled.
         max_tokens: the most tokens in a batch; batches are filled in order until the next item would not fit.
         drop_last: leave out the last batch formed unless it is full.
         seed: decides the random orders, together with the epoch.
@@ -104,7 +107,8 @@ class BatchSampler:
         per_batch = self.batch_size or self.size
         if self.max_tokens is not None and self.size:
             per_batch = min(per_batch, int(self.max_tokens / max(float(self.lengths.mean()), 1.0)))
-        chunk = max(per_batch, 1) * _CHUNK_BATCHES
+        per_batch = max(per_batch, 1)
+        chunk = per_batch * min(_CHUNK_BATCHES, max(self.size // (4 * per_batch), 1))
         parts = []
         for number, start in enumerate(range(0, self.size, chunk)):
             part = order[start : start + chunk]

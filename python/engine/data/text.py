@@ -239,7 +239,6 @@ def remove_duplicates(
             if on_conflict == "drop":
                 continue
         kept.append(rows[0])
-    kept.sort()
     removed = sorted(set(range(len(table))).difference(kept))
     return table.select(kept), DuplicateReport(len(kept), tuple(removed), tuple(conflicts))
 
