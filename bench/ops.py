@@ -1,0 +1,101 @@
+"""The per-op table, from the same rows that test the ops: forward, and forward + backward, against PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench.protocol import Worker, interleave, table
+
+
+def _row(name: str) -> Any:
+    from specs import SPECS
+
+    return next(s for s in SPECS if s.name == name)
+
+
+def prepare(side: str, name: str, index: int, backward: bool) -> Callable[[], Any]:
+    """The op of a row's benchmark on this side's tensors; with backward, gradients of all floating inputs too."""
+    spec = _row(name)
+    bench = spec.bench[index]
+    rng = np.random.default_rng(0)
+    arrays = [np.asarray(i.draw(rng, i.shape)) for i in bench.case.inputs]
+    arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+    wanted = [backward and i.grad and a.dtype == np.float32 for i, a in zip(bench.case.inputs, arrays)]
+    if side == "engine":
+        import engine
+
+        tensors: list[Any] = [engine.tensor(a) for a in arrays]
+        op = lambda: spec.op(*tensors, **bench.case.kwargs)  # noqa: E731
+        no_grad: Any = engine.no_grad
+        ones: Any = engine.ones
+    else:
+        import torch
+
+        tensors = [torch.tensor(a) for a in arrays]
+        op = lambda: spec.torch(torch, *tensors, **bench.case.kwargs)  # noqa: E731
+        no_grad, ones = torch.no_grad, torch.ones
+    if not backward:
+
+        def forward() -> None:
+            with no_grad():
+                op()
+
+        return forward
+    for tensor, want in zip(tensors, wanted):
+        if want:
+            tensor.requires_grad_()
+    first = op()
+    seed = ones(tuple((first[0] if isinstance(first, tuple) else first).shape))
+
+    def both() -> None:
+        result = op()
+        (result[0] if isinstance(result, tuple) else result).backward(seed)
+        for tensor in tensors:
+            tensor.grad = None
+
+    return both
+
+
+def run(workers: list[Worker], limits: dict[str, float], quick: bool) -> tuple[list[dict[str, Any]], str]:
+    from specs import SPECS
+
+    results, rows = [], []
+    for spec in SPECS:
+        for index, bench in enumerate(spec.bench[:1] if quick else spec.bench):
+            for backward in (False, True) if spec.oracle else (False,):
+                sides = [w for w in workers if w.side == "engine" or (w.side == "torch" and spec.torch)]
+                for w in sides:
+                    w.ask(
+                        do="prepare",
+                        task="ops:prepare",
+                        arguments={"name": spec.name, "index": index, "backward": backward},
+                    )
+                c = interleave(sides, 3 if quick else 9, 0.02 if quick else 0.1)
+                seconds = c.seconds["engine"]
+                # The share of the limit: the forward's unavoidable work at the machine's peak rate.
+                floor = max(bench.flops / limits["fma_gflops"], bench.bytes / limits["triad_gbs"]) / 1e9
+                share = None if backward or not floor else floor / seconds
+                label = f"{spec.name} {bench.label}" + (" forward+backward" if backward else "")
+                results.append(
+                    {
+                        "name": label,
+                        "seconds": c.seconds,
+                        "ratio": c.ratio,
+                        "low": c.low,
+                        "high": c.high,
+                        "share_of_limit": share,
+                    }
+                )
+                rows.append(
+                    [
+                        label,
+                        f"{seconds * 1e6:.1f}",
+                        f"{c.seconds['torch'] * 1e6:.1f}" if "torch" in c.seconds else "-",
+                        f"{c.ratio:.2f} ({c.low:.2f}-{c.high:.2f})" if c.ratio and c.low and c.high else "-",
+                        f"{share:.0%}" if share else "-",
+                    ]
+                )
+    return results, table("Ops, float32", ["op", "engine us", "PyTorch us", "PyTorch / engine", "share of limit"], rows)

@@ -1,0 +1,55 @@
+"""One side of a benchmark: reads a task a line from standard input, prepares it, and times it when told.
+
+python -m bench.worker engine | torch | torch-compile
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+
+def timed(task: Callable[[], Any], seconds: float) -> float:
+    """Seconds a call, over as many calls as fill `seconds`."""
+    count, start = 0, time.perf_counter()
+    while True:
+        task()
+        count += 1
+        spent = time.perf_counter() - start
+        if spent >= seconds:
+            return spent / count
+
+
+def main(side: str) -> None:
+    out = sys.stdout
+    sys.stdout = sys.stderr  # whatever libraries print must not mix with the answers
+    task: Callable[[], Any] | None = None
+    for line in sys.stdin:
+        message = json.loads(line)
+        try:
+            if message["do"] == "time":
+                assert task is not None
+                answer: Any = timed(task, message["seconds"])
+            else:  # a task is module:function, called with the side and the arguments; it may return (task, facts)
+                module, function = message["task"].split(":")
+                made = getattr(importlib.import_module(f"bench.{module}"), function)(
+                    side, **message.get("arguments", {})
+                )
+                task, answer = made if isinstance(made, tuple) else (made, {})
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
