@@ -3,6 +3,7 @@
 
 #include "bindings/bindings.h"
 #include "core/fpenv.h"
+#include "core/promote.h"
 #include "cpu/dispatch.h"
 
 namespace py = pybind11;
@@ -80,16 +81,20 @@ void copy_into(const Array& dst, const Array& src) {
   d.v = &to;
   In s;
   s.v = &from;
-  py::gil_scoped_release release;
+  ReleaseGil release(dst.numel() > kQuick);
   FlushDenormals flush;
   active_isa().kernels->copy.by_dtype[int(dst.dtype)](d, s);
 }
+
+} // namespace
 
 Array cast_to(const Array& a, DType t) {
   Array out = Array::empty(a.shape, a.ndim, t);
   copy_into(out, a);
   return out;
 }
+
+namespace {
 
 py::tuple shape_tuple(const Array& a) {
   py::tuple t(a.ndim);
@@ -131,6 +136,19 @@ py::object item(const Array& a) {
 Array* array_in(PyObject* o) {
   if (Py_TYPE(o) != array_type) return nullptr;
   return static_cast<Array*>(reinterpret_cast<py::detail::instance*>(o)->simple_value_holder[0]);
+}
+
+// What py::cast does for a value, less the search for the type and the entry in pybind11's table of instances, which
+// only serves to find the object of a given pointer again.
+PyObject* array_out(Array&& a) {
+  PyObject* object = py::detail::make_new_instance(array_type);
+  auto* instance = reinterpret_cast<py::detail::instance*>(object);
+  Array* held = new Array(std::move(a));
+  py::detail::value_and_holder slot = instance->get_value_and_holder();
+  slot.value_ptr() = held;
+  new (std::addressof(slot.holder<std::unique_ptr<Array>>())) std::unique_ptr<Array>(held);
+  slot.set_holder_constructed();
+  return object;
 }
 
 void bind_array(py::module_& m) {
@@ -208,6 +226,27 @@ void bind_array(py::module_& m) {
   m.def("to_bytes", [](const Array& a) {
     Array c = a.is_contiguous() ? a : cast_to(a, a.dtype);
     return py::bytes(static_cast<const char*>(c.data()), size_t(c.numel() * item_size(c.dtype)));
+  });
+  m.def("promote_types",
+        [](const PyDType& a, const PyDType& b) { return dtype_object(promote(DType(a.code), DType(b.code))); });
+  // Of Arrays and Python numbers, as ops promote them.
+  m.def("result_type", [](const py::args& args) {
+    ResultType result;
+    for (py::handle o : args) {
+      const Array* a = array_in(o.ptr());
+      if (a)
+        result.add(a->dtype, a->ndim ? ResultType::dimensioned : ResultType::zero_dim);
+      else if (PyBool_Check(o.ptr()))
+        result.add(DType::boolean, ResultType::number);
+      else if (PyLong_Check(o.ptr()))
+        result.add(DType::i64, ResultType::number);
+      else if (PyFloat_Check(o.ptr()))
+        result.add(DType::f32, ResultType::number);
+      else
+        throw Error(ErrorKind::type, std::string("[result_type] tensors: expected Arrays and numbers, got ") +
+                                         Py_TYPE(o.ptr())->tp_name);
+    }
+    return dtype_object(result.get());
   });
   bind_dlpack(m, array);
 }

@@ -14,6 +14,26 @@ void bind_runtime(pybind11::module_& m);
 
 // The Array in a Python object, or null. The type is final, so its first value slot is the Array.
 Array* array_in(PyObject* object);
+// A new Python object that holds the Array. Raises error_already_set where there is no memory.
+PyObject* array_out(Array&& array);
+
+// A contiguous copy in another dtype, or in the same.
+Array cast_to(const Array& a, DType t);
+
+// Moving or combining this many elements is done before the GIL could change hands: it is kept.
+constexpr int64_t kQuick = 2048;
+
+class ReleaseGil {
+ public:
+  explicit ReleaseGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
+  ReleaseGil(const ReleaseGil&) = delete;
+  ~ReleaseGil() {
+    if (state_) PyEval_RestoreThread(state_);
+  }
+
+ private:
+  PyThreadState* state_;
+};
 
 void set_python_error(const Error& error);
 

@@ -1,5 +1,6 @@
-// Elementwise kernels as plain loops over contiguous memory, and the one walk that brings broadcast and strided operands
-// into that form. An op is a struct with a static function of elements; the compiler vectorises the loop around it.
+// Elementwise kernels as plain loops over contiguous memory, and the one walk that brings broadcast and strided
+// operands into that form. An op is a struct with a static function of elements; the compiler vectorises the loop
+// around it.
 #pragma once
 #include "cpu/simd.h"
 #include "cpu/strided.h"
@@ -12,7 +13,8 @@ using Loop = void (*)(int64_t n, void* y, void* const* x);
 // Operands whose elements do not lie side by side pass through a buffer of this many elements in the first-level cache.
 constexpr int64_t kBlock = 256;
 
-template <class T> inline void gather_items(char* to, const char* from, int64_t step, int64_t n) {
+template <class T>
+inline void gather_items(char* to, const char* from, int64_t step, int64_t n) {
   T* t = reinterpret_cast<T*>(to);
   const T* f = reinterpret_cast<const T*>(from);
   if (step == 0) {
@@ -22,27 +24,37 @@ template <class T> inline void gather_items(char* to, const char* from, int64_t 
     for (int64_t i = 0; i < n; i++) t[i] = f[i * step];
   }
 }
-template <class T> inline void scatter_items(char* to, const char* from, int64_t step, int64_t n) {
+template <class T>
+inline void scatter_items(char* to, const char* from, int64_t step, int64_t n) {
   T* t = reinterpret_cast<T*>(to);
   const T* f = reinterpret_cast<const T*>(from);
   for (int64_t i = 0; i < n; i++) t[i * step] = f[i];
 }
 // Elements are moved as integers of their size.
 static void gather(char* to, const char* from, int64_t item, int64_t step, int64_t n) {
-  if (item == 1) gather_items<uint8_t>(to, from, step, n);
-  else if (item == 2) gather_items<uint16_t>(to, from, step, n);
-  else if (item == 4) gather_items<uint32_t>(to, from, step, n);
-  else gather_items<uint64_t>(to, from, step, n);
+  if (item == 1)
+    gather_items<uint8_t>(to, from, step, n);
+  else if (item == 2)
+    gather_items<uint16_t>(to, from, step, n);
+  else if (item == 4)
+    gather_items<uint32_t>(to, from, step, n);
+  else
+    gather_items<uint64_t>(to, from, step, n);
 }
 static void scatter(char* to, const char* from, int64_t item, int64_t step, int64_t n) {
-  if (item == 1) scatter_items<uint8_t>(to, from, step, n);
-  else if (item == 2) scatter_items<uint16_t>(to, from, step, n);
-  else if (item == 4) scatter_items<uint32_t>(to, from, step, n);
-  else scatter_items<uint64_t>(to, from, step, n);
+  if (item == 1)
+    scatter_items<uint8_t>(to, from, step, n);
+  else if (item == 2)
+    scatter_items<uint16_t>(to, from, step, n);
+  else if (item == 4)
+    scatter_items<uint32_t>(to, from, step, n);
+  else
+    scatter_items<uint64_t>(to, from, step, n);
 }
 
 // views[0] = loop(views[1], ...). All views have one shape (the binding has broadcast them).
-template <int N> static void map(const View* const (&views)[N], Loop loop) {
+template <int N>
+static void map(const View* const (&views)[N], Loop loop) {
   char* data[N];
   int64_t item[N];
   for (int v = 0; v < N; v++) {
@@ -74,20 +86,23 @@ template <int N> static void map(const View* const (&views)[N], Loop loop) {
 }
 
 // The loops of an op F with one, two or three operands.
-template <class F, class R, class A> static void loop1(int64_t n, void* out, void* const* x) {
+template <class F, class R, class A>
+static void loop1(int64_t n, void* out, void* const* x) {
   R* y = static_cast<R*>(out);
   const A* a = static_cast<const A*>(x[0]);
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) y[i] = F::of(a[i]);
 }
-template <class F, class R, class A, class B> static void loop2(int64_t n, void* out, void* const* x) {
+template <class F, class R, class A, class B>
+static void loop2(int64_t n, void* out, void* const* x) {
   R* y = static_cast<R*>(out);
   const A* a = static_cast<const A*>(x[0]);
   const B* b = static_cast<const B*>(x[1]);
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) y[i] = F::of(a[i], b[i]);
 }
-template <class F, class R, class A, class B, class C> static void loop3(int64_t n, void* out, void* const* x) {
+template <class F, class R, class A, class B, class C>
+static void loop3(int64_t n, void* out, void* const* x) {
   R* y = static_cast<R*>(out);
   const A* a = static_cast<const A*>(x[0]);
   const B* b = static_cast<const B*>(x[1]);
@@ -96,27 +111,43 @@ template <class F, class R, class A, class B, class C> static void loop3(int64_t
   for (int64_t i = 0; i < n; i++) y[i] = F::of(a[i], b[i], c[i]);
 }
 
-template <class F, class R, class A> static void map1(Param y, Param a) {
+template <class F, class R, class A>
+static void map1(Param y, Param a) {
   const View* views[2] = {y.v, a.v};
   map<2>(views, loop1<F, R, A>);
 }
-template <class F, class R, class A, class B = A> static void map2(Param y, Param a, Param b) {
+template <class F, class R, class A, class B = A>
+static void map2(Param y, Param a, Param b) {
   const View* views[3] = {y.v, a.v, b.v};
   map<3>(views, loop2<F, R, A, B>);
 }
-template <class F, class R, class A, class B = A, class C = A> static void map3(Param y, Param a, Param b, Param c) {
+template <class F, class R, class A, class B = A, class C = A>
+static void map3(Param y, Param a, Param b, Param c) {
   const View* views[4] = {y.v, a.v, b.v, c.v};
   map<4>(views, loop3<F, R, A, B, C>);
 }
 
 // The type to calculate in so that integers wrap around.
-template <class T> struct Wrapping { using type = T; };
-template <> struct Wrapping<int32_t> { using type = uint32_t; };
-template <> struct Wrapping<int64_t> { using type = uint64_t; };
-template <class T> using W = typename Wrapping<T>::type;
+template <class T>
+struct Wrapping {
+  using type = T;
+};
+template <>
+struct Wrapping<int32_t> {
+  using type = uint32_t;
+};
+template <>
+struct Wrapping<int64_t> {
+  using type = uint64_t;
+};
+template <class T>
+using W = typename Wrapping<T>::type;
 
-template <class T> constexpr bool is_float = false;
-template <> constexpr bool is_float<float> = true;
-template <> constexpr bool is_float<double> = true;
+template <class T>
+constexpr bool is_float = false;
+template <>
+constexpr bool is_float<float> = true;
+template <>
+constexpr bool is_float<double> = true;
 
 } // namespace engine::ENGINE_ISA

@@ -4,9 +4,16 @@
 
 namespace engine::ENGINE_ISA {
 
-struct Add { template <class T> static ENGINE_INLINE T of(T a, T b) { return T(W<T>(a) + W<T>(b)); } };
+struct Add {
+  template <class T>
+  static ENGINE_INLINE
+  T of(T a, T b) { return T(W<T>(a) + W<T>(b)); }
+};
 
-template <class T> void add(In input, In other, Out y) { map2<Add, T, T>(y, input, other); }
+template <class T>
+void add(In input, In other, Out y) {
+  map2<Add, T, T>(y, input, other);
+}
 
 } // namespace engine::ENGINE_ISA
 

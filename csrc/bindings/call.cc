@@ -1,0 +1,476 @@
+#include "bindings/call.h"
+
+#include <algorithm>
+
+#include "core/fpenv.h"
+#include "core/promote.h"
+#include "cpu/dispatch.h"
+
+namespace py = pybind11;
+
+namespace engine {
+namespace {
+
+// x as the bits of a bfloat16 or float16.
+uint16_t short_float(DType t, double x) {
+  View to{}, from{};
+  double number = x;
+  uint16_t bits;
+  to.data = &bits;
+  to.dtype = t;
+  from.data = &number;
+  from.dtype = DType::f64;
+  InOut dst;
+  dst.v = &to;
+  In src;
+  src.v = &from;
+  active_isa().kernels->copy.by_dtype[int(t)](dst, src);
+  return bits;
+}
+
+std::string type_text(PyObject* o) { return Py_TYPE(o)->tp_name; }
+
+} // namespace
+
+void Call::refuse_dtype(const ParamSpec& p, DType got) const {
+  std::string list;
+  for (int t = 0; t < kNumDTypes; t++)
+    if (row.available[t]) list += (list.empty() ? "" : " or ") + std::string(kDTypeName[t]);
+  if (got == DType::bf16 || got == DType::f16) list += " (nothing computes in 16 bits: convert with .float() first)";
+  fail(row, ErrorKind::type, p.name, list, dtype_name(got));
+}
+
+// Checks an argument's dtype; the first one without a dtype of its own decides the row's T.
+void Call::take_dtype(const ParamSpec& p, const Array& a) {
+  if (p.any_dtype || p.mix != Mix::exact) return;
+  if (p.fixed_dtype) {
+    if (a.dtype != p.dtype) fail(row, ErrorKind::type, p.name, dtype_name(p.dtype), dtype_name(a.dtype));
+  } else if (dtype < 0) {
+    dtype = int(a.dtype);
+    if (!row.available[dtype]) refuse_dtype(p, a.dtype);
+  } else if (int(a.dtype) != dtype) {
+    fail(row, ErrorKind::type, p.name, kDTypeName[dtype], dtype_name(a.dtype));
+  }
+}
+
+void Call::read_list(int i) {
+  const ParamSpec& p = row.params[i];
+  PyObject* o = args[i];
+  if (!PyList_Check(o) && !PyTuple_Check(o))
+    fail(row, ErrorKind::type, p.name, "a list or tuple of Arrays", type_text(o));
+  const Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
+  for (Py_ssize_t k = 0; k < n; k++) {
+    PyObject* item = PySequence_Fast_GET_ITEM(o, k);
+    const Array* a = array_in(item);
+    if (!a) fail(row, ErrorKind::type, p.name + "[" + std::to_string(k) + "]", "an Array", type_text(item));
+    take_dtype(p, *a);
+    lists[i].arrays.push_back(a);
+  }
+  if (p.scalar_name >= 0) {
+    if (bound[p.scalar_name] && sizes[p.scalar_name] != n)
+      fail(row, ErrorKind::value, p.name, std::to_string(sizes[p.scalar_name]) + " arrays", std::to_string(n));
+    sizes[p.scalar_name] = n;
+    bound[p.scalar_name] = true;
+  } else {
+    if (list_length >= 0 && list_length != n)
+      fail(row, ErrorKind::value, p.name, std::to_string(list_length) + " arrays", std::to_string(n));
+    list_length = int(n);
+  }
+}
+
+// Reads a Python (or NumPy) number in the place of an array; false if it is none.
+bool Call::read_number(int i) {
+  PyObject* o = args[i];
+  Number& number = numbers[i];
+  number.is_bool = PyBool_Check(o);
+  number.is_float = PyFloat_Check(o);
+  if (number.is_float) {
+    number.real = PyFloat_AS_DOUBLE(o);
+  } else if (PyLong_Check(o) || PyIndex_Check(o)) {
+    py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(o));
+    if (!integer) {
+      PyErr_Clear();
+      return false;
+    }
+    int overflow = 0;
+    number.integer = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
+    if (overflow)
+      fail(row, ErrorKind::value, row.params[i].name, "an integer of 64 bits", py::str(integer).cast<std::string>());
+    number.real = double(number.integer);
+  } else if (Py_TYPE(o)->tp_as_number && Py_TYPE(o)->tp_as_number->nb_float) {
+    number.is_float = true;
+    number.real = PyFloat_AsDouble(o);
+    if (PyErr_Occurred()) {
+      PyErr_Clear();
+      return false;
+    }
+  } else {
+    return false;
+  }
+  has_number |= 1u << i;
+  return true;
+}
+
+// Decides the row's T if no argument has, and converts those that are to be mixed.
+void Call::mix_dtypes() {
+  if (dtype < 0) {
+    ResultType result;
+    int blame = -1;
+    Mix mix = Mix::exact;
+    for (int i = 0; i < row.inputs; i++) {
+      const ParamSpec& p = row.params[i];
+      if (p.mix == Mix::exact) continue;
+      const bool number = has_number >> i & 1;
+      if (!number && !arrays[i]) continue;
+      mix = p.mix;
+      if (number)
+        result.add(numbers[i].is_float  ? DType::f32
+                   : numbers[i].is_bool ? DType::boolean
+                                        : DType::i64,
+                   ResultType::number);
+      else
+        result.add(arrays[i]->dtype, arrays[i]->ndim ? ResultType::dimensioned : ResultType::zero_dim);
+      if (blame < 0 || (!number && arrays[i]->dtype == result.get())) blame = i;
+    }
+    if (blame < 0) return;
+    DType t = result.get();
+    if (mix == Mix::floating && category(t) != Category::floating) t = DType::f32;
+    if (mix == Mix::widened && category(t) != Category::floating) t = DType::i64;
+    if (!row.available[int(t)]) refuse_dtype(row.params[blame], t);
+    dtype = int(t);
+  }
+  const DType t = DType(dtype);
+  for (int i = 0; i < row.inputs; i++) {
+    const ParamSpec& p = row.params[i];
+    if (p.mix == Mix::exact) continue;
+    const bool number = has_number >> i & 1;
+    if (!number && !arrays[i]) continue;
+    const Category c = number ? numbers[i].is_float  ? Category::floating
+                                : numbers[i].is_bool ? Category::boolean
+                                                     : Category::integer
+                              : category(arrays[i]->dtype);
+    if (c > category(t))
+      fail(row, ErrorKind::type, p.name, std::string("what converts to ") + dtype_name(t),
+           number ? type_text(args[i]) : dtype_name(arrays[i]->dtype));
+    if (number) {
+      write_number(i);
+    } else if (arrays[i]->dtype != t) {
+      made.set(i, cast_to(*arrays[i], t));
+      arrays[i] = &made[i];
+    }
+  }
+}
+
+void Call::write_number(int i) {
+  Number& number = numbers[i];
+  auto put = [&](auto element) { memcpy(number.element, &element, sizeof element); };
+  auto check = [&](bool fits) {
+    if (!fits)
+      fail(row, ErrorKind::value, row.params[i].name, std::string("a value of ") + kDTypeName[dtype],
+           std::to_string(number.integer));
+  };
+  switch (DType(dtype)) {
+    case DType::f32:
+      put(float(number.real));
+      break;
+    case DType::f64:
+      put(number.real);
+      break;
+    case DType::i32:
+      check(number.integer == int32_t(number.integer));
+      put(int32_t(number.integer));
+      break;
+    case DType::i64:
+      put(number.integer);
+      break;
+    case DType::u8:
+      check(number.integer == uint8_t(number.integer));
+      put(uint8_t(number.integer));
+      break;
+    case DType::boolean:
+      put(number.integer != 0);
+      break;
+    case DType::bf16:
+    case DType::f16:
+      put(short_float(DType(dtype), number.real));
+      break;
+  }
+}
+
+void Call::read_arguments() {
+  bool any_mixed = false;
+  for (int i = 0; i < row.inputs; i++) {
+    const ParamSpec& p = row.params[i];
+    PyObject* o = args[i];
+    switch (p.kind) {
+      case Kind::real: {
+        values[i].real = PyFloat_AsDouble(o);
+        if (values[i].real == -1.0 && PyErr_Occurred()) {
+          PyErr_Clear();
+          fail(row, ErrorKind::type, p.name, "a number", type_text(o));
+        }
+        break;
+      }
+      case Kind::integer: {
+        values[i].integer = PyLong_AsLongLong(o);
+        if (values[i].integer == -1 && PyErr_Occurred()) {
+          PyErr_Clear();
+          fail(row, ErrorKind::type, p.name, "an integer of 64 bits", type_text(o));
+        }
+        sizes[p.scalar_name] = values[i].integer;
+        bound[p.scalar_name] = true;
+        break;
+      }
+      case Kind::boolean: {
+        int truth = PyObject_IsTrue(o);
+        if (truth < 0) {
+          PyErr_Clear();
+          fail(row, ErrorKind::type, p.name, "True or False", type_text(o));
+        }
+        values[i].integer = truth;
+        sizes[p.scalar_name] = truth;
+        bound[p.scalar_name] = true;
+        break;
+      }
+      case Kind::list:
+      case Kind::inout_list:
+        read_list(i);
+        break;
+      default: {
+        arrays[i] = o == Py_None && p.kind == Kind::opt ? nullptr : array_in(o);
+        if (!arrays[i]) {
+          if (o == Py_None && p.kind == Kind::opt) {
+            values[i].view = nullptr;
+            break;
+          }
+          if (p.mix != Mix::exact && p.broadcast && read_number(i)) {
+            any_mixed = true;
+            break;
+          }
+          fail(row, ErrorKind::type, p.name, p.mix != Mix::exact ? "a Tensor or a number" : "an Array", type_text(o));
+        }
+        any_mixed |= p.mix != Mix::exact;
+        take_dtype(p, *arrays[i]);
+      }
+    }
+  }
+  if (any_mixed) mix_dtypes();
+  if (dtype < 0) {
+    dtype = int(DType::f32);
+    for (int i = 0; i < row.inputs; i++)
+      if (row.params[i].kind == Kind::integer && row.params[i].name == "dtype") dtype = int(values[i].integer);
+    if (dtype < 0 || dtype >= kNumDTypes || !row.available[dtype])
+      fail(row, ErrorKind::type, "dtype", "one that the op supports",
+           dtype >= 0 && dtype < kNumDTypes ? kDTypeName[dtype] : std::to_string(dtype));
+  }
+}
+
+std::string Call::expected_shape(const ParamSpec& p) const {
+  std::string text = "(";
+  bool first = true;
+  auto add = [&](const std::string& s) {
+    text += (first ? "" : ", ") + s;
+    first = false;
+  };
+  for (const Dim& d : p.dims) {
+    if (d.what == Dim::literal)
+      add(std::to_string(d.value));
+    else if (d.what == Dim::named && bound[d.name])
+      add(std::to_string(sizes[d.name] + d.value));
+    else if (d.what == Dim::named)
+      add(row.names[d.name] + (d.value ? "+" + std::to_string(d.value) : ""));
+    else if (d.what == Dim::star && star)
+      for (int k = 0; k < star_dims; k++) add(std::to_string(star->shape[k]));
+    else
+      add("...");
+  }
+  return text + (p.dims.size() == 1 && !first && p.dims[0].what != Dim::star ? ",)" : ")");
+}
+
+void Call::bind_shape(int i) {
+  const ParamSpec& p = row.params[i];
+  const Array& a = *arrays[i];
+  auto mismatch = [&] {
+    fail(row, ErrorKind::value, p.name, "shape " + expected_shape(p), shape_text(a.shape, a.ndim));
+  };
+  const int fixed = int(p.dims.size()) - p.star, lead = a.ndim - fixed;
+  if (lead < 0 || (lead > 0 && !p.star)) mismatch();
+  if (p.star) {
+    if (!star) {
+      star = &a;
+      star_dims = lead;
+    } else if (star_dims != lead || memcmp(star->shape, a.shape, sizeof(int64_t) * lead) != 0)
+      mismatch();
+  }
+  for (int k = 0; k < fixed; k++) {
+    const Dim& d = p.dims[k + p.star];
+    const int64_t size = a.shape[lead + k];
+    if (d.what == Dim::literal) {
+      if (size != d.value) mismatch();
+    } else if (bound[d.name]) {
+      if (size != sizes[d.name] + d.value) mismatch();
+    } else {
+      if (size < d.value) mismatch();
+      sizes[d.name] = size - d.value;
+      bound[d.name] = true;
+    }
+  }
+}
+
+// All [...] arguments are broadcast together; an InOut among them must already have the whole shape.
+void Call::bind_broadcast() {
+  int fixed = -1;
+  for (int i = 0; i < row.inputs; i++) {
+    if (!row.params[i].broadcast || !arrays[i]) continue;
+    if (row.params[i].kind == Kind::inout && fixed < 0) fixed = i;
+    broadcast_dims = std::max(broadcast_dims, arrays[i]->ndim);
+  }
+  if (broadcast_dims < 0) broadcast_dims = 0;
+  for (int k = 0; k < broadcast_dims; k++) broadcast_shape[k] = 1;
+  auto join = [&](int i) {
+    const Array& a = *arrays[i];
+    for (int k = 0; k < a.ndim; k++) {
+      int64_t& size = broadcast_shape[broadcast_dims - a.ndim + k];
+      if (a.shape[k] == size || a.shape[k] == 1) continue;
+      if (size != 1 || (fixed >= 0 && i != fixed))
+        fail(row, ErrorKind::value, row.params[i].name,
+             "a shape that broadcasts with " + shape_text(broadcast_shape, broadcast_dims),
+             shape_text(a.shape, a.ndim));
+      size = a.shape[k];
+    }
+  };
+  if (fixed >= 0) join(fixed);
+  for (int i = 0; i < row.inputs; i++)
+    if (row.params[i].broadcast && arrays[i] && i != fixed) join(i);
+  if (fixed >= 0 && arrays[fixed]->ndim != broadcast_dims)
+    fail(row, ErrorKind::value, row.params[fixed].name, "shape " + shape_text(broadcast_shape, broadcast_dims),
+         shape_text(arrays[fixed]->shape, arrays[fixed]->ndim));
+}
+
+void Call::lay_out(int i) {
+  const ParamSpec& p = row.params[i];
+  if (has_number >> i & 1) {
+    View& v = views[i];
+    v.data = numbers[i].element;
+    v.dtype = DType(dtype);
+    v.ndim = broadcast_dims;
+    for (int k = 0; k < broadcast_dims; k++) {
+      v.shape[k] = broadcast_shape[k];
+      v.strides[k] = 0;
+    }
+    values[i].view = &v;
+    return;
+  }
+  const Array* a = arrays[i];
+  if (p.kind == Kind::inout && a->storage->readonly)
+    fail(row, ErrorKind::value, p.name, "an array that may be written", "memory that its owner marked read-only");
+  if (p.broadcast) {
+    View& v = views[i];
+    v.data = a->data();
+    v.dtype = a->dtype;
+    v.ndim = broadcast_dims;
+    const int lead = broadcast_dims - a->ndim;
+    for (int k = 0; k < broadcast_dims; k++) {
+      v.shape[k] = broadcast_shape[k];
+      v.strides[k] = k < lead || a->shape[k - lead] == 1 ? 0 : a->strides[k - lead];
+    }
+  } else {
+    if (!p.strided && !a->is_contiguous()) {
+      if (p.kind == Kind::inout) fail(row, ErrorKind::value, p.name, "a contiguous array", "a strided view");
+      made.set(i, cast_to(*a, a->dtype));
+      a = &made[i];
+    }
+    a->fill_view(views[i]);
+  }
+  values[i].view = &views[i];
+}
+
+void Call::lay_out_list(int i) {
+  const ParamSpec& p = row.params[i];
+  ListOfArrays& list = lists[i];
+  list.views.resize(list.arrays.size());
+  for (size_t k = 0; k < list.arrays.size(); k++) {
+    const Array* a = list.arrays[k];
+    const bool writes = p.kind == Kind::inout_list;
+    if (writes && (a->storage->readonly || !a->is_contiguous()))
+      fail(row, ErrorKind::value, p.name + "[" + std::to_string(k) + "]", "a contiguous array that may be written",
+           a->storage->readonly ? "read-only memory" : "a strided view");
+    if (!a->is_contiguous()) {
+      list.made.push_back(cast_to(*a, a->dtype));
+      a = &list.made.back();
+    }
+    a->fill_view(list.views[k]);
+  }
+  values[i].list = {list.views.data(), int64_t(list.views.size())};
+}
+
+void Call::make_output(int i) {
+  const ParamSpec& p = row.params[i];
+  int64_t shape[kMaxDims];
+  int n = 0;
+  auto push = [&](int64_t size) {
+    if (n == kMaxDims) fail(row, ErrorKind::value, p.name, "at most 8 dimensions", "more");
+    shape[n++] = size;
+  };
+  for (const Dim& d : p.dims) {
+    if (d.what == Dim::literal)
+      push(d.value);
+    else if (d.what == Dim::named)
+      push(sizes[d.name] + d.value);
+    else if (d.what == Dim::star)
+      for (int k = 0; k < star_dims; k++) push(star->shape[k]);
+    else if (d.what == Dim::reduced) {
+      const bool keepdim = row.keepdim >= 0 && sizes[row.keepdim];
+      for (int k = 0; k < star_dims; k++)
+        if (!(sizes[d.name] >> k & 1))
+          push(star->shape[k]);
+        else if (keepdim)
+          push(1);
+    } else
+      for (int k = 0; k < broadcast_dims; k++) push(broadcast_shape[k]);
+  }
+  made.set(i, Array::empty(shape, n, p.fixed_dtype ? p.dtype : DType(dtype)));
+  made[i].fill_view(views[i]);
+  values[i].view = &views[i];
+}
+
+// Where memory that is written is also read through another argument, that argument is copied first, unless it is the
+// very same view. Two arguments that are both written must not share memory.
+void Call::separate_overlaps() {
+  auto span = [](const View& v, const char*& low, const char*& high) {
+    low = high = static_cast<const char*>(v.data);
+    for (int d = 0; d < v.ndim; d++) {
+      if (v.shape[d] == 0) {
+        high = low;
+        return;
+      }
+      high += (v.shape[d] - 1) * v.strides[d] * item_size(v.dtype);
+    }
+    high += item_size(v.dtype);
+  };
+  for (int i = 0; i < row.inputs; i++) {
+    if (row.params[i].kind != Kind::inout) continue;
+    const View& a = views[i];
+    const char *a0, *a1, *b0, *b1;
+    span(a, a0, a1);
+    for (int k = 0; k < row.inputs; k++) {
+      const ParamSpec& p = row.params[k];
+      if (k == i || !is_array(p.kind) || !values[k].view || made.has(k) || has_number >> k & 1) continue;
+      const View& b = views[k];
+      span(b, b0, b1);
+      if (a0 >= b1 || b0 >= a1) continue;
+      if (p.kind == Kind::inout)
+        fail(row, ErrorKind::value, p.name, "memory that does not overlap with " + row.params[i].name,
+             "an overlapping view");
+      if (a.data == b.data && a.dtype == b.dtype && a.ndim == b.ndim &&
+          !memcmp(a.shape, b.shape, sizeof(int64_t) * a.ndim) &&
+          !memcmp(a.strides, b.strides, sizeof(int64_t) * a.ndim))
+        continue;
+      made.set(k, cast_to(*arrays[k], arrays[k]->dtype));
+      arrays[k] = &made[k];
+      lay_out(k);
+    }
+  }
+}
+
+} // namespace engine
