@@ -25,6 +25,7 @@
 #define ENGINE_MATCH_optimizer_optimizer , ENGINE_TAKE
 #define ENGINE_MATCH_pooling_pooling , ENGINE_TAKE
 #define ENGINE_MATCH_limits_limits , ENGINE_TAKE
+#define ENGINE_MATCH_factory_factory , ENGINE_TAKE
 #define ENGINE_MATCH(mine, family) ENGINE_JOIN(ENGINE_JOIN(ENGINE_MATCH_, mine), ENGINE_JOIN(_, family))
 
 namespace engine::ENGINE_ISA {

@@ -1,0 +1,385 @@
+"""Tensors from numbers, lists and NumPy arrays. Default dtypes are PyTorch's: float32, int64 where integers are given."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+from engine import _core
+from engine._core import Array, DType
+from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.ops.convert import cast
+from engine.ops.shape import sizes_of, sum_to
+from engine.tensor import Tensor, as_array, tensor_method
+from engine.tensor import device as Device
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "tensor",
+    "tril",
+    "triu",
+    "zeros",
+    "zeros_like",
+]
+
+K = _core.kernels
+INTEGER_LIMITS = {
+    _core.uint8: (0, 2**8 - 1),
+    _core.int32: (-(2**31), 2**31 - 1),
+    _core.int64: (-(2**63), 2**63 - 1),
+}
+
+
+def made(array: Array, device: Any, requires_grad: bool) -> Tensor:
+    """A factory's result."""
+    if device is not None:
+        Device(device)
+    return Tensor(array, requires_grad)
+
+
+def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Array:
+    """`array` filled with a Python number, checked to fit."""
+    if isinstance(value, Tensor):
+        value = value.item()
+    if not isinstance(value, bool | int | float):
+        try:
+            value = value.item()  # a NumPy scalar
+        except (AttributeError, ValueError):
+            raise TypeError(f"[{op}] {arg}: expected a number, got {type(value).__name__}") from None
+    limits = INTEGER_LIMITS.get(array.dtype)
+    if limits and not (math.isfinite(value) and limits[0] <= int(value) <= limits[1]):
+        raise ValueError(f"[{op}] {arg}: expected a number that {array.dtype.name} holds, got {value}")
+    if limits and abs(int(value)) > 2**53:  # a double does not hold it
+        K.copy(array, _core.from_bytes(int(value).to_bytes(8, "little", signed=True), (), _core.int64))
+    else:
+        K.fill(array, float(value))
+    return array
+
+
+# ---------------------------------------------------------------- constants
+
+
+def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the given sizes, contents undefined. float32 by default."""
+    return made(_core.empty(sizes_of("empty", "size", size), dtype or _core.float32), device, requires_grad)
+
+
+def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros. float32 by default."""
+    array = _core.empty(sizes_of("zeros", "size", size), dtype or _core.float32)
+    K.fill(array, 0.0)
+    return made(array, device, requires_grad)
+
+
+def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones. float32 by default."""
+    array = _core.empty(sizes_of("ones", "size", size), dtype or _core.float32)
+    K.fill(array, 1.0)
+    return made(array, device, requires_grad)
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor full of one number. The dtype is that of the number by default: bool, int64 or float32."""
+    if dtype is None:
+        kind = type(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
+        dtype = _core.bool if kind is bool else _core.int64 if kind is int else _core.float32
+    array = _core.empty(sizes_of("full", "size", (size,)), dtype)
+    return made(fill_array("full", array, fill_value), device, requires_grad)
+
+
+def _like(op: str, input: Tensor, dtype: DType | None) -> Array:
+    x = as_array(op, "input", input)
+    return _core.empty(x.shape, dtype or x.dtype)
+
+
+def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`empty` of the shape and, by default, dtype of `input`; contiguous."""
+    return made(_like("empty_like", input, dtype), device, requires_grad)
+
+
+def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`zeros` of the shape and, by default, dtype of `input`."""
+    array = _like("zeros_like", input, dtype)
+    K.fill(array, 0.0)
+    return made(array, device, requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`ones` of the shape and, by default, dtype of `input`."""
+    array = _like("ones_like", input, dtype)
+    K.fill(array, 1.0)
+    return made(array, device, requires_grad)
+
+
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`full` of the shape and, by default, dtype of `input`."""
+    return made(fill_array("full_like", _like("full_like", input, dtype), fill_value), device, requires_grad)
+
+
+@tensor_method("new_zeros")
+def _new_zeros(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
+    return zeros(*size, dtype=dtype or self.dtype)
+
+
+@tensor_method("new_ones")
+def _new_ones(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
+    return ones(*size, dtype=dtype or self.dtype)
+
+
+@tensor_method("new_empty")
+def _new_empty(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
+    return empty(*size, dtype=dtype or self.dtype)
+
+
+@tensor_method("new_full")
+def _new_full(self: Tensor, size: Any, fill_value: Any, dtype: DType | None = None) -> Tensor:
+    return full(size, fill_value, dtype=dtype or self.dtype)
+
+
+# ---------------------------------------------------------------- sequences and matrices
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """start, start + step, ... up to but without `end`; `arange(end)` starts at 0. int64 if all three are integers."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    if step == 0 or not all(math.isfinite(v) for v in (start, end, step)):
+        raise ValueError(f"[arange] step: expected finite numbers and a step other than 0, got {start}, {end}, {step}")
+    if (end - start) * step < 0:
+        raise ValueError(f"[arange] end: expected a number that step {step} leads to from {start}, got {end}")
+    whole = all(not isinstance(v, float) and hasattr(v, "__index__") for v in (start, end, step))
+    if whole:
+        start, end, step = (operator.index(v) for v in (start, end, step))
+        n = -(-(end - start) // step)
+    else:
+        n = math.ceil((end - start) / step)
+    dtype = dtype or (_core.int64 if whole else _core.float32)
+    limits = INTEGER_LIMITS.get(dtype)
+    if limits and n and not all(limits[0] <= int(v) <= limits[1] for v in (start, start + (n - 1) * step)):
+        raise ValueError(f"[arange] end: expected numbers that {dtype.name} holds, got {start} to {end}")
+    if limits and not whole:  # as PyTorch: bounds decide the length, then each number is cut
+        return cast(arange(start, end, step, dtype=_core.float64), dtype)
+    made_in = dtype if limits or dtype in (_core.float32, _core.float64) else _core.float64
+    exact = (start, step) if limits else (0, 0)
+    array = K.arange(n, float(start), float(step), *exact, made_in.code)
+    return made(array.cast(dtype), device, requires_grad)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` evenly spaced numbers from start to end, both included. float32 by default."""
+    if steps < 0:
+        raise ValueError(f"[linspace] steps: expected a number >= 0, got {steps}")
+    dtype = dtype or _core.float32
+    made_in = dtype if dtype in (*INTEGER_LIMITS, _core.float32, _core.float64) else _core.float64
+    return made(K.linspace(steps, float(start), float(end), made_in.code).cast(dtype), device, requires_grad)
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """(n, m), or (n, n), with ones on the diagonal and zeros elsewhere. float32 by default."""
+    m = n if m is None else m
+    array = _core.empty((n, m), dtype or _core.float32)
+    K.fill(array, 0.0)
+    K.fill(array.as_strided((min(n, m),), (m + 1,), 0), 1.0)
+    return made(array, device, requires_grad)
+
+
+def _triangle_backward(ctx: Node, dy: Array) -> Any:
+    diagonal, upper = ctx.saved
+    return K.triangle(dy, diagonal, upper)
+
+
+def _triangle(op: str, input: Tensor, diagonal: int, upper: bool) -> Tensor:
+    x = as_array(op, "input", input)
+    if x.ndim < 2:
+        raise ValueError(f"[{op}] input: expected at least 2 dimensions, got {x.ndim}")
+    result: Tensor = record(op, K.triangle(x, diagonal, upper), (input,), _triangle_backward, diagonal, upper)
+    return result
+
+
+@tensor_method
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangle of each matrix of (*, m, n), up to the given diagonal; zeros above it."""
+    return _triangle("tril", input, diagonal, False)
+
+
+@tensor_method
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangle of each matrix of (*, m, n), from the given diagonal on; zeros below it."""
+    return _triangle("triu", input, diagonal, True)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 (*) -> int64 (*, num_classes) with a 1 at each index; num_classes = -1: the largest index + 1.
+
+    Raises IndexError for an index outside [0, num_classes).
+    """
+    x = as_array("one_hot", "tensor", tensor)
+    if num_classes == -1:
+        if x.size == 0:
+            raise ValueError("[one_hot] num_classes: expected a number for an empty tensor, got -1")
+        num_classes = int(Tensor(x).numpy().max()) + 1
+    if num_classes < 1:
+        raise ValueError(f"[one_hot] num_classes: expected a number > 0, got {num_classes}")
+    return Tensor(K.one_hot(x, num_classes))
+
+
+# ---------------------------------------------------------------- from other objects
+
+
+def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
+    import numpy as np
+
+    if isinstance(data, Tensor):
+        array = data._data
+    elif isinstance(data, np.ndarray | np.generic):
+        array = _from_numpy(op, np.asarray(data), dtype)
+    elif not isinstance(data, list | tuple | int | float) and hasattr(data, "__dlpack__"):
+        array = _core.from_dlpack(data)
+    else:
+        try:
+            values = np.asarray(_plain(data))
+        except ValueError:
+            raise ValueError(f"[{op}] data: expected nested sequences of one shape, got sizes that differ") from None
+        if values.dtype.kind == "f" and values.dtype != np.float64:
+            pass  # NumPy scalars in a list keep their dtype
+        elif values.dtype.kind == "f" and dtype is not _core.float64:
+            values = values.astype(np.float32)
+        array = _from_numpy(op, values, dtype)
+        copy = False
+    converted = array if dtype is None else array.cast(dtype)
+    return array.clone() if copy and converted.shares_storage(array) else converted
+
+
+def _plain(data: Any) -> Any:
+    """Nested lists with Tensors in them as nested lists of numbers."""
+    if isinstance(data, Tensor):
+        return data.detach().tolist()
+    if isinstance(data, list | tuple) and any(isinstance(v, list | tuple | Tensor) for v in data):
+        return [_plain(v) for v in data]
+    return data
+
+
+def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
+    import numpy as np
+
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"[{op}] data: expected numbers, got dtype {values.dtype}")
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    if values.dtype.name not in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool"):
+        # int8, uint16 and so on: engine has no such dtype, only a conversion that loses nothing will do.
+        if dtype is None or values.dtype.kind == "f":
+            raise TypeError(f"[{op}] data: expected a dtype that engine has, got {values.dtype} (pass dtype=)")
+        if values.size and int(values.max()) > 2**63 - 1:
+            raise ValueError(f"[{op}] data: expected numbers that int64 holds, got {values.max()}")
+        values = values.astype(np.int64)
+    try:
+        return _core.from_buffer(values)
+    except ValueError:  # negative strides
+        return _core.from_buffer(np.ascontiguousarray(values))
+
+
+def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor, or anything with `__dlpack__`.
+
+    Without `dtype`, lists of floats become float32, of integers int64, of bools bool; arrays keep their dtype.
+    """
+    return made(_array_from("tensor", data, dtype, copy=True), device, requires_grad)
+
+
+def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """As `tensor`, but sharing the memory of NumPy arrays and others where nothing has to be converted. A Tensor that
+    needs no conversion is returned itself, with its history."""
+    if isinstance(data, Tensor):
+        return cast(data, dtype or data.dtype)
+    return made(_array_from("as_tensor", data, dtype, copy=False), device, False)
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
+    """A tensor of the same memory as a NumPy array: writing to one changes the other. A read-only array gives a tensor
+    that in-place ops refuse.
+
+    Raises TypeError for a dtype that engine does not have, ValueError for negative strides.
+    """
+    import numpy as np
+
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"[from_numpy] ndarray: expected a NumPy array, got {type(ndarray).__name__}")
+    return Tensor(_core.from_buffer(ndarray))
+
+
+# ---------------------------------------------------------------- writing in place
+
+
+@tensor_method("fill_")
+def _fill_(self: Tensor, value: Any) -> Tensor:
+    """Every element = value."""
+    return _constant_("fill_", self, value)
+
+
+@tensor_method("zero_")
+def _zero_(self: Tensor) -> Tensor:
+    """Every element = 0."""
+    return _constant_("zero_", self, 0)
+
+
+def _nothing_backward(ctx: Node, dy: Array) -> Any:
+    return None
+
+
+def _constant_(op: str, self: Tensor, value: Any) -> Tensor:
+    check_inplace(op, self)
+    fill_array(op, self._data, value, "value")
+    return record_inplace(op, self, (self,), _nothing_backward)
+
+
+def _copy_backward(ctx: Node, dy: Array) -> Any:
+    shape, dtype = ctx.saved
+    return None, sum_to(dy, shape).cast(dtype) if ctx.needs[1] else None
+
+
+@tensor_method("copy_")
+def _copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """self = src, broadcast to its shape and converted to its dtype."""
+    source = as_array("copy_", "src", src)
+    check_inplace("copy_", self)
+    K.copy(self._data, source.expand(self.shape))
+    return record_inplace("copy_", self, (self, src), _copy_backward, source.shape, source.dtype)

@@ -1,0 +1,487 @@
+"""Views of a tensor's memory under another shape, and joining tensors.
+
+Views copy nothing, forward or backward, except that a slice's gradient is written into zeros of the whole's shape.
+Several outputs of one input (split, chunk, unbind) are one node: their gradients are joined in one pass.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+from engine import _core
+from engine._core import Array, DType
+from engine.autograd.tape import Node, record, record_view
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = [
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "concat",
+    "flatten",
+    "movedim",
+    "narrow",
+    "permute",
+    "reshape",
+    "select",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "t",
+    "transpose",
+    "unbind",
+    "unflatten",
+    "unsqueeze",
+]
+
+K = _core.kernels
+
+
+def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
+    """A shape given as `f(2, 3)` or as `f((2, 3))`."""
+    if len(values) == 1 and isinstance(values[0], list | tuple):
+        values = tuple(values[0])
+    try:
+        return tuple([operator.index(v) for v in values])
+    except TypeError:
+        raise TypeError(f"[{op}] {arg}: expected integers, got {values!r}") from None
+
+
+_ORDER = (
+    _core.bool,
+    _core.uint8,
+    _core.int32,
+    _core.int64,
+    _core.float16,
+    _core.bfloat16,
+    _core.float32,
+    _core.float64,
+)
+
+
+def promote_types(a: DType, b: DType) -> DType:
+    """The smallest dtype that both can be converted to, as in PyTorch: bool, integers, floats, each category by size."""
+    if {a, b} == {_core.float16, _core.bfloat16}:
+        return _core.float32
+    return max(a, b, key=_ORDER.index)
+
+
+def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
+    """A dimension counted from the front. Raises IndexError where it does not exist; a 0-dim tensor has dimension 0."""
+    limit = max(ndim, 1)
+    if not -limit <= dim < limit:
+        raise IndexError(f"[{op}] {arg}: expected a number in [{-limit}, {limit - 1}], got {dim}")
+    return dim + limit if dim < 0 else dim
+
+
+def zeros_array(shape: tuple[int, ...], dtype: Any) -> Array:
+    array = _core.empty(shape, dtype)
+    K.fill(array, 0.0)
+    return array
+
+
+# ---------------------------------------------------------------- one shape for another
+
+
+def _reshape_backward(ctx: Node, dy: Array) -> Any:
+    (shape,) = ctx.saved
+    return dy.reshape(shape)
+
+
+def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
+    """The same elements in another shape; one size may be -1. A view where the strides allow it, a copy elsewhere."""
+    x = as_array("reshape", "input", input)
+    y = x.reshape(sizes_of("reshape", "shape", (shape,)))
+    if y.shares_storage(x):
+        return record_view("reshape", y, input, _reshape_backward, x.shape)
+    result: Tensor = record("reshape", y, (input,), _reshape_backward, x.shape)
+    return result
+
+
+@tensor_method("reshape")
+def _reshape(self: Tensor, *shape: Any) -> Tensor:
+    """`engine.reshape`; the sizes may be given one by one."""
+    return reshape(self, sizes_of("reshape", "shape", shape))
+
+
+@tensor_method
+def view(input: Tensor, *shape: Any) -> Tensor:
+    """`reshape` that never copies. Raises ValueError where only a copy could do it."""
+    x = as_array("view", "input", input)
+    return record_view("view", x.view(sizes_of("view", "shape", shape)), input, _reshape_backward, x.shape)
+
+
+@tensor_method("view_as")
+def _view_as(input: Tensor, other: Tensor) -> Tensor:
+    return view(input, other.shape)
+
+
+@tensor_method("reshape_as")
+def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    return reshape(input, other.shape)
+
+
+@tensor_method
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions start_dim to end_dim, both included, joined into one."""
+    shape = as_array("flatten", "input", input).shape
+    first, last = (
+        normal_dim("flatten", start_dim, len(shape), "start_dim"),
+        normal_dim("flatten", end_dim, len(shape), "end_dim"),
+    )
+    if first > last:
+        raise ValueError(f"[flatten] end_dim: expected a dimension not before start_dim {start_dim}, got {end_dim}")
+    return reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+
+@tensor_method("ravel")
+def _ravel(input: Tensor) -> Tensor:
+    return reshape(input, (-1,))
+
+
+@tensor_method
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Dimension `dim` cut into `sizes`, of which one may be -1."""
+    shape = as_array("unflatten", "input", input).shape
+    dim = normal_dim("unflatten", dim, len(shape))
+    sizes = sizes_of("unflatten", "sizes", (tuple(sizes),))
+    known = prod(s for s in sizes if s != -1)
+    if sizes.count(-1) > 1 or (known != shape[dim] if -1 not in sizes else known < 1 or shape[dim] % known):
+        raise ValueError(f"[unflatten] sizes: expected sizes whose product is {shape[dim]}, got {sizes}")
+    return reshape(input, (*shape[:dim], *(shape[dim] // known if s == -1 else s for s in sizes), *shape[dim + 1 :]))
+
+
+def _squeeze_backward(ctx: Node, dy: Array) -> Any:
+    (shape,) = ctx.saved
+    return dy.view(shape)
+
+
+@tensor_method
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Without the dimensions of size 1: all of them, or those of `dim` that are 1."""
+    x = as_array("squeeze", "input", input)
+    dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+    chosen = {normal_dim("squeeze", d, x.ndim) for d in dims}
+    shape = tuple([s for i, s in enumerate(x.shape) if s != 1 or i not in chosen])
+    return record_view("squeeze", x.view(shape), input, _squeeze_backward, x.shape)
+
+
+@tensor_method
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a dimension of size 1 before dimension `dim`."""
+    x = as_array("unsqueeze", "input", input)
+    return record_view("unsqueeze", x.unsqueeze(dim), input, _squeeze_backward, x.shape)
+
+
+# ---------------------------------------------------------------- the order of dimensions
+
+
+def _permute_backward(ctx: Node, dy: Array) -> Any:
+    (inverse,) = ctx.saved
+    return dy.permute(inverse)
+
+
+def _permuted(name: str, input: Tensor, dims: Sequence[int]) -> Tensor:
+    y = input._data.permute(dims)
+    inverse = sorted(range(len(dims)), key=lambda i: dims[i] % len(dims))
+    return record_view(name, y, input, _permute_backward, inverse)
+
+
+def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
+    """The dimensions in the order `dims`."""
+    as_array("permute", "input", input)
+    return _permuted("permute", input, sizes_of("permute", "dims", (dims,)))
+
+
+@tensor_method("permute")
+def _permute(self: Tensor, *dims: Any) -> Tensor:
+    """`engine.permute`; the dimensions may be given one by one."""
+    return permute(self, sizes_of("permute", "dims", dims))
+
+
+def _transpose_backward(ctx: Node, dy: Array) -> Any:
+    return dy.transpose(*ctx.saved)
+
+
+@tensor_method("transpose", "swapaxes", "swapdims")
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Dimensions dim0 and dim1 exchanged."""
+    y = as_array("transpose", "input", input).transpose(dim0, dim1)
+    return record_view("transpose", y, input, _transpose_backward, dim0, dim1)
+
+
+swapaxes = transpose
+
+
+@tensor_method
+def t(input: Tensor) -> Tensor:
+    """A matrix transposed; fewer dimensions stay as they are."""
+    n = as_array("t", "input", input).ndim
+    if n > 2:
+        raise ValueError(f"[t] input: expected at most 2 dimensions, got {n} (use .mT)")
+    return transpose(input, 0, 1) if n == 2 else view(input, input.shape)
+
+
+def _last_two(input: Tensor) -> Tensor:
+    """Every matrix transposed: the last two dimensions exchanged."""
+    if input.ndim < 2:
+        raise ValueError(f"[mT] self: expected at least 2 dimensions, got {input.ndim}")
+    return transpose(input, -2, -1)
+
+
+def _all_reversed(input: Tensor) -> Tensor:
+    """All dimensions in reverse order."""
+    return _permuted("T", input, range(input.ndim)[::-1])
+
+
+Tensor.mT = property(_last_two)  # type: ignore[attr-defined]
+Tensor.T = property(_all_reversed)  # type: ignore[attr-defined]
+
+
+@tensor_method
+def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Dimensions `source` moved to the places `destination`; the others keep their order."""
+    n = as_array("movedim", "input", input).ndim
+    sources, targets = (
+        [normal_dim("movedim", d, n, arg) for d in ([dims] if isinstance(dims, int) else dims)]
+        for dims, arg in ((source, "source"), (destination, "destination"))
+    )
+    if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
+        raise ValueError(
+            f"[movedim] destination: expected as many different dimensions as source {source}, got {destination}"
+        )
+    rest = iter([d for d in range(n) if d not in sources])
+    return _permuted("movedim", input, [sources[targets.index(i)] if i in targets else next(rest) for i in range(n)])
+
+
+# ---------------------------------------------------------------- expanding
+
+
+def sum_to(array: Array, shape: tuple[int, ...]) -> Array:
+    """Summed over the dimensions that broadcasting from `shape` added or repeated."""
+    return array if array.shape == shape else K.sum_to(_core.empty(shape, array.dtype), array)
+
+
+def _expand_backward(ctx: Node, dy: Array) -> Any:
+    (shape,) = ctx.saved
+    return sum_to(dy, shape)
+
+
+@tensor_method
+def expand(input: Tensor, *sizes: Any) -> Tensor:
+    """Dimensions of size 1 repeated without a copy (stride 0), new ones in front; -1 keeps a size."""
+    x = as_array("expand", "input", input)
+    y = x.expand(sizes_of("expand", "sizes", sizes))
+    return record_view("expand", y, input, _expand_backward, x.shape)
+
+
+@tensor_method
+def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
+    """The same as `Tensor.expand`."""
+    return expand(input, shape)
+
+
+@tensor_method("expand_as")
+def _expand_as(input: Tensor, other: Tensor) -> Tensor:
+    return expand(input, other.shape)
+
+
+# ---------------------------------------------------------------- parts
+
+
+def narrow_array(array: Array, dim: int, start: int, length: int) -> Array:
+    return array.slice(dim, start, start + length, 1)
+
+
+def _narrow_backward(ctx: Node, dy: Array) -> Any:
+    shape, dim, start = ctx.saved
+    dx = zeros_array(shape, dy.dtype)
+    K.copy(narrow_array(dx, dim, start, dy.shape[dim]), dy)
+    return dx
+
+
+@tensor_method
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """Elements start to start + length - 1 of dimension `dim`; start may count from the end."""
+    x = as_array("narrow", "input", input)
+    if x.ndim == 0:
+        raise ValueError("[narrow] input: expected at least one dimension, got 0")
+    dim = normal_dim("narrow", dim, x.ndim)
+    n = x.shape[dim]
+    if not -n <= start <= n:
+        raise IndexError(f"[narrow] start: expected a number in [{-n}, {n}], got {start}")
+    start += n if start < 0 else 0
+    if not 0 <= length <= n - start:
+        raise ValueError(f"[narrow] length: expected a number in [0, {n - start}], got {length}")
+    return record_view("narrow", narrow_array(x, dim, start, length), input, _narrow_backward, x.shape, dim, start)
+
+
+def _select_backward(ctx: Node, dy: Array) -> Any:
+    shape, dim, index = ctx.saved
+    dx = zeros_array(shape, dy.dtype)
+    K.copy(dx.select(dim, index), dy)
+    return dx
+
+
+@tensor_method
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """Element `index` of dimension `dim`, without that dimension."""
+    x = as_array("select", "input", input)
+    return record_view("select", x.select(dim, index), input, _select_backward, x.shape, dim, index)
+
+
+def join(arrays: Sequence[Array], dim: int, shape: tuple[int, ...]) -> Array:
+    """Arrays of one dtype, contiguous or not, one after the other along `dim`, as an array of `shape`."""
+    y = _core.empty((prod(shape[:dim]), shape[dim], prod(shape[dim + 1 :])), arrays[0].dtype)
+    K.cat(y, arrays)
+    return y.view(shape)
+
+
+def _parts_backward(ctx: Node, *gradients: Array | None) -> Any:
+    shape, dim, lengths, drop = ctx.saved
+    known = next(g for g in gradients if g is not None)
+    # A part that nothing was computed from has no gradient: zeros of stride 0 stand for it.
+    nothing = zeros_array((1,) * len(shape), known.dtype)
+    parts = [
+        nothing.expand((*shape[:dim], n, *shape[dim + 1 :])) if g is None else g.unsqueeze(dim) if drop else g
+        for g, n in zip(gradients, lengths)
+    ]
+    return join(parts, dim, shape)
+
+
+def _parts(name: str, input: Tensor, dim: int, lengths: Sequence[int], drop: bool = False) -> tuple[Tensor, ...]:
+    x = input._data
+    arrays, start = [], 0
+    for n in lengths:
+        arrays.append(x.select(dim, start) if drop else narrow_array(x, dim, start, n))
+        start += n
+    saved = (x.shape, dim, lengths, drop)
+    parts: tuple[Tensor, ...] = record(name, tuple(arrays), (input,), _parts_backward, *saved)
+    if parts and parts[0]._node is not None:
+        parts[0]._node.is_view = True
+    return parts
+
+
+@tensor_method
+def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views along `dim`: of split_size elements each (the last may have fewer), or of the given sizes."""
+    x = as_array("split", "tensor", tensor)
+    dim = _part_dim("split", x, dim)
+    n = x.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size < 0 or (size == 0 and n > 0):
+            raise ValueError(f"[split] split_size: expected a number > 0, got {size}")
+        return _parts("split", tensor, dim, [min(size, n - at) for at in range(0, n, size)] if n else [0])
+    lengths = sizes_of("split", "sections", (tuple(split_size_or_sections),))
+    if sum(lengths) != n or any(s < 0 for s in lengths):
+        raise ValueError(f"[split] sections: expected sizes >= 0 that add up to {n}, got {lengths}")
+    return _parts("split", tensor, dim, lengths)
+
+
+@tensor_method
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` views along `dim`, all of one size but the last."""
+    x = as_array("chunk", "input", input)
+    if chunks < 1:
+        raise ValueError(f"[chunk] chunks: expected a number > 0, got {chunks}")
+    dim = _part_dim("chunk", x, dim)
+    if x.shape[dim] == 0:
+        return _parts("chunk", input, dim, [0] * chunks)
+    return split(input, -(-x.shape[dim] // chunks), dim)
+
+
+@tensor_method
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """A view for each element of dimension `dim`, without that dimension."""
+    x = as_array("unbind", "input", input)
+    dim = _part_dim("unbind", x, dim)
+    return _parts("unbind", input, dim, [1] * x.shape[dim], drop=True)
+
+
+def _part_dim(op: str, x: Array, dim: int) -> int:
+    if x.ndim == 0:
+        raise ValueError(f"[{op}] input: expected at least one dimension, got 0")
+    return normal_dim(op, dim, x.ndim)
+
+
+@tensor_method("__iter__")
+def _iter(input: Tensor) -> Iterator[Tensor]:
+    if input.ndim == 0:
+        raise TypeError("[iter] self: expected at least one dimension, got a 0-dim tensor")
+    return iter(unbind(input, 0))
+
+
+# ---------------------------------------------------------------- joining
+
+
+def _cat_backward(ctx: Node, dy: Array) -> Any:
+    dim, lengths, dtypes = ctx.saved
+    start, gradients = 0, []
+    for n, dtype, needed in zip(lengths, dtypes, ctx.needs):
+        gradients.append(narrow_array(dy, dim, start, n).cast(dtype) if needed else None)
+        start += n
+    return tuple(gradients)
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors one after the other along dimension `dim`; other sizes must agree, dtypes are promoted.
+
+    As in PyTorch, empty tensors of shape (0,) are left out.
+    """
+    dtype, arrays = _joined_arrays("cat", tensors)
+    parts = [a for a in arrays if a.shape != (0,)] or arrays[:1]
+    first = parts[0]
+    if first.ndim == 0:
+        raise ValueError("[cat] tensors: expected at least one dimension, got a 0-dim tensor")
+    dim = normal_dim("cat", dim, first.ndim)
+    rest = (*first.shape[:dim], *first.shape[dim + 1 :])
+    for i, a in enumerate(arrays):
+        if a.shape != (0,) and (a.ndim != first.ndim or (*a.shape[:dim], *a.shape[dim + 1 :]) != rest):
+            raise ValueError(
+                f"[cat] tensors[{i}]: expected the sizes of {first.shape} except in dimension {dim}, got {a.shape}"
+            )
+    lengths = [0 if a.shape == (0,) and first.shape != (0,) else a.shape[dim] for a in arrays]
+    y = join([a.cast(dtype) for a in parts], dim, (*first.shape[:dim], sum(lengths), *first.shape[dim + 1 :]))
+    dtypes = [a.dtype for a in arrays]
+    # A tensor of shape (0,) needs a gradient of that shape: none at all.
+    inputs = [None if a.shape == (0,) and first.shape != (0,) else x for a, x in zip(arrays, tensors)]
+    result: Tensor = record("cat", y, inputs, _cat_backward, dim, lengths, dtypes)
+    return result
+
+
+concat = cat
+
+
+def _stack_backward(ctx: Node, dy: Array) -> Any:
+    dim, dtypes = ctx.saved
+    return tuple([dy.select(dim, i).cast(d) if ctx.needs[i] else None for i, d in enumerate(dtypes)])
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape side by side along a new dimension `dim`; dtypes are promoted."""
+    dtype, arrays = _joined_arrays("stack", tensors)
+    shape = arrays[0].shape
+    for i, a in enumerate(arrays):
+        if a.shape != shape:
+            raise ValueError(f"[stack] tensors[{i}]: expected shape {shape}, got {a.shape}")
+    dim = normal_dim("stack", dim, len(shape) + 1)
+    y = join([a.cast(dtype).unsqueeze(dim) for a in arrays], dim, (*shape[:dim], len(arrays), *shape[dim:]))
+    result: Tensor = record("stack", y, list(tensors), _stack_backward, dim, [a.dtype for a in arrays])
+    return result
+
+
+def _joined_arrays(op: str, tensors: Sequence[Tensor]) -> tuple[Any, list[Array]]:
+    if isinstance(tensors, Tensor) or not isinstance(tensors, list | tuple):
+        raise TypeError(f"[{op}] tensors: expected a list or tuple of Tensors, got {type(tensors).__name__}")
+    arrays = [as_array(op, f"tensors[{i}]", x) for i, x in enumerate(tensors)]
+    if not arrays:
+        raise ValueError(f"[{op}] tensors: expected at least one, got none")
+    dtype = arrays[0].dtype
+    for a in arrays[1:]:
+        dtype = promote_types(dtype, a.dtype)
+    return dtype, arrays
