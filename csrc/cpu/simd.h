@@ -71,8 +71,9 @@ template <class T> ENGINE_INLINE void store_n(T* p, V<T> v, int64_t n) {
 #if defined(ENGINE_ISA_avx512)
 ENGINE_INLINE f32 fma(f32 a, f32 b, f32 c) { return _mm512_fmadd_ps(a, b, c); }
 ENGINE_INLINE f64 fma(f64 a, f64 b, f64 c) { return _mm512_fmadd_pd(a, b, c); }
-ENGINE_INLINE f32 sqrt(f32 a) { return _mm512_sqrt_ps(a); }
-ENGINE_INLINE f64 sqrt(f64 a) { return _mm512_sqrt_pd(a); }
+// The masked forms: g++ 12 takes the undefined operand of the plain ones for an uninitialised variable.
+ENGINE_INLINE f32 sqrt(f32 a) { return _mm512_maskz_sqrt_ps(__mmask16(-1), a); }
+ENGINE_INLINE f64 sqrt(f64 a) { return _mm512_maskz_sqrt_pd(__mmask8(-1), a); }
 ENGINE_INLINE f32 round(f32 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 #elif defined(ENGINE_ISA_avx2)
 ENGINE_INLINE f32 fma(f32 a, f32 b, f32 c) { return _mm256_fmadd_ps(a, b, c); }

@@ -1,0 +1,93 @@
+"""Gradient clipping and other helpers on lists of parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from engine import _core
+from engine._core import Array
+from engine.tensor import Tensor
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
+
+K = _core.kernels
+
+
+def _by_dtype(op: str, tensors: Iterable[Tensor]) -> list[list[Array]]:
+    groups: dict[object, list[Array]] = {}
+    for i, t in enumerate(tensors):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"[{op}] tensors[{i}]: expected a Tensor, got {type(t).__name__}")
+        groups.setdefault(t.dtype, []).append(t._data)
+    return list(groups.values())
+
+
+def _gradients(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """The gradients that there are; ones in strided memory are laid out anew, so that a kernel can write them."""
+    found = []
+    for i, p in enumerate([parameters] if isinstance(parameters, Tensor) else parameters):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"[{op}] parameters[{i}]: expected a Tensor, got {type(p).__name__}")
+        if p._grad is None:
+            continue
+        if not p._grad.is_contiguous():
+            p._grad = Tensor(p._grad._data.contiguous())
+        found.append(p._grad)
+    return found
+
+
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """The norm of all elements of all tensors together, as a 0-dim tensor (float32, or float64 where a tensor is).
+
+    norm_type: a number > 0; inf for the largest magnitude. The bits do not depend on the number of threads.
+    Raises ValueError for a norm that is not finite, if error_if_nonfinite.
+    """
+    if not norm_type > 0:
+        raise ValueError(f"[get_total_norm] norm_type: expected a number > 0, got {norm_type}")
+    groups = _by_dtype("get_total_norm", [tensors] if isinstance(tensors, Tensor) else tensors)
+    norms = [K.grad_norm(arrays, float(norm_type)) for arrays in groups]
+    if len(norms) == 1:
+        norm = norms[0]
+    else:  # none at all, or float32 beside float64
+        values = [float(n.item()) for n in norms]
+        if norm_type == math.inf:
+            total = max(values, default=0.0)
+        else:
+            total = sum(v**norm_type for v in values) ** (1 / norm_type)
+        norm = _core.empty((), _core.float64 if values else _core.float32)
+        K.fill(norm, total)
+    if error_if_nonfinite and not math.isfinite(norm.item()):
+        raise ValueError(f"[get_total_norm] tensors: expected a finite norm, got {norm.item()}")
+    return Tensor(norm)
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scales all gradients in place by max_norm / (norm + 1e-6) where their common norm exceeds max_norm.
+
+    Returns the norm before clipping, a 0-dim tensor. `foreach` is accepted and changes nothing.
+    To save the pass that scales, see the argument `grad_scale` of `Optimizer.step`.
+    """
+    gradients = _gradients("clip_grad_norm_", parameters)
+    norm = get_total_norm(gradients, norm_type, error_if_nonfinite)
+    coefficient = max_norm / (float(norm.item()) + 1e-6)
+    if not coefficient >= 1:  # also where it is NaN, as PyTorch
+        for arrays in _by_dtype("clip_grad_norm_", gradients):
+            K.scale_list(arrays, coefficient)
+    return norm
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
+    """Brings each element of the gradients into [-clip_value, clip_value], in place."""
+    if not clip_value >= 0:
+        raise ValueError(f"[clip_grad_value_] clip_value: expected a number >= 0, got {clip_value}")
+    for arrays in _by_dtype("clip_grad_value_", _gradients("clip_grad_value_", parameters)):
+        K.clamp_list(arrays, -float(clip_value), float(clip_value))

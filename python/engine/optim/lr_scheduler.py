@@ -1,0 +1,223 @@
+"""Learning-rate schedules with PyTorch's protocol, and the warm-up schedules by their names in `transformers`.
+
+Each one computes a group's rate from its initial rate and the number of steps taken (closed forms: resuming gives the same
+bits). Call `scheduler.step()` after `optimizer.step()`. Differs from PyTorch: two schedules on one optimizer do not multiply.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from engine.optim.optimizer import Optimizer
+
+__all__ = [
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "StepLR",
+    "get_constant_schedule",
+    "get_constant_schedule_with_warmup",
+    "get_cosine_schedule_with_warmup",
+    "get_linear_schedule_with_warmup",
+]
+
+
+class LRScheduler:
+    """The base: a subclass says in `rate` what a group's learning rate is after `last_epoch` steps.
+
+    last_epoch: -1 to start; the number of steps already taken to go on (groups must then hold "initial_lr").
+    """
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"[{type(self).__name__}] optimizer: expected an Optimizer, got {type(optimizer).__name__}")
+        self.optimizer = optimizer
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group["initial_lr"] = group["lr"]
+            elif "initial_lr" not in group:
+                raise ValueError(
+                    f"[{type(self).__name__}] last_epoch: expected -1, or 'initial_lr' in param_groups[{i}], got {last_epoch}"
+                )
+        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._last_lr: list[float] = []
+        self.step()
+
+    def rate(self, base_lr: float, group: int) -> float:
+        """The learning rate of the group with that number after `last_epoch` steps."""
+        raise NotImplementedError
+
+    def get_last_lr(self) -> list[float]:
+        """The rates in force, one a group."""
+        return list(self._last_lr)
+
+    def get_lr(self) -> list[float]:
+        return [self.rate(base, i) for i, base in enumerate(self.base_lrs)]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Goes on by one, or to step number `epoch`."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        self._last_lr = self.get_lr()
+        for group, lr in zip(self.optimizer.param_groups, self._last_lr):
+            group["lr"] = lr
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer and functions: numbers and lists, fit for JSON."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("optimizer", "lr_lambdas")}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over a state. The optimizer's own state holds the rates in force, as in PyTorch."""
+        missing = [key for key in ("last_epoch", "base_lrs", "_last_lr") if key not in state_dict]
+        if missing:
+            raise ValueError(f"[{type(self).__name__}.load_state_dict] state_dict: expected {missing[0]!r}, got none")
+        self.__dict__.update({k: list(v) if isinstance(v, list) else v for k, v in state_dict.items()})
+
+
+class LambdaLR(LRScheduler):
+    """lr = initial_lr * lr_lambda(step); one function, or a list with one for each group."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        groups = len(optimizer.param_groups)
+        self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
+        if len(self.lr_lambdas) != groups:
+            raise ValueError(f"[LambdaLR] lr_lambda: expected {groups} functions, got {len(self.lr_lambdas)}")
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base_lr: float, group: int) -> float:
+        return base_lr * self.lr_lambdas[group](self.last_epoch)
+
+
+class ConstantLR(LRScheduler):
+    """initial_lr * factor for total_iters steps, initial_lr after."""
+
+    def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
+        self.factor, self.total_iters = factor, total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base_lr: float, group: int) -> float:
+        return base_lr * (self.factor if self.last_epoch < self.total_iters else 1.0)
+
+
+class LinearLR(LRScheduler):
+    """From initial_lr * start_factor in a straight line to initial_lr * end_factor after total_iters steps."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base_lr: float, group: int) -> float:
+        done = min(self.last_epoch, self.total_iters) / self.total_iters if self.total_iters > 0 else 1.0
+        return base_lr * (self.start_factor + (self.end_factor - self.start_factor) * done)
+
+
+class StepLR(LRScheduler):
+    """Times gamma every step_size steps."""
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+        if step_size < 1:
+            raise ValueError(f"[StepLR] step_size: expected a number >= 1, got {step_size}")
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base_lr: float, group: int) -> float:
+        return float(base_lr * self.gamma ** (self.last_epoch // self.step_size))
+
+
+class MultiStepLR(LRScheduler):
+    """Times gamma at each of the milestones."""
+
+    def __init__(
+        self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
+        self.milestones, self.gamma = sorted(milestones), gamma
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base_lr: float, group: int) -> float:
+        return float(base_lr * self.gamma ** sum(m <= self.last_epoch for m in self.milestones))
+
+
+class ExponentialLR(LRScheduler):
+    """Times gamma each step."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base_lr: float, group: int) -> float:
+        return float(base_lr * self.gamma**self.last_epoch)
+
+
+class CosineAnnealingLR(LRScheduler):
+    """From initial_lr down to eta_min along half a cosine of T_max steps, then up again (Loshchilov and Hutter 2017)."""
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
+        if T_max < 1:
+            raise ValueError(f"[CosineAnnealingLR] T_max: expected a number >= 1, got {T_max}")
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, base_lr: float, group: int) -> float:
+        return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+
+
+# ---- schedules with warm-up, by their names in `transformers`
+
+
+def get_constant_schedule(optimizer: Optimizer, last_epoch: int = -1) -> LambdaLR:
+    """The initial rate throughout."""
+    return LambdaLR(optimizer, lambda step: 1.0, last_epoch)
+
+
+def get_constant_schedule_with_warmup(optimizer: Optimizer, num_warmup_steps: int, last_epoch: int = -1) -> LambdaLR:
+    """From 0 to the initial rate in num_warmup_steps, constant after."""
+    return LambdaLR(optimizer, lambda step: min(1.0, step / max(1, num_warmup_steps)), last_epoch)
+
+
+def get_linear_schedule_with_warmup(
+    optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, last_epoch: int = -1
+) -> LambdaLR:
+    """From 0 to the initial rate in num_warmup_steps, then in a straight line to 0 at num_training_steps."""
+
+    def factor(step: int) -> float:
+        if step < num_warmup_steps:
+            return step / max(1, num_warmup_steps)
+        return max(0.0, (num_training_steps - step) / max(1, num_training_steps - num_warmup_steps))
+
+    return LambdaLR(optimizer, factor, last_epoch)
+
+
+def get_cosine_schedule_with_warmup(
+    optimizer: Optimizer,
+    num_warmup_steps: int,
+    num_training_steps: int,
+    num_cycles: float = 0.5,
+    last_epoch: int = -1,
+) -> LambdaLR:
+    """From 0 to the initial rate in num_warmup_steps, then along num_cycles of a cosine (0.5: down to 0 at the end)."""
+
+    def factor(step: int) -> float:
+        if step < num_warmup_steps:
+            return step / max(1, num_warmup_steps)
+        done = (step - num_warmup_steps) / max(1, num_training_steps - num_warmup_steps)
+        return max(0.0, 0.5 * (1.0 + math.cos(math.pi * num_cycles * 2.0 * done)))
+
+    return LambdaLR(optimizer, factor, last_epoch)

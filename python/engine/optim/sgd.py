@@ -1,0 +1,73 @@
+"""Stochastic gradient descent in one pass over all parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from engine import _core
+from engine.optim.optimizer import Group, Optimizer, zeros_like
+from engine.tensor import Tensor
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum (Sutskever et al. 2013), as PyTorch writes it: the buffer holds gradients, not steps.
+
+    momentum: 0: none, and no state. dampening: the share of each gradient that the buffer leaves out.
+    nesterov: look ahead along the momentum; needs momentum > 0 and no dampening.
+    """
+
+    _buffers = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
+            "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def _check(self, group: Group) -> None:
+        super()._check(group)
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError(
+                f"[SGD] nesterov: expected momentum > 0 and dampening 0 with it, got momentum {group['momentum']} and "
+                f"dampening {group['dampening']}"
+            )
+
+    def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
+        state = self.state.get(p)
+        first = group["momentum"] != 0 and (state is None or "momentum_buffer" not in state)
+        if first:
+            self.state.setdefault(p, {})["momentum_buffer"] = zeros_like(p)
+        return (
+            group["lr"], group["weight_decay"], group["maximize"], group["momentum"], group["dampening"],
+            group["nesterov"], first,
+        )  # fmt: skip
+
+    def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: float) -> None:
+        for with_momentum in (False, True):
+            chosen = [i for i, r in enumerate(rows) if (lines[r][3] != 0) is with_momentum]
+            if not chosen:
+                continue
+            row, table = self._table([rows[i] for i in chosen], lines)
+            arrays = [params[i]._data for i in chosen]
+            gradients = [params[i]._grad._data for i in chosen]  # type: ignore[union-attr]
+            if with_momentum:
+                buffers = [self.state[params[i]]["momentum_buffer"]._data for i in chosen]
+                _core.kernels.sgd_momentum_step(arrays, gradients, buffers, row, table, scale)
+            else:
+                _core.kernels.sgd_step(arrays, gradients, row, table, scale)
