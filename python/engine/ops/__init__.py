@@ -1,5 +1,6 @@
 """The operations, one file a family. Importing them attaches the Tensor methods too."""
 
+from engine.ops.attention import *  # noqa: F403
 from engine.ops.convert import *  # noqa: F403
 from engine.ops.factory import *  # noqa: F403
 from engine.ops.norm import *  # noqa: F403

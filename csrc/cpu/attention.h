@@ -1,0 +1,247 @@
+// What attention's forward and backward share: the problem as the kernels see it, masks, dropout, and the work list.
+#pragma once
+#include "core/allocator.h"
+#include "core/raise.h"
+#include "core/view.h"
+#include "cpu/microkernel.h"
+#include "cpu/parallel.h"
+#include "cpu/philox.h"
+#include "cpu/vmath.h"
+
+namespace engine::ENGINE_ISA {
+
+using namespace simd;
+
+// Rows of all heads: token t of head h at data + t * row + h * head.
+template <class T>
+struct Heads {
+  T* data;
+  int64_t row, head;
+  T* at(int64_t token, int64_t h) const { return data + token * row + h * head; }
+};
+
+template <class T>
+ENGINE_INLINE
+int64_t padded(int64_t n) { return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>; }
+
+// An additive (T) or boolean (true: take part) mask over (batch, heads, q, k) with any strides.
+struct Mask {
+  const void* data = nullptr; // null: none
+  bool boolean = false;
+  int64_t heads = 1, stride[4] = {};
+};
+
+struct Dropout {
+  bool on = false;
+  double p = 0, scale = 1;
+  int64_t seed = 0, call = 0;
+};
+
+template <class T>
+struct Problem {
+  Heads<const T> q, k, v;
+  const int32_t *cu_q, *cu_k;
+  int64_t sequences, heads, d, e; // e: width of the values
+  T scale;
+  bool causal;
+  Mask mask;
+  Dropout dropout;
+};
+
+template <class T>
+struct Integer;
+template <>
+struct Integer<float> {
+  using type = int32_t;
+};
+template <>
+struct Integer<double> {
+  using type = int64_t;
+};
+template <class T>
+using Bits = V<typename Integer<T>::type>; // all ones or zeros a lane
+
+// The decisions of columns [from, from + n) of a row as lanes of ones and zeros, whole vectors; from is a multiple of
+// 128.
+template <class T>
+static void keep_row(const Dropout& drop, int64_t unit, int64_t row, int64_t from, int64_t n,
+                     typename Integer<T>::type* keep) {
+  constexpr int L = kLanes<float>;
+  Decisions decisions(drop.p, drop.seed, drop.call, uint32_t(row), uint32_t(unit));
+  for (int64_t c = 0; c < n; c += 128) {
+    decisions.block(from + c);
+    for (int h = 0; h < 128 && c + h < n; h += L) {
+      const i32 kept = decisions.keep(h);
+      if constexpr (sizeof(T) == 4)
+        store(keep + c + h, kept);
+      else
+        for (int i = 0; i < L; i++) keep[c + h + i] = kept[i];
+    }
+  }
+}
+
+// Row `row` of the mask in columns [from, from + n) as numbers to add; `room` is used where memory does not hold them
+// so.
+template <class T>
+static const T* bias_row(const Mask& mask, int64_t unit, int64_t row, int64_t from, int64_t n, T* room) {
+  const int64_t step = mask.stride[3];
+  const int64_t at =
+      unit / mask.heads * mask.stride[0] + unit % mask.heads * mask.stride[1] + row * mask.stride[2] + from * step;
+  if (mask.boolean) {
+    const uint8_t* m = static_cast<const uint8_t*>(mask.data) + at;
+    for (int64_t j = 0; j < n; j++) room[j] = m[j * step] ? T(0) : -T(__builtin_inf());
+    return room;
+  }
+  const T* m = static_cast<const T*>(mask.data) + at;
+  if (step == 1) return m;
+  for (int64_t j = 0; j < n; j++) room[j] = m[j * step];
+  return room;
+}
+
+// ---------------------------------------------------------------- products with and of scores
+
+// Query i of a block sees the keys of a tile before i + shift + 1; this shift lets it see all.
+constexpr int64_t kNotCausal = int64_t(1) << 40;
+
+// C (m x n) in strips of even height, each panel of columns meeting all strips. limit(i, height, column, width, depth,
+// from) may cut what the rows [i, i + height) need of the panel: its width, the depth, and where the depth starts.
+template <class T, class Limit>
+ENGINE_INLINE
+void product(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to, const Limit& limit) {
+  constexpr int64_t R = Tile<T>::rows, C = Tile<T>::columns, L = kLanes<T>;
+  const int64_t strips = (m + R - 1) / R, even = strips ? (m + strips - 1) / strips : 1;
+  for (int64_t j = 0; j < n; j += C) {
+    const T* panel = b.data + j / C * b.panel;
+    for (int64_t i = 0; i < m; i += even) {
+      const int64_t height = m - i < even ? m - i : even;
+      int64_t width = n - j < C ? n - j : C, depth = k, from = 0;
+      limit(i, height, j, width, depth, from);
+      if (width <= 0) continue;
+      const Operand<T> left = {a.data + i * a.row + from * a.column, a.row, a.column};
+      const Result<T> out = {to.c + i * to.row + j, to.row, to.start ? to.start + i * to.start_row + j : nullptr,
+                             to.start_row};
+      tile_for<T>(height, width)(depth > from ? depth - from : 0, left, panel + from * b.row, b.row, out,
+                                 width % L ? width % L : L);
+    }
+  }
+}
+
+// Scores (m x n): those that row i does not see may be left out.
+template <class T>
+static void product_to_scores(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to, int64_t shift) {
+  product(m, n, k, a, b, to,
+          [&](int64_t i, int64_t height, int64_t j, int64_t& width, int64_t&, int64_t&) __attribute__((always_inline)) {
+            const int64_t seen = i + height + shift - j;
+            if (seen < width) width = seen;
+          });
+}
+// Scores (m x k) times b: those that row i does not see are zeros and need not be multiplied.
+template <class T>
+static void product_of_scores(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to, int64_t shift) {
+  product(m, n, k, a, b, to,
+          [&](int64_t i, int64_t height, int64_t, int64_t&, int64_t& depth, int64_t&) __attribute__((always_inline)) {
+            const int64_t seen = i + height + shift;
+            if (seen < depth) depth = seen;
+          });
+}
+// The scores' transpose (keys m x queries k) times b, likewise.
+template <class T>
+static void product_of_transposed(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to,
+                                  int64_t shift) {
+  product(m, n, k, a, b, to,
+          [&](int64_t i, int64_t, int64_t, int64_t&, int64_t& depth, int64_t& from) __attribute__((always_inline)) {
+            const int64_t first = i - shift; // query that sees key i
+            from = first <= 0 ? 0 : first < depth ? first : depth;
+          });
+}
+
+// ---------------------------------------------------------------- the work list
+
+// Sequences order[first..last), heads [head, head_end), part `part` of their rows: about equally much work each.
+struct Work {
+  int32_t first, last, head, head_end, part;
+};
+struct Plan {
+  Work* work;
+  int64_t count = 0;
+  const int32_t* order;
+};
+
+constexpr double kWorkGoal = 1 << 21; // multiply-adds that make a chunk: some ten microseconds
+
+// Longest first, short sequences grouped; a function of the shapes only. cost(s): multiply-adds of one head of sequence
+// s; parts(s): in how many parts its heads may be cut. The list lives in the calling thread's scratch slot 0.
+template <class Cost, class Parts>
+static Plan plan_work(int64_t sequences, int64_t heads, const Cost& cost, const Parts& parts) {
+  int64_t most = 0;
+  for (int64_t s = 0; s < sequences; s++) most += parts(s) * heads;
+  char* room = static_cast<char*>(
+      thread_scratch(0, size_t(most) * sizeof(Work) + size_t(sequences) * (sizeof(double) + sizeof(int32_t)) + 64));
+  double* costs = reinterpret_cast<double*>(room);
+  Plan plan;
+  plan.work = reinterpret_cast<Work*>(costs + sequences);
+  int32_t* order = reinterpret_cast<int32_t*>(plan.work + most);
+  plan.order = order;
+  for (int64_t s = 0; s < sequences; s++) {
+    costs[s] = cost(s);
+    order[s] = int32_t(s);
+  }
+  int64_t gap = 1;
+  while (gap < sequences / 3) gap = 3 * gap + 1;
+  for (; gap > 0; gap /= 3) // Shell's sort
+    for (int64_t i = gap; i < sequences; i++) {
+      const int32_t s = order[i];
+      int64_t j = i;
+      for (; j >= gap && costs[order[j - gap]] < costs[s]; j -= gap) order[j] = order[j - gap];
+      order[j] = s;
+    }
+  double gathered = 0;
+  int64_t from = 0; // first of the short sequences gathered so far
+  auto flush = [&](int64_t to) {
+    if (to > from) plan.work[plan.count++] = {int32_t(from), int32_t(to), 0, int32_t(heads), 0};
+    from = to;
+    gathered = 0;
+  };
+  for (int64_t i = 0; i < sequences; i++) {
+    const int32_t s = order[i];
+    const int64_t cuts = parts(s);
+    if (cuts > 1 || costs[s] * double(heads) >= kWorkGoal) {
+      flush(i);
+      const int64_t together = costs[s] >= kWorkGoal ? 1 : int64_t(kWorkGoal / costs[s]);
+      for (int64_t h = 0; h < heads; h += together)
+        for (int64_t part = 0; part < cuts; part++)
+          plan.work[plan.count++] = {int32_t(i), int32_t(i + 1), int32_t(h),
+                                     int32_t(h + together < heads ? h + together : heads), int32_t(part)};
+      from = i + 1;
+    } else {
+      gathered += costs[s] * double(heads);
+      if (gathered >= kWorkGoal) flush(i + 1);
+    }
+  }
+  flush(sequences);
+  return plan;
+}
+
+// fn(sequence, head, part) for all of them.
+template <class Fn>
+static void run_plan(const Plan& plan, const Fn& fn) {
+  parallel_for(plan.count, [&](int64_t w) {
+    const Work& work = plan.work[w];
+    for (int64_t i = work.first; i < work.last; i++)
+      for (int64_t h = work.head; h < work.head_end; h++) fn(int64_t(plan.order[i]), h, int64_t(work.part));
+  });
+}
+
+// Cuts a scratch block into aligned pieces.
+struct Pieces {
+  char* base;
+  size_t used = 0;
+  template <class U>
+  U* take(int64_t n) {
+    U* piece = reinterpret_cast<U*>(base + used);
+    used += (size_t(n) * sizeof(U) + 63) / 64 * 64;
+    return piece;
+  }
+};
+
+} // namespace engine::ENGINE_ISA
