@@ -85,8 +85,9 @@ def has_torch() -> bool:
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
     widths = [max(len(r[i]) for r in [columns, *rows]) for i in range(len(columns))]
-    line = lambda r: (
-        "| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))) + " |"
-    )  # noqa: E731
+
+    def line(r):
+        return "| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))) + " |"
+
     rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
     return "\n".join([f"\n### {title}\n", line(columns), rule, *map(line, rows)])

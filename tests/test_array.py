@@ -8,9 +8,9 @@ import weakref
 
 import numpy as np
 import pytest
-from engine._core import Array
 
 from engine import _core
+from engine._core import Array
 
 DTYPES = ["float32", "float64", "int32", "int64", "uint8", "bool", "float16"]
 

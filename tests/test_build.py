@@ -34,12 +34,8 @@ def test_code_outside_an_isa_uses_no_wider_registers() -> None:
         header = re.match(r"^[0-9a-f]+ <(.*)>:$", line)
         if header:
             function, functions = header[1], functions + 1
-        elif (
-            "%zmm" in line
-            and "avx512" not in function
-            or "%ymm" in line
-            and "avx2" not in function
-            and "avx512" not in function
+        elif ("%zmm" in line and "avx512" not in function) or (
+            "%ymm" in line and "avx2" not in function and "avx512" not in function
         ):
             leaks.add(function)
     assert functions > 100, "the library has no symbols to check by"

@@ -53,7 +53,7 @@ class _SetGrad:
 
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self)() if type(self) is not set_grad_enabled else set_grad_enabled(self._enabled):
+            with _SetGrad(self._enabled):
                 return function(*args, **kwargs)
 
         return wrapped
@@ -171,7 +171,7 @@ def record(
             if x is not None and x._requires_grad:
                 node = Node(name, inputs, backward, saved)
                 break
-    if type(outputs) is Array:
+    if isinstance(outputs, Array):
         tensor = _new(Tensor)
         tensor._data = outputs
         if node is not None:
