@@ -37,7 +37,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@touch $@
 
 dev: ## an incremental build in the tree, importable with PYTHONPATH=python (needs pybind11, cmake and ninja)
-	cmake -S . -B build/dev -G Ninja -DENGINE_WERROR=ON -Dpybind11_DIR=$$($(PYTHON) -m pybind11 --cmakedir) -DPython_EXECUTABLE=$$(command -v $(PYTHON)) > /dev/null
+	cmake -S . -B build/dev -G Ninja -DENGINE_WERROR=ON -Dpybind11_DIR=$$($(PYTHON) -m pybind11 --cmakedir) -DPython_EXECUTABLE=$$(command -v $(PYTHON)) $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache) > /dev/null
 	cmake --build build/dev
 
 clean:
