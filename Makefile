@@ -36,8 +36,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev]'
 	@touch $@
 
-dev: ## an incremental build in the tree, importable with PYTHONPATH=python (needs pybind11, cmake and ninja)
-	cmake -S . -B build/dev -G Ninja -DENGINE_WERROR=ON -Dpybind11_DIR=$$($(PYTHON) -m pybind11 --cmakedir) -DPython_EXECUTABLE=$$(command -v $(PYTHON)) $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache) > /dev/null
+ISAS ?= baseline;avx512
+
+dev: ## an incremental build in the tree, importable with PYTHONPATH=python; ISAS='baseline;avx2;avx512' for all of them
+	cmake -S . -B build/dev -G Ninja -DENGINE_WERROR=ON '-DENGINE_ISAS=$(ISAS)' -Dpybind11_DIR=$$($(PYTHON) -m pybind11 --cmakedir) -DPython_EXECUTABLE=$$(command -v $(PYTHON)) $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache) > /dev/null
 	cmake --build build/dev
 
 clean:
