@@ -13,7 +13,6 @@ from engine._core import (
     get_num_threads,
     int32,
     int64,
-    manual_seed,
     set_num_threads,
     uint8,
 )

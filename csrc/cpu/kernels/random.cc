@@ -25,20 +25,22 @@ struct Source {
     const uint64_t group = uint64_t(block) * 16;
     for (int k = 0; k < 16; k += kLanes<float>) {
       u32 out[4];
-      philox(out, lane_numbers() + uint32_t(group + uint64_t(k)), uint32_t(group >> 32), uint32_t(call), 0, uint32_t(seed),
-             uint32_t(uint64_t(seed) >> 32));
+      philox(out, lane_numbers() + uint32_t(group + uint64_t(k)), uint32_t(group >> 32), uint32_t(call), 0,
+             uint32_t(seed), uint32_t(uint64_t(seed) >> 32));
       for (int w = 0; w < 4; w++) store(words + 16 * w + k, out[w]);
     }
   }
 };
 
-static ENGINE_INLINE uint64_t word64(const uint32_t* words, int i) {
+static ENGINE_INLINE
+uint64_t word64(const uint32_t* words, int i) {
   const int at = i / 16 * 32 + i % 16;
   return uint64_t(words[at + 16]) << 32 | words[at];
 }
 
 // fn(words, first, n): the block whose first element is `first`; n elements of it are wanted.
-template <int kPerBlock, class Fn> static void for_each_block(int64_t n, int64_t seed, int64_t call, const Fn& fn) {
+template <int kPerBlock, class Fn>
+static void for_each_block(int64_t n, int64_t seed, int64_t call, const Fn& fn) {
   const Source source{seed, call};
   parallel_ranges((n + kPerBlock - 1) / kPerBlock, kDrawGrain, [&](int64_t begin, int64_t end) {
     alignas(64) uint32_t words[kWords];
@@ -50,15 +52,17 @@ template <int kPerBlock, class Fn> static void for_each_block(int64_t n, int64_t
   });
 }
 
-template <class T> constexpr int kPerBlock = sizeof(T) == 4 ? 64 : 32;
+template <class T>
+constexpr int kPerBlock = sizeof(T) == 4 ? 64 : 32;
 
 // In [0, 1): the upper 24 (float64: 53) bits of a draw.
-static ENGINE_INLINE float unit(const uint32_t* words, int i, float) { return float(int32_t(words[i] >> 8)) * 0x1p-24f; }
-static ENGINE_INLINE double unit(const uint32_t* words, int i, double) {
-  return double(int64_t(word64(words, i) >> 11)) * 0x1p-53;
-}
+static ENGINE_INLINE
+float unit(const uint32_t* words, int i, float) { return float(int32_t(words[i] >> 8)) * 0x1p-24f; }
+static ENGINE_INLINE
+double unit(const uint32_t* words, int i, double) { return double(int64_t(word64(words, i) >> 11)) * 0x1p-53; }
 
-template <class T> void uniform(InOut out, double low, double high, int64_t seed, int64_t call) {
+template <class T>
+void uniform(InOut out, double low, double high, int64_t seed, int64_t call) {
   T* to = out.data<T>();
   const T base = T(low), width = T(high - low);
   for_each_block<kPerBlock<T>>(out.numel(), seed, call, [=](const uint32_t* words, int64_t first, int n) {
@@ -66,12 +70,14 @@ template <class T> void uniform(InOut out, double low, double high, int64_t seed
   });
 }
 
-template <class T> void bernoulli(In input, int64_t seed, int64_t call, Out y) {
+template <class T>
+void bernoulli(In input, int64_t seed, int64_t call, Out y) {
   const T* p = input.data<T>();
   T* to = y.data<T>();
   for (int64_t i = 0, n = input.numel(); i < n; i++)
     if (!(p[i] >= 0 && p[i] <= 1))
-      raise_value("[bernoulli] input: expected probabilities in [0, 1], got %g at position %lld", double(p[i]), (long long)i);
+      raise_value("[bernoulli] input: expected probabilities in [0, 1], got %g at position %lld", double(p[i]),
+                  (long long)i);
   for_each_block<kPerBlock<T>>(input.numel(), seed, call, [=](const uint32_t* words, int64_t first, int n) {
     for (int i = 0; i < n; i++) to[first + i] = unit(words, i, T()) < p[first + i] ? T(1) : T(0);
   });
@@ -79,10 +85,19 @@ template <class T> void bernoulli(In input, int64_t seed, int64_t call, Out y) {
 
 // ---------------------------------------------------------------- normal numbers (Box and Muller 1958)
 
-// log x for 2^-33 <= x <= 1, not fused (coefficients: Cephes, logf).
-static ENGINE_INLINE f32 plain_log(f32 x) {
-  const i32 bits = (i32)x - 0x3f3504f3;
-  const f32 e = to_float(bits >> 23), f = (f32)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f, z = f * f;
+// (a + 1/2) / 2^32, rounded to float: fine where it is small.
+static ENGINE_INLINE
+f32 fraction(u32 a) {
+  return (to_float((i32)(a >> 16)) * 0x1p-16f + to_float((i32)(a & 0xffffu)) * 0x1p-32f) + 0x1p-33f;
+}
+
+// log((a + 1/2) / 2^32), not fused (coefficients: Cephes, logf). Above sqrt(1/2) it is taken of 1 minus the fraction of
+// what a lacks, so that neither end of the interval is coarse.
+static ENGINE_INLINE
+f32 log_fraction(u32 a) {
+  const i32 bits = (i32)fraction(a) - 0x3f3504f3, high = (i32)(a > 0xb504f333u);
+  const f32 zeros = zero<float>(), mantissa = (f32)((bits & 0x7fffff) + 0x3f3504f3);
+  const f32 e = high ? zeros : to_float(bits >> 23), f = high ? -fraction(~a) : mantissa - 1.0f, z = f * f;
   f32 p = 7.0376836292e-2f * f - 1.1514610310e-1f;
   p = p * f + 1.1676998740e-1f;
   p = p * f - 1.2420140846e-1f;
@@ -95,16 +110,15 @@ static ENGINE_INLINE f32 plain_log(f32 x) {
 }
 
 // Two normal numbers from two words: the radius from one, the angle from the other.
-static ENGINE_INLINE void normal_pair(u32 a, u32 b, f32& first, f32& second) {
-  // (a + 1/2) / 2^32, fine where it is small: there the tails come from.
-  const f32 u = (to_float((i32)(a >> 16)) * 0x1p-16f + to_float((i32)(a & 0xffffu)) * 0x1p-32f) + 0x1p-33f;
-  const f32 minus_two_log = -2.0f * plain_log(u), zeros = zero<float>();
-  const f32 radius = sqrt(minus_two_log > zeros ? minus_two_log : zeros);
+static ENGINE_INLINE
+void normal_pair(u32 a, u32 b, f32& first, f32& second) {
+  const f32 radius = sqrt(-2.0f * log_fraction(a));
   // b / 2^32 of a turn = quarter turns + a rest in [-1/8, 1/8) turn (series: Cephes, sinf and cosf).
   const u32 quarter = (b + 0x20000000u) >> 30;
   const f32 x = to_float((i32)(b - (quarter << 30))) * 1.46291807926715968e-9f, z = x * x; // pi / 2^31
   const f32 sine = ((-1.9515295891e-4f * z + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * x + x;
-  const f32 cosine = ((2.443315711809948e-5f * z - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z * z - 0.5f * z + 1.0f;
+  const f32 cosine =
+      ((2.443315711809948e-5f * z - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z * z - 0.5f * z + 1.0f;
   const i32 odd = (i32)((quarter & 1u) != 0u);
   const u32 flip_cos = ((quarter + 1u) & 2u) << 30, flip_sin = (quarter & 2u) << 30;
   first = radius * (f32)((u32)(odd ? sine : cosine) ^ flip_cos);
@@ -130,7 +144,8 @@ static void normal_block(uint32_t* words, double mean, double std, double* to) {
   }
 }
 
-template <class T> void normal(InOut out, double mean, double std, int64_t seed, int64_t call) {
+template <class T>
+void normal(InOut out, double mean, double std, int64_t seed, int64_t call) {
   T* to = out.data<T>();
   for_each_block<kPerBlock<T>>(out.numel(), seed, call, [=](uint32_t* words, int64_t first, int n) {
     alignas(64) T numbers[kPerBlock<T>];
@@ -142,13 +157,16 @@ template <class T> void normal(InOut out, double mean, double std, int64_t seed,
 // ---------------------------------------------------------------- integers
 
 // 64 random bits scaled to [0, range): off from uniform by at most range / 2^64.
-static ENGINE_INLINE uint64_t below(uint64_t bits, uint64_t range) {
+static ENGINE_INLINE
+uint64_t below(uint64_t bits, uint64_t range) {
   __extension__ typedef unsigned __int128 u128;
   return uint64_t(u128(bits) * range >> 64);
 }
 
-template <class T> void randint(InOut out, int64_t low, int64_t high, int64_t seed, int64_t call) {
-  if (high <= low) raise_value("[randint] high: expected more than low = %lld, got %lld", (long long)low, (long long)high);
+template <class T>
+void randint(InOut out, int64_t low, int64_t high, int64_t seed, int64_t call) {
+  if (high <= low)
+    raise_value("[randint] high: expected more than low = %lld, got %lld", (long long)low, (long long)high);
   T* to = out.data<T>();
   const uint64_t range = uint64_t(high) - uint64_t(low);
   for_each_block<32>(out.numel(), seed, call, [=](const uint32_t* words, int64_t first, int n) {
@@ -157,7 +175,8 @@ template <class T> void randint(InOut out, int64_t low, int64_t high, int64_t se
 }
 
 // Fisher and Yates, inside out: number i goes to a random place of the first i + 1, what stood there to the end.
-template <class T> void randperm(int64_t n, int64_t seed, int64_t call, Out y) {
+template <class T>
+void randperm(int64_t n, int64_t seed, int64_t call, Out y) {
   int64_t* to = y.data<int64_t>();
   const Source source{seed, call};
   alignas(64) uint32_t words[kWords];

@@ -1,0 +1,242 @@
+"""Random tensors and the state they are drawn from.
+
+Numbers come from Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011) as a function of the seed, the number of the call and
+the element's position: the same at every thread count. rand, randn (float32), randint and randperm give the same bits on
+every ISA; float64 normals are as exact as the C library's log, sin and cos. The numbers are not PyTorch's.
+"""
+
+from __future__ import annotations
+
+import operator
+import secrets
+from typing import Any
+
+from engine import _core
+from engine._core import Array, DType
+from engine.autograd.tape import Node, check_inplace, record_inplace
+from engine.ops.factory import INTEGER_LIMITS, made
+from engine.ops.shape import sizes_of
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = [
+    "bernoulli",
+    "get_rng_state",
+    "initial_seed",
+    "manual_seed",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+    "seed",
+    "set_rng_state",
+]
+
+K = _core.kernels
+
+
+# ---------------------------------------------------------------- the state
+
+
+def manual_seed(seed: int) -> None:
+    """Starts the random numbers anew: after the same seed, the same calls draw the same numbers. -2^63 <= seed < 2^64."""
+    seed = operator.index(seed)
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError(f"[manual_seed] seed: expected a number in [-2^63, 2^64), got {seed}")
+    _core.manual_seed(seed % 2**64)
+
+
+def seed() -> int:
+    """Seeds with a number from the operating system, which is returned."""
+    number = secrets.randbits(64)
+    _core.manual_seed(number)
+    return number
+
+
+def initial_seed() -> int:
+    """The seed in force."""
+    return int(_core.random_state()[0])
+
+
+def get_rng_state() -> Tensor:
+    """The random state as uint8 (16,): the seed and the number of calls so far, little-endian."""
+    numbers = _core.random_state()
+    return Tensor(_core.from_bytes(b"".join(n.to_bytes(8, "little") for n in numbers), (16,), _core.uint8))
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Puts a state that `get_rng_state` gave back in force."""
+    state = as_array("set_rng_state", "new_state", new_state)
+    if state.dtype is not _core.uint8 or state.shape != (16,):
+        raise ValueError(
+            f"[set_rng_state] new_state: expected uint8 of shape (16,), got {state.dtype.name} of shape {state.shape}"
+        )
+    raw = _core.to_bytes(state)
+    _core.set_random_state(int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little"))
+
+
+# ---------------------------------------------------------------- factories
+
+
+def _drawn(op: str, shape: tuple[int, ...], dtype: DType, kernel: Any, first: float, second: float) -> Array:
+    """Drawn in float32 where nothing computes in `dtype`."""
+    if not dtype.is_floating_point:
+        raise TypeError(f"[{op}] dtype: expected a floating-point dtype, got {dtype.name}")
+    wide = dtype is _core.float64 or dtype is _core.float32
+    array = _core.empty(shape, dtype if wide else _core.float32)
+    kernel(array, first, second, *_core.next_random())
+    return array.cast(dtype)
+
+
+def rand(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1): multiples of 2^-24 (float64: 2^-53). float32 by default."""
+    array = _drawn("rand", sizes_of("rand", "size", size), dtype or _core.float32, K.uniform, 0.0, 1.0)
+    return made(array, device, requires_grad)
+
+
+def randn(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Normal numbers of mean 0 and variance 1 (Box and Muller 1958). float32 by default."""
+    array = _drawn("randn", sizes_of("randn", "size", size), dtype or _core.float32, K.normal, 0.0, 1.0)
+    return made(array, device, requires_grad)
+
+
+def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`rand` of the shape and, by default, dtype of `input`."""
+    x = as_array("rand_like", "input", input)
+    return made(_drawn("rand_like", x.shape, dtype or x.dtype, K.uniform, 0.0, 1.0), device, requires_grad)
+
+
+def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`randn` of the shape and, by default, dtype of `input`."""
+    x = as_array("randn_like", "input", input)
+    return made(_drawn("randn_like", x.shape, dtype or x.dtype, K.normal, 0.0, 1.0), device, requires_grad)
+
+
+def normal(
+    mean: float = 0.0,
+    std: float = 1.0,
+    size: Any = (),
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal numbers of the given mean and standard deviation. Unlike PyTorch's, both are numbers."""
+    _check_std("normal", std)
+    array = _drawn("normal", sizes_of("normal", "size", (size,)), dtype or _core.float32, K.normal, mean, std)
+    return made(array, device, requires_grad)
+
+
+def _check_std(op: str, std: float) -> None:
+    if not std >= 0:
+        raise ValueError(f"[{op}] std: expected a number >= 0, got {std}")
+
+
+def _integers(op: str, shape: tuple[int, ...], low: int, high: int, dtype: DType) -> Array:
+    low, high = operator.index(low), operator.index(high)
+    limits = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
+    if not low < high:
+        raise ValueError(f"[{op}] high: expected more than low = {low}, got {high}")
+    # `high` itself must fit in the kernel's int64 arguments.
+    if low < limits[0] or high - 1 > limits[1] or high > 2**63 - 1:
+        raise ValueError(f"[{op}] low, high: expected numbers that {dtype.name} holds, got {low} and {high}")
+    kept = dtype in INTEGER_LIMITS or dtype is _core.float32 or dtype is _core.float64
+    array = _core.empty(shape, dtype if kept else _core.float32)
+    K.randint(array, low, high, *_core.next_random())
+    return array.cast(dtype)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform integers in [low, high): `randint(high, size)` or `randint(low, high, size)`. int64 by default."""
+    if size is None:  # one bound was given
+        low, high, size = 0, low, high
+    if size is None:
+        raise TypeError("[randint] size: expected a tuple of sizes, got None")
+    array = _integers("randint", sizes_of("randint", "size", (size,)), low, high, dtype or _core.int64)
+    return made(array, device, requires_grad)
+
+
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`randint` of the shape and, by default, dtype of `input`."""
+    x = as_array("randint_like", "input", input)
+    low, high = (0, low) if high is None else (low, high)
+    return made(_integers("randint_like", x.shape, low, high, dtype or x.dtype), device, requires_grad)
+
+
+def randperm(n: int, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """The numbers 0 to n - 1 in random order (Fisher and Yates). int64 by default."""
+    n = operator.index(n)
+    if n < 0:
+        raise ValueError(f"[randperm] n: expected a number >= 0, got {n}")
+    return made(K.randperm(n, *_core.next_random()).cast(dtype or _core.int64), device, requires_grad)
+
+
+@tensor_method
+def bernoulli(input: Tensor) -> Tensor:
+    """1 with the probability that `input` gives, else 0, in its shape and dtype. Raises ValueError outside [0, 1]."""
+    return Tensor(K.bernoulli(as_array("bernoulli", "input", input), *_core.next_random()))
+
+
+# ---------------------------------------------------------------- in place
+
+
+def _no_gradient(ctx: Node, dy: Array) -> Any:
+    return None
+
+
+def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float) -> Tensor:
+    x = self._data
+    if not x.dtype.is_floating_point:
+        raise TypeError(f"[{op}] self: expected a floating-point dtype, got {x.dtype.name}")
+    check_inplace(op, self)
+    if x.is_contiguous and (x.dtype is _core.float32 or x.dtype is _core.float64):
+        kernel(x, first, second, *_core.next_random())
+    else:
+        K.copy(x, _drawn(op, x.shape, x.dtype, kernel, first, second))
+    return record_inplace(op, self, (self,), _no_gradient)
+
+
+@tensor_method("uniform_")
+def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Filled with uniform numbers in [a, b)."""
+    if not a <= b:
+        raise ValueError(f"[uniform_] b: expected a number >= {a}, got {b}")
+    return _draw_into("uniform_", self, K.uniform, a, b)
+
+
+@tensor_method("normal_")
+def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Filled with normal numbers of that mean and standard deviation."""
+    _check_std("normal_", std)
+    return _draw_into("normal_", self, K.normal, mean, std)
+
+
+@tensor_method("bernoulli_")
+def _bernoulli_(self: Tensor, p: float = 0.5) -> Tensor:
+    """Filled with 1 with probability p, else 0."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"[bernoulli_] p: expected a probability, got {p}")
+    check_inplace("bernoulli_", self)
+    chances = _core.empty(self.shape, _core.float32)
+    K.fill(chances, float(p))
+    K.copy(self._data, K.bernoulli(chances, *_core.next_random()))
+    return record_inplace("bernoulli_", self, (self,), _no_gradient)
