@@ -1,17 +1,18 @@
 // The register tile that every dense product is made of, and the packing that feeds it.
 //
-// A tile is C (m × n) = [start +] A (m × k) · B (k × n) with m <= Tile<T>::rows and n <= Tile<T>::columns, held in registers
-// over the whole of k. A is read one broadcast element at a time, so any strides will do (k stride 1 for row-major A, row
-// stride 1 for a transposed one); B by vectors, so its columns lie side by side: in a row-major matrix or in packed panels of
-// Tile<T>::columns columns. Element (i, j) is the sum over k in order, one fma each, then `start` is added: the same bits
-// wherever the element stands in a tile.
+// A tile is C (m × n) = [start +] A (m × k) · B (k × n) with m <= Tile<T>::rows and n <= Tile<T>::columns, held in
+// registers over the whole of k. A is read one broadcast element at a time, so any strides will do (k stride 1 for
+// row-major A, row stride 1 for a transposed one); B by vectors, so its columns lie side by side: in a row-major matrix
+// or in packed panels of Tile<T>::columns columns. Element (i, j) is the sum over k in order, one fma each, then
+// `start` is added: the same bits wherever the element stands in a tile.
 #pragma once
 #include "cpu/simd.h"
 
 namespace engine::ENGINE_ISA {
 
 // Rows and vectors of a tile: as many accumulators as leave registers for a row of B and a broadcast element of A.
-template <class T> struct Tile {
+template <class T>
+struct Tile {
 #if defined(ENGINE_ISA_avx512)
   static constexpr int rows = 12, vectors = 2;
 #elif defined(ENGINE_ISA_avx2)
@@ -23,35 +24,48 @@ template <class T> struct Tile {
 };
 
 // Element (i, j) of a matrix is at data[i * row + j * column].
-template <class T> struct Operand {
+template <class T>
+struct Operand {
   const T* data;
   int64_t row, column;
 };
 
 // B (k × n): row p of panel number q, Tile<T>::columns wide, is at data[q * panel + p * row].
-template <class T> struct Panels {
+template <class T>
+struct Panels {
   const T* data;
   int64_t row, panel;
 };
 // A row-major matrix as it is.
-template <class T> ENGINE_INLINE Panels<T> unpacked(const T* data, int64_t row) { return {data, row, Tile<T>::columns}; }
+template <class T>
+ENGINE_INLINE
+Panels<T> unpacked(const T* data, int64_t row) { return {data, row, Tile<T>::columns}; }
 // What pack_rows and pack_columns wrote for k rows.
-template <class T> ENGINE_INLINE Panels<T> packed(const T* data, int64_t k) { return {data, Tile<T>::columns, k * Tile<T>::columns}; }
+template <class T>
+ENGINE_INLINE
+Panels<T> packed(const T* data, int64_t k) { return {data, Tile<T>::columns, k * Tile<T>::columns}; }
 // Elements that k × n takes packed.
-template <class T> ENGINE_INLINE int64_t packed_size(int64_t k, int64_t n) {
+template <class T>
+ENGINE_INLINE
+int64_t packed_size(int64_t k, int64_t n) {
   return (n + Tile<T>::columns - 1) / Tile<T>::columns * Tile<T>::columns * k;
 }
 
-// C: row-major. start: what the product is added to, with a row stride of its own: c itself to accumulate, a bias with row
-// stride 0, null for nothing.
-template <class T> struct Result {
+// C: row-major. start: what the product is added to, with a row stride of its own: c itself to accumulate, a bias with
+// row stride 0, null for nothing.
+template <class T>
+struct Result {
   T* c;
   int64_t row;
   const T* start;
   int64_t start_row;
 };
-template <class T> ENGINE_INLINE Result<T> overwrite(T* c, int64_t row) { return {c, row, nullptr, 0}; }
-template <class T> ENGINE_INLINE Result<T> accumulate(T* c, int64_t row) { return {c, row, c, row}; }
+template <class T>
+ENGINE_INLINE
+Result<T> overwrite(T* c, int64_t row) { return {c, row, nullptr, 0}; }
+template <class T>
+ENGINE_INLINE
+Result<T> accumulate(T* c, int64_t row) { return {c, row, c, row}; }
 
 // Hides from the compiler how a pointer moves, so that it keeps the few address registers chosen here.
 #define ENGINE_OPAQUE(x) __asm__("" : "+r"(x))
@@ -112,30 +126,38 @@ static void tile(int64_t k, const Operand<T>& left, const T* b, int64_t b_row, c
   }
 }
 
-template <class T> using TileFn = void (*)(int64_t k, const Operand<T>& left, const T* b, int64_t b_row, const Result<T>& to, int64_t tail);
+template <class T>
+using TileFn = void (*)(int64_t k, const Operand<T>& left, const T* b, int64_t b_row, const Result<T>& to,
+                        int64_t tail);
 
 // at[m - 1][v]: v = 0 for a tile of all columns, else one of v vectors of which the last may be part.
-template <class T> struct TileTable {
+template <class T>
+struct TileTable {
   static constexpr int kVectors = Tile<T>::vectors;
   TileFn<T> at[Tile<T>::rows][kVectors + 1];
   constexpr TileTable() : at{} { fill_rows<Tile<T>::rows>(); }
-  template <int M> constexpr void fill_rows() {
+  template <int M>
+  constexpr void fill_rows() {
     at[M - 1][0] = tile<T, M, kVectors, false>;
     fill_vectors<M, kVectors>();
     if constexpr (M > 1) fill_rows<M - 1>();
   }
-  template <int M, int N> constexpr void fill_vectors() {
+  template <int M, int N>
+  constexpr void fill_vectors() {
     at[M - 1][N] = tile<T, M, N, true>;
     if constexpr (N > 1) fill_vectors<M, N - 1>();
   }
 };
-template <class T> static constexpr TileTable<T> kTiles;
-template <class T> ENGINE_INLINE TileFn<T> tile_for(int64_t m, int64_t n) {
+template <class T>
+static constexpr TileTable<T> kTiles;
+template <class T>
+ENGINE_INLINE
+TileFn<T> tile_for(int64_t m, int64_t n) {
   return kTiles<T>.at[m - 1][n == Tile<T>::columns ? 0 : (n + simd::kLanes<T> - 1) / simd::kLanes<T>];
 }
 
-// C (m × n) = [start +] A (m × k) · B (k × n), any m and n, in tiles: each panel of B meets all rows of A before the next.
-// k should be such that a panel stays in the first-level cache (256 rows do).
+// C (m × n) = [start +] A (m × k) · B (k × n), any m and n, in tiles: each panel of B meets all rows of A before the
+// next. k should be such that a panel stays in the first-level cache (256 rows do).
 template <class T>
 static void multiply(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to) {
   constexpr int R = Tile<T>::rows, C = Tile<T>::columns, L = simd::kLanes<T>;
@@ -145,34 +167,46 @@ static void multiply(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b,
     const TileFn<T> full = tile_for<T>(R, width);
     for (int64_t i = 0; i < m; i += R) {
       const Operand<T> left = {a.data + i * a.row, a.row, a.column};
-      const Result<T> out = {to.c + i * to.row + j, to.row, to.start ? to.start + i * to.start_row + j : nullptr, to.start_row};
-      if (m - i >= R) full(k, left, panel, b.row, out, tail);
-      else tile_for<T>(m - i, width)(k, left, panel, b.row, out, tail);
+      const Result<T> out = {to.c + i * to.row + j, to.row, to.start ? to.start + i * to.start_row + j : nullptr,
+                             to.start_row};
+      if (m - i >= R)
+        full(k, left, panel, b.row, out, tail);
+      else
+        tile_for<T>(m - i, width)(k, left, panel, b.row, out, tail);
     }
   }
 }
 
+// Rows that packing takes at a time: long strips of few rows, as memory likes to be read.
+constexpr int64_t kStrip = 16;
+
 // Packs B (k × n), row-major with row stride `ld`, into panels; columns behind the last are zeros.
-template <class T> static void pack_rows(int64_t k, int64_t n, const T* from, int64_t ld, T* to) {
+template <class T>
+static void pack_rows(int64_t k, int64_t n, const T* from, int64_t ld, T* to) {
   using namespace simd;
   constexpr int N = Tile<T>::vectors, C = Tile<T>::columns, L = kLanes<T>;
-  for (int64_t j = 0; j < n; j += C) {
-    const T* x = from + j;
-    if (n - j >= C) {
-      for (int64_t p = 0; p < k; p++, x += ld, to += C)
-        for (int v = 0; v < N; v++) store(to + v * L, load(x + v * L));
-      continue;
-    }
-    for (int64_t p = 0; p < k; p++, x += ld, to += C)
-      for (int v = 0; v < N; v++) {
-        const int64_t left = n - j - v * L;
-        store(to + v * L, left <= 0 ? zero<T>() : load_n(x + v * L, left < L ? left : L));
+  for (int64_t strip = 0; strip < k; strip += kStrip) {
+    const int64_t depth = k - strip < kStrip ? k - strip : kStrip;
+    for (int64_t j = 0; j < n; j += C) {
+      const T* x = from + strip * ld + j;
+      T* y = to + j * k + strip * C;
+      if (n - j >= C) {
+        for (int64_t p = 0; p < depth; p++, x += ld, y += C)
+          for (int v = 0; v < N; v++) store(y + v * L, load(x + v * L));
+        continue;
       }
+      for (int64_t p = 0; p < depth; p++, x += ld, y += C)
+        for (int v = 0; v < N; v++) {
+          const int64_t left = n - j - v * L;
+          store(y + v * L, left <= 0 ? zero<T>() : load_n(x + v * L, left < L ? left : L));
+        }
+    }
   }
 }
 
 // Packs B (k × n) given by its columns: column j is a row of `from`, which is (n × k) with row stride `ld`.
-template <class T> static void pack_columns(int64_t k, int64_t n, const T* from, int64_t ld, T* to) {
+template <class T>
+static void pack_columns(int64_t k, int64_t n, const T* from, int64_t ld, T* to) {
   using namespace simd;
   constexpr int C = Tile<T>::columns, L = kLanes<T>;
   for (int64_t j = 0; j < n; j += C, to += C * k) {
@@ -183,7 +217,8 @@ template <class T> static void pack_columns(int64_t k, int64_t n, const T* from,
         const T* x = from + (j + v) * ld + p;
         V<T> block[L];
 #pragma GCC unroll 16
-        for (int r = 0; r < L; r++) block[r] = r >= wide ? zero<T>() : depth == L ? load(x + r * ld) : load_n(x + r * ld, depth);
+        for (int r = 0; r < L; r++)
+          block[r] = r >= wide ? zero<T>() : depth == L ? load(x + r * ld) : load_n(x + r * ld, depth);
         transpose(block);
         T* out = to + p * C + v;
         if (depth == L) {

@@ -3,6 +3,7 @@
 from engine.ops.attention import *  # noqa: F403
 from engine.ops.convert import *  # noqa: F403
 from engine.ops.factory import *  # noqa: F403
+from engine.ops.linear import *  # noqa: F403
 from engine.ops.norm import *  # noqa: F403
 from engine.ops.random import *  # noqa: F403
 from engine.ops.shape import *  # noqa: F403

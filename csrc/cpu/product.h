@@ -1,0 +1,240 @@
+// C (m × n) = [C +] A (m × k) · B (k × n) [+ bias], cut into tasks for the pool.
+//
+// One task computes one block of C over the whole of k and brings its own operands into shape: no task waits for
+// another, none shares a sum. k is cut into blocks by its length alone and every element is summed in order within a
+// block, so its bits depend neither on the threads nor on where the cuts through C fall.
+#pragma once
+#include "core/allocator.h"
+#include "core/view.h"
+#include "cpu/microkernel.h"
+#include "cpu/parallel.h"
+#include "cpu/vmath.h"
+
+namespace engine::ENGINE_ISA {
+
+#ifndef ENGINE_TUNABLE // a tuning program may turn the numbers below into variables
+#define ENGINE_TUNABLE(name, value) constexpr int64_t name = value
+#endif
+// Steps of k that one pass takes: a panel of B of this depth and the rows of A that it meets live in the first two
+// caches.
+ENGINE_TUNABLE(kDepthBytes, 1536);
+// The block of C that a task computes, at most: B's share of it, kDepth deep, fits in the second-level cache.
+ENGINE_TUNABLE(kBlockRows, 512);
+ENGINE_TUNABLE(kBlockColumns, 256);
+// Rows of A, in tiles, that meet all panels of B before the next rows do.
+ENGINE_TUNABLE(kGroupTiles, 8);
+// A product is cut into this many tasks if each then has the multiply-adds that are worth waking a thread for.
+ENGINE_TUNABLE(kTasks, 8);
+ENGINE_TUNABLE(kTaskWork, 1 << 18);
+
+// Evenly cut: part i of n in `parts` starts at cut(n, parts, i). parts_of: how many parts of at most `size`.
+ENGINE_INLINE
+int64_t cut(int64_t n, int64_t parts, int64_t i) { return n * i / parts; }
+ENGINE_INLINE
+int64_t parts_of(int64_t n, int64_t size) { return n <= size ? 1 : (n + size - 1) / size; }
+
+enum class Gelu { none, erf, tanh };
+
+// Products of one shape: how far each operand moves along each dimension of the batch.
+struct Batch {
+  int ndim = 0;
+  int64_t count = 1;
+  int64_t shape[kMaxDims], a[kMaxDims], b[kMaxDims], c[kMaxDims];
+  void push(int64_t size, int64_t step_a, int64_t step_b, int64_t step_c) {
+    count *= size;
+    if (size == 1) return;
+    shape[ndim] = size;
+    a[ndim] = step_a;
+    b[ndim] = step_b;
+    c[ndim++] = step_c;
+  }
+  void offsets(int64_t index, int64_t* at_a, int64_t* at_b, int64_t* at_c) const {
+    *at_a = *at_b = *at_c = 0;
+    for (int d = ndim - 1; d >= 0; d--) {
+      const int64_t i = index % shape[d];
+      index /= shape[d];
+      *at_a += i * a[d];
+      *at_b += i * b[d];
+      *at_c += i * c[d];
+    }
+  }
+};
+
+template <class T>
+struct Product {
+  int64_t m, n, k;
+  Operand<T> a, b; // A(i, p) and B(p, j), any strides
+  T* c;            // row-major
+  int64_t c_row;
+  bool accumulate = false;       // add to C
+  const T* bias = nullptr;       // (n,)
+  T* row_sums = nullptr;         // (m,), written too: the sums of A's rows. A must have row stride 1.
+  T* activated = nullptr;        // laid out as C, written too: gelu(C)
+  const T* dactivated = nullptr; // laid out as A: A = dactivated * gelu'(z) is computed here first, into a.data
+  const T* z = nullptr;          // laid out as A
+  Gelu gelu = Gelu::none;
+  Batch batch;  // products side by side
+  Batch summed; // products added into the same C
+};
+
+// ---------------------------------------------------------------- what happens to operands and results on the way
+
+// B (k × n) with any strides into panels, one element at a time.
+template <class T>
+static void pack_any(int64_t k, int64_t n, const Operand<T>& b, T* to) {
+  constexpr int C = Tile<T>::columns;
+  for (int64_t j = 0; j < n; j += C, to += k * C)
+    for (int64_t p = 0; p < k; p++)
+      for (int64_t x = 0; x < C; x++) to[p * C + x] = j + x < n ? b.data[p * b.row + (j + x) * b.column] : T(0);
+}
+
+// sums[i] (+)= the sum over p of a[p * ld + i], i < m: first in runs of kStrip, so that rounding errors grow slowly.
+template <class T>
+static void add_columns(int64_t m, int64_t k, const T* a, int64_t ld, T* sums, bool first) {
+  using namespace simd;
+  constexpr int L = kLanes<T>;
+  for (int64_t strip = 0; strip < k || first; strip += kStrip, first = false) {
+    const int64_t end = k - strip < kStrip ? k : strip + kStrip;
+    for (int64_t i = 0; i < m; i += L) {
+      const int64_t lanes = m - i < L ? m - i : L;
+      V<T> total = zero<T>();
+      for (int64_t p = strip; p < end; p++) total += load_n(a + p * ld + i, lanes);
+      store_n(sums + i, first ? total : load_n(sums + i, lanes) + total, lanes);
+    }
+  }
+}
+
+// y[i] = f(x[i]...) over n elements.
+template <class T, class Fn>
+ENGINE_INLINE
+void each(int64_t n, T* y, const T* x, const Fn& fn) {
+  using namespace simd;
+  constexpr int L = kLanes<T>;
+  int64_t i = 0;
+  for (; i + L <= n; i += L) store(y + i, fn(load(x + i), i, L));
+  if (i < n) store_n(y + i, fn(load_n(x + i, n - i), i, n - i), n - i);
+}
+template <class T>
+static void gelu_row(Gelu kind, int64_t n, const T* z, T* y) {
+  using namespace simd;
+  if (kind == Gelu::erf)
+    each(n, y, z, [](V<T> x, int64_t, int64_t) __attribute__((always_inline)) { return gelu(x); });
+  else
+    each(n, y, z, [](V<T> x, int64_t, int64_t) __attribute__((always_inline)) { return gelu_tanh(x); });
+}
+template <class T>
+static void gelu_backward_row(Gelu kind, int64_t n, const T* dy, const T* z, T* dz) {
+  using namespace simd;
+  if (kind == Gelu::erf)
+    each(n, dz, dy, [&](V<T> g, int64_t i, int64_t lanes) __attribute__((always_inline)) {
+      return g * gelu_grad(load_n(z + i, lanes));
+    });
+  else
+    each(n, dz, dy, [&](V<T> g, int64_t i, int64_t lanes) __attribute__((always_inline)) {
+      return g * gelu_tanh_grad(load_n(z + i, lanes));
+    });
+}
+
+// ---------------------------------------------------------------- one task
+
+// Rows i0 to i1 and columns j0 to j1 of one product of the batch.
+template <class T>
+static void compute_block(const Product<T>& q, int64_t at_a, int64_t at_b, int64_t at_c, int64_t i0, int64_t i1,
+                          int64_t j0, int64_t j1) {
+  constexpr int R = Tile<T>::rows, C = Tile<T>::columns, L = simd::kLanes<T>;
+  const int64_t depths = parts_of(q.k, kDepthBytes / int64_t(sizeof(T)));
+  const int64_t m = i1 - i0, n = j1 - j0, groups = parts_of(m, kGroupTiles * R);
+  // Rows of B are read as they are where they lie close together or are used few times; anything else goes into panels.
+  const bool pack = q.b.column != 1 || (q.b.row > 256 && m >= 8 * R);
+  T* panels =
+      pack ? static_cast<T*>(thread_scratch(0, size_t(packed_size<T>((q.k + depths - 1) / depths, n)) * sizeof(T)))
+           : nullptr;
+  for (int64_t s = 0; s < q.summed.count; s++) {
+    int64_t from_a, from_b, unused;
+    q.summed.offsets(s, &from_a, &from_b, &unused);
+    for (int64_t d = 0; d < depths; d++) {
+      const int64_t p0 = cut(q.k, depths, d), depth = cut(q.k, depths, d + 1) - p0;
+      const bool first = s == 0 && d == 0, last = s == q.summed.count - 1 && d == depths - 1;
+      const Operand<T> b = {q.b.data + at_b + from_b + p0 * q.b.row + j0 * q.b.column, q.b.row, q.b.column};
+      Panels<T> right = unpacked(b.data, b.row);
+      if (pack) {
+        if (b.column == 1)
+          pack_rows(depth, n, b.data, b.row, panels);
+        else if (b.row == 1)
+          pack_columns(depth, n, b.data, b.column, panels);
+        else
+          pack_any(depth, n, b, panels);
+        right = packed(panels, depth);
+      }
+      const int64_t a0 = at_a + from_a + i0 * q.a.row + p0 * q.a.column;
+      if (q.row_sums && j0 == 0) add_columns(m, depth, q.a.data + a0, q.a.column, q.row_sums + i0, first);
+      for (int64_t g = 0; g < groups; g++) {
+        const int64_t top = cut(m, groups, g), rows = cut(m, groups, g + 1) - top, tiles = parts_of(rows, R);
+        int64_t starts[kGroupTiles + 1];
+        for (int64_t t = 0; t <= tiles; t++) starts[t] = cut(rows, tiles, t);
+        const Operand<T> a = {q.a.data + a0 + top * q.a.row, q.a.row, q.a.column};
+        if (q.dactivated && j0 == 0)
+          for (int64_t i = 0; i < rows; i++) {
+            const int64_t at = a0 + (top + i) * q.a.row;
+            gelu_backward_row(q.gelu, depth, q.dactivated + at, q.z + at, const_cast<T*>(q.a.data) + at);
+          }
+        for (int64_t j = 0; j < n; j += C) {
+          const int64_t width = n - j < C ? n - j : C, tail = width % L ? width % L : L;
+          const T* panel = right.data + j / C * right.panel;
+          for (int64_t t = 0; t < tiles; t++) {
+            const int64_t i = starts[t], height = starts[t + 1] - i;
+            const int64_t at = at_c + (i0 + top + i) * q.c_row + j0 + j;
+            T* c = q.c + at;
+            const Result<T> to = !first || q.accumulate ? accumulate(c, q.c_row)
+                                                        : Result<T>{c, q.c_row, q.bias ? q.bias + j0 + j : nullptr, 0};
+            tile_for<T>(height, width)(depth, {a.data + i * a.row, a.row, a.column}, panel, right.row, to, tail);
+            if (last && q.activated)
+              for (int64_t r = 0; r < height; r++)
+                gelu_row(q.gelu, width, c + r * q.c_row, q.activated + at + r * q.c_row);
+          }
+        }
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------- the whole
+
+template <class T>
+static void run_product(const Product<T>& q) {
+  constexpr int R = Tile<T>::rows, C = Tile<T>::columns;
+  if (q.m == 0 || q.batch.count == 0) return;
+  // Blocks of C, by the shape alone: small enough for the caches, and enough of them to share out.
+  const int64_t work = q.m * (q.n > 0 ? q.n : 1) * (q.k > 0 ? q.k : 1) * q.summed.count;
+  const int64_t panels = parts_of(q.n, C), most = work / kTaskWork < kTasks ? work / kTaskWork : kTasks;
+  int64_t across = parts_of(q.n, kBlockColumns), down = parts_of(q.m, kBlockRows);
+  while (q.batch.count * across * down < most) {
+    const int64_t rows = q.m / down, columns = q.n / across;
+    if (columns > 2 * C && columns >= rows)
+      across++;
+    else if (rows > 2 * R)
+      down++;
+    else
+      break;
+  }
+  if (across > panels) across = panels;
+  auto block = [&](int64_t task) {
+    const int64_t y = task / across % down;
+    const int64_t i0 = cut(q.m, down, y), i1 = cut(q.m, down, y + 1);
+    int64_t a, b, c;
+    q.batch.offsets(task / (across * down), &a, &b, &c);
+    // With A still to be computed, one task takes all columns.
+    const int64_t x0 = q.dactivated ? 0 : task % across, x1 = q.dactivated ? across : x0 + 1;
+    for (int64_t x = x0; x < x1; x++) {
+      const int64_t j0 = cut(panels, across, x) * C, j1 = cut(panels, across, x + 1) * C;
+      compute_block(q, a, b, c, i0, i1, j0, j1 < q.n ? j1 : q.n);
+    }
+  };
+  const int64_t tasks = q.batch.count * down * (q.dactivated ? 1 : across);
+  const int64_t share = work / (across * down); // of one task
+  parallel_ranges(tasks, share >= kTaskWork ? 1 : kTaskWork / (share > 0 ? share : 1), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) block(q.dactivated ? task * across : task);
+  });
+}
+
+} // namespace engine::ENGINE_ISA

@@ -1,0 +1,154 @@
+"""Dense products: matmul over broadcast batches, linear layers, and a linear layer with GELU behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import _core
+from engine._core import Array
+from engine.autograd.tape import Node, is_grad_enabled, record
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = ["bmm", "linear", "linear_gelu", "matmul", "mm"]
+
+K = _core.kernels
+
+
+# ---------------------------------------------------------------- matmul
+
+
+def _product_for(shape: tuple[int, ...], a: Array, b: Array) -> Array:
+    """a · b, summed over the batch dimensions that `shape`, an operand's own, lacks or has only one of."""
+    if a.shape[:-2] == shape[:-2]:
+        return K.matmul(a, b)
+    result = _core.empty(shape, a.dtype)
+    K.matmul_into(result.expand((*a.shape[:-2], *shape[-2:])), a, b, False)
+    return result
+
+
+def _matmul_backward(ctx: Node, dy: Array) -> Any:
+    # a and b as they were multiplied: at least two dimensions each, b not yet broadcast.
+    a, b, a_shape, b_shape = ctx.saved
+    batch = dy.shape[: max(a.ndim, b.ndim) - 2]
+    dy = dy.reshape((*batch, a.shape[-2], b.shape[-1]))
+    da = db = None
+    if ctx.needs[0]:
+        right = b.transpose(-1, -2).expand((*batch, b.shape[-1], b.shape[-2]))
+        da = _product_for(a.shape, dy, right).reshape(a_shape)
+    if ctx.needs[1]:
+        left = a.transpose(-1, -2).expand((*batch, a.shape[-1], a.shape[-2]))
+        db = _product_for(b.shape, left, dy).reshape(b_shape)
+    return da, db
+
+
+def _broadcast(op: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    n = max(len(a), len(b))
+    left, right = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
+    for x, y in zip(left, right):
+        if x != y and x != 1 and y != 1:
+            raise ValueError(f"[{op}] other: expected batch dimensions that broadcast with {a}, got {b}")
+    return tuple([y if x == 1 else x for x, y in zip(left, right)])
+
+
+@tensor_method("matmul", "__matmul__")
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """Matrix product, by the rules of `torch.matmul`. float32 or float64.
+
+    (m, k) and (k, n) give (m, n); leading dimensions are batches and broadcast; a one-dimensional `input` is a row, a
+    one-dimensional `other` a column, and the dimension that this adds is dropped from the result.
+    Raises ValueError where sizes do not fit, TypeError for other dtypes or different ones.
+    """
+    a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
+    if a.ndim == 2 and b.ndim == 2:
+        return record("matmul", K.matmul(a, b), (input, other), _matmul_backward, a, b, a.shape, b.shape)
+    if a.ndim == 0 or b.ndim == 0:
+        name = "input" if a.ndim == 0 else "other"
+        raise ValueError(f"[matmul] {name}: expected at least one dimension, got a 0-dim tensor")
+    a_shape, b_shape = a.shape, b.shape
+    if a.ndim == 1:
+        a = a.unsqueeze(0)
+    if b.ndim == 1:
+        b = b.unsqueeze(1)
+    batch = _broadcast("matmul", a.shape[:-2], b.shape[:-2])
+    y = K.matmul(a.expand((*batch, *a.shape[-2:])), b.expand((*batch, *b.shape[-2:])))
+    if len(a_shape) == 1 or len(b_shape) == 1:
+        y = y.view((*batch, *a_shape[-2:-1], *(b_shape[-1:] if len(b_shape) > 1 else ())))
+    return record("matmul", y, (input, other), _matmul_backward, a, b, a_shape, b_shape)
+
+
+@tensor_method("__rmatmul__")
+def _rmatmul(other: Tensor, input: Tensor) -> Tensor:
+    return matmul(input, other)
+
+
+def _need_dimensions(op: str, name: str, array: Array, n: int) -> None:
+    if array.ndim != n:
+        raise ValueError(f"[{op}] {name}: expected {n} dimensions, got shape {array.shape}")
+
+
+@tensor_method
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """Matrix product of (m, k) and (k, n), without broadcasting."""
+    a, b = as_array("mm", "input", input), as_array("mm", "mat2", mat2)
+    _need_dimensions("mm", "input", a, 2)
+    _need_dimensions("mm", "mat2", b, 2)
+    return matmul(input, mat2)
+
+
+@tensor_method
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """Matrix products of (b, m, k) and (b, k, n), without broadcasting."""
+    a, b = as_array("bmm", "input", input), as_array("bmm", "mat2", mat2)
+    _need_dimensions("bmm", "input", a, 3)
+    _need_dimensions("bmm", "mat2", b, 3)
+    if a.shape[0] != b.shape[0]:
+        raise ValueError(f"[bmm] mat2: expected a batch of {a.shape[0]}, got shape {b.shape}")
+    return matmul(input, mat2)
+
+
+# ---------------------------------------------------------------- linear
+
+
+def _weight_gradients(ctx: Node, dy: Array, x: Array) -> tuple[Array | None, Array | None]:
+    if not (ctx.needs[1] or ctx.needs[2]):
+        return None, None
+    dw, db = K.linear_backward_weight(dy, x)
+    return dw, db
+
+
+def _linear_backward(ctx: Node, dy: Array) -> Any:
+    x, w = ctx.saved
+    dx = K.linear_backward_input(dy, w) if ctx.needs[0] else None
+    return dx, *_weight_gradients(ctx, dy, x)
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input · weightᵀ + bias.
+
+    input: (*, in_features), float32 or float64; weight: (out_features, in_features); bias: (out_features,).
+    Returns (*, out_features). Raises ValueError where shapes do not fit, TypeError for other or different dtypes.
+    """
+    x, w = as_array("linear", "input", input), as_array("linear", "weight", weight)
+    b = None if bias is None else as_array("linear", "bias", bias)
+    return record("linear", K.linear(x, w, b), (input, weight, bias), _linear_backward, x, w)
+
+
+def _linear_gelu_backward(ctx: Node, dy: Array) -> Any:
+    x, w, z, tanh = ctx.saved
+    dx, dz = K.linear_gelu_backward(dy, z, w, tanh)
+    return dx, *_weight_gradients(ctx, dz, x)
+
+
+def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, approximate: str = "none") -> Tensor:
+    """gelu(linear(input, weight, bias), approximate) in one pass (Hendrycks & Gimpel 2016, arXiv 1606.08415).
+
+    Shapes and dtypes as for `linear`; approximate: 'none' (by erf) or 'tanh'.
+    """
+    x, w = as_array("linear_gelu", "input", input), as_array("linear_gelu", "weight", weight)
+    b = None if bias is None else as_array("linear_gelu", "bias", bias)
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"[linear_gelu] approximate: expected 'none' or 'tanh', got {approximate!r}")
+    tanh = approximate == "tanh"
+    keep = is_grad_enabled() and any(t is not None and t._requires_grad for t in (input, weight, bias))
+    y, z = K.linear_gelu(x, w, b, tanh, keep)
+    return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, x, w, z, tanh)

@@ -1,0 +1,137 @@
+"""Dense products. Sizes: 0, 1, primes, and one past a register tile, a panel and a block of k in each dimension."""
+
+from __future__ import annotations
+
+from math import erf, pi
+
+import numpy as np
+
+import engine
+from specs.spec import Bench, Spec, case, normal
+
+_erf = np.vectorize(erf)
+
+
+def gelu(z, approximate):
+    """Analytic in z, so that a complex step goes through: erf is expanded around the real part."""
+    if approximate == "tanh":
+        return 0.5 * z * (1 + np.tanh(np.sqrt(2 / pi) * (z + 0.044715 * z**3)))
+    x = np.real(z)
+    cdf = 0.5 * (1 + (_erf(x / np.sqrt(2)) if x.size else x)) + 0j
+    cdf = cdf + 1j * np.imag(z) * np.exp(-x * x / 2) / np.sqrt(2 * pi)
+    return z * cdf if np.iscomplexobj(z) else x * cdf.real
+
+
+def linear(x, w, b=None):
+    y = x @ w.swapaxes(-1, -2)
+    return y if b is None else y + b
+
+
+MATMUL = [
+    ((1, 1), (1, 1)),
+    ((3, 2), (2, 5)),
+    ((13, 17), (17, 33)),
+    ((7, 0), (0, 5)),
+    ((0, 3), (3, 4)),
+    ((4, 3), (3, 0)),
+    ((25, 385), (385, 65)),
+    ((601, 9), (9, 261)),
+    ((5,), (5,)),
+    ((5,), (5, 3)),
+    ((3, 5), (5,)),
+    ((0,), (0,)),
+    ((2, 3, 4), (4, 5)),
+    ((4, 5), (3, 5, 2)),
+    ((2, 3, 4), (4,)),
+    ((4,), (2, 4, 3)),
+    ((6, 5, 7), (6, 7, 3)),
+    ((2, 1, 3, 5), (4, 5, 2)),
+    ((3, 1, 3, 5), (1, 4, 5, 2)),
+    ((2, 0, 3, 4), (4, 5)),
+    ((40, 16, 24), (40, 24, 16)),
+    ((1, 4096), (4096, 1)),
+]
+
+LINEAR = [
+    (1, 1, 1),
+    (5, 3, 7),
+    (13, 33, 17),
+    (0, 4, 3),
+    (3, 0, 4),
+    (3, 4, 0),
+    (130, 77, 65),
+    (515, 40, 259),
+    (9, 130, 770),
+]
+
+
+def _linear_case(m, k, n, **kwargs):
+    return case(normal(m, k), normal(n, k), normal(n), **kwargs)
+
+
+def _bench(*sizes):
+    return [Bench(_linear_case(4096, k, n), flops=2 * 4096 * k * n, label=f"4096x{n}x{k}") for n, k in sizes]
+
+
+_SIZES = [(128, 128), (512, 128), (128, 512), (256, 256), (384, 384), (1536, 384), (384, 1536), (768, 768)]
+
+SPECS = [
+    Spec(
+        "matmul",
+        engine.matmul,
+        lambda a, b: a @ b,
+        [case(normal(*a), normal(*b)) for a, b in MATMUL],
+        f32=2e-5,
+        f32_grad=5e-5,
+        f64=1e-12,
+        bench=[
+            Bench(case(normal(m, k), normal(k, n)), flops=2 * m * n * k, label=f"{m}x{n}x{k}")
+            for m, n, k in [(4096, 384, 384), (1024, 1024, 1024), (128, 128, 128), (32, 128, 128)]
+        ]
+        + [
+            Bench(
+                case(normal(64, 128, 64), normal(64, 64, 128)), flops=2 * 64 * 128 * 128 * 64, label="64 of 128x128x64"
+            )
+        ],
+        torch=lambda torch, a, b: torch.matmul(a, b),
+    ),
+    Spec(
+        "mm",
+        engine.mm,
+        lambda a, b: a @ b,
+        [case(normal(3, 4), normal(4, 5))],
+    ),
+    Spec(
+        "bmm",
+        engine.bmm,
+        lambda a, b: a @ b,
+        [case(normal(3, 4, 5), normal(3, 5, 2)), case(normal(0, 4, 5), normal(0, 5, 2))],
+    ),
+    Spec(
+        "linear",
+        engine.linear,
+        linear,
+        [_linear_case(*s) for s in LINEAR]
+        + [
+            case(normal(5, 3), normal(4, 3)),
+            case(normal(2, 3, 7), normal(4, 7), normal(4)),
+            case(normal(7), normal(4, 7), normal(4)),
+        ],
+        f32=2e-5,
+        f32_grad=1e-4,
+        bench=_bench(*_SIZES),
+        torch=lambda torch, x, w, b: torch.nn.functional.linear(x, w, b),
+    ),
+    Spec(
+        "linear_gelu",
+        engine.linear_gelu,
+        lambda x, w, b=None, approximate="none": gelu(linear(x, w, b), approximate),
+        [_linear_case(*s) for s in [*LINEAR[:6], (70, 9, 40), (3, 386, 7)]]
+        + [_linear_case(*s, approximate="tanh") for s in LINEAR[1:3]]
+        + [case(normal(2, 3, 7), normal(4, 7))],
+        f32=2e-5,
+        f32_grad=1e-4,
+        bench=_bench((512, 128), (1536, 384)),
+        torch=lambda torch, x, w, b: torch.nn.functional.gelu(torch.nn.functional.linear(x, w, b)),
+    ),
+]

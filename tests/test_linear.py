@@ -1,0 +1,93 @@
+"""What the rows of tests/specs/linear.py do not reach: messages, row strides, products added up, saved pre-activations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import engine
+from engine import _core
+
+K = _core.kernels
+
+
+def randn(*shape: int, dtype=np.float32) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda t: engine.matmul(t(2, 3), t(4, 5)), r"\[matmul\] other: expected shape \(3, n\), got \(4, 5\)"),
+        (
+            lambda t: engine.matmul(t(2, 3), t()),
+            r"\[matmul\] other: expected at least one dimension, got a 0-dim tensor",
+        ),
+        (
+            lambda t: engine.matmul(t(2, 3, 4), t(3, 4, 5)),
+            r"\[matmul\] other: expected batch dimensions that broadcast with \(2,\), got \(3,\)",
+        ),
+        (lambda t: engine.mm(t(2, 3, 4), t(4, 5)), r"\[mm\] input: expected 2 dimensions, got shape \(2, 3, 4\)"),
+        (lambda t: engine.bmm(t(2, 3, 4), t(1, 4, 5)), r"\[bmm\] mat2: expected a batch of 2, got shape \(1, 4, 5\)"),
+        (lambda t: engine.linear(t(2, 3), t(4, 5)), r"\[linear\] weight: expected shape \(4, 3\), got \(4, 5\)"),
+        (lambda t: engine.linear(t(2, 3), t(4, 3), t(3)), r"\[linear\] bias: expected shape \(4,\), got \(3,\)"),
+        (
+            lambda t: engine.linear_gelu(t(2, 3), t(4, 3), None, "erf"),
+            r"\[linear_gelu\] approximate: expected 'none' or 'tanh', got 'erf'",
+        ),
+    ],
+)
+def test_shapes_that_do_not_fit(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(lambda *shape: engine.from_numpy(randn(*shape)))
+
+
+def test_dtypes_that_do_not_fit():
+    a, b = engine.from_numpy(randn(2, 2)), engine.from_numpy(randn(2, 2, dtype=np.float64))
+    with pytest.raises(TypeError, match=r"\[matmul\] other: expected float32, got float64"):
+        engine.matmul(a, b)
+    with pytest.raises(TypeError, match=r"\[matmul\] other: expected a Tensor, got ndarray"):
+        engine.matmul(a, randn(2, 2))
+    with pytest.raises(TypeError, match=r"\[matmul\] input: expected float32 or float64, got int64"):
+        engine.matmul(engine.from_numpy(np.ones((2, 2), np.int64)), engine.from_numpy(np.ones((2, 2), np.int64)))
+
+
+# Transposes, rows with gaps, columns with gaps, reversed batches: strides are taken as they are, nothing is copied before.
+VIEWS = {
+    "transposed": lambda a: a.T.copy().T,
+    "rows with gaps": lambda a: np.concatenate([a, a], 1)[:, : a.shape[1]],
+    "columns with gaps": lambda a: np.repeat(a, 2, 1)[:, ::2],
+}
+
+
+@pytest.mark.parametrize("left", VIEWS)
+@pytest.mark.parametrize("right", VIEWS)
+@pytest.mark.parametrize("sizes", [(5, 7, 3), (130, 400, 70)])
+def test_strided_operands(left, right, sizes, isa, guards):
+    m, k, n = sizes
+    a, b = VIEWS[left](randn(m, k)), VIEWS[right](randn(k, n))
+    y = engine.matmul(engine.from_numpy(a), engine.from_numpy(b)).numpy()
+    np.testing.assert_allclose(y, a.astype(np.float64) @ b, rtol=0, atol=2e-4)
+
+
+def test_matmul_into_accumulates_and_sums_over_repeated_dimensions(isa, guards):
+    a, b, c = randn(3, 4, 13, 5), randn(3, 4, 5, 37), randn(4, 13, 37)
+    y = _core.from_buffer(c.copy())
+    K.matmul_into(y.expand((3, 4, 13, 37)), _core.from_buffer(a), _core.from_buffer(b), True)
+    np.testing.assert_allclose(np.asarray(y), c + (a @ b).sum(0), rtol=0, atol=2e-5)
+    K.matmul_into(y.expand((3, 4, 13, 37)), _core.from_buffer(a), _core.from_buffer(b), False)
+    np.testing.assert_allclose(np.asarray(y), (a @ b).sum(0), rtol=0, atol=2e-5)
+
+
+def test_linear_gelu_without_gradients_gives_the_same_bits():
+    x, w, b = (engine.from_numpy(randn(*s)) for s in [(70, 33), (65, 33), (65,)])
+    without = engine.linear_gelu(x, w, b).numpy()
+    w.requires_grad_()
+    assert np.array_equal(engine.linear_gelu(x, w, b).detach().numpy(), without)
+
+
+def test_infinities_stay_in_their_rows():
+    a, b = randn(20, 9), randn(9, 40)
+    a[3, 4] = np.inf
+    y = engine.matmul(engine.from_numpy(a), engine.from_numpy(b)).numpy()
+    assert np.isinf(y[3]).all() and np.isfinite(np.delete(y, 3, 0)).all()
