@@ -1,4 +1,8 @@
 // Moving elements: strided copies with conversion, and filling.
+//
+// One walk over the views serves every pair of dtypes; a pair is a function that moves one run of elements. Copies
+// within a dtype go by the element's size. A run that is contiguous on both sides is a loop of its own, which
+// vectorises.
 #include "cpu/convert.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
@@ -7,45 +11,65 @@
 
 namespace engine::ENGINE_ISA {
 
+namespace {
+
+// Moves n elements; steps in elements. dst and src point at the first.
+using Run = void (*)(void* dst, const void* src, int64_t dst_step, int64_t src_step, int64_t n);
+
 template <class D, class S>
-static void copy_typed(InOut dst, In src) {
-  const View* views[2] = {dst.v, src.v};
-  D* to = dst.data<D>();
-  const S* from = src.data<S>();
-  for_each_row<2>(views, [=](const int64_t* at, const int64_t* step, int64_t n) {
-    D* d = to + at[0];
-    const S* s = from + at[1];
-    if (step[0] == 1 && step[1] == 1) {
-      for (int64_t i = 0; i < n; i++) d[i] = convert<D>(s[i]);
-    } else if (step[0] == 1 && step[1] == 0) {
-      const D value = convert<D>(*s);
-      for (int64_t i = 0; i < n; i++) d[i] = value;
-    } else {
-      for (int64_t i = 0; i < n; i++) d[i * step[0]] = convert<D>(s[i * step[1]]);
-    }
-  });
+void run(void* dst, const void* src, int64_t dst_step, int64_t src_step, int64_t n) {
+  D* d = static_cast<D*>(dst);
+  const S* s = static_cast<const S*>(src);
+  if (dst_step == 1 && src_step == 1) {
+    for (int64_t i = 0; i < n; i++) d[i] = convert<D>(s[i]);
+  } else {
+#pragma GCC unroll 1
+    for (int64_t i = 0; i < n; i++) d[i * dst_step] = convert<D>(s[i * src_step]);
+  }
 }
+
+template <class D>
+Run run_from(DType source) {
+  switch (source) {
+    case DType::f32:
+      return run<D, float>;
+    case DType::f64:
+      return run<D, double>;
+    case DType::i32:
+      return run<D, int32_t>;
+    case DType::i64:
+      return run<D, int64_t>;
+    case DType::u8:
+      return run<D, uint8_t>;
+    case DType::boolean:
+      return run<D, bool>;
+    case DType::bf16:
+      return run<D, BFloat16>;
+    case DType::f16:
+      return run<D, Float16>;
+  }
+  return nullptr;
+}
+
+Run run_of_size(int64_t bytes) {
+  return bytes == 1   ? run<uint8_t, uint8_t>
+         : bytes == 2 ? run<uint16_t, uint16_t>
+         : bytes == 4 ? run<int32_t, int32_t>
+                      : run<int64_t, int64_t>;
+}
+
+} // namespace
 
 template <class T>
 void copy(InOut dst, In src) {
-  switch (src.dtype()) {
-    case DType::f32:
-      return copy_typed<T, float>(dst, src);
-    case DType::f64:
-      return copy_typed<T, double>(dst, src);
-    case DType::i32:
-      return copy_typed<T, int32_t>(dst, src);
-    case DType::i64:
-      return copy_typed<T, int64_t>(dst, src);
-    case DType::u8:
-      return copy_typed<T, uint8_t>(dst, src);
-    case DType::boolean:
-      return copy_typed<T, bool>(dst, src);
-    case DType::bf16:
-      return copy_typed<T, BFloat16>(dst, src);
-    case DType::f16:
-      return copy_typed<T, Float16>(dst, src);
-  }
+  const int64_t dst_size = sizeof(T), src_size = item_size(src.dtype());
+  const Run move = src.dtype() == dtype_of<T>::value ? run_of_size(dst_size) : run_from<T>(src.dtype());
+  const View* views[2] = {dst.v, src.v};
+  char* to = static_cast<char*>(dst.v->data);
+  const char* from = static_cast<const char*>(src.v->data);
+  for_each_row<2>(views, [=](const int64_t* at, const int64_t* step, int64_t n) {
+    move(to + at[0] * dst_size, from + at[1] * src_size, step[0], step[1], n);
+  });
 }
 
 template <class T>
