@@ -1,9 +1,11 @@
-// Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3") on vectors, and dropout's
-// decisions made of it. A number depends on seed, call and position alone: neither tiles nor threads nor the ISA change it.
+// Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3") on vectors, and
+// dropout's decisions made of it. A number depends on seed, call and position alone: neither tiles nor threads nor the
+// ISA change it.
 //
 // key = (seed low, seed high); counter = (group, c1, call number, stream). A draw gives four words, eight 16-bit halves
-// (half h: word h / 2, low half first). Position e of a counter line takes half (e / 16) % 8 of group (e / 128) * 16 + e % 16:
-// sixteen groups serve the 128 positions of a block, vector after vector. A position is kept when its half < threshold.
+// (half h: word h / 2, low half first). Position e of a counter line takes half (e / 16) % 8 of group (e / 128) * 16 +
+// e % 16: sixteen groups serve the 128 positions of a block, vector after vector. A position is kept when its half <
+// threshold.
 //   flat tensors  e = element number (a 64-bit group: its high word is c1), stream = 0
 //   attention     e = column of the score matrix, c1 = row within the sequence, stream = sequence * heads + head
 #pragma once
@@ -16,14 +18,18 @@ struct KeepRule {
   uint32_t threshold; // 0: keeps nothing; 65536: everything
   double scale;
 };
-ENGINE_INLINE KeepRule keep_rule(double p) {
+ENGINE_INLINE
+KeepRule keep_rule(double p) {
   const uint32_t threshold = uint32_t((1.0 - p) * 65536.0 + 0.5);
   return {threshold, threshold ? 65536.0 / threshold : 0.0};
 }
 
 // The four words of one draw.
-struct Words { uint32_t w[4]; };
-ENGINE_INLINE Words philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
+struct Words {
+  uint32_t w[4];
+};
+ENGINE_INLINE
+Words philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
   for (int round = 0; round < 10; round++) {
     const uint64_t a = uint64_t(c0) * 0xD2511F53u, b = uint64_t(c2) * 0xCD9E8D57u;
     c0 = uint32_t(b >> 32) ^ c1 ^ k0;
@@ -39,7 +45,8 @@ ENGINE_INLINE Words philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, u
 namespace simd {
 
 // Low 32 bits of each 64-bit lane, times m: the whole product.
-ENGINE_INLINE u64 multiply_low(u64 a, u64 m) {
+ENGINE_INLINE
+u64 multiply_low(u64 a, u64 m) {
 #if defined(ENGINE_ISA_avx512)
   return (u64)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)m);
 #elif defined(ENGINE_ISA_avx2)
@@ -51,9 +58,10 @@ ENGINE_INLINE u64 multiply_low(u64 a, u64 m) {
 #endif
 }
 
-// A draw in each 32-bit lane: counters c0 (a vector of groups), c1, c2, c3. Worked on in two vectors of 64-bit lanes, even
-// and odd groups, in which the upper halves are rubbish that nothing reads.
-ENGINE_INLINE void philox(u32 (&out)[4], u32 c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
+// A draw in each 32-bit lane: counters c0 (a vector of groups), c1, c2, c3. Worked on in two vectors of 64-bit lanes,
+// even and odd groups, in which the upper halves are rubbish that nothing reads.
+ENGINE_INLINE
+void philox(u32 (&out)[4], u32 c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
   const u64 m0 = broadcast(uint64_t(0xD2511F53u)), m1 = broadcast(uint64_t(0xCD9E8D57u));
   u64 a0 = (u64)c0, a1 = broadcast(uint64_t(c1)), a2 = broadcast(uint64_t(c2)), a3 = broadcast(uint64_t(c3));
   u64 b0 = (u64)c0 >> 32, b1 = a1, b2 = a2, b3 = a3;
@@ -79,46 +87,59 @@ ENGINE_INLINE void philox(u32 (&out)[4], u32 c0, uint32_t c1, uint32_t c2, uint3
   out[3] = (u32)((a3 & low) | b3 << 32);
 }
 
-ENGINE_INLINE u32 lane_numbers() {
-  u32 v;
-  for (int i = 0; i < kLanes<float>; i++) v[i] = uint32_t(i);
-  return v;
+ENGINE_INLINE
+u32 lane_numbers() {
+  constexpr uint32_t numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load(numbers);
 }
 
 } // namespace simd
 
-// The decisions of one counter line. `block(e)` draws those of the 128 positions around e; `keep(h)` is then the mask (all
-// ones: kept) of the vector that starts at position h of the block, h a multiple of kLanes<float>.
+// The decisions of one counter line. `block(e)` draws those of the 128 positions around e; `keep(h)` is then the mask
+// (all ones: kept) of the vector that starts at position h of the block, h a multiple of kLanes<float>.
 class Decisions {
  public:
   // A flat tensor's.
-  ENGINE_INLINE Decisions(double p, int64_t seed, int64_t call)
-      : rule_(keep_rule(p)), k0_(uint32_t(seed)), k1_(uint32_t(uint64_t(seed) >> 32)), call_(uint32_t(call)), flat_(true) {}
+  ENGINE_INLINE
+  Decisions(double p, int64_t seed, int64_t call)
+      : rule_(keep_rule(p)),
+        k0_(uint32_t(seed)),
+        k1_(uint32_t(uint64_t(seed) >> 32)),
+        call_(uint32_t(call)),
+        flat_(true) {}
   // One row of attention's: c1 = row, stream = sequence * heads + head.
-  ENGINE_INLINE Decisions(double p, int64_t seed, int64_t call, uint32_t row, uint32_t stream) : Decisions(p, seed, call) {
+  ENGINE_INLINE
+  Decisions(double p, int64_t seed, int64_t call, uint32_t row, uint32_t stream) : Decisions(p, seed, call) {
     c1_ = row;
     stream_ = stream;
     flat_ = false;
   }
 
-  ENGINE_INLINE float scale() const { return float(rule_.scale); }
-  ENGINE_INLINE double exact_scale() const { return rule_.scale; }
-  ENGINE_INLINE uint32_t threshold() const { return rule_.threshold; }
+  ENGINE_INLINE
+  float scale() const { return float(rule_.scale); }
+  ENGINE_INLINE
+  double exact_scale() const { return rule_.scale; }
+  ENGINE_INLINE
+  uint32_t threshold() const { return rule_.threshold; }
 
-  ENGINE_INLINE void block(int64_t e) {
+  ENGINE_INLINE
+  void block(int64_t e) {
     const uint64_t group = uint64_t(e) / 128 * 16;
     const uint32_t c1 = flat_ ? uint32_t(group >> 32) : c1_;
     for (int k = 0; k < kVectors; k++)
-      simd::philox(words_[k], simd::lane_numbers() + uint32_t(group + uint64_t(k * simd::kLanes<float>)), c1, call_, stream_, k0_, k1_);
+      simd::philox(words_[k], simd::lane_numbers() + uint32_t(group + uint64_t(k * simd::kLanes<float>)), c1, call_,
+                   stream_, k0_, k1_);
   }
-  ENGINE_INLINE simd::i32 keep(int h) const {
+  ENGINE_INLINE
+  simd::i32 keep(int h) const {
     const int half = h / 16, k = h % 16 / simd::kLanes<float>;
     const simd::u32 word = words_[k][half / 2], bits = half % 2 ? word >> 16 : word & 0xffffu;
     return (simd::i32)bits < int32_t(rule_.threshold);
   }
 
   // One position's decision, for loops over single elements and float64.
-  ENGINE_INLINE bool keeps(int64_t e) const {
+  ENGINE_INLINE
+  bool keeps(int64_t e) const {
     const uint64_t group = uint64_t(e) / 128 * 16 + uint64_t(e) % 16;
     const Words words = philox(uint32_t(group), flat_ ? uint32_t(group >> 32) : c1_, call_, stream_, k0_, k1_);
     const int half = int(uint64_t(e) / 16 % 8);
@@ -133,16 +154,25 @@ class Decisions {
   simd::u32 words_[kVectors][4];
 };
 
-// The factor (0 or the scale) of every position in [begin, end) of a flat tensor, for rows that start anywhere: factors must
-// have room for end - begin + 256, the result points at that of `begin`. One line of decisions serves float32 and float64.
-template <class T> ENGINE_INLINE const T* keep_factors(Decisions& decisions, int64_t begin, int64_t end, T* factors) {
+// x times its factor; 0 where the factor is, even of infinities and NaNs.
+template <class U>
+ENGINE_INLINE
+U dropped(U x, U factor) { return factor != 0 ? x * factor : U{}; }
+
+// The factor (0 or the scale) of every position in [begin, end) of a flat tensor, for rows that start anywhere: factors
+// must have room for end - begin + 256, the result points at that of `begin`. One line of decisions serves float32 and
+// float64.
+template <class T>
+ENGINE_INLINE
+const T* keep_factors(Decisions& decisions, int64_t begin, int64_t end, T* factors) {
   const int64_t first = begin / 128 * 128;
   constexpr int L = simd::kLanes<float>;
   for (int64_t e = first; e < end; e += 128) {
     decisions.block(e);
     for (int h = 0; h < 128; h += L) {
       const simd::f32 factor = decisions.keep(h) ? simd::broadcast(decisions.scale()) : simd::zero<float>();
-      if constexpr (sizeof(T) == 4) simd::store(factors + (e - first) + h, factor);
+      if constexpr (sizeof(T) == 4)
+        simd::store(factors + (e - first) + h, factor);
       else
         for (int i = 0; i < L; i++) factors[e - first + h + i] = factor[i] != 0 ? decisions.exact_scale() : 0;
     }

@@ -9,6 +9,7 @@
 #endif
 
 #define ENGINE_INLINE inline __attribute__((always_inline))
+#define ENGINE_LAMBDA __attribute__((always_inline)) // between the parameters and the body of a lambda over vectors
 
 namespace engine::ENGINE_ISA::simd {
 

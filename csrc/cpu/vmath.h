@@ -1,41 +1,55 @@
 // exp, log, log1p, tanh, erf, sigmoid, and GELU with its derivative, on vectors.
 //
 // float32: own polynomials after a Cody-Waite reduction, within 2 units in the last place of the true value for every
-// float (tests/test_vmath.py); infinities, NaNs and zeros give what C gives. Denormal arguments count as zero and denormal
-// results are zero, as everywhere in kernels. float64, there for checking gradients: each lane through libm.
+// float (tests/test_vmath.py); infinities, NaNs and zeros give what C gives. Denormal arguments count as zero and
+// denormal results are zero, as everywhere in kernels. float64, there for checking gradients: each lane through libm.
 #pragma once
 #include "cpu/simd.h"
 
 namespace engine::ENGINE_ISA::simd {
 
-template <class U> struct Element { typedef float type; };
-template <> struct Element<f64> { typedef double type; };
+template <class U>
+struct Element {
+  typedef float type;
+};
+template <>
+struct Element<f64> {
+  typedef double type;
+};
 
 // ---- float32
 
-ENGINE_INLINE f32 sign_of(f32 a) { return (f32)((u32)a & 0x80000000u); }
-ENGINE_INLINE f32 with_sign(f32 magnitude, f32 sign) { return (f32)((u32)magnitude | (u32)sign); } // sign: from sign_of
+ENGINE_INLINE
+f32 sign_of(f32 a) { return (f32)((u32)a & 0x80000000u); }
+ENGINE_INLINE
+f32 with_sign(f32 magnitude, f32 sign) { return (f32)((u32)magnitude | (u32)sign); } // sign: from sign_of
 
 // x = n ln 2 + r with |r| <= ln(2) / 2, for |x| < 2^14. n stands in the low bits of `shifted`, a float near 1.5 * 2^23.
-struct Reduced { f32 shifted, n, r; };
-ENGINE_INLINE Reduced reduce_exp(f32 x) {
+struct Reduced {
+  f32 shifted, n, r;
+};
+ENGINE_INLINE
+Reduced reduce_exp(f32 x) {
   const f32 magic = broadcast(12582912.0f);
   const f32 shifted = fma(x, broadcast(1.44269504f), magic), n = shifted - magic;
   // The first part of ln 2 has 9 bits: n times it is exact with and without fma.
   return {shifted, n, fma(n, broadcast(2.12194440e-4f), fma(n, broadcast(-0.693359375f), x))};
 }
 // (e^r - 1 - r) / r^2
-ENGINE_INLINE f32 exp_series(f32 r) {
+ENGINE_INLINE
+f32 exp_series(f32 r) {
   f32 q = fma(broadcast(0.0013814585f), r, broadcast(0.008368723f));
   q = fma(q, r, broadcast(0.04166839f));
   q = fma(q, r, broadcast(0.16666521f));
   return fma(q, r, broadcast(0.49999994f));
 }
 // 2^n as a float, for n in [-126, 127].
-ENGINE_INLINE f32 power_of_two(f32 shifted) { return (f32)(((i32)shifted << 23) + 0x3f800000); }
+ENGINE_INLINE
+f32 power_of_two(f32 shifted) { return (f32)(((i32)shifted << 23) + 0x3f800000); }
 
 // e^x for x in [-104, 88] and NaN; 0 where that is below the smallest normal number.
-ENGINE_INLINE f32 exp_inside(f32 x) {
+ENGINE_INLINE
+f32 exp_inside(f32 x) {
   const Reduced a = reduce_exp(x);
   const f32 one = broadcast(1.0f), p = fma(fma(exp_series(a.r), a.r, one), a.r, one);
 #if defined(ENGINE_ISA_avx512)
@@ -45,7 +59,8 @@ ENGINE_INLINE f32 exp_inside(f32 x) {
 #endif
 }
 
-ENGINE_INLINE f32 exp(f32 x) {
+ENGINE_INLINE
+f32 exp(f32 x) {
 #if defined(ENGINE_ISA_avx512)
   return exp_inside(min(broadcast(89.0f), max(broadcast(-104.0f), x)));
 #else
@@ -53,12 +68,13 @@ ENGINE_INLINE f32 exp(f32 x) {
   const Reduced a = reduce_exp(x);
   const f32 one = broadcast(1.0f), p = fma(fma(exp_series(a.r), a.r, one), a.r, one);
   const f32 y = (f32)((i32)p + ((i32)a.shifted << 23)), infinity = broadcast(__builtin_inff());
-  const f32 high = x <= 88.72284f ? y : x + infinity; // x + infinity: infinity, or the NaN that x is
+  const f32 high = x <= 0x1.62e42ep+6f ? y : x + infinity; // x + infinity: infinity, or the NaN that x is
   return x < -87.33654f ? zero<float>() : high;
 #endif
 }
 
-ENGINE_INLINE f32 log(f32 x) {
+ENGINE_INLINE
+f32 log(f32 x) {
   // x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2))
   const i32 bits = (i32)x - 0x3f3504f3, e = bits >> 23;
   const f32 f = (f32)((i32)x - (e << 23)) - broadcast(1.0f), n = to_float(e), ff = f * f;
@@ -73,12 +89,13 @@ ENGINE_INLINE f32 log(f32 x) {
   y = fma(ff, broadcast(-0.5f), y);
   y = fma(n, broadcast(0.693359375f), f + y);
   const f32 infinity = broadcast(__builtin_inff());
-  y = x < infinity ? y : x;                                   // infinity and NaN
+  y = x < infinity ? y : x; // infinity and NaN
   y = x < 0.0f ? broadcast(__builtin_nanf("")) : y;
   return x == 0.0f ? -infinity : y;
 }
 
-ENGINE_INLINE f32 log1p(f32 x) {
+ENGINE_INLINE
+f32 log1p(f32 x) {
   const f32 u = broadcast(1.0f) + x, rounding = x - (u - broadcast(1.0f)); // u - 1 is exact
   const f32 y = log(u);
   const i32 inside = (u > 0.0f) & (u < __builtin_inff());
@@ -86,9 +103,11 @@ ENGINE_INLINE f32 log1p(f32 x) {
 }
 
 // 1 / d for d in [1, 2^60] and NaN, within a unit in the last place.
-ENGINE_INLINE f32 reciprocal(f32 d) {
+ENGINE_INLINE
+f32 reciprocal(f32 d) {
 #if defined(ENGINE_ISA_avx512)
-  const f32 r = _mm512_maskz_rcp14_ps(0xffff, d); // 14 bits, doubled by one step of Newton: several times faster than dividing
+  const f32 r =
+      _mm512_maskz_rcp14_ps(0xffff, d); // 14 bits, doubled by one step of Newton: several times faster than dividing
   return fma(r, fma(-d, r, broadcast(1.0f)), r);
 #else
   return broadcast(1.0f) / d;
@@ -96,7 +115,8 @@ ENGINE_INLINE f32 reciprocal(f32 d) {
 }
 
 // a / (d + lost) for d in [1, 2^60]; `lost` is what rounding took from d.
-ENGINE_INLINE f32 quotient(f32 a, f32 d, f32 lost) {
+ENGINE_INLINE
+f32 quotient(f32 a, f32 d, f32 lost) {
 #if defined(ENGINE_ISA_avx512) || defined(ENGINE_ISA_avx2)
 #if defined(ENGINE_ISA_avx512)
   const f32 r = _mm512_maskz_rcp14_ps(0xffff, d);
@@ -111,7 +131,8 @@ ENGINE_INLINE f32 quotient(f32 a, f32 d, f32 lost) {
 #endif
 }
 
-ENGINE_INLINE f32 tanh(f32 x) {
+ENGINE_INLINE
+f32 tanh(f32 x) {
   // e / (e + 2), e = expm1(2|x|); expm1(y) = 2^n (e^r - 1) + (2^n - 1) keeps its digits near 0.
   const f32 t = min(broadcast(9.05f), abs(x));
   const Reduced a = reduce_exp(t + t);
@@ -120,19 +141,26 @@ ENGINE_INLINE f32 tanh(f32 x) {
   return with_sign(quotient(e, d, e - (d - two)), sign_of(x));
 }
 
-// 1 / (1 + e^-x) and its derivative, which keeps its digits where the function is near 1. From e^-|x|: nothing overflows.
-struct Logistic { f32 value, slope; };
-ENGINE_INLINE Logistic logistic(f32 x) {
-  const f32 one = broadcast(1.0f), z = exp_inside(max(broadcast(-104.0f), -abs(x))), r = reciprocal(one + z), zr = z * r;
+// 1 / (1 + e^-x) and its derivative, which keeps its digits where the function is near 1. From e^-|x|: nothing
+// overflows.
+struct Logistic {
+  f32 value, slope;
+};
+ENGINE_INLINE
+Logistic logistic(f32 x) {
+  const f32 one = broadcast(1.0f), z = exp_inside(max(broadcast(-104.0f), -abs(x))), r = reciprocal(one + z),
+            zr = z * r;
   return {x < 0.0f ? zr : r, zr * r};
 }
-ENGINE_INLINE f32 sigmoid(f32 x) {
+ENGINE_INLINE
+f32 sigmoid(f32 x) {
   const f32 one = broadcast(1.0f), z = exp_inside(max(broadcast(-104.0f), -abs(x)));
   const f32 d = one + z;
   return quotient(x < 0.0f ? z : one, d, z - (d - one));
 }
 
-ENGINE_INLINE f32 erf(f32 x) {
+ENGINE_INLINE
+f32 erf(f32 x) {
   const f32 t = min(broadcast(3.95f), abs(x)), z = t * t;
   f32 a = fma(broadcast(8.3701125e-05f), z, broadcast(-0.00081427075f));
   a = fma(a, z, broadcast(0.0052010329f));
@@ -153,8 +181,11 @@ ENGINE_INLINE f32 erf(f32 x) {
 }
 
 // Cumulative distribution and density of the standard normal distribution, both from one exp.
-struct Normal { f32 cdf, pdf; };
-ENGINE_INLINE Normal normal(f32 x) {
+struct Normal {
+  f32 cdf, pdf;
+};
+ENGINE_INLINE
+Normal normal(f32 x) {
   // cdf(-t) = e^(-t^2/2) (1 - w) P(w) with w = t / (t + 3.8). What t^2 loses by rounding comes back as a factor.
   const f32 one = broadcast(1.0f), t = min(broadcast(14.0f), abs(x)), square = t * t, lost = fma(t, t, -square);
   f32 e = exp_inside(square * broadcast(-0.5f));
@@ -171,41 +202,73 @@ ENGINE_INLINE Normal normal(f32 x) {
   const f32 tail = e * ((one - w) * p);
   return {x < 0.0f ? tail : one - tail, e * broadcast(0.39894228f)};
 }
-ENGINE_INLINE f32 gelu(f32 x) { return x * normal(x).cdf; }
-ENGINE_INLINE f32 gelu_grad(f32 x) {
+ENGINE_INLINE
+f32 gelu(f32 x) { return x * normal(x).cdf; }
+ENGINE_INLINE
+f32 gelu_grad(f32 x) {
   const Normal a = normal(x);
   return fma(x, a.pdf, a.cdf);
 }
 
 // ---- float64
 
-template <class Fn> ENGINE_INLINE f64 each_lane(f64 x, const Fn& fn) {
+template <class Fn>
+ENGINE_INLINE
+f64 each_lane(f64 x, const Fn& fn) {
   for (int i = 0; i < kLanes<double>; i++) x[i] = fn(x[i]);
   return x;
 }
-ENGINE_INLINE f64 exp(f64 x) { return each_lane(x, [](double a) { return __builtin_exp(a); }); }
-ENGINE_INLINE f64 log(f64 x) { return each_lane(x, [](double a) { return __builtin_log(a); }); }
-ENGINE_INLINE f64 log1p(f64 x) { return each_lane(x, [](double a) { return __builtin_log1p(a); }); }
-ENGINE_INLINE f64 tanh(f64 x) { return each_lane(x, [](double a) { return __builtin_tanh(a); }); }
-ENGINE_INLINE f64 erf(f64 x) { return each_lane(x, [](double a) { return __builtin_erf(a); }); }
-ENGINE_INLINE f64 sigmoid(f64 x) { return 1.0 / (1.0 + exp(-x)); }
-struct Logistic64 { f64 value, slope; };
-ENGINE_INLINE Logistic64 logistic(f64 x) {
+ENGINE_INLINE
+f64 exp(f64 x) {
+  return each_lane(x, [](double a) { return __builtin_exp(a); });
+}
+ENGINE_INLINE
+f64 log(f64 x) {
+  return each_lane(x, [](double a) { return __builtin_log(a); });
+}
+ENGINE_INLINE
+f64 log1p(f64 x) {
+  return each_lane(x, [](double a) { return __builtin_log1p(a); });
+}
+ENGINE_INLINE
+f64 tanh(f64 x) {
+  return each_lane(x, [](double a) { return __builtin_tanh(a); });
+}
+ENGINE_INLINE
+f64 erf(f64 x) {
+  return each_lane(x, [](double a) { return __builtin_erf(a); });
+}
+ENGINE_INLINE
+f64 sigmoid(f64 x) { return 1.0 / (1.0 + exp(-x)); }
+struct Logistic64 {
+  f64 value, slope;
+};
+ENGINE_INLINE
+Logistic64 logistic(f64 x) {
   const f64 s = sigmoid(x);
   return {s, s * sigmoid(-x)};
 }
-ENGINE_INLINE f64 normal_cdf(f64 x) { return each_lane(x, [](double a) { return 0.5 * __builtin_erfc(a * -0.70710678118654752); }); }
-ENGINE_INLINE f64 gelu(f64 x) { return x * normal_cdf(x); }
-ENGINE_INLINE f64 gelu_grad(f64 x) { return fma(x, 0.39894228040143268 * exp(x * x * -0.5), normal_cdf(x)); }
+ENGINE_INLINE
+f64 normal_cdf(f64 x) {
+  return each_lane(x, [](double a) { return 0.5 * __builtin_erfc(a * -0.70710678118654752); });
+}
+ENGINE_INLINE
+f64 gelu(f64 x) { return x * normal_cdf(x); }
+ENGINE_INLINE
+f64 gelu_grad(f64 x) { return fma(x, 0.39894228040143268 * exp(x * x * -0.5), normal_cdf(x)); }
 
 // ---- both: GELU's tanh form, x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))
 
-template <class U> ENGINE_INLINE U gelu_tanh(U x) {
+template <class U>
+ENGINE_INLINE
+U gelu_tanh(U x) {
   using T = typename Element<U>::type;
   const U inner = fma(x * x, broadcast(T(0.071354816272600247)), broadcast(T(1.5957691216057307)));
   return x * logistic(x * inner).value;
 }
-template <class U> ENGINE_INLINE U gelu_tanh_grad(U x) {
+template <class U>
+ENGINE_INLINE
+U gelu_tanh_grad(U x) {
   using T = typename Element<U>::type;
   // Bounded where the sigmoid is 0 or 1 for long, or the slope would overflow.
   const U square = min(broadcast(T(1e4)), x * x);
@@ -217,8 +280,12 @@ template <class U> ENGINE_INLINE U gelu_tanh_grad(U x) {
 
 // ---- both: silu, x * sigmoid(x)
 
-template <class U> ENGINE_INLINE U silu(U x) { return x * logistic(x).value; }
-template <class U> ENGINE_INLINE U silu_grad(U x) {
+template <class U>
+ENGINE_INLINE
+U silu(U x) { return x * logistic(x).value; }
+template <class U>
+ENGINE_INLINE
+U silu_grad(U x) {
   const auto s = logistic(x);
   return fma(x, s.slope, s.value);
 }

@@ -9,7 +9,7 @@ from specs.spec import Spec
 
 SPECS: list[Spec] = []
 for _module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
-    if _module.name != "spec":
+    if _module.name not in ("spec", "reference"):
         SPECS += importlib.import_module(f"specs.{_module.name}").SPECS
 
 _names = [s.name for s in SPECS]

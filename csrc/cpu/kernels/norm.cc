@@ -1,11 +1,13 @@
 // Normalisation over the last dimension: forward and backward. Rows are (n, d), contiguous.
 //
-// Mean and variance take two passes over a row that stays in the cache: never E[x^2] - mean^2. Gradients of weight and bias
-// are sums over rows: partial sums over fixed chunks of kChunk rows, added in the order of the chunks.
-#include "cpu/parallel.h"
-#include "cpu/simd.h"
-#include "cpu/table.h"
+// Mean and variance take two passes over a row that stays in the cache: never E[x^2] - mean^2. Gradients of weight and
+// bias are sums over rows: partial sums over fixed chunks of kChunk rows, added in the order of the chunks.
 #include "core/allocator.h"
+#include "core/raise.h"
+#include "cpu/parallel.h"
+#include "cpu/philox.h"
+#include "cpu/rows.h"
+#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 
@@ -13,112 +15,219 @@ using namespace simd;
 
 constexpr int64_t kChunk = 64;
 
-// Sum over a row of f(vector of elements at i); lanes behind the end are given as zeros and masked by the caller's loads.
-template <class T> static T row_sum(const T* x, int64_t d) {
-  constexpr int L = kLanes<T>;
-  V<T> a = zero<T>(), b = zero<T>();
-  int64_t i = 0;
-  for (; i + 2 * L <= d; i += 2 * L) {
-    a += load(x + i);
-    b += load(x + i + L);
-  }
-  for (; i < d; i += L) a += load_n(x + i, d - i < L ? d - i : L);
-  return sum(a + b);
+// A weight or bias that was left out stands for ones or zeros, which live in the calling thread's scratch memory.
+template <class T>
+static const T* or_constant(Opt given, int64_t d, T value, int slot) {
+  if (given) return given.data<T>();
+  T* made = static_cast<T*>(thread_scratch(slot, size_t(d) * sizeof(T)));
+  for (int64_t i = 0; i < d; i++) made[i] = value;
+  return made;
 }
 
-template <class T> static T row_squares(const T* x, T mean, int64_t d) {
-  constexpr int L = kLanes<T>;
-  V<T> m = broadcast(mean), a = zero<T>(), b = zero<T>();
-  int64_t i = 0;
-  for (; i + 2 * L <= d; i += 2 * L) {
-    V<T> u = load(x + i) - m, v = load(x + i + L) - m;
-    a = fma(u, u, a);
-    b = fma(v, v, b);
-  }
-  T rest = 0;
-  for (; i < d; i++) rest += (x[i] - mean) * (x[i] - mean);
-  return sum(a + b) + rest;
+template <class T>
+static T reciprocal_root(T x, double eps) {
+  return T(1) / T(__builtin_sqrt(double(x) + eps));
 }
 
-template <class T> void layer_norm(In input, In weight, In bias, double eps, Out y, Out mean, Out rstd) {
+// out = (x - mean) * rstd * w + b; x and out may be the same row.
+template <class T>
+static ENGINE_INLINE
+void normalize_row(const T* x, const T* w, const T* b, double eps, int64_t d, T* out, T* mean, T* rstd) {
+  constexpr int L = kLanes<T>;
+  const T mu = row_sum(x, d) / T(d);
+  const V<T> vm = broadcast(mu);
+  const T squares = row_total<T>(d, [&](int64_t i, int64_t k) ENGINE_LAMBDA {
+    V<T> u = load_some(x + i, k) - vm;
+    if (k < L) u = first_lanes(u, k, T(0));
+    return u * u;
+  });
+  const T rs = reciprocal_root(squares / T(d), eps);
+  *mean = mu;
+  *rstd = rs;
+  const V<T> vr = broadcast(rs);
+  int64_t i = 0;
+  for (; i + L <= d; i += L) store(out + i, fma((load(x + i) - vm) * vr, load(w + i), load(b + i)));
+  if (i < d) {
+    const int64_t k = d - i;
+    store_n(out + i, fma((load_n(x + i, k) - vm) * vr, load_n(w + i, k), load_n(b + i, k)), k);
+  }
+}
+
+template <class T>
+void layer_norm(In input, Opt weight, Opt bias, double eps, Out y, Out mean, Out rstd) {
   const int64_t n = input.rows(), d = input.size(-1);
-  const T *xs = input.data<T>(), *w = weight.data<T>(), *b = bias.data<T>();
+  const T *xs = input.data<T>(), *w = or_constant(weight, d, T(1), 1), *b = or_constant(bias, d, T(0), 2);
   T *ys = y.data<T>(), *means = mean.data<T>(), *rstds = rstd.data<T>();
-  constexpr int L = kLanes<T>;
+  parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) normalize_row(xs + r * d, w, b, eps, d, ys + r * d, means + r, rstds + r);
+  });
+}
+
+template <class T>
+void dropout_add_layer_norm(In input, Opt residual, Opt weight, Opt bias, double p, double eps, int64_t seed,
+                            int64_t call, Out y, Out sum, Out mean, Out rstd) {
+  const int64_t n = input.rows(), d = input.size(-1);
+  const T *xs = input.data<T>(), *rs = residual.data<T>();
+  const T *w = or_constant(weight, d, T(1), 1), *b = or_constant(bias, d, T(0), 2);
+  T *ys = y.data<T>(), *sums = sum.data<T>(), *means = mean.data<T>(), *rstds = rstd.data<T>();
+  parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
+    Decisions decisions(p, seed, call);
+    T* scratch = p > 0 ? static_cast<T*>(thread_scratch(0, size_t(d + 256) * sizeof(T))) : nullptr;
+    constexpr int L = kLanes<T>;
+    for (int64_t r = begin; r < end; r++) {
+      const T *x = xs + r * d, *res = rs ? rs + r * d : nullptr;
+      T* z = sums + r * d;
+      const T* keep = p > 0 ? keep_factors(decisions, r * d, r * d + d, scratch) : nullptr;
+      for (int64_t i = 0; i < d; i += L) {
+        const int64_t k = d - i < L ? d - i : L;
+        V<T> v = load_some(x + i, k);
+        if (keep) v = dropped(v, load_some(keep + i, k));
+        if (res) v += load_some(res + i, k);
+        store_some(z + i, v, k);
+      }
+      normalize_row(z, w, b, eps, d, ys + r * d, means + r, rstds + r);
+    }
+  });
+}
+
+// Adds up the chunks' partial sums, in their order: out[k][i] = sum over c of partial[c][k][i].
+template <class T>
+static void add_chunks(const T* partial, int64_t chunks, int64_t d, int parts, T* const* out) {
+  parallel_ranges(d, 512, [&](int64_t begin, int64_t end) {
+    for (int k = 0; k < parts; k++) {
+      T* y = out[k];
+      for (int64_t i = begin; i < end; i++) y[i] = 0;
+      for (int64_t c = 0; c < chunks; c++) {
+        const T* x = partial + (c * parts + k) * d;
+        for (int64_t i = begin; i < end; i++) y[i] += x[i];
+      }
+    }
+  });
+}
+
+// What the backward of a normalisation reads and writes. Null pointers: not there, not wanted.
+template <class T>
+struct NormBackward {
+  const T *dy, *x, *weight, *mean, *rstd; // mean null: rms_norm
+  const T* more;                          // a second gradient of x, which comes past the normalisation
+  T *dx, *dropped;                        // dx, and dx times dropout's factors
+  T *dweight, *dbias;
+  double p;
+  int64_t seed, call;
+};
+
+// With xhat = (x - mean) * rstd and g = dy * w: dx = rstd * (g - mean(g) - xhat * mean(g * xhat)), without mean(g) in
+// rms_norm.
+template <class T, bool Centred>
+static void norm_backward(const NormBackward<T>& a, int64_t n, int64_t d) {
+  constexpr int L = kLanes<T>, parts = Centred ? 2 : 1;
+  const int64_t chunks = (n + kChunk - 1) / kChunk;
+  T* partial = static_cast<T*>(thread_scratch(0, size_t(chunks * parts * d) * sizeof(T)));
+  parallel_for(chunks, [&](int64_t c) {
+    T *pw = partial + c * parts * d, *pb = pw + d;
+    for (int64_t i = 0; i < parts * d; i++) pw[i] = 0;
+    Decisions decisions(a.p, a.seed, a.call);
+    T* scratch = a.dropped ? static_cast<T*>(thread_scratch(3, size_t(d + 256) * sizeof(T))) : nullptr;
+    const int64_t end = (c + 1) * kChunk < n ? (c + 1) * kChunk : n;
+    for (int64_t r = c * kChunk; r < end; r++) {
+      const T *x = a.x + r * d, *g = a.dy + r * d, *w = a.weight;
+      const V<T> vm = broadcast(Centred ? a.mean[r] : T(0)), vr = broadcast(a.rstd[r]);
+      V<T> sum_g = zero<T>(), sum_gx = zero<T>();
+      auto add = [&](int64_t i, int64_t k) ENGINE_LAMBDA {
+        const V<T> vg = load_some(g + i, k), xhat = (load_some(x + i, k) - vm) * vr, gw = vg * load_some(w + i, k);
+        if constexpr (Centred) {
+          sum_g += gw;
+          store_some(pb + i, load_some(pb + i, k) + vg, k);
+        }
+        sum_gx = fma(gw, xhat, sum_gx); // lanes behind the end have gw = 0
+        store_some(pw + i, fma(vg, xhat, load_some(pw + i, k)), k);
+      };
+      int64_t i = 0;
+      for (; i + L <= d; i += L) add(i, L);
+      if (i < d) add(i, d - i);
+      const V<T> mg = broadcast(T(sum(sum_g) / T(d))), mgx = broadcast(T(sum(sum_gx) / T(d)));
+      const T* more = a.more ? a.more + r * d : nullptr;
+      const T* keep = a.dropped ? keep_factors(decisions, r * d, r * d + d, scratch) : nullptr;
+      T *dx = a.dx ? a.dx + r * d : nullptr, *dz = a.dropped ? a.dropped + r * d : nullptr;
+      auto finish = [&](int64_t i, int64_t k) ENGINE_LAMBDA {
+        const V<T> xhat = (load_some(x + i, k) - vm) * vr;
+        V<T> v = load_some(g + i, k) * load_some(w + i, k);
+        if constexpr (Centred) v -= mg;
+        v = vr * fma(-xhat, mgx, v);
+        if (more) v += load_some(more + i, k);
+        if (dx) store_some(dx + i, v, k);
+        if (dz) store_some(dz + i, dropped(v, load_some(keep + i, k)), k);
+      };
+      for (i = 0; i + L <= d; i += L) finish(i, L);
+      if (i < d) finish(i, d - i);
+    }
+  });
+  T* const outs[] = {a.dweight, a.dbias};
+  add_chunks(partial, chunks, d, parts, outs);
+}
+
+template <class T>
+void layer_norm_backward(In dy, In input, Opt weight, In mean, In rstd, Out dinput, Out dweight, Out dbias) {
+  const int64_t n = input.rows(), d = input.size(-1);
+  NormBackward<T> a = {};
+  a.dy = dy.data<T>();
+  a.x = input.data<T>();
+  a.weight = or_constant(weight, d, T(1), 1);
+  a.mean = mean.data<T>();
+  a.rstd = rstd.data<T>();
+  a.dx = dinput.data<T>();
+  a.dweight = dweight.data<T>();
+  a.dbias = dbias.data<T>();
+  norm_backward<T, true>(a, n, d);
+}
+
+template <class T>
+void dropout_add_layer_norm_backward(In dy, Opt dsum, In sum, Opt weight, In mean, In rstd, double p, int64_t seed,
+                                     int64_t call, int64_t, int64_t, Out dresidual, Out dinput, Out dweight,
+                                     Out dbias) {
+  const int64_t n = sum.rows(), d = sum.size(-1);
+  NormBackward<T> a = {};
+  a.dy = dy.data<T>();
+  a.x = sum.data<T>();
+  a.weight = or_constant(weight, d, T(1), 1);
+  a.mean = mean.data<T>();
+  a.rstd = rstd.data<T>();
+  a.more = dsum.data<T>();
+  a.dx = dresidual.size(0) == n ? dresidual.data<T>() : nullptr;
+  a.dropped = dinput.size(0) == n ? dinput.data<T>() : nullptr;
+  a.dweight = dweight.data<T>();
+  a.dbias = dbias.data<T>();
+  a.p = p;
+  a.seed = seed;
+  a.call = call;
+  norm_backward<T, true>(a, n, d);
+}
+
+template <class T>
+void rms_norm(In input, Opt weight, double eps, Out y, Out rstd) {
+  const int64_t n = input.rows(), d = input.size(-1);
+  const T *xs = input.data<T>(), *w = or_constant(weight, d, T(1), 1);
+  T *ys = y.data<T>(), *rstds = rstd.data<T>();
   parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const T* x = xs + r * d;
-      T* out = ys + r * d;
-      const T mu = row_sum(x, d) / T(d);
-      const T rs = T(1) / T(__builtin_sqrt(double(row_squares(x, mu, d) / T(d)) + eps));
-      means[r] = mu;
-      rstds[r] = rs;
-      const V<T> vm = broadcast(mu), vr = broadcast(rs);
-      int64_t i = 0;
-      for (; i + L <= d; i += L) store(out + i, fma((load(x + i) - vm) * vr, load(w + i), load(b + i)));
-      if (i < d) store_n(out + i, fma((load_n(x + i, d - i) - vm) * vr, load_n(w + i, d - i), load_n(b + i, d - i)), d - i);
+      const V<T> rs = broadcast(rstds[r] = reciprocal_root(row_dot(x, x, d) / T(d), eps));
+      row_map(d, ys + r * d, x, w, [rs](V<T> a, V<T> b) ENGINE_LAMBDA { return a * rs * b; });
     }
   });
 }
 
-// With xhat = (x - mean) * rstd and g = dy * w: dx = rstd * (g - mean(g) - xhat * mean(g * xhat)).
 template <class T>
-void layer_norm_backward(In dy, In input, In weight, In mean, In rstd, Out dinput, Out dweight, Out dbias) {
+void rms_norm_backward(In dy, In input, Opt weight, In rstd, Out dinput, Out dweight) {
   const int64_t n = input.rows(), d = input.size(-1);
-  const T *dys = dy.data<T>(), *xs = input.data<T>(), *w = weight.data<T>(), *means = mean.data<T>(), *rstds = rstd.data<T>();
-  T *dxs = dinput.data<T>(), *dw = dweight.data<T>(), *db = dbias.data<T>();
-  constexpr int L = kLanes<T>;
-  const int64_t chunks = (n + kChunk - 1) / kChunk;
-  T* partial = static_cast<T*>(thread_scratch(0, size_t(chunks * 2 * d) * sizeof(T)));
-  parallel_for(chunks, [&](int64_t c) {
-    T *pw = partial + c * 2 * d, *pb = pw + d;
-    for (int64_t i = 0; i < 2 * d; i++) pw[i] = 0;
-    const int64_t end = (c + 1) * kChunk < n ? (c + 1) * kChunk : n;
-    for (int64_t r = c * kChunk; r < end; r++) {
-      const T *x = xs + r * d, *g = dys + r * d;
-      T* dx = dxs + r * d;
-      const V<T> vm = broadcast(means[r]), vr = broadcast(rstds[r]);
-      V<T> sum_g = zero<T>(), sum_gx = zero<T>();
-      auto first = [&](int64_t i, V<T> vx, V<T> vg, V<T> vw) __attribute__((always_inline)) {
-        (void)i;
-        const V<T> xhat = (vx - vm) * vr, gw = vg * vw;
-        sum_g += gw;
-        sum_gx = fma(gw, xhat, sum_gx);
-        return vg * xhat;
-      };
-      int64_t i = 0;
-      for (; i + L <= d; i += L) {
-        const V<T> vg = load(g + i);
-        store(pw + i, load(pw + i) + first(i, load(x + i), vg, load(w + i)));
-        store(pb + i, load(pb + i) + vg);
-      }
-      if (i < d) {
-        const int64_t k = d - i;
-        const V<T> vg = load_n(g + i, k);
-        store_n(pw + i, load_n(pw + i, k) + first(i, load_n(x + i, k), vg, load_n(w + i, k)), k);
-        store_n(pb + i, load_n(pb + i, k) + vg, k);
-      }
-      const V<T> mg = broadcast(T(sum(sum_g) / T(d))), mgx = broadcast(T(sum(sum_gx) / T(d)));
-      for (i = 0; i + L <= d; i += L) {
-        const V<T> xhat = (load(x + i) - vm) * vr;
-        store(dx + i, vr * (load(g + i) * load(w + i) - mg - xhat * mgx));
-      }
-      if (i < d) {
-        const V<T> xhat = (load_n(x + i, d - i) - vm) * vr;
-        store_n(dx + i, vr * (load_n(g + i, d - i) * load_n(w + i, d - i) - mg - xhat * mgx), d - i);
-      }
-    }
-  });
-  parallel_ranges(d, 512, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) dw[i] = db[i] = 0;
-    for (int64_t c = 0; c < chunks; c++) {
-      const T *pw = partial + c * 2 * d, *pb = pw + d;
-      for (int64_t i = begin; i < end; i++) {
-        dw[i] += pw[i];
-        db[i] += pb[i];
-      }
-    }
-  });
+  NormBackward<T> a = {};
+  a.dy = dy.data<T>();
+  a.x = input.data<T>();
+  a.weight = or_constant(weight, d, T(1), 1);
+  a.rstd = rstd.data<T>();
+  a.dx = dinput.data<T>();
+  a.dweight = dweight.data<T>();
+  norm_backward<T, false>(a, n, d);
 }
 
 } // namespace engine::ENGINE_ISA

@@ -1,35 +1,160 @@
-"""Normalisation over the last dimensions."""
+"""Normalisation over the last dimensions, and its fusion with what stands before it in a transformer."""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.ops.dropout import probability
 from engine.tensor import Tensor, as_array
 
-__all__ = ["layer_norm"]
+__all__ = ["dropout_add_layer_norm", "layer_norm", "rms_norm"]
 
 K = _core.kernels
 
 
+def _optional(op: str, name: str, value: Tensor | None) -> Array | None:
+    return None if value is None else as_array(op, name, value)
+
+
+def _flat(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) -> Array | None:
+    """A weight or bias of the normalised shape as one dimension."""
+    if value is None:
+        return None
+    array = as_array(op, name, value)
+    if array.shape != shape:
+        raise ValueError(f"[{op}] {name}: expected shape {shape}, got {array.shape}")
+    return array if len(shape) == 1 else array.reshape((prod(shape),))
+
+
+def _normal_shape(op: str, x: Array, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    given = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = tuple([operator.index(size) for size in given])
+    if not shape:
+        raise ValueError(f"[{op}] normalized_shape: expected at least one dimension, got ()")
+    if x.shape[-len(shape) :] != shape:
+        raise ValueError(f"[{op}] input: expected a shape that ends in {shape}, got {x.shape}")
+    return shape
+
+
+def _rows(x: Array, shape: tuple[int, ...]) -> Array:
+    """The normalised dimensions joined into one."""
+    return x if len(shape) == 1 else x.reshape((*x.shape[: x.ndim - len(shape)], prod(shape)))
+
+
 def _layer_norm_backward(ctx: Node, dy: Array) -> Any:
-    x, weight, mean, rstd = ctx.saved
-    return K.layer_norm_backward(dy, x, weight, mean, rstd)
+    x, weight, mean, rstd, shape = ctx.saved
+    dx, dw, db = K.layer_norm_backward(_rows(dy, shape), x, weight, mean, rstd)
+    if len(shape) > 1:
+        dx, dw, db = dx.view(dy.shape), dw.view(shape), db.view(shape)
+    return dx, dw, db
 
 
 def layer_norm(
-    input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor, bias: Tensor, eps: float = 1e-5
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
-    """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) over the last dimension.
+    """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) over the last dimensions.
 
-    input: (*, d), float32 or float64; weight, bias: (d,). Returns (*, d).
+    input: (*, *normalized_shape), float32 or float64; weight, bias: of normalized_shape, or None for ones and zeros.
+    Returns (input - mean) / sqrt(variance + eps) * weight + bias, of the input's shape. Raises ValueError for shapes that
+    do not fit.
     """
-    x, w, b = (
-        as_array("layer_norm", "input", input),
-        as_array("layer_norm", "weight", weight),
-        as_array("layer_norm", "bias", bias),
+    x = as_array("layer_norm", "input", input)
+    shape = _normal_shape("layer_norm", x, normalized_shape)
+    w, b = _flat("layer_norm", "weight", weight, shape), _flat("layer_norm", "bias", bias, shape)
+    rows = _rows(x, shape)
+    y, mean, rstd = K.layer_norm(rows, w, b, eps)
+    if len(shape) > 1:
+        y = y.view(x.shape)
+    return record("layer_norm", y, (input, weight, bias), _layer_norm_backward, rows, w, mean, rstd, shape)
+
+
+def _rms_norm_backward(ctx: Node, dy: Array) -> Any:
+    x, weight, rstd, shape = ctx.saved
+    dx, dw = K.rms_norm_backward(_rows(dy, shape), x, weight, rstd)
+    return (dx, dw) if len(shape) == 1 else (dx.view(dy.shape), dw.view(shape))
+
+
+def rms_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """Root mean square normalisation (Zhang and Sennrich 2019, arXiv 1910.07467) over the last dimensions.
+
+    input: (*, *normalized_shape), float32 or float64; weight: of normalized_shape, or None for ones. eps: None stands for
+    the dtype's machine epsilon. Returns input / sqrt(mean(input^2) + eps) * weight.
+    """
+    x = as_array("rms_norm", "input", input)
+    shape = _normal_shape("rms_norm", x, normalized_shape)
+    w = _flat("rms_norm", "weight", weight, shape)
+    if eps is None:
+        eps = 2.0**-23 if x.dtype is _core.float32 else 2.0**-52
+    rows = _rows(x, shape)
+    y, rstd = K.rms_norm(rows, w, eps)
+    if len(shape) > 1:
+        y = y.view(x.shape)
+    return record("rms_norm", y, (input, weight), _rms_norm_backward, rows, w, rstd, shape)
+
+
+def _dropout_add_layer_norm_backward(ctx: Node, dy: Array | None, dsum: Array | None = None) -> Any:
+    total, weight, mean, rstd, p, seed, call = ctx.saved
+    if dy is None:  # only the sum was used
+        dy = _core.empty(total.shape, total.dtype)
+        K.fill(dy, 0.0)
+    rows = prod(total.shape[:-1])
+    input_rows = rows if p > 0 and ctx.needs[0] else 0
+    residual_rows = rows if ctx.needs[1] or (ctx.needs[0] and p == 0) else 0
+    dresidual, dx, dw, db = K.dropout_add_layer_norm_backward(
+        dy, dsum, total, weight, mean, rstd, p, seed, call, residual_rows, input_rows
     )
-    y, mean, rstd = K.layer_norm(x, w, b, eps)
-    return record("layer_norm", y, (input, weight, bias), _layer_norm_backward, x, w, mean, rstd)
+    through = dresidual.view(total.shape) if residual_rows else None
+    return (dx.view(total.shape) if input_rows else through), through, dw, db
+
+
+def dropout_add_layer_norm(
+    input: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    p: float = 0.5,
+    training: bool = True,
+    eps: float = 1e-5,
+    prenorm: bool = False,
+) -> Any:
+    """layer_norm(residual + dropout(input, p)) over the last dimension, in one pass forward and one backward.
+
+    input, residual: (*, d); residual may be None. weight, bias: (d,) or None. Returns (*, d); with prenorm also the sum
+    residual + dropout(input), for layers that normalise first. Not training, or p = 0: nothing is drawn.
+    """
+    op = "dropout_add_layer_norm"
+    x, r = as_array(op, "input", input), _optional(op, "residual", residual)
+    if x.ndim == 0:
+        raise ValueError(f"[{op}] input: expected at least one dimension, got ()")
+    w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
+    p = probability(op, p) if training else 0.0
+    seed, call = _core.next_random() if p > 0.0 else (0, 0)
+    y, total, mean, rstd = K.dropout_add_layer_norm(x, r, w, b, p, eps, seed, call)
+    return record(
+        op,
+        (y, total) if prenorm else y,
+        (input, residual, weight, bias),
+        _dropout_add_layer_norm_backward,
+        total,
+        w,
+        mean,
+        rstd,
+        p,
+        seed,
+        call,
+    )

@@ -1,0 +1,95 @@
+// softmax, log_softmax and logsumexp over the last dimension of (n, d), forward and backward.
+//
+// A row is read twice from memory close by: its maximum, then exponentials and their sum. A row of nothing but -inf
+// gives NaNs (logsumexp: -inf), as does one with a NaN or +inf (logsumexp: +inf for +inf).
+#include "cpu/parallel.h"
+#include "cpu/rows.h"
+#include "cpu/table.h"
+
+namespace engine::ENGINE_ISA {
+
+using namespace simd;
+
+template <class T>
+void softmax(In input, Out y) {
+  const int64_t d = input.size(-1);
+  parallel_ranges(input.rows(), row_grain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) {
+      T* out = y.data<T>() + r * d;
+      const T total = row_exp(input.data<T>() + r * d, row_max(input.data<T>() + r * d, d), d, out);
+      row_map(d, out, out, [f = broadcast(T(1) / total)](V<T> v) ENGINE_LAMBDA { return v * f; });
+    }
+  });
+}
+
+// dx = y * (dy - sum(dy * y))
+template <class T>
+void softmax_backward(In dy, In y, Out dinput) {
+  const int64_t d = y.size(-1);
+  parallel_ranges(y.rows(), row_grain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) {
+      const T *g = dy.data<T>() + r * d, *p = y.data<T>() + r * d;
+      const V<T> s = broadcast(row_dot(g, p, d));
+      row_map(d, dinput.data<T>() + r * d, g, p, [s](V<T> a, V<T> b) ENGINE_LAMBDA { return b * (a - s); });
+    }
+  });
+}
+
+template <class T>
+void log_softmax(In input, Out y) {
+  const int64_t d = input.size(-1);
+  parallel_ranges(input.rows(), row_grain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) {
+      const T* x = input.data<T>() + r * d;
+      const T high = row_max(x, d), rest = scalar_log(row_exp(x, high, d, static_cast<T*>(nullptr)));
+      row_map(d, y.data<T>() + r * d, x,
+              [m = broadcast(high), l = broadcast(rest)](V<T> v) ENGINE_LAMBDA { return (v - m) - l; });
+    }
+  });
+}
+
+// dx = dy - softmax(x) * sum(dy), with softmax(x) = e^y
+template <class T>
+void log_softmax_backward(In dy, In y, Out dinput) {
+  const int64_t d = y.size(-1);
+  parallel_ranges(y.rows(), row_grain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) {
+      const T *g = dy.data<T>() + r * d, *p = y.data<T>() + r * d;
+      const V<T> s = broadcast(row_sum(g, d));
+      row_map(d, dinput.data<T>() + r * d, g, p, [s](V<T> a, V<T> b) ENGINE_LAMBDA { return a - simd::exp(b) * s; });
+    }
+  });
+}
+
+template <class T>
+void logsumexp(In input, Out y) {
+  const int64_t d = input.size(-1);
+  parallel_ranges(input.rows(), row_grain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) {
+      const T* x = input.data<T>() + r * d;
+      const T high = row_max(x, d);
+      // An infinite maximum is the result; NaN stays NaN.
+      y.data<T>()[r] =
+          high - high != 0 && high == high ? high : high + scalar_log(row_exp(x, high, d, static_cast<T*>(nullptr)));
+    }
+  });
+}
+
+// dx = dy * e^(x - y); 0 in a row of nothing but -inf
+template <class T>
+void logsumexp_backward(In dy, In input, In y, Out dinput) {
+  const int64_t d = input.size(-1);
+  parallel_ranges(input.rows(), row_grain(d), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) {
+      const T total = y.data<T>()[r];
+      const V<T> g = broadcast(dy.data<T>()[r]), t = broadcast(total == -T(__builtin_inf()) ? T(0) : total);
+      row_map(d, dinput.data<T>() + r * d, input.data<T>() + r * d,
+              [g, t](V<T> v) ENGINE_LAMBDA { return g * simd::exp(v - t); });
+    }
+  });
+}
+
+} // namespace engine::ENGINE_ISA
+
+#define FAMILY softmax
+#include "cpu/instances.h"
