@@ -8,6 +8,7 @@ from engine.ops.factory import *  # noqa: F403
 from engine.ops.linear import *  # noqa: F403
 from engine.ops.loss import *  # noqa: F403
 from engine.ops.norm import *  # noqa: F403
+from engine.ops.packing import *  # noqa: F403
 from engine.ops.random import *  # noqa: F403
 from engine.ops.shape import *  # noqa: F403
 from engine.ops.softmax import *  # noqa: F403

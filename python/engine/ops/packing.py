@@ -1,0 +1,117 @@
+"""From the rectangle (batch, length, ...) with a mask to the packed layout (total_tokens, ...), and back.
+
+Layers do this once at the door, so that everything inside works on real tokens only.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NamedTuple
+
+from engine import _core
+from engine._core import Array
+from engine.autograd.tape import Node, record, record_view
+from engine.tensor import Tensor, as_array
+
+__all__ = ["RectangleLayout", "pack_padded", "pad_packed", "rectangle_layout"]
+
+K = _core.kernels
+
+
+class RectangleLayout(NamedTuple):
+    """Where the real tokens of a (batch, length) rectangle lie.
+
+    indices: int64 (total_tokens,), rising positions in the flattened rectangle; None: every token is real.
+    cu_seqlens: int32 (batch + 1,). max_seqlen: the longest row's number of real tokens.
+    """
+
+    batch: int
+    length: int
+    indices: Tensor | None
+    cu_seqlens: Tensor
+    max_seqlen: int
+
+    def position_ids(self) -> Tensor:
+        """int64 (total_tokens,), counting the real tokens of each row from 0."""
+        import numpy as np
+
+        starts = np.asarray(self.cu_seqlens._data).astype(np.int64)
+        positions = np.arange(starts[-1]) - np.repeat(starts[:-1], np.diff(starts))
+        return Tensor(_core.from_buffer(positions))
+
+
+def rectangle_layout(
+    batch: int, length: int, attention_mask: Tensor | None = None, op: str = "rectangle_layout"
+) -> RectangleLayout:
+    """Reads a mask (batch, length) that is 1 (True) at real tokens and 0 (False) at padding, of any dtype; None: no padding.
+
+    Raises ValueError for another shape or other values.
+    """
+    import numpy as np
+
+    if attention_mask is None:
+        ends = np.arange(batch + 1, dtype=np.int32) * np.int32(length)
+        return RectangleLayout(batch, length, None, Tensor(_core.from_buffer(ends)), length if batch else 0)
+    mask = np.asarray(as_array(op, "attention_mask", attention_mask))
+    if mask.shape != (batch, length):
+        raise ValueError(f"[{op}] attention_mask: expected shape {(batch, length)}, got {mask.shape}")
+    real = mask == 1
+    if not (real | (mask == 0)).all():
+        raise ValueError(f"[{op}] attention_mask: expected 0 (padding) and 1, got {mask[~real & (mask != 0)][0]}")
+    lengths = real.sum(1, dtype=np.int64)
+    cu_seqlens = np.zeros(batch + 1, np.int32)
+    np.cumsum(lengths, out=cu_seqlens[1:])
+    indices = None if real.all() else Tensor(_core.from_buffer(np.flatnonzero(real)))
+    return RectangleLayout(batch, length, indices, Tensor(_core.from_buffer(cu_seqlens)), int(lengths.max(initial=0)))
+
+
+def _take(x: Array, indices: Array) -> Array:
+    rows, rest = x.shape[0], x.shape[1:]
+    taken = K.index_rows(x.reshape((1, rows, prod(rest))), indices)
+    return taken.view((indices.shape[0], *rest))
+
+
+def _put(x: Array, indices: Array, rows: int) -> Array:
+    put = K.put_rows(x.reshape((x.shape[0], prod(x.shape[1:]))), indices, rows, 0.0)
+    return put.view((rows, *x.shape[1:]))
+
+
+def _recorded(op: str, y: Array, input: Tensor, backward: Any, indices: Array | None) -> Tensor:
+    if y.shares_storage(input._data):  # without padding nothing moves
+        return record_view(op, y, input, backward, indices, input._data.shape)
+    return record(op, y, (input,), backward, indices, input._data.shape)
+
+
+def _pack_backward(ctx: Node, dy: Array) -> Any:
+    indices, shape = ctx.saved
+    return (dy if indices is None else _put(dy, indices, shape[0] * shape[1])).reshape(shape)
+
+
+def pack_padded(input: Tensor, layout: RectangleLayout) -> Tensor:
+    """The real tokens of a rectangle back to back: (batch, length, *) -> (total_tokens, *)."""
+    x = as_array("pack_padded", "input", input)
+    if x.ndim < 2 or x.shape[:2] != (layout.batch, layout.length):
+        raise ValueError(f"[pack_padded] input: expected shape {(layout.batch, layout.length)}, *, got {x.shape}")
+    flat = x.reshape((x.shape[0] * x.shape[1], *x.shape[2:]))
+    indices = None if layout.indices is None else layout.indices._data
+    y = flat if indices is None else _take(flat, indices)
+    return _recorded("pack_padded", y, input, _pack_backward, indices)
+
+
+def _pad_backward(ctx: Node, dy: Array) -> Any:
+    indices, shape = ctx.saved
+    flat = dy.reshape((dy.shape[0] * dy.shape[1], *dy.shape[2:]))
+    return (flat if indices is None else _take(flat, indices)).reshape(shape)
+
+
+def pad_packed(input: Tensor, layout: RectangleLayout) -> Tensor:
+    """The way back, zeros at padding: (total_tokens, *) -> (batch, length, *)."""
+    x = as_array("pad_packed", "input", input)
+    rows = layout.batch * layout.length
+    indices = None if layout.indices is None else layout.indices._data
+    total = rows if indices is None else indices.shape[0]
+    if x.ndim < 1 or x.shape[0] != total:
+        raise ValueError(f"[pad_packed] input: expected {total} tokens, got shape {x.shape}")
+    flat = x if indices is None else _put(x, indices, rows)
+    y = flat.reshape((layout.batch, layout.length, *x.shape[1:]))
+    return _recorded("pad_packed", y, input, _pad_backward, indices)
