@@ -31,7 +31,7 @@ inline void scatter_items(char* to, const char* from, int64_t step, int64_t n) {
   for (int64_t i = 0; i < n; i++) t[i * step] = f[i];
 }
 // Elements are moved as integers of their size.
-static void gather(char* to, const char* from, int64_t item, int64_t step, int64_t n) {
+inline void gather(char* to, const char* from, int64_t item, int64_t step, int64_t n) {
   if (item == 1)
     gather_items<uint8_t>(to, from, step, n);
   else if (item == 2)
@@ -41,7 +41,7 @@ static void gather(char* to, const char* from, int64_t item, int64_t step, int64
   else
     gather_items<uint64_t>(to, from, step, n);
 }
-static void scatter(char* to, const char* from, int64_t item, int64_t step, int64_t n) {
+inline void scatter(char* to, const char* from, int64_t item, int64_t step, int64_t n) {
   if (item == 1)
     scatter_items<uint8_t>(to, from, step, n);
   else if (item == 2)

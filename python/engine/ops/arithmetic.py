@@ -1,0 +1,340 @@
+"""Arithmetic of two operands, element by element, with PyTorch's broadcasting and dtype promotion; and in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import _core
+from engine._core import Array
+from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.ops.broadcasting import Number, Operand, data_of, gradient_for, tensor_of
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = [
+    "add",
+    "clamp",
+    "clip",
+    "div",
+    "divide",
+    "floor_divide",
+    "maximum",
+    "minimum",
+    "mul",
+    "multiply",
+    "pow",
+    "remainder",
+    "rsub",
+    "square",
+    "sub",
+    "subtract",
+    "true_divide",
+]
+
+K = _core.kernels
+
+# So that a NumPy number or array on the left leaves the operator to the Tensor.
+Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
+
+
+# ---------------------------------------------------------------- + - * /
+
+
+def _add_backward(ctx: Node, dy: Array) -> Any:
+    a, b = ctx.needs
+    return gradient_for(ctx, 0, dy) if a else None, gradient_for(ctx, 1, dy) if b else None
+
+
+@tensor_method("add", "__add__", "__radd__")
+def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
+    """input + alpha * other.
+
+    Shapes broadcast; dtypes promote as PyTorch's (a Python number does not widen a tensor of its category). Raises
+    ValueError for shapes that do not broadcast, TypeError for float16 and bfloat16 (convert them first).
+    """
+    if alpha != 1:
+        other = mul(other, alpha)
+    if isinstance(input, Tensor) and isinstance(other, Tensor):
+        return record("add", K.add(input._data, other._data), (input, other), _add_backward)
+    return record("add", K.add(data_of(input), data_of(other)), (tensor_of(input), tensor_of(other)), _add_backward)
+
+
+def _sub_backward(ctx: Node, dy: Array) -> Any:
+    a, b = ctx.needs
+    return gradient_for(ctx, 0, dy) if a else None, gradient_for(ctx, 1, K.neg(dy)) if b else None
+
+
+@tensor_method("sub", "__sub__")
+def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
+    """input - alpha * other. Not for bool (use logical_xor or logical_not)."""
+    if alpha != 1:
+        other = mul(other, alpha)
+    y = K.sub(data_of(input), data_of(other))
+    return record("sub", y, (tensor_of(input), tensor_of(other)), _sub_backward)
+
+
+@tensor_method("rsub", "__rsub__")
+def rsub(input: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
+    """other - alpha * input."""
+    return sub(other, input, alpha=alpha)
+
+
+def _mul_backward(ctx: Node, dy: Array) -> Any:
+    a, b = ctx.saved
+    need_a, need_b = ctx.needs
+    return (
+        gradient_for(ctx, 0, K.mul(dy, b)) if need_a else None,
+        gradient_for(ctx, 1, K.mul(dy, a)) if need_b else None,
+    )
+
+
+@tensor_method("mul", "__mul__", "__rmul__")
+def mul(input: Operand, other: Operand) -> Tensor:
+    """input * other, element by element."""
+    a, b = data_of(input), data_of(other)
+    return record("mul", K.mul(a, b), (tensor_of(input), tensor_of(other)), _mul_backward, a, b)
+
+
+def _div_backward(ctx: Node, dy: Array) -> Any:
+    b, y = ctx.saved
+    need_a, need_b = ctx.needs
+    return (
+        gradient_for(ctx, 0, K.div(dy, b)) if need_a else None,
+        gradient_for(ctx, 1, K.div_backward(dy, b, y)) if need_b else None,
+    )
+
+
+@tensor_method("div", "__truediv__")
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other; of integers float32. rounding_mode: None, or "floor" for floor_divide."""
+    if rounding_mode is not None:
+        if rounding_mode != "floor":
+            raise ValueError(f"[div] rounding_mode: expected None or 'floor', got {rounding_mode!r}")
+        return floor_divide(input, other)
+    b = data_of(other)
+    y = K.div(data_of(input), b)
+    return record("div", y, (tensor_of(input), tensor_of(other)), _div_backward, b, y)
+
+
+@tensor_method("__rtruediv__")
+def _rdiv(input: Tensor, other: Operand) -> Tensor:
+    return div(other, input)
+
+
+@tensor_method("floor_divide", "__floordiv__")
+def floor_divide(input: Operand, other: Operand) -> Tensor:
+    """floor(input / other), as Python's //. No gradient. Raises ValueError for an integer divisor of 0."""
+    return Tensor(K.floor_divide(data_of(input), data_of(other)))
+
+
+@tensor_method("__rfloordiv__")
+def _rfloor_divide(input: Tensor, other: Operand) -> Tensor:
+    return floor_divide(other, input)
+
+
+def _remainder_backward(ctx: Node, dy: Array) -> Any:
+    a, b = ctx.saved
+    need_a, need_b = ctx.needs
+    return (
+        gradient_for(ctx, 0, dy) if need_a else None,
+        gradient_for(ctx, 1, K.neg(K.mul(dy, K.floor_divide(a, b)))) if need_b else None,
+    )
+
+
+@tensor_method("remainder", "__mod__")
+def remainder(input: Operand, other: Operand) -> Tensor:
+    """input - other * floor(input / other), as Python's %. Raises ValueError for an integer divisor of 0."""
+    a, b = data_of(input), data_of(other)
+    y = K.remainder(a, b)
+    return record("remainder", y, (tensor_of(input), tensor_of(other)), _remainder_backward, a, b)
+
+
+@tensor_method("__rmod__")
+def _rremainder(input: Tensor, other: Operand) -> Tensor:
+    return remainder(other, input)
+
+
+# ---------------------------------------------------------------- powers, maxima, clamp
+
+
+def _pow_backward(ctx: Node, dy: Array) -> Any:
+    a, b, y = ctx.saved
+    need_a, need_b = ctx.needs
+    return (
+        gradient_for(ctx, 0, K.pow_backward(dy, _like(a, dy), b)) if need_a else None,
+        gradient_for(ctx, 1, K.pow_backward_exponent(dy, a, y)) if need_b else None,
+    )
+
+
+def _like(a: Array, dy: Array) -> Array:
+    return a if a.dtype is dy.dtype else a.cast(dy.dtype)
+
+
+@tensor_method("pow", "__pow__")
+def pow(input: Operand, exponent: Operand) -> Tensor:
+    """input ^ exponent, element by element; exponents 2, 3, 0.5 and -1 as numbers cost no more than a product.
+
+    Raises ValueError for an integer input and a negative integer number as exponent.
+    """
+    a, b = data_of(input), data_of(exponent)
+    if type(b) is int and b < 0 and not isinstance(a, float) and not (type(a) is Array and a.dtype.is_floating_point):
+        raise ValueError(f"[pow] exponent: expected an integer >= 0 for an integer input, got {b}")
+    y = K.pow(a, b)
+    return record("pow", y, (tensor_of(input), tensor_of(exponent)), _pow_backward, a, b, y)
+
+
+@tensor_method("__rpow__")
+def _rpow(input: Tensor, other: Operand) -> Tensor:
+    return pow(other, input)
+
+
+@tensor_method
+def square(input: Tensor) -> Tensor:
+    """input * input."""
+    return pow(input, 2)
+
+
+def _maximum_backward(ctx: Node, dy: Array) -> Any:
+    kernel, a, b = ctx.saved
+    need_a, need_b = ctx.needs
+    return (
+        gradient_for(ctx, 0, kernel(dy, a, b)) if need_a else None,
+        gradient_for(ctx, 1, kernel(dy, b, a)) if need_b else None,
+    )
+
+
+@tensor_method
+def maximum(input: Operand, other: Operand) -> Tensor:
+    """The larger of each pair of elements, NaN where either is. Where they are equal each gets half of the gradient."""
+    a, b = data_of(input), data_of(other)
+    inputs = (tensor_of(input), tensor_of(other))
+    return record("maximum", K.maximum(a, b), inputs, _maximum_backward, K.maximum_backward, a, b)
+
+
+@tensor_method
+def minimum(input: Operand, other: Operand) -> Tensor:
+    """The smaller of each pair of elements, NaN where either is. Where they are equal each gets half of the gradient."""
+    a, b = data_of(input), data_of(other)
+    inputs = (tensor_of(input), tensor_of(other))
+    return record("minimum", K.minimum(a, b), inputs, _maximum_backward, K.minimum_backward, a, b)
+
+
+def _clamp_backward(ctx: Node, dy: Array) -> Any:
+    x, low, high = ctx.saved
+    return gradient_for(ctx, 0, K.clamp_backward(dy, _like(x, dy), low, high))
+
+
+def _bounds(op: str, low: Operand | None, high: Operand | None) -> tuple[Any, Any]:
+    if low is None and high is None:
+        raise ValueError(f"[{op}] min: expected at least one of min and max, got None for both")
+    for name, bound in (("min", low), ("max", high)):
+        if isinstance(bound, Tensor) and bound._requires_grad:
+            raise TypeError(f"[{op}] {name}: expected a bound that does not require grad, got one that does")
+    return data_of(low), data_of(high)
+
+
+@tensor_method("clamp", "clip")
+def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+    """min(max(input, min), max). The bounds are numbers, Tensors that broadcast with input, or None.
+
+    The gradient passes where min <= input <= max; bounds get none.
+    """
+    x = as_array("clamp", "input", input)
+    low, high = _bounds("clamp", min, max)
+    return record("clamp", K.clamp(x, low, high), (input,), _clamp_backward, x, low, high)
+
+
+# ---------------------------------------------------------------- in place
+
+
+@tensor_method("add_", "__iadd__")
+def _add_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
+    """self += alpha * other, in self's dtype. Raises RuntimeError for a leaf that requires grad, unless under no_grad."""
+    check_inplace("add_", self)
+    if alpha != 1:
+        other = mul(other, alpha)
+    K.add_(self._data, data_of(other))
+    return record_inplace("add_", self, (self, tensor_of(other)), _add_backward)
+
+
+@tensor_method("sub_", "__isub__")
+def _sub_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
+    """self -= alpha * other."""
+    check_inplace("sub_", self)
+    if alpha != 1:
+        other = mul(other, alpha)
+    K.sub_(self._data, data_of(other))
+    return record_inplace("sub_", self, (self, tensor_of(other)), _sub_backward)
+
+
+@tensor_method("mul_", "__imul__")
+def _mul_(self: Tensor, other: Operand) -> Tensor:
+    """self *= other."""
+    check_inplace("mul_", self)
+    b = data_of(other)
+    before = None
+    if isinstance(other, Tensor):
+        if other._requires_grad:  # its gradient needs what is about to be overwritten
+            before = self._data.clone()
+        if b is self._data or b.shares_storage(self._data):
+            b = b.clone()
+    K.mul_(self._data, b)
+    return record_inplace("mul_", self, (self, tensor_of(other)), _mul_backward, before, b)
+
+
+@tensor_method("div_", "__itruediv__")
+def _div_(self: Tensor, other: Operand) -> Tensor:
+    """self /= other. Raises TypeError for integers, whose quotient is no integer."""
+    check_inplace("div_", self)
+    b = data_of(other)
+    if isinstance(other, Tensor) and b.shares_storage(self._data):
+        b = b.clone()
+    K.div_(self._data, b)
+    return record_inplace("div_", self, (self, tensor_of(other)), _div_backward, b, self._data)
+
+
+def _clamp_inplace_backward(ctx: Node, dy: Array) -> Any:
+    x, low, high = ctx.saved
+    return K.clamp_backward(dy, x, low, high)
+
+
+@tensor_method("clamp_", "clip_")
+def _clamp_(self: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+    """clamp in place."""
+    check_inplace("clamp_", self)
+    low, high = _bounds("clamp_", min, max)
+    before = self._data.clone() if self._requires_grad else None
+    K.clamp_(self._data, low, high)
+    return record_inplace("clamp_", self, (self,), _clamp_inplace_backward, before, low, high)
+
+
+def _constant_backward(ctx: Node, dy: Array) -> Any:
+    return (None,)
+
+
+@tensor_method("fill_")
+def _fill_(self: Tensor, value: Operand) -> Tensor:
+    """Every element = value."""
+    check_inplace("fill_", self)
+    K.fill(self._data, value.item() if isinstance(value, Tensor) else value)
+    return record_inplace("fill_", self, (self,), _constant_backward)
+
+
+@tensor_method("zero_")
+def _zero_(self: Tensor) -> Tensor:
+    """Every element = 0."""
+    return _fill_(self, 0.0)
+
+
+def _copy_backward(ctx: Node, dy: Array) -> Any:
+    return None, gradient_for(ctx, 1, dy) if ctx.needs[1] else None
+
+
+@tensor_method("copy_")
+def _copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Every element = that of src, broadcast and converted to self's dtype."""
+    check_inplace("copy_", self)
+    K.copy(self._data, as_array("copy_", "src", src))
+    return record_inplace("copy_", self, (self, src), _copy_backward)
+
+
+clip, subtract, multiply, divide, true_divide = clamp, sub, mul, div, div

@@ -1,0 +1,56 @@
+"""What the binary ops share: operands that are Tensors or numbers, and gradients of operands that were broadcast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import _core
+from engine._core import Array, DType
+from engine.autograd.tape import Node
+from engine.tensor import Tensor
+
+__all__: list[str] = []
+
+K = _core.kernels
+
+Number = float | int | bool
+Operand = Tensor | Number
+
+
+def data_of(value: Any) -> Any:
+    """The Array of a Tensor; anything else as it is (the kernel's binding takes numbers and refuses the rest)."""
+    return value._data if isinstance(value, Tensor) else value
+
+
+def tensor_of(value: Any) -> Tensor | None:
+    """What `record` wants of an operand: the Tensor, or None for a number."""
+    return value if isinstance(value, Tensor) else None
+
+
+def input_of(ctx: Node, i: int) -> tuple[tuple[int, ...], DType]:
+    """Shape and dtype of input i of a node that needs its gradient."""
+    edge = ctx.edges[i]
+    if type(edge) is tuple:
+        return edge[0].outputs[edge[1]]
+    return edge._data.shape, edge._data.dtype
+
+
+def sum_to(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """Sums over the dimensions along which an operand of `shape` was repeated to get the gradient's shape."""
+    large = gradient.shape
+    if large == shape:
+        return gradient
+    lead = len(large) - len(shape)
+    mask = (1 << lead) - 1
+    for i, size in enumerate(shape):
+        if size == 1 and large[lead + i] != 1:
+            mask |= 1 << lead + i
+    return K.sum(gradient, mask, True).view(shape)
+
+
+def gradient_for(ctx: Node, i: int, gradient: Array) -> Array:
+    """`gradient`, of the output's shape and dtype, as input i needs it."""
+    shape, dtype = input_of(ctx, i)
+    if gradient.shape != shape:
+        gradient = sum_to(gradient, shape)
+    return gradient if gradient.dtype is dtype else gradient.cast(dtype)

@@ -1,0 +1,216 @@
+"""Comparisons, logic and selection, element by element, with PyTorch's broadcasting and dtype promotion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import _core
+from engine._core import Array
+from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.ops.broadcasting import Operand, data_of, gradient_for, tensor_of
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = [
+    "eq",
+    "equal",
+    "ge",
+    "gt",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "masked_fill",
+    "ne",
+    "where",
+]
+
+K = _core.kernels
+
+
+@tensor_method
+def eq(input: Tensor, other: Operand) -> Tensor:
+    """input == other, a bool tensor."""
+    return Tensor(K.eq(data_of(input), data_of(other)))
+
+
+@tensor_method
+def ne(input: Tensor, other: Operand) -> Tensor:
+    """input != other, a bool tensor."""
+    return Tensor(K.ne(data_of(input), data_of(other)))
+
+
+# Tensors are compared with anything by == and !=: what is neither Tensor nor number is just not equal.
+_NEVER_EQUAL = (type(None), str, bytes, list, tuple, dict, set, type)
+
+
+@tensor_method("__eq__")
+def _eq(input: Tensor, other: Any) -> Any:
+    return NotImplemented if isinstance(other, _NEVER_EQUAL) else eq(input, other)
+
+
+@tensor_method("__ne__")
+def _ne(input: Tensor, other: Any) -> Any:
+    return NotImplemented if isinstance(other, _NEVER_EQUAL) else ne(input, other)
+
+
+@tensor_method("lt", "__lt__")
+def lt(input: Tensor, other: Operand) -> Tensor:
+    """input < other, a bool tensor."""
+    return Tensor(K.lt(data_of(input), data_of(other)))
+
+
+@tensor_method("le", "__le__")
+def le(input: Tensor, other: Operand) -> Tensor:
+    """input <= other, a bool tensor."""
+    return Tensor(K.le(data_of(input), data_of(other)))
+
+
+@tensor_method("gt", "__gt__")
+def gt(input: Tensor, other: Operand) -> Tensor:
+    """input > other, a bool tensor."""
+    return Tensor(K.gt(data_of(input), data_of(other)))
+
+
+@tensor_method("ge", "__ge__")
+def ge(input: Tensor, other: Operand) -> Tensor:
+    """input >= other, a bool tensor."""
+    return Tensor(K.ge(data_of(input), data_of(other)))
+
+
+@tensor_method
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether both tensors have the same shape and elements."""
+    a, b = as_array("equal", "input", input), as_array("equal", "other", other)
+    return a.shape == b.shape and bool(K.all(K.eq(a, b), (1 << a.ndim) - 1, False).item())
+
+
+@tensor_method
+def logical_and(input: Tensor, other: Operand) -> Tensor:
+    """Whether both elements are not 0."""
+    return Tensor(K.logical_and(data_of(input), data_of(other)))
+
+
+@tensor_method
+def logical_or(input: Tensor, other: Operand) -> Tensor:
+    """Whether one of the elements is not 0."""
+    return Tensor(K.logical_or(data_of(input), data_of(other)))
+
+
+@tensor_method
+def logical_xor(input: Tensor, other: Operand) -> Tensor:
+    """Whether just one of the elements is not 0."""
+    return Tensor(K.logical_xor(data_of(input), data_of(other)))
+
+
+@tensor_method
+def logical_not(input: Tensor) -> Tensor:
+    """Whether the element is 0."""
+    return Tensor(K.logical_not(as_array("logical_not", "input", input)))
+
+
+def _bool(op: str, name: str, value: Any) -> Any:
+    found = data_of(value)
+    if type(found) is not bool and not (type(found) is Array and found.dtype is _core.bool):
+        got = found.dtype.name if type(found) is Array else type(found).__name__
+        raise TypeError(f"[{op}] {name}: expected bool (the operator is not for bits of integers), got {got}")
+    return found
+
+
+@tensor_method("__and__", "__rand__")
+def _and(input: Tensor, other: Any) -> Tensor:
+    return Tensor(K.logical_and(_bool("and", "input", input), _bool("and", "other", other)))
+
+
+@tensor_method("__or__", "__ror__")
+def _or(input: Tensor, other: Any) -> Tensor:
+    return Tensor(K.logical_or(_bool("or", "input", input), _bool("or", "other", other)))
+
+
+@tensor_method("__xor__", "__rxor__")
+def _xor(input: Tensor, other: Any) -> Tensor:
+    return Tensor(K.logical_xor(_bool("xor", "input", input), _bool("xor", "other", other)))
+
+
+@tensor_method("__invert__")
+def _invert(input: Tensor) -> Tensor:
+    return Tensor(K.logical_not(_bool("invert", "input", input)))
+
+
+@tensor_method
+def isnan(input: Tensor) -> Tensor:
+    """Whether the element is NaN."""
+    return Tensor(K.isnan(as_array("isnan", "input", input)))
+
+
+@tensor_method
+def isinf(input: Tensor) -> Tensor:
+    """Whether the element is infinite."""
+    return Tensor(K.isinf(as_array("isinf", "input", input)))
+
+
+@tensor_method
+def isfinite(input: Tensor) -> Tensor:
+    """Whether the element is neither infinite nor NaN."""
+    return Tensor(K.isfinite(as_array("isfinite", "input", input)))
+
+
+# ---------------------------------------------------------------- selection
+
+
+def _where_backward(ctx: Node, dy: Array) -> Any:
+    (condition,) = ctx.saved
+    need_a, need_b = ctx.needs
+    return (
+        gradient_for(ctx, 0, K.where(condition, dy, 0)) if need_a else None,
+        gradient_for(ctx, 1, K.where(condition, 0, dy)) if need_b else None,
+    )
+
+
+def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
+    """input where condition is true, other elsewhere. condition: bool; all three broadcast, the other two promote."""
+    c = as_array("where", "condition", condition)
+    y = K.where(c, data_of(input), data_of(other))
+    return record("where", y, (tensor_of(input), tensor_of(other)), _where_backward, c)
+
+
+@tensor_method("where")
+def _where(self: Tensor, condition: Tensor, other: Operand) -> Tensor:
+    return where(condition, self, other)
+
+
+def _masked_fill_backward(ctx: Node, dy: Array) -> Any:
+    (mask,) = ctx.saved
+    need_x, need_value = ctx.needs
+    return (
+        gradient_for(ctx, 0, K.masked_fill(dy, mask, 0)) if need_x else None,
+        gradient_for(ctx, 1, K.where(mask, dy, 0)) if need_value else None,
+    )
+
+
+@tensor_method
+def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
+    """value where mask is true, input elsewhere, in input's dtype. mask: bool; value: a number or a 0-dim Tensor."""
+    x, m, v = as_array("masked_fill", "input", input), as_array("masked_fill", "mask", mask), data_of(value)
+    _check_value("masked_fill", v)
+    y = K.masked_fill(x, m, v)
+    return record("masked_fill", y, (input, tensor_of(value)), _masked_fill_backward, m)
+
+
+@tensor_method("masked_fill_")
+def _masked_fill_(self: Tensor, mask: Tensor, value: Operand) -> Tensor:
+    """masked_fill in place."""
+    check_inplace("masked_fill_", self)
+    m, v = as_array("masked_fill_", "mask", mask), data_of(value)
+    _check_value("masked_fill_", v)
+    K.masked_fill_(self._data, m, v)
+    return record_inplace("masked_fill_", self, (self, tensor_of(value)), _masked_fill_backward, m)
+
+
+def _check_value(op: str, value: Any) -> None:
+    if type(value) is Array and value.ndim:
+        raise ValueError(f"[{op}] value: expected a number or a 0-dim tensor, got shape {value.shape}")
