@@ -29,6 +29,10 @@ struct Kernels {
   {                               \
     { name<float>, name<double> } \
   }
+#define ENGINE_SLOTS_WIDE(name)                           \
+  {                                                       \
+    { name<float>, name<double>, nullptr, name<int64_t> } \
+  }
 #define ENGINE_SLOTS_REAL(name)                                                \
   {                                                                            \
     { name<float>, name<double>, name<int32_t>, name<int64_t>, name<uint8_t> } \
@@ -47,6 +51,7 @@ struct Kernels {
 
 #define ENGINE_INSTANCES_F32(name, params) template void name<float> params;
 #define ENGINE_INSTANCES_FLOAT(name, params) ENGINE_INSTANCES_F32(name, params) template void name<double> params;
+#define ENGINE_INSTANCES_WIDE(name, params) ENGINE_INSTANCES_FLOAT(name, params) template void name<int64_t> params;
 #define ENGINE_INSTANCES_REAL(name, params)                                \
   ENGINE_INSTANCES_FLOAT(name, params) template void name<int32_t> params; \
   template void name<int64_t> params;                                      \

@@ -1,6 +1,7 @@
 // Functions of one operand, element by element, forward and backward.
 #include "cpu/elementwise.h"
 #include "cpu/table.h"
+#include "cpu/vmath.h"
 
 namespace engine::ENGINE_ISA {
 
@@ -21,8 +22,6 @@ namespace engine::ENGINE_ISA {
 ENGINE_UNARY(Neg, neg, T(-W<T>(a)))
 ENGINE_UNARY(Abs, abs, a < 0 ? T(-W<T>(a)) : a == 0 ? T(0) : a)
 ENGINE_UNARY(Sign, sign, T((a > 0) - (a < 0)))
-ENGINE_UNARY(Exp, exp, ENGINE_LIBM(exp, a))
-ENGINE_UNARY(Log, log, ENGINE_LIBM(log, a))
 ENGINE_UNARY(Sqrt, sqrt, ENGINE_LIBM(sqrt, a))
 ENGINE_UNARY(Rsqrt, rsqrt, T(1) / ENGINE_LIBM(sqrt, a))
 ENGINE_UNARY(Sin, sin, ENGINE_LIBM(sin, a))
@@ -30,6 +29,37 @@ ENGINE_UNARY(Cos, cos, ENGINE_LIBM(cos, a))
 ENGINE_UNARY(Floor, floor, ENGINE_LIBM(floor, a))
 ENGINE_UNARY(Ceil, ceil, ENGINE_LIBM(ceil, a))
 ENGINE_UNARY(Round, round, ENGINE_LIBM(rint, a))
+
+// y = f(a) of vectors.
+template <class F, class T>
+static void vector_loop(int64_t n, void* out, void* const* x) {
+  constexpr int L = simd::kLanes<T>;
+  T* y = static_cast<T*>(out);
+  const T* a = static_cast<const T*>(x[0]);
+  int64_t i = 0;
+  for (; i + L <= n; i += L) simd::store(y + i, F::of(simd::load(a + i)));
+  if (i < n) simd::store_n(y + i, F::of(simd::load_n(a + i, n - i)), n - i);
+}
+struct Exp {
+  template <class U>
+  static ENGINE_INLINE
+  U of(U a) { return simd::exp(a); }
+};
+template <class T>
+void exp(In input, Out y) {
+  const View* views[2] = {y.v, input.v};
+  map<2>(views, vector_loop<Exp, T>);
+}
+struct Log {
+  template <class U>
+  static ENGINE_INLINE
+  U of(U a) { return simd::log(a); }
+};
+template <class T>
+void log(In input, Out y) {
+  const View* views[2] = {y.v, input.v};
+  map<2>(views, vector_loop<Log, T>);
+}
 
 template <class T>
 void neg_(InOut input) {

@@ -307,34 +307,4 @@ def _clamp_(self: Tensor, min: Operand | None = None, max: Operand | None = None
     return record_inplace("clamp_", self, (self,), _clamp_inplace_backward, before, low, high)
 
 
-def _constant_backward(ctx: Node, dy: Array) -> Any:
-    return (None,)
-
-
-@tensor_method("fill_")
-def _fill_(self: Tensor, value: Operand) -> Tensor:
-    """Every element = value."""
-    check_inplace("fill_", self)
-    K.fill(self._data, value.item() if isinstance(value, Tensor) else value)
-    return record_inplace("fill_", self, (self,), _constant_backward)
-
-
-@tensor_method("zero_")
-def _zero_(self: Tensor) -> Tensor:
-    """Every element = 0."""
-    return _fill_(self, 0.0)
-
-
-def _copy_backward(ctx: Node, dy: Array) -> Any:
-    return None, gradient_for(ctx, 1, dy) if ctx.needs[1] else None
-
-
-@tensor_method("copy_")
-def _copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """Every element = that of src, broadcast and converted to self's dtype."""
-    check_inplace("copy_", self)
-    K.copy(self._data, as_array("copy_", "src", src))
-    return record_inplace("copy_", self, (self, src), _copy_backward)
-
-
 clip, subtract, multiply, divide, true_divide = clamp, sub, mul, div, div

@@ -14,6 +14,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record, record_view
+from engine.ops.broadcasting import sum_to
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -259,11 +260,6 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
 
 
 # ---------------------------------------------------------------- expanding
-
-
-def sum_to(array: Array, shape: tuple[int, ...]) -> Array:
-    """Summed over the dimensions that broadcasting from `shape` added or repeated."""
-    return array if array.shape == shape else K.sum_to(_core.empty(shape, array.dtype), array)
 
 
 def _expand_backward(ctx: Node, dy: Array) -> Any:
