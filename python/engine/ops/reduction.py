@@ -316,7 +316,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     gradient among equal elements, max(input, dim) gives it to the one at the index.
     """
     if other is not None or isinstance(dim, Tensor):
-        return maximum(input, dim if other is None else other)  # type: ignore[arg-type]
+        return maximum(input, dim if other is None else other)
     return amax(input, (), keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
 
 
@@ -328,7 +328,7 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     gradient among equal elements, min(input, dim) gives it to the one at the index.
     """
     if other is not None or isinstance(dim, Tensor):
-        return minimum(input, dim if other is None else other)  # type: ignore[arg-type]
+        return minimum(input, dim if other is None else other)
     return amin(input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
 
 

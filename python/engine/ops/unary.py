@@ -168,7 +168,8 @@ def round(input: Tensor) -> Tensor:
 
 
 def _reciprocal_backward(ctx: Node, dy: Array) -> Any:
-    return K.neg(K.mul(dy, K.pow(*ctx.saved, 2)))
+    (y,) = ctx.saved
+    return K.neg(K.mul(dy, K.pow(y, 2)))
 
 
 @tensor_method
