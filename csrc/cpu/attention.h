@@ -33,7 +33,8 @@ struct Mask {
 
 struct Dropout {
   bool on = false;
-  double p = 0, scale = 1;
+  uint32_t threshold = 0;
+  double scale = 1;
   int64_t seed = 0, call = 0;
 };
 
@@ -61,21 +62,33 @@ struct Integer<double> {
 template <class T>
 using Bits = V<typename Integer<T>::type>; // all ones or zeros a lane
 
-// The decisions of columns [from, from + n) of a row as lanes of ones and zeros, whole vectors; from is a multiple of
-// 128.
+// Rows whose draws are made together.
+constexpr int kDrawRows = kVectorBytes == 64 ? 4 : 2;
+
+// The decisions of columns [from, from + n) of rows [row, row + kDrawRows) as lanes of ones and zeros, whole vectors,
+// rows of `apart` elements; from is a multiple of 128. See cpu/philox.h: half (c / 16) % 8 of group (c / 128) * 16 + c
+// % 16.
 template <class T>
-static void keep_row(const Dropout& drop, int64_t unit, int64_t row, int64_t from, int64_t n,
-                     typename Integer<T>::type* keep) {
-  constexpr int L = kLanes<float>;
-  Decisions decisions(drop.p, drop.seed, drop.call, uint32_t(row), uint32_t(unit));
-  for (int64_t c = 0; c < n; c += 128) {
-    decisions.block(from + c);
-    for (int h = 0; h < 128 && c + h < n; h += L) {
-      const i32 kept = decisions.keep(h);
-      if constexpr (sizeof(T) == 4)
-        store(keep + c + h, kept);
-      else
-        for (int i = 0; i < L; i++) keep[c + h + i] = kept[i];
+static void keep_rows(const Dropout& drop, int64_t unit, int64_t row, int64_t from, int64_t n,
+                      typename Integer<T>::type* keep, int64_t apart) {
+  constexpr int L = kLanes<float>, R = kDrawRows;
+  const i32 threshold = broadcast(int32_t(drop.threshold));
+  for (int64_t c = 0; c < n; c += 128, keep += 128) {
+    for (int lane = 0; lane < 16 && c + lane < n; lane += L) {
+      const u32 group = lane_numbers() + uint32_t((from + c) / 128 * 16 + lane);
+      u32 words[R][4];
+      philox<R>(words, group, uint32_t(row), uint32_t(drop.call), uint32_t(unit), uint32_t(drop.seed),
+                uint32_t(uint64_t(drop.seed) >> 32));
+      for (int half = 0; half < 8 && c + half * 16 + lane < n; half++)
+        for (int r = 0; r < R; r++) {
+          const u32 word = words[r][half / 2];
+          const i32 kept = (i32)(half % 2 ? word >> 16 : word & 0xffffu) < threshold;
+          typename Integer<T>::type* to = keep + r * apart + half * 16 + lane;
+          if constexpr (sizeof(T) == 4)
+            store(to, kept);
+          else
+            for (int i = 0; i < L; i++) to[i] = kept[i];
+        }
     }
   }
 }
@@ -243,5 +256,65 @@ struct Pieces {
     return piece;
   }
 };
+
+// ---------------------------------------------------------------- small things
+
+constexpr int64_t kRows = 48;  // query rows of a block
+constexpr int64_t kKeys = 512; // keys of a forward tile: up to so many, a row's scores are whole and never rescaled
+constexpr int64_t kBackwardKeys = 128; // keys of a backward tile
+constexpr int64_t kPartRows = 384;     // the forward of longer sequences is cut into parts of so many query rows
+constexpr int64_t kApart = 16;         // elements between rows of scores, so that they do not share one cache set
+
+template <class T>
+constexpr T kInf = T(__builtin_inf());
+
+template <class T>
+ENGINE_INLINE
+V<T> lanes_below(int64_t n, V<T> x, T other) { // x in the first n lanes
+  using I = typename Integer<T>::type;
+  Bits<T> iota;
+  for (int i = 0; i < kLanes<T>; i++) iota[i] = I(i);
+  return iota < broadcast(I(n < kLanes<T> ? n : kLanes<T>)) ? x : broadcast(other);
+}
+
+// e^x for x <= 0 (a rounding above it does no harm).
+ENGINE_INLINE
+f32 exp_falling(f32 x) { return exp_inside(max(broadcast(-104.0f), x)); }
+ENGINE_INLINE
+f64 exp_falling(f64 x) { return exp(x); }
+
+template <class T>
+static void scale_row(T* x, int64_t n, T factor) {
+  constexpr int L = kLanes<T>;
+  const V<T> f = broadcast(factor);
+  int64_t i = 0;
+  for (; i + L <= n; i += L) store(x + i, load(x + i) * f);
+  if (i < n) store_n(x + i, load_n(x + i, n - i) * f, n - i);
+}
+
+template <class T>
+ENGINE_INLINE
+T dot(const T* a, const T* b, int64_t n) {
+  constexpr int L = kLanes<T>;
+  V<T> total = zero<T>(), second = total;
+  int64_t i = 0;
+  for (; i + 2 * L <= n; i += 2 * L) {
+    total = fma(load(a + i), load(b + i), total);
+    second = fma(load(a + i + L), load(b + i + L), second);
+  }
+  if (i + L <= n) {
+    total = fma(load(a + i), load(b + i), total);
+    i += L;
+  }
+  if (i < n) second = fma(load_n(a + i, n - i), load_n(b + i, n - i), second);
+  return sum(total + second);
+}
+
+// How many keys of a tile row i of a block sees.
+ENGINE_INLINE
+int64_t keys_seen(int64_t i, int64_t shift, int64_t n) {
+  const int64_t seen = i + shift + 1;
+  return seen >= n ? n : seen > 0 ? seen : 0;
+}
 
 } // namespace engine::ENGINE_ISA

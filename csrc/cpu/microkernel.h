@@ -204,7 +204,8 @@ static void pack_rows(int64_t k, int64_t n, const T* from, int64_t ld, T* to) {
   }
 }
 
-// Packs B (k × n) given by its columns: column j is a row of `from`, which is (n × k) with row stride `ld`.
+// Packs B (k × n) given by its columns: column j is a row of `from`, which is (n × k) with row stride `ld`. Zeros fill
+// the last vector; vectors of the panel behind it, which no tile reads, are left alone.
 template <class T>
 static void pack_columns(int64_t k, int64_t n, const T* from, int64_t ld, T* to) {
   using namespace simd;
@@ -212,7 +213,7 @@ static void pack_columns(int64_t k, int64_t n, const T* from, int64_t ld, T* to)
   for (int64_t j = 0; j < n; j += C, to += C * k) {
     for (int64_t p = 0; p < k; p += L) {
       const int64_t depth = k - p < L ? k - p : L;
-      for (int v = 0; v < C; v += L) {
+      for (int v = 0; v < C && v < n - j; v += L) {
         const int64_t wide = n - j - v < L ? n - j - v : L;
         const T* x = from + (j + v) * ld + p;
         V<T> block[L];

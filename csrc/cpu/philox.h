@@ -58,33 +58,54 @@ u64 multiply_low(u64 a, u64 m) {
 #endif
 }
 
-// A draw in each 32-bit lane: counters c0 (a vector of groups), c1, c2, c3. Worked on in two vectors of 64-bit lanes,
-// even and odd groups, in which the upper halves are rubbish that nothing reads.
+// A draw in each 32-bit lane for each of R values of c1, from c1 on: counters c0 (a vector of groups), c1 + r, c2, c3.
+// Worked on in two vectors of 64-bit lanes, even and odd groups, in which the upper halves are rubbish that nothing
+// reads. A draw is one long chain of dependent instructions: several at once keep the multipliers busy.
+template <int R>
 ENGINE_INLINE
-void philox(u32 (&out)[4], u32 c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
+void philox(u32 (&out)[R][4], u32 c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
   const u64 m0 = broadcast(uint64_t(0xD2511F53u)), m1 = broadcast(uint64_t(0xCD9E8D57u));
-  u64 a0 = (u64)c0, a1 = broadcast(uint64_t(c1)), a2 = broadcast(uint64_t(c2)), a3 = broadcast(uint64_t(c3));
-  u64 b0 = (u64)c0 >> 32, b1 = a1, b2 = a2, b3 = a3;
+  u64 x0[2 * R], x1[2 * R], x2[2 * R], x3[2 * R];
+#pragma GCC unroll 8
+  for (int i = 0; i < 2 * R; i++) {
+    x0[i] = i % 2 ? (u64)c0 >> 32 : (u64)c0;
+    x1[i] = broadcast(uint64_t(c1 + uint32_t(i / 2)));
+    x2[i] = broadcast(uint64_t(c2));
+    x3[i] = broadcast(uint64_t(c3));
+  }
 #pragma GCC unroll 10
   for (int round = 0; round < 10; round++) {
     const u64 key0 = broadcast(uint64_t(k0)), key1 = broadcast(uint64_t(k1));
-    const u64 p = multiply_low(a0, m0), q = multiply_low(a2, m1), r = multiply_low(b0, m0), s = multiply_low(b2, m1);
-    a0 = (q >> 32) ^ a1 ^ key0;
-    a2 = (p >> 32) ^ a3 ^ key1;
-    b0 = (s >> 32) ^ b1 ^ key0;
-    b2 = (r >> 32) ^ b3 ^ key1;
-    a1 = q;
-    a3 = p;
-    b1 = s;
-    b3 = r;
+    u64 p[2 * R], q[2 * R];
+#pragma GCC unroll 8
+    for (int i = 0; i < 2 * R; i++) {
+      p[i] = multiply_low(x0[i], m0);
+      q[i] = multiply_low(x2[i], m1);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 2 * R; i++) {
+      x0[i] = (q[i] >> 32) ^ x1[i] ^ key0;
+      x2[i] = (p[i] >> 32) ^ x3[i] ^ key1;
+      x1[i] = q[i];
+      x3[i] = p[i];
+    }
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
   const u64 low = broadcast(uint64_t(0xffffffffu));
-  out[0] = (u32)((a0 & low) | b0 << 32);
-  out[1] = (u32)((a1 & low) | b1 << 32);
-  out[2] = (u32)((a2 & low) | b2 << 32);
-  out[3] = (u32)((a3 & low) | b3 << 32);
+#pragma GCC unroll 4
+  for (int r = 0; r < R; r++) {
+    out[r][0] = (u32)((x0[2 * r] & low) | x0[2 * r + 1] << 32);
+    out[r][1] = (u32)((x1[2 * r] & low) | x1[2 * r + 1] << 32);
+    out[r][2] = (u32)((x2[2 * r] & low) | x2[2 * r + 1] << 32);
+    out[r][3] = (u32)((x3[2 * r] & low) | x3[2 * r + 1] << 32);
+  }
+}
+ENGINE_INLINE
+void philox(u32 (&out)[4], u32 c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
+  u32 one[1][4];
+  philox<1>(one, c0, c1, c2, c3, k0, k1);
+  for (int w = 0; w < 4; w++) out[w] = one[0][w];
 }
 
 ENGINE_INLINE

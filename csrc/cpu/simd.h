@@ -105,21 +105,45 @@ ENGINE_INLINE i32 to_int(f32 a) { return __builtin_convertvector(a, i32); }     
 ENGINE_INLINE f32 to_float(i32 a) { return __builtin_convertvector(a, f32); }
 
 // Sums and maxima of the lanes, halves onto halves: an order that depends on the width alone.
-template <class U> ENGINE_INLINE auto sum(U v) -> decltype(+v[0]) {
+template <class E, int N>
+struct Fold {
+  typedef E half __attribute__((vector_size(N / 2 * sizeof(E))));
+  half low, high;
+  template <class U>
+  ENGINE_INLINE
+  explicit Fold(U v) {
+#if defined(ENGINE_ISA_avx512)
+    if constexpr (sizeof(U) == 64) { // g++ would go through memory, and warns of the cast
+      low = (half)_mm512_maskz_extractf64x4_pd(0xf, (f64)v, 0);
+      high = (half)_mm512_maskz_extractf64x4_pd(0xf, (f64)v, 1);
+      return;
+    }
+#endif
+    __builtin_memcpy(&low, &v, sizeof low);
+    __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+  }
+};
+template <class U>
+ENGINE_INLINE
+auto sum(U v) -> decltype(+v[0]) {
   constexpr int n = sizeof(U) / sizeof(v[0]);
-  decltype(+v[0]) part[n];
-  __builtin_memcpy(part, &v, sizeof v);
-  for (int width = n / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) part[i] += part[i + width];
-  return part[0];
+  if constexpr (n == 2) {
+    return v[0] + v[1];
+  } else {
+    const Fold<decltype(+v[0]), n> f(v);
+    return sum(f.low + f.high);
+  }
 }
-template <class U> ENGINE_INLINE auto highest(U v) -> decltype(+v[0]) {
+template <class U>
+ENGINE_INLINE
+auto highest(U v) -> decltype(+v[0]) {
   constexpr int n = sizeof(U) / sizeof(v[0]);
-  decltype(+v[0]) part[n];
-  __builtin_memcpy(part, &v, sizeof v);
-  for (int width = n / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) part[i] = part[i] > part[i + width] ? part[i] : part[i + width];
-  return part[0];
+  if constexpr (n == 2) {
+    return v[0] > v[1] ? v[0] : v[1];
+  } else {
+    const Fold<decltype(+v[0]), n> f(v);
+    return highest(max(f.low, f.high));
+  }
 }
 
 // Transposes a square of kLanes vectors.
