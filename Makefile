@@ -20,6 +20,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $$(git ls-files '*.cc' '*.h')
 	$(BIN)/mypy
+	$(BIN)/python tools/stubs.py --check
 
 stubs: $(VENV)/installed-dev ## write the stubs anew from the declarations they follow
 	$(BIN)/python tools/stubs.py

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import importlib as _importlib
+from typing import Any as _Any
+
 from engine import autograd, ops
 from engine._core import (
     DType,
     bfloat16,
     bool,
+    empty_cache,
     float16,
     float32,
     float64,
+    get_cpu_isa,
     get_num_threads,
     int32,
     int64,
+    memory_stats,
+    reset_peak_memory_stats,
+    set_cpu_isa,
+    set_memory_limit,
     set_num_threads,
     uint8,
 )
 from engine._core import DType as dtype
 from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from engine.ops import *  # noqa: F403
+from engine.ops import *
 from engine.tensor import Tensor, device
 
 __version__ = "0.1.0"
+
+# Loaded at first use: `import engine; engine.nn.Linear` works without a second import, and importing engine stays quick.
+_PACKAGES = ("data", "models", "nn", "optim", "train")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _PACKAGES:
+        return _importlib.import_module(f"engine.{name}")
+    raise AttributeError(f"module 'engine' has no attribute '{name}'")

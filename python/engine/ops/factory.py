@@ -188,8 +188,8 @@ def arange(
     if limits and not whole:  # as PyTorch: bounds decide the length, then each number is cut
         return cast(arange(start, end, step, dtype=_core.float64), dtype)
     made_in = dtype if limits or dtype in (_core.float32, _core.float64) else _core.float64
-    exact = (start, step) if limits else (0, 0)
-    array = K.arange(n, float(start), float(step), *exact, made_in.code)
+    first, by = (int(start), int(step)) if limits else (0, 0)
+    array = K.arange(n, float(start), float(step), first, by, made_in.code)
     return made(array.cast(dtype), device, requires_grad)
 
 

@@ -239,8 +239,8 @@ def _all_reversed(input: Tensor) -> Tensor:
     return _permuted("T", input, range(input.ndim)[::-1])
 
 
-Tensor.mT = property(_last_two)  # type: ignore[attr-defined]
-Tensor.T = property(_all_reversed)  # type: ignore[attr-defined]
+setattr(Tensor, "mT", property(_last_two))  # noqa: B010 - a property, as PyTorch has it
+setattr(Tensor, "T", property(_all_reversed))  # noqa: B010
 
 
 @tensor_method
