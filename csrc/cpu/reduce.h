@@ -149,7 +149,7 @@ struct SumOf {
   using Part = typename Accumulator<T>::type;
   using Vec = simd::V<T>;
   static constexpr int L = simd::kLanes<T>;
-  static constexpr int64_t kBlockOfRow = 512, kBlockOfColumn = 64;
+  static constexpr int64_t kBlockOfRow = 512, kBlockOfColumn = 32;
 
   static Part empty() { return 0; }
   static Part join(Part a, Part b) { return Part(W<Part>(a) + W<Part>(b)); }
@@ -179,21 +179,20 @@ struct SumOf {
   template <int K>
   static ENGINE_INLINE
   void tile(const T* x, int64_t stride, int64_t rows, const T* s, int64_t step, Part* parts) {
-    Vec sv[K], total[K];
-    for (int k = 0; k < K; k++) {
-      sv[k] = step ? simd::load(s + k * L) : simd::broadcast(*s);
-      total[k] = Vec{};
-    }
+    Vec sv[K];
+    Part total[K * L] = {};
+    for (int k = 0; k < K; k++) sv[k] = step ? simd::load(s + k * L) : simd::broadcast(*s);
     for (int64_t r = 0; r < rows; r += kBlockOfColumn) {
       const int64_t end = rows - r < kBlockOfColumn ? rows : r + kBlockOfColumn;
       Vec sum[K];
       for (int k = 0; k < K; k++) sum[k] = Vec{};
       for (int64_t i = r; i < end; i++)
         for (int k = 0; k < K; k++) sum[k] += M::of(simd::load(x + i * stride + k * L), sv[k]);
-      for (int k = 0; k < K; k++) total[k] += sum[k];
+      T lanes[K * L];
+      for (int k = 0; k < K; k++) simd::store(lanes + k * L, sum[k]);
+      for (int l = 0; l < K * L; l++) total[l] = join(total[l], Part(lanes[l]));
     }
-    for (int k = 0; k < K; k++)
-      for (int l = 0; l < L; l++) parts[k * L + l] = Part(total[k][l]);
+    for (int l = 0; l < K * L; l++) parts[l] = total[l];
   }
 
   static void columns(const T* x, int64_t stride, int64_t rows, int64_t cols, const T* s, int64_t step, int64_t,
