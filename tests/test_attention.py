@@ -186,6 +186,13 @@ def test_long_sequences(length, causal, isa, guards):
     compare(np.float32, [length, 3], [length, 3], 1, 16, 16, is_causal=causal)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_long_sequences_cut_into_parts(causal, isa, guards):
+    """A long sequence that is most of the work: its backward goes through sums of parts of dq."""
+    compare(np.float32, [1600], [1600], 1, 7, 7, is_causal=causal, dropout_p=0.1)
+    compare(np.float64, [20, 300], [50, 1300], 2, 4, 4, is_causal=causal)
+
+
 @pytest.mark.parametrize("d, e", [(1, 1), (7, 7), (32, 32), (64, 64), (128, 128), (5, 33), (33, 5), (80, 96)])
 def test_head_sizes(d, e, isa, guards):
     for dtype in (np.float32, np.float64):

@@ -263,6 +263,8 @@ constexpr int64_t kRows = 48;  // query rows of a block
 constexpr int64_t kKeys = 512; // keys of a forward tile: up to so many, a row's scores are whole and never rescaled
 constexpr int64_t kBackwardKeys = 128; // keys of a backward tile
 constexpr int64_t kPartRows = 384;     // the forward of longer sequences is cut into parts of so many query rows
+constexpr int64_t kPartKeys = 512;     // the backward's parts have at least so many keys
+constexpr double kShares = 32;         // units of the backward with a larger share of the work than 2 / 32 are cut
 constexpr int64_t kApart = 16;         // elements between rows of scores, so that they do not share one cache set
 
 template <class T>
@@ -315,6 +317,27 @@ ENGINE_INLINE
 int64_t keys_seen(int64_t i, int64_t shift, int64_t n) {
   const int64_t seen = i + shift + 1;
   return seen >= n ? n : seen > 0 ? seen : 0;
+}
+
+template <class T>
+struct Rows {
+  T* data;
+  int64_t row;
+};
+
+// n rows of padded(d) elements to rows of d.
+template <class T>
+static void scatter(const T* room, int64_t n, int64_t d, T* x, int64_t row) {
+  constexpr int L = kLanes<T>;
+  const int64_t width = padded<T>(d);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t c = 0; c < d; c += L) {
+      const V<T> v = load(room + i * width + c);
+      if (d - c < L)
+        store_n(x + i * row + c, v, d - c);
+      else
+        store(x + i * row + c, v);
+    }
 }
 
 } // namespace engine::ENGINE_ISA
