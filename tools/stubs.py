@@ -144,6 +144,7 @@ def tensor_stub() -> str:
         "    _requires_grad: _bool",
         "    _node: Node | None",
         "    _index: _int",
+        "    _is_view: _bool",
         "    _grad: Tensor | None",
         "    _hooks: dict[_int, Any] | None",
     ]

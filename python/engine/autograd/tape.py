@@ -191,9 +191,15 @@ def record(
 def record_view(name: str, output: Array, input: Tensor, backward: Callable[..., Any], *saved: Any) -> Tensor:
     """`record` for an op whose output shares its input's memory: in-place ops on such an output are refused."""
     tensor: Tensor = record(name, output, (input,), backward, *saved)
+    mark_view(tensor)
+    return tensor
+
+
+def mark_view(tensor: Tensor) -> None:
     if tensor._node is not None:
         tensor._node.is_view = True
-    return tensor
+    else:
+        tensor._is_view = True
 
 
 def check_inplace(name: str, tensor: Tensor) -> None:

@@ -12,8 +12,8 @@ from math import prod
 from typing import Any
 
 from engine import _core
-from engine._core import Array, DType
-from engine.autograd.tape import Node, record, record_view
+from engine._core import Array
+from engine.autograd.tape import Node, mark_view, record, record_view
 from engine.ops.broadcasting import sum_to
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -50,25 +50,6 @@ def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
         return tuple([operator.index(v) for v in values])
     except TypeError:
         raise TypeError(f"[{op}] {arg}: expected integers, got {values!r}") from None
-
-
-_ORDER = (
-    _core.bool,
-    _core.uint8,
-    _core.int32,
-    _core.int64,
-    _core.float16,
-    _core.bfloat16,
-    _core.float32,
-    _core.float64,
-)
-
-
-def promote_types(a: DType, b: DType) -> DType:
-    """The smallest dtype that both can be converted to, as in PyTorch: bool, integers, floats, each category by size."""
-    if {a, b} == {_core.float16, _core.bfloat16}:
-        return _core.float32
-    return max(a, b, key=_ORDER.index)
 
 
 def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
@@ -357,8 +338,8 @@ def _parts(name: str, input: Tensor, dim: int, lengths: Sequence[int], drop: boo
         start += n
     saved = (x.shape, dim, lengths, drop)
     parts: tuple[Tensor, ...] = record(name, tuple(arrays), (input,), _parts_backward, *saved)
-    if parts and parts[0]._node is not None:
-        parts[0]._node.is_view = True
+    for part in parts:
+        mark_view(part)
     return parts
 
 
@@ -479,5 +460,5 @@ def _joined_arrays(op: str, tensors: Sequence[Tensor]) -> tuple[Any, list[Array]
         raise ValueError(f"[{op}] tensors: expected at least one, got none")
     dtype = arrays[0].dtype
     for a in arrays[1:]:
-        dtype = promote_types(dtype, a.dtype)
+        dtype = _core.promote_types(dtype, a.dtype)
     return dtype, arrays

@@ -1,0 +1,85 @@
+"""Table lookups: rows of a weight by token ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import _core
+from engine._core import Array
+from engine.autograd.tape import Node, record
+from engine.tensor import Tensor, as_array
+
+__all__ = ["embedding", "embedding_sum"]
+
+K = _core.kernels
+
+
+def _ids(op: str, arg: str, value: Tensor) -> Array:
+    array = as_array(op, arg, value)
+    if array.dtype is not _core.int64 and array.dtype is not _core.int32:
+        raise TypeError(f"[{op}] {arg}: expected int64 or int32, got {array.dtype.name}")
+    return array.cast(_core.int64)
+
+
+def _padding(op: str, padding_idx: int | None, rows: int) -> int:
+    """The row whose gradient stays zero, -1 for none."""
+    if padding_idx is None:
+        return -1
+    if not -rows <= padding_idx < rows:
+        raise ValueError(f"[{op}] padding_idx: expected None or a number in [{-rows}, {rows}), got {padding_idx}")
+    return padding_idx % rows
+
+
+def _embedding_backward(ctx: Node, dy: Array) -> Any:
+    ids, rows, padding = ctx.saved
+    return None, K.embedding_backward(dy, ids, rows, padding)
+
+
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """weight[input].
+
+    input: ids, int64 or int32, (*); weight: (v, d), float32 or float64. Returns (*, d). The gradient of `weight` is a dense
+    table (v, d), its rows summed in a fixed order; that of row `padding_idx` (which may count from the end) stays zero.
+
+    Raises IndexError for an id outside [0, v).
+    """
+    w, ids = as_array("embedding", "weight", weight), _ids("embedding", "input", input)
+    y = K.embedding(w, ids)
+    padding = _padding("embedding", padding_idx, w.shape[0])
+    result: Tensor = record("embedding", y, (None, weight), _embedding_backward, ids, w.shape[0], padding)
+    return result
+
+
+def _embedding_sum_backward(ctx: Node, dy: Array) -> Any:
+    ids, positions, types, v, p, t, padding = ctx.saved
+    dword, dposition, dtype = K.embedding_sum_backward(dy, ids, positions, types, v, p, t, padding)
+    return None, dword, None, dposition, None, dtype if t else None
+
+
+def embedding_sum(
+    input: Tensor,
+    weight: Tensor,
+    position_ids: Tensor,
+    position_weight: Tensor,
+    token_type_ids: Tensor | None = None,
+    token_type_weight: Tensor | None = None,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """weight[input] + position_weight[position_ids] + token_type_weight[token_type_ids], in one pass: the embeddings of a
+    BERT-like model.
+
+    Ids: int64 or int32, all of one shape (*); tables: (v, d), (p, d), (t, d), float32 or float64. Returns (*, d). Without
+    token_type_weight the third term is left out; with it but without token_type_ids every token has type 0.
+
+    Raises IndexError for an id outside its table, such as a position beyond the model's longest sequence.
+    """
+    op = "embedding_sum"
+    w, p = as_array(op, "weight", weight), as_array(op, "position_weight", position_weight)
+    t = None if token_type_weight is None else as_array(op, "token_type_weight", token_type_weight)
+    ids, positions = _ids(op, "input", input), _ids(op, "position_ids", position_ids)
+    types = None if token_type_ids is None else _ids(op, "token_type_ids", token_type_ids)
+    y = K.embedding_sum(w, ids, p, positions, t, types)
+    sizes = (w.shape[0], p.shape[0], 0 if t is None else t.shape[0], _padding(op, padding_idx, w.shape[0]))
+    inputs = (None, weight, None, position_weight, None, token_type_weight)
+    result: Tensor = record(op, y, inputs, _embedding_sum_backward, ids, positions, types, *sizes)
+    return result

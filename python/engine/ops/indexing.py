@@ -1,0 +1,466 @@
+"""Reading and writing by index: `x[...]`, `x[...] = y`, gather and its kin.
+
+Integers, slices, None and Ellipsis make views. Index arrays and boolean masks are joined into one array of flat positions
+in the dimensions they index, and one kernel reads or writes whole rows behind them. Gradients of what was read more than
+once are summed in a fixed order.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from engine import _core
+from engine._core import Array
+from engine.autograd.tape import Node, check_inplace, record, record_inplace, record_view
+from engine.ops.broadcasting import sum_to
+from engine.ops.factory import as_tensor, check_recordable, fill_array
+from engine.ops.shape import normal_dim, zeros_array
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = [
+    "count_nonzero",
+    "gather",
+    "index_select",
+    "masked_select",
+    "nonzero",
+    "scatter_add",
+    "take_along_dim",
+]
+
+K = _core.kernels
+Step = tuple[str, tuple[int, ...]]  # a method of Array and its arguments
+
+
+# ---------------------------------------------------------------- reading keys
+
+
+def _index_array(op: str, item: Any) -> Array | None:
+    """An item of a key as an int64 or bool Array; None where it is no array."""
+    if isinstance(item, Tensor):
+        array = item._data
+    elif isinstance(item, np.ndarray | list | tuple | bool | np.bool_):
+        try:
+            values = np.asarray(
+                [v.item() if isinstance(v, Tensor) else v for v in item] if isinstance(item, list) else item
+            )
+        except ValueError:
+            raise TypeError(f"[{op}] index: expected nested lists of one shape, got {item!r}") from None
+        if values.size == 0 and not isinstance(item, np.ndarray):
+            values = values.astype(np.int64)
+        if values.dtype.kind not in "bi":
+            raise TypeError(f"[{op}] index: expected integers or bool, got {values.dtype}")
+        if values.dtype.kind == "i":
+            values = values.astype(np.int64)
+        array = _core.from_buffer(np.ascontiguousarray(values).reshape(values.shape))
+    else:
+        return None
+    if array.dtype is _core.int32:
+        array = array.cast(_core.int64)
+    if array.dtype is not _core.int64 and array.dtype is not _core.bool:
+        raise TypeError(f"[{op}] index: expected integers (int32, int64) or bool, got {array.dtype.name}")
+    return array
+
+
+class Plan:
+    """What a key asks of an array: view steps, then index arrays (first dimension, how many, positions, rising)."""
+
+    __slots__ = ("arrays", "base", "steps")
+
+    def __init__(self, op: str, x: Array, key: Any) -> None:
+        items = list(key) if isinstance(key, tuple) else [key]
+        arrays = [None if item is None or item is Ellipsis else _index_array(op, item) for item in items]
+        used = 0
+        for item, array in zip(items, arrays):
+            if item is not None and item is not Ellipsis:
+                used += array.ndim if array is not None and array.dtype is _core.bool else 1
+        if used > x.ndim:
+            raise IndexError(f"[{op}] index: expected at most {x.ndim} indices, got {used}")
+        dots = [i for i, item in enumerate(items) if item is Ellipsis]
+        if len(dots) > 1:
+            raise IndexError(f"[{op}] index: expected at most one Ellipsis, got {len(dots)}")
+        self.steps: list[Step] = []
+        self.arrays: list[tuple[int, int, Array]] = []
+        self.base, dim = x, 0
+        for item, array in zip(items, arrays):
+            if item is Ellipsis:
+                dim += x.ndim - used
+            elif item is None:
+                self._step("unsqueeze", dim)
+                dim += 1
+            elif isinstance(item, slice):
+                self._slice(op, item, dim)
+                dim += 1
+            elif array is None or (array.ndim == 0 and array.dtype is _core.int64):
+                self._select(op, item, dim)
+            elif array.dtype is _core.bool and array.ndim == 0:
+                self._step("unsqueeze", dim)  # as PyTorch: a new dimension of size 1 or 0
+                self.arrays.append((dim, 1, array.reshape((1,))))
+                dim += 1
+            elif array.dtype is _core.bool:
+                covered = self.base.shape[dim : dim + array.ndim]
+                if array.shape != covered:
+                    raise IndexError(f"[{op}] index: expected a mask of shape {covered}, got {array.shape}")
+                self.arrays.append((dim, array.ndim, array))
+                dim += array.ndim
+            else:
+                self.arrays.append((dim, 1, array))
+                dim += 1
+
+    def _step(self, method: str, *arguments: int) -> None:
+        self.steps.append((method, arguments))
+        self.base = getattr(self.base, method)(*arguments)
+
+    def _select(self, op: str, item: Any, dim: int) -> None:
+        try:
+            index = operator.index(item)
+        except TypeError:
+            raise TypeError(
+                f"[{op}] index: expected integers, slices, None, Ellipsis, index arrays or masks, got {type(item).__name__}"
+            ) from None
+        n = self.base.shape[dim]
+        if not -n <= index < n:
+            raise IndexError(f"[{op}] index: expected a number in [{-n}, {n}) along dimension {dim}, got {index}")
+        self._step("select", dim, index)
+
+    def _slice(self, op: str, item: slice, dim: int) -> None:
+        n = self.base.shape[dim]
+        start, stop, step = item.indices(n)
+        if step < 0:
+            raise ValueError(f"[{op}] index: expected a slice with a step > 0, got {item.step}")
+        if start != 0 or stop < n or step != 1:
+            self._step("slice", dim, start, max(start, stop), step)
+
+
+def _replay(array: Array, steps: Sequence[Step]) -> Array:
+    for method, arguments in steps:
+        array = getattr(array, method)(*arguments)
+    return array
+
+
+class Rows:
+    """Index arrays of a plan in the kernels' form: (o, n, i) with positions along n."""
+
+    __slots__ = ("index", "order", "result", "rising", "shape", "three")
+
+    def __init__(self, plan: Plan) -> None:
+        base, arrays = plan.base, plan.arrays
+        index: Array | None = None
+        for dim, k, array in arrays:
+            n = prod(base.shape[dim : dim + k])
+            if array.dtype is _core.bool:
+                array = K.nonzero_flat(array, K.count_nonzero(array).item())
+                if len(arrays) == 1:
+                    index = array
+                    break
+            index = K.wrap_index(index, array, n, dim)
+        assert index is not None
+        self.rising = len(arrays) == 1 and arrays[0][2].dtype is _core.bool
+        indexed = [d for dim, k, _ in arrays for d in range(dim, dim + k)]
+        first, last = indexed[0], indexed[-1] + 1
+        self.order: list[int] | None = None
+        if indexed != list(range(first, last)):  # apart: their common dimensions come first
+            self.order = indexed + [d for d in range(base.ndim) if d not in indexed]
+            base = base.permute(self.order)
+            first, last = 0, len(indexed)
+        self.shape = base.shape
+        self.three = (prod(base.shape[:first]), prod(base.shape[first:last]), prod(base.shape[last:]))
+        self.result = (*base.shape[:first], *index.shape, *base.shape[last:])
+        self.index = index.reshape((-1,))
+
+    def ordered(self, base: Array) -> Array:
+        return base if self.order is None else base.permute(self.order)
+
+    def back(self, array: Array) -> Array:
+        """An array of `three` in the shape and the order of the base."""
+        array = array.reshape(self.shape)
+        return (
+            array if self.order is None else array.permute(sorted(range(len(self.order)), key=self.order.__getitem__))
+        )
+
+
+# ---------------------------------------------------------------- x[...]
+
+
+def _view_backward(ctx: Node, dy: Array) -> Any:
+    shape, steps = ctx.saved
+    dx = zeros_array(shape, dy.dtype)
+    K.copy(_replay(dx, steps), dy)
+    return dx
+
+
+def _index_backward(ctx: Node, dy: Array) -> Any:
+    shape, steps, rows, index = ctx.saved
+    o, n, i = rows.three
+    if rows.rising and o == 1:
+        dbase = K.put_rows(dy.reshape((index.size, i)), index, n, 0.0)
+    else:
+        dbase = K.index_rows_backward(dy.reshape((o, index.size, i)), index, n)
+    dbase = rows.back(dbase)
+    if not steps:
+        return dbase
+    dx = zeros_array(shape, dy.dtype)
+    K.copy(_replay(dx, steps), dbase)
+    return dx
+
+
+@tensor_method("__getitem__")
+def _getitem(self: Tensor, key: Any) -> Tensor:
+    """Part of a tensor, by PyTorch's rules: a view for integers, slices, None and Ellipsis; a copy where index arrays
+    (integers of any shape, broadcast together) or boolean masks take part. Integers beside index arrays are taken first.
+
+    Raises IndexError for an index out of range or a mask of another shape, TypeError for keys of other types.
+    """
+    x = self._data
+    plan = Plan("index", x, key)
+    if not plan.arrays:
+        return record_view("index", plan.base, self, _view_backward, x.shape, plan.steps)
+    rows = Rows(plan)
+    y = K.index_rows(rows.ordered(plan.base).reshape(rows.three), rows.index).view(rows.result)
+    result: Tensor = record("index", y, (self,), _index_backward, x.shape, plan.steps, rows, rows.index)
+    return result
+
+
+def _setitem_backward(ctx: Node, dy: Array) -> Any:
+    steps, rows, index, value_shape, value_dtype = ctx.saved
+    written = _replay(dy, steps)
+    if rows is not None:
+        dvalue = (
+            K.index_rows(rows.ordered(written).reshape(rows.three), index).view(rows.result) if ctx.needs[1] else None
+        )
+    else:
+        dvalue = written
+    dself = None
+    if ctx.needs[0]:
+        dself = dy.clone()
+        target = _replay(dself, steps)
+        if rows is None:
+            K.fill(target, 0.0)
+        else:
+            _put(target, rows, zeros_array((), dy.dtype).expand(rows.three[:1] + index.shape + rows.three[2:]))
+    if not ctx.needs[1]:
+        return dself, None
+    dvalue = written
+    if rows is not None:
+        dvalue = K.index_rows(rows.ordered(written).reshape(rows.three), index).view(rows.result)
+    while dvalue.ndim < len(value_shape):  # leading dimensions of size 1 that were dropped
+        dvalue = dvalue.unsqueeze(0)
+    return dself, sum_to(dvalue, value_shape).cast(value_dtype)
+
+
+def _put(base: Array, rows: Rows, values: Array) -> None:
+    """Writes values (o, m, i) into a base that may be strided in ways that (o, n, i) cannot show."""
+    target = rows.ordered(base)
+    try:
+        three = target.view(rows.three)
+    except ValueError:
+        copy = target.clone()
+        K.index_put(copy.view(rows.three), rows.index, values)
+        K.copy(target, copy)
+    else:
+        K.index_put(three, rows.index, values)
+
+
+@tensor_method("__setitem__")
+def _setitem(self: Tensor, key: Any, value: Any) -> None:
+    """Writes a number or a tensor, broadcast to the part's shape and converted to this tensor's dtype. Of several values for
+    one element the last wins. Gradients flow to `value`, and to what is not overwritten.
+
+    Raises RuntimeError for a leaf that requires grad and for views of one, otherwise as reading does; ValueError for a
+    value whose shape does not fit.
+    """
+    x = self._data
+    check_inplace("setitem", self)
+    source = value if isinstance(value, Tensor) else None
+    check_recordable("setitem", self, source)
+    plan = Plan("setitem", x, key)
+    rows = Rows(plan) if plan.arrays else None
+    shape = plan.base.shape if rows is None else rows.result
+    if source is None and not isinstance(value, np.ndarray | list | tuple):
+        array = fill_array("setitem", _core.empty((), x.dtype), value, "value")
+    else:
+        array = (source if source is not None else as_tensor(value))._data
+    given = array.shape
+    while array.ndim > len(shape) and array.shape[0] == 1:
+        array = array.squeeze(0)
+    if array.ndim > len(shape) or any(a not in (1, b) for a, b in zip(array.shape[::-1], shape[::-1])):
+        raise ValueError(f"[setitem] value: expected a shape that broadcasts to {shape}, got {given}")
+    if array.shares_storage(x):
+        array = array.clone()
+    array = array.cast(x.dtype).expand(shape)
+    if rows is None:
+        K.copy(plan.base, array)
+    else:
+        _put(plan.base, rows, array.reshape((rows.three[0], rows.index.size, rows.three[2])))
+    if source is not None or self._requires_grad:
+        index = None if rows is None else rows.index
+        dtype = None if source is None else source.dtype
+        record_inplace("setitem", self, (self, source), _setitem_backward, plan.steps, rows, index, given, dtype)
+
+
+# ---------------------------------------------------------------- by dimension
+
+
+def _index_select_backward(ctx: Node, dy: Array) -> Any:
+    shape, dim, index = ctx.saved
+    three = (prod(shape[:dim]), index.size, prod(shape[dim + 1 :]))
+    return K.index_rows_backward(dy.reshape(three), index, shape[dim]).view(shape)
+
+
+def _int64(op: str, arg: str, value: Any) -> Array:
+    array = as_array(op, arg, value)
+    if array.dtype is not _core.int64 and array.dtype is not _core.int32:
+        raise TypeError(f"[{op}] {arg}: expected int64 or int32, got {array.dtype.name}")
+    return array.cast(_core.int64)
+
+
+@tensor_method
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The entries `index` of dimension `dim`: a copy with that dimension of the length of `index` (1-D, int64 or int32).
+
+    Raises IndexError for an index outside [0, size).
+    """
+    x, entries = as_array("index_select", "input", input), _int64("index_select", "index", index)
+    if entries.ndim != 1 or x.ndim == 0:
+        raise ValueError(
+            f"[index_select] index: expected 1 dimension and an input with at least one, got {entries.ndim} and {x.ndim}"
+        )
+    dim = normal_dim("index_select", dim, x.ndim)
+    before, after = x.shape[:dim], x.shape[dim + 1 :]
+    y = K.index_rows(x.reshape((prod(before), x.shape[dim], prod(after))), entries)
+    y = y.view((*before, entries.size, *after))
+    result: Tensor = record("index_select", y, (input,), _index_select_backward, x.shape, dim, entries)
+    return result
+
+
+def _gather_backward(ctx: Node, dy: Array) -> Any:
+    shape, dim, index = ctx.saved
+    dx = zeros_array(shape, dy.dtype)
+    K.scatter_add(dx, dim, index, dy)
+    return dx
+
+
+@tensor_method
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """y[i][j][k] = input[index[i][j][k]][j][k] for dim = 0, and so on, in the shape of `index`, which has as many
+    dimensions as `input` and is nowhere larger but in `dim`. int64 or int32 indices.
+
+    Raises IndexError for an index outside [0, size).
+    """
+    x, entries = as_array("gather", "input", input), _int64("gather", "index", index)
+    dim = normal_dim("gather", dim, x.ndim)
+    if x.ndim == 0 and entries.ndim <= 1:
+        lone = gather(input.reshape(1), 0, index.reshape(-1))
+        result: Tensor = lone.reshape(entries.shape)
+        return result
+    result = record("gather", K.gather(x, dim, entries), (input,), _gather_backward, x.shape, dim, entries)
+    return result
+
+
+def _scatter_add_backward(ctx: Node, dy: Array) -> Any:
+    dim, index, src_shape = ctx.saved
+    dsrc = None
+    if ctx.needs[1]:
+        dsrc = K.gather(dy, dim, index)
+        if src_shape != index.shape:  # what lies outside of index was not read
+            whole = zeros_array(src_shape, dy.dtype)
+            K.copy(_corner(whole, index.shape), dsrc)
+            dsrc = whole
+    return dy, dsrc
+
+
+def _corner(array: Array, shape: tuple[int, ...]) -> Array:
+    for d, n in enumerate(shape):
+        array = array.slice(d, 0, n, 1)
+    return array
+
+
+def _scatter_arguments(op: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Array, int, Array, Array]:
+    x, entries, source = as_array(op, "input", input), _int64(op, "index", index), as_array(op, "src", src)
+    if x.ndim == 0 or source.ndim != entries.ndim or any(n > s for n, s in zip(entries.shape, source.shape)):
+        raise ValueError(f"[{op}] src: expected at least the sizes of index, {entries.shape}, got {source.shape}")
+    if source.dtype is not x.dtype:
+        raise TypeError(f"[{op}] src: expected {x.dtype.name}, as input, got {source.dtype.name}")
+    return x, normal_dim(op, dim, x.ndim), entries, _corner(source, entries.shape)
+
+
+@tensor_method
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """A copy of `input` with `src` added at the places that `gather` would read, in order along `dim`: the same bits at
+    every thread count."""
+    x, dim, entries, source = _scatter_arguments("scatter_add", input, dim, index, src)
+    y = x.clone()
+    K.scatter_add(y, dim, entries, source)
+    result: Tensor = record("scatter_add", y, (input, src), _scatter_add_backward, dim, entries, src.shape)
+    return result
+
+
+@tensor_method("scatter_add_")
+def _scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """`scatter_add` in place."""
+    x, dim, entries, source = _scatter_arguments("scatter_add_", self, dim, index, src)
+    check_inplace("scatter_add_", self)
+    K.scatter_add(x, dim, entries, source)
+    return record_inplace("scatter_add_", self, (self, src), _scatter_add_backward, dim, entries, src.shape)
+
+
+@tensor_method
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """`gather` where input and indices are broadcast in all dimensions but `dim`; None: of the flattened input."""
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
+    n = as_array("take_along_dim", "input", input).ndim
+    if indices.ndim != n:
+        raise ValueError(f"[take_along_dim] indices: expected {n} dimensions, as input has, got {indices.ndim}")
+    dim = normal_dim("take_along_dim", dim, n)
+    common = np.broadcast_shapes(*((*s[:dim], 1, *s[dim + 1 :]) for s in (input.shape, indices.shape)))
+    sizes = [-1 if d == dim else s for d, s in enumerate(common)]
+    return gather(input.expand(sizes), dim, indices.expand(sizes))
+
+
+# ---------------------------------------------------------------- masks
+
+
+def _masked_select_backward(ctx: Node, dy: Array) -> Any:
+    input_shape, shape, index = ctx.saved
+    dx = K.put_rows(dy.reshape((index.size, 1)), index, prod(shape), 0.0).view(shape)
+    return sum_to(dx, input_shape)
+
+
+@tensor_method
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where `mask` (bool) is true, 1-D, in memory's order; input and mask are broadcast together."""
+    x, chosen = as_array("masked_select", "input", input), as_array("masked_select", "mask", mask)
+    if chosen.dtype is not _core.bool:
+        raise TypeError(f"[masked_select] mask: expected bool, got {chosen.dtype.name}")
+    try:
+        shape = np.broadcast_shapes(x.shape, chosen.shape)
+    except ValueError:
+        raise ValueError(
+            f"[masked_select] mask: expected a shape that broadcasts with {x.shape}, got {chosen.shape}"
+        ) from None
+    chosen = chosen.expand(shape)
+    index = K.nonzero_flat(chosen, K.count_nonzero(chosen).item())
+    y = K.index_rows(x.expand(shape).reshape((1, prod(shape), 1)), index).view((index.size,))
+    result: Tensor = record("masked_select", y, (input,), _masked_select_backward, x.shape, shape, index)
+    return result
+
+
+@tensor_method
+def count_nonzero(input: Tensor) -> Tensor:
+    """How many elements are not 0, int64, 0-dim."""
+    return Tensor(K.count_nonzero(as_array("count_nonzero", "input", input)))
+
+
+@tensor_method
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """Where `input` is not 0: int64 (count, ndim), in memory's order; as_tuple: a tensor for each dimension instead."""
+    x = as_array("nonzero", "input", input)
+    if as_tuple and x.ndim == 0:
+        x = x.reshape((1,))
+    found = K.nonzero(x, K.count_nonzero(x).item(), x.ndim)
+    return tuple([Tensor(found.select(1, d)) for d in range(x.ndim)]) if as_tuple else Tensor(found)
