@@ -333,6 +333,12 @@ def test_rectangles_in_any_layout(order, isa, guards):
         compare_rectangle(dtype, (2, 3), 5, 30, 16, 24, None, order, is_causal=True)
 
 
+def test_empty_rectangles(isa, guards):
+    for lead, rows, keys in [((0, 2), 3, 3), ((2, 0), 3, 4), ((2, 2), 0, 3), ((2, 2), 3, 0), ((0,), 3, 3)]:
+        for mask in (None, np.ones((rows, keys), bool)):
+            compare_rectangle(np.float32, lead, rows, keys, 8, 8, mask)
+
+
 @pytest.mark.parametrize("lead", [(), (3,), (2, 3), (2, 2, 3)], ids=str)
 def test_leading_dimensions(lead, isa, guards):
     rng = np.random.default_rng(10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 from engine import _core
@@ -111,51 +112,56 @@ def _equal_lengths(count: int, length: int) -> Array:
     return _core.from_buffer(array.array("i", range(0, count * length + 1, length) if length else [0] * (count + 1)))
 
 
-class _Layout:
-    """How (batch, heads, length, d) becomes the kernel's (tokens, heads, d): as it lies in memory, where it can.
+def _nested(x: Array) -> bool:
+    """Whether batch, heads and length lie one inside the other, evenly, as in contiguous memory."""
+    if x.is_contiguous:
+        return True
+    (batch, heads, length, _), (over_batch, over_heads, over_length, _) = x.shape, x.strides
+    return (batch <= 1 or over_batch == heads * over_heads) and (heads <= 1 or over_heads == length * over_length)
 
-    `tokens_first`: the memory is that of (batch, length, heads, d), sequences are the batch. Otherwise it is that of
-    (batch, heads, length, d), and each head counts as a sequence of its own.
+
+def _tokens(x: Array, shape: Any, by_head: bool) -> Array:
+    """(batch, heads, length, d) -> the kernel's (tokens, heads, d), as it lies in memory where it can.
+
+    by_head: the memory is that of (batch, heads, length, d), and each head counts as a sequence of its own. Otherwise it is
+    that of (batch, length, heads, d), and sequences are the batch.
     """
+    batch, heads, length, d = shape
+    x = _side_by_side(x)
+    if by_head:
+        return x.reshape((batch * heads * length, 1, d))
+    return x.permute((0, 2, 1, 3)).reshape((batch * length, heads, d))
 
-    __slots__ = ("batch", "heads", "tokens_first")
 
-    def __init__(self, *arrays: Array) -> None:
-        self.batch, self.heads = arrays[0].shape[:2]
-        self.tokens_first = not all(self._joins(a) for a in arrays)
+def _rectangle(x: Array, shape: Any, by_head: bool) -> Array:
+    """The way back, without a copy."""
+    batch, heads, length, d = shape
+    return x.view(shape) if by_head else x.view((batch, length, heads, d)).permute((0, 2, 1, 3))
 
-    @staticmethod
-    def _joins(x: Array) -> bool:
-        """Whether batch, heads and length lie one inside the other, evenly."""
-        (batch, heads, length, _), (over_batch, over_heads, over_length, _) = x.shape, x.strides
-        return (batch <= 1 or over_batch == heads * over_heads) and (heads <= 1 or over_heads == length * over_length)
 
-    @property
-    def sequences(self) -> int:
-        return self.batch if self.tokens_first else self.batch * self.heads
-
-    def tokens(self, x: Array) -> Array:
-        """(batch, heads, length, d) -> (tokens, heads or 1, d)."""
-        batch, heads, length, d = x.shape
-        x = _side_by_side(x)
-        if not self.tokens_first:
-            return x.reshape((batch * heads * length, 1, d))
-        return x.permute((0, 2, 1, 3)).reshape((batch * length, heads, d))
-
-    def rectangle(self, x: Array) -> Array:
-        """The way back, without a copy."""
-        if not self.tokens_first:
-            return x.view((self.batch, self.heads, x.shape[0] // max(self.sequences, 1), x.shape[2]))
-        return x.view((self.batch, x.shape[0] // max(self.batch, 1), self.heads, x.shape[2])).permute((0, 2, 1, 3))
+def _expanded_mask(attn_mask: Tensor, dtype: Any, full: tuple[int, ...]) -> Array:
+    """The mask as a view of shape `full`."""
+    op = "scaled_dot_product_attention"
+    mask = as_array(op, "attn_mask", attn_mask)
+    if mask.dtype not in (_core.bool, dtype):
+        raise TypeError(f"[{op}] attn_mask: expected bool or {dtype.name}, got {mask.dtype.name}")
+    if attn_mask.requires_grad:
+        raise ValueError(
+            f"[{op}] attn_mask: expected a mask that does not require grad, got one that does (use .detach())"
+        )
+    extra = len(full) - mask.ndim
+    if extra < 0 or any(n not in (1, m) for n, m in zip(mask.shape, full[extra:])):
+        raise ValueError(f"[{op}] attn_mask: expected a shape that broadcasts to {full}, got {mask.shape}")
+    return mask.expand(full)
 
 
 def _sdpa_backward(ctx: Node, dout: Array) -> Any:
-    q, k, v, out, lse, cu_q, cu_k, mask, scale, causal, p, seed, call, layout, shapes = ctx.saved
-    dout = layout.tokens(dout.reshape((layout.batch, layout.heads, *dout.shape[-2:])))
+    q, k, v, out, lse, cu_q, cu_k, mask, scale, causal, p, seed, call, by_head, rectangles, shapes = ctx.saved
+    of_out = (*rectangles[0][:3], rectangles[2][3])
+    dout = _tokens(dout if len(shapes[0]) == 4 else dout.reshape(of_out), of_out, by_head)
     gradients = K.attention_backward(dout, q, k, v, out, lse, cu_q, cu_k, mask, scale, causal, p, seed, call)
-    return tuple(
-        g if g.shape == shape else g.reshape(shape) for g, shape in zip(map(layout.rectangle, gradients), shapes)
-    )
+    results = (_rectangle(g, rectangle, by_head) for g, rectangle in zip(gradients, rectangles))
+    return tuple(results if len(shapes[0]) == 4 else (g.reshape(shape) for g, shape in zip(results, shapes)))
 
 
 def scaled_dot_product_attention(
@@ -179,45 +185,33 @@ def scaled_dot_product_attention(
     """
     op = "scaled_dot_product_attention"
     q, k, v = as_array(op, "query", query), as_array(op, "key", key), as_array(op, "value", value)
-    lead, shapes = q.shape[:-2], (q.shape, k.shape, v.shape)
-    if q.ndim < 2 or q.ndim > 7:
-        raise ValueError(f"[{op}] query: expected 2 to 7 dimensions, got shape {q.shape}")
-    if k.ndim != q.ndim or k.shape[:-2] != lead or k.shape[-1] != q.shape[-1]:
-        raise ValueError(f"[{op}] key: expected shape (*{lead}, S, {q.shape[-1]}), got {k.shape}")
-    if v.ndim != q.ndim or v.shape[:-1] != k.shape[:-1]:
-        raise ValueError(f"[{op}] value: expected shape (*{k.shape[:-1]}, e), got {v.shape}")
+    qs, ks, vs = shapes = (q.shape, k.shape, v.shape)
+    ndim, lead = len(qs), qs[:-2]
+    if not 2 <= ndim <= 7:
+        raise ValueError(f"[{op}] query: expected 2 to 7 dimensions, got shape {qs}")
+    if len(ks) != ndim or ks[:-2] != lead or ks[-1] != qs[-1]:
+        raise ValueError(f"[{op}] key: expected shape {(*lead, 'S', qs[-1])}, got {ks}")
+    if len(vs) != ndim or vs[:-1] != ks[:-1]:
+        raise ValueError(f"[{op}] value: expected shape {(*ks[:-1], 'e')}, got {vs}")
     mask = None
     if attn_mask is not None:
-        mask = as_array(op, "attn_mask", attn_mask)
-        if mask.dtype not in (_core.bool, q.dtype):
-            raise TypeError(f"[{op}] attn_mask: expected bool or {q.dtype.name}, got {mask.dtype.name}")
-        if attn_mask.requires_grad:
-            raise ValueError(
-                f"[{op}] attn_mask: expected a mask that does not require grad, got one that does (use .detach())"
-            )
-        full = (*lead, q.shape[-2], k.shape[-2])
-        extra = len(full) - mask.ndim
-        if extra < 0 or any(n not in (1, m) for n, m in zip(mask.shape, full[extra:])):
-            raise ValueError(f"[{op}] attn_mask: expected a shape that broadcasts to {full}, got {mask.shape}")
-        mask = mask.expand(full)
-    # (batch, heads, length, d), whatever came.
-    batch = 1
-    for n in lead[:-1]:
-        batch *= n
-    head_dims = (batch, lead[-1] if lead else 1)
-    if q.ndim != 4:
-        q, k, v = (x.reshape((*head_dims, *x.shape[-2:])) for x in (q, k, v))
+        mask = _expanded_mask(attn_mask, q.dtype, (*lead, qs[-2], ks[-2]))
+    if ndim != 4:  # (batch, heads, length, d), whatever came
+        batch, heads = prod(lead[:-1]), (lead[-1] if lead else 1)
+        qs, ks, vs = ((batch, heads, *x[-2:]) for x in shapes)
+        q, k, v = q.reshape(qs), k.reshape(ks), v.reshape(vs)
         if mask is not None:
-            mask = mask.reshape((*head_dims, *mask.shape[-2:]))
-    layout = _Layout(q, k, v)
-    cu_q, cu_k = _equal_lengths(layout.sequences, q.shape[2]), _equal_lengths(layout.sequences, k.shape[2])
-    scale = _default_scale(scale, q.shape[-1])
+            mask = mask.reshape((*qs[:3], ks[2]))
+    by_head = _nested(q) and _nested(k) and _nested(v)
+    sequences = qs[0] * qs[1] if by_head else qs[0]
+    cu_q, cu_k = _equal_lengths(sequences, qs[2]), _equal_lengths(sequences, ks[2])
+    q, k, v = _tokens(q, qs, by_head), _tokens(k, ks, by_head), _tokens(v, vs, by_head)
+    scale = _default_scale(scale, qs[3])
     p, seed, call = _draw(op, dropout_p)
-    q, k, v = layout.tokens(q), layout.tokens(k), layout.tokens(v)
     out, lse = K.attention(q, k, v, cu_q, cu_k, mask, scale, is_causal, p, seed, call)
-    result = layout.rectangle(out)
-    if result.ndim != len(lead) + 2:
-        result = result.reshape((*lead, *result.shape[-2:]))
-    saved = (q, k, v, out, lse, cu_q, cu_k, mask, scale, is_causal, p, seed, call, layout, shapes)
+    result = _rectangle(out, (*qs[:3], vs[3]), by_head)
+    if ndim != 4:
+        result = result.reshape((*shapes[0][:-1], vs[3]))
+    saved = (q, k, v, out, lse, cu_q, cu_k, mask, scale, is_causal, p, seed, call, by_head, (qs, ks, vs), shapes)
     tensor: Tensor = record(op, result, (query, key, value), _sdpa_backward, *saved)
     return tensor
