@@ -51,6 +51,28 @@ int64_t packed_size(int64_t k, int64_t n) {
   return (n + Tile<T>::columns - 1) / Tile<T>::columns * Tile<T>::columns * k;
 }
 
+// Memory that is wanted soon, asked for a few cache lines at a time while tiles are computed: `rows` runs of `bytes`
+// bytes, `stride` bytes apart, into the second-level cache.
+struct Ahead {
+  static constexpr int64_t kLine = 64, kSteps = 4; // a step every kSteps of k
+  const char* at = nullptr;
+  int64_t rows = 0, bytes = 0, stride = 0;
+  int64_t pace = 0; // lines a step
+  int64_t within = 0;
+  ENGINE_INLINE
+  void step() {
+    for (int64_t i = pace; i > 0 && rows > 0; i--) {
+      __builtin_prefetch(at + within, 0, 2);
+      within += kLine;
+      if (within >= bytes) {
+        within = 0;
+        at += stride;
+        rows--;
+      }
+    }
+  }
+};
+
 // C: row-major. start: what the product is added to, with a row stride of its own: c itself to accumulate, a bias with
 // row stride 0, null for nothing.
 template <class T>
@@ -59,6 +81,7 @@ struct Result {
   int64_t row;
   const T* start;
   int64_t start_row;
+  Ahead* ahead = nullptr;
 };
 template <class T>
 ENGINE_INLINE
@@ -103,7 +126,18 @@ static void tile(int64_t k, const Operand<T>& left, const T* b, int64_t b_row, c
     b += b_row;
     ENGINE_OPAQUE(b);
   };
+  if (to.start == to.c) // C was written a while ago
+#pragma GCC unroll 16
+    for (int i = 0; i < M; i++)
+#pragma GCC unroll 4
+      for (int j = 0; j < N; j++) __builtin_prefetch(to.c + i * to.row + j * L, 1, 3);
   int64_t p = k;
+  if (to.ahead)
+    for (; p >= Ahead::kSteps; p -= Ahead::kSteps) {
+      to.ahead->step();
+#pragma GCC unroll 4
+      for (int s = 0; s < Ahead::kSteps; s++) one();
+    }
   for (; p >= 2; p -= 2) {
     one();
     one();
@@ -168,7 +202,7 @@ static void multiply(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b,
     for (int64_t i = 0; i < m; i += R) {
       const Operand<T> left = {a.data + i * a.row, a.row, a.column};
       const Result<T> out = {to.c + i * to.row + j, to.row, to.start ? to.start + i * to.start_row + j : nullptr,
-                             to.start_row};
+                             to.start_row, to.ahead};
       if (m - i >= R)
         full(k, left, panel, b.row, out, tail);
       else

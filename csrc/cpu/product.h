@@ -15,17 +15,24 @@ namespace engine::ENGINE_ISA {
 #ifndef ENGINE_TUNABLE // a tuning program may turn the numbers below into variables
 #define ENGINE_TUNABLE(name, value) constexpr int64_t name = value
 #endif
-// Steps of k that one pass takes: a panel of B of this depth and the rows of A that it meets live in the first two
-// caches.
-ENGINE_TUNABLE(kDepthBytes, 1536);
-// The block of C that a task computes, at most: B's share of it, kDepth deep, fits in the second-level cache.
+// Steps of k that one pass takes, in bytes of a row. Row-major A: C's trips through memory cost more than a panel of B
+// that comes from the second-level cache. Transposed A: a pass should leave room in that cache for the next one's
+// operands.
+#if defined(ENGINE_ISA_avx512)
+ENGINE_TUNABLE(kDepthBytes, 3072);
+#else
+ENGINE_TUNABLE(kDepthBytes, 2048);
+#endif
+ENGINE_TUNABLE(kTransposedDepthBytes, 1024);
+// The block of C that a task computes, at most: B's share of it stays in the second-level cache, or nearly.
 ENGINE_TUNABLE(kBlockRows, 512);
 ENGINE_TUNABLE(kBlockColumns, 256);
 // Rows of A, in tiles, that meet all panels of B before the next rows do.
 ENGINE_TUNABLE(kGroupTiles, 8);
-// A product is cut into this many tasks if each then has the multiply-adds that are worth waking a thread for.
-ENGINE_TUNABLE(kTasks, 8);
+// Tasks a thread that a product is cut into, and the multiply-adds that are worth waking a thread for.
+ENGINE_TUNABLE(kTasksPerThread, 2);
 ENGINE_TUNABLE(kTaskWork, 1 << 18);
+ENGINE_TUNABLE(kAhead, 1);
 
 // Evenly cut: part i of n in `parts` starts at cut(n, parts, i). parts_of: how many parts of at most `size`.
 ENGINE_INLINE
@@ -135,68 +142,123 @@ static void gelu_backward_row(Gelu kind, int64_t n, const T* dy, const T* z, T* 
     });
 }
 
+// What `steps` steps should ask for of an operand that lies row by row or column by column.
+template <class T>
+static Ahead ahead_of(const Operand<T>& x, int64_t m, int64_t k, int64_t steps) {
+  Ahead ahead;
+  const bool by_rows = x.column == 1;
+  if ((!by_rows && x.row != 1) || m <= 0 || k <= 0) return ahead;
+  const uintptr_t at = reinterpret_cast<uintptr_t>(x.data), line = at / Ahead::kLine * Ahead::kLine;
+  ahead.at = reinterpret_cast<const char*>(line);
+  ahead.rows = by_rows ? m : k;
+  ahead.bytes = (by_rows ? k : m) * int64_t(sizeof(T)) + int64_t(at - line);
+  ahead.stride = (by_rows ? x.row : x.column) * int64_t(sizeof(T));
+  ahead.pace = (ahead.rows * ((ahead.bytes + Ahead::kLine - 1) / Ahead::kLine) + steps - 1) / steps;
+  return ahead;
+}
+
 // ---------------------------------------------------------------- one task
 
 // Rows i0 to i1 and columns j0 to j1 of one product of the batch.
 template <class T>
-static void compute_block(const Product<T>& q, int64_t at_a, int64_t at_b, int64_t at_c, int64_t i0, int64_t i1,
-                          int64_t j0, int64_t j1) {
-  constexpr int R = Tile<T>::rows, C = Tile<T>::columns, L = simd::kLanes<T>;
-  const int64_t depths = parts_of(q.k, kDepthBytes / int64_t(sizeof(T)));
-  const int64_t m = i1 - i0, n = j1 - j0, groups = parts_of(m, kGroupTiles * R);
-  // Rows of B are read as they are where they lie close together or are used few times; anything else goes into panels.
-  const bool pack = q.b.column != 1 || (q.b.row > 256 && m >= 8 * R);
-  T* panels =
-      pack ? static_cast<T*>(thread_scratch(0, size_t(packed_size<T>((q.k + depths - 1) / depths, n)) * sizeof(T)))
-           : nullptr;
-  for (int64_t s = 0; s < q.summed.count; s++) {
-    int64_t from_a, from_b, unused;
-    q.summed.offsets(s, &from_a, &from_b, &unused);
-    for (int64_t d = 0; d < depths; d++) {
-      const int64_t p0 = cut(q.k, depths, d), depth = cut(q.k, depths, d + 1) - p0;
-      const bool first = s == 0 && d == 0, last = s == q.summed.count - 1 && d == depths - 1;
-      const Operand<T> b = {q.b.data + at_b + from_b + p0 * q.b.row + j0 * q.b.column, q.b.row, q.b.column};
-      Panels<T> right = unpacked(b.data, b.row);
-      if (pack) {
-        if (b.column == 1)
-          pack_rows(depth, n, b.data, b.row, panels);
-        else if (b.row == 1)
-          pack_columns(depth, n, b.data, b.column, panels);
-        else
-          pack_any(depth, n, b, panels);
-        right = packed(panels, depth);
-      }
-      const int64_t a0 = at_a + from_a + i0 * q.a.row + p0 * q.a.column;
-      if (q.row_sums && j0 == 0) add_columns(m, depth, q.a.data + a0, q.a.column, q.row_sums + i0, first);
-      for (int64_t g = 0; g < groups; g++) {
-        const int64_t top = cut(m, groups, g), rows = cut(m, groups, g + 1) - top, tiles = parts_of(rows, R);
-        int64_t starts[kGroupTiles + 1];
-        for (int64_t t = 0; t <= tiles; t++) starts[t] = cut(rows, tiles, t);
-        const Operand<T> a = {q.a.data + a0 + top * q.a.row, q.a.row, q.a.column};
-        if (q.dactivated && j0 == 0)
-          for (int64_t i = 0; i < rows; i++) {
-            const int64_t at = a0 + (top + i) * q.a.row;
-            gelu_backward_row(q.gelu, depth, q.dactivated + at, q.z + at, const_cast<T*>(q.a.data) + at);
+struct Block {
+  const Product<T>& q;
+  int64_t at_a, at_b, at_c, i0, i1, j0, j1;
+
+  int64_t m() const { return i1 - i0; }
+  int64_t n() const { return j1 - j0; }
+
+  // From (i, p) of A's rows and (p, j) of B's columns that belong to the block.
+  Operand<T> a_from(int64_t offset, int64_t i, int64_t p) const {
+    return {q.a.data + at_a + offset + (i0 + i) * q.a.row + p * q.a.column, q.a.row, q.a.column};
+  }
+  Operand<T> b_from(int64_t offset, int64_t p) const {
+    return {q.b.data + at_b + offset + p * q.b.row + j0 * q.b.column, q.b.row, q.b.column};
+  }
+
+  void compute() const {
+    constexpr int R = Tile<T>::rows;
+    const bool transposed = q.a.column != 1;
+    const int64_t most = (transposed ? kTransposedDepthBytes : kDepthBytes) / int64_t(sizeof(T));
+    const int64_t depths = parts_of(q.k, most), groups = parts_of(m(), kGroupTiles * R);
+    // Rows of B are read as they are where they lie close together or are used few times; the rest goes into panels.
+    const bool pack = q.b.column != 1 || (q.b.row > 384 && m() >= 16 * R);
+    T* panels = nullptr;
+    if (pack) {
+      const int64_t deepest = (q.k + depths - 1) / depths;
+      panels = static_cast<T*>(thread_scratch(0, size_t(packed_size<T>(deepest, n())) * sizeof(T)));
+    }
+    for (int64_t s = 0; s < q.summed.count; s++) {
+      int64_t to_a, to_b, unused;
+      q.summed.offsets(s, &to_a, &to_b, &unused);
+      for (int64_t d = 0; d < depths; d++) {
+        const int64_t p0 = cut(q.k, depths, d), depth = cut(q.k, depths, d + 1) - p0;
+        const int64_t next = d + 1 < depths ? cut(q.k, depths, d + 2) - p0 - depth : 0;
+        const bool first = s == 0 && d == 0, last = s == q.summed.count - 1 && d == depths - 1;
+        const Operand<T> b = b_from(to_b, p0);
+        Panels<T> right = unpacked(b.data, b.row);
+        if (pack) {
+          if (b.column == 1)
+            pack_rows(depth, n(), b.data, b.row, panels);
+          else if (b.row == 1)
+            pack_columns(depth, n(), b.data, b.column, panels);
+          else
+            pack_any(depth, n(), b, panels);
+          right = packed(panels, depth);
+        }
+        if (q.row_sums && j0 == 0)
+          add_columns(m(), depth, a_from(to_a, 0, p0).data, q.a.column, q.row_sums + i0, first);
+        for (int64_t g = 0; g < groups; g++) {
+          const int64_t top = cut(m(), groups, g), bottom = cut(m(), groups, g + 1), rows = bottom - top;
+          // Meanwhile the next rows of A come closer, and a share of B's rows for the next pass over k.
+          const int64_t steps = parts_of(rows, R) * parts_of(n(), Tile<T>::columns) * (depth / Ahead::kSteps) + 1;
+          Ahead next_a, next_b;
+          if (kAhead && g + 1 < groups)
+            next_a = ahead_of(a_from(to_a, bottom, p0), cut(m(), groups, g + 2) - bottom, depth, steps);
+          else if (kAhead && next)
+            next_a = ahead_of(a_from(to_a, 0, p0 + depth), cut(m(), groups, 1), next, steps);
+          if (kAhead && next) {
+            const int64_t from = cut(next, groups, g);
+            next_b = ahead_of(b_from(to_b, p0 + depth + from), cut(next, groups, g + 1) - from, n(), steps);
           }
-        for (int64_t j = 0; j < n; j += C) {
-          const int64_t width = n - j < C ? n - j : C, tail = width % L ? width % L : L;
-          const T* panel = right.data + j / C * right.panel;
-          for (int64_t t = 0; t < tiles; t++) {
-            const int64_t i = starts[t], height = starts[t + 1] - i;
-            const int64_t at = at_c + (i0 + top + i) * q.c_row + j0 + j;
-            T* c = q.c + at;
-            const Result<T> to = !first || q.accumulate ? accumulate(c, q.c_row)
-                                                        : Result<T>{c, q.c_row, q.bias ? q.bias + j0 + j : nullptr, 0};
-            tile_for<T>(height, width)(depth, {a.data + i * a.row, a.row, a.column}, panel, right.row, to, tail);
-            if (last && q.activated)
-              for (int64_t r = 0; r < height; r++)
-                gelu_row(q.gelu, width, c + r * q.c_row, q.activated + at + r * q.c_row);
-          }
+          const Operand<T> a = a_from(to_a, top, p0);
+          if (q.dactivated && j0 == 0)
+            for (int64_t i = 0; i < rows; i++) {
+              T* dz = const_cast<T*>(a.data) + i * a.row;
+              const int64_t at = dz - q.a.data;
+              gelu_backward_row(q.gelu, depth, q.dactivated + at, q.z + at, dz);
+            }
+          multiply_group(a, top, rows, depth, right, first, last, &next_a, &next_b);
         }
       }
     }
   }
-}
+
+  // Rows `top` and on, `rows` of them, with every panel of B.
+  void multiply_group(const Operand<T>& a, int64_t top, int64_t rows, int64_t depth, const Panels<T>& right, bool first,
+                      bool last, Ahead* next_a, Ahead* next_b) const {
+    constexpr int R = Tile<T>::rows, C = Tile<T>::columns, L = simd::kLanes<T>;
+    const int64_t tiles = parts_of(rows, R);
+    int64_t starts[kGroupTiles + 1];
+    for (int64_t t = 0; t <= tiles; t++) starts[t] = cut(rows, tiles, t);
+    for (int64_t j = 0; j < n(); j += C) {
+      const int64_t width = n() - j < C ? n() - j : C, tail = width % L ? width % L : L;
+      const T* panel = right.data + j / C * right.panel;
+      for (int64_t t = 0; t < tiles; t++) {
+        const int64_t i = starts[t], height = starts[t + 1] - i;
+        const int64_t at = at_c + (i0 + top + i) * q.c_row + j0 + j;
+        Result<T> to = {q.c + at, q.c_row, q.bias ? q.bias + j0 + j : nullptr, 0};
+        if (!first || q.accumulate) to = accumulate(q.c + at, q.c_row);
+        to.ahead = next_b->rows > 0 && (t % 2 || next_a->rows == 0) ? next_b : next_a;
+        if (to.ahead->rows == 0) to.ahead = nullptr;
+        tile_for<T>(height, width)(depth, {a.data + i * a.row, a.row, a.column}, panel, right.row, to, tail);
+        if (last && q.activated)
+          for (int64_t r = 0; r < height; r++)
+            gelu_row(q.gelu, width, q.c + at + r * q.c_row, q.activated + at + r * q.c_row);
+      }
+    }
+  }
+};
 
 // ---------------------------------------------------------------- the whole
 
@@ -204,9 +266,11 @@ template <class T>
 static void run_product(const Product<T>& q) {
   constexpr int R = Tile<T>::rows, C = Tile<T>::columns;
   if (q.m == 0 || q.batch.count == 0) return;
-  // Blocks of C, by the shape alone: small enough for the caches, and enough of them to share out.
+  // Blocks of C: small enough for the caches, enough of them to share out. Where the cuts fall changes no bit.
   const int64_t work = q.m * (q.n > 0 ? q.n : 1) * (q.k > 0 ? q.k : 1) * q.summed.count;
-  const int64_t panels = parts_of(q.n, C), most = work / kTaskWork < kTasks ? work / kTaskWork : kTasks;
+  const int64_t panels = parts_of(q.n, C), threads = num_threads();
+  const int64_t wanted = threads > 1 ? kTasksPerThread * threads : 1;
+  const int64_t most = work / kTaskWork < wanted ? work / kTaskWork : wanted;
   int64_t across = parts_of(q.n, kBlockColumns), down = parts_of(q.m, kBlockRows);
   while (q.batch.count * across * down < most) {
     const int64_t rows = q.m / down, columns = q.n / across;
@@ -227,7 +291,7 @@ static void run_product(const Product<T>& q) {
     const int64_t x0 = q.dactivated ? 0 : task % across, x1 = q.dactivated ? across : x0 + 1;
     for (int64_t x = x0; x < x1; x++) {
       const int64_t j0 = cut(panels, across, x) * C, j1 = cut(panels, across, x + 1) * C;
-      compute_block(q, a, b, c, i0, i1, j0, j1 < q.n ? j1 : q.n);
+      Block<T>{q, a, b, c, i0, i1, j0, j1 < q.n ? j1 : q.n}.compute();
     }
   };
   const int64_t tasks = q.batch.count * down * (q.dactivated ? 1 : across);
