@@ -99,13 +99,24 @@ static void pack_any(int64_t k, int64_t n, const Operand<T>& b, T* to) {
 template <class T>
 static void add_columns(int64_t m, int64_t k, const T* a, int64_t ld, T* sums, bool first) {
   using namespace simd;
-  constexpr int L = kLanes<T>;
+  constexpr int L = kLanes<T>, N = 4;
   for (int64_t strip = 0; strip < k || first; strip += kStrip, first = false) {
-    const int64_t end = k - strip < kStrip ? k : strip + kStrip;
-    for (int64_t i = 0; i < m; i += L) {
+    const int64_t depth = k - strip < kStrip ? k - strip : kStrip;
+    const T* x = a + strip * ld;
+    int64_t i = 0;
+    for (; i + N * L <= m; i += N * L) {
+      V<T> total[N] = {};
+      for (int64_t p = 0; p < depth; p++)
+        for (int v = 0; v < N; v++) total[v] += load(x + p * ld + i + v * L);
+      for (int v = 0; v < N; v++) {
+        T* to = sums + i + v * L;
+        store(to, first ? total[v] : load(to) + total[v]);
+      }
+    }
+    for (; i < m; i += L) {
       const int64_t lanes = m - i < L ? m - i : L;
       V<T> total = zero<T>();
-      for (int64_t p = strip; p < end; p++) total += load_n(a + p * ld + i, lanes);
+      for (int64_t p = 0; p < depth; p++) total += load_n(x + p * ld + i, lanes);
       store_n(sums + i, first ? total : load_n(sums + i, lanes) + total, lanes);
     }
   }
