@@ -160,10 +160,7 @@ void bind_array(py::module_& m) {
           "itemsize", [](const PyDType& d) { return kItemSize[d.code]; }, "Bytes of one element.")
       .def_property_readonly("is_floating_point", [](const PyDType& d) { return d.code < 2 || d.code > 5; })
       .def("__repr__", [](const PyDType& d) { return std::string("engine.") + kDTypeName[d.code]; })
-      .def("__reduce__", [](const PyDType& d) {
-        return py::make_tuple(py::module_::import("builtins").attr("getattr"),
-                              py::make_tuple(py::module_::import("engine"), kDTypeName[d.code]));
-      });
+      .def("__reduce__", [](const PyDType& d) { return std::string(kDTypeName[d.code]); }); // its name here
   for (int t = 0; t < kNumDTypes; t++) {
     dtypes[t] = new py::object(py::cast(PyDType{t}));
     m.attr(kDTypeName[t]) = *dtypes[t];
