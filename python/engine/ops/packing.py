@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, record_view
+from engine.ops.factory import arange
 from engine.tensor import Tensor, as_array
 
 __all__ = ["RectangleLayout", "pack_padded", "pad_packed", "rectangle_layout"]
@@ -22,47 +23,37 @@ class RectangleLayout(NamedTuple):
     """Where the real tokens of a (batch, length) rectangle lie.
 
     indices: int64 (total_tokens,), rising positions in the flattened rectangle; None: every token is real.
-    cu_seqlens: int32 (batch + 1,). max_seqlen: the longest row's number of real tokens.
+    cu_seqlens: int32 (batch + 1,). position_ids: int64 (total_tokens,), counting the real tokens of each row from 0.
+    max_seqlen: the longest row's number of real tokens.
     """
 
     batch: int
     length: int
     indices: Tensor | None
     cu_seqlens: Tensor
+    position_ids: Tensor
     max_seqlen: int
 
-    def position_ids(self) -> Tensor:
-        """int64 (total_tokens,), counting the real tokens of each row from 0."""
-        import numpy as np
 
-        starts = np.asarray(self.cu_seqlens._data).astype(np.int64)
-        positions = np.arange(starts[-1]) - np.repeat(starts[:-1], np.diff(starts))
-        return Tensor(_core.from_buffer(positions))
-
-
-def rectangle_layout(
-    batch: int, length: int, attention_mask: Tensor | None = None, op: str = "rectangle_layout"
-) -> RectangleLayout:
+def rectangle_layout(batch: int, length: int, attention_mask: Tensor | None = None) -> RectangleLayout:
     """Reads a mask (batch, length) that is 1 (True) at real tokens and 0 (False) at padding, of any dtype; None: no padding.
 
     Raises ValueError for another shape or other values.
     """
-    import numpy as np
-
     if attention_mask is None:
-        ends = np.arange(batch + 1, dtype=np.int32) * np.int32(length)
-        return RectangleLayout(batch, length, None, Tensor(_core.from_buffer(ends)), length if batch else 0)
-    mask = np.asarray(as_array(op, "attention_mask", attention_mask))
+        ends = arange(batch + 1, dtype=_core.int32) * length
+        positions = arange(length).expand(batch, length).reshape(batch * length)
+        return RectangleLayout(batch, length, None, ends, positions, length if batch else 0)
+    mask = as_array("rectangle_layout", "attention_mask", attention_mask)
     if mask.shape != (batch, length):
-        raise ValueError(f"[{op}] attention_mask: expected shape {(batch, length)}, got {mask.shape}")
-    real = mask == 1
-    if not (real | (mask == 0)).all():
-        raise ValueError(f"[{op}] attention_mask: expected 0 (padding) and 1, got {mask[~real & (mask != 0)][0]}")
-    lengths = real.sum(1, dtype=np.int64)
-    cu_seqlens = np.zeros(batch + 1, np.int32)
-    np.cumsum(lengths, out=cu_seqlens[1:])
-    indices = None if real.all() else Tensor(_core.from_buffer(np.flatnonzero(real)))
-    return RectangleLayout(batch, length, indices, Tensor(_core.from_buffer(cu_seqlens)), int(lengths.max(initial=0)))
+        raise ValueError(f"[rectangle_layout] attention_mask: expected shape {(batch, length)}, got {mask.shape}")
+    cu_seqlens, longest = K.mask_seqlens(mask)
+    total = int(cu_seqlens.select(0, batch).item())
+    indices, positions = map(Tensor, K.mask_indices(mask, total))
+    everything = total == batch * length
+    return RectangleLayout(
+        batch, length, None if everything else indices, Tensor(cu_seqlens), positions, int(longest.item())
+    )
 
 
 def _take(x: Array, indices: Array) -> Array:
