@@ -9,7 +9,7 @@ from engine import _core
 from engine._core import Array
 from engine.tensor import Tensor
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
 
 K = _core.kernels
 
@@ -91,3 +91,22 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
         raise ValueError(f"[clip_grad_value_] clip_value: expected a number >= 0, got {clip_value}")
     for arrays in _by_dtype("clip_grad_value_", _gradients("clip_grad_value_", parameters)):
         K.clamp_list(arrays, -float(clip_value), float(clip_value))
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters in one row, in their order; gradients flow back."""
+    from engine import ops
+
+    return ops.cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Copies the pieces of a row into the parameters. Raises ValueError where lengths differ, before anything is written."""
+    targets = list(parameters)
+    total = sum(p.numel() for p in targets)
+    if vec.shape != (total,):
+        raise ValueError(f"[vector_to_parameters] vec: expected {total} elements, got {vec.numel()}")
+    begin = 0
+    for p in targets:
+        K.copy(p._data, vec._data.slice(0, begin, begin + p.numel(), 1).view(p.shape))
+        begin += p.numel()

@@ -1,0 +1,115 @@
+"""Initial values, written in place and without history. Sources: Glorot and Bengio 2010 (xavier), He et al. 2015 (kaiming)."""
+
+from __future__ import annotations
+
+import math
+
+from engine.autograd import no_grad
+from engine.tensor import Tensor
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Fills with draws from U[a, b)."""
+    with no_grad():
+        return tensor.uniform_(a, b)
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Fills with draws from N(mean, std^2)."""
+    with no_grad():
+        return tensor.normal_(mean, std)
+
+
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
+    """Fills with draws from N(mean, std^2) restricted to [a, b]; draws outside are drawn again.
+
+    Raises ValueError where so little of the distribution lies inside that drawing does not end.
+    """
+    from engine import ops
+
+    with no_grad():
+        tensor.normal_(mean, std)
+        for _ in range(1000):
+            outside = ops.logical_or(tensor < a, tensor > b)
+            if not outside.any():
+                return tensor
+            tensor.copy_(ops.where(outside, ops.empty_like(tensor).normal_(mean, std), tensor))
+    raise ValueError(f"[trunc_normal_] a, b: expected a range that N({mean}, {std}^2) reaches, got [{a}, {b}]")
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fills with val."""
+    with no_grad():
+        return tensor.fill_(val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Fills with 0."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Fills with 1."""
+    return constant_(tensor, 1.0)
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor that keeps the variance through a nonlinearity; param: leaky_relu's slope (0.01)."""
+    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4}
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in gains:
+        raise ValueError(
+            f"[calculate_gain] nonlinearity: expected one of {', '.join(gains)}, leaky_relu, got {nonlinearity!r}"
+        )
+    return gains[nonlinearity]
+
+
+def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
+    if tensor.ndim < 2:
+        raise ValueError(f"[{op}] tensor: expected at least 2 dimensions, got shape {tensor.shape}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Fills with draws from U(-a, a), a = gain * sqrt(6 / (fan_in + fan_out))."""
+    bound = gain * math.sqrt(6.0 / max(1, sum(_fans("xavier_uniform_", tensor))))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Fills with draws from N(0, s^2), s = gain * sqrt(2 / (fan_in + fan_out))."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(1, sum(_fans("xavier_normal_", tensor)))))
+
+
+def _kaiming(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    fan_in, fan_out = _fans(op, tensor)
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"[{op}] mode: expected 'fan_in' or 'fan_out', got {mode!r}")
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(1, fan_in if mode == "fan_in" else fan_out))
+
+
+def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Fills with draws from U(-b, b), b = gain * sqrt(3 / fan); a: leaky_relu's slope."""
+    bound = math.sqrt(3.0) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Fills with draws from N(0, s^2), s = gain / sqrt(fan); a: leaky_relu's slope."""
+    return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity))
