@@ -1,0 +1,47 @@
+"""Training: the Trainer, metrics, checkpoints, reports, and text classifiers from files to predictions."""
+
+from engine.train import metrics as metrics
+from engine.train.augment import TokenDropout as TokenDropout
+from engine.train.callbacks import Callback as Callback
+from engine.train.callbacks import JsonlLog as JsonlLog
+from engine.train.callbacks import ProgressBar as ProgressBar
+from engine.train.callbacks import read_log as read_log
+from engine.train.checkpoint import latest_checkpoint as latest_checkpoint
+from engine.train.checkpoint import load_checkpoint as load_checkpoint
+from engine.train.checkpoint import save_checkpoint as save_checkpoint
+from engine.train.classifier import Prediction as Prediction
+from engine.train.classifier import TextClassifier as TextClassifier
+from engine.train.config import TrainerConfig as TrainerConfig
+from engine.train.report import evaluation as evaluation
+from engine.train.report import format_evaluation as format_evaluation
+from engine.train.report import format_report as format_report
+from engine.train.report import plot_curves as plot_curves
+from engine.train.text import TextData as TextData
+from engine.train.text import resume_text_classifier as resume_text_classifier
+from engine.train.text import train_text_classifier as train_text_classifier
+from engine.train.trainer import Trainer as Trainer
+from engine.train.trainer import TrainerState as TrainerState
+
+__all__ = [
+    "Callback",
+    "JsonlLog",
+    "Prediction",
+    "ProgressBar",
+    "TextClassifier",
+    "TextData",
+    "TokenDropout",
+    "Trainer",
+    "TrainerConfig",
+    "TrainerState",
+    "evaluation",
+    "format_evaluation",
+    "format_report",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "metrics",
+    "plot_curves",
+    "read_log",
+    "resume_text_classifier",
+    "save_checkpoint",
+    "train_text_classifier",
+]

@@ -1,0 +1,129 @@
+"""What may listen to a training run: the base class, the log, the progress bar."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.train.trainer import Trainer
+
+__all__ = ["Callback", "JsonlLog", "ProgressBar", "read_log"]
+
+
+class Callback:
+    """Called by a `Trainer` at its landmarks; override what you need. `trainer.state` says where the run stands.
+
+    Setting `trainer.state.stop = True` ends training after the present step.
+    """
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Before the first step, also of a resumed run."""
+
+    def on_step_end(self, trainer: Trainer, loss: float) -> None:
+        """After each optimizer step; `loss` is that of its batch."""
+
+    def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
+        """For each record of the log: {"event": "train" | "eval" | "epoch" | "end", "step": ..., ...}."""
+
+    def on_checkpoint(self, trainer: Trainer, path: Path) -> None:
+        """After a checkpoint was written."""
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        """At the end, also when training is broken off by an exception."""
+
+
+class JsonlLog(Callback):
+    """Writes each record as a line of JSON, flushed at once.
+
+    A checkpoint notes how long the file was (`position`); a resumed run cuts it there, so that no step stands twice.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._file: IO[bytes] | None = None
+
+    @property
+    def position(self) -> int:
+        """Bytes written."""
+        return self._file.tell() if self._file else 0
+
+    def open(self, position: int = 0) -> None:
+        """Go on after that many bytes; what stood behind them is cut off."""
+        self._file = open(self.path, "ab")  # noqa: SIM115 - open as long as the run
+        self._file.truncate(min(position, self._file.tell()))
+        self._file.seek(0, os.SEEK_END)
+
+    def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
+        if self._file:
+            self._file.write(json.dumps(dict(record)).encode() + b"\n")
+            self._file.flush()
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+
+def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The records of a log; a last line that is not whole is left out."""
+    records = []
+    with open(path, encoding="utf-8") as stream:
+        for line in stream:
+            if line.endswith("\n"):
+                records.append(json.loads(line))
+    return records
+
+
+class ProgressBar(Callback):
+    """A bar with loss, rate and time left, and a line an epoch, on standard error.
+
+    Where standard error is no terminal there are only the lines. Raises ImportError if tqdm is missing (extra `cli`).
+    """
+
+    def __init__(self) -> None:
+        try:
+            from tqdm import tqdm
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "[ProgressBar] tqdm: expected it to be installed (pip install 'engine[cli]', or progress=False), got none"
+            ) from error
+        self._tqdm = tqdm
+        self._bar: Any = None
+        self._started = (0, 0.0)
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        state = trainer.state
+        self._started = (state.tokens, state.seconds)
+        self._bar = self._tqdm(
+            total=trainer.total_steps, initial=state.step, unit="step", dynamic_ncols=True, file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+
+    def on_step_end(self, trainer: Trainer, loss: float) -> None:
+        if self._bar is None or self._bar.disable:
+            return
+        state = trainer.state
+        if state.step % 5 == 0 or state.step == trainer.total_steps:
+            rate = (state.tokens - self._started[0]) / max(state.seconds - self._started[1], 1e-9)
+            self._bar.set_postfix_str(f"loss {loss:.3f}, {rate:,.0f} tokens/s", refresh=False)
+        self._bar.update(1)
+
+    def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
+        if record["event"] != "epoch" or self._bar is None:
+            return
+        parts = [f"epoch {record['epoch']}/{trainer.config.epochs}", f"loss {record['loss']:.4f}"]
+        if "held_out" in record:
+            held_out = record["held_out"]
+            parts.append(f"held-out loss {held_out['loss']:.4f} accuracy {held_out['accuracy']:.4f}")
+        parts += [f"{record['tokens_per_second']:,.0f} tokens/s", f"{record['seconds']:.1f} s"]
+        self._tqdm.write("  ".join(parts), file=sys.stderr)
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

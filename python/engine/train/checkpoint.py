@@ -1,0 +1,133 @@
+"""Checkpoints: a folder a step, complete or not there.
+
+A checkpoint holds tensors as safetensors files and everything else as `state.json`. It is written under a temporary name
+in the same folder and renamed when it is whole, so that a run killed at any moment leaves its last whole checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.serialization import load_file, save_file, write_text
+from engine.tensor import Tensor
+
+__all__ = ["latest_checkpoint", "load_checkpoint", "read_json", "save_checkpoint", "write_json"]
+
+_NAME = re.compile(r"step-(\d{8,})")
+_TEMPORARY = ".partial-"
+_MARK = "__tensor__"
+
+
+def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[str, Any], keep: int = 1) -> Path:
+    """Write `state` as `folder/step-<step>` and remove all but the newest `keep` checkpoints.
+
+    state: entries by name; each is a tree of dicts and lists whose leaves are Tensors or fit JSON. Tensors of entry `x` go
+    to `x.safetensors`. Keys of dicts become strings. Returns the checkpoint's path. Raises OSError where writing fails.
+    """
+    root = Path(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    for left_over in root.glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    partial = root / f"{_TEMPORARY}{step}"
+    target = root / f"step-{step:08d}"
+    partial.mkdir()
+    try:
+        plain: dict[str, Any] = {}
+        for name, tree in state.items():
+            tensors: dict[str, Tensor] = {}
+            plain[name] = _split(tree, "", tensors)
+            if tensors:
+                save_file(tensors, partial / f"{name}.safetensors")
+        write_json(partial / "state.json", plain)
+        _sync(partial)
+        if target.exists():  # the same step again, after a resume from an older checkpoint
+            shutil.rmtree(target)
+        os.rename(partial, target)
+        _sync(root)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    for old in _checkpoints(root)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def latest_checkpoint(folder: str | os.PathLike[str]) -> Path | None:
+    """The whole checkpoint of the highest step, or None."""
+    found = _checkpoints(Path(folder))
+    return found[-1] if found else None
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The state of `save_checkpoint`. Raises ValueError or FileNotFoundError where files are missing or damaged."""
+    root = Path(path)
+    plain = read_json(root / "state.json")
+    state = {}
+    for name, tree in plain.items():
+        file = root / f"{name}.safetensors"
+        tensors = load_file(file) if file.exists() else {}
+        try:
+            state[name] = _join(tree, tensors)
+        except KeyError as error:
+            raise ValueError(f"[load_checkpoint] path: expected the tensor {error} in {file}, got none") from None
+    return state
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object in a JSON file. Raises FileNotFoundError, or ValueError where it is no JSON object."""
+    name = os.fspath(path)
+    try:
+        with open(name, encoding="utf-8") as stream:
+            value = json.load(stream)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"[read_json] path: expected an existing file, got {name}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"[read_json] path: expected JSON, got {name} ({error})") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"[read_json] path: expected a JSON object, got {type(value).__name__} in {name}")
+    return value
+
+
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
+    """Write a JSON object, complete or not at all."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _checkpoints(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    found = [(int(match[1]), path) for path in root.iterdir() if (match := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's entries to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _split(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """The tree with a mark in the place of each tensor, which goes to `tensors`."""
+    if isinstance(tree, Tensor):
+        tensors[path] = tree
+        return {_MARK: path}
+    if isinstance(tree, Mapping):
+        return {str(key): _split(value, f"{path}.{key}" if path else str(key), tensors) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [_split(value, f"{path}.{i}" if path else str(i), tensors) for i, value in enumerate(tree)]
+    return tree
+
+
+def _join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(tree, dict):
+        return tensors[tree[_MARK]] if set(tree) == {_MARK} else {k: _join(v, tensors) for k, v in tree.items()}
+    return [_join(value, tensors) for value in tree] if isinstance(tree, list) else tree

@@ -1,0 +1,98 @@
+"""The settings of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+__all__ = ["TrainerConfig"]
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How a `Trainer` trains; the defaults suit small transformers trained from scratch.
+
+    Attributes:
+        epochs: passes over the training data.
+        batch_size: the most sequences in a batch; None: no limit (then `max_tokens` is needed).
+        max_tokens: the most tokens in a batch; None: no limit.
+        bucket_by_length: draw texts of similar length together. Packed batches need no such thing; it is for comparison.
+        lr: highest learning rate of AdamW.
+        weight_decay: of matrices; biases, norms and other vectors do not decay.
+        betas, eps: of AdamW.
+        schedule: "linear" or "cosine" fall to 0 at the end, "constant" stays.
+        warmup_ratio: part of all steps over which the rate first rises from 0.
+        label_smoothing: share of the target spread over all classes.
+        token_dropout: share of tokens hidden behind the unknown token while training (needs a tokenizer that has one).
+        max_grad_norm: longer gradients are scaled down to it; None: no clipping.
+        seed: decides the order of batches and all random draws.
+        eval_every: steps between evaluations; None: at the end of each epoch.
+        metric: what selects the best model: "accuracy", "macro_f1", "micro_f1", "mcc" (highest) or "loss" (lowest).
+        early_stopping: evaluations without a better metric after which training ends; None: never.
+        checkpoint_every: steps between checkpoints; None: at the end of each epoch; 0: none at all.
+        keep_checkpoints: how many checkpoints stay.
+        log_every: steps between lines of the log.
+        eval_batch_size: sequences in a batch of an evaluation.
+
+    Raises:
+        ValueError: for a value out of range.
+    """
+
+    epochs: int = 10
+    batch_size: int | None = 32
+    max_tokens: int | None = None
+    bucket_by_length: bool = False
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    schedule: str = "linear"
+    warmup_ratio: float = 0.1
+    label_smoothing: float = 0.0
+    token_dropout: float = 0.0
+    max_grad_norm: float | None = 1.0
+    seed: int = 0
+    eval_every: int | None = None
+    metric: str = "accuracy"
+    early_stopping: int | None = None
+    checkpoint_every: int | None = None
+    keep_checkpoints: int = 1
+    log_every: int = 20
+    eval_batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON knows no tuples
+        self._check("epochs", self.epochs >= 1, "at least 1")
+        self._check("lr", self.lr >= 0, "a number >= 0")
+        self._check("weight_decay", self.weight_decay >= 0, "a number >= 0")
+        self._check("schedule", self.schedule in ("linear", "cosine", "constant"), "'linear', 'cosine' or 'constant'")
+        for name in ("warmup_ratio", "label_smoothing", "token_dropout"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
+        self._check("max_grad_norm", self.max_grad_norm is None or self.max_grad_norm > 0, "None or a number > 0")
+        self._check("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
+        metrics = ("accuracy", "macro_f1", "micro_f1", "mcc", "loss")
+        self._check("metric", self.metric in metrics, f"one of {', '.join(metrics)}")
+        for name in ("batch_size", "max_tokens", "eval_every", "early_stopping"):
+            value = getattr(self, name)
+            self._check(name, value is None or value >= 1, "None or at least 1")
+        self._check("batch_size", (self.batch_size or self.max_tokens) is not None, "a number where max_tokens is None")
+        self._check("checkpoint_every", (self.checkpoint_every or 0) >= 0, "None or at least 0")
+        for name in ("keep_checkpoints", "log_every", "eval_batch_size"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+
+    def _check(self, name: str, right: bool, expected: str) -> None:
+        if not right:
+            raise ValueError(f"[TrainerConfig] {name}: expected {expected}, got {getattr(self, name)!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings, fit for JSON."""
+        return {**asdict(self), "betas": list(self.betas)}
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> TrainerConfig:
+        """The config of `to_dict`. Raises ValueError for a name that is no setting."""
+        unknown = sorted(set(settings) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"[TrainerConfig] settings: expected names of settings, got {unknown[0]!r}")
+        return cls(**settings)

@@ -1,0 +1,343 @@
+"""From files of labelled texts to a trained classifier, a run folder and a report: what `engine train` does.
+
+The run folder holds
+    run.json             data and their hashes, settings, versions, seed
+    config.json, model.safetensors, tokenizer.json, tokenizer_config.json    the best model, as other libraries open it
+    log.jsonl            a line each `log_every` steps, evaluation and epoch
+    checkpoints/         what is needed to go on
+    report.json, report.md, curves.png
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.data import Labels, TextDataset, TextTable, Tokenizer, read_table
+from engine.models import TransformerClassifier, TransformerConfig
+from engine.serialization import write_text
+from engine.train.augment import TokenDropout
+from engine.train.callbacks import Callback, read_log
+from engine.train.checkpoint import read_json, write_json
+from engine.train.classifier import TextClassifier, encode_texts
+from engine.train.config import TrainerConfig
+from engine.train.report import environment, evaluation, format_report, peak_memory_bytes, plot_curves
+from engine.train.trainer import Trainer
+
+__all__ = ["TextData", "read_run", "resume_text_classifier", "train_text_classifier"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TextData:
+    """Which texts to train on, and how they become tokens.
+
+    Attributes:
+        train: files of labelled texts (CSV, TSV, JSONL), taken together.
+        validation: a file of held-out texts; None: `validation_fraction` of the training texts, equally of each label.
+        validation_fraction: 0 holds out nothing; then the last weights are kept.
+        test: a file to evaluate the finished model on, once.
+        text_column, label_column: None: found by their names.
+        tokenizer: a vocab.txt, a tokenizer.json, or a folder with one; None: WordPiece trained on the training texts.
+        vocab_size: of a trained tokenizer, at most.
+        max_length: tokens after which texts are cut.
+    """
+
+    train: tuple[str, ...]
+    validation: str | None = None
+    validation_fraction: float = 0.1
+    test: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    tokenizer: str | None = None
+    vocab_size: int = 8000
+    max_length: int = 128
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "train", tuple(os.fspath(path) for path in self.train))
+        if not self.train:
+            raise ValueError("[TextData] train: expected at least one file, got none")
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(
+                f"[TextData] validation_fraction: expected a number in [0, 1), got {self.validation_fraction}"
+            )
+        if self.max_length < 3:
+            raise ValueError(f"[TextData] max_length: expected at least 3, got {self.max_length}")
+
+    @property
+    def files(self) -> list[str]:
+        """All files, each once."""
+        return list(dict.fromkeys([*self.train, *(path for path in (self.validation, self.test) if path)]))
+
+
+class _Part(NamedTuple):
+    """Texts and label numbers of one part of the data."""
+
+    texts: list[str]
+    labels: np.ndarray
+
+
+def train_text_classifier(
+    data: TextData,
+    trainer: TrainerConfig,
+    output: str | os.PathLike[str],
+    *,
+    model: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    overwrite: bool = False,
+    callbacks: tuple[Callback, ...] = (),
+) -> dict[str, Any]:
+    """Train a classifier from scratch, evaluate it, and write the run folder.
+
+    Args:
+        data: the texts.
+        trainer: the settings of the training.
+        output: the run folder; must be new, or empty.
+        model: fields of `TransformerConfig`, without those that the data decide (vocab_size, num_labels, ...).
+        progress: show a progress bar on standard error.
+        overwrite: remove an earlier run in `output` first.
+        callbacks: for the `Trainer`.
+
+    Returns:
+        The report, as in report.json.
+
+    Raises:
+        FileNotFoundError, ValueError: on files that are missing, empty, damaged or lack a column, on labels that only held-out
+            or test files have, and on settings out of range; nothing is written then.
+        FileExistsError: if `output` is not empty.
+    """
+    folder = Path(output)
+    tables, labels = _read(data)
+    _check_output(folder, overwrite)
+    tokenizer = _tokenizer(data, tables["train"].texts)
+    config = TransformerConfig(
+        vocab_size=tokenizer.vocab_size,
+        max_position_embeddings=data.max_length,
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels.names)),
+        pad_token_id=tokenizer.pad_token_id,
+        **(model or {}),
+    )
+    run = {
+        "format": _FORMAT,
+        "task": "text-classification",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": trainer.seed,
+        "data": {**asdict(data), "train": list(data.train), "sha256": {path: _sha256(path) for path in data.files}},
+        "model": config.to_dict(),
+        "trainer": trainer.to_dict(),
+        "environment": environment(),
+    }
+    if overwrite:
+        _remove_run(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(folder)
+    write_json(folder / "config.json", {"architectures": ["TransformerClassifier"], **config.to_dict()})
+    write_json(folder / "run.json", run)
+    return _train(folder, tables, tokenizer, config, trainer, progress, False, callbacks)
+
+
+def resume_text_classifier(
+    output: str | os.PathLike[str], *, progress: bool = False, callbacks: tuple[Callback, ...] = ()
+) -> dict[str, Any]:
+    """Go on with a run that was broken off, from its last checkpoint; the result has the bits of an uninterrupted run.
+
+    Raises:
+        FileNotFoundError, ValueError: if the folder is no run, or a data file is gone or has changed.
+    """
+    folder = Path(output)
+    run = read_run(folder)
+    try:
+        settings = dict(run["data"])
+        hashes = settings.pop("sha256")
+        data = TextData(**settings)
+        trainer = TrainerConfig.from_dict(run["trainer"])
+        config = TransformerConfig.from_dict(run["model"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}") from None
+    for path in data.files:
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"[resume] data: expected the file {path} that the run began with, got none")
+        if _sha256(path) != hashes.get(path):
+            raise ValueError(f"[resume] data: expected {path} as it was when the run began, got a changed file")
+    tables, _ = _read(data)
+    return _train(folder, tables, Tokenizer.from_pretrained(folder), config, trainer, progress, True, callbacks)
+
+
+def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The run.json of a run folder. Raises FileNotFoundError or ValueError if the folder is no run of this program."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise FileNotFoundError(f"[run] folder: expected an existing run folder, got {path}")
+    if not (path / "run.json").is_file():
+        raise FileNotFoundError(f"[run] folder: expected a run folder with run.json, got {path}")
+    run = read_json(path / "run.json")
+    if run.get("format") != _FORMAT:
+        raise ValueError(f"[run] folder: expected a run.json of format {_FORMAT}, got {run.get('format')!r} in {path}")
+    return run
+
+
+# --- the parts of a run ----------------------------------------------------------------------------------------------
+
+
+def _read(data: TextData) -> tuple[dict[str, _Part], Labels]:
+    """The parts of the data by name ("train", and "held_out", "test" where there are), and the labels."""
+    tables = [_labelled(path, data) for path in data.train]
+    labels = Labels.from_labels(label for table in tables for label in table.labels or ())
+    if len(labels) < 2:
+        raise ValueError(f"[train] labels: expected at least two different ones, got only {labels.names[0]!r}")
+    whole = TextTable([t for table in tables for t in table.texts], [n for table in tables for n in table.labels or ()])
+    parts = {"train": whole}
+    if data.validation is not None:
+        parts["held_out"] = _labelled(data.validation, data)
+    elif data.validation_fraction:
+        parts["train"], parts["held_out"] = whole.split(data.validation_fraction)
+    if data.test is not None:
+        parts["test"] = _labelled(data.test, data)
+    return {name: _Part(table.texts, table.encode_labels(labels)) for name, table in parts.items()}, labels
+
+
+def _labelled(path: str, data: TextData) -> TextTable:
+    table = read_table(path, data.text_column, data.label_column)
+    if table.labels is None:
+        raise ValueError(f"[train] label_column: expected a column of labels in {path}, got none; name it")
+    return table
+
+
+def _tokenizer(data: TextData, texts: list[str]) -> Tokenizer:
+    if data.tokenizer is None:
+        return Tokenizer.train(texts, data.vocab_size)
+    if os.path.isdir(data.tokenizer):
+        return Tokenizer.from_pretrained(data.tokenizer)
+    if data.tokenizer.endswith(".json"):
+        return Tokenizer.from_file(data.tokenizer)
+    return Tokenizer.from_vocab(data.tokenizer)
+
+
+def _check_output(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"[train] output: expected a folder, got the file {folder}")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not (folder / "run.json").is_file():
+        raise FileExistsError(f"[train] output: expected a new or empty folder, got {folder} with other files in it")
+    if not overwrite:
+        raise FileExistsError(
+            f"[train] output: expected a new folder, got the run {folder} (resume it, or choose to overwrite it)"
+        )
+
+
+def _remove_run(folder: Path) -> None:
+    """Remove what a run writes, and nothing else."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for name in (
+        "run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
+        "report.json", "report.md", "curves.png",
+    ):  # fmt: skip
+        (folder / name).unlink(missing_ok=True)
+
+
+def _train(
+    folder: Path,
+    parts: Mapping[str, _Part],
+    tokenizer: Tokenizer,
+    config: TransformerConfig,
+    settings: TrainerConfig,
+    progress: bool,
+    resume: bool,
+    callbacks: tuple[Callback, ...],
+) -> dict[str, Any]:
+    import engine
+
+    started = time.perf_counter()
+    engine.manual_seed(settings.seed)  # the initial weights
+    model = TransformerClassifier(config)
+
+    def dataset(part: _Part) -> TextDataset:
+        return encode_texts(part.texts, tokenizer, config.max_position_embeddings, part.labels)
+
+    trainer = Trainer(
+        model,
+        settings,
+        dataset(parts["train"]),
+        dataset(parts["held_out"]) if "held_out" in parts else None,
+        output=folder,
+        progress=progress,
+        callbacks=callbacks,
+        transform=_token_dropout(settings, tokenizer),
+    )
+    state = trainer.train(resume)
+    classifier = TextClassifier(model, tokenizer)
+    report: dict[str, Any] = {
+        "seed": settings.seed,
+        "data": {
+            "train_samples": len(parts["train"].texts),
+            "held_out_samples": len(parts["held_out"].texts) if "held_out" in parts else 0,
+            "labels": len(classifier.labels),
+        },
+        "model": {
+            "layers": config.num_hidden_layers,
+            "hidden_size": config.hidden_size,
+            "heads": config.num_attention_heads,
+            "vocab_size": config.vocab_size,
+            "parameters": model.num_parameters(),
+        },
+        "training": {
+            "epochs": state.epoch,
+            "steps": state.step,
+            "seconds": state.seconds,
+            "tokens": state.tokens,
+            "tokens_per_second": state.tokens / max(state.seconds, 1e-9),
+            "samples_per_second": state.samples / max(state.seconds, 1e-9),
+            "padding_saved": 1 - state.tokens / max(state.padded_tokens, 1),
+            "best_step": state.best_step,
+        },
+    }
+    for name in ("held_out", "test"):
+        if name in parts:
+            logits = classifier.logits(parts[name].texts, settings.eval_batch_size)
+            report[name] = evaluation(parts[name].labels, logits, classifier.labels.names)
+    stats = engine._core.memory_stats()
+    report["memory"] = {
+        "peak_resident_bytes": peak_memory_bytes(),
+        "peak_array_bytes": stats["peak_allocated_bytes"],
+    }
+    report["environment"] = environment()
+    try:
+        report["curves"] = plot_curves(read_log(folder / "log.jsonl"), folder / "curves.png").name
+    except ImportError:
+        report["curves"] = None  # the report's figures need no picture
+    report["wall_seconds"] = time.perf_counter() - started
+    write_json(folder / "report.json", report)
+    write_text(folder / "report.md", format_report(report))
+    return report
+
+
+def _token_dropout(settings: TrainerConfig, tokenizer: Tokenizer) -> TokenDropout | None:
+    if not settings.token_dropout:
+        return None
+    if tokenizer.unk_token_id is None:
+        raise ValueError("[train] token_dropout: expected a tokenizer with an unknown token, got one without")
+    special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
+    return TokenDropout(
+        settings.token_dropout, tokenizer.unk_token_id, [i for i in special if i is not None], settings.seed
+    )
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
