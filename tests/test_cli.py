@@ -23,7 +23,21 @@ WORDS = {
     "money": ["the transfer failed", "money is missing from my account", "why was money taken", "transfer is pending"],
     "login": ["I forgot the password", "cannot sign in to the app", "reset my password please", "the app says locked"],
 }
-TRAIN = ("--layers", "1", "--dim", "16", "--heads", "2", "--epochs", "3", "--batch-size", "8", "--lr", "0.01", "--no-progress")
+TRAIN = (
+    "--layers",
+    "1",
+    "--dim",
+    "16",
+    "--heads",
+    "2",
+    "--epochs",
+    "3",
+    "--batch-size",
+    "8",
+    "--lr",
+    "0.01",
+    "--no-progress",
+)
 
 
 def engine(*arguments, code=0, stdin=None, env=None, cwd=None):
@@ -70,7 +84,11 @@ def test_train_writes_the_run_and_prints_the_report(run):
     out = (run / "stdout").read_text()
     assert out == (run / "run/report.md").read_text()
     assert out.splitlines()[-1] == f"test accuracy {report['test']['accuracy']:.4f}"
-    assert report["test"]["samples"] == 12 and report["data"] == {"train_samples": 86, "held_out_samples": 10, "labels": 3}
+    assert report["test"]["samples"] == 12 and report["data"] == {
+        "train_samples": 86,
+        "held_out_samples": 10,
+        "labels": 3,
+    }
     for word in ("macro F1", "tokens/s", "padding saved", "peak memory", "parameters"):
         assert word in out
     about = json.loads((run / "run/run.json").read_text())
@@ -121,7 +139,9 @@ def test_predict_answers_each_line_as_it_comes(run):
 
 
 def test_predict_into_a_closed_pipe_is_quiet(run):
-    command = f"{sys.executable} -m engine.cli predict {run / 'run'} --input {run / 'many.txt'} --batch-size 64 | head -n 1"
+    command = (
+        f"{sys.executable} -m engine.cli predict {run / 'run'} --input {run / 'many.txt'} --batch-size 64 | head -n 1"
+    )
     (run / "many.txt").write_text("the transfer failed\n" * 20000)
     done = subprocess.run(command, shell=True, capture_output=True, timeout=120)
     assert done.stderr == b"" and done.stdout.count(b"\n") == 1

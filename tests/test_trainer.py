@@ -121,7 +121,9 @@ def test_the_steps_are_those_of_a_plain_loop():
     trainer.train()
     decay = [p for p in plain.parameters() if p.ndim >= 2]
     rest = [p for p in plain.parameters() if p.ndim < 2]
-    optimizer = engine.optim.AdamW([{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}], lr=0)
+    optimizer = engine.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}], lr=0
+    )
     loss_fn = engine.nn.CrossEntropyLoss(label_smoothing=0.1)
     loader = DataLoader(data, 8, shuffle=True, seed=7)
     for step, batch in enumerate(loader):
@@ -194,7 +196,9 @@ def test_lines_are_on_the_disk_at_once(tmp_path):
 
     class Read(Callback):
         def on_log(self, trainer, record):
-            seen.append(json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1]) == json.loads(json.dumps(record)))
+            seen.append(
+                json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1]) == json.loads(json.dumps(record))
+            )
 
     Trainer(toy_model(), replace(CONFIG, epochs=1), toy_data(), output=tmp_path, callbacks=[Read()]).train()
     assert seen and all(seen)
@@ -231,7 +235,9 @@ def test_resuming_gives_the_bits_of_an_uninterrupted_run(tmp_path, every, stop):
         mine, other = latest_checkpoint(tmp_path / "cut/checkpoints"), latest_checkpoint(tmp_path / "whole/checkpoints")
         for name in ("model.safetensors", "optimizer.safetensors"):
             assert files(mine)[name] == files(other)[name]
-        assert without_times(read_log(tmp_path / "cut/log.jsonl")) == without_times(read_log(tmp_path / "whole/log.jsonl"))
+        assert without_times(read_log(tmp_path / "cut/log.jsonl")) == without_times(
+            read_log(tmp_path / "whole/log.jsonl")
+        )
     assert state.step == whole.state.step and state.tokens == whole.state.tokens
 
 

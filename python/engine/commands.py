@@ -51,7 +51,11 @@ def _threads(ctx: click.Context, parameter: click.Parameter, value: int | None) 
 
 
 _threads_option = click.option(
-    "--threads", type=click.IntRange(1), expose_value=False, callback=_threads, help="CPU threads (default: all allowed)."
+    "--threads",
+    type=click.IntRange(1),
+    expose_value=False,
+    callback=_threads,
+    help="CPU threads (default: all allowed).",
 )
 
 
@@ -61,14 +65,20 @@ _threads_option = click.option(
 @cli.command(short_help="Train a classifier on labelled texts.")
 @click.argument("data", nargs=-1, type=_PATH)
 @click.option("--output", "-o", metavar="RUN", help="Folder for the run; must be new.")
-@click.option("--resume", metavar="RUN", type=_RUN, help="Go on with a run that was broken off; takes no other settings.")
+@click.option(
+    "--resume", metavar="RUN", type=_RUN, help="Go on with a run that was broken off; takes no other settings."
+)
 @click.option("--overwrite", is_flag=True, help="Remove an earlier run in the output folder.")
 @click.option("--text-column", help="Column of the texts (default: found by its name).")
 @click.option("--label-column", help="Column of the labels (default: found by its name).")
 @click.option("--validation", type=_PATH, help="Held-out texts (default: a part of DATA).")
 @click.option("--validation-fraction", type=float, default=0.1, show_default=True, help="Part of DATA to hold out.")
 @click.option("--test", type=_PATH, help="Texts for one evaluation at the end.")
-@click.option("--tokenizer", type=click.Path(exists=True), help="vocab.txt, tokenizer.json or their folder (default: trained on DATA).")
+@click.option(
+    "--tokenizer",
+    type=click.Path(exists=True),
+    help="vocab.txt, tokenizer.json or their folder (default: trained on DATA).",
+)
 @click.option("--vocab-size", type=int, default=8000, show_default=True, help="Of the trained tokenizer, at most.")
 @click.option("--max-length", type=int, default=128, show_default=True, help="Tokens of a text, at most.")
 @click.option("--layers", type=int, default=2, show_default=True)
@@ -87,8 +97,16 @@ _threads_option = click.option(
 @click.option("--label-smoothing", type=float, default=0.1, show_default=True)
 @click.option("--token-dropout", type=float, default=0.1, show_default=True, help="Share of tokens hidden in training.")
 @click.option("--max-grad-norm", type=float, default=1.0, show_default=True)
-@click.option("--metric", type=click.Choice(["accuracy", "macro_f1", "micro_f1", "mcc", "loss"]), default="accuracy", show_default=True, help="Selects the best model.")
-@click.option("--early-stopping", type=int, default=None, metavar="N", help="Stop after N evaluations without a better one.")
+@click.option(
+    "--metric",
+    type=click.Choice(["accuracy", "macro_f1", "micro_f1", "mcc", "loss"]),
+    default="accuracy",
+    show_default=True,
+    help="Selects the best model.",
+)
+@click.option(
+    "--early-stopping", type=int, default=None, metavar="N", help="Stop after N evaluations without a better one."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--progress/--no-progress", default=True, show_default=True)
 @_threads_option
@@ -177,7 +195,9 @@ def evaluate(
     classifier = TextClassifier.from_pretrained(run)
     table = read_table(data, *_columns_of(run, text_column, label_column))
     if table.labels is None:
-        raise click.UsageError(f"{data} has no column of labels that is known by its name; name it with --label-column.")
+        raise click.UsageError(
+            f"{data} has no column of labels that is known by its name; name it with --label-column."
+        )
     figures = evaluation(*classifier.evaluate(table), classifier.labels.names)
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False, indent=2))
@@ -248,9 +268,7 @@ def predict(
         _predict(classifier, batches, top_k, as_json or output.endswith((".jsonl", ".json")), stream)
 
 
-def _predict(
-    classifier: TextClassifier, batches: Iterable[list[str]], top_k: int, as_json: bool, stream: Any
-) -> None:
+def _predict(classifier: TextClassifier, batches: Iterable[list[str]], top_k: int, as_json: bool, stream: Any) -> None:
     write = _json_line if as_json else _columns
     for texts in batches:
         for text, prediction in zip(texts, classifier.predict(texts, top_k)):

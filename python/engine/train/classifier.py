@@ -73,7 +73,9 @@ class TextClassifier:
             FileNotFoundError: if the folder or a file in it is missing; ValueError: if a file is damaged.
         """
         if not os.path.isdir(directory):
-            raise FileNotFoundError(f"[TextClassifier] directory: expected an existing folder, got {os.fspath(directory)}")
+            raise FileNotFoundError(
+                f"[TextClassifier] directory: expected an existing folder, got {os.fspath(directory)}"
+            )
         return cls(TransformerClassifier.from_pretrained(directory), Tokenizer.from_pretrained(directory))
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:

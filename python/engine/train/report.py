@@ -95,11 +95,11 @@ def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> st
         ]
         lines += ["", *_table(("class", "precision", "recall", "F1", "support"), rows)]
     if figures["most_confused"]:
-        rows = [
+        pairs = [
             (pair["true"], pair["predicted"], str(pair["count"]), f"{pair['share']:.0%}")
             for pair in figures["most_confused"]
         ]
-        lines += ["", "Most confused:", "", *_table(("true", "taken for", "times", "of its samples"), rows)]
+        lines += ["", "Most confused:", "", *_table(("true", "taken for", "times", "of its samples"), pairs)]
     return "\n".join(lines)
 
 
@@ -160,6 +160,7 @@ def plot_curves(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
     held_out = [r for r in records if r["event"] == "eval"]
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     loss, accuracy, rate = figure.subplots(1, 3)
+    accuracy.set_visible(bool(held_out))
     loss.plot([r["step"] for r in train], [r["loss"] for r in train], label="training (smoothed labels, dropout)", lw=1)
     if held_out:
         steps = [r["step"] for r in held_out]

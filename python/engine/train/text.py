@@ -163,7 +163,9 @@ def resume_text_classifier(
         trainer = TrainerConfig.from_dict(run["trainer"])
         config = TransformerConfig.from_dict(run["model"])
     except (KeyError, TypeError) as error:
-        raise ValueError(f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}") from None
+        raise ValueError(
+            f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
+        ) from None
     for path in data.files:
         if not os.path.isfile(path):
             raise FileNotFoundError(f"[resume] data: expected the file {path} that the run began with, got none")
@@ -339,5 +341,3 @@ def _sha256(path: str) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-

@@ -208,7 +208,8 @@ class Trainer:
         loss_tensor.backward()
         scale = 1.0
         if config.max_grad_norm is not None:
-            norm = float(get_total_norm([p.grad for p in self._parameters if p.grad is not None]).item())
+            gradients = [grad for p in self._parameters if (grad := p.grad) is not None]
+            norm = float(get_total_norm(gradients).item())
             scale = min(1.0, config.max_grad_norm / (norm + 1e-6))
         self.optimizer.step(grad_scale=scale)
         lr = self.scheduler.get_last_lr()[0]
@@ -331,7 +332,9 @@ class Trainer:
             _core.set_random_state(*saved["random"])
             return int(saved["log_bytes"])
         except (KeyError, TypeError) as error:
-            raise ValueError(f"[Trainer.train] resume: expected a checkpoint of a Trainer, got {path} ({error})") from None
+            raise ValueError(
+                f"[Trainer.train] resume: expected a checkpoint of a Trainer, got {path} ({error})"
+            ) from None
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
