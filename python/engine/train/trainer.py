@@ -195,11 +195,12 @@ class Trainer:
     def _step(self, batch: PackedBatch) -> None:
         start = time.perf_counter()
         state, config = self.state, self.config
-        if batch.labels is None:
+        labels = batch.labels
+        if labels is None:
             raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
         if self.transform is not None:
             batch = self.transform(batch, state.step)
-        loss_tensor = self.loss_fn(self.model(batch), batch.labels)
+        loss_tensor = self.loss_fn(self.model(batch), labels)
         loss = float(loss_tensor.item())
         if not math.isfinite(loss):
             raise FloatingPointError(
