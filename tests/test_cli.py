@@ -125,6 +125,8 @@ def test_predict_from_everywhere(run):
     engine("predict", run / "run", "-i", run / "texts.jsonl", "--text-column", "q", "-o", run / "out.jsonl")
     written = [json.loads(line) for line in (run / "out.jsonl").read_text().splitlines()]
     assert [(r["label"], r["text"]) for r in written] == [(row[0], row[2]) for row in rows]
+    engine("predict", run / "run", "-o", run / "out.tsv", stdin=stdin)
+    assert (run / "out.tsv").read_text() == out
 
 
 def test_predict_answers_each_line_as_it_comes(run):
@@ -163,7 +165,7 @@ def test_help_has_an_example(command):
 
 def test_a_killed_run_resumes_to_the_same_bits(run):
     """SIGKILL after the first checkpoint, then --resume: model.safetensors has the bits of a run in one piece."""
-    settings = [run / "train.csv", *TRAIN, "--epochs", "40", "--dropout", "0.2", "--threads", "1"]
+    settings = [run / "train.csv", *TRAIN, "--epochs", "25", "--dropout", "0.2", "--threads", "1"]
     engine("train", *settings, "-o", run / "whole")
     command = [sys.executable, "-m", "engine.cli", "train", *map(str, settings), "-o", str(run / "killed")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

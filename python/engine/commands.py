@@ -251,6 +251,7 @@ def predict(
     if text_column and not source:
         raise click.UsageError("--text-column needs --input.")
     from engine.data import read_table
+    from engine.serialization import replace_file
     from engine.train import TextClassifier
 
     classifier = TextClassifier.from_pretrained(run)
@@ -264,8 +265,16 @@ def predict(
     if output is None:
         _predict(classifier, batches, top_k, as_json, sys.stdout)
         return
-    with open(output, "w", encoding="utf-8", newline="\n") as stream:
-        _predict(classifier, batches, top_k, as_json or output.endswith((".jsonl", ".json")), stream)
+    as_json = as_json or output.endswith((".jsonl", ".json"))
+
+    def write(path: str) -> None:
+        with open(path, "w", encoding="utf-8", newline="\n") as stream:
+            _predict(classifier, batches, top_k, as_json, stream)
+
+    if source or texts:
+        replace_file(output, write)  # complete or not at all
+    else:
+        write(output)  # grows as the lines come
 
 
 def _predict(classifier: TextClassifier, batches: Iterable[list[str]], top_k: int, as_json: bool, stream: Any) -> None:
