@@ -1,21 +1,21 @@
 """The operations, one file a family. Importing them attaches the Tensor methods too."""
 
-from engine.ops.activation import *  # noqa: F403
-from engine.ops.arithmetic import *  # noqa: F403
-from engine.ops.attention import *  # noqa: F403
-from engine.ops.comparison import *  # noqa: F403
-from engine.ops.convert import *  # noqa: F403
-from engine.ops.dropout import *  # noqa: F403
-from engine.ops.embedding import *  # noqa: F403
-from engine.ops.factory import *  # noqa: F403
-from engine.ops.indexing import *  # noqa: F403
-from engine.ops.linear import *  # noqa: F403
-from engine.ops.loss import *  # noqa: F403
-from engine.ops.norm import *  # noqa: F403
-from engine.ops.packing import *  # noqa: F403
-from engine.ops.pooling import *  # noqa: F403
-from engine.ops.random import *  # noqa: F403
-from engine.ops.reduction import *  # noqa: F403
-from engine.ops.shape import *  # noqa: F403
-from engine.ops.softmax import *  # noqa: F403
-from engine.ops.unary import *  # noqa: F403
+from engine.ops.activation import *
+from engine.ops.arithmetic import *
+from engine.ops.attention import *
+from engine.ops.comparison import *
+from engine.ops.convert import *
+from engine.ops.dropout import *
+from engine.ops.embedding import *
+from engine.ops.factory import *
+from engine.ops.indexing import *
+from engine.ops.linear import *
+from engine.ops.loss import *
+from engine.ops.norm import *
+from engine.ops.packing import *
+from engine.ops.pooling import *
+from engine.ops.random import *
+from engine.ops.reduction import *
+from engine.ops.shape import *
+from engine.ops.softmax import *
+from engine.ops.unary import *
