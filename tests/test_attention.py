@@ -193,7 +193,7 @@ def test_long_sequences_cut_into_parts(causal, isa, guards):
     compare(np.float64, [20, 300], [50, 1300], 2, 4, 4, is_causal=causal)
 
 
-@pytest.mark.parametrize("d, e", [(1, 1), (7, 7), (32, 32), (64, 64), (128, 128), (5, 33), (33, 5), (80, 96)])
+@pytest.mark.parametrize("d, e", [(1, 1), (7, 7), (32, 32), (64, 64), (128, 128), (5, 33), (33, 5), (80, 96), (0, 4)])
 def test_head_sizes(d, e, isa, guards):
     for dtype in (np.float32, np.float64):
         compare(dtype, [5, 50, 18], [5, 50, 18], 3, d, e, scale=0.3)

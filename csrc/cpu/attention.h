@@ -31,6 +31,7 @@ struct Mask {
   int64_t heads = 1, stride[4] = {};
 };
 
+// threshold and scale: see keep_rule.
 struct Dropout {
   bool on = false;
   uint32_t threshold = 0;
@@ -65,9 +66,8 @@ using Bits = V<typename Integer<T>::type>; // all ones or zeros a lane
 // Rows whose draws are made together.
 constexpr int kDrawRows = kVectorBytes == 64 ? 4 : 2;
 
-// The decisions of columns [from, from + n) of rows [row, row + kDrawRows) as lanes of ones and zeros, whole vectors,
-// rows of `apart` elements; from is a multiple of 128. See cpu/philox.h: half (c / 16) % 8 of group (c / 128) * 16 + c
-// % 16.
+// Dropout's decisions for columns [from, from + n) of rows [row, row + kDrawRows), as lanes of ones and zeros in whole
+// vectors, rows of `apart` elements; from is a multiple of 128. Which half of which draw decides: see cpu/philox.h.
 template <class T>
 static void keep_rows(const Dropout& drop, int64_t unit, int64_t row, int64_t from, int64_t n,
                       typename Integer<T>::type* keep, int64_t apart) {
@@ -93,8 +93,7 @@ static void keep_rows(const Dropout& drop, int64_t unit, int64_t row, int64_t fr
   }
 }
 
-// Row `row` of the mask in columns [from, from + n) as numbers to add; `room` is used where memory does not hold them
-// so.
+// Row `row` of the mask in columns [from, from + n) as numbers to add: where they lie, or made in `room`.
 template <class T>
 static const T* bias_row(const Mask& mask, int64_t unit, int64_t row, int64_t from, int64_t n, T* room) {
   const int64_t step = mask.stride[3];

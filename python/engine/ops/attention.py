@@ -109,6 +109,10 @@ def attention_qkv(
 @lru_cache(maxsize=256)
 def _equal_lengths(count: int, length: int) -> Array:
     """cu_seqlens of `count` sequences of one length."""
+    if count * length > 0x7FFFFFFF:
+        raise ValueError(
+            f"[scaled_dot_product_attention] query, key: expected at most 2^31 - 1 tokens, got {count * length}"
+        )
     return _core.from_buffer(array.array("i", range(0, count * length + 1, length) if length else [0] * (count + 1)))
 
 
