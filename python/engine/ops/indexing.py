@@ -34,6 +34,8 @@ __all__ = [
 
 K = _core.kernels
 Step = tuple[str, tuple[int, ...]]  # a method of Array and its arguments
+_PLAIN = {int, slice, type(None), type(Ellipsis)}
+_ALL = slice(None)
 
 
 # ---------------------------------------------------------------- reading keys
@@ -67,25 +69,27 @@ def _index_array(op: str, item: Any) -> Array | None:
 
 
 class Plan:
-    """What a key asks of an array: view steps, then index arrays (first dimension, how many, positions, rising)."""
+    """What a key asks of an array: view steps, then index arrays: (first dimension, how many, array, its dimension in x)."""
 
-    __slots__ = ("arrays", "base", "steps")
+    __slots__ = ("arrays", "base", "shift", "steps")
 
     def __init__(self, op: str, x: Array, key: Any) -> None:
         items = list(key) if isinstance(key, tuple) else [key]
-        arrays = [None if item is None or item is Ellipsis else _index_array(op, item) for item in items]
-        used = 0
+        arrays = [None if type(item) in _PLAIN else _index_array(op, item) for item in items]
+        used = dots = 0
         for item, array in zip(items, arrays):
-            if item is not None and item is not Ellipsis:
+            if item is Ellipsis:
+                dots += 1
+            elif item is not None:
                 used += array.ndim if array is not None and array.dtype is _core.bool else 1
         if used > x.ndim:
             raise IndexError(f"[{op}] index: expected at most {x.ndim} indices, got {used}")
-        dots = [i for i, item in enumerate(items) if item is Ellipsis]
-        if len(dots) > 1:
-            raise IndexError(f"[{op}] index: expected at most one Ellipsis, got {len(dots)}")
+        if dots > 1:
+            raise IndexError(f"[{op}] index: expected at most one Ellipsis, got {dots}")
         self.steps: list[Step] = []
-        self.arrays: list[tuple[int, int, Array]] = []
+        self.arrays: list[tuple[int, int, Array, int]] = []
         self.base, dim = x, 0
+        self.shift = 0  # from dimensions of base to those of x
         for item, array in zip(items, arrays):
             if item is Ellipsis:
                 dim += x.ndim - used
@@ -93,27 +97,29 @@ class Plan:
                 self._step("unsqueeze", dim)
                 dim += 1
             elif isinstance(item, slice):
-                self._slice(op, item, dim)
+                if item != _ALL:
+                    self._slice(op, item, dim)
                 dim += 1
             elif array is None or (array.ndim == 0 and array.dtype is _core.int64):
                 self._select(op, item, dim)
             elif array.dtype is _core.bool and array.ndim == 0:
                 self._step("unsqueeze", dim)  # as PyTorch: a new dimension of size 1 or 0
-                self.arrays.append((dim, 1, array.reshape((1,))))
+                self.arrays.append((dim, 1, array.reshape((1,)), dim))
                 dim += 1
             elif array.dtype is _core.bool:
                 covered = self.base.shape[dim : dim + array.ndim]
                 if array.shape != covered:
                     raise IndexError(f"[{op}] index: expected a mask of shape {covered}, got {array.shape}")
-                self.arrays.append((dim, array.ndim, array))
+                self.arrays.append((dim, array.ndim, array, dim + self.shift))
                 dim += array.ndim
             else:
-                self.arrays.append((dim, 1, array))
+                self.arrays.append((dim, 1, array, dim + self.shift))
                 dim += 1
 
     def _step(self, method: str, *arguments: int) -> None:
         self.steps.append((method, arguments))
         self.base = getattr(self.base, method)(*arguments)
+        self.shift += 1 if method == "select" else -1 if method == "unsqueeze" else 0
 
     def _select(self, op: str, item: Any, dim: int) -> None:
         try:
@@ -124,7 +130,9 @@ class Plan:
             ) from None
         n = self.base.shape[dim]
         if not -n <= index < n:
-            raise IndexError(f"[{op}] index: expected a number in [{-n}, {n}) along dimension {dim}, got {index}")
+            raise IndexError(
+                f"[{op}] index: expected a number in [{-n}, {n}) along dimension {dim + self.shift}, got {index}"
+            )
         self._step("select", dim, index)
 
     def _slice(self, op: str, item: slice, dim: int) -> None:
@@ -150,17 +158,17 @@ class Rows:
     def __init__(self, plan: Plan) -> None:
         base, arrays = plan.base, plan.arrays
         index: Array | None = None
-        for dim, k, array in arrays:
+        for dim, k, array, axis in arrays:
             n = prod(base.shape[dim : dim + k])
             if array.dtype is _core.bool:
                 array = K.nonzero_flat(array, K.count_nonzero(array).item())
                 if len(arrays) == 1:
                     index = array
                     break
-            index = K.wrap_index(index, array, n, dim)
+            index = K.wrap_index(index, array, n, axis)
         assert index is not None
         self.rising = len(arrays) == 1 and arrays[0][2].dtype is _core.bool
-        indexed = [d for dim, k, _ in arrays for d in range(dim, dim + k)]
+        indexed = [d for dim, k, *_ in arrays for d in range(dim, dim + k)]
         first, last = indexed[0], indexed[-1] + 1
         self.order: list[int] | None = None
         if indexed != list(range(first, last)):  # apart: their common dimensions come first
@@ -216,6 +224,8 @@ def _getitem(self: Tensor, key: Any) -> Tensor:
     Raises IndexError for an index out of range or a mask of another shape, TypeError for keys of other types.
     """
     x = self._data
+    if type(key) is int and x.ndim and -x.shape[0] <= key < x.shape[0]:  # the commonest key
+        return record_view("select", x.select(0, key), self, _view_backward, x.shape, (("select", (0, key)),))
     plan = Plan("index", x, key)
     if not plan.arrays:
         return record_view("index", plan.base, self, _view_backward, x.shape, plan.steps)
