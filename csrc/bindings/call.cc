@@ -115,7 +115,7 @@ bool Call::read_number(int i) {
 void Call::mix_dtypes() {
   if (dtype < 0) {
     ResultType result;
-    int blame = -1;
+    bool any = false;
     Mix mix = Mix::exact;
     for (int i = 0; i < row.inputs; i++) {
       const ParamSpec& p = row.params[i];
@@ -123,6 +123,7 @@ void Call::mix_dtypes() {
       const bool number = has_number >> i & 1;
       if (!number && !arrays[i]) continue;
       mix = p.mix;
+      any = true;
       if (number)
         result.add(numbers[i].is_float  ? DType::f32
                    : numbers[i].is_bool ? DType::boolean
@@ -130,13 +131,18 @@ void Call::mix_dtypes() {
                    ResultType::number);
       else
         result.add(arrays[i]->dtype, arrays[i]->ndim ? ResultType::dimensioned : ResultType::zero_dim);
-      if (blame < 0 || (!number && arrays[i]->dtype == result.get())) blame = i;
     }
-    if (blame < 0) return;
+    if (!any) return;
     DType t = result.get();
     if (mix == Mix::floating && category(t) != Category::floating) t = DType::f32;
     if (mix == Mix::widened && category(t) != Category::floating) t = DType::i64;
-    if (!row.available[int(t)]) refuse_dtype(row.params[blame], t);
+    if (!row.available[int(t)]) {
+      int blame = 0; // the first argument that brought this dtype
+      while (blame + 1 < row.inputs &&
+             !(row.params[blame].mix != Mix::exact && arrays[blame] && arrays[blame]->dtype == t))
+        blame++;
+      refuse_dtype(row.params[blame], t);
+    }
     dtype = int(t);
   }
   const DType t = DType(dtype);
@@ -326,25 +332,26 @@ void Call::bind_broadcast() {
     broadcast_dims = std::max(broadcast_dims, arrays[i]->ndim);
   }
   if (broadcast_dims < 0) broadcast_dims = 0;
+  if (fixed >= 0) broadcast_dims = arrays[fixed]->ndim;
   for (int k = 0; k < broadcast_dims; k++) broadcast_shape[k] = 1;
   auto join = [&](int i) {
     const Array& a = *arrays[i];
+    auto mismatch = [&](const char* expected) {
+      fail(row, ErrorKind::value, row.params[i].name, expected + shape_text(broadcast_shape, broadcast_dims),
+           shape_text(a.shape, a.ndim));
+    };
+    if (a.ndim > broadcast_dims) mismatch("a shape that broadcasts to ");
     for (int k = 0; k < a.ndim; k++) {
       int64_t& size = broadcast_shape[broadcast_dims - a.ndim + k];
       if (a.shape[k] == size || a.shape[k] == 1) continue;
-      if (size != 1 || (fixed >= 0 && i != fixed))
-        fail(row, ErrorKind::value, row.params[i].name,
-             "a shape that broadcasts with " + shape_text(broadcast_shape, broadcast_dims),
-             shape_text(a.shape, a.ndim));
+      if (fixed >= 0 && i != fixed) mismatch("a shape that broadcasts to ");
+      if (size != 1) mismatch("a shape that broadcasts with ");
       size = a.shape[k];
     }
   };
   if (fixed >= 0) join(fixed);
   for (int i = 0; i < row.inputs; i++)
     if (row.params[i].broadcast && arrays[i] && i != fixed) join(i);
-  if (fixed >= 0 && arrays[fixed]->ndim != broadcast_dims)
-    fail(row, ErrorKind::value, row.params[fixed].name, "shape " + shape_text(broadcast_shape, broadcast_dims),
-         shape_text(arrays[fixed]->shape, arrays[fixed]->ndim));
 }
 
 void Call::lay_out(int i) {

@@ -149,7 +149,7 @@ struct SumOf {
   using Part = typename Accumulator<T>::type;
   using Vec = simd::V<T>;
   static constexpr int L = simd::kLanes<T>;
-  static constexpr int64_t kBlockOfRow = 512, kBlockOfColumn = 32;
+  static constexpr int64_t kBlockOfRow = 256, kBlockOfColumn = 32;
 
   static Part empty() { return 0; }
   static Part join(Part a, Part b) { return Part(W<Part>(a) + W<Part>(b)); }

@@ -3,6 +3,7 @@
 from engine.ops.activation import *
 from engine.ops.arithmetic import *
 from engine.ops.attention import *
+from engine.ops.broadcasting import *
 from engine.ops.comparison import *
 from engine.ops.convert import *
 from engine.ops.dropout import *

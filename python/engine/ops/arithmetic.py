@@ -289,7 +289,8 @@ def _div_(self: Tensor, other: Operand) -> Tensor:
     if isinstance(other, Tensor) and b.shares_storage(self._data):
         b = b.clone()
     K.div_(self._data, b)
-    return record_inplace("div_", self, (self, tensor_of(other)), _div_backward, b, self._data)
+    y = self._data.clone() if isinstance(other, Tensor) and other._requires_grad else None
+    return record_inplace("div_", self, (self, tensor_of(other)), _div_backward, b, y)
 
 
 def _clamp_inplace_backward(ctx: Node, dy: Array) -> Any:

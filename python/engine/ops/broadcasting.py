@@ -9,7 +9,7 @@ from engine._core import Array, DType
 from engine.autograd.tape import Node
 from engine.tensor import Tensor
 
-__all__: list[str] = []
+__all__ = ["promote_types", "result_type"]
 
 K = _core.kernels
 
@@ -25,6 +25,20 @@ def data_of(value: Any) -> Any:
 def tensor_of(value: Any) -> Tensor | None:
     """What `record` wants of an operand: the Tensor, or None for a number."""
     return value if isinstance(value, Tensor) else None
+
+
+def promote_types(type1: DType, type2: DType) -> DType:
+    """The smallest dtype that both can be converted to: bool, integers, floats, each category by size."""
+    return _core.promote_types(type1, type2)
+
+
+def result_type(tensor1: Operand, tensor2: Operand) -> DType:
+    """The dtype in which an op on the two operands computes.
+
+    Tensors with dimensions decide; 0-dim tensors and then numbers only if they are of a higher category (bool < integer
+    < floating).
+    """
+    return _core.result_type(data_of(tensor1), data_of(tensor2))
 
 
 def input_of(ctx: Node, i: int) -> tuple[tuple[int, ...], DType]:

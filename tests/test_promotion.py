@@ -1,0 +1,111 @@
+"""Which dtype results have: PyTorch's table (torch.result_type, version 2.13), stored, so that PyTorch need not be there."""
+
+from __future__ import annotations
+
+import pytest
+
+import engine
+
+DTYPES = ["float32", "float64", "int32", "int64", "uint8", "bool", "bfloat16", "float16"]
+LETTERS = dict(zip("fdilubBh", DTYPES))
+NUMBERS = {"bool": True, "int": 1, "float": 1.0}
+RIGHT = [f"{kind} {d}" for kind in ("tensor", "zero_dim") for d in DTYPES] + [f"number {n}" for n in NUMBERS]
+
+# A row a left operand, a letter a right one, in the order of RIGHT.
+RESULT_TYPE = {
+    "tensor float32": "fdfffffffffffffffff",
+    "tensor float64": "ddddddddddddddddddd",
+    "tensor int32": "fdiliiBhfdiiiiBhiif",
+    "tensor int64": "fdllllBhfdllllBhllf",
+    "tensor uint8": "fdiluuBhfduuuuBhuuf",
+    "tensor bool": "fdilubBhfdilubBhblf",
+    "tensor bfloat16": "fdBBBBBfBBBBBBBBBBB",
+    "tensor float16": "fdhhhhfhhhhhhhhhhhh",
+    "zero_dim float32": "fdffffBhfdfffffffff",
+    "zero_dim float64": "fdddddBhddddddddddd",
+    "zero_dim int32": "fdiluiBhfdiliiBhiif",
+    "zero_dim int64": "fdilulBhfdllllBhllf",
+    "zero_dim uint8": "fdiluuBhfdiluuBhuuf",
+    "zero_dim bool": "fdilubBhfdilubBhblf",
+    "zero_dim bfloat16": "fdBBBBBhfdBBBBBfBBB",
+    "zero_dim float16": "fdhhhhBhfdhhhhfhhhh",
+}
+EXPECTED = [
+    pytest.param(left, right, LETTERS[letter], id=f"{left}-{right}")
+    for left, letters in RESULT_TYPE.items()
+    for right, letter in zip(RIGHT, letters, strict=True)
+]
+
+
+def operand(name: str):
+    kind, dtype = name.split()
+    if kind == "number":
+        return NUMBERS[dtype]
+    return engine.ones(*((2,) if kind == "tensor" else ()), dtype=getattr(engine, dtype))
+
+
+@pytest.mark.parametrize("left, right, expected", EXPECTED)
+def test_results(left: str, right: str, expected: str) -> None:
+    a, b = operand(left), operand(right)
+    assert engine.result_type(a, b).name == expected
+    if expected in ("bfloat16", "float16"):
+        for op in (engine.add, engine.mul, engine.div, engine.pow, engine.maximum, engine.eq):
+            with pytest.raises(TypeError, match=r"convert with \.float\(\) first\), got b?float16"):
+                op(a, b)
+    else:
+        for op in (engine.add, engine.mul, engine.maximum, engine.minimum):
+            assert op(a, b).dtype.name == op(b, a).dtype.name == expected
+        if expected != "bool":
+            for op in (engine.sub, engine.floor_divide, engine.remainder, engine.pow):
+                assert op(a, b).dtype.name == op(b, a).dtype.name == expected
+        floating = expected if expected.startswith("float") else "float32"
+        assert engine.div(a, b).dtype.name == engine.div(b, a).dtype.name == floating
+        for op in (engine.eq, engine.ne, engine.lt, engine.ge, engine.logical_and):
+            assert op(a, b).dtype is engine.bool
+        values = (a + b).reshape(-1).tolist()
+        assert values == ([True] if expected == "bool" else [2]) * len(values)
+    condition = engine.ones(2, dtype=engine.bool)
+    assert engine.where(condition, a, b).dtype.name == engine.where(condition, b, a).dtype.name == expected
+
+
+def test_promote_types() -> None:
+    for i, a in enumerate(DTYPES):
+        for j, b in enumerate(DTYPES):
+            expected = LETTERS[RESULT_TYPE[f"tensor {a}"][j]]
+            assert engine.promote_types(getattr(engine, a), getattr(engine, b)).name == expected, (i, j)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "bool"])
+def test_functions_of_integers_give_float32(dtype: str) -> None:
+    x = engine.ones(3, dtype=getattr(engine, dtype))
+    for op in (engine.exp, engine.log, engine.sqrt, engine.rsqrt, engine.sin, engine.cos, engine.reciprocal):
+        assert op(x).dtype is engine.float32
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "bool"])
+def test_sums_of_integers_give_int64(dtype: str) -> None:
+    x = engine.ones(3, dtype=getattr(engine, dtype))
+    for y in (x.sum(), x.prod(), x.cumsum(0)):
+        assert y.dtype is engine.int64
+    with pytest.raises(TypeError, match=rf"\[mean\] input: expected float32 or float64, got {dtype}"):
+        x.mean()
+
+
+def test_a_number_does_not_widen_its_category() -> None:
+    assert (engine.ones(2) * 1e300).tolist() == [float("inf")] * 2
+    assert (engine.ones(2, dtype=engine.int32) + 1).dtype is engine.int32
+    with pytest.raises(ValueError, match=r"\[add\] other: expected a value of int32, got 4294967296"):
+        engine.ones(2, dtype=engine.int32) + 2**32
+    with pytest.raises(ValueError, match=r"\[eq\] other: expected a value of uint8, got 300"):
+        engine.ones(2, dtype=engine.uint8) == 300  # noqa: B015
+    with pytest.raises(ValueError, match=r"\[add\] other: expected an integer of 64 bits"):
+        engine.ones(2) + 2**64
+
+
+def test_integers_of_64_bits_are_exact() -> None:
+    big = 2**53 + 1
+    x = engine.tensor([big, -big])
+    assert (x + 0).tolist() == [big, -big]
+    assert (x * 1 == big).tolist() == [True, False]
+    assert engine.where(engine.tensor([True, False]), big, x).tolist() == [big, -big]
+    assert x.masked_fill(engine.tensor([False, True]), big).tolist() == [big, big]

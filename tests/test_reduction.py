@@ -1,0 +1,191 @@
+"""What the rows of tests/specs do not show of reductions: no elements, NaN, ties, accuracy, arguments, errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import engine
+
+NAN, INF = math.nan, math.inf
+
+
+def t(values, dtype=None, grad=False):
+    return engine.tensor(values, dtype=dtype, requires_grad=grad)
+
+
+def test_no_elements() -> None:
+    x = engine.zeros(0, 3)
+    assert x.sum().item() == 0
+    assert x.sum(0).tolist() == [0, 0, 0]
+    assert x.sum(1).shape == (0,)
+    assert x.prod(0).tolist() == [1, 1, 1]
+    assert math.isnan(x.mean().item())
+    assert all(map(math.isnan, x.mean(0).tolist() + x.var(0).tolist() + x.std(0).tolist()))
+    assert x.norm(dim=0).tolist() == [0, 0, 0]
+    assert x.any().item() is False
+    assert x.all().item() is True
+    assert x.amax(1).shape == (0,)
+    assert x.cumsum(0).shape == (0, 3)
+    for op in (engine.amax, engine.amin, engine.argmax, engine.argmin, engine.max, engine.min):
+        with pytest.raises(ValueError, match=r"input: expected at least one element to reduce, got 0"):
+            op(x, 0)
+    with pytest.raises(ValueError, match=r"\[amax\] input: expected at least one element"):
+        x.max()
+
+
+def test_variance_of_too_few() -> None:
+    x = t([[1.0], [2.0]])
+    assert all(map(math.isnan, x.var(1).tolist()))
+    assert x.var(1, correction=0).tolist() == [0, 0]
+    assert x.var(1, unbiased=False).tolist() == [0, 0]
+    assert x.var(0).item() == 0.5
+    assert x.var(False).item() == 0.25
+    with pytest.raises(ValueError, match=r"\[var\] correction: expected only one of unbiased and correction"):
+        x.var(0, True, correction=1)
+
+
+@pytest.mark.parametrize("n", [1, 3, 7, 40, 20000])
+def test_nan_is_found_wherever_it_stands(isa: str, n: int) -> None:
+    for at in sorted({0, n // 2, n - 1}):
+        x = np.arange(n, dtype=np.float32)
+        x[at] = NAN
+        for values in (x, x.reshape(-1, 1), np.stack([x, x], 1)):
+            row = engine.from_numpy(values)
+            for op in (engine.amax, engine.amin):
+                assert np.isnan(op(row, 0).numpy()).all()
+            for op in (engine.argmax, engine.argmin):
+                assert (op(row, 0).numpy() == at).all()
+            for op in (engine.max, engine.min):
+                found = op(row, 0)
+                assert np.isnan(found.values.numpy()).all()
+                assert (found.indices.numpy() == at).all()
+
+
+def test_infinities() -> None:
+    assert t([-INF, -INF]).amax().item() == -INF
+    assert t([INF, INF]).argmin().item() == 0
+    assert t([INF, 1.0]).sum().item() == INF
+    assert math.isnan(t([INF, -INF]).sum().item())
+
+
+def test_equal_largest_elements_share_the_gradient() -> None:
+    x = t([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], grad=True)
+    x.amax(1).backward(t([6.0, 6.0]))
+    assert x.grad.tolist() == [[0, 3, 3], [2, 2, 2]]
+    x.grad = None
+    x.max().backward()
+    assert x.grad.tolist() == [[0, 0.5, 0.5], [0, 0, 0]]
+    x.grad = None
+    x.max(1).values.backward(t([6.0, 6.0]))  # along a dimension: the one at the index
+    assert x.grad.tolist() == [[0, 6, 0], [6, 0, 0]]
+    x.grad = None
+    x.min(0, keepdim=True).values.backward(t([[1.0, 1.0, 1.0]]))
+    assert x.grad.tolist() == [[1, 0, 0], [0, 1, 1]]
+    nans = t([NAN, 1.0, NAN], grad=True)
+    nans.amax().backward()
+    assert nans.grad.tolist() == [0.5, 0, 0.5]
+
+
+def test_gradient_of_a_product_with_zeros() -> None:
+    x = t([[2.0, 3.0, 4.0], [0.0, 3.0, 4.0], [0.0, 3.0, 0.0]], grad=True)
+    x.prod(1).backward(t([1.0, 10.0, 100.0]))
+    assert x.grad.tolist() == [[12, 8, 6], [120, 0, 0], [0, 0, 0]]
+
+
+def test_gradients_where_norm_and_deviation_are_zero() -> None:
+    x = engine.zeros(2, 3, requires_grad=True)
+    x.norm(dim=1).backward(engine.ones(2))
+    assert x.grad.tolist() == [[0] * 3] * 2
+    x.grad = None
+    x.std(1).backward(engine.ones(2))
+    assert x.grad.tolist() == [[0] * 3] * 2
+
+
+def test_sums_are_accurate(isa: str) -> None:
+    n = 3_000_001
+    x = np.full(n, 0.1, np.float32)
+    exact = float(np.float32(0.1)) * n
+    assert abs(engine.from_numpy(x).sum().item() - exact) <= 5e-7 * exact
+    assert abs(engine.from_numpy(x).mean().item() - float(np.float32(0.1))) <= 5e-8
+    wide = engine.from_numpy(x).reshape(-1, 1).expand(n, 20).contiguous()
+    assert np.abs(wide.sum(0).numpy() - exact).max() <= 1e-6 * exact
+    assert engine.from_numpy(x).cumsum(0).numpy()[-1] == pytest.approx(exact, rel=1e-7)
+    rng = np.random.default_rng(0)
+    y = (1e4 + rng.standard_normal(200_000)).astype(np.float32)  # E[x^2] - mean^2 would keep no digit
+    assert engine.from_numpy(y).var().item() == pytest.approx(y.astype(np.float64).var(ddof=1), rel=1e-5)
+
+
+def test_sums_of_integers_are_exact() -> None:
+    x = t([2**62, 1, -(2**62), 5])
+    assert x.sum().item() == 6
+    assert x.cumsum(0).tolist() == [2**62, 2**62 + 1, 1, 6]
+    assert t([200, 100], engine.uint8).sum().item() == 300
+    assert t([2**31 - 1] * 2, engine.int32).sum().item() == 2**32 - 2
+    assert t([True] * 300).sum().item() == 300
+    assert t([3, 4], engine.uint8).prod().item() == 12
+
+
+def test_dtype_argument() -> None:
+    x = t([1.5, 2.5])
+    assert x.sum(dtype=engine.float64).dtype is engine.float64
+    assert t([1, 2]).mean(dtype=engine.float32).item() == 1.5
+    assert x.sum(dtype=engine.int64).item() == 3
+    y = t([1.0, 2.0], grad=True)
+    (y * y).sum(dtype=engine.float64).backward()
+    assert y.grad.dtype is engine.float32
+    assert y.grad.tolist() == [2, 4]
+
+
+def test_arguments_and_errors() -> None:
+    x = engine.ones(2, 3, 4)
+    assert x.sum((0, -1), keepdim=True).shape == (1, 3, 1)
+    assert x.sum([1]).shape == (2, 4)
+    assert x.sum(()).shape == ()
+    assert x.mean(-1).shape == (2, 3)
+    assert x.argmax().shape == ()
+    assert x.argmax(keepdim=True).shape == (1, 1, 1)
+    found = x.max(dim=2, keepdim=True)
+    assert found.values.shape == found.indices.shape == (2, 3, 1)
+    values, indices = x.min(0)
+    assert values.shape == indices.shape == (3, 4)
+    assert indices.dtype is engine.int64
+    assert x.max(engine.zeros(4)).shape == (2, 3, 4)
+    with pytest.raises(IndexError, match=r"\[sum\] dim: expected a number in \[-3, 2\], got 3"):
+        x.sum(3)
+    with pytest.raises(ValueError, match=r"\[sum\] dim: expected each dimension once, got \(0, -3\)"):
+        x.sum((0, -3))
+    with pytest.raises(TypeError, match=r"\[sum\] input: expected a Tensor, got list"):
+        engine.sum([1, 2])
+    with pytest.raises(TypeError, match=r"\[sum\] input: .* got bfloat16"):
+        x.to(engine.bfloat16).sum()
+    with pytest.raises(ValueError, match=r"\[norm\] p: expected 'fro' or a number other than 0, got 'nuc'"):
+        x.norm("nuc")
+
+
+def test_0_dim() -> None:
+    x = t(3.0, grad=True)
+    assert x.sum(0).item() == x.mean(-1).item() == x.amax(0).item() == x.prod().item() == 3
+    assert x.argmax(0).item() == 0
+    found = x.max(0)
+    assert (found.values.item(), found.indices.item()) == (3, 0)
+    (x.cumsum(0) + found.values).backward()
+    assert x.grad.item() == 2
+
+
+@pytest.mark.parametrize("shape", [(1_000_003,), (3, 400_000), (5000, 300), (2, 70_000, 3)])
+def test_large_reductions_do_not_depend_on_threads(isa: str, threads, shape) -> None:
+    x = engine.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+    results = []
+    for n in (1, 2, 5):
+        threads(n)
+        results.append(
+            [
+                op(x, dim).numpy().tobytes()
+                for dim in (None, 0, -1)
+                for op in (engine.sum, engine.mean, engine.var, engine.argmax)
+            ]
+        )
+    assert results[0] == results[1] == results[2]
