@@ -21,9 +21,14 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-template <class T> struct Vector { typedef T type __attribute__((vector_size(kVectorBytes))); };
-template <class T> using V = typename Vector<T>::type;
-template <class T> constexpr int kLanes = kVectorBytes / sizeof(T);
+template <class T>
+struct Vector {
+  typedef T type __attribute__((vector_size(kVectorBytes)));
+};
+template <class T>
+using V = typename Vector<T>::type;
+template <class T>
+constexpr int kLanes = kVectorBytes / sizeof(T);
 using f32 = V<float>;
 using f64 = V<double>;
 using i32 = V<int32_t>;
@@ -31,38 +36,65 @@ using u32 = V<uint32_t>;
 using i64 = V<int64_t>;
 using u64 = V<uint64_t>;
 
-template <class T> struct Unaligned { typedef T type __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias)); };
+template <class T>
+struct Unaligned {
+  typedef T type __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias));
+};
 
-template <class T> ENGINE_INLINE V<T> load(const T* p) { return *reinterpret_cast<const typename Unaligned<T>::type*>(p); }
-template <class T> ENGINE_INLINE void store(T* p, V<T> v) { *reinterpret_cast<typename Unaligned<T>::type*>(p) = v; }
-template <class T> ENGINE_INLINE V<T> broadcast(T x) { return x - V<T>{}; } // x - 0 keeps the sign of -0
-template <class T> ENGINE_INLINE V<T> zero() { return V<T>{}; }
+template <class T>
+ENGINE_INLINE
+V<T> load(const T* p) { return *reinterpret_cast<const typename Unaligned<T>::type*>(p); }
+template <class T>
+ENGINE_INLINE
+void store(T* p, V<T> v) { *reinterpret_cast<typename Unaligned<T>::type*>(p) = v; }
+template <class T>
+ENGINE_INLINE
+V<T> broadcast(T x) { return x - V<T>{}; } // x - 0 keeps the sign of -0
+template <class T>
+ENGINE_INLINE
+V<T> zero() { return V<T>{}; }
 
 // The first n lanes (0 <= n <= kLanes); load_n gives 0 in the others, store_n leaves memory behind them alone.
 #if defined(ENGINE_ISA_avx512)
-ENGINE_INLINE __mmask16 mask16(int64_t n) { return __mmask16(_bzhi_u32(0xffff, uint32_t(n))); }
-ENGINE_INLINE __mmask8 mask8(int64_t n) { return __mmask8(_bzhi_u32(0xff, uint32_t(n))); }
-ENGINE_INLINE f32 load_n(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(mask16(n), p); }
-ENGINE_INLINE f64 load_n(const double* p, int64_t n) { return _mm512_maskz_loadu_pd(mask8(n), p); }
-ENGINE_INLINE void store_n(float* p, f32 v, int64_t n) { _mm512_mask_storeu_ps(p, mask16(n), v); }
-ENGINE_INLINE void store_n(double* p, f64 v, int64_t n) { _mm512_mask_storeu_pd(p, mask8(n), v); }
+ENGINE_INLINE
+__mmask16 mask16(int64_t n) { return __mmask16(_bzhi_u32(0xffff, uint32_t(n))); }
+ENGINE_INLINE
+__mmask8 mask8(int64_t n) { return __mmask8(_bzhi_u32(0xff, uint32_t(n))); }
+ENGINE_INLINE
+f32 load_n(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(mask16(n), p); }
+ENGINE_INLINE
+f64 load_n(const double* p, int64_t n) { return _mm512_maskz_loadu_pd(mask8(n), p); }
+ENGINE_INLINE
+void store_n(float* p, f32 v, int64_t n) { _mm512_mask_storeu_ps(p, mask16(n), v); }
+ENGINE_INLINE
+void store_n(double* p, f64 v, int64_t n) { _mm512_mask_storeu_pd(p, mask8(n), v); }
 #elif defined(ENGINE_ISA_avx2)
-ENGINE_INLINE __m256i mask8(int64_t n) {
+ENGINE_INLINE
+__m256i mask8(int64_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-ENGINE_INLINE __m256i mask4(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
-ENGINE_INLINE f32 load_n(const float* p, int64_t n) { return _mm256_maskload_ps(p, mask8(n)); }
-ENGINE_INLINE f64 load_n(const double* p, int64_t n) { return _mm256_maskload_pd(p, mask4(n)); }
-ENGINE_INLINE void store_n(float* p, f32 v, int64_t n) { _mm256_maskstore_ps(p, mask8(n), v); }
-ENGINE_INLINE void store_n(double* p, f64 v, int64_t n) { _mm256_maskstore_pd(p, mask4(n), v); }
+ENGINE_INLINE
+__m256i mask4(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
+ENGINE_INLINE
+f32 load_n(const float* p, int64_t n) { return _mm256_maskload_ps(p, mask8(n)); }
+ENGINE_INLINE
+f64 load_n(const double* p, int64_t n) { return _mm256_maskload_pd(p, mask4(n)); }
+ENGINE_INLINE
+void store_n(float* p, f32 v, int64_t n) { _mm256_maskstore_ps(p, mask8(n), v); }
+ENGINE_INLINE
+void store_n(double* p, f64 v, int64_t n) { _mm256_maskstore_pd(p, mask4(n), v); }
 #else
-template <class T> ENGINE_INLINE V<T> load_n(const T* p, int64_t n) {
+template <class T>
+ENGINE_INLINE
+V<T> load_n(const T* p, int64_t n) {
   V<T> v = {};
   for (int i = 0; i < kLanes<T>; i++)
     if (i < n) v[i] = p[i];
   return v;
 }
-template <class T> ENGINE_INLINE void store_n(T* p, V<T> v, int64_t n) {
+template <class T>
+ENGINE_INLINE
+void store_n(T* p, V<T> v, int64_t n) {
   for (int i = 0; i < kLanes<T>; i++)
     if (i < n) p[i] = v[i];
 }
@@ -70,39 +102,65 @@ template <class T> ENGINE_INLINE void store_n(T* p, V<T> v, int64_t n) {
 
 // a * b + c in one rounding where the ISA has it (the x86-64 baseline has not: two).
 #if defined(ENGINE_ISA_avx512)
-ENGINE_INLINE f32 fma(f32 a, f32 b, f32 c) { return _mm512_fmadd_ps(a, b, c); }
-ENGINE_INLINE f64 fma(f64 a, f64 b, f64 c) { return _mm512_fmadd_pd(a, b, c); }
+ENGINE_INLINE
+f32 fma(f32 a, f32 b, f32 c) { return _mm512_fmadd_ps(a, b, c); }
+ENGINE_INLINE
+f64 fma(f64 a, f64 b, f64 c) { return _mm512_fmadd_pd(a, b, c); }
 // The masked forms: g++ 12 takes the undefined operand of the plain ones for an uninitialised variable.
-ENGINE_INLINE f32 sqrt(f32 a) { return _mm512_maskz_sqrt_ps(__mmask16(-1), a); }
-ENGINE_INLINE f64 sqrt(f64 a) { return _mm512_maskz_sqrt_pd(__mmask8(-1), a); }
-ENGINE_INLINE f32 round(f32 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+ENGINE_INLINE
+f32 sqrt(f32 a) { return _mm512_maskz_sqrt_ps(__mmask16(-1), a); }
+ENGINE_INLINE
+f64 sqrt(f64 a) { return _mm512_maskz_sqrt_pd(__mmask8(-1), a); }
+ENGINE_INLINE
+f32 round(f32 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 #elif defined(ENGINE_ISA_avx2)
-ENGINE_INLINE f32 fma(f32 a, f32 b, f32 c) { return _mm256_fmadd_ps(a, b, c); }
-ENGINE_INLINE f64 fma(f64 a, f64 b, f64 c) { return _mm256_fmadd_pd(a, b, c); }
-ENGINE_INLINE f32 sqrt(f32 a) { return _mm256_sqrt_ps(a); }
-ENGINE_INLINE f64 sqrt(f64 a) { return _mm256_sqrt_pd(a); }
-ENGINE_INLINE f32 round(f32 a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+ENGINE_INLINE
+f32 fma(f32 a, f32 b, f32 c) { return _mm256_fmadd_ps(a, b, c); }
+ENGINE_INLINE
+f64 fma(f64 a, f64 b, f64 c) { return _mm256_fmadd_pd(a, b, c); }
+ENGINE_INLINE
+f32 sqrt(f32 a) { return _mm256_sqrt_ps(a); }
+ENGINE_INLINE
+f64 sqrt(f64 a) { return _mm256_sqrt_pd(a); }
+ENGINE_INLINE
+f32 round(f32 a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 #else
-ENGINE_INLINE f32 fma(f32 a, f32 b, f32 c) { return a * b + c; }
-ENGINE_INLINE f64 fma(f64 a, f64 b, f64 c) { return a * b + c; }
-template <class U> ENGINE_INLINE U each_sqrt(U a) {
-  for (unsigned i = 0; i < sizeof(U) / sizeof(a[0]); i++) a[i] = sizeof(a[0]) == 4 ? __builtin_sqrtf(a[i]) : __builtin_sqrt(a[i]);
+ENGINE_INLINE
+f32 fma(f32 a, f32 b, f32 c) { return a * b + c; }
+ENGINE_INLINE
+f64 fma(f64 a, f64 b, f64 c) { return a * b + c; }
+template <class U>
+ENGINE_INLINE
+U each_sqrt(U a) {
+  for (unsigned i = 0; i < sizeof(U) / sizeof(a[0]); i++)
+    a[i] = sizeof(a[0]) == 4 ? __builtin_sqrtf(a[i]) : __builtin_sqrt(a[i]);
   return a;
 }
-ENGINE_INLINE f32 sqrt(f32 a) { return each_sqrt(a); }
-ENGINE_INLINE f64 sqrt(f64 a) { return each_sqrt(a); }
+ENGINE_INLINE
+f32 sqrt(f32 a) { return each_sqrt(a); }
+ENGINE_INLINE
+f64 sqrt(f64 a) { return each_sqrt(a); }
 // To the nearest integer, ties to even, for |a| < 2^22.
-ENGINE_INLINE f32 round(f32 a) { return (a + 12582912.0f) - 12582912.0f; }
+ENGINE_INLINE
+f32 round(f32 a) { return (a + 12582912.0f) - 12582912.0f; }
 #endif
 
 // The larger and smaller of a and b; where one is NaN, b (as the x86 instructions do).
-template <class U> ENGINE_INLINE U max(U a, U b) { return a > b ? a : b; }
-template <class U> ENGINE_INLINE U min(U a, U b) { return a < b ? a : b; }
-ENGINE_INLINE f32 abs(f32 a) { return (f32)((i32)a & 0x7fffffff); }
-ENGINE_INLINE f64 abs(f64 a) { return (f64)((i64)a & 0x7fffffffffffffffll); }
+template <class U>
+ENGINE_INLINE
+U max(U a, U b) { return a > b ? a : b; }
+template <class U>
+ENGINE_INLINE
+U min(U a, U b) { return a < b ? a : b; }
+ENGINE_INLINE
+f32 abs(f32 a) { return (f32)((i32)a & 0x7fffffff); }
+ENGINE_INLINE
+f64 abs(f64 a) { return (f64)((i64)a & 0x7fffffffffffffffll); }
 
-ENGINE_INLINE i32 to_int(f32 a) { return __builtin_convertvector(a, i32); }     // towards zero
-ENGINE_INLINE f32 to_float(i32 a) { return __builtin_convertvector(a, f32); }
+ENGINE_INLINE
+i32 to_int(f32 a) { return __builtin_convertvector(a, i32); } // towards zero
+ENGINE_INLINE
+f32 to_float(i32 a) { return __builtin_convertvector(a, f32); }
 
 // Sums and maxima of the lanes, halves onto halves: an order that depends on the width alone.
 template <class E, int N>
@@ -151,7 +209,8 @@ auto highest(U v) -> decltype(+v[0]) {
 // Masked by all ones, which the compiler drops: g++ 12 takes the plain ones for uses of an uninitialized variable.
 constexpr uint16_t kAll16 = 0xffff;
 constexpr uint8_t kAll8 = 0xff;
-ENGINE_INLINE void transpose(f32 (&r)[16]) {
+ENGINE_INLINE
+void transpose(f32 (&r)[16]) {
   f32 t[16];
 #pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) { // pairs of rows, element by element
@@ -167,8 +226,10 @@ ENGINE_INLINE void transpose(f32 (&r)[16]) {
   }
 #pragma GCC unroll 4
   for (int c = 0; c < 4; c++) { // the 4 x 4 of quarters
-    const f32 a = _mm512_maskz_shuffle_f32x4(kAll16, r[c], r[c + 4], 0x44), b = _mm512_maskz_shuffle_f32x4(kAll16, r[c], r[c + 4], 0xee);
-    const f32 d = _mm512_maskz_shuffle_f32x4(kAll16, r[c + 8], r[c + 12], 0x44), e = _mm512_maskz_shuffle_f32x4(kAll16, r[c + 8], r[c + 12], 0xee);
+    const f32 a = _mm512_maskz_shuffle_f32x4(kAll16, r[c], r[c + 4], 0x44),
+              b = _mm512_maskz_shuffle_f32x4(kAll16, r[c], r[c + 4], 0xee);
+    const f32 d = _mm512_maskz_shuffle_f32x4(kAll16, r[c + 8], r[c + 12], 0x44),
+              e = _mm512_maskz_shuffle_f32x4(kAll16, r[c + 8], r[c + 12], 0xee);
     t[c] = _mm512_maskz_shuffle_f32x4(kAll16, a, d, 0x88);
     t[c + 4] = _mm512_maskz_shuffle_f32x4(kAll16, a, d, 0xdd);
     t[c + 8] = _mm512_maskz_shuffle_f32x4(kAll16, b, e, 0x88);
@@ -177,7 +238,8 @@ ENGINE_INLINE void transpose(f32 (&r)[16]) {
 #pragma GCC unroll 16
   for (int i = 0; i < 16; i++) r[i] = t[i];
 }
-ENGINE_INLINE void transpose(f64 (&r)[8]) {
+ENGINE_INLINE
+void transpose(f64 (&r)[8]) {
   f64 t[8];
 #pragma GCC unroll 4
   for (int i = 0; i < 8; i += 2) { // t[i + c] holds column 2q + c of rows i, i + 1 in quarter q
@@ -186,8 +248,10 @@ ENGINE_INLINE void transpose(f64 (&r)[8]) {
   }
 #pragma GCC unroll 2
   for (int c = 0; c < 2; c++) {
-    const f64 a = _mm512_maskz_shuffle_f64x2(kAll8, t[c], t[c + 2], 0x44), b = _mm512_maskz_shuffle_f64x2(kAll8, t[c], t[c + 2], 0xee);
-    const f64 d = _mm512_maskz_shuffle_f64x2(kAll8, t[c + 4], t[c + 6], 0x44), e = _mm512_maskz_shuffle_f64x2(kAll8, t[c + 4], t[c + 6], 0xee);
+    const f64 a = _mm512_maskz_shuffle_f64x2(kAll8, t[c], t[c + 2], 0x44),
+              b = _mm512_maskz_shuffle_f64x2(kAll8, t[c], t[c + 2], 0xee);
+    const f64 d = _mm512_maskz_shuffle_f64x2(kAll8, t[c + 4], t[c + 6], 0x44),
+              e = _mm512_maskz_shuffle_f64x2(kAll8, t[c + 4], t[c + 6], 0xee);
     r[c] = _mm512_maskz_shuffle_f64x2(kAll8, a, d, 0x88);
     r[c + 2] = _mm512_maskz_shuffle_f64x2(kAll8, a, d, 0xdd);
     r[c + 4] = _mm512_maskz_shuffle_f64x2(kAll8, b, e, 0x88);
@@ -195,7 +259,8 @@ ENGINE_INLINE void transpose(f64 (&r)[8]) {
   }
 }
 #elif defined(ENGINE_ISA_avx2)
-ENGINE_INLINE void transpose(f32 (&r)[8]) {
+ENGINE_INLINE
+void transpose(f32 (&r)[8]) {
   f32 t[8];
 #pragma GCC unroll 4
   for (int i = 0; i < 8; i += 2) { // pairs of rows, element by element
@@ -216,7 +281,8 @@ ENGINE_INLINE void transpose(f32 (&r)[8]) {
     r[c + 4] = _mm256_permute2f128_ps(low, high, 0x31);
   }
 }
-ENGINE_INLINE void transpose(f64 (&r)[4]) {
+ENGINE_INLINE
+void transpose(f64 (&r)[4]) {
   const f64 a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
   const f64 c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
   r[0] = _mm256_permute2f128_pd(a, c, 0x20);
@@ -225,7 +291,8 @@ ENGINE_INLINE void transpose(f64 (&r)[4]) {
   r[3] = _mm256_permute2f128_pd(b, d, 0x31);
 }
 #elif defined(__x86_64__)
-ENGINE_INLINE void transpose(f32 (&r)[4]) {
+ENGINE_INLINE
+void transpose(f32 (&r)[4]) {
   const f64 a = (f64)_mm_unpacklo_ps(r[0], r[1]), b = (f64)_mm_unpackhi_ps(r[0], r[1]);
   const f64 c = (f64)_mm_unpacklo_ps(r[2], r[3]), d = (f64)_mm_unpackhi_ps(r[2], r[3]);
   r[0] = (f32)_mm_unpacklo_pd(a, c);
@@ -233,13 +300,16 @@ ENGINE_INLINE void transpose(f32 (&r)[4]) {
   r[2] = (f32)_mm_unpacklo_pd(b, d);
   r[3] = (f32)_mm_unpackhi_pd(b, d);
 }
-ENGINE_INLINE void transpose(f64 (&r)[2]) {
+ENGINE_INLINE
+void transpose(f64 (&r)[2]) {
   const f64 a = r[0];
   r[0] = _mm_unpacklo_pd(a, r[1]);
   r[1] = _mm_unpackhi_pd(a, r[1]);
 }
 #else
-template <class U, int N> ENGINE_INLINE void transpose(U (&r)[N]) {
+template <class U, int N>
+ENGINE_INLINE
+void transpose(U (&r)[N]) {
   for (int i = 0; i < N; i++)
     for (int j = 0; j < i; j++) {
       const auto x = r[i][j];

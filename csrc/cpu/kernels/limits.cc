@@ -1,5 +1,5 @@
-// What the machine can do at most, for benchmarks to be measured against: multiply-adds and memory traffic, on the threads
-// of the pool. Not used by any op.
+// What the machine can do at most, for benchmarks to be measured against: multiply-adds and memory traffic, on the
+// threads of the pool. Not used by any op.
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "cpu/table.h"
@@ -8,9 +8,10 @@ namespace engine::ENGINE_ISA {
 
 using namespace simd;
 
-// Each of n chunks runs `iterations` rounds of 16 independent chains of vector fma: 2 * 16 * lanes * iterations operations.
-// y[i] is a value that depends on all of them, so that nothing can be left out; rate is operations a round.
-template <class T> void fma_peak(int64_t n, int64_t iterations, Out y, Out rate) {
+// Each of n chunks runs `iterations` rounds of 16 independent chains of vector fma: 2 * 16 * lanes * iterations
+// operations. y[i] is a value that depends on all of them, so that nothing can be left out; rate is operations a round.
+template <class T>
+void fma_peak(int64_t n, int64_t iterations, Out y, Out rate) {
   constexpr int kChains = 16;
   T* out = y.data<T>();
   *rate.data<double>() = 2.0 * kChains * kLanes<T>;
@@ -29,7 +30,8 @@ template <class T> void fma_peak(int64_t n, int64_t iterations, Out y, Out rate)
 constexpr int64_t kPiece = 1 << 16; // elements a chunk
 
 // Reads all of x once; y holds a sum for each chunk.
-template <class T> void stream_read(In x, int64_t chunks, Out y) {
+template <class T>
+void stream_read(In x, int64_t chunks, Out y) {
   const T* from = x.data<T>();
   T* out = y.data<T>();
   const int64_t n = x.numel();
@@ -51,7 +53,8 @@ template <class T> void stream_read(In x, int64_t chunks, Out y) {
 }
 
 // z = x + factor * y: two reads and a write (with its read for ownership) an element.
-template <class T> void stream_triad(In x, In y, double factor, InOut z) {
+template <class T>
+void stream_triad(In x, In y, double factor, InOut z) {
   const T *a = x.data<T>(), *b = y.data<T>();
   T* out = z.data<T>();
   const V<T> f = broadcast(T(factor));

@@ -14,7 +14,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, mark_view, record, record_view
-from engine.ops.broadcasting import promote_types, sum_to
+from engine.ops.broadcasting import sum_to
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
