@@ -22,7 +22,7 @@ def batches(count: int, bucketed: bool) -> list[tuple[list[list[int]], list[int]
     from engine.data import Labels, Tokenizer, read_table
 
     data = read_table(EXAMPLE / "train.csv")
-    tokenizer = Tokenizer.from_vocab(EXAMPLE / "vocab.txt")
+    tokenizer = Tokenizer.train(data.texts, vocab_size=8000)
     ids = tokenizer.encode_batch(data.texts, max_length=128)
     labels = Labels.from_labels(data.labels).encode(data.labels)
     order = np.random.default_rng(0).permutation(len(ids))[: 32 * count]
