@@ -22,9 +22,10 @@
 namespace engine {
 namespace {
 
-// A worker that finds no work spins this long before it sleeps: longer than the gap between two kernels of a training
-// step, short enough to cost a machine shared with others nothing.
+// Who finds nothing to do first spins, then spins while letting others run, then sleeps: between two kernels of a
+// training step nobody should, since waking a sleeper can take a millisecond on a virtual machine.
 constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr auto kYield = std::chrono::milliseconds(2);
 
 void pause_cpu() {
 #if defined(__x86_64__)
@@ -36,10 +37,28 @@ void pause_cpu() {
 
 thread_local bool inside_chunk = false;
 
+// Spins until ready(), for kYield at most; false if time ran out.
+template <class Ready>
+bool spin_until(const Ready& ready) {
+  const auto start = std::chrono::steady_clock::now();
+  for (;;) {
+    for (int i = 0; i < 32; i++) {
+      if (ready()) return true;
+      pause_cpu();
+    }
+    const auto waited = std::chrono::steady_clock::now() - start;
+    if (waited > kYield) return false;
+    if (waited > kSpin) sched_yield();
+  }
+}
+
 class Pool {
  public:
   explicit Pool(int workers) {
     for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
+#ifdef __linux__
+    may_move_ = sched_getaffinity(0, sizeof allowed_, &allowed_) == 0 && CPU_COUNT(&allowed_) > workers;
+#endif
   }
 
   ~Pool() {
@@ -53,6 +72,7 @@ class Pool {
 
   // After fork the child has none of the threads: the object is abandoned, not destroyed.
   void run(int64_t n, void (*fn)(void*, int64_t), void* context) {
+    keep_off_this_cpu();
     fn_ = fn;
     context_ = context;
     n_ = n;
@@ -100,17 +120,24 @@ class Pool {
   }
 
   void await_done(int64_t n) {
-    auto start = std::chrono::steady_clock::now();
-    while (done_.load(std::memory_order_acquire) != n) {
-      for (int i = 0; i < 32 && done_.load(std::memory_order_acquire) != n; i++) pause_cpu();
-      if (std::chrono::steady_clock::now() - start > kSpin) {
-        std::unique_lock<std::mutex> lock(done_mutex_);
-        caller_sleeps_.store(true);
-        all_done_.wait(lock, [&] { return done_.load() == n; });
-        caller_sleeps_.store(false);
-        return;
-      }
-    }
+    if (spin_until([&] { return done_.load(std::memory_order_acquire) == n; })) return;
+    std::unique_lock<std::mutex> lock(done_mutex_);
+    caller_sleeps_.store(true);
+    all_done_.wait(lock, [&] { return done_.load() == n; });
+    caller_sleeps_.store(false);
+  }
+
+  // A worker that is woken on the caller's CPU can stay there for many milliseconds beside an idle one: workers may run
+  // wherever the process may, but for the CPU on which the caller was last seen.
+  void keep_off_this_cpu() {
+#ifdef __linux__
+    const int here = may_move_ ? sched_getcpu() : -1;
+    if (here < 0 || here == avoided_) return;
+    avoided_ = here;
+    cpu_set_t others = allowed_;
+    CPU_CLR(here, &others);
+    for (std::thread& t : threads_) pthread_setaffinity_np(t.native_handle(), sizeof others, &others);
+#endif
   }
 
   void work() {
@@ -126,23 +153,12 @@ class Pool {
         continue;
       }
       last = job;
-      if (!spin_for_job(last)) sleep_for_job(last);
+      if (!spin_until([&] { return has_new_job(last); })) sleep_for_job(last);
     }
   }
 
   bool has_new_job(uint32_t last) {
     return uint32_t(claims_.load(std::memory_order_seq_cst) >> 32) != last || stop_.load();
-  }
-
-  bool spin_for_job(uint32_t last) {
-    auto start = std::chrono::steady_clock::now();
-    do {
-      for (int i = 0; i < 64; i++) {
-        if (has_new_job(last)) return true;
-        pause_cpu();
-      }
-    } while (std::chrono::steady_clock::now() - start < kSpin);
-    return false;
   }
 
   void sleep_for_job(uint32_t last) {
@@ -166,6 +182,11 @@ class Pool {
   std::mutex sleep_mutex_, done_mutex_;
   std::condition_variable wake_, all_done_;
   std::vector<std::thread> threads_;
+#ifdef __linux__
+  cpu_set_t allowed_; // of the thread that made the pool
+#endif
+  bool may_move_ = false;
+  int avoided_ = -1;
 };
 
 int cgroup_quota() {
