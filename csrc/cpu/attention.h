@@ -142,7 +142,7 @@ void product(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<
 template <class T>
 static void product_to_scores(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to, int64_t shift) {
   product(m, n, k, a, b, to,
-          [&](int64_t i, int64_t height, int64_t j, int64_t& width, int64_t&, int64_t&) __attribute__((always_inline)) {
+          [&](int64_t i, int64_t height, int64_t j, int64_t& width, int64_t&, int64_t&) ENGINE_LAMBDA {
             const int64_t seen = i + height + shift - j;
             if (seen < width) width = seen;
           });
@@ -150,21 +150,19 @@ static void product_to_scores(int64_t m, int64_t n, int64_t k, Operand<T> a, Pan
 // Scores (m x k) times b: those that row i does not see are zeros and need not be multiplied.
 template <class T>
 static void product_of_scores(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to, int64_t shift) {
-  product(m, n, k, a, b, to,
-          [&](int64_t i, int64_t height, int64_t, int64_t&, int64_t& depth, int64_t&) __attribute__((always_inline)) {
-            const int64_t seen = i + height + shift;
-            if (seen < depth) depth = seen;
-          });
+  product(m, n, k, a, b, to, [&](int64_t i, int64_t height, int64_t, int64_t&, int64_t& depth, int64_t&) ENGINE_LAMBDA {
+    const int64_t seen = i + height + shift;
+    if (seen < depth) depth = seen;
+  });
 }
 // The scores' transpose (keys m x queries k) times b, likewise.
 template <class T>
 static void product_of_transposed(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to,
                                   int64_t shift) {
-  product(m, n, k, a, b, to,
-          [&](int64_t i, int64_t, int64_t, int64_t&, int64_t& depth, int64_t& from) __attribute__((always_inline)) {
-            const int64_t first = i - shift; // query that sees key i
-            from = first <= 0 ? 0 : first < depth ? first : depth;
-          });
+  product(m, n, k, a, b, to, [&](int64_t i, int64_t, int64_t, int64_t&, int64_t& depth, int64_t& from) ENGINE_LAMBDA {
+    const int64_t first = i - shift; // query that sees key i
+    from = first <= 0 ? 0 : first < depth ? first : depth;
+  });
 }
 
 // ---------------------------------------------------------------- the work list

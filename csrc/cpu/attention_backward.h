@@ -39,7 +39,7 @@ static void backward_row(T* s, T* dp, T scale, const T* bias, T lse, T delta, T 
                          const typename Integer<T>::type* keep) {
   constexpr int L = kLanes<T>;
   const V<T> f = broadcast(scale), low = broadcast(-lse), vd = broadcast(delta), vm = broadcast(drop_scale);
-  auto put = [&](int64_t j, int64_t count) __attribute__((always_inline)) {
+  auto put = [&](int64_t j, int64_t count) ENGINE_LAMBDA {
     V<T> x = fma(load(s + j), f, low), g = load(dp + j);
     if (bias) x += load_n(bias + j, count);
     V<T> p = exp_falling(x);

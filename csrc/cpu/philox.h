@@ -116,25 +116,14 @@ u32 lane_numbers() {
 
 } // namespace simd
 
-// The decisions of one counter line. `block(e)` draws those of the 128 positions around e; `keep(h)` is then the mask
-// (all ones: kept) of the vector that starts at position h of the block, h a multiple of kLanes<float>.
+// The decisions for a flat tensor (attention's: cpu/attention.h). `block(e)` draws those of the 128 positions around e;
+// `keep(h)` is then the mask (all ones: kept) of the vector that starts at position h of the block, h a multiple of
+// kLanes<float>.
 class Decisions {
  public:
-  // A flat tensor's.
   ENGINE_INLINE
   Decisions(double p, int64_t seed, int64_t call)
-      : rule_(keep_rule(p)),
-        k0_(uint32_t(seed)),
-        k1_(uint32_t(uint64_t(seed) >> 32)),
-        call_(uint32_t(call)),
-        flat_(true) {}
-  // One row of attention's: c1 = row, stream = sequence * heads + head.
-  ENGINE_INLINE
-  Decisions(double p, int64_t seed, int64_t call, uint32_t row, uint32_t stream) : Decisions(p, seed, call) {
-    c1_ = row;
-    stream_ = stream;
-    flat_ = false;
-  }
+      : rule_(keep_rule(p)), k0_(uint32_t(seed)), k1_(uint32_t(uint64_t(seed) >> 32)), call_(uint32_t(call)) {}
 
   ENGINE_INLINE
   float scale() const { return float(rule_.scale); }
@@ -146,10 +135,9 @@ class Decisions {
   ENGINE_INLINE
   void block(int64_t e) {
     const uint64_t group = uint64_t(e) / 128 * 16;
-    const uint32_t c1 = flat_ ? uint32_t(group >> 32) : c1_;
     for (int k = 0; k < kVectors; k++)
-      simd::philox(words_[k], simd::lane_numbers() + uint32_t(group + uint64_t(k * simd::kLanes<float>)), c1, call_,
-                   stream_, k0_, k1_);
+      simd::philox(words_[k], simd::lane_numbers() + uint32_t(group + uint64_t(k * simd::kLanes<float>)),
+                   uint32_t(group >> 32), call_, 0, k0_, k1_);
   }
   ENGINE_INLINE
   simd::i32 keep(int h) const {
@@ -162,7 +150,7 @@ class Decisions {
   ENGINE_INLINE
   bool keeps(int64_t e) const {
     const uint64_t group = uint64_t(e) / 128 * 16 + uint64_t(e) % 16;
-    const Words words = philox(uint32_t(group), flat_ ? uint32_t(group >> 32) : c1_, call_, stream_, k0_, k1_);
+    const Words words = philox(uint32_t(group), uint32_t(group >> 32), call_, 0, k0_, k1_);
     const int half = int(uint64_t(e) / 16 % 8);
     return (half % 2 ? words.w[half / 2] >> 16 : words.w[half / 2] & 0xffffu) < rule_.threshold;
   }
@@ -170,8 +158,7 @@ class Decisions {
  private:
   static constexpr int kVectors = 16 / simd::kLanes<float>;
   KeepRule rule_;
-  uint32_t k0_, k1_, call_, c1_ = 0, stream_ = 0;
-  bool flat_;
+  uint32_t k0_, k1_, call_;
   simd::u32 words_[kVectors][4];
 };
 

@@ -29,12 +29,12 @@ static T reciprocal_root(T x, double eps) {
   return T(1) / T(__builtin_sqrt(double(x) + eps));
 }
 
-// out = (x - mean) * rstd * w + b; x and out may be the same row.
+// out = (x - mean) * rstd * w + b for a row whose elements add up to `total`.
 template <class T>
 static ENGINE_INLINE
-void normalize_row(const T* x, const T* w, const T* b, double eps, int64_t d, T* out, T* mean, T* rstd) {
+void normalize_row(const T* x, T total, const T* w, const T* b, double eps, int64_t d, T* out, T* mean, T* rstd) {
   constexpr int L = kLanes<T>;
-  const T mu = row_sum(x, d) / T(d);
+  const T mu = total / T(d);
   const V<T> vm = broadcast(mu);
   const T squares = row_total<T>(d, [&](int64_t i, int64_t k) ENGINE_LAMBDA {
     V<T> u = load_some(x + i, k) - vm;
@@ -59,7 +59,8 @@ void layer_norm(In input, Opt weight, Opt bias, double eps, Out y, Out mean, Out
   const T *xs = input.data<T>(), *w = or_constant(weight, d, T(1), 1), *b = or_constant(bias, d, T(0), 2);
   T *ys = y.data<T>(), *means = mean.data<T>(), *rstds = rstd.data<T>();
   parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; r++) normalize_row(xs + r * d, w, b, eps, d, ys + r * d, means + r, rstds + r);
+    for (int64_t r = begin; r < end; r++)
+      normalize_row(xs + r * d, row_sum(xs + r * d, d), w, b, eps, d, ys + r * d, means + r, rstds + r);
   });
 }
 
@@ -73,19 +74,18 @@ void dropout_add_layer_norm(In input, Opt residual, Opt weight, Opt bias, double
   parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
     Decisions decisions(p, seed, call);
     T* scratch = p > 0 ? static_cast<T*>(thread_scratch(0, size_t(d + 256) * sizeof(T))) : nullptr;
-    constexpr int L = kLanes<T>;
     for (int64_t r = begin; r < end; r++) {
       const T *x = xs + r * d, *res = rs ? rs + r * d : nullptr;
       T* z = sums + r * d;
       const T* keep = p > 0 ? keep_factors(decisions, r * d, r * d + d, scratch) : nullptr;
-      for (int64_t i = 0; i < d; i += L) {
-        const int64_t k = d - i < L ? d - i : L;
+      const T total = row_total<T>(d, [&](int64_t i, int64_t k) ENGINE_LAMBDA {
         V<T> v = load_some(x + i, k);
         if (keep) v = dropped(v, load_some(keep + i, k));
         if (res) v += load_some(res + i, k);
         store_some(z + i, v, k);
-      }
-      normalize_row(z, w, b, eps, d, ys + r * d, means + r, rstds + r);
+        return v;
+      });
+      normalize_row(z, total, w, b, eps, d, ys + r * d, means + r, rstds + r);
     }
   });
 }
