@@ -49,16 +49,4 @@ struct Kernels {
     }                                                                                                     \
   }
 
-#define ENGINE_INSTANCES_F32(name, params) template void name<float> params;
-#define ENGINE_INSTANCES_FLOAT(name, params) ENGINE_INSTANCES_F32(name, params) template void name<double> params;
-#define ENGINE_INSTANCES_WIDE(name, params) ENGINE_INSTANCES_FLOAT(name, params) template void name<int64_t> params;
-#define ENGINE_INSTANCES_REAL(name, params)                                \
-  ENGINE_INSTANCES_FLOAT(name, params) template void name<int32_t> params; \
-  template void name<int64_t> params;                                      \
-  template void name<uint8_t> params;
-#define ENGINE_INSTANCES_LOGIC(name, params) ENGINE_INSTANCES_REAL(name, params) template void name<bool> params;
-#define ENGINE_INSTANCES_ALL(name, params)                                  \
-  ENGINE_INSTANCES_LOGIC(name, params) template void name<BFloat16> params; \
-  template void name<Float16> params;
-
 } // namespace engine

@@ -1,36 +1,32 @@
-// Instantiates the kernels of one FAMILY for the dtypes of their rows. Included last by the family's file.
-#define ENGINE_JOIN_(a, b) a##b
-#define ENGINE_JOIN(a, b) ENGINE_JOIN_(a, b)
-// A row is taken when its family is the one of this file: the macro family_is_<FAMILY>_<family> then has a second
-// argument.
-#define ENGINE_SECOND(first, second, ...) second
-#define ENGINE_PICK(...) ENGINE_SECOND(__VA_ARGS__, ENGINE_LEAVE, )
-#define ENGINE_LEAVE(group, name, params)
-#define ENGINE_TAKE(group, name, params) ENGINE_JOIN(ENGINE_INSTANCES_, group)(name, params)
-#define ENGINE_MATCH_copy_copy , ENGINE_TAKE
-#define ENGINE_MATCH_norm_norm , ENGINE_TAKE
-#define ENGINE_MATCH_gemm_gemm , ENGINE_TAKE
-#define ENGINE_MATCH_attention_attention , ENGINE_TAKE
-#define ENGINE_MATCH_arithmetic_arithmetic , ENGINE_TAKE
-#define ENGINE_MATCH_comparison_comparison , ENGINE_TAKE
-#define ENGINE_MATCH_unary_unary , ENGINE_TAKE
-#define ENGINE_MATCH_activation_activation , ENGINE_TAKE
-#define ENGINE_MATCH_reduction_reduction , ENGINE_TAKE
-#define ENGINE_MATCH_softmax_softmax , ENGINE_TAKE
-#define ENGINE_MATCH_loss_loss , ENGINE_TAKE
-#define ENGINE_MATCH_embedding_embedding , ENGINE_TAKE
-#define ENGINE_MATCH_indexing_indexing , ENGINE_TAKE
-#define ENGINE_MATCH_dropout_dropout , ENGINE_TAKE
-#define ENGINE_MATCH_random_random , ENGINE_TAKE
-#define ENGINE_MATCH_optimizer_optimizer , ENGINE_TAKE
-#define ENGINE_MATCH_pooling_pooling , ENGINE_TAKE
-#define ENGINE_MATCH_limits_limits , ENGINE_TAKE
-#define ENGINE_MATCH_factory_factory , ENGINE_TAKE
-#define ENGINE_MATCH(mine, family) ENGINE_JOIN(ENGINE_JOIN(ENGINE_MATCH_, mine), ENGINE_JOIN(_, family))
+// Instantiates the kernels of one FAMILY for the dtypes of their rows; a row without its kernel does not compile. The
+// last lines of csrc/cpu/kernels/norm.cc are
+//
+//   #define FAMILY norm
+//   #include "cpu/instances.h"
+//
+// CMake writes a family's own rows of kernels.def to families/<family>.def, so that a new row compiles only its family
+// anew.
+#include "core/dtype.h"
+
+#define ENGINE_QUOTE_(x) #x
+#define ENGINE_QUOTE(x) ENGINE_QUOTE_(x)
+
+#define ENGINE_INSTANCES_F32(name, params) template void name<float> params;
+#define ENGINE_INSTANCES_FLOAT(name, params) ENGINE_INSTANCES_F32(name, params) template void name<double> params;
+#define ENGINE_INSTANCES_WIDE(name, params) ENGINE_INSTANCES_FLOAT(name, params) template void name<int64_t> params;
+#define ENGINE_INSTANCES_REAL(name, params)                                \
+  ENGINE_INSTANCES_FLOAT(name, params) template void name<int32_t> params; \
+  template void name<int64_t> params;                                      \
+  template void name<uint8_t> params;
+#define ENGINE_INSTANCES_LOGIC(name, params) ENGINE_INSTANCES_REAL(name, params) template void name<bool> params;
+#define ENGINE_INSTANCES_ALL(name, params)                                  \
+  ENGINE_INSTANCES_LOGIC(name, params) template void name<BFloat16> params; \
+  template void name<Float16> params;
 
 namespace engine::ENGINE_ISA {
-#define KERNEL(family, name, group, params, signature, contract) \
-  ENGINE_PICK(ENGINE_MATCH(FAMILY, family))(group, name, params)
-#include "kernels.def"
+#define KERNEL(family, name, group, params, signature, contract) ENGINE_INSTANCES_##group(name, params)
+// clang-format off
+#include ENGINE_QUOTE(families/FAMILY.def)
+// clang-format on
 #undef KERNEL
 } // namespace engine::ENGINE_ISA

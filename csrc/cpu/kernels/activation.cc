@@ -2,8 +2,8 @@
 //
 // Backward takes the output where that is enough (relu, sigmoid, tanh), the input elsewhere: what it does not take need
 // not be kept. Values and slopes come from one exp (cpu/vmath.h), so that all but a few are bound by memory.
+#include "core/view.h"
 #include "cpu/flat.h"
-#include "cpu/table.h"
 #include "cpu/vmath.h"
 
 namespace engine::ENGINE_ISA {

@@ -1,8 +1,8 @@
 // Arithmetic of two operands, element by element, forward and backward. Operands are broadcast by strides of 0.
 // Integers wrap around; division by an integer zero is refused before anything is written.
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/elementwise.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -10,9 +10,9 @@
 //
 // The unit of work is one sequence and head; long ones are cut into parts by a rule on shapes alone. A unit goes
 // through blocks of kRows query rows. Method: Dao et al. 2022, arXiv 2205.14135 (tiling, lse, recomputation).
+#include "core/view.h"
 #include "cpu/attention_backward.h"
 #include "cpu/attention_forward.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

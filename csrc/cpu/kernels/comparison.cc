@@ -1,6 +1,6 @@
 // Comparisons, logic and selection, element by element. Their gradients are selections too.
+#include "core/view.h"
 #include "cpu/elementwise.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -3,11 +3,11 @@
 // One walk over the views serves every pair of dtypes; a pair is a function that moves one run of elements. Copies
 // within a dtype go by the element's size. A run that is contiguous on both sides is a loop of its own, which
 // vectorises.
+#include "core/view.h"
 #include "cpu/convert.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "cpu/strided.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -1,8 +1,8 @@
 // Dropout of a flat, contiguous tensor: y = keep ? x * scale : 0. The mask is a pure function of seed, call and
 // position (cpu/philox.h): nothing is stored, and backward is the same kernel on the gradient.
+#include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/philox.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

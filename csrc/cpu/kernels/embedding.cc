@@ -2,8 +2,8 @@
 // gradient of a table is dense, every row written once; or sparse, the rows that occur and their sums. Indices are
 // checked before anything is written.
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/segments.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

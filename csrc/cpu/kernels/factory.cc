@@ -1,8 +1,8 @@
 // Arrays made from numbers alone: ranges, triangles, one-hot rows.
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/convert.h"
 #include "cpu/parallel.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -4,8 +4,8 @@
 // as B(p, j) = W(j, p), dW = dyᵀ · x reads dy (tokens, n) as A(i, p) = dy(p, i). What belongs to a product is done
 // where its operands or results pass through the caches anyway: bias, GELU, GELU's derivative, and the bias's gradient.
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/product.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

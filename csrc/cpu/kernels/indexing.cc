@@ -2,10 +2,10 @@
 // index array of m entries turns n into m. Indices are checked before anything is written. Where an index occurs more
 // than once, the last write wins and gradients are summed in a fixed order, whatever the number of threads.
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/convert.h"
 #include "cpu/segments.h"
 #include "cpu/strided.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -1,8 +1,8 @@
 // What the machine can do at most, for benchmarks to be measured against: multiply-adds and memory traffic, on the
 // threads of the pool. Not used by any op.
+#include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

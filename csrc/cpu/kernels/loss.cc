@@ -5,9 +5,9 @@
 // row (weights, smoothing and all, of sum S), loss = -sum(t * ln p) and dloss/dx = p * S - t.
 #include "core/allocator.h"
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -4,10 +4,10 @@
 // bias are sums over rows: partial sums over fixed chunks of kChunk rows, added in the order of the chunks.
 #include "core/allocator.h"
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/philox.h"
 #include "cpu/rows.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -6,9 +6,9 @@
 // row[i]. Sums (the global norm) go through partial sums of the fixed chunks, added in the order of the chunks.
 #include "core/allocator.h"
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -2,10 +2,10 @@
 // the rectangle (batch, length) with a mask and the packed batch. Sequence s of the packed (n, d) is rows cu[s] to cu[s
 // + 1] - 1. No sequence may be empty where it is pooled: there is no first token, no mean, no maximum of nothing.
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/convert.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

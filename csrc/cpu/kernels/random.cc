@@ -7,9 +7,9 @@
 // float32 results have the same bits on every ISA: nothing here is fused, and each step is rounded as IEEE 754 says.
 // float64 normals go through libm and are as exact as that is.
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/philox.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

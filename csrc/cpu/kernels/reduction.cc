@@ -5,8 +5,8 @@
 // none: ValueError. In backward rows dy, y and mean have size 1 in the reduced dimensions, and are contiguous as
 // forward made them.
 #include "core/raise.h"
+#include "core/view.h"
 #include "cpu/reduce.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -2,9 +2,9 @@
 //
 // A row is read twice from memory close by: its maximum, then exponentials and their sum. A row of nothing but -inf
 // gives NaNs (logsumexp: -inf), as does one with a NaN or +inf (logsumexp: +inf for +inf).
+#include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
-#include "cpu/table.h"
 
 namespace engine::ENGINE_ISA {
 

@@ -1,6 +1,6 @@
 // Functions of one operand, element by element, forward and backward.
+#include "core/view.h"
 #include "cpu/elementwise.h"
-#include "cpu/table.h"
 #include "cpu/vmath.h"
 
 namespace engine::ENGINE_ISA {
