@@ -1,4 +1,4 @@
-"""python -m bench [--quick] [--only limits,ops,step,banking77] [--threads N] [--json FILE]"""
+"""python -m bench [--quick] [--only limits,gemm,...] [--threads N] [--json FILE]"""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ import argparse
 import json
 import platform
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bench.protocol import Worker, has_torch
+from bench.limits import MIXES, mix
+from bench.protocol import Run, Worker, has
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the ops' rows
 
-PARTS = ("limits", "ops", "step", "banking77")
+PARTS = ("ops", "gemm", "attention", "fused", "step", "banking77", "inference", "small", "memory", "robustness")
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def main() -> None:
@@ -28,27 +38,34 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
     parts = options.only.split(",")
-    if unknown := set(parts) - set(PARTS):
+    if unknown := set(parts) - {*PARTS, "limits"}:
         parser.error(f"unknown part {sorted(unknown)[0]}")
 
-    torch = has_torch()
+    torch = has("torch")
     if not torch:
         print("PyTorch is not installed: engine's own figures only (pip install 'engine[parity]' for the comparison)")
-    workers = [Worker("engine", options.threads)] + ([Worker("torch", options.threads)] if torch else [])
+    sides = ["engine"]
+    if torch:
+        sides += ["torch"] if options.quick else ["torch", "torch-compile"]
+    workers = [Worker(side, options.threads) for side in sides]
     isa = _core.get_cpu_isa()
-    report: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "isa": isa, "quick": options.quick}
-    limits = workers[0].ask(do="prepare", task="limits:measure", arguments={"quick": options.quick})
-    report["limits"] = limits
-    print(
-        f"\nlimit of this machine, {limits['threads']:.0f} threads, {isa}: {limits['fma_gflops']:.0f} GF/s "
-        f"({limits['fma_gflops_1']:.0f} on one), {limits['read_gbs']:.1f} GB/s read, {limits['triad_gbs']:.1f} GB/s two reads and a write"
-    )
+    report: dict[str, Any] = {"machine": processor(), "isa": isa, "threads": options.threads, "quick": options.quick}
     try:
-        for part in PARTS[1:]:
+        limits = workers[0].ask(
+            do="prepare", task="limits:measure", arguments={"quick": options.quick}, threads=options.threads
+        )
+        report["limits"] = limits
+        bandwidth = ", ".join(f"{limits[mix(r, w)]:.1f} ({r} read, {w} written)" for r, w in MIXES)
+        print(
+            f"\n{report['machine']}, {options.threads} threads, {isa}: {limits['fma_gflops']:.0f} GF/s "
+            f"({limits['fma_gflops_1']:.0f} on one); GB/s {bandwidth}"
+        )
+        run = Run(workers, limits, options.quick, options.threads)
+        for part in PARTS:
             if part in parts:
-                module = __import__(f"bench.{part}", fromlist=["run"])
-                report[part], text = module.run(workers, limits, options.quick)
-                print(text, flush=True)
+                tables = import_module(f"bench.{part}").run(run)
+                report[part] = {t.title: t.data for t in tables}
+                print(*tables, sep="\n", flush=True)
     finally:
         for w in workers:
             w.close()

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+# Arrays read and arrays written: a sum; GELU; a sum of two; a fused norm and its backward; AdamW (three of its four in place).
+MIXES = ((1, 0), (1, 1), (2, 1), (2, 2), (4, 3))
+
 
 def best(task: Any, repeats: int) -> float:
     times = []
@@ -17,23 +20,30 @@ def best(task: Any, repeats: int) -> float:
     return min(times)
 
 
+def mix(reads: int, writes: int) -> str:
+    return f"gbs_{reads}r{writes}w"
+
+
 def measure(side: str, quick: bool = False) -> tuple[Any, dict[str, float]]:
-    """GF/s on one thread and on all, GB/s of reads and of a triad, on the pool's threads. float32."""
+    """GF/s on one thread and on all; GB/s of each mix of reads and writes, on the pool's threads. float32."""
     from engine import _core
 
     k = _core.kernels
     threads = _core.get_num_threads()
-    repeats = 3 if quick else 9
+    repeats = 3 if quick else 15
     facts: dict[str, float] = {"threads": threads}
     iterations = 200_000 if quick else 1_000_000
     for label, n in (("fma_gflops_1", 1), ("fma_gflops", threads * 16)):
         rounds = iterations // (1 if n == 1 else 8)
         rate = float(np.asarray(k.fma_peak(n, 10)[1])[0])
         facts[label] = rate * n * rounds / best(lambda n=n, rounds=rounds: k.fma_peak(n, rounds), repeats) / 1e9
-    count = (64 if quick else 160) << 18  # 64 or 160 MB an array: beyond the last-level cache
-    x, y, z = (_core.empty([count], _core.float32) for _ in range(3))
-    for a in (x, y, z):
-        k.fill(a, 1.0)
-    facts["read_gbs"] = 4 * count / best(lambda: k.stream_read(x, 256), repeats) / 1e9
-    facts["triad_gbs"] = 12 * count / best(lambda: k.stream_triad(x, y, 0.5, z), repeats) / 1e9
+    count = (8 if quick else 128) << 18  # arrays of 128 MB, four times a last-level cache of 32
+    arrays = [_core.empty([count], _core.float32) for _ in range(4)]
+    for a in arrays:
+        k.fill(a, 0.0)
+    for reads, writes in MIXES:
+        # What AdamW writes it has read; the others write elsewhere.
+        to = arrays[:writes] if reads == 4 else arrays[4 - writes :]
+        seconds = best(lambda r=reads, to=to: k.stream(arrays[:r], to), repeats)
+        facts[mix(reads, writes)] = 4 * count * (reads + writes) / seconds / 1e9
     return (lambda: None), facts

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.protocol import Worker, interleave, table
+from bench.limits import mix
+from bench.protocol import Run, Table
 
 
 def _row(name: str) -> Any:
@@ -59,43 +60,17 @@ def prepare(side: str, name: str, index: int, backward: bool) -> Callable[[], An
     return both
 
 
-def run(workers: list[Worker], limits: dict[str, float], quick: bool) -> tuple[list[dict[str, Any]], str]:
+def run(run: Run) -> list[Table]:
     from specs import SPECS
 
-    results, rows = [], []
+    table = Table("Ops, float32", "us")
     for spec in SPECS:
-        for index, bench in enumerate(spec.bench[:1] if quick else spec.bench):
+        for index, bench in enumerate(spec.bench[:1] if run.quick else spec.bench):
             for backward in (False, True) if spec.oracle else (False,):
-                sides = [w for w in workers if w.side == "engine" or (w.side == "torch" and spec.torch)]
-                for w in sides:
-                    w.ask(
-                        do="prepare",
-                        task="ops:prepare",
-                        arguments={"name": spec.name, "index": index, "backward": backward},
-                    )
-                c = interleave(sides, 3 if quick else 9, 0.02 if quick else 0.1)
-                seconds = c.seconds["engine"]
+                sides = ("engine", "torch") if spec.torch else ("engine",)
+                c = run.compare("ops:prepare", sides=sides, name=spec.name, index=index, backward=backward)
                 # The share of the limit: the forward's unavoidable work at the machine's peak rate.
-                floor = max(bench.flops / limits["fma_gflops"], bench.bytes / limits["triad_gbs"]) / 1e9
-                share = None if backward or not floor else floor / seconds
-                label = f"{spec.name} {bench.label}" + (" forward+backward" if backward else "")
-                results.append(
-                    {
-                        "name": label,
-                        "seconds": c.seconds,
-                        "ratio": c.ratio,
-                        "low": c.low,
-                        "high": c.high,
-                        "share_of_limit": share,
-                    }
-                )
-                rows.append(
-                    [
-                        label,
-                        f"{seconds * 1e6:.1f}",
-                        f"{c.seconds['torch'] * 1e6:.1f}" if "torch" in c.seconds else "-",
-                        f"{c.ratio:.2f} ({c.low:.2f}-{c.high:.2f})" if c.ratio and c.low and c.high else "-",
-                        f"{share:.0%}" if share else "-",
-                    ]
-                )
-    return results, table("Ops, float32", ["op", "engine us", "PyTorch us", "PyTorch / engine", "share of limit"], rows)
+                floor = max(bench.flops / run.limits["fma_gflops"], bench.bytes / run.limits[mix(1, 1)]) / 1e9
+                share = None if backward or not floor else floor / c.engine
+                table.add(f"{spec.name} {bench.label}" + (" forward + backward" if backward else ""), c, share=share)
+    return [table]

@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,25 @@ class Worker:
 
 @dataclass
 class Comparison:
-    seconds: dict[str, float]  # the median of each side
-    ratio: float | None  # median of peer / engine, pair by pair: above 1, engine is faster
-    low: float | None  # the quartiles of those ratios
-    high: float | None
+    """Median seconds of each side, and for each peer the median and the quartiles of peer / engine, pair by pair: above 1,
+    engine is faster."""
+
+    seconds: dict[str, float]
+    ratios: dict[str, tuple[float, float, float]]
+    facts: dict[str, Any] = field(default_factory=dict)  # what the tasks said of themselves, by side
+
+    @property
+    def engine(self) -> float:
+        return self.seconds["engine"]
+
+    @property
+    def peer(self) -> str | None:
+        """The fastest peer: what engine is measured against."""
+        return min(self.ratios, key=lambda side: self.seconds[side], default=None)
+
+    @property
+    def ratio(self) -> float | None:
+        return self.ratios[self.peer][0] if self.peer else None
 
 
 def interleave(workers: list[Worker], pairs: int, seconds: float) -> Comparison:
@@ -70,24 +85,129 @@ def interleave(workers: list[Worker], pairs: int, seconds: float) -> Comparison:
     for _ in range(pairs):
         for w in workers:
             samples[w.side].append(w.ask(do="time", seconds=seconds))
-    medians = {side: statistics.median(s) for side, s in samples.items()}
-    peers = [side for side in samples if side != "engine"]
-    if "engine" not in samples or not peers:
-        return Comparison(medians, None, None, None)
-    best = min(peers, key=lambda side: medians[side])
-    ratios = sorted(p / e for p, e in zip(samples[best], samples["engine"]))
-    return Comparison(medians, statistics.median(ratios), ratios[len(ratios) // 4], ratios[(3 * len(ratios)) // 4])
+    ratios = {}
+    for side in samples.keys() - {"engine"}:
+        r = sorted(p / e for p, e in zip(samples[side], samples["engine"]))
+        ratios[side] = (statistics.median(r), r[len(r) // 4], r[(3 * len(r)) // 4])
+    return Comparison({side: statistics.median(s) for side, s in samples.items()}, ratios)
 
 
-def has_torch() -> bool:
-    return subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode == 0
+@dataclass
+class Run:
+    """What every part of the benchmark is given."""
+
+    workers: list[Worker]
+    limits: dict[str, float]
+    quick: bool
+    threads: int
+
+    @property
+    def peers(self) -> list[str]:
+        return [w.side for w in self.workers if w.side != "engine"]
+
+    def sides(self, *names: str) -> list[Worker]:
+        return [w for w in self.workers if w.side in names]
+
+    def compare(
+        self,
+        task: str,
+        *,
+        sides: tuple[str, ...] = ("engine", "torch"),
+        pairs: int = 9,
+        seconds: float = 0.03,
+        threads: int | None = None,
+        per_side: dict[str, dict[str, Any]] | None = None,
+        **arguments: Any,
+    ) -> Comparison:
+        """Prepares module:function on each of the sides that there are, and times it there. per_side: arguments of one side
+        that differ."""
+        workers = self.sides(*sides)
+        facts = {}
+        for w in workers:
+            given = arguments | (per_side or {}).get(w.side, {})
+            facts[w.side] = w.ask(do="prepare", task=task, arguments=given, threads=threads or self.threads)
+        c = interleave(workers, 3 if self.quick else pairs, min(seconds, 0.01) if self.quick else seconds)
+        c.facts = facts
+        return c
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
-    widths = [max(len(r[i]) for r in [columns, *rows]) for i in range(len(columns))]
+@dataclass
+class Table:
+    """The rows of one part: engine beside its fastest peer, the share of the machine's limit, and what was asked for."""
 
-    def line(r):
-        return "| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))) + " |"
+    title: str
+    unit: str = "ms"  # "us", "ms", or "/s" for rates of `count` things
+    rows: list[list[str]] = field(default_factory=list)
+    data: list[dict[str, Any]] = field(default_factory=list)
 
-    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
-    return "\n".join([f"\n### {title}\n", line(columns), rule, *map(line, rows)])
+    def add(
+        self,
+        label: str,
+        c: Comparison,
+        *,
+        count: float = 1,
+        share: float | None = None,
+        target: float | None = None,
+        target_share: float | None = None,
+    ) -> None:
+        """target: the least ratio; target_share: the least share of the limit."""
+        wanted, met = [], []
+        if target is not None:
+            wanted.append(f"{target:g} x")
+            if c.ratio is not None:
+                met.append(c.ratio >= target)
+        if target_share is not None:
+            wanted.append(f"{target_share:.0%}")
+            if share is not None:
+                met.append(share >= target_share)
+        peer = c.peer
+
+        def figure(side: str | None) -> str:
+            if side is None:
+                return "-"
+            s = c.seconds[side]
+            return f"{count / s:.0f}" if self.unit == "/s" else f"{s * (1e6 if self.unit == 'us' else 1e3):.4g}"
+
+        ratio = "{:.2f} ({:.2f}-{:.2f})".format(*c.ratios[peer]) if peer else "-"
+        verdict = "-" if not met else "yes" if all(met) else "NO"
+        name = peer if peer and peer != "torch" else ""
+        self.rows.append(
+            [label, figure("engine"), f"{figure(peer)} {name}".strip(), ratio, f"{share:.0%}" if share else "-",
+             ", ".join(wanted) or "-", verdict]
+        )  # fmt: skip
+        self.data.append(
+            {"name": label, "seconds": c.seconds, "ratios": c.ratios, "share_of_limit": share, "target": target,
+             "target_share": target_share, "met": verdict}
+        )  # fmt: skip
+
+    def note(self, label: str, value: str, target: str = "", met: bool | None = None, **facts: Any) -> None:
+        """A row of one figure that is no comparison of times."""
+        verdict = "-" if met is None else "yes" if met else "NO"
+        self.rows.append([label, value, "-", "-", "-", target or "-", verdict])
+        self.data.append({"name": label, "value": value, "target": target, "met": verdict, **facts})
+
+    def __str__(self) -> str:
+        columns = [
+            "",
+            f"engine {self.unit}",
+            f"PyTorch {self.unit}",
+            "engine is faster by",
+            "of limit",
+            "target",
+            "met",
+        ]
+        widths = [max(len(r[i]) for r in [columns, *self.rows]) for i in range(len(columns))]
+
+        def line(r: list[str]) -> str:
+            return (
+                "| "
+                + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths)))
+                + " |"
+            )
+
+        rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
+        return "\n".join([f"\n### {self.title}\n", line(columns), rule, *map(line, self.rows)])
+
+
+def has(package: str) -> bool:
+    return subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True).returncode == 0

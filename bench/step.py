@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.protocol import Worker, interleave, table
+from bench.protocol import Run, Table
 
 # layers, d, heads, ff
 MODELS = {
@@ -17,6 +17,8 @@ MODELS = {
     "base": (12, 768, 12, 3072),
 }
 VOCAB, LABELS = 30522, 77
+# What is asked for, without and with dropout of 0.1.
+TARGETS = {"tiny": (1.35, 1.65), "mini": (1.22, 1.4), "minilm6": (1.17, 1.45), "base": (1.05, 1.15)}
 
 
 def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -92,10 +94,10 @@ def prepare(side: str, model: str, batch: int, length: int, dropout: float) -> A
 
         torch_ids, torch_labels = torch.from_numpy(ids), torch.from_numpy(labels)
         optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
-        run = torch.compile(net) if side == "torch-compile" else net
+        model_or_compiled = torch.compile(net) if side == "torch-compile" else net
 
         def step() -> float:
-            loss = torch.nn.functional.cross_entropy(run(torch_ids, None), torch_labels)
+            loss = torch.nn.functional.cross_entropy(model_or_compiled(torch_ids, None), torch_labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -104,45 +106,20 @@ def prepare(side: str, model: str, batch: int, length: int, dropout: float) -> A
     return step, {"losses": [step() for _ in range(3)]}
 
 
-def run(workers: list[Worker], limits: dict[str, float], quick: bool) -> tuple[list[dict[str, Any]], str]:
-    cases = [("tiny", 32, 128, p) for p in (0.0, 0.1)]
-    if not quick:
-        cases += [(m, 32, 128, p) for m in ("mini", "minilm6") for p in (0.0, 0.1)] + [
-            ("base", 8, 128, p) for p in (0.0, 0.1)
-        ]
-    results, rows = [], []
-    for model, batch, length, dropout in cases:
-        losses = {}
-        for w in workers:
-            arguments = {"model": model, "batch": batch, "length": length, "dropout": dropout}
-            losses[w.side] = w.ask(do="prepare", task="step:prepare", arguments=arguments)["losses"]
-        if "torch" in losses and dropout == 0:  # the answer before the time
-            np.testing.assert_allclose(losses["engine"], losses["torch"], rtol=1e-3)
-        c = interleave(workers, 3 if quick else 7, 0.0)
-        layers, d, _, ff = MODELS[model]
-        rate = flops(layers, d, ff, batch, length) / c.seconds["engine"] / 1e9
-        label = f"{model} {batch}x{length}, dropout {dropout}"
-        results.append(
-            {
-                "name": label,
-                "seconds": c.seconds,
-                "ratio": c.ratio,
-                "low": c.low,
-                "high": c.high,
-                "gflops": rate,
-                "losses": losses,
-            }
-        )
-        rows.append(
-            [
-                label,
-                f"{c.seconds['engine'] * 1e3:.1f}",
-                f"{c.seconds['torch'] * 1e3:.1f}" if "torch" in c.seconds else "-",
-                f"{c.ratio:.2f} ({c.low:.2f}-{c.high:.2f})" if c.ratio and c.low and c.high else "-",
-                f"{rate:.0f}",
-                f"{rate / limits['fma_gflops']:.0%}",
-            ]
-        )
-    return results, table(
-        "Training step", ["model", "engine ms", "PyTorch ms", "PyTorch / engine", "GF/s", "share of FMA peak"], rows
-    )
+def run(run: Run) -> list[Table]:
+    table = Table("Training step, equal lengths, mean-pooled: share of the FMA peak")
+    for model in ("tiny",) if run.quick else MODELS:
+        batch, length = (8 if model == "base" else 32), 128
+        for dropout, target in zip((0.0, 0.1), TARGETS[model]):
+            c = run.compare(
+                "step:prepare", sides=("engine", "torch", "torch-compile"), pairs=7, seconds=0.0,
+                model=model, batch=batch, length=length, dropout=dropout,
+            )  # fmt: skip
+            if dropout == 0:  # the answer before the time
+                losses = {side: facts["losses"] for side, facts in c.facts.items()}
+                for side in losses:
+                    np.testing.assert_allclose(losses[side], losses["engine"], rtol=1e-3)
+            layers, d, _, ff = MODELS[model]
+            share = flops(layers, d, ff, batch, length) / c.engine / 1e9 / run.limits["fma_gflops"]
+            table.add(f"{model} {batch}x{length}, dropout {dropout}", c, share=share, target=target)
+    return [table]

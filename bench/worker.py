@@ -1,6 +1,6 @@
 """One side of a benchmark: reads a task a line from standard input, prepares it, and times it when told.
 
-python -m bench.worker engine | torch | torch-compile
+python -m bench.worker engine | torch | torch-compile | onnxruntime | ctranslate2
 """
 
 from __future__ import annotations
@@ -28,6 +28,18 @@ def timed(task: Callable[[], Any], seconds: float) -> float:
             return spent / count
 
 
+def set_threads(side: str, count: int) -> None:
+    """For sides that can change it after their start; the others take it from their arguments."""
+    if side == "engine":
+        import engine
+
+        engine.set_num_threads(count)
+    elif side.startswith("torch"):
+        import torch
+
+        torch.set_num_threads(count)
+
+
 def main(side: str) -> None:
     out = sys.stdout
     sys.stdout = sys.stderr  # whatever libraries print must not mix with the answers
@@ -39,6 +51,7 @@ def main(side: str) -> None:
                 assert task is not None
                 answer: Any = timed(task, message["seconds"])
             else:  # a task is module:function, called with the side and the arguments; it may return (task, facts)
+                set_threads(side, message["threads"])
                 module, function = message["task"].split(":")
                 made = getattr(importlib.import_module(f"bench.{module}"), function)(
                     side, **message.get("arguments", {})

@@ -1,5 +1,6 @@
 // What the machine can do at most, for benchmarks to be measured against: multiply-adds and memory traffic, on the
 // threads of the pool. Not used by any op.
+#include "core/raise.h"
 #include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
@@ -27,42 +28,37 @@ void fma_peak(int64_t n, int64_t iterations, Out y, Out rate) {
   });
 }
 
-constexpr int64_t kPiece = 1 << 16; // elements a chunk
+constexpr int64_t kPiece = 1 << 14; // elements a chunk
 
-// Reads all of x once; y holds a sum for each chunk.
+// Memory traffic of any mix: each element of every array of `writes` becomes the sum of the arrays of `reads`. An array
+// may stand in both lists; without writes the sums are dropped.
 template <class T>
-void stream_read(In x, int64_t chunks, Out y) {
-  const T* from = x.data<T>();
-  T* out = y.data<T>();
-  const int64_t n = x.numel();
-  parallel_for(chunks, [&](int64_t i) {
-    const int64_t begin = n * i / chunks, end = n * (i + 1) / chunks;
-    V<T> a = zero<T>(), b = zero<T>(), c = zero<T>(), d = zero<T>();
-    constexpr int L = kLanes<T>;
-    int64_t k = begin;
-    for (; k + 4 * L <= end; k += 4 * L) {
-      a += load(from + k);
-      b += load(from + k + L);
-      c += load(from + k + 2 * L);
-      d += load(from + k + 3 * L);
+void stream(InList reads, InOutList writes) {
+  if (reads.count == 0) raise_value("[stream] reads: expected at least one array, got none");
+  const int64_t n = numel(reads[0]);
+  for (int64_t t = 0; t < reads.count + writes.count; t++) {
+    const bool read = t < reads.count;
+    const int64_t found = numel(read ? reads[t] : writes[t - reads.count]);
+    if (found != n)
+      raise_value("[stream] %s[%lld]: expected %lld elements, got %lld", read ? "reads" : "writes",
+                  (long long)(read ? t : t - reads.count), (long long)n, (long long)found);
+  }
+  constexpr int L = kLanes<T>;
+  parallel_ranges(n, kPiece, [&](int64_t begin, int64_t end) {
+    V<T> unused = zero<T>();
+    int64_t i = begin;
+    for (; i + L <= end; i += L) {
+      V<T> total = load(reads.data<T>(0) + i);
+      for (int64_t t = 1; t < reads.count; t++) total += load(reads.data<T>(t) + i);
+      for (int64_t t = 0; t < writes.count; t++) store(writes.data<T>(t) + i, total);
+      unused += total;
     }
-    T rest = 0;
-    for (; k < end; k++) rest += from[k];
-    out[i] = sum((a + b) + (c + d)) + rest;
-  });
-}
-
-// z = x + factor * y: two reads and a write (with its read for ownership) an element.
-template <class T>
-void stream_triad(In x, In y, double factor, InOut z) {
-  const T *a = x.data<T>(), *b = y.data<T>();
-  T* out = z.data<T>();
-  const V<T> f = broadcast(T(factor));
-  parallel_ranges(x.numel(), kPiece, [&](int64_t begin, int64_t end) {
-    constexpr int L = kLanes<T>;
-    int64_t k = begin;
-    for (; k + L <= end; k += L) store(out + k, fma(load(b + k), f, load(a + k)));
-    for (; k < end; k++) out[k] = a[k] + T(factor) * b[k];
+    __asm__ volatile("" : : "m"(unused)); // reads that nothing is written from stay
+    for (; i < end; i++) {
+      T total = 0;
+      for (int64_t t = 0; t < reads.count; t++) total += reads.data<T>(t)[i];
+      for (int64_t t = 0; t < writes.count; t++) writes.data<T>(t)[i] = total;
+    }
   });
 }
 

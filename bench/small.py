@@ -1,0 +1,37 @@
+"""Small calls from Python to result: what an op costs beside its arithmetic, and a training step of 32 tokens in all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.library import library, without_grad
+from bench.protocol import Run, Table
+
+
+def add(side: str, grad: bool) -> Any:
+    lib, _ = library(side)
+    a, b = lib.randn(64).requires_grad_(grad), lib.randn(64)
+    return lambda: a + b
+
+
+def layer(side: str, kind: str) -> Any:
+    lib, F = library(side)
+    x, w, b, v = lib.randn(4, 128), lib.randn(128, 128), lib.zeros(128), lib.ones(128)
+    tasks = {
+        "layer_norm": lambda: F.layer_norm(x, (128,), v, b),
+        "linear": lambda: F.linear(x, w, b),
+        "gelu": lambda: F.gelu(x),
+    }
+    return without_grad(lib, tasks[kind])
+
+
+def run(run: Run) -> list[Table]:
+    table = Table("Small calls", "us")
+    for grad in (False, True):
+        label = f"a + b, 64 floats, {'with' if grad else 'without'} gradient"
+        table.add(label, run.compare("small:add", grad=grad), target=1.0)
+    for kind in ("layer_norm", "linear", "gelu"):
+        table.add(f"{kind} on (4, 128)", run.compare("small:layer", kind=kind), target=1 / 0.7)
+    c = run.compare("step:prepare", model="tiny", batch=2, length=16, dropout=0.0)
+    table.add("training step of tiny, 2 x 16 tokens", c, target=3.0)
+    return [table]
