@@ -332,3 +332,39 @@ def test_config_from_a_dict():
 def test_activations(act):
     m = model(replace(CONFIG, hidden_act=act))
     assert m(PackedBatch.from_sequences(SEQUENCES)).shape == (4, 4)
+
+
+@pytest.mark.parametrize("name", ["post-LN", "pre-LN", "types"])
+@pytest.mark.parametrize("sequences", [SEQUENCES, [[4], [2, 3]]], ids=["ragged", "short"])
+def test_only_what_pooling_reads_is_computed_of_the_last_layer(name, sequences):
+    m = model(VARIANTS[name])
+    batch = PackedBatch.from_sequences(sequences)
+    weights = engine.tensor(np.random.default_rng(1).standard_normal((len(sequences), 4)))
+    found = {}
+    for compute_unread in (True, False):
+        m.bert.compute_unread = compute_unread
+        m.zero_grad()
+        logits = m(batch)
+        (logits * weights).sum().backward()
+        found[compute_unread] = {n: p.grad.numpy().copy() for n, p in m.named_parameters()} | {
+            "": logits.detach().numpy()
+        }
+    for key, full in found[True].items():
+        np.testing.assert_allclose(found[False][key], full, rtol=1e-10, atol=1e-11, err_msg=key)
+
+
+def test_a_sequence_without_a_first_token_is_refused():
+    with pytest.raises(ValueError, match="no empty sequence"):
+        model(CONFIG)(PackedBatch.from_sequences([[5, 6], [], [7]]))
+
+
+def test_what_is_not_read_is_not_computed(monkeypatch):
+    m = model(CONFIG)
+    rows = []
+    linear_gelu = nn.functional.linear_gelu
+    monkeypatch.setattr(nn.functional, "linear_gelu", lambda x, *a: rows.append(x.shape[0]) or linear_gelu(x, *a))
+    m(PackedBatch.from_sequences(SEQUENCES))
+    assert rows == [17, 4]
+    m.bert.compute_unread = True
+    m(PackedBatch.from_sequences(SEQUENCES))
+    assert rows == [17, 4, 17, 17]

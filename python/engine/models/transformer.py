@@ -87,11 +87,26 @@ class _SelfAttention(Module):
         self.heads, self.p = c.num_attention_heads, c.attention_probs_dropout_prob
         self.qkv = nn.Linear(c.hidden_size, 3 * c.hidden_size)
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cu_seqlens: Tensor, first: bool) -> Tensor:
+        """One row a token; first: one a sequence, that of its first token."""
         tokens, d = x.shape
+        if first:
+            return self._first(x, cu_seqlens)
         qkv = self.qkv(x).view(tokens, 3, self.heads, d // self.heads)
         y = ops.attention_qkv(qkv, cu_seqlens, dropout_p=self.p, training=self.training)
         return y.view(tokens, d)
+
+    def _first(self, x: Tensor, cu_seqlens: Tensor) -> Tensor:
+        """Keys and values of all tokens, queries of the first ones alone."""
+        d, batch, w, b = x.shape[1], cu_seqlens.shape[0] - 1, self.qkv.weight, self.qkv.bias
+        assert b is not None
+        q = F.linear(F.pool_packed(x, cu_seqlens, "first"), w[:d], b[:d]).view(batch, self.heads, d // self.heads)
+        kv = F.linear(x, w[d:], b[d:]).view(x.shape[0], 2, self.heads, d // self.heads)
+        ones = ops.arange(batch + 1, dtype=cu_seqlens.dtype)
+        y = ops.attention(
+            q, kv[:, 0], kv[:, 1], ones, cu_seqlens_k=cu_seqlens, dropout_p=self.p, training=self.training
+        )
+        return y.view(batch, d)
 
     def _parts(self, prefix: str, state: dict[str, Tensor]) -> Any:
         """(published name, its part of the memory) for each entry."""
@@ -157,7 +172,11 @@ class _Attention(Module):
 
 
 class _Layer(Module):
-    """Post-LN: LN(x + part(x)) for both parts. Pre-LN: x + part(LN(x)); the LN is the one that stands behind in post-LN."""
+    """Post-LN: LN(x + part(x)) for both parts. Pre-LN: x + part(LN(x)); the LN is the one that stands behind in post-LN.
+
+    first: only the rows of each sequence's first token are computed, which is all that is read of a last layer before
+    pooling by first token.
+    """
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
@@ -165,17 +184,22 @@ class _Layer(Module):
         self.intermediate = _Intermediate(c)
         self.output = _Output(c, c.intermediate_size)
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cu_seqlens: Tensor, first: bool) -> Tensor:
         attention = self.attention
-        x = attention.output(attention.self(x, cu_seqlens), x)
+        y = attention.self(x, cu_seqlens, first)
+        x = attention.output(y, F.pool_packed(x, cu_seqlens, "first") if first else x)
         return self.output(self.intermediate(x), x)
 
-    def pre_norm(self, x: Tensor, normed: Tensor, cu_seqlens: Tensor, next_norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    def pre_norm(
+        self, x: Tensor, normed: Tensor, cu_seqlens: Tensor, next_norm: nn.LayerNorm, first: bool
+    ) -> tuple[Tensor, Tensor]:
         """x and its normalised form in; the same of the layer's output, normalised for what follows, out."""
-        first, second = self.attention.output, self.output
-        y = first.dense(self.attention.self(normed, cu_seqlens))
-        normed, x = first.add_and_norm(y, x, second.LayerNorm, prenorm=True)
-        normed, x = second.add_and_norm(second.dense(self.intermediate(normed)), x, next_norm, prenorm=True)
+        upper, lower = self.attention.output, self.output
+        y = upper.dense(self.attention.self(normed, cu_seqlens, first))
+        if first:
+            x = F.pool_packed(x, cu_seqlens, "first")
+        normed, x = upper.add_and_norm(y, x, lower.LayerNorm, prenorm=True)
+        normed, x = lower.add_and_norm(lower.dense(self.intermediate(normed)), x, next_norm, prenorm=True)
         return x, normed
 
 
@@ -185,15 +209,17 @@ class _Encoder(Module):
         self.layer = nn.ModuleList([_Layer(c) for _ in range(c.num_hidden_layers)])
         self.LayerNorm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps) if c.norm_first else None
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cu_seqlens: Tensor, first: bool = False) -> Tensor:
+        """Hidden states of all tokens; first: of each sequence's first token alone."""
+        last = len(self.layer) - 1
         if self.LayerNorm is None:
-            for layer in self.layer:
-                x = layer(x, cu_seqlens)
+            for i, layer in enumerate(self.layer):
+                x = layer(x, cu_seqlens, first and i == last)
             return x
         norms = [layer.attention.output.LayerNorm for layer in self.layer] + [self.LayerNorm]
         normed = norms[0](x)
-        for layer, following in zip(self.layer, norms[1:]):
-            x, normed = layer.pre_norm(x, normed, cu_seqlens, following)
+        for i, layer in enumerate(self.layer):
+            x, normed = layer.pre_norm(x, normed, cu_seqlens, norms[i + 1], first and i == last)
         return normed
 
 
@@ -223,7 +249,12 @@ class TransformerEncoderModel(Pretrained):
 
     A rectangle's positions count its real tokens: left and right padding give the same result. Raises ValueError for
     sequences longer than max_position_embeddings, IndexError for ids out of the vocabulary.
+
+    compute_unread: whether `encode_pooled` computes all tokens of the last layer even where pooling reads only the first
+    ones. False; there to compare.
     """
+
+    compute_unread = False
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
@@ -248,9 +279,12 @@ class TransformerEncoderModel(Pretrained):
         y = self.encode(x)
         return y if x.layout is None else pad_packed(y, x.layout)
 
-    def pool(self, hidden: Tensor, cu_seqlens: Tensor) -> Tensor:
-        """One row a sequence, (batch, hidden_size), as the config says."""
-        y = F.pool_packed(hidden, cu_seqlens, self.config.pooling)
+    def encode_pooled(self, x: _Inputs) -> Tensor:
+        """One row a sequence, (batch, hidden_size), as the config says; of the last layer only what pooling reads."""
+        if self.config.pooling == "first" and len(self.encoder.layer) > 0 and not self.compute_unread:
+            y = self.encoder(self.embeddings(x), x.cu_seqlens, first=True)
+        else:
+            y = F.pool_packed(self.encode(x), x.cu_seqlens, self.config.pooling)
         return y if self.pooler is None else self.pooler(y)
 
 
@@ -272,5 +306,4 @@ class TransformerClassifier(Pretrained):
         self, input_ids: Any, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Tensor:
         x = self.bert.inputs(input_ids, attention_mask, token_type_ids)
-        pooled = self.bert.pool(self.bert.encode(x), x.cu_seqlens)
-        return self.classifier(self.dropout(pooled))
+        return self.classifier(self.dropout(self.bert.encode_pooled(x)))
