@@ -20,6 +20,7 @@ SAVINGS: dict[str, dict[str, Any]] = {
     "padded": {"padded": True, "off": "last,rows"},
     "packed": {"off": "last,rows"},
     "and of the last layer only what the loss reads": {"off": "rows"},
+    "and of the embeddings only rows that were touched": {},
 }
 EXAMPLE = Path(__file__).parent.parent / "examples" / "banking77"
 
@@ -50,6 +51,7 @@ def prepare(side: str, model: str, count: int, bucketed: bool = False, padded: b
         from engine.data import PackedBatch
 
         net.bert.compute_unread = "last" in off
+        engine.autograd.rows.enabled = "rows" not in off
         if padded:
             data = [([s + [0] * (max(map(len, ids)) - len(s)) for s in ids], labels) for ids, labels in data]
 

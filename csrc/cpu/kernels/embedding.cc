@@ -78,11 +78,11 @@ void embedding_sum_backward(In dy, In input, In position_ids, Opt token_type_ids
   const int64_t n = input.numel(), d = dy.size(-1);
   const int64_t *ids = input.data<int64_t>(), *positions = position_ids.data<int64_t>(),
                 *types = token_type_ids.data<int64_t>();
-  check_indices("embedding_sum_backward", "input", ids, n, v);
+  if (v > 0) check_indices("embedding_sum_backward", "input", ids, n, v);
   check_indices("embedding_sum_backward", "position_ids", positions, n, p);
   if (types) check_indices("embedding_sum_backward", "token_type_ids", types, n, t);
   const T* g = dy.data<T>();
-  sum_segments<T>(sort_indices(ids, n, v, padding_idx), g, 1, n, v, d, dword.data<T>(), nullptr);
+  if (v > 0) sum_segments<T>(sort_indices(ids, n, v, padding_idx), g, 1, n, v, d, dword.data<T>(), nullptr);
   sum_segments<T>(sort_indices(positions, n, p, -1), g, 1, n, p, d, dposition.data<T>(), nullptr);
   if (t > 0) sum_segments<T>(sort_indices(types, n, t, -1), g, 1, n, t, d, dtoken_type.data<T>(), nullptr);
 }

@@ -124,6 +124,53 @@ void adam_step(InOutList params, InList grads, InOutList exp_avgs, InOutList exp
   });
 }
 
+// One table by rows. What adam_step would do: a row without gradient whose averages are zero moves by its decay alone.
+template <class T>
+void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq, InOut touched, In table,
+               double grad_scale) {
+  const int64_t v = param.size(0), d = param.size(1), k = rows.numel();
+  const int64_t* ids = rows.data<int64_t>();
+  for (int64_t i = 0; i < k; i++)
+    if (ids[i] < 0 || ids[i] >= v || (i > 0 && ids[i] <= ids[i - 1]))
+      raise_index("[adam_rows] rows: expected rising numbers in [0, %lld), got %lld at %lld", (long long)v,
+                  (long long)ids[i], (long long)i);
+  constexpr int L = kLanes<T>;
+  const double* h = table.data<double>();
+  const Adam<T> rule(h, grad_scale);
+  const bool decoupled = h[6] != 0, decays = decoupled && h[0] * h[4] != 0;
+  const bool skips = (decoupled || h[4] == 0) && h[3] > 0; // else the update of a zero gradient is not zero
+  bool* seen = touched.data<bool>();
+  parallel_ranges(v, row_grain(d), [&](int64_t begin, int64_t end) {
+    int64_t at = 0, high = k; // the first of `rows` in the chunk
+    while (at < high) {
+      const int64_t middle = (at + high) / 2;
+      if (ids[middle] < begin)
+        at = middle + 1;
+      else
+        high = middle;
+    }
+    for (int64_t r = begin; r < end; r++) {
+      const T* g = at < k && ids[at] == r ? values.data<T>() + at++ * d : nullptr;
+      T *p = param.data<T>() + r * d, *m = exp_avg.data<T>() + r * d, *s = exp_avg_sq.data<T>() + r * d;
+      if (g) seen[r] = true;
+      if (seen[r] || !skips)
+        for (int64_t c = 0; c < d; c += L) {
+          const int64_t n = d - c < L ? d - c : L;
+          V<T> vp = load_n(p + c, n), vm = load_n(m + c, n), vs = load_n(s + c, n);
+          rule.update(vp, g ? load_n(g + c, n) : zero<T>(), vm, vs);
+          store_n(p + c, vp, n);
+          store_n(m + c, vm, n);
+          store_n(s + c, vs, n);
+        }
+      else if (decays)
+        for (int64_t c = 0; c < d; c += L) {
+          const int64_t n = d - c < L ? d - c : L;
+          store_n(p + c, load_n(p + c, n) * rule.keep, n);
+        }
+    }
+  });
+}
+
 // ---- SGD. A line of the table: lr, weight_decay, maximize, momentum, dampening, nesterov, first (no buffer yet).
 //
 //   g = grad * scale + weight_decay * p;  b = momentum * b + (1 - dampening) * g, or g at first

@@ -16,6 +16,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
+from engine.autograd.rows import RowGradient, RowSum
 from engine.tensor import Tensor
 
 _numbers = count()  # nodes in the order of their making
@@ -272,8 +273,13 @@ def _walk(
     leaves: dict[Tensor, Array] = {}
 
     def send(edge: Edge, gradient: Array) -> None:
+        if type(gradient) is RowSum and (type(edge) is tuple or edge in leaves or edge._hooks):
+            gradient = gradient.dense()
         if type(edge) is not tuple:
-            leaves[edge] = _add(leaves[edge], gradient) if edge in leaves else gradient
+            before = leaves.get(edge)
+            if type(before) is RowSum:
+                before = before.dense()
+            leaves[edge] = gradient if before is None else _add(before, gradient)
             return
         node, index = edge
         slots = pending.get(node)
@@ -341,6 +347,11 @@ def backward(
     taken = {id(g._data): g._data for g in given if g is not None}
 
     def accumulate(tensor: Tensor, g: Array) -> None:
+        if type(g) is RowSum:
+            if tensor._grad is None:
+                tensor._grad = RowGradient(g)
+                return
+            g = g.dense()
         if tensor._grad is not None:
             tensor._grad._data = _add(tensor._grad._data, g)
             return
@@ -380,7 +391,7 @@ def grad(
 
     def keep(tensor: Tensor, g: Array) -> None:
         if tensor in by_leaf:
-            found[by_leaf[tensor]] = g
+            found[by_leaf[tensor]] = g.dense() if type(g) is RowSum else g
 
     _walk(outs, given, retain_graph, keep, capture)
     missing = [i for i in range(len(wanted)) if i not in found]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from engine import _core
 from engine._core import Array
+from engine.autograd.rows import stored
 from engine.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
@@ -19,7 +20,8 @@ def _by_dtype(op: str, tensors: Iterable[Tensor]) -> list[list[Array]]:
     for i, t in enumerate(tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"[{op}] tensors[{i}]: expected a Tensor, got {type(t).__name__}")
-        groups.setdefault(t.dtype, []).append(t._data)
+        array = stored(t)
+        groups.setdefault(array.dtype, []).append(array)
     return list(groups.values())
 
 
@@ -31,7 +33,7 @@ def _gradients(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
             raise TypeError(f"[{op}] parameters[{i}]: expected a Tensor, got {type(p).__name__}")
         if p._grad is None:
             continue
-        if not p._grad.is_contiguous():
+        if not stored(p._grad).is_contiguous:
             p._grad = Tensor(p._grad._data.contiguous())
         found.append(p._grad)
     return found

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
+from engine.autograd.rows import by_rows
 from engine.autograd.tape import Node, record
 from engine.tensor import Tensor, as_array
 
@@ -32,14 +33,15 @@ def _padding(op: str, padding_idx: int | None, rows: int) -> int:
 
 def _embedding_backward(ctx: Node, dy: Array) -> Any:
     ids, rows, padding = ctx.saved
-    return None, K.embedding_backward(dy, ids, rows, padding)
+    return None, by_rows(dy, ids, rows, padding) or K.embedding_backward(dy, ids, rows, padding)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """weight[input].
 
-    input: ids, int64 or int32, (*); weight: (v, d), float32 or float64. Returns (*, d). The gradient of `weight` is a dense
-    table (v, d), its rows summed in a fixed order; that of row `padding_idx` (which may count from the end) stays zero.
+    input: ids, int64 or int32, (*); weight: (v, d), float32 or float64. Returns (*, d). The gradient of `weight` is a
+    table (v, d), its rows summed in a fixed order; that of row `padding_idx` (which may count from the end) stays zero. A
+    leaf keeps it as the rows that occur, until its memory is looked at.
 
     Raises IndexError for an id outside [0, v).
     """
@@ -52,8 +54,10 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
 
 def _embedding_sum_backward(ctx: Node, dy: Array) -> Any:
     ids, positions, types, v, p, t, padding = ctx.saved
-    dword, dposition, dtype = K.embedding_sum_backward(dy, ids, positions, types, v, p, t, padding)
-    return None, dword, None, dposition, None, dtype if t else None
+    rows = by_rows(dy, ids, v, padding)
+    words = 0 if rows else v  # none: the kernel leaves their table out
+    dword, dposition, dtype = K.embedding_sum_backward(dy, ids, positions, types, words, p, t, padding)
+    return None, rows or dword, None, dposition, None, dtype if t else None
 
 
 def embedding_sum(

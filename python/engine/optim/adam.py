@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from array import array as buffer
 from collections.abc import Iterable
 from typing import Any
 
 from engine import _core
+from engine._core import Array
+from engine.autograd.rows import RowGradient, RowSum
 from engine.optim.optimizer import Group, Optimizer, zeros_like
 from engine.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
 
+K = _core.kernels
+
 
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980); `weight_decay` is added to the gradient (an L2 penalty).
 
-    Each step moves 28 bytes a float32 parameter and treats all parameters in one kernel call. Differs from PyTorch: `amsgrad`
+    Each step moves 28 bytes a float32 parameter and treats all parameters in one kernel call. Rows of an embedding's table
+    that no batch has touched yet have averages of zero: they are left alone, or only decay, with the same result. Differs from PyTorch: `amsgrad`
     is not there; `foreach`, `fused` are accepted and change nothing; `state[p]["step"]` is an int.
     """
 
@@ -51,10 +57,42 @@ class Adam(Optimizer):
             group["maximize"],
         )  # fmt: skip
 
+    def _forget(self) -> None:
+        self._touched: dict[Tensor, Array] = {}  # of a table: which rows have averages
+
+    def _touched_rows(self, p: Tensor) -> Array:
+        """bool (v,): the rows whose averages are not zero."""
+        touched = self._touched.get(p)
+        if touched is None:
+            state = self.state[p]
+            averages = (state["exp_avg"]._data, state["exp_avg_sq"]._data)
+            touched = K.logical_or(*(K.any(a, 0b10, False) for a in averages))
+            self._touched[p] = touched
+        return touched
+
+    def _update_rows(self, p: Tensor, gradient: RowSum, line: tuple[float, ...], scale: float) -> None:
+        state = self.state[p]
+        table = _core.from_bytes(buffer("d", line).tobytes(), (len(line),), _core.float64)
+        averages = (state["exp_avg"]._data, state["exp_avg_sq"]._data)
+        K.adam_rows(p._data, gradient.rows, gradient.values, *averages, self._touched_rows(p), table, scale)
+        state["step"] += 1
+
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: float) -> None:
+        whole = []
+        for i, p in enumerate(params):
+            gradient = p._grad
+            if type(gradient) is RowGradient and gradient.row_sum is not None:
+                self._update_rows(p, gradient.row_sum, lines[rows[i]], scale)
+            else:
+                whole.append(i)
+                self._touched.pop(p, None)
+        if len(whole) < len(params):
+            params, rows = [params[i] for i in whole], [rows[i] for i in whole]
+        if not params:
+            return
         states = [self.state[p] for p in params]
         row, table = self._table(rows, lines)
-        _core.kernels.adam_step(
+        K.adam_step(
             [p._data for p in params],
             [p._grad._data for p in params],  # type: ignore[union-attr]
             [s["exp_avg"]._data for s in states],

@@ -1,0 +1,197 @@
+"""Gradients of tables that are kept as rows: the same bits as dense ones wherever they go."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import engine
+from engine import _core, nn, optim
+from engine.autograd import rows
+from engine.autograd.rows import RowGradient
+from engine.nn import functional as F
+
+V, D = 203, 7
+
+
+@pytest.fixture(params=[True, False], ids=["rows", "dense"])
+def kept_as_rows(request, monkeypatch):
+    monkeypatch.setattr(rows, "enabled", request.param)
+    return request.param
+
+
+def ids(seed: int, n: int = 20) -> engine.Tensor:
+    return engine.from_numpy(np.random.default_rng(seed).integers(0, V // 2, n))
+
+
+def table(dtype=engine.float32) -> engine.Tensor:
+    engine.manual_seed(0)
+    return engine.randn(V, D, dtype=dtype).requires_grad_()
+
+
+def is_rows(gradient) -> bool:
+    return type(gradient) is RowGradient and gradient.row_sum is not None
+
+
+def loss(w, seed: int):
+    y = F.embedding(ids(seed), w, padding_idx=3)
+    return (y * y).sum()
+
+
+MAKERS = {
+    "adamw": lambda p: optim.AdamW(p, lr=0.1),
+    "adamw without decay": lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.0),
+    "adamw, maximize": lambda p: optim.AdamW(p, lr=0.1, maximize=True),
+    "adam": lambda p: optim.Adam(p, lr=0.1),
+    "adam with decay": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1),
+    "eps of 0": lambda p: optim.AdamW(p, lr=0.1, eps=0.0),
+    "sgd": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", MAKERS)
+def test_optimizers_do_the_same_to_the_bit(name, dtype, isa, threads, guards, monkeypatch):
+    results = []
+    for enabled in (True, False):
+        monkeypatch.setattr(rows, "enabled", enabled)
+        w = table(getattr(engine, dtype))
+        optimizer = MAKERS[name]([w])
+        for step in range(6):
+            optimizer.zero_grad()
+            loss(w, step % 4).backward()
+            assert is_rows(w._grad) == enabled
+            if step == 3:  # a step with the dense form between those with rows
+                w.grad.numpy()
+                assert not is_rows(w._grad)
+            optimizer.step(grad_scale=0.5)
+        states = [optimizer.state[w][k].numpy().copy() for k in optimizer._buffers]
+        results.append([w.detach().numpy().copy(), *states])
+    for found, wanted in zip(*results):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_saved_state_goes_on_to_the_same_bits(kept_as_rows):
+    w = table()
+    optimizer = optim.AdamW([w], lr=0.1)
+    for step in range(2):
+        optimizer.zero_grad()
+        loss(w, step).backward()
+        optimizer.step()
+    other = engine.tensor(w.detach().numpy()).requires_grad_()
+    again = optim.AdamW([other], lr=0.1)
+    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for step in range(2, 5):
+        for p, o in ((w, optimizer), (other, again)):
+            o.zero_grad()
+            loss(p, step).backward()
+            o.step()
+    np.testing.assert_array_equal(other.detach().numpy(), w.detach().numpy())
+
+
+def test_untouched_rows_are_left_alone():
+    w = table()
+    before = w.detach().numpy().copy()
+    optimizer = optim.AdamW([w], lr=0.1, weight_decay=0.0)
+    loss(w, 0).backward()
+    optimizer.step()
+    used = np.unique(ids(0).numpy())
+    used = used[used != 3]
+    changed = np.flatnonzero((w.detach().numpy() != before).any(1))
+    np.testing.assert_array_equal(changed, used)
+
+
+def test_looking_at_a_gradient_lays_it_out():
+    w = table()
+    loss(w, 0).backward()
+    wanted = np.zeros((V, D), np.float32)
+    np.add.at(wanted, ids(0).numpy(), 2 * w.detach().numpy()[ids(0).numpy()])
+    wanted[3] = 0
+    assert is_rows(w._grad) and w.grad.shape == (V, D)
+    np.testing.assert_allclose(w.grad.numpy(), wanted, rtol=1e-6)
+    assert not is_rows(w._grad)
+
+
+def test_gradients_add_up(kept_as_rows):
+    w = table()
+    loss(w, 0).backward()
+    first = w.grad.numpy().copy()
+    w.grad = None
+    loss(w, 0).backward()
+    loss(w, 1).backward()
+    both = w.grad.numpy().copy()
+    w.grad = None
+    (loss(w, 0) + loss(w, 1)).backward()  # two lookups in one graph
+    np.testing.assert_allclose(w.grad.numpy(), both, rtol=1e-6)
+    w.grad = None
+    (loss(w, 0) + (w * 2).sum()).backward()  # a lookup and a dense use
+    np.testing.assert_allclose(w.grad.numpy(), first + 2, rtol=1e-6)
+    w.grad = None
+    loss(w * 1.0, 0).backward()  # a table that is no leaf
+    np.testing.assert_allclose(w.grad.numpy(), first, rtol=1e-6)
+
+
+def test_hooks_grad_and_copies_see_the_whole(kept_as_rows):
+    w = table()
+    (whole,) = engine.autograd.grad(loss(w, 0), w)
+    seen = []
+    handle = w.register_hook(lambda g: seen.append(g.numpy().copy()))
+    loss(w, 0).backward()
+    handle.remove()
+    np.testing.assert_array_equal(seen[0], whole.numpy())
+    w.grad = None
+    loss(w, 0).backward()
+    for other in (copy.deepcopy(w).grad, pickle.loads(pickle.dumps(w.grad)), w.grad.clone()):
+        np.testing.assert_array_equal(other.numpy(), whole.numpy())
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, float("inf")])
+def test_clipping(norm_type, kept_as_rows):
+    w = table()
+    loss(w, 0).backward()
+    wanted = engine.autograd.grad(loss(w, 0), w)[0].numpy()
+    norm = np.linalg.norm(wanted.ravel(), norm_type)
+    assert nn.utils.clip_grad_norm_([w], 0.5, norm_type).item() == pytest.approx(norm, rel=1e-6)
+    assert is_rows(w._grad) == kept_as_rows
+    np.testing.assert_allclose(w.grad.numpy(), wanted * 0.5 / norm, rtol=1e-5)
+    w.grad = None
+    loss(w, 0).backward()
+    nn.utils.clip_grad_value_([w], 0.25)
+    assert is_rows(w._grad) == kept_as_rows
+    np.testing.assert_array_equal(w.grad.numpy(), np.clip(wanted, -0.25, 0.25))
+
+
+def test_many_tokens_make_it_dense():
+    w = table()
+    F.embedding(ids(0, V), w).sum().backward()
+    assert not is_rows(w._grad)
+
+
+def test_the_sum_of_embeddings(kept_as_rows):
+    engine.manual_seed(1)
+    w, p, t = (engine.randn(n, D).requires_grad_() for n in (V, 9, 2))
+    at, kinds = engine.arange(8), engine.tensor([0, 1] * 4)
+    y = F.embedding_sum(ids(0, 8), w, at, p, kinds, t)
+    (y * y).sum().backward()
+    g = 2 * y.detach().numpy()
+    assert is_rows(w._grad) == kept_as_rows
+    for tensor, index in ((w, ids(0, 8)), (p, at), (t, kinds)):
+        wanted = np.zeros(tensor.shape, np.float32)
+        np.add.at(wanted, index.numpy(), g)
+        np.testing.assert_allclose(tensor.grad.numpy(), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [[5, 5], [5, 4], [-1, 2], [0, V]])
+def test_kernel_refuses_rows(wrong):
+    make = lambda *shape: engine.zeros(*shape)._data  # noqa: E731
+    w = engine.ones(V, D)
+    line = engine.tensor([0.1, 0.9, 0.999, 1e-8, 0.1, 1, 1, 0], dtype=engine.float64)._data
+    touched = engine.zeros(V, dtype=engine.bool)._data
+    with pytest.raises(IndexError, match="rows: expected rising numbers"):
+        _core.kernels.adam_rows(
+            w._data, engine.tensor(wrong)._data, make(2, D), make(V, D), make(V, D), touched, line, 1.0
+        )
+    assert (w.numpy() == 1).all()
