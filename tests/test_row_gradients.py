@@ -14,7 +14,7 @@ from engine.autograd import rows
 from engine.autograd.rows import RowGradient
 from engine.nn import functional as F
 
-V, D = 203, 7
+V, D = 5003, 7  # several chunks of rows
 
 
 @pytest.fixture(params=[True, False], ids=["rows", "dense"])
@@ -56,7 +56,8 @@ MAKERS = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_optimizers_do_the_same_to_the_bit(name, dtype, isa, threads, guards, monkeypatch):
     results = []
-    for enabled in (True, False):
+    for enabled, count in ((True, 1), (True, 3), (False, 2)):
+        threads(count)
         monkeypatch.setattr(rows, "enabled", enabled)
         w = table(getattr(engine, dtype))
         optimizer = MAKERS[name]([w])
@@ -70,8 +71,9 @@ def test_optimizers_do_the_same_to_the_bit(name, dtype, isa, threads, guards, mo
             optimizer.step(grad_scale=0.5)
         states = [optimizer.state[w][k].numpy().copy() for k in optimizer._buffers]
         results.append([w.detach().numpy().copy(), *states])
-    for found, wanted in zip(*results):
+    for found, again, wanted in zip(*results):
         np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(again, wanted)
 
 
 def test_a_saved_state_goes_on_to_the_same_bits(kept_as_rows):
