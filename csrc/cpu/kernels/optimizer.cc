@@ -92,6 +92,31 @@ struct Adam {
     v = fma(rate2 * g, g, beta2 * v);
     p -= step_size * m / (sqrt(v) / root + eps);
   }
+  // n elements; without g their gradient is zero.
+  void update_all(int64_t n, T* p, const T* g, T* m, T* v) const {
+    constexpr int L = kLanes<T>;
+    int64_t i = 0;
+    for (; i + L <= n; i += L) {
+      V<T> vp = load(p + i), vm = load(m + i), vv = load(v + i);
+      update(vp, g ? load(g + i) : zero<T>(), vm, vv);
+      store(p + i, vp);
+      store(m + i, vm);
+      store(v + i, vv);
+    }
+    if (const int64_t k = n - i; k > 0) {
+      V<T> vp = load_n(p + i, k), vm = load_n(m + i, k), vv = load_n(v + i, k);
+      update(vp, g ? load_n(g + i, k) : zero<T>(), vm, vv);
+      store_n(p + i, vp, k);
+      store_n(m + i, vm, k);
+      store_n(v + i, vv, k);
+    }
+  }
+  void decay_all(int64_t n, T* p) const {
+    constexpr int L = kLanes<T>;
+    int64_t i = 0;
+    for (; i + L <= n; i += L) store(p + i, load(p + i) * keep);
+    if (i < n) store_n(p + i, load_n(p + i, n - i) * keep, n - i);
+  }
 };
 
 template <class T>
@@ -101,26 +126,10 @@ void adam_step(InOutList params, InList grads, InOutList exp_avgs, InOutList exp
   check_same_shapes("adam_step", "exp_avgs", params, exp_avgs);
   check_same_shapes("adam_step", "exp_avg_sqs", params, exp_avg_sqs);
   check_rows("adam_step", row, table);
-  constexpr int L = kLanes<T>;
   for_each_piece(params, [&](int64_t, int64_t t, int64_t begin, int64_t n) {
     const Adam<T> rule(table.data<double>() + row.data<int32_t>()[t] * table.size(1), grad_scale);
-    T *p = params.data<T>(t) + begin, *m = exp_avgs.data<T>(t) + begin, *v = exp_avg_sqs.data<T>(t) + begin;
-    const T* g = grads.data<T>(t) + begin;
-    int64_t i = 0;
-    for (; i + L <= n; i += L) {
-      V<T> vp = load(p + i), vm = load(m + i), vv = load(v + i);
-      rule.update(vp, load(g + i), vm, vv);
-      store(p + i, vp);
-      store(m + i, vm);
-      store(v + i, vv);
-    }
-    if (const int64_t k = n - i; k > 0) {
-      V<T> vp = load_n(p + i, k), vm = load_n(m + i, k), vv = load_n(v + i, k);
-      rule.update(vp, load_n(g + i, k), vm, vv);
-      store_n(p + i, vp, k);
-      store_n(m + i, vm, k);
-      store_n(v + i, vv, k);
-    }
+    rule.update_all(n, params.data<T>(t) + begin, grads.data<T>(t) + begin, exp_avgs.data<T>(t) + begin,
+                    exp_avg_sqs.data<T>(t) + begin);
   });
 }
 
@@ -134,7 +143,6 @@ void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq,
     if (ids[i] < 0 || ids[i] >= v || (i > 0 && ids[i] <= ids[i - 1]))
       raise_index("[adam_rows] rows: expected rising numbers in [0, %lld), got %lld at %lld", (long long)v,
                   (long long)ids[i], (long long)i);
-  constexpr int L = kLanes<T>;
   const double* h = table.data<double>();
   const Adam<T> rule(h, grad_scale);
   const bool decoupled = h[6] != 0, decays = decoupled && h[0] * h[4] != 0;
@@ -149,24 +157,18 @@ void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq,
       else
         high = middle;
     }
-    for (int64_t r = begin; r < end; r++) {
+    T *p = param.data<T>(), *m = exp_avg.data<T>(), *s = exp_avg_sq.data<T>();
+    for (int64_t r = begin, next; r < end; r = next) {
+      next = r + 1;
       const T* g = at < k && ids[at] == r ? values.data<T>() + at++ * d : nullptr;
-      T *p = param.data<T>() + r * d, *m = exp_avg.data<T>() + r * d, *s = exp_avg_sq.data<T>() + r * d;
       if (g) seen[r] = true;
-      if (seen[r] || !skips)
-        for (int64_t c = 0; c < d; c += L) {
-          const int64_t n = d - c < L ? d - c : L;
-          V<T> vp = load_n(p + c, n), vm = load_n(m + c, n), vs = load_n(s + c, n);
-          rule.update(vp, g ? load_n(g + c, n) : zero<T>(), vm, vs);
-          store_n(p + c, vp, n);
-          store_n(m + c, vm, n);
-          store_n(s + c, vs, n);
-        }
-      else if (decays)
-        for (int64_t c = 0; c < d; c += L) {
-          const int64_t n = d - c < L ? d - c : L;
-          store_n(p + c, load_n(p + c, n) * rule.keep, n);
-        }
+      if (seen[r] || !skips) {
+        rule.update_all(d, p + r * d, g, m + r * d, s + r * d);
+        continue;
+      }
+      const int64_t stop = at < k && ids[at] < end ? ids[at] : end;
+      while (next < stop && !seen[next]) next++;
+      if (decays) rule.decay_all((next - r) * d, p + r * d);
     }
   });
 }
