@@ -172,6 +172,9 @@ void bind_array(py::module_& m) {
   array.def_property_readonly("shape", &shape_tuple)
       .def_property_readonly("strides", &stride_tuple, "In elements.")
       .def_property_readonly("dtype", [](const Array& a) { return dtype_object(a.dtype); })
+      .def_property_readonly(
+          "meta", [](const Array& a) { return py::make_tuple(shape_tuple(a), dtype_object(a.dtype)); },
+          "(shape, dtype): in one call what the tape keeps of every output.")
       .def_property_readonly("ndim", [](const Array& a) { return a.ndim; })
       .def_property_readonly("size", &Array::numel)
       .def_property_readonly("offset", [](const Array& a) { return a.offset; })

@@ -94,19 +94,12 @@ class set_grad_enabled(_SetGrad):
 class Node:
     """One differentiable call. `backward(node, *gradients)` returns a gradient (Array or None) for each input."""
 
-    __slots__ = (
-        "_hooks",
-        "_retained",
-        "_saved",
-        "_versions",
-        "backward",
-        "edges",
-        "is_view",
-        "name",
-        "needs",
-        "number",
-        "outputs",
-    )
+    # Defaults on the class: every op of a training step pays for what is set here.
+    outputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each
+    is_view = False
+    _versions: Sequence[int | None] = ()
+    _hooks: dict[int, dict[int, Any]] | None = None
+    _retained: dict[int, weakref.ref[Tensor]] | None = None
 
     def __init__(
         self, name: str, inputs: Sequence[Tensor | None], backward: Callable[..., Any], saved: tuple[Any, ...]
@@ -114,19 +107,20 @@ class Node:
         self.name = name
         self.backward = backward
         self.number = next(_numbers)
-        self.needs = tuple([x is not None and x._requires_grad for x in inputs])
         self.edges: list[Edge] = [
             None if x is None or not x._requires_grad else x if x._node is None else (x._node, x._index) for x in inputs
         ]
         self._saved: tuple[Any, ...] | None = saved
-        self._versions = [a.version if type(a) is Array else None for a in saved]
-        self.outputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each
-        self.is_view = False
-        self._hooks: dict[int, dict[int, Any]] | None = None
-        self._retained: dict[int, weakref.ref[Tensor]] | None = None
+        if saved:
+            self._versions = [a.version if type(a) is Array else None for a in saved]
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+    @property
+    def needs(self) -> tuple[bool, ...]:
+        """Which inputs need a gradient."""
+        return tuple([edge is not None for edge in self.edges])
 
     @property
     def saved(self) -> tuple[Any, ...]:
@@ -176,13 +170,13 @@ def record(
         tensor = _new(Tensor)
         tensor._data = outputs
         if node is not None:
-            node.outputs = ((outputs.shape, outputs.dtype),)
+            node.outputs = (outputs.meta,)
             tensor._node = node
             tensor._requires_grad = True
         return tensor
     tensors = tuple(Tensor(a) for a in outputs)
     if node is not None:
-        node.outputs = tuple((a.shape, a.dtype) for a in outputs)
+        node.outputs = tuple([a.meta for a in outputs])
         for i, tensor in enumerate(tensors):
             if tensor.dtype.is_floating_point:  # indices that come beside values need no gradient
                 tensor._node, tensor._index, tensor._requires_grad = node, i, True
@@ -223,7 +217,7 @@ def record_inplace(
     """After an in-place op on `tensor` (one of `inputs`): its history continues with this op."""
     if _mode.enabled and any(x is not None and x._requires_grad for x in inputs):
         node = Node(name, inputs, backward, saved)
-        node.outputs = ((tensor.shape, tensor.dtype),)
+        node.outputs = (tensor._data.meta,)
         tensor._node, tensor._index, tensor._requires_grad = node, 0, True
     return tensor
 
