@@ -172,6 +172,7 @@ void bind_array(py::module_& m) {
   array.def_property_readonly("shape", &shape_tuple)
       .def_property_readonly("strides", &stride_tuple, "In elements.")
       .def_property_readonly("dtype", [](const Array& a) { return dtype_object(a.dtype); })
+      .def_property_readonly("overlaps_itself", &Array::overlaps_itself)
       .def_property_readonly(
           "meta", [](const Array& a) { return py::make_tuple(shape_tuple(a), dtype_object(a.dtype)); },
           "(shape, dtype): in one call what the tape keeps of every output.")
@@ -210,7 +211,13 @@ void bind_array(py::module_& m) {
         return py::buffer_info(a.data(), item_size(a.dtype), format, a.ndim, shape, strides, a.storage->readonly);
       });
   m.def(
-      "empty", [](const Shape& shape, const PyDType& t) { return Array::empty(shape, DType(t.code)); },
+      "empty",
+      [](const Shape& shape, const py::object& dtype) {
+        if (!py::isinstance<PyDType>(dtype))
+          throw Error(ErrorKind::type,
+                      "[empty] dtype: expected a dtype such as engine.float32, got " + std::string(py::repr(dtype)));
+        return Array::empty(shape, DType(dtype.cast<const PyDType&>().code));
+      },
       py::arg("shape"), py::arg("dtype"));
   m.def("from_buffer", &from_buffer, py::arg("buffer"), "A view of a buffer's memory, without a copy.");
   // Raw little-endian bytes, as safetensors hands them over: copied into a new array.

@@ -3,9 +3,11 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <set>
@@ -33,6 +35,20 @@ size_t small_class_bytes(size_t bytes) {
   size_t step = kAlign;
   while (bytes > 8 * step) step *= 2;
   return round_up(bytes, step);
+}
+
+// Bytes that this process may fill: the machine's, or its container's limit.
+size_t machine_memory() {
+  static const size_t bytes = [] {
+    size_t all = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE));
+    for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+      std::ifstream file(path);
+      size_t limit;
+      if (file >> limit) all = std::min(all, limit);
+    }
+    return all;
+  }();
+  return bytes;
 }
 
 struct Block {
@@ -159,18 +175,27 @@ class Arena {
 
   void add_segment(size_t bytes) {
     size_t size = round_up(std::max(bytes, kSegment), kHugePage);
-    char* data = map_aligned(size);
+    char* data = map_within_memory(size);
     if (!data) { // give back what is cached and try once more
       release_free_segments();
-      data = map_aligned(size);
+      data = map_within_memory(size);
     }
     if (!data)
-      throw Error(ErrorKind::memory, "[allocate] bytes: the system has no " + std::to_string(size) + " bytes left");
+      throw Error(ErrorKind::memory, "[allocate] bytes: expected at most the memory that there is, got " +
+                                         std::to_string(size) + " bytes beside the " +
+                                         std::to_string(stats_.reserved_bytes) + " in use, of " +
+                                         std::to_string(machine_memory()) + " in all");
     segments_[data] = size;
     blocks_.emplace(data, Block{size, true, data});
     free_.insert({size, data});
     stats_.reserved_bytes += size;
     stats_.peak_reserved_bytes = std::max(stats_.peak_reserved_bytes, stats_.reserved_bytes);
+  }
+
+  // The system would map more than it has, and end the process once that is written to.
+  char* map_within_memory(size_t size) {
+    return size > machine_memory() - std::min(machine_memory(), size_t(stats_.reserved_bytes)) ? nullptr
+                                                                                               : map_aligned(size);
   }
 
   static char* map_aligned(size_t size) {

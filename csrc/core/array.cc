@@ -37,6 +37,16 @@ static int normal_dim(const char* op, int64_t dim, int ndim) {
   return int(dim < 0 ? dim + limit : dim);
 }
 
+// Raises where the sizes' product, or a zero-sized array's product of the other sizes, is beyond what indices can
+// count.
+static void check_countable(const char* op, ErrorKind kind, const int64_t* shape, int ndim) {
+  int64_t n = 1;
+  for (int i = 0; i < ndim; i++)
+    if (__builtin_mul_overflow(n, shape[i] ? shape[i] : 1, &n) || n > INT64_MAX / 16)
+      fail(kind, op, "shape", kind == ErrorKind::memory ? "an array that fits in memory" : "at most 2^59 elements",
+           engine::shape_text(shape, ndim));
+}
+
 Array Array::empty(const int64_t* shape, int ndim, DType dtype) {
   if (ndim > kMaxDims) fail(ErrorKind::value, "empty", "shape", "at most 8 dimensions", std::to_string(ndim));
   Array a;
@@ -46,9 +56,11 @@ Array Array::empty(const int64_t* shape, int ndim, DType dtype) {
   for (int i = ndim - 1; i >= 0; i--) {
     if (shape[i] < 0) fail(ErrorKind::value, "empty", "shape", "no negative size", engine::shape_text(shape, ndim));
     a.shape[i] = shape[i];
+  }
+  check_countable("empty", ErrorKind::memory, shape, ndim);
+  for (int i = ndim - 1; i >= 0; i--) {
     a.strides[i] = n;
-    if (__builtin_mul_overflow(n, shape[i] ? shape[i] : 1, &n) || n > INT64_MAX / 16)
-      fail(ErrorKind::memory, "empty", "shape", "an array that fits in memory", engine::shape_text(shape, ndim));
+    n *= shape[i] ? shape[i] : 1;
   }
   a.storage = std::make_shared<Storage>();
   size_t bytes = size_t(a.numel() * item_size(dtype));
@@ -61,6 +73,24 @@ int64_t Array::numel() const {
   int64_t n = 1;
   for (int i = 0; i < ndim; i++) n *= shape[i];
   return n;
+}
+
+bool Array::overlaps_itself() const {
+  int64_t order[kMaxDims];
+  int count = 0;
+  for (int i = 0; i < ndim; i++) {
+    if (shape[i] == 0) return false;
+    if (shape[i] == 1) continue;
+    int at = count++;
+    for (; at > 0 && strides[order[at - 1]] > strides[i]; at--) order[at] = order[at - 1];
+    order[at] = i;
+  }
+  int64_t reach = 0; // of the dimensions inside
+  for (int i = 0; i < count; i++) {
+    if (strides[order[i]] <= reach) return true;
+    reach += (shape[order[i]] - 1) * strides[order[i]];
+  }
+  return false;
 }
 
 bool Array::is_contiguous() const {
@@ -95,15 +125,21 @@ Array Array::as_strided(const Shape& new_shape, const Shape& new_strides, int64_
   a.ndim = int(new_shape.size());
   a.offset = new_offset;
   int64_t last = new_offset, n = 1;
+  bool overflow = false;
   for (int i = 0; i < a.ndim; i++) {
     if (new_shape[i] < 0 || new_strides[i] < 0)
       fail(ErrorKind::value, "as_strided", "shape and strides", "no negative number", shape_text(new_shape));
     a.shape[i] = new_shape[i];
     a.strides[i] = new_strides[i];
-    last += (new_shape[i] - 1) * new_strides[i];
+  }
+  check_countable("as_strided", ErrorKind::value, a.shape, a.ndim);
+  for (int i = 0; i < a.ndim; i++) {
+    int64_t reach;
+    overflow |=
+        __builtin_mul_overflow(new_shape[i] - 1, new_strides[i], &reach) || __builtin_add_overflow(last, reach, &last);
     n *= new_shape[i];
   }
-  if (n && (new_offset < 0 || (last + 1) * item_size(dtype) > int64_t(storage->bytes)))
+  if (n && (overflow || new_offset < 0 || last >= int64_t(storage->bytes) / item_size(dtype)))
     fail(ErrorKind::value, "as_strided", "shape, strides, offset", "a view within the storage", shape_text(new_shape));
   return a;
 }
@@ -225,6 +261,7 @@ Array Array::expand(const Shape& new_shape) const {
            "sizes that " + engine::shape_text(shape, ndim) + " can be broadcast to", shape_text(new_shape));
     }
   }
+  check_countable("expand", ErrorKind::value, a.shape, n);
   return a;
 }
 

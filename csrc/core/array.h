@@ -39,6 +39,7 @@ class Array {
 
   int64_t numel() const;
   bool is_contiguous() const;
+  bool overlaps_itself() const; // whether two elements may share memory: such a view is not written to
   void* data() const { return static_cast<char*>(storage->data) + offset * item_size(dtype); }
   View view() const;
   void fill_view(View& v) const;

@@ -24,7 +24,7 @@ using namespace simd;
   }
 
 ENGINE_MAP(relu, return x < T(0) ? zero<T>() : x)
-ENGINE_MAP_BACKWARD(relu, return x > T(0) ? g : zero<T>())
+ENGINE_MAP_BACKWARD(relu, return x <= T(0) ? zero<T>() : g) // g where x is NaN, as PyTorch
 ENGINE_MAP(silu, return simd::silu(x))
 ENGINE_MAP_BACKWARD(silu, return g * silu_grad(x))
 ENGINE_MAP(sigmoid, return simd::sigmoid(x))

@@ -65,7 +65,7 @@ class Function:
         ctx.needs_input_grad = tuple(t is not None and t._requires_grad for t in inputs)
         with no_grad():
             outputs = cls.forward(ctx, *args, **kwargs)
-        single = isinstance(outputs, Tensor)
+        single = not isinstance(outputs, tuple | list)
         made = (outputs,) if single else tuple(outputs)
         for i, out in enumerate(made):
             if not isinstance(out, Tensor):
@@ -89,11 +89,18 @@ class Function:
                 )
             arrays: list[Any] = []
             for i, (result, source) in enumerate(zip(results, inputs)):
-                if result is not None and source is not None and result.shape != source.shape:
+                if result is None or source is None:
+                    arrays.append(None)
+                    continue
+                if not isinstance(result, Tensor):
+                    raise TypeError(
+                        f"[{cls.__name__}] backward: expected a Tensor or None as gradient {i}, got {type(result).__name__}"
+                    )
+                if result.shape != source.shape:
                     raise ValueError(
                         f"[{cls.__name__}] backward: expected shape {source.shape} for gradient {i}, got {result.shape}"
                     )
-                arrays.append(None if result is None else result._data)
+                arrays.append(result._data.cast(source.dtype))  # as PyTorch, which also converts
             return tuple(arrays)
 
         saved = tuple(t._data for t in ctx._tensors if t is not None)

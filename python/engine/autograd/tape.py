@@ -198,7 +198,13 @@ def mark_view(tensor: Tensor) -> None:
 
 
 def check_inplace(name: str, tensor: Tensor) -> None:
-    """Raises RuntimeError where an in-place op would falsify gradients; call it before anything is written."""
+    """Raises RuntimeError where an in-place op would falsify gradients, or write to one place twice; call it before anything
+    is written."""
+    if tensor._data.overlaps_itself:
+        raise RuntimeError(
+            f"[{name}] self: expected each element in memory of its own, got a view of shape {tensor.shape} in which several "
+            "share one place (use .clone() first)"
+        )
     if not (_mode.enabled and tensor._requires_grad):
         return
     if tensor._node is None:

@@ -351,6 +351,8 @@ class TransformerEncoder(Module):
         mask_check: bool = True,
     ) -> None:
         super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"[TransformerEncoder] num_layers: expected a number >= 1, got {num_layers}")
         self.layers = ModuleList([deepcopy(encoder_layer) for _ in range(num_layers)])
         self.num_layers = num_layers
         self.norm = norm

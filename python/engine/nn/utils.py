@@ -78,6 +78,8 @@ def clip_grad_norm_(
     Returns the norm before clipping, a 0-dim tensor. `foreach` is accepted and changes nothing.
     To save the pass that scales, see the argument `grad_scale` of `Optimizer.step`.
     """
+    if not max_norm >= 0:
+        raise ValueError(f"[clip_grad_norm_] max_norm: expected a number >= 0, got {max_norm}")
     gradients = _gradients("clip_grad_norm_", parameters)
     norm = get_total_norm(gradients, norm_type, error_if_nonfinite)
     coefficient = max_norm / (float(norm.item()) + 1e-6)

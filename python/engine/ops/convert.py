@@ -116,6 +116,14 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     return Tensor(_core.from_dlpack(ext_tensor))
 
 
+@tensor_method("__format__")
+def _format(self: Tensor, spec: str) -> str:
+    """f"{loss:.4f}" of a 0-dim tensor formats its number; others have no format but the empty one."""
+    if self.ndim == 0 and spec:
+        return format(self.detach().item(), spec)
+    return object.__format__(self, spec)
+
+
 @tensor_method("__repr__")
 def _repr(self: Tensor) -> str:
     import numpy as np

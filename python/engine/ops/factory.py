@@ -283,6 +283,11 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
             pass  # NumPy scalars in a list keep their dtype
         elif values.dtype.kind == "f" and dtype is not _core.float64:
             values = values.astype(np.float32)
+        limits = INTEGER_LIMITS.get(dtype) if dtype is not None else None
+        if dtype is not None and limits and values.size and values.dtype.kind in "iuf":
+            low, high = values.min(), values.max()  # NaN where there is one
+            if not (math.isfinite(low) and math.isfinite(high) and limits[0] <= int(low) and int(high) <= limits[1]):
+                raise ValueError(f"[{op}] data: expected numbers that {dtype.name} holds, got {low} to {high}")
         array = _from_numpy(op, values, dtype)
         copy = False
     converted = array if dtype is None else array.cast(dtype)

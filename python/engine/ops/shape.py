@@ -47,9 +47,13 @@ def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
     if len(values) == 1 and isinstance(values[0], list | tuple):
         values = tuple(values[0])
     try:
-        return tuple([operator.index(v) for v in values])
+        sizes = tuple([operator.index(v) for v in values])
     except TypeError:
         raise TypeError(f"[{op}] {arg}: expected integers, got {values!r}") from None
+    for size in sizes:
+        if not -(2**63) <= size < 2**63:
+            raise ValueError(f"[{op}] {arg}: expected integers of 64 bits, got {size}")
+    return sizes
 
 
 def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
