@@ -71,8 +71,9 @@ template <class T>
 struct Product {
   int64_t m, n, k;
   Operand<T> a, b; // A(i, p) and B(p, j), any strides
-  T* c;            // row-major
+  T* c;            // row-major: C(i, j) is at c[i * c_row + j]; column-major where `turned`
   int64_t c_row;
+  bool turned = false;           // C(i, j) is at c[j * c_row + i], bias is (m,): see turn()
   bool accumulate = false;       // add to C
   const T* bias = nullptr;       // (n,)
   T* row_sums = nullptr;         // (m,), written too: the sums of A's rows. A must have row stride 1.
@@ -151,6 +152,33 @@ static void gelu_backward_row(Gelu kind, int64_t n, const T* dy, const T* z, T* 
     each(n, dz, dy, [&](V<T> g, int64_t i, int64_t lanes) __attribute__((always_inline)) {
       return g * gelu_tanh_grad(load_n(z + i, lanes));
     });
+}
+
+// A tile (height × width, rows `ld` apart) is added to `start` and stored as columns: element (i, j) at c[j * row + i].
+// start: of column j at start + j * start_row; null for nothing. activated: laid out as c, gets gelu of what c gets.
+template <class T>
+static void store_turned(const T* tile, int64_t ld, int64_t height, int64_t width, const Result<T>& to, T* activated,
+                         Gelu kind) {
+  using namespace simd;
+  constexpr int L = kLanes<T>;
+  for (int64_t i = 0; i < height; i += L) {
+    const int64_t rows = height - i < L ? height - i : L;
+    for (int64_t j = 0; j < width; j += L) {
+      V<T> block[L];
+#pragma GCC unroll 16
+      for (int r = 0; r < L; r++) block[r] = r < rows ? load(tile + (i + r) * ld + j) : zero<T>();
+      transpose(block);
+#pragma GCC unroll 16
+      for (int c = 0; c < L; c++) {
+        if (j + c >= width) break;
+        const int64_t at = (j + c) * to.row + i;
+        V<T> v = block[c];
+        if (to.start) v += load_n(to.start + (j + c) * to.start_row + i, rows);
+        store_n(to.c + at, v, rows);
+        if (activated) store_n(activated + at, kind == Gelu::erf ? gelu(v) : gelu_tanh(v), rows);
+      }
+    }
+  }
 }
 
 // What `steps` steps should ask for of an operand that lies row by row or column by column.
@@ -256,14 +284,19 @@ struct Block {
       const int64_t width = n() - j < C ? n() - j : C, tail = width % L ? width % L : L;
       const T* panel = right.data + j / C * right.panel;
       for (int64_t t = 0; t < tiles; t++) {
-        const int64_t i = starts[t], height = starts[t + 1] - i;
-        const int64_t at = at_c + (i0 + top + i) * q.c_row + j0 + j;
-        Result<T> to = {q.c + at, q.c_row, q.bias ? q.bias + j0 + j : nullptr, 0};
+        const int64_t i = starts[t], height = starts[t + 1] - i, y = i0 + top + i, x = j0 + j;
+        const int64_t at = at_c + (q.turned ? x * q.c_row + y : y * q.c_row + x);
+        Result<T> to = {q.c + at, q.c_row, q.bias ? q.bias + (q.turned ? y : x) : nullptr, 0};
         if (!first || q.accumulate) to = accumulate(q.c + at, q.c_row);
-        to.ahead = next_b->rows > 0 && (t % 2 || next_a->rows == 0) ? next_b : next_a;
-        if (to.ahead->rows == 0) to.ahead = nullptr;
-        tile_for<T>(height, width)(depth, {a.data + i * a.row, a.row, a.column}, panel, right.row, to, tail);
-        if (last && q.activated)
+        Ahead* ahead = next_b->rows > 0 && (t % 2 || next_a->rows == 0) ? next_b : next_a;
+        if (ahead->rows == 0) ahead = nullptr;
+        alignas(64) T turning[R * C];
+        Result<T> direct = q.turned ? overwrite(turning, C) : to;
+        direct.ahead = ahead;
+        tile_for<T>(height, width)(depth, {a.data + i * a.row, a.row, a.column}, panel, right.row, direct, tail);
+        if (q.turned)
+          store_turned(turning, C, height, width, to, last && q.activated ? q.activated + at : nullptr, q.gelu);
+        else if (last && q.activated)
           for (int64_t r = 0; r < height; r++)
             gelu_row(q.gelu, width, q.c + at + r * q.c_row, q.activated + at + r * q.c_row);
       }
@@ -273,8 +306,29 @@ struct Block {
 
 // ---------------------------------------------------------------- the whole
 
+// Few rows times a transposed matrix, as a layer of one short text is: packing B would cost as much as the product. The
+// product of the transposes, Cᵀ = Bᵀ · Aᵀ, packs the few rows instead and reads B as it lies. Every element is the same
+// sum in the same order.
 template <class T>
-static void run_product(const Product<T>& q) {
+static bool turns(const Product<T>& q) {
+  return q.b.row == 1 && q.b.column != 1 && q.a.column == 1 && q.m <= 128 && 2 * q.m <= q.n && q.batch.count == 1 &&
+         q.summed.count == 1 && !q.row_sums && !q.dactivated;
+}
+template <class T>
+static Product<T> turn(Product<T> q) {
+  const Operand<T> a = q.a;
+  const int64_t m = q.m;
+  q.a = {q.b.data, q.b.column, q.b.row};
+  q.b = {a.data, a.column, a.row};
+  q.m = q.n;
+  q.n = m;
+  q.turned = true;
+  return q;
+}
+
+template <class T>
+static void run_product(const Product<T>& given) {
+  const Product<T> q = turns(given) ? turn(given) : given;
   constexpr int R = Tile<T>::rows, C = Tile<T>::columns;
   if (q.m == 0 || q.batch.count == 0) return;
   // Blocks of C: small enough for the caches, enough of them to share out. Where the cuts fall changes no bit.
