@@ -14,29 +14,34 @@ TOKENS, HEADS = 8192, 6
 
 def rectangle(side: str, length: int, d: int, p: float, backward: bool) -> Any:
     """(batch, heads, length, d) on both sides."""
-    lib, F = library(side)
+    lib, F, randn = library(side)
     shape = (max(1, TOKENS // length), HEADS, length, d)
-    q, k, v, seed = (lib.randn(*shape) for _ in range(4))
+    q, k, v, seed = (randn(*shape) for _ in range(4))
     forward = lambda: F.scaled_dot_product_attention(q, k, v, dropout_p=p)  # noqa: E731
     if not backward:
-        return without_grad(lib, forward)
-    return with_backward([t.requires_grad_() for t in (q, k, v)], forward, seed)
+        return without_grad(lib, forward, p > 0)
+    return with_backward([t.requires_grad_() for t in (q, k, v)], forward, seed, p > 0)
 
 
 def ragged(side: str, lengths: list[int], d: int, backward: bool) -> Any:
     """engine packs the sequences; PyTorch pads them to the longest, under a mask."""
-    lib, F = library(side)
+    lib, F, randn = library(side)
+    tensors = [randn(sum(lengths), HEADS, d) for _ in range(4)]
     if side == "engine":
-        q, k, v, seed = (lib.randn(sum(lengths), HEADS, d) for _ in range(4))
+        q, k, v, seed = tensors
+        view: Any = lambda t: t  # noqa: E731
         cu = lib.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
         forward: Any = lambda: F.attention(q, k, v, cu)  # noqa: E731
     else:
-        q, k, v, seed = (lib.randn(len(lengths), HEADS, max(lengths), d) for _ in range(4))
-        mask = (lib.arange(max(lengths))[None] < lib.tensor(lengths)[:, None])[:, None, None]
+        real = lib.arange(max(lengths))[None] < lib.tensor(lengths)[:, None]
+        q, k, v, seed = (lib.zeros(len(lengths), HEADS, max(lengths), d) for _ in range(4))
+        for padded, packed in zip((q, k, v, seed), tensors):
+            padded.transpose(1, 2)[real] = packed
+        view, mask = (lambda t: t.transpose(1, 2)[real]), real[:, None, None]
         forward = lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # noqa: E731
     if not backward:
-        return without_grad(lib, forward)
-    return with_backward([t.requires_grad_() for t in (q, k, v)], forward, seed)
+        return without_grad(lib, forward, view=view)
+    return with_backward([t.requires_grad_() for t in (q, k, v)], forward, seed, view=view)
 
 
 def flops(lengths: list[int], d: int, backward: bool) -> float:

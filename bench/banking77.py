@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from bench.library import answer
 from bench.protocol import Run, Table
-from bench.step import LABELS, build
+from bench.step import build
 
 TARGETS = {"tiny": 5.5, "mini": 4.3, "minilm6": 3.7}
-SAVINGS: dict[str, dict[str, Any]] = {
-    "padded": {"padded": True, "off": "last,rows"},
-    "packed": {"off": "last,rows"},
-    "and of the last layer only what the loss reads": {"off": "rows"},
-    "and of the embeddings only rows that were touched": {},
+ALL = ("last", "rows")
+STAGES: dict[str, tuple[bool, tuple[str, ...]]] = {  # padded, savings
+    "padded": (True, ()),
+    "packed": (False, ()),
+    "and of the last layer only what the loss reads": (False, ("last",)),
+    "and of the embeddings only rows that were touched": (False, ALL),
 }
 EXAMPLE = Path(__file__).parent.parent / "examples" / "banking77"
 
@@ -41,33 +43,31 @@ def batches(count: int, bucketed: bool) -> list[tuple[list[list[int]], list[int]
     return [([list(ids[i]) for i in g], [int(labels[i]) for i in g]) for g in groups]
 
 
-def prepare(side: str, model: str, count: int, bucketed: bool = False, padded: bool = False, off: str = "") -> Any:
-    """A task that trains on all batches once. engine only: padded: padding counts as text; off: savings to do without."""
+def trainer(side: str, model: str, count: int, bucketed: bool, padded: bool) -> tuple[list[Any], Any, dict[str, Any]]:
+    """(batches, a step on one of them, the logits of the first to compare). padded: engine's padding counts as text."""
     net = build(side, model, 0.1, "first")
-    net.train()
     data = batches(count, bucketed)
     if side == "engine":
         import engine
         from engine.data import PackedBatch
 
-        net.bert.compute_unread = "last" in off
-        engine.autograd.rows.enabled = "rows" not in off
         if padded:
             data = [([s + [0] * (max(map(len, ids)) - len(s)) for s in ids], labels) for ids, labels in data]
 
-        packed = [PackedBatch.from_sequences(ids, labels=labels) for ids, labels in data]
+        made: list[Any] = [PackedBatch.from_sequences(ids, labels=labels) for ids, labels in data]
         optimizer: Any = engine.optim.AdamW(net.parameters(), lr=1e-4)
 
-        def epoch() -> None:
-            for batch in packed:
-                loss = engine.nn.functional.cross_entropy(net(batch), batch.labels)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+        def step(batch: Any) -> None:
+            loss = engine.nn.functional.cross_entropy(net(batch), batch.labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        logits = net.eval()(made[0])
     else:
         import torch
 
-        rectangles = []
+        made = []
         for ids, labels in data:
             longest = max(map(len, ids))
             array = torch.zeros(len(ids), longest, dtype=torch.int64)
@@ -75,18 +75,31 @@ def prepare(side: str, model: str, count: int, bucketed: bool = False, padded: b
             for row, sequence in enumerate(ids):
                 array[row, : len(sequence)] = torch.tensor(sequence)
                 mask[row, : len(sequence)] = True
-            rectangles.append((array, mask, torch.tensor(labels)))
+            made.append((array, mask, torch.tensor(labels)))
         optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
 
-        def epoch() -> None:
-            for array, mask, target in rectangles:
-                loss = torch.nn.functional.cross_entropy(net(array, mask), target)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+        def step(batch: Any) -> None:
+            array, mask, target = batch
+            loss = torch.nn.functional.cross_entropy(net(array, mask), target)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
 
-    assert LABELS == 77
-    return epoch
+        logits = net.eval()(*made[0][:2])
+    net.train()
+    # Padding that counts as text, or other batches, have logits of their own.
+    return made, step, {} if padded or bucketed else answer(logits)
+
+
+def prepare(side: str, model: str, count: int, bucketed: bool = False, padded: bool = False) -> Any:
+    """A task that trains on all batches once."""
+    data, step, facts = trainer(side, model, count, bucketed, padded)
+
+    def epoch() -> None:
+        for batch in data:
+            step(batch)
+
+    return epoch, facts
 
 
 def add(
@@ -96,14 +109,15 @@ def add(
     label: str,
     sides: tuple[str, ...] = ("engine", "torch"),
     target: float | None = None,
-    torch: dict[str, Any] | None = None,
-    **own: Any,
+    bucketed: bool = False,
+    padded: bool = False,
+    savings: tuple[str, ...] = ALL,
 ) -> None:
-    """A row; own and torch: arguments of one side."""
+    """A row. bucketed: PyTorch's batches are; padded: engine computes the padding too."""
     count = 4 if run.quick else {"tiny": 20, "mini": 8, "minilm6": 4}[model]
     c = run.compare(
-        "banking77:prepare", sides=sides, pairs=7, seconds=0.0, model=model, count=count,
-        per_side={"engine": own, "torch": torch or {}},
+        "banking77:prepare", sides=sides, pairs=7, seconds=0.0, model=model, count=count, savings=savings,
+        per_side={"engine": {"padded": padded}, "torch": {"bucketed": bucketed}},
     )  # fmt: skip
     table.add(f"{model}: {label}", c, count=32 * count, target=target)
 
@@ -112,8 +126,8 @@ def run(run: Run) -> list[Table]:
     table = Table("BANKING77, dropout 0.1, batches of 32: samples a second", "/s")
     for model in ("tiny",) if run.quick else ("tiny", "mini", "minilm6"):
         add(run, table, model, "PyTorch on random batches", target=TARGETS[model])
-        add(run, table, model, "PyTorch on batches bucketed by length", torch={"bucketed": True})
-        add(run, table, model, "the same work: both compute the padding", padded=True, off="last,rows")
-        for label, own in SAVINGS.items():
-            add(run, table, model, f"engine, {label}", ("engine",), **own)
+        add(run, table, model, "PyTorch on batches bucketed by length", bucketed=True)
+        add(run, table, model, "the same work: both compute the padding", padded=True, savings=())
+        for label, (padded, savings) in STAGES.items():
+            add(run, table, model, f"engine, {label}", ("engine",), padded=padded, savings=savings)
     return [table]

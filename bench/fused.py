@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.library import library, with_backward, without_grad
+from bench.library import answer, library, with_backward, without_grad
 from bench.limits import mix
 from bench.protocol import Run, Table
 
@@ -19,46 +19,46 @@ LARGE = 128 << 18  # elements of an array of 128 MB
 
 def norm(side: str, rows: int, d: int, p: float, backward: bool) -> Any:
     """layer_norm(residual + dropout(x))"""
-    lib, F = library(side)
-    x, residual, seed = lib.randn(rows, d), lib.randn(rows, d), lib.randn(rows, d)
+    lib, F, randn = library(side)
+    x, residual, seed = randn(rows, d), randn(rows, d), randn(rows, d)
     w, b = lib.ones(d), lib.zeros(d)
     if side == "engine":
         forward: Any = lambda: F.dropout_add_layer_norm(x, residual, w, b, p)  # noqa: E731
     else:
         forward = lambda: F.layer_norm(residual + F.dropout(x, p), (d,), w, b)  # noqa: E731
     if not backward:
-        return without_grad(lib, forward)
-    return with_backward([t.requires_grad_() for t in (x, residual, w, b)], forward, seed)
+        return without_grad(lib, forward, p > 0)
+    return with_backward([t.requires_grad_() for t in (x, residual, w, b)], forward, seed, p > 0)
 
 
 def cross_entropy(side: str, rows: int, classes: int) -> Any:
-    lib, F = library(side)
-    logits = lib.randn(rows, classes).requires_grad_()
+    lib, F, randn = library(side)
+    logits = randn(rows, classes).requires_grad_()
     target = lib.from_numpy(np.random.default_rng(0).integers(0, classes, rows))
     return with_backward([logits], lambda: F.cross_entropy(logits, target), None)
 
 
 def embedding(side: str, tokens: int, d: int) -> Any:
     """Forward and backward of a lookup; the table's gradient is what takes the time."""
-    lib, F = library(side)
-    table, seed = lib.randn(VOCAB, d).requires_grad_(), lib.randn(tokens, d)
+    lib, F, randn = library(side)
+    table, seed = randn(VOCAB, d).requires_grad_(), randn(tokens, d)
     ids = lib.from_numpy(np.random.default_rng(0).integers(0, VOCAB, tokens))
     return with_backward([table], lambda: F.embedding(ids, table), seed)
 
 
 def gelu(side: str, n: int) -> Any:
-    lib, F = library(side)
-    x = lib.randn(n)
+    lib, F, randn = library(side)
+    x = randn(n)
     return without_grad(lib, lambda: F.gelu(x))
 
 
 def adamw(side: str, parameters: int) -> Any:
     """The step with clipping of the norm to 1; engine scales the gradients on their way through the step."""
-    lib, _ = library(side)
+    lib, _, randn = library(side)
     sizes = [parameters // 8] * 8
-    weights = [lib.randn(n).requires_grad_() for n in sizes]
+    weights = [randn(n).requires_grad_() for n in sizes]
     for w in weights:
-        w.grad = lib.randn(w.shape[0])
+        w.grad = randn(w.shape[0])
     if side == "engine":
         from engine.nn.utils import get_total_norm
         from engine.optim import AdamW
@@ -75,7 +75,8 @@ def adamw(side: str, parameters: int) -> Any:
             lib.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
 
-    return step
+    step()
+    return step, answer(*weights)
 
 
 def run(run: Run) -> list[Table]:
@@ -112,6 +113,8 @@ def run(run: Run) -> list[Table]:
     for tokens, d in [(512, 128)] if run.quick else [(512, 128), (4096, 128), (4096, 384), (LARGE // 768, 768)]:
         label = f"embedding forward + backward, {tokens} tokens of {VOCAB}x{d}"
         add(label, "embedding", 2, 2, tokens * d + VOCAB * d / 4, 2, 1 / 1.3, tokens=tokens, d=d)
+        c = run.compare("fused:embedding", sides=("engine",), savings=("rows",), pairs=7, tokens=tokens, d=d)
+        table.add("the last, its gradient kept as the rows that were read", c)
     for n in [large] if run.quick else [4096 * 1536, LARGE]:
         add(f"gelu, {n} elements", "gelu", 1, 1, n, None, 1 / 1.3, n=n)
     for n in [large] if run.quick else [4_400_000, 22_700_000, LARGE]:

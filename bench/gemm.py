@@ -20,16 +20,16 @@ FEW = (16, 64, 128, 512)
 
 
 def product(side: str, kind: str, m: int, n: int, k: int) -> Any:
-    lib, F = library(side)
-    x, w, dy = lib.randn(m, k), lib.randn(n, k), lib.randn(m, n)
+    lib, F, randn = library(side)
+    x, w, dy = randn(m, k), randn(n, k), randn(m, n)
     tasks = {"NT": lambda: F.linear(x, w), "NN": lambda: lib.matmul(dy, w), "TN": lambda: lib.matmul(dy.T, x)}
     return without_grad(lib, tasks[kind])
 
 
 def layer(side: str, kind: str, m: int, n: int, k: int) -> Any:
     """linear, linear + bias, linear + bias + GELU, forward alone; or the last with its backward."""
-    lib, F = library(side)
-    x, w, b, dy = lib.randn(m, k), lib.randn(n, k), lib.randn(n), lib.randn(m, n)
+    lib, F, randn = library(side)
+    x, w, b, dy = randn(m, k), randn(n, k), randn(n), randn(m, n)
     gelu = (lambda: F.linear_gelu(x, w, b)) if side == "engine" else (lambda: F.gelu(F.linear(x, w, b)))
     if kind == "gelu backward":
         inputs = [t.requires_grad_() for t in (x, w, b)]

@@ -1,38 +1,82 @@
-"""What tasks that are written once for both sides need: the library of a side, under PyTorch's names."""
+"""What tasks that are written once for both sides need: a side's library under PyTorch's names, and answers to compare."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 
-def library(side: str) -> tuple[ModuleType, Any]:
-    """(library, its functional module)"""
+
+def library(side: str) -> tuple[ModuleType, Any, Callable[..., Any]]:
+    """(library, its functional module, randn); randn draws the same values on both sides."""
+    lib: Any
     if side == "engine":
-        import engine
-        from engine.nn import functional
+        import engine as lib
+        from engine.nn import functional as F
+    else:
+        import torch as lib
+        from torch.nn import functional as F
+    rng = np.random.default_rng(0)
+    return lib, F, lambda *shape: lib.from_numpy(rng.standard_normal(shape, np.float32))
 
-        return engine, functional
-    import torch
-    from torch.nn import functional as torch_functional
 
-    return torch, torch_functional
+def allow(savings: list[str]) -> None:
+    """What engine may leave out with the same result: nothing but these, so that both sides do the same work.
+
+    last: of the last layer all that first-token pooling does not read; rows: embedding rows that no batch has touched."""
+    from engine.autograd import rows
+    from engine.models.transformer import TransformerEncoderModel
+
+    TransformerEncoderModel.compute_unread = "last" not in savings
+    rows.enabled = "rows" in savings
 
 
-def without_grad(lib: Any, task: Any) -> Any:
-    def run() -> None:
+def answer(*results: Any, random: bool = False, tolerance: float = 1e-4) -> dict[str, Any]:
+    """Facts by which two sides compare results (tensors or arrays). random: only their size can agree."""
+    arrays = [np.asarray(r.detach().numpy() if hasattr(r, "detach") else r) for r in results]
+    return {
+        "answer": [
+            {
+                "rms": float(np.sqrt(np.mean(np.square(a, dtype=np.float64)))),
+                "some": [] if random else a.reshape(-1)[np.linspace(0, a.size - 1, 64).astype(int)].tolist(),
+            }
+            for a in arrays
+        ],
+        "tolerance": 0.2 if random else tolerance,
+    }
+
+
+def agree(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Raises AssertionError where the answers of two sides differ; a side may have none."""
+    if "answer" not in ours or "answer" not in theirs:
+        return
+    tolerance = ours["tolerance"]
+    for a, b in zip(ours["answer"], theirs["answer"], strict=True):
+        np.testing.assert_allclose(b["rms"], a["rms"], rtol=tolerance)
+        np.testing.assert_allclose(b["some"], a["some"], rtol=tolerance, atol=tolerance * a["rms"])
+
+
+def without_grad(lib: Any, task: Any, random: bool = False, view: Any = lambda x: x) -> Any:
+    def run() -> Any:
         with lib.no_grad():
-            task()
+            return task()
 
-    return run
+    return run, answer(view(run()), random=random)
 
 
-def with_backward(inputs: list[Any], forward: Any, seed: Any) -> Any:
-    """forward(), then its backward; the gradients of the inputs are written anew each time."""
+def with_backward(inputs: list[Any], forward: Any, seed: Any, random: bool = False, view: Any = lambda x: x) -> Any:
+    """forward(), then its backward; the gradients of the inputs are written anew each time. view: of results, to compare."""
 
     def run() -> None:
         forward().backward(seed)
         for x in inputs:
             x.grad = None
 
-    return run
+    y = forward()
+    y.backward(seed)
+    facts = answer(*[view(t) for t in (y, *[x.grad for x in inputs])], random=random)
+    for x in inputs:
+        x.grad = None
+    return run, facts

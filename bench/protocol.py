@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.library import agree
+
 ROOT = Path(__file__).parent.parent
 
 # What a tuned PyTorch on the CPU is given: huge pages, and an allocator that keeps large blocks.
@@ -116,16 +118,21 @@ class Run:
         pairs: int = 9,
         seconds: float = 0.03,
         threads: int | None = None,
+        savings: tuple[str, ...] = (),
         per_side: dict[str, dict[str, Any]] | None = None,
         **arguments: Any,
     ) -> Comparison:
-        """Prepares module:function on each of the sides that there are, and times it there. per_side: arguments of one side
-        that differ."""
+        """Prepares module:function on each of the sides that there are, compares their answers, and times it there.
+
+        savings: work that engine may leave out (`library.allow`). per_side: arguments of one side that differ."""
         workers = self.sides(*sides)
         facts = {}
         for w in workers:
             given = arguments | (per_side or {}).get(w.side, {})
-            facts[w.side] = w.ask(do="prepare", task=task, arguments=given, threads=threads or self.threads)
+            message = {"task": task, "arguments": given, "threads": threads or self.threads, "savings": savings}
+            facts[w.side] = w.ask(do="prepare", **message)
+        for w in workers:  # the answer before the time
+            agree(facts["engine"], facts[w.side])
         c = interleave(workers, 3 if self.quick else pairs, min(seconds, 0.01) if self.quick else seconds)
         c.facts = facts
         return c
@@ -136,7 +143,7 @@ class Table:
     """The rows of one part: engine beside its fastest peer, the share of the machine's limit, and what was asked for."""
 
     title: str
-    unit: str = "ms"  # "us", "ms", or "/s" for rates of `count` things
+    unit: str = "ms"  # "us", "ms", "/s" for rates of `count` things, or "" where notes have their own
     rows: list[list[str]] = field(default_factory=list)
     data: list[dict[str, Any]] = field(default_factory=list)
 
@@ -153,11 +160,11 @@ class Table:
         """target: the least ratio; target_share: the least share of the limit."""
         wanted, met = [], []
         if target is not None:
-            wanted.append(f"{target:g} x")
+            wanted.append(f">= {target:.3g} x")
             if c.ratio is not None:
                 met.append(c.ratio >= target)
         if target_share is not None:
-            wanted.append(f"{target_share:.0%}")
+            wanted.append(f">= {target_share:.0%}")
             if share is not None:
                 met.append(share >= target_share)
         peer = c.peer
@@ -187,15 +194,8 @@ class Table:
         self.data.append({"name": label, "value": value, "target": target, "met": verdict, **facts})
 
     def __str__(self) -> str:
-        columns = [
-            "",
-            f"engine {self.unit}",
-            f"PyTorch {self.unit}",
-            "engine is faster by",
-            "of limit",
-            "target",
-            "met",
-        ]
+        sides = [f"{side} {self.unit}".strip() for side in ("engine", "PyTorch")]
+        columns = ["", *sides, "engine is faster by", "of limit", "target", "met"]
         widths = [max(len(r[i]) for r in [columns, *self.rows]) for i in range(len(columns))]
 
         def line(r: list[str]) -> str:

@@ -46,7 +46,7 @@ def per_token(side: str, tokens: int) -> Any:
 
 
 def run(run: Run) -> list[Table]:
-    table = Table("Robustness")
+    table = Table("Robustness", "")
     model = "tiny"
     quiet, loaded = busy_neighbour(run, model=model, batch=4 if run.quick else 32, length=128, dropout=0.0)
     for side in quiet.seconds:

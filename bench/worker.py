@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.library import allow
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 
@@ -52,6 +54,8 @@ def main(side: str) -> None:
                 answer: Any = timed(task, message["seconds"])
             else:  # a task is module:function, called with the side and the arguments; it may return (task, facts)
                 set_threads(side, message["threads"])
+                if side == "engine":
+                    allow(message.get("savings", []))
                 module, function = message["task"].split(":")
                 made = getattr(importlib.import_module(f"bench.{module}"), function)(
                     side, **message.get("arguments", {})
