@@ -1,9 +1,10 @@
-"""python -m bench [--quick] [--only limits,gemm,...] [--threads N] [--json FILE]"""
+"""python -m bench [--quick] [--only limits,gemm,...] [--threads N] [--isa NAME] [--json FILE]"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from importlib import import_module
@@ -35,11 +36,16 @@ def main() -> None:
     )
     parser.add_argument("--only", default=",".join(PARTS), help=f"comma-separated parts of {', '.join(PARTS)}")
     parser.add_argument("--threads", type=int, default=_core.get_num_threads())
+    parser.add_argument("--isa", help="the ISA of engine's kernels instead of the best (ENGINE_CPU_ISA)")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
     parts = options.only.split(",")
     if unknown := set(parts) - {*PARTS, "limits"}:
         parser.error(f"unknown part {sorted(unknown)[0]}")
+
+    if options.isa:
+        os.environ["ENGINE_CPU_ISA"] = options.isa
+    isa = _core.get_cpu_isa()  # of the workers too: they inherit it
 
     torch = has("torch")
     if not torch:
@@ -48,7 +54,6 @@ def main() -> None:
     if torch:
         sides += ["torch"] if options.quick else ["torch", "torch-compile"]
     workers = [Worker(side, options.threads) for side in sides]
-    isa = _core.get_cpu_isa()
     report: dict[str, Any] = {"machine": processor(), "isa": isa, "threads": options.threads, "quick": options.quick}
     try:
         limits = workers[0].ask(
