@@ -218,7 +218,9 @@ def bad(folder: Path, name: str, content: str | bytes) -> Path:
         ("text,intent\na,\nb,y\n", (), "expected a label in line 2"),
         (b"text,intent\n\xff\xfe\xfa,x\n", (), "expected UTF-8"),
         ("text,intent\na,x\nb,y\n", (), "two parts of at least one row"),
-        ("text,intent\na,x\nb,y\n", ("--lr", "-1"), "lr: expected a number >= 0"),
+        ("text,intent\na,x\nb,y\n", ("--lr", "-1"), "lr: expected a finite number >= 0"),
+        ("text,intent\na,x\nb,y\n", ("--lr", "inf"), "lr: expected a finite number >= 0, got inf"),
+        ("text,intent\na b,x\nc d,y\n", ("--dropout", "nan", "--validation-fraction", "0"), "hidden_dropout_prob"),
         ("text,intent\na,x\nb,y\n", ("--dim", "15", "--validation-fraction", "0"), "multiple of num_attention_heads"),
     ],
 )

@@ -328,7 +328,13 @@ def test_token_dropout():
         ({"batch_size": None}, "batch_size: expected a number where max_tokens is None"),
         ({"metric": "bleu"}, "metric: expected one of accuracy"),
         ({"max_grad_norm": 0.0}, "max_grad_norm"),
-        ({"lr": float("nan")}, "lr: expected a number >= 0"),
+        ({"lr": float("nan")}, "lr: expected a finite number >= 0"),
+        ({"lr": float("inf")}, "lr: expected a finite number >= 0, got inf"),
+        ({"weight_decay": float("inf")}, "weight_decay: expected a finite number >= 0"),
+        ({"eps": float("inf")}, "eps: expected a finite number >= 0"),
+        ({"betas": (0.9, float("inf"))}, r"betas: expected two numbers in \[0, 1\)"),
+        ({"warmup_ratio": float("nan")}, "warmup_ratio: expected"),
+        ({"max_grad_norm": float("inf")}, "max_grad_norm: expected None or a finite number > 0"),
     ],
 )
 def test_settings_out_of_range(setting, text):

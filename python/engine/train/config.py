@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -64,12 +65,14 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON knows no tuples
         self._check("epochs", self.epochs >= 1, "at least 1")
-        self._check("lr", self.lr >= 0, "a number >= 0")
-        self._check("weight_decay", self.weight_decay >= 0, "a number >= 0")
+        for name in ("lr", "weight_decay", "eps"):
+            self._check(name, 0 <= getattr(self, name) < math.inf, "a finite number >= 0")
+        self._check("betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two numbers in [0, 1)")
         self._check("schedule", self.schedule in ("linear", "cosine", "constant"), "'linear', 'cosine' or 'constant'")
         for name in ("warmup_ratio", "label_smoothing", "token_dropout"):
             self._check(name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
-        self._check("max_grad_norm", self.max_grad_norm is None or self.max_grad_norm > 0, "None or a number > 0")
+        norm = self.max_grad_norm
+        self._check("max_grad_norm", norm is None or 0 < norm < math.inf, "None or a finite number > 0")
         self._check("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
         metrics = ("accuracy", "macro_f1", "micro_f1", "mcc", "loss")
         self._check("metric", self.metric in metrics, f"one of {', '.join(metrics)}")
