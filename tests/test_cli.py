@@ -182,6 +182,21 @@ def test_a_killed_run_resumes_to_the_same_bits(run):
     assert steps == sorted(steps)
 
 
+def test_only_one_training_works_in_a_folder(run):
+    settings = [run / "train.csv", *TRAIN, "--epochs", "500", "--threads", "1", "-o", run / "busy"]
+    command = [sys.executable, "-m", "engine.cli", "train", *map(str, settings)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while process.poll() is None and not (run / "busy/log.jsonl").exists():
+                time.sleep(0.01)
+            for arguments in (["--resume", run / "busy"], [*settings, "--overwrite"]):
+                assert "where another training works" in engine("train", *arguments, code=2)
+            assert process.poll() is None
+        finally:
+            process.kill()
+    engine("train", *settings, "--epochs", 1, "--overwrite")  # the lock died with its process
+
+
 def test_overwrite_and_resume_of_changed_data(run):
     shutil.copytree(run / "run", run / "copy")
     err = engine("train", run / "train.csv", "-o", run / "copy", *TRAIN, code=2)

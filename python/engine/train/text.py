@@ -10,11 +10,14 @@ The run folder holds
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,6 +117,7 @@ def train_text_classifier(
         FileNotFoundError, ValueError: on files that are missing, empty, damaged or lack a column, on labels that only held-out
             or test files have, and on settings out of range; nothing is written then.
         FileExistsError: if `output` is not empty.
+        BlockingIOError: if another training works in `output`.
     """
     folder = Path(output)
     tables, labels = _read(data)
@@ -137,13 +141,15 @@ def train_text_classifier(
         "trainer": trainer.to_dict(),
         "environment": environment(),
     }
-    if overwrite:
-        _remove_run(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(folder)
-    write_json(folder / "config.json", {"architectures": ["TransformerClassifier"], **config.to_dict()})
-    write_json(folder / "run.json", run)
-    return _train(folder, tables, tokenizer, config, trainer, progress, False, callbacks)
+    with _locked(folder):
+        _check_output(folder, overwrite)  # again: another training may have begun here in the meantime
+        if overwrite:
+            _remove_run(folder)
+        tokenizer.save(folder)
+        write_json(folder / "config.json", {"architectures": ["TransformerClassifier"], **config.to_dict()})
+        write_json(folder / "run.json", run)
+        return _train(folder, tables, tokenizer, config, trainer, progress, False, callbacks)
 
 
 def resume_text_classifier(
@@ -153,6 +159,7 @@ def resume_text_classifier(
 
     Raises:
         FileNotFoundError, ValueError: if the folder is no run, or a data file is gone or has changed.
+        BlockingIOError: if another training works in the folder.
     """
     folder = Path(output)
     run = read_run(folder)
@@ -166,13 +173,14 @@ def resume_text_classifier(
         raise ValueError(
             f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
         ) from None
-    for path in data.files:
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"[resume] data: expected the file {path} that the run began with, got none")
-        if _sha256(path) != hashes.get(path):
-            raise ValueError(f"[resume] data: expected {path} as it was when the run began, got a changed file")
-    tables, _ = _read(data)
-    return _train(folder, tables, Tokenizer.from_pretrained(folder), config, trainer, progress, True, callbacks)
+    with _locked(folder):
+        for path in data.files:
+            if not os.path.isfile(path):
+                raise FileNotFoundError(f"[resume] data: expected the file {path} that the run began with, got none")
+            if _sha256(path) != hashes.get(path):
+                raise ValueError(f"[resume] data: expected {path} as it was when the run began, got a changed file")
+        tables, _ = _read(data)
+        return _train(folder, tables, Tokenizer.from_pretrained(folder), config, trainer, progress, True, callbacks)
 
 
 def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -223,6 +231,26 @@ def _tokenizer(data: TextData, texts: list[str]) -> Tokenizer:
     if data.tokenizer.endswith(".json"):
         return Tokenizer.from_file(data.tokenizer)
     return Tokenizer.from_vocab(data.tokenizer)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a run folder. The lock ends with the process, however that ends.
+
+    It is on the folder itself, so nothing is left behind; a file system without such locks (some of NFS) goes without.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise BlockingIOError(
+                    f"[train] output: expected a run folder of its own, got {folder}, where another training works"
+                ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:
