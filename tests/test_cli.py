@@ -115,7 +115,7 @@ def test_predict_from_everywhere(run):
     records = [json.loads(line) for line in engine("predict", run / "run", *texts, "--json", "--top-k", 2).splitlines()]
     assert [r["label"] for r in records] == [row[0] for row in rows]
     assert [len(r["top"]) for r in records] == [2, 2, 2] and records[0]["top"][0]["label"] == records[0]["label"]
-    stdin = "\n".join(texts).replace("\n", "\r\n\n", 1).encode()
+    stdin = "\n".join(texts).replace("\n", "\r\n", 1).encode()
     assert engine("predict", run / "run", stdin=stdin) == out
     (run / "texts.txt").write_text("\n".join(texts))
     (run / "texts.jsonl").write_text("".join(json.dumps({"q": text, "n": 1}) + "\n" for text in texts))
@@ -127,6 +127,36 @@ def test_predict_from_everywhere(run):
     assert [(r["label"], r["text"]) for r in written] == [(row[0], row[2]) for row in rows]
     engine("predict", run / "run", "-o", run / "out.tsv", stdin=stdin)
     assert (run / "out.tsv").read_text() == out
+
+
+def test_predict_gives_a_row_for_each_line(run):
+    texts = ["the transfer failed", "", "card still not here", "   ", "", "reset my password please", ""]
+    out = engine("predict", run / "run", *texts)
+    assert [line.split("\t")[2] for line in out.splitlines()] == [text.strip() for text in texts]
+    lines = "".join(f"{text}\n" for text in texts)
+    for stdin in (lines, lines.replace("\n", "\r\n")):
+        assert engine("predict", run / "run", stdin=stdin.encode()) == out
+    (run / "gaps.txt").write_text(lines)
+    assert engine("predict", run / "run", "-i", run / "gaps.txt", "--batch-size", 2) == out
+    (run / "gaps.csv").write_text("text\n" + lines)
+    assert engine("predict", run / "run", "-i", run / "gaps.csv") == out
+    assert engine("predict", run / "run", stdin=b"\n\n").count("\n") == 2
+    (run / "empty.txt").write_text("\n\n")
+    assert engine("predict", run / "run", "-i", run / "empty.txt").count("\n") == 2
+    engine("train", write_csv(run / "q.csv", 2, ("q", "intent")), *TRAIN, "--text-column", "q", "-o", run / "columns")
+    assert engine("predict", run / "columns", "-i", run / "gaps.txt").count("\n") == len(texts)
+
+
+def test_predict_names_the_text_that_a_model_cannot_take(run):
+    shutil.copytree(run / "run", run / "bare")
+    settings = json.loads((run / "bare/tokenizer.json").read_text())
+    settings["post_processor"] = None  # no [CLS], no [SEP]
+    (run / "bare/tokenizer.json").write_text(json.dumps(settings))
+    stdin = b"the transfer failed\ncard still not here\n\n"
+    done = [sys.executable, "-m", "engine.cli", "predict", str(run / "bare"), "--batch-size", "2"]
+    done = subprocess.run(done, input=stdin, capture_output=True, timeout=60)
+    assert done.returncode == 2 and done.stdout.count(b"\n") == 2  # answered as they came
+    assert b"got none in text 3" in done.stderr and done.stderr.count(b"\n") == 1
 
 
 def test_predict_answers_each_line_as_it_comes(run):

@@ -310,3 +310,22 @@ def test_long_fields_from_several_threads(tmp_path: Path) -> None:
         thread.join()
     sys.setswitchinterval(interval)
     assert not failures
+
+
+def test_empty_lines_are_kept_where_rows_must_match_lines(tmp_path: Path) -> None:
+    files = {
+        "a.txt": ("\na\n \nb\n\n", ["", "a", " ", "b", ""], [1, 2, 3, 4, 5]),
+        "a.csv": ("\ntext,n\na,1\n\nb,2\n\n", ["a", "", "b", ""], [3, 4, 5, 6]),
+        "b.csv": ('text\na\n\n""\nb\n', ["a", "", "", "b"], [2, 3, 4, 5]),
+        "a.tsv": ("text\tn\n\na\t1\n\n", ["", "a", ""], [2, 3, 4]),
+        "a.jsonl": ('{"text": "a"}\n\n{"text": "b"}\n', ["a", "", "b"], [1, 2, 3]),
+    }
+    for name, (content, texts, lines) in files.items():
+        path = tmp_path / name
+        path.write_text(content)
+        table = read_table(path, read_labels=False, skip_empty_lines=False)
+        assert (table.texts, list(table.lines)) == (texts, lines), name
+        skipped = read_table(path, read_labels=False).texts
+        assert skipped == (["a", "", "b"] if name == "b.csv" else [text for text in texts if text.strip()]), name
+    with pytest.raises(ValueError, match="skip_empty_lines: expected True where labels are read"):
+        read_table(tmp_path / "a.csv", skip_empty_lines=False)

@@ -238,7 +238,7 @@ def predict(
 ) -> None:
     """Label texts: the arguments, the texts of a file, or the lines of standard input as they come.
 
-    Prints label, probability (of each of the top k) and text, separated by tabs.
+    Prints label, probability (of each of the top k) and text, separated by tabs: a row each line, also an empty one.
 
     \b
     Example:
@@ -256,7 +256,9 @@ def predict(
 
     classifier = TextClassifier.from_pretrained(run)
     if source:
-        table = read_table(source, _columns_of(run, text_column, None)[0], read_labels=False)
+        if text_column is None and not source.lower().endswith(".txt"):  # plain lines have no columns
+            text_column = _columns_of(run, None, None)[0]
+        table = read_table(source, text_column, read_labels=False, skip_empty_lines=False)
         batches: Iterable[list[str]] = _batches(table.texts, batch_size)
     elif texts:
         batches = _batches(list(texts), batch_size)
@@ -279,7 +281,15 @@ def predict(
 
 def _predict(classifier: TextClassifier, batches: Iterable[list[str]], top_k: int, as_json: bool, stream: Any) -> None:
     write = _json_line if as_json else _columns
+    row = 0
+    bare = not classifier.dataset([""]).lengths[0]  # a tokenizer that adds nothing leaves some texts without a token
     for texts in batches:
+        if bare and 0 in (lengths := classifier.dataset(texts).lengths.tolist()):
+            raise ValueError(
+                f"[predict] texts: expected at least one token in each for this model, got none in text "
+                f"{row + lengths.index(0) + 1}"
+            )
+        row += len(texts)
         for text, prediction in zip(texts, classifier.predict(texts, top_k)):
             stream.write(write(text, prediction))
         stream.flush()
@@ -310,8 +320,8 @@ def _stdin_batches(size: int) -> Iterator[list[str]]:
     rest = b""
     while chunk := read(1 << 16):
         *lines, rest = (rest + chunk).split(b"\n")
-        yield from _batches([text for line in lines if (text := _line(line)).strip()], size)
-    if _line(rest).strip():
+        yield from _batches([_line(line) for line in lines], size)
+    if rest:
         yield [_line(rest)]
 
 

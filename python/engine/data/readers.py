@@ -77,6 +77,7 @@ def read_table(
     delimiter: str | None = None,
     quoting: bool | None = None,
     encoding: str | None = None,
+    skip_empty_lines: bool = True,
 ) -> TextTable:
     """Read texts, and labels where there are any, from one file.
 
@@ -101,6 +102,8 @@ def read_table(
             has semicolons and no comma.
         quoting: whether fields may stand in double quotes; None: in CSV only.
         encoding: None: what the byte-order mark says, and UTF-8 without one.
+        skip_empty_lines: False keeps them as empty texts, so that rows match lines (a header comes first all the same);
+            without labels only.
 
     Raises:
         FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
@@ -118,22 +121,24 @@ def read_table(
         raise source.wrong("format", "'csv', 'tsv', 'jsonl' or 'txt'", repr(format))
     if isinstance(columns, str):
         raise TypeError("[read_table] columns: expected a list of names, got one string")
-    if not source.text.strip():
+    if not skip_empty_lines and read_labels and format != "txt":
+        raise source.wrong("skip_empty_lines", "True where labels are read", "False")
+    if not (source.text.strip() or (source.text and format == "txt" and not skip_empty_lines)):
         raise source.wrong("path", "a table with at least one row", f"the empty file {source.name}")
     if "\0" in source.text:
         line = next(number for number, row in _lines(source.text) if "\0" in row)
         raise source.wrong_line(line, "text", "a NUL character; is it binary, or UTF-16 without a byte-order mark?")
     if format == "jsonl":
-        return _read_jsonl(source, text_column, label_column, read_labels)
+        return _read_jsonl(source, text_column, label_column, read_labels, skip_empty_lines)
     if format == "txt":
-        return _read_lines(source, text_column, label_column)
+        return _read_lines(source, text_column, label_column, skip_empty_lines)
     if quoting is None:
         quoting = format == "csv"
     if delimiter is None:
         delimiter = "\t" if format == "tsv" else ("," if columns else _csv_delimiter(source.text))
     elif not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
         raise source.wrong("delimiter", "one character", repr(delimiter))
-    return _read_delimited(source, text_column, label_column, read_labels, columns, delimiter, quoting)
+    return _read_delimited(source, text_column, label_column, read_labels, columns, delimiter, quoting, skip_empty_lines)
 
 
 # --- bytes and lines -------------------------------------------------------------------------------------------------
@@ -196,11 +201,10 @@ def _csv_delimiter(text: str) -> str:
 
 
 def _records(source: _Source, delimiter: str, quoting: bool) -> Iterator[_Record]:
-    """Rows that are not empty, each with the line it begins in."""
+    """Rows, each with the line it begins in; an empty line has no cells."""
     if not quoting:
         for line, row in _lines(source.text):
-            if row.strip():
-                yield _Record(line, row.split(delimiter))
+            yield _Record(line, row.split(delimiter) if row.strip() else [])
         return
     reader = csv.reader(io.StringIO(source.text, newline=""), delimiter=delimiter, strict=True)
     while True:
@@ -211,8 +215,8 @@ def _records(source: _Source, delimiter: str, quoting: bool) -> Iterator[_Record
             return
         except csv.Error as error:
             raise source.wrong_line(begin, "valid CSV", str(error)) from None
-        if cells and not (len(cells) == 1 and cells[0].isspace()):  # a quoted empty field is a row, [""]
-            yield _Record(begin, cells)
+        blank = len(cells) == 1 and cells[0].isspace()  # a quoted empty field is a row, [""]
+        yield _Record(begin, [] if blank else cells)
 
 
 def _read_delimited(
@@ -223,6 +227,7 @@ def _read_delimited(
     columns: Sequence[str] | None,
     delimiter: str,
     quoting: bool,
+    skip_empty_lines: bool,
 ) -> TextTable:
     with _csv_limit_lock:
         limit = csv.field_size_limit(max(len(source.text), 1))  # a field may be as long as the file
@@ -230,9 +235,15 @@ def _read_delimited(
             records = list(_records(source, delimiter, quoting))
         finally:
             csv.field_size_limit(limit)
+    first = next((i for i, record in enumerate(records) if record.cells), 0)
+    if skip_empty_lines:
+        records = [record for record in records if record.cells]
+    elif columns is None:
+        records = records[first:]  # a header may come after empty lines
     header = [name.strip() for name in (records[0].cells if columns is None else columns)]
     if columns is None or [name.strip() for name in records[0].cells] == header:
         records = records[1:]
+    records = [record if record.cells else _Record(record.line, [""] * len(header)) for record in records]
     for record in records:
         if len(record.cells) != len(header):
             raise source.wrong_line(record.line, f"{len(header)} columns", str(len(record.cells)))
@@ -299,13 +310,22 @@ def _first_known(header: list[str], known: Sequence[str], taken: str | None) -> 
 # --- JSON Lines and plain lines --------------------------------------------------------------------------------------
 
 
-def _read_jsonl(source: _Source, text_column: str | None, label_column: str | None, read_labels: bool) -> TextTable:
-    records = [(line, _json_object(source, line, row)) for line, row in _lines(source.text) if row.strip()]
-    keys = list(dict.fromkeys(key for _, record in records for key in record))
+def _read_jsonl(
+    source: _Source, text_column: str | None, label_column: str | None, read_labels: bool, skip_empty_lines: bool
+) -> TextTable:
+    records = [
+        (line, _json_object(source, line, row) if row.strip() else None)
+        for line, row in _lines(source.text)
+        if row.strip() or not skip_empty_lines
+    ]
+    keys = list(dict.fromkeys(key for _, record in records for key in record or ()))
     text_name, label_name = _choose_columns(source, keys, text_column, label_column, read_labels, False)
     texts: list[str] = []
     labels: list[str] = []
     for line, record in records:
+        if record is None:
+            texts.append("")
+            continue
         for name in (text_name, label_name):
             if name is not None and name not in record:
                 raise source.wrong_line(line, f"the key {name!r}", ", ".join(map(repr, record)) or "no keys")
@@ -352,9 +372,11 @@ def _json_kind(value: object) -> str:
     return next((name for kind, name in names if isinstance(value, kind)), "a number")
 
 
-def _read_lines(source: _Source, text_column: str | None, label_column: str | None) -> TextTable:
+def _read_lines(
+    source: _Source, text_column: str | None, label_column: str | None, skip_empty_lines: bool
+) -> TextTable:
     for argument, name in (("text_column", text_column), ("label_column", label_column)):
         if name is not None:
             raise source.wrong(argument, "None for a file of plain lines", repr(name))
-    rows = [(line, row) for line, row in _lines(source.text) if row.strip()]
+    rows = [(line, row) for line, row in _lines(source.text) if row.strip() or not skip_empty_lines]
     return TextTable([row for _, row in rows], None, source=source.name, lines=[line for line, _ in rows])
