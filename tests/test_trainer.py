@@ -289,8 +289,34 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
     assert back["b"] == tree["b"] and back["a"]["weights"][0].tolist() == [1.0, 2.0]
     assert back["a"]["weights"][1].dtype is engine.int64
     (second / "a.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"expected the tensor 'weights.0'"):
+    with pytest.raises(FileNotFoundError, match=r"expected an existing file, got .*a\.safetensors"):
         load_checkpoint(second)
+
+
+def test_a_flipped_byte_in_a_checkpoint_is_seen(tmp_path):
+    Trainer(toy_model(), replace(CONFIG, epochs=1), toy_data(), output=tmp_path).train()
+    path = latest_checkpoint(tmp_path / "checkpoints")
+    whole = files(path)
+    assert sorted(whole) == ["model.safetensors", "optimizer.safetensors", "state.json"]
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        damaged = bytearray(whole[name])
+        damaged[-5] ^= 1  # in the numbers
+        (path / name).write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"expected .*{name} as it was written .* got a damaged file"):
+            Trainer(toy_model(), replace(CONFIG, epochs=1), toy_data(), output=tmp_path).train(resume=True)
+        (path / name).write_bytes(whole[name])
+    text = whole["state.json"].decode()
+    (path / "state.json").write_text(text.replace('"samples": 60', '"samples": 61'))
+    with pytest.raises(ValueError, match=r"state\.json as it was written"):
+        load_checkpoint(path)
+    # Checkpoints without checksums still load.
+    old = json.loads(text)
+    del old["__crc32__"]
+    (path / "state.json").write_text(json.dumps(old))
+    assert load_checkpoint(path)["trainer"]["samples"] == 60
+    (path / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="expected the tensor"):
+        load_checkpoint(path)
 
 
 def test_the_newest_checkpoints_stay(tmp_path):

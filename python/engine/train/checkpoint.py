@@ -2,6 +2,7 @@
 
 A checkpoint holds tensors as safetensors files and everything else as `state.json`. It is written under a temporary name
 in the same folder and renamed when it is whole, so that a run killed at any moment leaves its last whole checkpoint.
+`state.json` also holds the CRC-32 of every file, and of itself without these, so that damage does not train on unseen.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ __all__ = ["latest_checkpoint", "load_checkpoint", "read_json", "save_checkpoint
 _NAME = re.compile(r"step-(\d{8,})")
 _TEMPORARY = ".partial-"
 _MARK = "__tensor__"
+_CHECKSUMS = "__crc32__"
 
 
 def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[str, Any], keep: int = 1) -> Path:
@@ -39,12 +42,16 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
     partial.mkdir()
     try:
         plain: dict[str, Any] = {}
+        checksums: dict[str, str] = {}
         for name, tree in state.items():
             tensors: dict[str, Tensor] = {}
             plain[name] = _split(tree, "", tensors)
             if tensors:
-                save_file(tensors, partial / f"{name}.safetensors")
-        write_json(partial / "state.json", plain)
+                file = partial / f"{name}.safetensors"
+                save_file(tensors, file)
+                checksums[file.name] = _crc32(file)
+        checksums["state.json"] = _crc32_of(plain)
+        write_json(partial / "state.json", {**plain, _CHECKSUMS: checksums})
         _sync(partial)
         if target.exists():  # the same step again, after a resume from an older checkpoint
             shutil.rmtree(target)
@@ -68,6 +75,18 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The state of `save_checkpoint`. Raises ValueError or FileNotFoundError where files are missing or damaged."""
     root = Path(path)
     plain = read_json(root / "state.json")
+    checksums = plain.pop(_CHECKSUMS, {})  # older checkpoints have none
+    if not isinstance(checksums, dict):
+        raise ValueError(f"[load_checkpoint] path: expected checksums by file in {root / 'state.json'}, got {checksums!r}")
+    for file_name, expected in checksums.items():
+        file = root / file_name
+        if not file.exists():
+            raise FileNotFoundError(f"[load_checkpoint] path: expected an existing file, got {file}")
+        got = _crc32_of(plain) if file_name == "state.json" else _crc32(file)
+        if got != expected:
+            raise ValueError(
+                f"[load_checkpoint] path: expected {file} as it was written (CRC-32 {expected}), got a damaged file ({got})"
+            )
     state = {}
     for name, tree in plain.items():
         file = root / f"{name}.safetensors"
@@ -104,6 +123,19 @@ def _checkpoints(root: Path) -> list[Path]:
         return []
     found = [(int(match[1]), path) for path in root.iterdir() if (match := _NAME.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
+
+
+def _crc32(file: Path) -> str:
+    value = 0
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return f"{value:08x}"
+
+
+def _crc32_of(plain: Mapping[str, Any]) -> str:
+    """Of the contents, which do not change on their way through JSON."""
+    return f"{zlib.crc32(json.dumps(plain, sort_keys=True).encode()):08x}"
 
 
 def _sync(folder: Path) -> None:
