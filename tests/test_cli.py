@@ -241,6 +241,47 @@ def test_overwrite_and_resume_of_changed_data(run):
     assert "that the run began with" in engine("train", "--resume", run / "changed", code=2)
 
 
+def test_encoding(run, tmp_path):
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes((run / "train.csv").read_text().replace("password", "mot de passe oubli\u00e9").encode("latin-1"))
+    err = engine("train", latin, "-o", tmp_path / "run", *TRAIN, code=2)
+    assert "expected UTF-8 in line 10" in err and "pass --encoding if" in err
+    engine("train", latin, "-o", tmp_path / "run", *TRAIN, "--epochs", 1, "--encoding", "latin-1")
+    engine("train", "--resume", tmp_path / "run")  # remembers it
+    for command in (("evaluate", tmp_path / "run", latin), ("predict", tmp_path / "run", "-i", latin)):
+        assert "pass --encoding if" in engine(*command, code=2)
+        assert "--encoding: expected a known encoding, got 'klingon'" in engine(
+            *command, "--encoding", "klingon", code=2
+        )
+        out = engine(*command, "--encoding", "latin-1")
+    assert "oubli\u00e9" in out
+    assert "--encoding needs --input" in engine("predict", tmp_path / "run", "a", "--encoding", "latin-1", code=2)
+
+
+def test_errors_name_options(run, tmp_path):
+    letters = bad(tmp_path, "letters.csv", "a,b,c\n1,2,3\n")
+    for command in (("train", letters, "-o", tmp_path / "x"), ("predict", run / "run", "-i", letters)):
+        err = engine(*command, code=2)
+        assert err.rstrip().endswith("got 'a', 'b', 'c'; name it with --text-column") and "text_column" not in err
+    texts = bad(tmp_path, "texts.csv", "text,kind_of\na,b\n")
+    assert "got none; name it with --label-column" in engine("train", texts, "-o", tmp_path / "x", code=2)
+    err = engine("train", run / "train.csv", "-o", tmp_path / "x", "--warmup-ratio", "nan", code=2)
+    assert err == "engine train: --warmup-ratio: expected a number in [0, 1], got nan\n"
+    assert "--heads" in engine("train", run / "train.csv", "-o", tmp_path / "x", "--heads", 0, code=2)
+    assert "by --resume, or begin anew by --overwrite" in engine("train", run / "train.csv", "-o", run / "run", code=2)
+    err = engine("predict", run / "run", "text", "-o", tmp_path / "none/x.tsv", code=2)
+    assert err.endswith(f"No such file or directory: '{tmp_path / 'none/x.tsv'}'\n")
+
+
+def test_a_damaged_log_is_named_before_training_goes_on(run, tmp_path):
+    shutil.copytree(run / "run", tmp_path / "run")
+    log = tmp_path / "run/log.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([lines[0], lines[1].replace(",", ";", 1), *lines[2:]]))
+    err = engine("train", "--resume", tmp_path / "run", code=2)
+    assert f"expected a record in line 2 of {log}, got a damaged line (Expecting" in err
+
+
 # ---- what goes wrong: one line on standard error and exit code 2
 
 
@@ -265,7 +306,7 @@ def bad(folder: Path, name: str, content: str | bytes) -> Path:
         ("text,intent\na,x\nb,y\n", (), "two parts of at least one row"),
         ("text,intent\na,x\nb,y\n", ("--lr", "-1"), "lr: expected a finite number >= 0"),
         ("text,intent\na,x\nb,y\n", ("--lr", "inf"), "lr: expected a finite number >= 0, got inf"),
-        ("text,intent\na b,x\nc d,y\n", ("--dropout", "nan", "--validation-fraction", "0"), "hidden_dropout_prob"),
+        ("text,intent\na b,x\nc d,y\n", ("--dropout", "nan", "--validation-fraction", "0"), "--dropout: expected"),
         ("text,intent\na,x\nb,y\n", ("--dim", "15", "--validation-fraction", "0"), "multiple of num_attention_heads"),
     ],
 )
@@ -286,7 +327,7 @@ def test_bad_arguments(run, tmp_path):
     assert "No such command" in engine("tarin", code=2)
     assert "cannot be given beside --input" in engine("predict", run / "run", "text", "-i", good, code=2)
     assert "run.json" in engine("train", "--resume", tmp_path, code=2)
-    assert "validation_fraction" in engine("train", good, "-o", tmp_path / "x", "--validation-fraction", "1", code=2)
+    assert "--validation-fraction: " in engine("train", good, "-o", tmp_path / "x", "--validation-fraction", "1", code=2)
     unknown = bad(tmp_path, "test.csv", "text,intent\na b,x\n")
     err = engine("train", good, "--test", unknown, "-o", tmp_path / "x", code=2)
     assert "expected one of 'card', 'login', 'money', got 'x' in line 2" in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,37 @@ _PATH = click.Path(exists=True, dir_okay=False)
 _RUN = click.Path(exists=True, file_okay=False)
 
 
+class _Command(click.Command):
+    """Words the package's errors, which name arguments of Python, in options."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
+            if ctx.find_root().params["debug"]:
+                raise
+            raise click.UsageError(self._in_options(str(error)), ctx) from error
+
+    def _in_options(self, message: str) -> str:
+        options = {p.name: p.opts[0] for p in self.params if isinstance(p, click.Option) and p.name}
+        options |= {name: options[option] for name, option in _FIELDS.items() if option in options}
+        message = message.replace(", or the columns of a file without a header with columns=", "")
+        message = re.sub(r"\b(\w+)=(?!\w)", lambda match: options.get(match[1], match[0]), message)
+        return re.sub(r"^\[[\w.]+\] (\w+)(?=: )", lambda match: options.get(match[1], match[0]), message)
+
+
+_FIELDS = {
+    "hidden_size": "dim", "num_hidden_layers": "layers", "num_attention_heads": "heads", "intermediate_size": "ff",
+    "hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "dropout",
+}  # fmt: skip
+
+
 class _Group(click.Group):
     """Lists commands in the order of a working day."""
+
+    command_class = _Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return ["train", "evaluate", "predict", "info"]
@@ -50,6 +80,9 @@ def _threads(ctx: click.Context, parameter: click.Parameter, value: int | None) 
         engine.set_num_threads(value)
 
 
+_encoding_option = click.option(
+    "--encoding", metavar="NAME", help="Of the files (default: by their byte-order mark, else UTF-8)."
+)
 _threads_option = click.option(
     "--threads",
     type=click.IntRange(1),
@@ -71,6 +104,7 @@ _threads_option = click.option(
 @click.option("--overwrite", is_flag=True, help="Remove an earlier run in the output folder.")
 @click.option("--text-column", help="Column of the texts (default: found by its name).")
 @click.option("--label-column", help="Column of the labels (default: found by its name).")
+@_encoding_option
 @click.option("--validation", type=_PATH, help="Held-out texts (default: a part of DATA).")
 @click.option("--validation-fraction", type=float, default=0.1, show_default=True, help="Part of DATA to hold out.")
 @click.option("--test", type=_PATH, help="Texts for one evaluation at the end.")
@@ -157,7 +191,7 @@ def train(ctx: click.Context, data: tuple[str, ...], output: str | None, resume:
 
 
 _TEXT_OPTIONS = (
-    "text_column", "label_column", "validation", "validation_fraction", "test", "tokenizer", "vocab_size", "max_length",
+    "text_column", "label_column", "encoding", "validation", "validation_fraction", "test", "tokenizer", "vocab_size", "max_length",
 )  # fmt: skip
 _TRAINER_OPTIONS = (
     "epochs", "batch_size", "max_tokens", "lr", "weight_decay", "schedule", "warmup_ratio", "label_smoothing",
@@ -177,11 +211,18 @@ def _given(ctx: click.Context, name: str) -> bool:
 @click.argument("data", type=_PATH)
 @click.option("--text-column", help="Column of the texts (default: as in training, or found by its name).")
 @click.option("--label-column", help="Column of the labels (default: as in training, or found by its name).")
+@_encoding_option
 @click.option("--per-class", is_flag=True, help="Also precision, recall and F1 of each class.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_threads_option
 def evaluate(
-    run: str, data: str, text_column: str | None, label_column: str | None, per_class: bool, as_json: bool
+    run: str,
+    data: str,
+    text_column: str | None,
+    label_column: str | None,
+    encoding: str | None,
+    per_class: bool,
+    as_json: bool,
 ) -> None:
     """Evaluate the model of a run on a file of labelled texts (CSV, TSV or JSONL).
 
@@ -193,7 +234,7 @@ def evaluate(
     from engine.train import TextClassifier, evaluation, format_evaluation
 
     classifier = TextClassifier.from_pretrained(run)
-    table = read_table(data, *_columns_of(run, text_column, label_column))
+    table = read_table(data, *_columns_of(run, text_column, label_column), encoding=encoding)
     if table.labels is None:
         raise click.UsageError(
             f"{data} has no column of labels that is known by its name; name it with --label-column."
@@ -221,6 +262,7 @@ def _columns_of(run: str, text_column: str | None, label_column: str | None) -> 
 @click.argument("texts", nargs=-1)
 @click.option("--input", "-i", "source", type=_PATH, help="A file of texts: CSV, TSV, JSONL, or TXT with one a line.")
 @click.option("--text-column", help="Column of the texts in the file (default: as in training, or found by its name).")
+@_encoding_option
 @click.option("--top-k", type=click.IntRange(1), default=1, show_default=True, help="Labels for each text.")
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines instead of tab-separated columns.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write to a file (.jsonl: JSON Lines).")
@@ -231,6 +273,7 @@ def predict(
     texts: tuple[str, ...],
     source: str | None,
     text_column: str | None,
+    encoding: str | None,
     top_k: int,
     as_json: bool,
     output: str | None,
@@ -250,6 +293,8 @@ def predict(
         raise click.UsageError("Texts cannot be given beside --input.")
     if text_column and not source:
         raise click.UsageError("--text-column needs --input.")
+    if encoding and not source:
+        raise click.UsageError("--encoding needs --input.")
     from engine.data import read_table
     from engine.serialization import replace_file
     from engine.train import TextClassifier
@@ -258,7 +303,7 @@ def predict(
     if source:
         if text_column is None and not source.lower().endswith(".txt"):  # plain lines have no columns
             text_column = _columns_of(run, None, None)[0]
-        table = read_table(source, text_column, read_labels=False, skip_empty_lines=False)
+        table = read_table(source, text_column, read_labels=False, encoding=encoding, skip_empty_lines=False)
         batches: Iterable[list[str]] = _batches(table.texts, batch_size)
     elif texts:
         batches = _batches(list(texts), batch_size)

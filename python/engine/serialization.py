@@ -99,7 +99,10 @@ def write_text(filename: str | os.PathLike[str], text: str) -> None:
 def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None]) -> None:
     """Let `write(path)` make a file beside `filename`, bring it to the disk, and move it into place in one step."""
     target = os.fspath(filename)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target) or ".", prefix=f".{os.path.basename(target)}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target) or ".", prefix=f".{os.path.basename(target)}.")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, target) from None  # of the same class, by the name that was asked for
     os.close(handle)
     try:
         write(temporary)

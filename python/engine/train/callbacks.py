@@ -69,13 +69,25 @@ class JsonlLog(Callback):
             self._file = None
 
 
-def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The records of a log; a last line that is not whole is left out."""
+def read_log(path: str | os.PathLike[str], size: int | None = None) -> list[dict[str, Any]]:
+    """The records in the first `size` bytes (None: all) of a log; a last line that is not whole is left out.
+
+    Raises FileNotFoundError, or ValueError that names the line where one is damaged.
+    """
     records = []
-    with open(path, encoding="utf-8") as stream:
-        for line in stream:
-            if line.endswith("\n"):
-                records.append(json.loads(line))
+    with open(path, "rb") as stream:
+        lines = stream.read(-1 if size is None else size).split(b"\n")[:-1]
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            reason = "" if isinstance(record, dict) and "event" in record else "it has no event"
+        except (ValueError, RecursionError) as error:
+            reason = str(error)
+        if reason:
+            raise ValueError(
+                f"[read_log] path: expected a record in line {number} of {os.fspath(path)}, got a damaged line ({reason})"
+            )
+        records.append(record)
     return records
 
 

@@ -50,6 +50,7 @@ class TextData:
         validation_fraction: 0 holds out nothing; then the last weights are kept.
         test: a file to evaluate the finished model on, once.
         text_column, label_column: None: found by their names.
+        encoding: of all files; None: by their byte-order marks, and UTF-8 without one.
         tokenizer: a vocab.txt, a tokenizer.json, or a folder with one; None: WordPiece trained on the training texts.
         vocab_size: of a trained tokenizer, at most.
         max_length: tokens after which texts are cut.
@@ -64,6 +65,7 @@ class TextData:
     tokenizer: str | None = None
     vocab_size: int = 8000
     max_length: int = 128
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "train", tuple(os.fspath(path) for path in self.train))
@@ -217,9 +219,9 @@ def _read(data: TextData) -> tuple[dict[str, _Part], Labels]:
 
 
 def _labelled(path: str, data: TextData) -> TextTable:
-    table = read_table(path, data.text_column, data.label_column)
+    table = read_table(path, data.text_column, data.label_column, encoding=data.encoding)
     if table.labels is None:
-        raise ValueError(f"[train] label_column: expected a column of labels in {path}, got none; name it")
+        raise ValueError(f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column=")
     return table
 
 
@@ -262,7 +264,7 @@ def _check_output(folder: Path, overwrite: bool) -> None:
         raise FileExistsError(f"[train] output: expected a new or empty folder, got {folder} with other files in it")
     if not overwrite:
         raise FileExistsError(
-            f"[train] output: expected a new folder, got the run {folder} (resume it, or choose to overwrite it)"
+            f"[train] output: expected a new folder, got the run {folder} (go on with it by resume=, or begin anew by overwrite=)"
         )
 
 

@@ -28,7 +28,7 @@ from engine.optim import (
 from engine.optim.lr_scheduler import LRScheduler
 from engine.serialization import load_file, save_file
 from engine.tensor import Tensor
-from engine.train.callbacks import Callback, JsonlLog, ProgressBar
+from engine.train.callbacks import Callback, JsonlLog, ProgressBar, read_log
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from engine.train.config import TrainerConfig
 from engine.train.metrics import classification_metrics
@@ -157,6 +157,8 @@ class Trainer:
         if self.output is not None:
             self.output.mkdir(parents=True, exist_ok=True)
         if self._log is not None:
+            if resume and self._log.path.exists():
+                read_log(self._log.path, position)  # a damaged one tells so now, not when the curves are drawn
             self._log.open(position)
         try:
             self._call("on_train_begin")
