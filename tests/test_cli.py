@@ -40,10 +40,14 @@ TRAIN = (
 )
 
 
+# PYTHONPATH may be relative, and some tests run in folders of their own.
+PATHS = {name: os.path.abspath(path) for name in ("PYTHONPATH",) if (path := os.environ.get(name))}
+
+
 def engine(*arguments, code=0, stdin=None, env=None, cwd=None):
     command = [sys.executable, "-m", "engine.cli", *map(str, arguments)]
     done = subprocess.run(
-        command, input=stdin, capture_output=True, env={**os.environ, **(env or {})}, cwd=cwd, timeout=120
+        command, input=stdin, capture_output=True, env={**os.environ, **PATHS, **(env or {})}, cwd=cwd, timeout=120
     )
     out, err = done.stdout.decode(), done.stderr.decode()
     assert done.returncode == code, f"{command}\n{out}\n{err}"
@@ -280,6 +284,29 @@ def test_a_damaged_log_is_named_before_training_goes_on(run, tmp_path):
     log.write_text("".join([lines[0], lines[1].replace(",", ";", 1), *lines[2:]]))
     err = engine("train", "--resume", tmp_path / "run", code=2)
     assert f"expected a record in line 2 of {log}, got a damaged line (Expecting" in err
+
+
+def test_resume_from_another_folder(run, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    data = write_csv(tmp_path / "here/data.csv", 2)
+    write_csv(tmp_path / "here/test.csv", 1)
+    settings = ("data.csv", "--test", "test.csv", "-o", "run", *TRAIN, "--epochs", 1)
+    out = engine("train", *settings, cwd=tmp_path / "here")
+    # Seen from there the path names nothing, then another file, and from the run's own folder the file itself.
+    accuracy = out.splitlines()[-1]
+    for _ in range(2):
+        again = engine("train", "--resume", "../here/run", cwd=tmp_path / "there")
+        assert again.splitlines()[-1] == accuracy
+        write_csv(tmp_path / "there/data.csv", 3)
+    shutil.copytree(tmp_path / "here", tmp_path / "moved")
+    data.unlink()
+    assert engine("train", "--resume", "run", cwd=tmp_path / "moved").splitlines()[-1] == accuracy
+    err = engine("train", "--resume", "../here/run", cwd=tmp_path / "there", code=2)
+    assert f"got a changed file at {tmp_path / 'there/data.csv'}" in err
+    (tmp_path / "there/data.csv").unlink()
+    err = engine("train", "--resume", "../here/run", cwd=tmp_path / "there", code=2)
+    assert f"data.csv that the run began with, got none at {tmp_path / 'there/data.csv'} or {data}" in err
 
 
 # ---- what goes wrong: one line on standard error and exit code 2

@@ -18,7 +18,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,7 +138,12 @@ def train_text_classifier(
         "task": "text-classification",
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": trainer.seed,
-        "data": {**asdict(data), "train": list(data.train), "sha256": {path: _sha256(path) for path in data.files}},
+        "data": {
+            **asdict(data),
+            "train": list(data.train),
+            "sha256": {path: _sha256(path) for path in data.files},
+            "absolute": {path: os.path.abspath(path) for path in data.files},  # to resume from another folder
+        },
         "model": config.to_dict(),
         "trainer": trainer.to_dict(),
         "environment": environment(),
@@ -167,7 +172,7 @@ def resume_text_classifier(
     run = read_run(folder)
     try:
         settings = dict(run["data"])
-        hashes = settings.pop("sha256")
+        hashes, absolute = settings.pop("sha256"), settings.pop("absolute", {})
         data = TextData(**settings)
         trainer = TrainerConfig.from_dict(run["trainer"])
         config = TransformerConfig.from_dict(run["model"])
@@ -176,13 +181,31 @@ def resume_text_classifier(
             f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
         ) from None
     with _locked(folder):
-        for path in data.files:
-            if not os.path.isfile(path):
-                raise FileNotFoundError(f"[resume] data: expected the file {path} that the run began with, got none")
-            if _sha256(path) != hashes.get(path):
-                raise ValueError(f"[resume] data: expected {path} as it was when the run began, got a changed file")
+        found = {path: _find(path, absolute.get(path, path), hashes.get(path)) for path in data.files}
+        data = replace(
+            data,
+            train=tuple(found[path] for path in data.train),
+            validation=found[data.validation] if data.validation else None,
+            test=found[data.test] if data.test else None,
+        )
         tables, _ = _read(data)
         return _train(folder, tables, Tokenizer.from_pretrained(folder), config, trainer, progress, True, callbacks)
+
+
+def _find(path: str, absolute: str, sha256: str | None) -> str:
+    """Where a file of a run now lies: under the path it was given by, seen from here, or where it was then."""
+    places = list(dict.fromkeys([os.path.abspath(path), absolute]))
+    there = [place for place in places if os.path.isfile(place)]
+    for place in there:
+        if _sha256(place) == sha256:
+            return path if place == places[0] else place
+    if there:
+        raise ValueError(
+            f"[resume] data: expected {path} as it was when the run began, got a changed file at {' and '.join(there)}"
+        )
+    raise FileNotFoundError(
+        f"[resume] data: expected the file {path} that the run began with, got none at {' or '.join(places)}"
+    )
 
 
 def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
