@@ -231,6 +231,47 @@ def test_only_one_training_works_in_a_folder(run):
     engine("train", *settings, "--epochs", 1, "--overwrite")  # the lock died with its process
 
 
+@pytest.mark.parametrize("every", [(), ("--checkpoint-every", 0)])
+def test_ctrl_c_leaves_something_to_resume_and_says_how(run, tmp_path, every):
+    folder = tmp_path / "a run"
+    settings = [run / "train.csv", *TRAIN, "--epochs", "60", "--batch-size", "4", "--threads", "1", *every]
+    command = [sys.executable, "-m", "engine.cli", "train", *map(str, settings), "-o", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        log = folder / "log.jsonl"
+        while process.poll() is None and not (log.exists() and log.stat().st_size):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        err = process.stderr.read().decode()
+    assert process.returncode == 130
+    if every:
+        assert err.strip() == "engine: interrupted"
+        return
+    assert err == f"engine: interrupted; to go on: engine train --resume '{folder}'\n"
+    (step,) = (int(path.name[5:]) for path in (folder / "checkpoints").iterdir())
+    assert step < 60 * 22
+    engine("train", "--resume", folder, "--no-progress")
+    engine("train", *settings, "-o", tmp_path / "whole")
+    assert (folder / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+def test_checkpoint_every(run, tmp_path):
+    engine(
+        "train", run / "train.csv", *TRAIN, "--epochs", 1, "--batch-size", 16, "--checkpoint-every", 4,
+        "-o", tmp_path / "run",
+    )  # fmt: skip
+    assert json.loads((tmp_path / "run/run.json").read_text())["trainer"]["checkpoint_every"] == 4
+    err = engine("train", run / "train.csv", *TRAIN, "--checkpoint-every", -1, "-o", tmp_path / "x", code=2)
+    assert "--checkpoint-every: expected None or at least 0, got -1" in err
+
+
+def test_a_diverged_run_says_how_to_begin_again(run, tmp_path):
+    settings = ("train", run / "train.csv", *TRAIN, "-o", tmp_path / "run")
+    err = engine(*settings, "--lr", "1e30", code=2)
+    assert "a lower --lr may help" in err and f"to begin again in {tmp_path / 'run'}, give --overwrite" in err
+    assert "begin anew by --overwrite" in engine(*settings, code=2)
+    engine(*settings, "--overwrite")
+
+
 def test_overwrite_and_resume_of_changed_data(run):
     shutil.copytree(run / "run", run / "copy")
     err = engine("train", run / "train.csv", "-o", run / "copy", *TRAIN, code=2)

@@ -241,6 +241,30 @@ def test_resuming_gives_the_bits_of_an_uninterrupted_run(tmp_path, every, stop):
     assert state.step == whole.state.step and state.tokens == whole.state.tokens
 
 
+@pytest.mark.parametrize("stop", [3, 8, 11, 24])
+def test_an_interrupted_run_leaves_a_checkpoint_of_its_last_step(tmp_path, stop):
+    class Interrupt(Callback):
+        def on_step_end(self, trainer, loss):
+            if trainer.state.step == stop:
+                trainer.interrupt()
+
+    config, data, held_out = replace(CONFIG, checkpoint_every=1000), toy_data(), toy_data(20, 1)
+    whole = Trainer(toy_model(), config, data, held_out, output=tmp_path / "whole")
+    whole.train()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(toy_model(), config, data, held_out, output=tmp_path / "cut", callbacks=[Interrupt()]).train()
+    assert latest_checkpoint(tmp_path / "cut/checkpoints").name == f"step-{stop:08d}"
+    model = toy_model(seed=5)
+    Trainer(model, config, data, held_out, output=tmp_path / "cut").train(resume=True)
+    assert bits(model) == bits(whole.model)
+    logs = (without_times(read_log(tmp_path / name / "log.jsonl")) for name in ("cut", "whole"))
+    assert next(logs) == next(logs)
+    none = replace(config, checkpoint_every=0)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(toy_model(), none, data, output=tmp_path / "none", callbacks=[Interrupt()]).train()
+    assert latest_checkpoint(tmp_path / "none/checkpoints") is None
+
+
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
     model = toy_model()
     Trainer(model, CONFIG, toy_data(), toy_data(9), output=tmp_path).train()

@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=arguments, prog_name="engine", standalone_mode=False)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        _fail(error.format_message(), context.command_path if context else "engine")
+        code = 130 if error.exit_code == 130 else 2  # click has 1 for some errors
+        _fail(error.format_message(), context.command_path if context else "engine", code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", code=130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough

@@ -6,8 +6,10 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +17,7 @@ import click
 import engine
 
 if TYPE_CHECKING:
-    from engine.train import Prediction, TextClassifier
+    from engine.train import InterruptAfterStep, Prediction, TextClassifier
 
 __all__ = ["cli"]
 
@@ -141,6 +143,9 @@ _threads_option = click.option(
 @click.option(
     "--early-stopping", type=int, default=None, metavar="N", help="Stop after N evaluations without a better one."
 )
+@click.option(
+    "--checkpoint-every", type=int, metavar="N", help="Steps between checkpoints (default: one each epoch; 0: none)."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--progress/--no-progress", default=True, show_default=True)
 @_threads_option
@@ -152,18 +157,22 @@ def train(ctx: click.Context, data: tuple[str, ...], output: str | None, resume:
     Example:
       engine train train.csv --label-column category --test test.csv --output runs/banking77
       engine train --resume runs/banking77
+
+    Ctrl-C ends training after the present step, with a checkpoint to resume from; a second one ends it at once.
     """  # fmt: skip
-    from engine.train import format_report, resume_text_classifier, train_text_classifier
+    from engine.train import InterruptAfterStep, format_report, resume_text_classifier, train_text_classifier
     from engine.train.config import TrainerConfig
     from engine.train.text import TextData
 
+    ctrl_c = InterruptAfterStep()
     if resume is not None:
         free = ("data", "resume", "threads", "progress")
         given = [p.name for p in ctx.command.params if p.name and _given(ctx, p.name) and p.name not in free]
         if data or given:
             name = "DATA" if data else f"--{given[0].replace('_', '-')}"
             raise click.UsageError(f"{name} cannot be given beside --resume: a run goes on with its own settings.", ctx)
-        report = resume_text_classifier(resume, progress=options["progress"])
+        with _advice(resume, ctrl_c):
+            report = resume_text_classifier(resume, progress=options["progress"], callbacks=(ctrl_c,))
     else:
         if not data:
             raise click.UsageError("Missing argument 'DATA...'.", ctx)
@@ -171,23 +180,47 @@ def train(ctx: click.Context, data: tuple[str, ...], output: str | None, resume:
             raise click.UsageError("Missing option '--output'.", ctx)
         texts = {name: options[name] for name in _TEXT_OPTIONS}
         settings = {name: options[name] for name in _TRAINER_OPTIONS}
-        report = train_text_classifier(
-            TextData(data, **texts),
-            TrainerConfig(**settings),
-            output,
-            model={
-                "hidden_size": options["dim"],
-                "num_hidden_layers": options["layers"],
-                "num_attention_heads": options["heads"],
-                "intermediate_size": 4 * options["dim"] if options["ff"] is None else options["ff"],
-                "hidden_dropout_prob": options["dropout"],
-                "attention_probs_dropout_prob": options["dropout"],
-                "pooling": options["pooling"],
-            },
-            progress=options["progress"],
-            overwrite=options["overwrite"],
-        )
+        with _advice(output, ctrl_c):
+            report = train_text_classifier(
+                TextData(data, **texts),
+                TrainerConfig(**settings),
+                output,
+                model={
+                    "hidden_size": options["dim"],
+                    "num_hidden_layers": options["layers"],
+                    "num_attention_heads": options["heads"],
+                    "intermediate_size": 4 * options["dim"] if options["ff"] is None else options["ff"],
+                    "hidden_dropout_prob": options["dropout"],
+                    "attention_probs_dropout_prob": options["dropout"],
+                    "pooling": options["pooling"],
+                },
+                progress=options["progress"],
+                overwrite=options["overwrite"],
+                callbacks=(ctrl_c,),
+            )
     click.echo(format_report(report), nl=False)
+
+
+@contextmanager
+def _advice(folder: str, ctrl_c: InterruptAfterStep) -> Iterator[None]:
+    """Says beside the error how to go on where training was broken off, or how to begin again where it failed."""
+    from engine.train import latest_checkpoint
+
+    try:
+        yield
+    except FloatingPointError as error:
+        message = str(error).replace("a lower lr may", "a lower --lr may")
+        raise FloatingPointError(f"{message}; to begin again in {folder}, give --overwrite") from error
+    except KeyboardInterrupt:
+        if not ctrl_c.begun or latest_checkpoint(os.path.join(folder, "checkpoints")) is None:
+            raise
+        if sys.stderr.isatty():
+            click.echo(err=True)  # below the terminal's ^C
+        raise _Interrupted(f"interrupted; to go on: engine train --resume {shlex.quote(folder)}") from None
+
+
+class _Interrupted(click.ClickException):
+    exit_code = 130
 
 
 _TEXT_OPTIONS = (
@@ -195,7 +228,7 @@ _TEXT_OPTIONS = (
 )  # fmt: skip
 _TRAINER_OPTIONS = (
     "epochs", "batch_size", "max_tokens", "lr", "weight_decay", "schedule", "warmup_ratio", "label_smoothing",
-    "token_dropout", "max_grad_norm", "metric", "early_stopping", "seed",
+    "token_dropout", "max_grad_norm", "metric", "early_stopping", "checkpoint_every", "seed",
 )  # fmt: skip
 
 

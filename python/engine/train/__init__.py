@@ -3,6 +3,7 @@
 from engine.train import metrics as metrics
 from engine.train.augment import TokenDropout as TokenDropout
 from engine.train.callbacks import Callback as Callback
+from engine.train.callbacks import InterruptAfterStep as InterruptAfterStep
 from engine.train.callbacks import JsonlLog as JsonlLog
 from engine.train.callbacks import ProgressBar as ProgressBar
 from engine.train.callbacks import read_log as read_log
@@ -24,6 +25,7 @@ from engine.train.trainer import TrainerState as TrainerState
 
 __all__ = [
     "Callback",
+    "InterruptAfterStep",
     "JsonlLog",
     "Prediction",
     "ProgressBar",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.train.trainer import Trainer
 
-__all__ = ["Callback", "JsonlLog", "ProgressBar", "read_log"]
+__all__ = ["Callback", "InterruptAfterStep", "JsonlLog", "ProgressBar", "read_log"]
 
 
 class Callback:
@@ -89,6 +91,36 @@ def read_log(path: str | os.PathLike[str], size: int | None = None) -> list[dict
             )
         records.append(record)
     return records
+
+
+class InterruptAfterStep(Callback):
+    """Lets Ctrl-C (SIGINT) end training after the present step, with a checkpoint; a second one ends it at once.
+
+    Where training does not run in the main thread, which alone gets signals, it changes nothing. `begun` tells whether
+    training has begun.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._before: Any = None
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self.begun = True
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            return  # ignored, as in a shell's background jobs, or in other hands
+
+        def interrupt(number: int, frame: Any) -> None:
+            signal.signal(signal.SIGINT, self._before)
+            trainer.interrupt()
+
+        self._before = signal.signal(signal.SIGINT, interrupt)
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
 
 
 class ProgressBar(Callback):

@@ -134,6 +134,7 @@ class Trainer:
         self.state = TrainerState()
         self.output = None if output is None else Path(output)
         self._best: dict[str, Tensor] | None = None
+        self._interrupted = False
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._log = None if self.output is None else JsonlLog(self.output / "log.jsonl")
         built_in: list[Callback] = [] if self._log is None else [self._log]
@@ -151,7 +152,9 @@ class Trainer:
         Raises:
             ValueError: on resuming with other settings or data than the checkpoint's, or without `output`.
             FloatingPointError: if the loss is no finite number.
+            KeyboardInterrupt: after `interrupt()`.
         """
+        self._interrupted = False
         _core.manual_seed(self.config.seed)
         position = self._resume() if resume else 0
         if self.output is not None:
@@ -167,6 +170,13 @@ class Trainer:
             self._call("on_train_end")
         return self.state
 
+    def interrupt(self) -> None:
+        """Break off after the present step, and what is due after it, with a checkpoint (unless the config wants none).
+
+        May be called from a signal handler, at any moment. `train` then raises KeyboardInterrupt.
+        """
+        self._interrupted = True
+
     def _train(self) -> None:
         state, config = self.state, self.config
         self.model.train()
@@ -179,12 +189,14 @@ class Trainer:
                     break
                 if self._due(config.eval_every):
                     self._evaluate()
-                if self._due(config.checkpoint_every):
+                if self._due(config.checkpoint_every) or self._interrupted:
                     self._checkpoint()
+                self._break_off()
             if state.step < end:
                 break  # stopped within the epoch
             state.epoch += 1
             self._end_epoch()
+            self._break_off()
         if state.best_metric is None:
             self._keep_weights()
         elif self.output is not None:
@@ -239,8 +251,12 @@ class Trainer:
         if self.eval_loader is not None and (config.eval_every is None or self._due(config.eval_every) or last):
             figures["held_out"] = self._evaluate()
         self._record("epoch", **figures)
-        if config.checkpoint_every is None or self._due(config.checkpoint_every) or last or state.stop:
+        if config.checkpoint_every is None or self._due(config.checkpoint_every) or last or self._interrupted:
             self._checkpoint()
+
+    def _break_off(self) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def _due(self, every: int | None) -> bool:
         return bool(every) and self.state.step % every == 0  # type: ignore[operator]
