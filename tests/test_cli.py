@@ -191,6 +191,13 @@ def test_info():
     assert about["cpu_isa"] == "baseline" and "layer_norm" in about["kernels"]
 
 
+def test_the_package_runs_as_the_command():
+    done = subprocess.run([sys.executable, "-m", "engine", "info"], capture_output=True, timeout=60)
+    assert done.returncode == 0 and b"instruction set" in done.stdout
+    done = subprocess.run([sys.executable, "-m", "engine", "tarin"], capture_output=True, timeout=60)
+    assert done.returncode == 2 and done.stderr.startswith(b"engine: No such command 'tarin'")
+
+
 @pytest.mark.parametrize("command", ["", "train", "evaluate", "predict", "info"])
 def test_help_has_an_example(command):
     out = engine(*command.split(), "--help")
