@@ -211,6 +211,25 @@ def test_progress_without_tqdm_names_the_extra(monkeypatch):
         Trainer(toy_model(), CONFIG, toy_data(), progress=True)
 
 
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_legends_cover_no_curve(tmp_path, monkeypatch, evaluated):
+    figure_type = pytest.importorskip("matplotlib.figure").Figure
+    drawn = []
+    savefig = figure_type.savefig
+    monkeypatch.setattr(figure_type, "savefig", lambda self, *a, **k: (drawn.append(self), savefig(self, *a, **k)))
+    records = [{"event": "train", "step": i, "loss": 4 / i, "lr": 1e-3} for i in range(1, 50)]
+    if evaluated:
+        records += [{"event": "eval", "step": i, "loss": 3 / i, "accuracy": 0.5, "macro_f1": 0.4} for i in (10, 20)]
+    plot_curves(records, tmp_path / "curves.png")
+    (figure,) = drawn
+    legends = [axes.get_legend().get_window_extent() for axes in figure.axes if axes.get_legend()]
+    assert len(legends) == (2 if evaluated else 1)
+    for box in legends:
+        assert not any(box.overlaps(axes.get_window_extent()) for axes in figure.axes)
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and figure.bbox.y0 <= box.y0
+    assert not any(a.overlaps(b) for i, a in enumerate(legends) for b in legends[:i])
+
+
 # ---- resuming
 
 

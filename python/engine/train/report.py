@@ -167,9 +167,10 @@ def plot_curves(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
         loss.plot(steps, [r["loss"] for r in held_out], "o-", label="held out", ms=4)
         accuracy.plot(steps, [r["accuracy"] for r in held_out], "o-", label="accuracy", ms=4)
         accuracy.plot(steps, [r["macro_f1"] for r in held_out], "s--", label="macro F1", ms=3)
-        accuracy.legend(loc="lower right")
     rate.plot([r["step"] for r in train], [r["lr"] for r in train])
-    loss.legend()
+    for axes in (loss, accuracy):  # below the panels: within, they would cover some run's curve
+        if axes.get_visible():
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize="small", frameon=False)
     for axes, title in ((loss, "loss"), (accuracy, "held out"), (rate, "learning rate")):
         axes.set(title=title, xlabel="step")
         axes.grid(alpha=0.3)
