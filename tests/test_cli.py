@@ -402,7 +402,9 @@ def test_bad_arguments(run, tmp_path):
     assert "No such command" in engine("tarin", code=2)
     assert "cannot be given beside --input" in engine("predict", run / "run", "text", "-i", good, code=2)
     assert "run.json" in engine("train", "--resume", tmp_path, code=2)
-    assert "--validation-fraction: " in engine("train", good, "-o", tmp_path / "x", "--validation-fraction", "1", code=2)
+    assert "--validation-fraction: " in engine(
+        "train", good, "-o", tmp_path / "x", "--validation-fraction", "1", code=2
+    )
     unknown = bad(tmp_path, "test.csv", "text,intent\na b,x\n")
     err = engine("train", good, "--test", unknown, "-o", tmp_path / "x", code=2)
     assert "expected one of 'card', 'login', 'money', got 'x' in line 2" in err

@@ -102,7 +102,7 @@ def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None])
     try:
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target) or ".", prefix=f".{os.path.basename(target)}.")
     except OSError as error:
-        raise OSError(error.errno, error.strerror, target) from None  # of the same class, by the name that was asked for
+        raise OSError(error.errno, error.strerror, target) from None  # the class follows errno
     os.close(handle)
     try:
         write(temporary)

@@ -138,7 +138,9 @@ def read_table(
         delimiter = "\t" if format == "tsv" else ("," if columns else _csv_delimiter(source.text))
     elif not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
         raise source.wrong("delimiter", "one character", repr(delimiter))
-    return _read_delimited(source, text_column, label_column, read_labels, columns, delimiter, quoting, skip_empty_lines)
+    return _read_delimited(
+        source, text_column, label_column, read_labels, columns, delimiter, quoting, skip_empty_lines
+    )
 
 
 # --- bytes and lines -------------------------------------------------------------------------------------------------

@@ -77,7 +77,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     plain = read_json(root / "state.json")
     checksums = plain.pop(_CHECKSUMS, {})  # older checkpoints have none
     if not isinstance(checksums, dict):
-        raise ValueError(f"[load_checkpoint] path: expected checksums by file in {root / 'state.json'}, got {checksums!r}")
+        raise ValueError(
+            f"[load_checkpoint] path: expected checksums by file in {root / 'state.json'}, got {checksums!r}"
+        )
     for file_name, expected in checksums.items():
         file = root / file_name
         if not file.exists():

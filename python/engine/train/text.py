@@ -244,7 +244,9 @@ def _read(data: TextData) -> tuple[dict[str, _Part], Labels]:
 def _labelled(path: str, data: TextData) -> TextTable:
     table = read_table(path, data.text_column, data.label_column, encoding=data.encoding)
     if table.labels is None:
-        raise ValueError(f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column=")
+        raise ValueError(
+            f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column="
+        )
     return table
 
 
