@@ -450,3 +450,7 @@ def test_without_tqdm_one_line_names_the_extra(run, tmp_path):
     arguments = ["train", str(run / "train.csv"), "-o", str(tmp_path / "x")]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, timeout=60)
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"pip install 'engine[cli]'" in done.stderr
+
+
+def test_an_unknown_isa_is_one_line():
+    assert "[ENGINE_CPU_ISA] name: expected" in engine("info", env={"ENGINE_CPU_ISA": "foo"}, code=2)

@@ -47,36 +47,50 @@ struct Cpu {
 };
 #endif
 
-struct State {
+std::vector<Isa> compiled() {
   std::vector<Isa> isas;
+#if defined(__x86_64__)
+  Cpu cpu;
+  isas.push_back({"baseline", &baseline::table, true, "x86-64"});
+#else
+  isas.push_back({"baseline", &baseline::table, true, "any CPU"});
+#endif
+#ifdef ENGINE_HAS_AVX2
+  isas.push_back({"avx2", &avx2::table, cpu.avx2, "AVX2, FMA, F16C and BMI2, saved by the operating system"});
+#endif
+#ifdef ENGINE_HAS_AVX512
+  isas.push_back({"avx512", &avx512::table, cpu.avx512, "AVX-512 F, BW, DQ and VL, saved by the operating system"});
+#endif
+  return isas;
+}
+
+} // namespace
+
+// Apart from the choice, which may fail: importing the package asks for these.
+const std::vector<Isa>& isas() {
+  static const std::vector<Isa> instance = compiled();
+  return instance;
+}
+
+namespace {
+
+struct State {
   std::atomic<const Isa*> active{nullptr};
   std::string reason;
   State() {
-#if defined(__x86_64__)
-    Cpu cpu;
-    isas.push_back({"baseline", &baseline::table, true, "x86-64"});
-#else
-    isas.push_back({"baseline", &baseline::table, true, "any CPU"});
-#endif
-#ifdef ENGINE_HAS_AVX2
-    isas.push_back({"avx2", &avx2::table, cpu.avx2, "AVX2, FMA, F16C and BMI2, saved by the operating system"});
-#endif
-#ifdef ENGINE_HAS_AVX512
-    isas.push_back({"avx512", &avx512::table, cpu.avx512, "AVX-512 F, BW, DQ and VL, saved by the operating system"});
-#endif
     const char* forced = getenv("ENGINE_CPU_ISA");
     if (forced && *forced) {
       choose(forced, "ENGINE_CPU_ISA");
       reason = "named by ENGINE_CPU_ISA";
       return;
     }
-    for (const Isa& isa : isas)
+    for (const Isa& isa : isas())
       if (isa.supported) active = &isa;
     reason = "the best that this CPU and operating system support";
   }
   void choose(const std::string& name, const char* op) {
     std::string known;
-    for (const Isa& isa : isas) {
+    for (const Isa& isa : isas()) {
       if (name == isa.name) {
         if (!isa.supported)
           throw Error(ErrorKind::value, std::string("[") + op +
@@ -98,7 +112,6 @@ State& state() {
 
 } // namespace
 
-const std::vector<Isa>& isas() { return state().isas; }
 const Isa& active_isa() { return *state().active.load(std::memory_order_relaxed); }
 const std::string& isa_reason() { return state().reason; }
 void set_isa(const std::string& name) {
