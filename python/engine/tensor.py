@@ -75,24 +75,30 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The sizes of the dimensions, a tuple."""
         return self._data.shape
 
     @property
     def dtype(self) -> DType:
+        """What the elements are, such as `engine.float32`."""
         return self._data.dtype
 
     @property
     def device(self) -> device:
+        """Where the memory is: the CPU."""
         return CPU
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions, at most 8."""
         return self._data.ndim
 
     def dim(self) -> int:
+        """The number of dimensions, as `ndim`."""
         return self._data.ndim
 
     def numel(self) -> int:
+        """The number of elements."""
         return self._data.size
 
     def size(self, dim: int | None = None) -> Any:
@@ -104,15 +110,19 @@ class Tensor:
         return self._data.strides if dim is None else self._data.strides[dim]
 
     def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory one after the other, the last dimension running fastest."""
         return self._data.is_contiguous
 
     def is_floating_point(self) -> bool:
+        """Whether the dtype is float32, float64, bfloat16 or float16."""
         return self._data.dtype.is_floating_point
 
     def element_size(self) -> int:
+        """Bytes of an element."""
         return self._data.dtype.itemsize
 
     def data_ptr(self) -> int:
+        """The address of the first element."""
         return self._data.data_ptr
 
     @property
@@ -123,6 +133,7 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
+        """Whether `backward` gives a gradient for it: set on a leaf, passed on by ops."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -138,19 +149,23 @@ class Tensor:
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Sets `requires_grad` and returns the tensor. Raises TypeError for a dtype that is not floating-point."""
         self.requires_grad = requires_grad
         return self
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no recorded op made it."""
         return self._node is None
 
     @property
     def grad_fn(self) -> Node | None:
+        """The recorded op that made it; None for a leaf."""
         return self._node
 
     @property
     def grad(self) -> Tensor | None:
+        """The gradient that `backward` added up, of the tensor's shape and dtype; None before."""
         return self._grad
 
     @grad.setter

@@ -27,6 +27,7 @@ class FunctionCtx:
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What `save_for_backward` kept. Raises RuntimeError if it was freed, or overwritten since."""
         if self._node is not None:
             self._node.saved  # noqa: B018 - raises if freed or overwritten
         return self._tensors
@@ -52,14 +53,19 @@ class Function:
 
     @staticmethod
     def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        """Computes the outputs; nothing in it is recorded. ctx: a FunctionCtx, shared with `backward`."""
         raise NotImplementedError("[Function] forward: expected a static method of the subclass, got none")
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """The gradients of the arguments from those of the outputs."""
         raise NotImplementedError("[Function] backward: expected a static method of the subclass, got none")
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Runs `forward` and records it.
+
+        Raises TypeError where forward gives no Tensors. Keyword arguments reach `forward` but get no gradient."""
         ctx = FunctionCtx()
         inputs = tuple(a if isinstance(a, Tensor) else None for a in args)
         ctx.needs_input_grad = tuple(t is not None and t._requires_grad for t in inputs)

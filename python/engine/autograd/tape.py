@@ -32,6 +32,7 @@ _mode = _GradMode()
 
 
 def is_grad_enabled() -> bool:
+    """Whether ops record in this thread."""
     return _mode.enabled
 
 
@@ -139,16 +140,19 @@ class Node:
         return self._saved
 
     def hooks_of(self, index: int) -> dict[int, Any]:
+        """The hooks of the output with that number, to add to."""
         if self._hooks is None:
             self._hooks = {}
         return self._hooks.setdefault(index, {})
 
     def retain(self, index: int, tensor: Tensor) -> None:
+        """Puts the gradient of that output into `tensor.grad` too, as long as the tensor lives."""
         if self._retained is None:
             self._retained = {}
         self._retained[index] = weakref.ref(tensor)
 
     def free(self) -> None:
+        """Lets go of what the op saved."""
         self._saved = None
 
 

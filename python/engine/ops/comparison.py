@@ -180,6 +180,7 @@ def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
 
 @tensor_method("where")
 def _where(self: Tensor, condition: Tensor, other: Operand) -> Tensor:
+    """self where condition (bool) is true, other elsewhere; the three are broadcast."""
     return where(condition, self, other)
 
 

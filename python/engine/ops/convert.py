@@ -103,11 +103,13 @@ for _name, _dtype in {
 
 @tensor_method("type_as")
 def _type_as(self: Tensor, other: Tensor) -> Tensor:
+    """Converted to other's dtype; itself where it has that already."""
     return cast(self, as_array("type_as", "other", other).dtype)
 
 
 @tensor_method("cpu")
 def _cpu(self: Tensor) -> Tensor:
+    """The tensor itself: everything lives on the CPU."""
     return self
 
 

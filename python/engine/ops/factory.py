@@ -138,21 +138,25 @@ def full_like(
 
 @tensor_method("new_zeros")
 def _new_zeros(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
+    """`zeros` of that size, by default of this tensor's dtype."""
     return zeros(*size, dtype=dtype or self.dtype)
 
 
 @tensor_method("new_ones")
 def _new_ones(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
+    """`ones` of that size, by default of this tensor's dtype."""
     return ones(*size, dtype=dtype or self.dtype)
 
 
 @tensor_method("new_empty")
 def _new_empty(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
+    """`empty` of that size, by default of this tensor's dtype."""
     return empty(*size, dtype=dtype or self.dtype)
 
 
 @tensor_method("new_full")
 def _new_full(self: Tensor, size: Any, fill_value: Any, dtype: DType | None = None) -> Tensor:
+    """`full` of that size, by default of this tensor's dtype."""
     return full(size, fill_value, dtype=dtype or self.dtype)
 
 

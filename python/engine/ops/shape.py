@@ -103,11 +103,13 @@ def view(input: Tensor, *shape: Any) -> Tensor:
 
 @tensor_method("view_as")
 def _view_as(input: Tensor, other: Tensor) -> Tensor:
+    """`view` in other's shape."""
     return view(input, other.shape)
 
 
 @tensor_method("reshape_as")
 def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """`reshape` to other's shape."""
     return reshape(input, other.shape)
 
 
@@ -126,6 +128,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @tensor_method("ravel")
 def _ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension: a view where strides allow it, else a copy."""
     return reshape(input, (-1,))
 
 
@@ -268,6 +271,7 @@ def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
 
 @tensor_method("expand_as")
 def _expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """`expand` to other's shape."""
     return expand(input, other.shape)
 
 

@@ -59,6 +59,7 @@ class LRScheduler:
         return list(self._last_lr)
 
     def get_lr(self) -> list[float]:
+        """The rates after `last_epoch` steps, one a group."""
         return [self.rate(base, i) for i, base in enumerate(self.base_lrs)]
 
     def step(self, epoch: int | None = None) -> None:
