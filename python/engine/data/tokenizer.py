@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.data import _tokenizer_backend as _backend
+from engine.serialization import write_text
 
 if TYPE_CHECKING:
     import tokenizers
@@ -196,8 +197,8 @@ class Tokenizer:
         os.makedirs(folder, exist_ok=True)
         config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
         config.update({f"{role}_token": token for role, token in self._special.items()})
-        _write(os.path.join(folder, "tokenizer.json"), self.backend.to_str(pretty=True))
-        _write(os.path.join(folder, "tokenizer_config.json"), json.dumps(config, ensure_ascii=False, indent=2))
+        write_text(os.path.join(folder, "tokenizer.json"), self.backend.to_str(pretty=True))
+        write_text(os.path.join(folder, "tokenizer_config.json"), json.dumps(config, ensure_ascii=False, indent=2))
 
     # --- using it ----------------------------------------------------------------------------------------------------
 
@@ -328,14 +329,3 @@ def _read_json(path: str) -> dict[str, Any]:
         except ValueError as error:
             raise ValueError(f"[Tokenizer.from_pretrained] {path}: expected JSON, got {error}") from None
     return content if isinstance(content, dict) else {}
-
-
-def _write(path: str, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
