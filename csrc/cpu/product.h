@@ -260,7 +260,8 @@ struct Block {
             const int64_t from = cut(next, groups, g);
             next_b = ahead_of(b_from(to_b, p0 + depth + from), cut(next, groups, g + 1) - from, n(), steps);
           }
-          const Operand<T> a = a_from(to_a, top, p0);
+          Operand<T> a = a_from(to_a, top, p0);
+          if (transposed && q.a.row == 1 && n() > 2 * Tile<T>::columns) a = gathered(a, rows, depth);
           if (q.dactivated && j0 == 0)
             for (int64_t i = 0; i < rows; i++) {
               T* dz = const_cast<T*>(a.data) + i * a.row;
@@ -271,6 +272,19 @@ struct Block {
         }
       }
     }
+  }
+
+  // Rows of a transposed A side by side. As they lie, each step of k is a line of its own, and where lines are a
+  // multiple of a page apart they fall into the same few places of the first-level cache.
+  static Operand<T> gathered(const Operand<T>& a, int64_t rows, int64_t depth) {
+    using namespace simd;
+    constexpr int L = kLanes<T>;
+    const int64_t stride = (rows + L - 1) / L * L;
+    T* to = static_cast<T*>(thread_scratch(1, size_t(stride * depth) * sizeof(T)));
+    for (int64_t p = 0; p < depth; p++)
+      for (int64_t i = 0; i < rows; i += L)
+        store(to + p * stride + i, load_n(a.data + p * a.column + i, rows - i < L ? rows - i : L));
+    return {to, 1, stride};
   }
 
   // Rows `top` and on, `rows` of them, with every panel of B.
