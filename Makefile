@@ -2,7 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-SOURCES = pyproject.toml CMakeLists.txt $(shell find csrc python -name '*.cc' -o -name '*.h' -o -name '*.def' -o -name '*.py')
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
+# One build serves everything: the wheel that is installed is the one that tests look at.
+DIST = $(VENV)/dist
+WHEEL = $$(ls $(DIST)/engine-*.whl)
+SOURCES = pyproject.toml CMakeLists.txt tools/families.py $(shell find csrc python -name '*.cc' -o -name '*.h' -o -name '*.def' -o -name '*.py')
 
 .PHONY: train test bench lint stubs dev clean
 
@@ -10,7 +14,7 @@ train: $(VENV)/installed ## train the real example, print its report; the last l
 	$(BIN)/python examples/banking77/train.py
 
 test: $(VENV)/installed-dev ## the whole test suite, against the installed package
-	$(BIN)/python -m pytest
+	ENGINE_WHEEL=$(WHEEL) $(BIN)/python -m pytest
 
 bench: $(VENV)/installed-dev ## a short version of every benchmark
 	$(BIN)/python -m bench --quick
@@ -29,12 +33,19 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "python3-venv is missing (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(VENV)/bin/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[cli,plot]'
+$(DIST)/built: $(VENV)/bin/python $(SOURCES)
+	rm -rf $(DIST)
+	$(PIP) wheel --no-deps -w $(DIST) .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/bin/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+$(VENV)/installed: $(DIST)/built
+	$(PIP) install "$(WHEEL)[cli,plot]"
+	$(PIP) install --force-reinstall --no-deps $(WHEEL)
+	@touch $@
+
+$(VENV)/installed-dev: $(DIST)/built
+	$(PIP) install "$(WHEEL)[dev]"
+	$(PIP) install --force-reinstall --no-deps $(WHEEL)
 	@touch $(VENV)/installed $@
 
 ISAS ?= baseline;avx512

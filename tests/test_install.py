@@ -3,6 +3,7 @@ missing. Slow (a build): half a minute and more."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import venv
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
+    if given := os.environ.get("ENGINE_WHEEL"):  # `make test` has built it already
+        return Path(given).resolve()
     out = tmp_path_factory.mktemp("wheel")
     command = [
         sys.executable,
