@@ -67,7 +67,10 @@ def run(spec: Spec, number: int, arrays: list[np.ndarray], make=None, grad: bool
         weighted = [o for o in outputs if o.requires_grad]
         weights = weights_of([o.shape for o in outputs], rng_of(spec, number + 1000))
         seeds = [tensor(w.astype(NUMPY[o.dtype.name])) for o, w in zip(outputs, weights) if o.requires_grad]
+        given = [s.numpy().copy() for s in seeds]
         found = engine.autograd.grad(weighted, [tensors[i] for i in wanted], seeds, allow_unused=True)
+        for seed, copy in zip(seeds, given):
+            assert np.array_equal(seed.numpy(), copy, equal_nan=True), "the backward changed the gradient it was given"
         gradients = {i: np.zeros(arrays[i].shape) if g is None else g.numpy().copy() for i, g in zip(wanted, found)}
     for a, t in zip(before, tensors):
         assert np.array_equal(t.detach().numpy(), a, equal_nan=a.dtype.kind == "f"), "the op changed an input"

@@ -222,6 +222,8 @@ struct Block {
     const int64_t depths = parts_of(q.k, most), groups = parts_of(m(), kGroupTiles * R);
     // Rows of B are read as they are where they lie close together or are used few times; the rest goes into panels.
     const bool pack = q.b.column != 1 || (q.b.row > 384 && m() >= 16 * R);
+    // Worth it where lines of A fall into the same places of the cache and many panels of B meet them.
+    const bool gather = q.a.row == 1 && q.a.column * int64_t(sizeof(T)) % 1024 == 0 && n() >= 8 * Tile<T>::columns;
     T* panels = nullptr;
     if (pack) {
       const int64_t deepest = (q.k + depths - 1) / depths;
@@ -261,7 +263,7 @@ struct Block {
             next_b = ahead_of(b_from(to_b, p0 + depth + from), cut(next, groups, g + 1) - from, n(), steps);
           }
           Operand<T> a = a_from(to_a, top, p0);
-          if (transposed && q.a.row == 1 && n() > 2 * Tile<T>::columns) a = gathered(a, rows, depth);
+          if (gather) a = gathered(a, rows, depth);
           if (q.dactivated && j0 == 0)
             for (int64_t i = 0; i < rows; i++) {
               T* dz = const_cast<T*>(a.data) + i * a.row;
