@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.library import library, with_backward, without_grad
 from bench.protocol import Run, Table
+from bench.sides import library, with_backward, without_grad
 
 TOKENS, HEADS = 8192, 6
 

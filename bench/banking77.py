@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.library import answer
 from bench.protocol import Run, Table
+from bench.sides import answer
 from bench.step import build
 
 TARGETS = {"tiny": 5.5, "mini": 4.3, "minilm6": 3.7}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.library import answer, library, with_backward, without_grad
 from bench.limits import mix
 from bench.protocol import Run, Table
+from bench.sides import answer, library, with_backward, without_grad
 
 VOCAB = 30522
 LARGE = 128 << 18  # elements of an array of 128 MB

@@ -7,8 +7,8 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
-from bench.library import library, with_backward, without_grad
 from bench.protocol import Run, Table
+from bench.sides import library, with_backward, without_grad
 
 # (N, K): the layers of models of 128, 256, 384 and 768
 PAIRS = [

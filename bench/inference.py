@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.library import answer
 from bench.protocol import Run, Table, Worker, has
+from bench.sides import answer
 from bench.step import LABELS, MODELS, VOCAB, build, parameter_shapes, weights
 
 RUNTIMES = {"onnxruntime": ("onnx", "onnxscript"), "ctranslate2": ("transformers",)}  # and what they need

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.library import agree
+from bench.sides import agree
 
 ROOT = Path(__file__).parent.parent
 

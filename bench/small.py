@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.library import answer, library, without_grad
 from bench.protocol import Run, Table
+from bench.sides import answer, library, without_grad
 
 
 def add(side: str, grad: bool) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.library import answer
 from bench.protocol import Run, Table
+from bench.sides import answer
 
 # layers, d, heads, ff
 MODELS = {

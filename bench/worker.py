@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.library import allow
+from bench.sides import allow
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
