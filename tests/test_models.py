@@ -353,9 +353,13 @@ def test_only_what_pooling_reads_is_computed_of_the_last_layer(name, sequences):
         np.testing.assert_allclose(found[False][key], full, rtol=1e-10, atol=1e-11, err_msg=key)
 
 
-def test_a_sequence_without_a_first_token_is_refused():
+@pytest.mark.parametrize("name", ["post-LN", "pre-LN"])
+@pytest.mark.parametrize("compute_unread", [True, False])
+def test_a_sequence_without_a_first_token_is_refused(name, compute_unread):
+    m = model(VARIANTS[name])
+    m.bert.compute_unread = compute_unread
     with pytest.raises(ValueError, match="no empty sequence"):
-        model(CONFIG)(PackedBatch.from_sequences([[5, 6], [], [7]]))
+        m(PackedBatch.from_sequences([[5, 6], [], [7]]))
 
 
 def test_what_is_not_read_is_not_computed(monkeypatch):

@@ -98,14 +98,14 @@ class _SelfAttention(Module):
 
     def _first(self, x: Tensor, cu_seqlens: Tensor) -> Tensor:
         """Keys and values of all tokens, queries of the first ones alone."""
-        d, batch, w, b = x.shape[1], cu_seqlens.shape[0] - 1, self.qkv.weight, self.qkv.bias
-        assert b is not None
-        q = F.linear(F.pool_packed(x, cu_seqlens, "first"), w[:d], b[:d]).view(batch, self.heads, d // self.heads)
-        kv = F.linear(x, w[d:], b[d:]).view(x.shape[0], 2, self.heads, d // self.heads)
+        d, batch = x.shape[1], cu_seqlens.shape[0] - 1
+        assert self.qkv.bias is not None
+        # Parts of one split: their gradients are joined in one pass, where slices would each write the whole.
+        (wq, wkv), (bq, bkv) = self.qkv.weight.split([d, 2 * d]), self.qkv.bias.split([d, 2 * d])
+        q = F.linear(F.pool_packed(x, cu_seqlens, "first"), wq, bq).view(batch, self.heads, d // self.heads)
+        k, v = F.linear(x, wkv, bkv).view(x.shape[0], 2, self.heads, d // self.heads).unbind(1)
         ones = ops.arange(batch + 1, dtype=cu_seqlens.dtype)
-        y = ops.attention(
-            q, kv[:, 0], kv[:, 1], ones, cu_seqlens_k=cu_seqlens, dropout_p=self.p, training=self.training
-        )
+        y = ops.attention(q, k, v, ones, cu_seqlens_k=cu_seqlens, dropout_p=self.p, training=self.training)
         return y.view(batch, d)
 
     def _parts(self, prefix: str, state: dict[str, Tensor]) -> Any:
