@@ -48,6 +48,7 @@ MAKERS = {
     "adam": lambda p: optim.Adam(p, lr=0.1),
     "adam with decay": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1),
     "eps of 0": lambda p: optim.AdamW(p, lr=0.1, eps=0.0),
+    "eps that is 0 in float32": lambda p: optim.AdamW(p, lr=0.1, eps=1e-50),
     "sgd": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
 }
 
@@ -92,6 +93,14 @@ def test_a_saved_state_goes_on_to_the_same_bits(kept_as_rows):
             loss(p, step).backward()
             o.step()
     np.testing.assert_array_equal(other.detach().numpy(), w.detach().numpy())
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_a_scale_that_is_not_finite_reaches_all_rows(scale, kept_as_rows):
+    w = table()
+    loss(w, 0).backward()
+    optim.AdamW([w], lr=0.1).step(grad_scale=scale)
+    assert np.isnan(w.detach().numpy()).all()
 
 
 def test_untouched_rows_are_left_alone():

@@ -117,6 +117,14 @@ struct Adam {
     for (; i + L <= n; i += L) store(p + i, load(p + i) * keep);
     if (i < n) store_n(p + i, load_n(p + i, n - i) * keep, n - i);
   }
+  // Whether without gradient and averages the update is the decay alone: not where eps is 0 in T, or a factor is not
+  // finite. (Nor with an L2 penalty, which is a gradient.)
+  bool only_decays() const {
+    T p = 1, decayed = 1, m = 0, v = 0;
+    update_all(1, &p, nullptr, &m, &v);
+    decay_all(1, &decayed);
+    return p == decayed && m == 0 && v == 0;
+  }
 };
 
 template <class T>
@@ -146,7 +154,7 @@ void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq,
   const double* h = table.data<double>();
   const Adam<T> rule(h, grad_scale);
   const bool decoupled = h[6] != 0, decays = decoupled && h[0] * h[4] != 0;
-  const bool skips = (decoupled || h[4] == 0) && h[3] > 0; // else the update of a zero gradient is not zero
+  const bool skips = (decoupled || h[4] == 0) && rule.only_decays();
   bool* seen = touched.data<bool>();
   parallel_ranges(v, row_grain(d), [&](int64_t begin, int64_t end) {
     int64_t at = 0, high = k; // the first of `rows` in the chunk
