@@ -103,6 +103,27 @@ def test_a_scale_that_is_not_finite_reaches_all_rows(scale, kept_as_rows):
     assert np.isnan(w.detach().numpy()).all()
 
 
+@pytest.mark.parametrize("replace", [True, False], ids=["replaced", "written"])
+def test_averages_that_someone_else_sets_are_followed(replace, monkeypatch):
+    results = []
+    for enabled in (True, False):
+        monkeypatch.setattr(rows, "enabled", enabled)
+        w = table()
+        optimizer = optim.AdamW([w], lr=0.1)
+        for step in range(4):
+            optimizer.zero_grad()
+            loss(w, step).backward()
+            if step == 2:
+                for name in ("exp_avg", "exp_avg_sq"):
+                    if replace:
+                        optimizer.state[w][name] = engine.full((V, D), 0.25)
+                    else:
+                        optimizer.state[w][name][V - 1] = 0.25
+            optimizer.step()
+        results.append(w.detach().numpy().copy())
+    np.testing.assert_array_equal(*results)
+
+
 def test_untouched_rows_are_left_alone():
     w = table()
     before = w.detach().numpy().copy()

@@ -21,8 +21,8 @@ class Adam(Optimizer):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980); `weight_decay` is added to the gradient (an L2 penalty).
 
     Each step moves 28 bytes a float32 parameter and treats all parameters in one kernel call. Rows of an embedding's table
-    that no batch has touched yet have averages of zero: they are left alone, or only decay, with the same result. Differs from PyTorch: `amsgrad`
-    is not there; `foreach`, `fused` are accepted and change nothing; `state[p]["step"]` is an int.
+    that no batch has touched yet have averages of zero: they are left alone, or only decay, with the same result. Differs
+    from PyTorch: `amsgrad` is not there; `foreach`, `fused` are accepted and change nothing; `state[p]["step"]` is an int.
     """
 
     _decoupled = False
@@ -46,6 +46,7 @@ class Adam(Optimizer):
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         )
+        self._touched: dict[Tensor, tuple[Array, list[Any]]] = {}  # of a table: which rows have averages, as of when
 
     def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
         state = self.state.get(p)
@@ -57,24 +58,17 @@ class Adam(Optimizer):
             group["maximize"],
         )  # fmt: skip
 
-    def _forget(self) -> None:
-        self._touched: dict[Tensor, Array] = {}  # of a table: which rows have averages
-
-    def _touched_rows(self, p: Tensor) -> Array:
-        """bool (v,): the rows whose averages are not zero."""
-        touched = self._touched.get(p)
-        if touched is None:
-            state = self.state[p]
-            averages = (state["exp_avg"]._data, state["exp_avg_sq"]._data)
-            touched = K.logical_or(*(K.any(a, 0b10, False) for a in averages))
-            self._touched[p] = touched
-        return touched
-
     def _update_rows(self, p: Tensor, gradient: RowSum, line: tuple[float, ...], scale: float) -> None:
         state = self.state[p]
         table = _core.from_bytes(buffer("d", line).tobytes(), (len(line),), _core.float64)
         averages = (state["exp_avg"]._data, state["exp_avg_sq"]._data)
-        K.adam_rows(p._data, gradient.rows, gradient.values, *averages, self._touched_rows(p), table, scale)
+        # bool (v,): rows whose averages may not be zero; found anew where anything else wrote to them (a dense step,
+        # a state that was loaded).
+        touched, as_of = self._touched.get(p, (None, None))
+        if touched is None or as_of != [(a, a.version) for a in averages]:
+            touched = K.logical_or(*(K.any(a, 0b10, False) for a in averages))
+        K.adam_rows(p._data, gradient.rows, gradient.values, *averages, touched, table, scale)
+        self._touched[p] = touched, [(a, a.version) for a in averages]
         state["step"] += 1
 
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: float) -> None:
@@ -85,7 +79,6 @@ class Adam(Optimizer):
                 self._update_rows(p, gradient.row_sum, lines[rows[i]], scale)
             else:
                 whole.append(i)
-                self._touched.pop(p, None)
         if len(whole) < len(params):
             params, rows = [params[i] for i in whole], [rows[i] for i in whole]
         if not params:

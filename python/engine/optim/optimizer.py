@@ -37,7 +37,6 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[Group] = []
         self._rows: dict[tuple[int, ...], Array] = {}
-        self._forget()
         if isinstance(params, Tensor):
             raise TypeError(
                 f"[{self._name}] params: expected an iterable of parameters or dicts, got a single Tensor (put it in a list)"
@@ -82,9 +81,6 @@ class Optimizer:
             group.setdefault(name, value)
         self._check(group)
         self.param_groups.append(group)
-
-    def _forget(self) -> None:
-        """Drops what was derived from the state, when another one is loaded."""
 
     def _check(self, group: Group) -> None:
         """Raises ValueError for hyperparameters out of range."""
@@ -200,7 +196,6 @@ class Optimizer:
             if "step" in state[p]:
                 state[p]["step"] = int(state[p]["step"])
         self.state = state
-        self._forget()
         for mine, saved in zip(self.param_groups, saved_groups):
             params = mine["params"]
             mine.update(deepcopy({key: value for key, value in saved.items() if key != "params"}))
