@@ -15,12 +15,13 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_
 K = _core.kernels
 
 
-def _by_dtype(op: str, tensors: Iterable[Tensor]) -> list[list[Array]]:
+def _by_dtype(op: str, tensors: Iterable[Tensor], whole: bool = False) -> list[list[Array]]:
+    """The arrays of each dtype; whole: with the zeros of gradients that are kept as rows."""
     groups: dict[object, list[Array]] = {}
     for i, t in enumerate(tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"[{op}] tensors[{i}]: expected a Tensor, got {type(t).__name__}")
-        array = stored(t)
+        array = t._data if whole else stored(t)
         groups.setdefault(array.dtype, []).append(array)
     return list(groups.values())
 
@@ -84,7 +85,7 @@ def clip_grad_norm_(
     norm = get_total_norm(gradients, norm_type, error_if_nonfinite)
     coefficient = max_norm / (float(norm.item()) + 1e-6)
     if not coefficient >= 1:  # also where it is NaN, as PyTorch
-        for arrays in _by_dtype("clip_grad_norm_", gradients):
+        for arrays in _by_dtype("clip_grad_norm_", gradients, whole=math.isnan(coefficient)):
             K.scale_list(arrays, coefficient)
     return norm
 
