@@ -50,6 +50,9 @@ MAKERS = {
     "eps of 0": lambda p: optim.AdamW(p, lr=0.1, eps=0.0),
     "eps that is 0 in float32": lambda p: optim.AdamW(p, lr=0.1, eps=1e-50),
     "sgd": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
+    "sgd with decay": lambda p: optim.SGD(p, lr=0.1, weight_decay=0.1),
+    "plain sgd": lambda p: optim.SGD(p, lr=0.1),
+    "plain sgd, maximize": lambda p: optim.SGD(p, lr=0.1, maximize=True),
 }
 
 
@@ -70,7 +73,7 @@ def test_optimizers_do_the_same_to_the_bit(name, dtype, isa, threads, guards, mo
                 w.grad.numpy()
                 assert not is_rows(w._grad)
             optimizer.step(grad_scale=0.5)
-        states = [optimizer.state[w][k].numpy().copy() for k in optimizer._buffers]
+        states = [optimizer.state[w][k].numpy().copy() for k in optimizer._buffers if optimizer.state]
         results.append([w.detach().numpy().copy(), *states])
     for found, again, wanted in zip(*results):
         np.testing.assert_array_equal(found, wanted)
@@ -97,10 +100,12 @@ def test_a_saved_state_goes_on_to_the_same_bits(kept_as_rows):
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf")])
 def test_a_scale_that_is_not_finite_reaches_all_rows(scale, kept_as_rows):
-    w = table()
-    loss(w, 0).backward()
-    optim.AdamW([w], lr=0.1).step(grad_scale=scale)
-    assert np.isnan(w.detach().numpy()).all()
+    for make in (optim.AdamW, optim.SGD):
+        w = table()
+        loss(w, 0).backward()
+        make([w], lr=0.1).step(grad_scale=scale)
+        rest = np.delete(w.detach().numpy(), ids(0).numpy(), 0)
+        assert np.isnan(rest).all()
 
 
 @pytest.mark.parametrize("replace", [True, False], ids=["replaced", "written"])
@@ -194,6 +199,25 @@ def test_clipping(norm_type, kept_as_rows):
     nn.utils.clip_grad_value_([w], 0.25)
     assert is_rows(w._grad) == kept_as_rows
     np.testing.assert_array_equal(w.grad.numpy(), np.clip(wanted, -0.25, 0.25))
+
+
+def test_a_norm_that_is_no_number_reaches_the_whole_gradient(kept_as_rows):
+    w = table()
+    (loss(w, 0) * float("nan")).backward()
+    nn.utils.clip_grad_norm_([w], 1.0)
+    assert np.isnan(w.grad.numpy()).all()
+
+
+def test_plain_sgd_leaves_the_gradient_as_rows():
+    w, other = table(), table()
+    before = w.detach().numpy().copy()
+    optimizer = optim.SGD([w, other], lr=0.1)
+    (loss(w, 0) + (other * other).sum()).backward()  # rows beside a dense gradient
+    version = w._data.version
+    optimizer.step()
+    assert is_rows(w._grad) and w._data.version > version
+    np.testing.assert_array_equal(w.detach().numpy(), before - np.float32(0.1) * w.grad.numpy())
+    np.testing.assert_allclose(other.detach().numpy(), before * np.float32(0.8), rtol=1e-6)
 
 
 def test_many_tokens_make_it_dense():

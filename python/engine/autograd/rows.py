@@ -13,7 +13,7 @@ from engine import _core
 from engine._core import Array
 from engine.tensor import Tensor
 
-__all__ = ["RowGradient", "RowSum", "by_rows", "stored"]
+__all__ = ["RowGradient", "RowSum", "by_rows", "kept_rows", "stored"]
 
 K = _core.kernels
 
@@ -69,7 +69,12 @@ class RowGradient(Tensor):
         return copy
 
 
+def kept_rows(gradient: Tensor | None) -> RowSum | None:
+    """The rows of a gradient that is still kept as rows."""
+    return gradient.row_sum if type(gradient) is RowGradient else None
+
+
 def stored(gradient: Tensor) -> Array:
     """All of a gradient that may not be zero; writing to it writes to the gradient."""
-    rows = gradient.row_sum if type(gradient) is RowGradient else None
+    rows = kept_rows(gradient)
     return gradient._data if rows is None else rows.values

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.rows import RowGradient, RowSum
+from engine.autograd.rows import RowSum, kept_rows
 from engine.optim.optimizer import Group, Optimizer, zeros_like
 from engine.tensor import Tensor
 
@@ -74,9 +74,9 @@ class Adam(Optimizer):
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: float) -> None:
         whole = []
         for i, p in enumerate(params):
-            gradient = p._grad
-            if type(gradient) is RowGradient and gradient.row_sum is not None:
-                self._update_rows(p, gradient.row_sum, lines[rows[i]], scale)
+            gradient = kept_rows(p._grad)
+            if gradient is not None:
+                self._update_rows(p, gradient, lines[rows[i]], scale)
             else:
                 whole.append(i)
         if len(whole) < len(params):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from engine import _core
+from engine.autograd.rows import kept_rows
 from engine.optim.optimizer import Group, Optimizer, zeros_like
 from engine.tensor import Tensor
 
@@ -17,6 +19,7 @@ class SGD(Optimizer):
 
     momentum: 0: none, and no state. dampening: the share of each gradient that the buffer leaves out.
     nesterov: look ahead along the momentum; needs momentum > 0 and no dampening.
+    Without momentum and weight decay, rows of an embedding's table that the batch does not have are not even read.
     """
 
     _buffers = ("momentum_buffer",)
@@ -58,9 +61,23 @@ class SGD(Optimizer):
             group["nesterov"], first,
         )  # fmt: skip
 
+    def _update_rows(self, p: Tensor, line: tuple[float, ...], scale: float) -> bool:
+        """Steps only the rows that have a gradient, if it is kept as rows and the others stay as they are."""
+        gradient, (lr, decay) = kept_rows(p._grad), line[:2]
+        if gradient is None or decay != 0 or not math.isfinite(lr * scale):  # 0 * inf moves a row too
+            return False
+        row, table = self._table([0], [line])
+        whole = p._data.view((1, *p.shape))
+        part = _core.kernels.index_rows(whole, gradient.rows)
+        _core.kernels.sgd_step([part.view(gradient.values.shape)], [gradient.values], row, table, scale)
+        _core.kernels.index_put(whole, gradient.rows, part)
+        return True
+
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: float) -> None:
         for with_momentum in (False, True):
             chosen = [i for i, r in enumerate(rows) if (lines[r][3] != 0) is with_momentum]
+            if not with_momentum:
+                chosen = [i for i in chosen if not self._update_rows(params[i], lines[rows[i]], scale)]
             if not chosen:
                 continue
             row, table = self._table([rows[i] for i in chosen], lines)
