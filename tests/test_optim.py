@@ -391,3 +391,12 @@ def test_schedule_mistakes():
         lr_scheduler.LambdaLR(optimizer, [lambda s: 1.0, lambda s: 2.0])
     with pytest.raises(TypeError, match="optimizer"):
         lr_scheduler.StepLR([1], 2)  # type: ignore[arg-type]
+
+
+def test_a_second_scheduler_starts_from_the_first_rate():
+    p = engine.ones(1).requires_grad_()
+    optimizer = optim.SGD([p], lr=0.5)
+    optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.0)  # a warm-up's first step
+    assert optimizer.param_groups[0]["lr"] == 0.0
+    assert optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0).base_lrs == [0.5]
+    assert optimizer.param_groups[0]["lr"] == 0.5

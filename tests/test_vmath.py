@@ -94,6 +94,14 @@ def test_exp_of_softmax_and_logsumexp(isa: str) -> None:
     assert ulps(y, sigmoid(x.astype(np.float64))).max() <= 3
 
 
+def test_gelu_is_not_positive_below_zero(isa: str) -> None:
+    x = np.concatenate([np.linspace(-5.6, -5.1, 400_001), [-5.365346]]).astype(np.float32)
+    found = run(lambda a: K.gelu(a, False), x)
+    wide = x.astype(np.float64)
+    assert found.max() <= 0
+    assert np.abs(found - wide * normal_cdf(wide)).max() <= (1.1e-6 if isa == "baseline" else 9e-7)
+
+
 @pytest.mark.parametrize("tanh_form", [False, True])
 def test_gelu_everywhere(tanh_form: bool, isa: str) -> None:
     x = every(STRIDE)

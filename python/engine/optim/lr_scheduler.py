@@ -40,7 +40,7 @@ class LRScheduler:
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group["initial_lr"] = group["lr"]
+                group.setdefault("initial_lr", group["lr"])  # a scheduler before this one may have lowered lr
             elif "initial_lr" not in group:
                 raise ValueError(
                     f"[{type(self).__name__}] last_epoch: expected -1, or 'initial_lr' in param_groups[{i}], got {last_epoch}"
