@@ -13,7 +13,7 @@ from engine import _core
 from engine._core import Array
 from engine.tensor import Tensor
 
-__all__ = ["RowGradient", "RowSum", "by_rows", "kept_rows", "stored"]
+__all__ = ["RowGradient", "RowSum", "by_rows", "dense", "kept_rows", "stored"]
 
 K = _core.kernels
 
@@ -30,6 +30,11 @@ class RowSum:
 
     def dense(self) -> Array:
         return K.put_rows(self.values, self.rows, self.shape[0], 0.0)
+
+
+def dense(gradient: Array | RowSum) -> Array:
+    """The gradient laid out in full."""
+    return gradient.dense() if type(gradient) is RowSum else gradient  # type: ignore[return-value]
 
 
 def by_rows(dy: Array, ids: Array, v: int, padding: int) -> RowSum | None:

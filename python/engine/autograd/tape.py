@@ -16,7 +16,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.rows import RowGradient, RowSum
+from engine.autograd.rows import RowGradient, RowSum, dense
 from engine.tensor import Tensor
 
 _numbers = count()  # nodes in the order of their making
@@ -269,22 +269,19 @@ def _walk(
     outputs: Sequence[Tensor],
     gradients: Sequence[Tensor | None],
     retain_graph: bool,
-    leaf: Callable[[Tensor, Array], None],
+    leaf: Callable[[Tensor, Array | RowSum], None],
     capture: dict[tuple[Node, int], Callable[[Array], None]] | None = None,
 ) -> None:
     pending: dict[Node, list[Array | None]] = {}
     heap: list[tuple[int, Node]] = []
-    leaves: dict[Tensor, Array] = {}
+    leaves: dict[Tensor, Array | RowSum] = {}
 
-    def send(edge: Edge, gradient: Array) -> None:
-        if type(gradient) is RowSum and (type(edge) is tuple or edge in leaves or edge._hooks):
-            gradient = gradient.dense()
+    def send(edge: Edge, gradient: Array | RowSum) -> None:
         if type(edge) is not tuple:
-            before = leaves.get(edge)
-            if type(before) is RowSum:
-                before = before.dense()
-            leaves[edge] = gradient if before is None else _add(before, gradient)
+            first = edge not in leaves
+            leaves[edge] = gradient if first else _add(dense(leaves[edge]), dense(gradient))
             return
+        gradient = dense(gradient)
         node, index = edge
         slots = pending.get(node)
         if slots is None:
@@ -320,8 +317,8 @@ def _walk(
         for edge, g in zip(node.edges, results):
             if edge is not None and g is not None:
                 send(edge, g)
-    for tensor, g in leaves.items():
-        leaf(tensor, _run_hooks(tensor._hooks, g, "leaf"))
+    for tensor, total in leaves.items():
+        leaf(tensor, _run_hooks(tensor._hooks, dense(total), "leaf") if tensor._hooks else total)
 
 
 def _refuse_double(create_graph: bool) -> None:
@@ -350,12 +347,11 @@ def backward(
     # A gradient array becomes `.grad` as it is, unless someone else may hold its memory: then a copy does.
     taken = {id(g._data): g._data for g in given if g is not None}
 
-    def accumulate(tensor: Tensor, g: Array) -> None:
-        if type(g) is RowSum:
-            if tensor._grad is None:
-                tensor._grad = RowGradient(g)
-                return
-            g = g.dense()
+    def accumulate(tensor: Tensor, g: Array | RowSum) -> None:
+        if type(g) is RowSum and tensor._grad is None:
+            tensor._grad = RowGradient(g)
+            return
+        g = dense(g)
         if tensor._grad is not None:
             tensor._grad._data = _add(tensor._grad._data, g)
             return
@@ -393,9 +389,9 @@ def grad(
         else:
             capture[(tensor._node, tensor._index)] = lambda g, i=i: found.__setitem__(i, g)  # type: ignore[misc]
 
-    def keep(tensor: Tensor, g: Array) -> None:
+    def keep(tensor: Tensor, g: Array | RowSum) -> None:
         if tensor in by_leaf:
-            found[by_leaf[tensor]] = g.dense() if type(g) is RowSum else g
+            found[by_leaf[tensor]] = dense(g)
 
     _walk(outs, given, retain_graph, keep, capture)
     missing = [i for i in range(len(wanted)) if i not in found]
