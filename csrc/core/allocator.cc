@@ -264,8 +264,9 @@ struct Scratch {
 
 namespace {
 
+// A NaN as float and as double, and no NaN that arithmetic makes: what is read past an end shows, and what is written.
 constexpr size_t kGuard = 64;
-constexpr int kGuardByte = 0xA5;
+constexpr unsigned char kGuardBytes[4] = {0x5A, 0xA5, 0xFD, 0x7F};
 
 struct Guards {
   std::mutex mutex;
@@ -273,9 +274,16 @@ struct Guards {
   std::atomic<bool> any{false}, on{false};
   int64_t errors = 0;
 
+  static void write(char* data, size_t bytes) {
+    for (size_t i = 0; i < kGuard; i++) {
+      data[ptrdiff_t(i) - ptrdiff_t(kGuard)] = char(kGuardBytes[i % 4]);
+      data[bytes + i] = char(kGuardBytes[i % 4]);
+    }
+  }
   static bool intact(const char* data, size_t bytes) {
-    for (size_t i = 1; i <= kGuard; i++)
-      if ((unsigned char)data[-ptrdiff_t(i)] != kGuardByte || (unsigned char)data[bytes + i - 1] != kGuardByte)
+    for (size_t i = 0; i < kGuard; i++)
+      if (data[ptrdiff_t(i) - ptrdiff_t(kGuard)] != char(kGuardBytes[i % 4]) ||
+          data[bytes + i] != char(kGuardBytes[i % 4]))
         return false;
     return true;
   }
@@ -302,9 +310,8 @@ int64_t guard_errors() {
 void* allocate(size_t bytes) {
   if (!guards().on) return arena().allocate(bytes);
   char* data = static_cast<char*>(arena().allocate(bytes + 2 * kGuard)) + kGuard;
-  memset(data - kGuard, kGuardByte, kGuard);
   memset(data, 0xFF, bytes);
-  memset(data + bytes, kGuardByte, kGuard);
+  Guards::write(data, bytes);
   std::lock_guard<std::mutex> lock(guards().mutex);
   guards().blocks[data] = bytes;
   guards().any = true;
@@ -330,7 +337,8 @@ void empty_cache() { arena().empty_cache(); }
 
 void* thread_scratch(int slot, size_t bytes) {
   static thread_local Scratch scratch;
-  if (scratch.bytes[slot] < bytes || !scratch.data[slot]) {
+  const bool small = scratch.bytes[slot] < bytes || (guards().on && scratch.bytes[slot] != bytes);
+  if (small || !scratch.data[slot]) {
     void* data = allocate(bytes);
     if (scratch.data[slot]) deallocate(scratch.data[slot], scratch.bytes[slot]);
     scratch.data[slot] = data;

@@ -32,6 +32,8 @@ ENGINE_TUNABLE(kGroupTiles, 8);
 // Tasks a thread that a product is cut into, and the multiply-adds that are worth waking a thread for.
 ENGINE_TUNABLE(kTasksPerThread, 2);
 ENGINE_TUNABLE(kTaskWork, 1 << 18);
+// Rows that a task should have, to pay for packing its columns of B.
+ENGINE_TUNABLE(kPackRows, 128);
 ENGINE_TUNABLE(kAhead, 1);
 
 // Evenly cut: part i of n in `parts` starts at cut(n, parts, i). parts_of: how many parts of at most `size`.
@@ -220,8 +222,10 @@ struct Block {
     const bool transposed = q.a.column != 1;
     const int64_t most = (transposed ? kTransposedDepthBytes : kDepthBytes) / int64_t(sizeof(T));
     const int64_t depths = parts_of(q.k, most), groups = parts_of(m(), kGroupTiles * R);
-    // Rows of B are read as they are where they lie close together or are used few times; the rest goes into panels.
-    const bool pack = q.b.column != 1 || (q.b.row > 384 && m() >= 16 * R);
+    // Rows of B are read as they are where they lie close together in whole cache lines, or are used few times; the
+    // rest goes into panels.
+    const bool near = q.b.row <= 384 && q.b.row * int64_t(sizeof(T)) % Ahead::kLine == 0;
+    const bool pack = q.b.column != 1 || (!near && m() >= 16 * R);
     // Worth it where lines of A fall into the same places of the cache and many panels of B meet them.
     const bool gather = q.a.row == 1 && q.a.column * int64_t(sizeof(T)) % 1024 == 0 && n() >= 8 * Tile<T>::columns;
     T* panels = nullptr;
@@ -342,27 +346,42 @@ static Product<T> turn(Product<T> q) {
   return q;
 }
 
+// Blocks of C, down and across: small enough for the caches, enough of them to share out, and no thread left with one
+// more than the others if that can be helped. Where the cuts fall changes no bit.
+struct Grid {
+  int64_t down, across;
+};
 template <class T>
-static void run_product(const Product<T>& given) {
-  const Product<T> q = turns(given) ? turn(given) : given;
+static Grid grid_of(const Product<T>& q, int64_t work) {
   constexpr int R = Tile<T>::rows, C = Tile<T>::columns;
-  if (q.m == 0 || q.batch.count == 0) return;
-  // Blocks of C: small enough for the caches, enough of them to share out. Where the cuts fall changes no bit.
-  const int64_t work = q.m * (q.n > 0 ? q.n : 1) * (q.k > 0 ? q.k : 1) * q.summed.count;
   const int64_t panels = parts_of(q.n, C), threads = num_threads();
   const int64_t wanted = threads > 1 ? kTasksPerThread * threads : 1;
   const int64_t most = work / kTaskWork < wanted ? work / kTaskWork : wanted;
-  int64_t across = parts_of(q.n, kBlockColumns), down = parts_of(q.m, kBlockRows);
-  while (q.batch.count * across * down < most) {
+  int64_t down = parts_of(q.m, kBlockRows), across = parts_of(q.n, kBlockColumns);
+  auto tasks = [&] { return q.batch.count * down * across; };
+  while (tasks() < most) {
     const int64_t rows = q.m / down, columns = q.n / across;
-    if (columns > 2 * C && columns >= rows)
+    const bool even = panels % (across + 1) == 0 || columns > 8 * C;
+    if (tasks() >= threads && q.m / (down + 1) < kPackRows) break; // every task packs its B
+    if (columns > 2 * C && columns >= rows && (even || rows <= 2 * R))
       across++;
     else if (rows > 2 * R)
       down++;
     else
       break;
   }
-  if (across > panels) across = panels;
+  while (most >= threads && tasks() < 4 * wanted && tasks() % threads && q.m / (down + 1) >= kPackRows) down++;
+  return {down, across < panels ? across : panels};
+}
+
+template <class T>
+static void run_product(const Product<T>& given) {
+  const Product<T> q = turns(given) ? turn(given) : given;
+  constexpr int C = Tile<T>::columns;
+  if (q.m == 0 || q.batch.count == 0) return;
+  const int64_t work = q.m * (q.n > 0 ? q.n : 1) * (q.k > 0 ? q.k : 1) * q.summed.count;
+  const auto [down, across] = grid_of(q, work);
+  const int64_t panels = parts_of(q.n, C);
   auto block = [&](int64_t task) {
     const int64_t y = task / across % down;
     const int64_t i0 = cut(q.m, down, y), i1 = cut(q.m, down, y + 1);
