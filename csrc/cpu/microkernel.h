@@ -81,7 +81,8 @@ struct Result {
   int64_t row;
   const T* start;
   int64_t start_row;
-  Ahead* ahead = nullptr;
+  Ahead* ahead = nullptr; // what comes later; then C itself is asked for before it is written, and what lies
+  int64_t beside = 0;     // that many elements behind it
 };
 template <class T>
 ENGINE_INLINE
@@ -126,18 +127,24 @@ static void tile(int64_t k, const Operand<T>& left, const T* b, int64_t b_row, c
     b += b_row;
     ENGINE_OPAQUE(b);
   };
-  if (to.start == to.c) // C was written a while ago
-#pragma GCC unroll 16
-    for (int i = 0; i < M; i++)
-#pragma GCC unroll 4
-      for (int j = 0; j < N; j++) __builtin_prefetch(to.c + i * to.row + j * L, 1, 3);
   int64_t p = k;
-  if (to.ahead)
-    for (; p >= Ahead::kSteps; p -= Ahead::kSteps) {
+  if (to.ahead) {
+    // All of C's lines at once, when they are written, would keep those of B waiting.
+    constexpr int64_t kBytes = N * L * sizeof(T);
+    const char* line = reinterpret_cast<const char*>(to.c);
+    const int64_t stride = to.row * int64_t(sizeof(T)), beside = to.beside * int64_t(sizeof(T));
+    for (int64_t rows = M; p >= Ahead::kSteps; p -= Ahead::kSteps) {
       to.ahead->step();
+#pragma GCC unroll 4
+      for (int64_t at = 0; at < kBytes; at += Ahead::kLine) {
+        __builtin_prefetch(line + at, 1, 3);
+        __builtin_prefetch(line + beside + at, 1, 3);
+      }
+      line += --rows > 0 ? stride : 0;
 #pragma GCC unroll 4
       for (int s = 0; s < Ahead::kSteps; s++) one();
     }
+  }
   for (; p >= 2; p -= 2) {
     one();
     one();

@@ -308,11 +308,10 @@ struct Block {
         const int64_t at = at_c + (q.turned ? x * q.c_row + y : y * q.c_row + x);
         Result<T> to = {q.c + at, q.c_row, q.bias ? q.bias + (q.turned ? y : x) : nullptr, 0};
         if (!first || q.accumulate) to = accumulate(q.c + at, q.c_row);
-        Ahead* ahead = next_b->rows > 0 && (t % 2 || next_a->rows == 0) ? next_b : next_a;
-        if (ahead->rows == 0) ahead = nullptr;
         alignas(64) T turning[R * C];
         Result<T> direct = q.turned ? overwrite(turning, C) : to;
-        direct.ahead = ahead;
+        direct.ahead = next_b->rows > 0 && (t % 2 || next_a->rows == 0) ? next_b : next_a;
+        direct.beside = last && q.activated && !q.turned ? q.activated - q.c : 0;
         tile_for<T>(height, width)(depth, {a.data + i * a.row, a.row, a.column}, panel, right.row, direct, tail);
         if (q.turned)
           store_turned(turning, C, height, width, to, last && q.activated ? q.activated + at : nullptr, q.gelu);
