@@ -18,28 +18,27 @@ def tensor(*shape, **options):
 # ---------------------------------------------------------------- views
 
 
-@pytest.mark.parametrize(
-    "view",
-    [
-        lambda x: x[1],
-        lambda x: x[:, 1:],
-        lambda x: x[None, ..., 0],
-        lambda x: x.reshape(6, 4),
-        lambda x: x.view(-1),
-        lambda x: x.permute(2, 0, 1),
-        lambda x: x.T,
-        lambda x: x.unsqueeze(0).squeeze(0),
-        lambda x: x.expand(5, 2, 3, 4),
-        lambda x: x.flatten(1),
-        lambda x: x.split(2, 1)[1],
-        lambda x: x.chunk(2, 2)[0],
-        lambda x: x.unbind(1)[2],
-        lambda x: x.narrow(0, 1, 1),
-        lambda x: x.movedim(0, 2),
-        lambda x: x.contiguous(),
-        lambda x: next(iter(x)),
-    ],
-)
+VIEWS = [
+    lambda x: x[1],
+    lambda x: x[:, 1:],
+    lambda x: x[None, ..., 0],
+    lambda x: x.reshape(6, 4),
+    lambda x: x.view(-1),
+    lambda x: x.permute(2, 0, 1),
+    lambda x: x.T,
+    lambda x: x.unsqueeze(0).squeeze(0),
+    lambda x: x.expand(5, 2, 3, 4),
+    lambda x: x.flatten(1),
+    lambda x: x.split(2, 1)[1],
+    lambda x: x.chunk(2, 2)[0],
+    lambda x: x.unbind(1)[2],
+    lambda x: x.narrow(0, 1, 1),
+    lambda x: x.movedim(0, 2),
+    lambda x: next(iter(x)),
+]
+
+
+@pytest.mark.parametrize("view", [*VIEWS, lambda x: x.contiguous()])
 def test_views_share_memory(view):
     x = tensor(2, 3, 4)
     assert view(x)._data.shares_storage(x._data)
@@ -122,6 +121,48 @@ def test_assignment_converts():
         engine.zeros(3, dtype=engine.uint8)[0] = 256
 
 
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("write", [lambda x: x.mul_(2.0), lambda x: x.zero_(), lambda x: x.__setitem__(0, 5.0)])
+def test_views_older_than_an_in_place_operation_are_refused(view, write):
+    leaf = tensor(2, 3, 4, requires_grad=True)
+    made = leaf * 1
+    old = view(made)
+    older = old[None]
+    write(made)
+    for use in (lambda: old * 2, lambda: 1 - older, lambda: old.backward(engine.ones_like(old))):
+        with pytest.raises(RuntimeError, match="no view that is older"):
+            use()
+    assert ((view(made) * 2).detach() == 2 * view(made.detach())).all()  # taken again
+
+
+def test_views_of_a_buffer_that_gained_a_history_are_refused():
+    value = engine.tensor([1.0, 2.0], requires_grad=True)
+    buffer = engine.zeros(2, 2)
+    old, part = buffer.view(4), buffer[1]
+    part.mul_(3.0)  # neither has a history so far
+    buffer[0] = value
+    with pytest.raises(RuntimeError, match="no view that is older"):
+        old * 2
+    with pytest.raises(RuntimeError, match="no view that is older"):
+        part.mul_(2.0)
+    (buffer.view(4) * 2).sum().backward()
+    assert value.grad.tolist() == [2.0, 2.0]
+
+
+def test_views_taken_out_of_the_history_may_grow_old():
+    leaf = tensor(4, requires_grad=True)
+    made = leaf * 1
+    with engine.no_grad():
+        old = made.view(2, 2)
+    copy = made.detach().view(2, 2)
+    made.mul_(2.0)
+    assert (old + 0).tolist() == (copy + 0).tolist() == made.view(2, 2).tolist()
+    with engine.no_grad():
+        view = leaf.view(2, 2)
+        leaf.mul_(2.0)  # as an optimizer does
+        assert (view * 1).tolist() == leaf.view(2, 2).tolist()
+
+
 def test_assignment_and_autograd():
     leaf = tensor(3, requires_grad=True)
     with pytest.raises(RuntimeError, match=r"\[setitem\] self.*leaf"):
@@ -136,8 +177,16 @@ def test_assignment_and_autograd():
     buffer = engine.zeros(2, 3)
     with pytest.raises(RuntimeError, match="view"):
         buffer[0][:1] = value
-    with pytest.raises(RuntimeError, match="view"):
-        buffer[0].copy_(value)
+    for write in (
+        lambda: buffer[0].copy_(value),
+        lambda: buffer[0].add_(value),
+        lambda: buffer[0].mul_(value),
+        lambda: buffer[0].masked_fill_(engine.tensor([True, False, True]), value[0]),
+        lambda: buffer[0].scatter_add_(0, engine.tensor([1]), value),
+    ):
+        with pytest.raises(RuntimeError, match="no view where the value requires grad"):
+            write()
+    assert buffer.tolist() == [[0.0] * 3] * 2
     buffer[0, :1] = value
     assert buffer.requires_grad
     buffer.backward(engine.full((2, 3), 2.0))

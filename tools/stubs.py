@@ -144,7 +144,7 @@ def tensor_stub() -> str:
         "    _requires_grad: _bool",
         "    _node: Node | None",
         "    _index: _int",
-        "    _is_view: _bool",
+        "    _base: tuple[Tensor | None, Node | None] | None",
         "    _grad: Tensor | None",
         "    _hooks: dict[_int, Any] | None",
     ]

@@ -58,7 +58,7 @@ class Tensor:
     _requires_grad: bool = False
     _node: Node | None = None  # what made it; None for a leaf
     _index: int = 0  # which of the node's outputs it is
-    _is_view: bool = False  # made by a view op without history; with one, the node knows
+    _base: tuple[Tensor | None, Node | None] | None = None  # of a view: what it is a view of, and that one's node then
     _grad: Tensor | None = None
     _hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
 

@@ -22,7 +22,7 @@ class Tensor:
     _requires_grad: _bool
     _node: Node | None
     _index: _int
-    _is_view: _bool
+    _base: tuple[Tensor | None, Node | None] | None
     _grad: Tensor | None
     _hooks: dict[_int, Any] | None
     @property

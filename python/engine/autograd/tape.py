@@ -97,7 +97,6 @@ class Node:
 
     # Defaults on the class: every op of a training step pays for what is set here.
     outputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each
-    is_view = False
     _versions: Sequence[int | None] = ()
     _hooks: dict[int, dict[int, Any]] | None = None
     _retained: dict[int, weakref.ref[Tensor]] | None = None
@@ -167,9 +166,11 @@ def record(
     node = None
     if _mode.enabled:
         for x in inputs:
-            if x is not None and x._requires_grad:
-                node = Node(name, inputs, backward, saved)
-                break
+            if x is not None:
+                if x._base is not None:
+                    check_view(name, x)
+                if x._requires_grad and node is None:
+                    node = Node(name, inputs, backward, saved)
     if isinstance(outputs, Array):
         tensor = _new(Tensor)
         tensor._data = outputs
@@ -188,34 +189,56 @@ def record(
 
 
 def record_view(name: str, output: Array, input: Tensor, backward: Callable[..., Any], *saved: Any) -> Tensor:
-    """`record` for an op whose output shares its input's memory: in-place ops on such an output are refused."""
+    """`record` for an op whose output shares its input's memory: see check_view and check_inplace."""
     tensor: Tensor = record(name, output, (input,), backward, *saved)
-    mark_view(tensor)
+    mark_view(tensor, input)
     return tensor
 
 
-def mark_view(tensor: Tensor) -> None:
-    if tensor._node is not None:
-        tensor._node.is_view = True
-    else:
-        tensor._is_view = True
+def mark_view(tensor: Tensor, base: Tensor) -> None:
+    """`tensor` is a view of `base`. What was taken out of a history on purpose, under no_grad, does not follow it."""
+    followed = tensor._requires_grad or not base._requires_grad
+    tensor._base = (base, base._node) if followed else (None, None)
 
 
-def check_inplace(name: str, tensor: Tensor) -> None:
-    """Raises RuntimeError where an in-place op would falsify gradients, or write to one place twice; call it before anything
-    is written."""
+def check_view(name: str, tensor: Tensor) -> None:
+    """Raises RuntimeError where what `tensor` is a view of was since written in place by an op that is recorded: the view's
+    elements changed, and its history does not say how."""
+    view: Tensor | None = tensor
+    while view is not None and view._base is not None:
+        base, node = view._base
+        if base is not None and base._node is not node:
+            raise RuntimeError(
+                f"[{name}] input: expected no view that is older than an in-place operation on its base, got one of shape "
+                f"{tensor.shape} (take the view again, after the operation)"
+            )
+        view = base
+
+
+def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
+    """Raises RuntimeError where an in-place op that reads `value` would falsify gradients, or write to one place twice; call
+    it before anything is written."""
     if tensor._data.overlaps_itself:
         raise RuntimeError(
             f"[{name}] self: expected each element in memory of its own, got a view of shape {tensor.shape} in which several "
             "share one place (use .clone() first)"
         )
-    if not (_mode.enabled and tensor._requires_grad):
+    if not _mode.enabled:
+        return
+    check_view(name, tensor)
+    if isinstance(value, Tensor):
+        check_view(name, value)
+        if value._requires_grad and tensor._base is not None:
+            raise RuntimeError(
+                f"[{name}] self: expected no view where the value requires grad, got one (write to the tensor it is a view of)"
+            )
+    if not tensor._requires_grad:
         return
     if tensor._node is None:
         raise RuntimeError(
             f"[{name}] self: expected no leaf tensor that requires grad, got one (write under engine.no_grad())"
         )
-    if tensor._node.is_view:
+    if tensor._base is not None:
         raise RuntimeError(
             f"[{name}] self: expected no view of a tensor that requires grad, got one (use the op that is not in place)"
         )
@@ -291,6 +314,7 @@ def _walk(
         slots[index] = gradient if before is None else _add(before, gradient)
 
     for output, gradient in zip(outputs, gradients):
+        check_view("backward", output)
         send(output if output._node is None else (output._node, output._index), _seed(output, gradient))
     while heap:
         node = heappop(heap)[1]

@@ -249,7 +249,7 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
 @tensor_method("add_", "__iadd__")
 def _add_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
     """self += alpha * other, in self's dtype. Raises RuntimeError for a leaf that requires grad, unless under no_grad."""
-    check_inplace("add_", self)
+    check_inplace("add_", self, other)
     if alpha != 1:
         other = mul(other, alpha)
     K.add_(self._data, data_of(other))
@@ -259,7 +259,7 @@ def _add_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
 @tensor_method("sub_", "__isub__")
 def _sub_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
     """self -= alpha * other."""
-    check_inplace("sub_", self)
+    check_inplace("sub_", self, other)
     if alpha != 1:
         other = mul(other, alpha)
     K.sub_(self._data, data_of(other))
@@ -269,7 +269,7 @@ def _sub_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
 @tensor_method("mul_", "__imul__")
 def _mul_(self: Tensor, other: Operand) -> Tensor:
     """self *= other."""
-    check_inplace("mul_", self)
+    check_inplace("mul_", self, other)
     b = data_of(other)
     before = None
     if isinstance(other, Tensor):
@@ -284,7 +284,7 @@ def _mul_(self: Tensor, other: Operand) -> Tensor:
 @tensor_method("div_", "__itruediv__")
 def _div_(self: Tensor, other: Operand) -> Tensor:
     """self /= other. Raises TypeError for integers, whose quotient is no integer."""
-    check_inplace("div_", self)
+    check_inplace("div_", self, other)
     b = data_of(other)
     if isinstance(other, Tensor) and b.shares_storage(self._data):
         b = b.clone()

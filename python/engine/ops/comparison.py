@@ -205,7 +205,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
 @tensor_method("masked_fill_")
 def _masked_fill_(self: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """masked_fill in place."""
-    check_inplace("masked_fill_", self)
+    check_inplace("masked_fill_", self, value)
     m, v = as_array("masked_fill_", "mask", mask), data_of(value)
     _check_value("masked_fill_", v)
     K.masked_fill_(self._data, m, v)

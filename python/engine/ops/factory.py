@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import _core
 from engine._core import Array, DType
-from engine.autograd.tape import Node, check_inplace, is_grad_enabled, record, record_inplace
+from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.ops.broadcasting import sum_to
 from engine.ops.convert import cast
 from engine.ops.shape import sizes_of
@@ -381,15 +381,6 @@ def _constant_(op: str, self: Tensor, value: Any) -> Tensor:
     return record_inplace(op, self, (self,), _nothing_backward)
 
 
-def check_recordable(op: str, self: Tensor, value: Tensor | None) -> None:
-    """Raises RuntimeError where a value that requires grad is written into a view: the tensor it is a view of would not
-    know of it."""
-    if value is not None and value._requires_grad and self._is_view and is_grad_enabled():
-        raise RuntimeError(
-            f"[{op}] self: expected no view where the value requires grad, got one (write to the tensor it is a view of)"
-        )
-
-
 def _copy_backward(ctx: Node, dy: Array) -> Any:
     shape, dtype = ctx.saved
     return None, sum_to(dy, shape).cast(dtype) if ctx.needs[1] else None
@@ -399,7 +390,6 @@ def _copy_backward(ctx: Node, dy: Array) -> Any:
 def _copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """self = src, broadcast to its shape and converted to its dtype."""
     source = as_array("copy_", "src", src)
-    check_inplace("copy_", self)
-    check_recordable("copy_", self, src)
+    check_inplace("copy_", self, src)
     K.copy(self._data, source.expand(self.shape))
     return record_inplace("copy_", self, (self, src), _copy_backward, source.shape, source.dtype)

@@ -18,7 +18,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace, record_view
 from engine.ops.broadcasting import sum_to
-from engine.ops.factory import as_tensor, check_recordable, fill_array
+from engine.ops.factory import as_tensor, fill_array
 from engine.ops.shape import normal_dim, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -284,9 +284,8 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
     value whose shape does not fit.
     """
     x = self._data
-    check_inplace("setitem", self)
+    check_inplace("setitem", self, value)
     source = value if isinstance(value, Tensor) else None
-    check_recordable("setitem", self, source)
     plan = Plan("setitem", x, key)
     rows = Rows(plan) if plan.arrays else None
     shape = plan.base.shape if rows is None else rows.result
@@ -413,7 +412,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 def _scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`scatter_add` in place."""
     x, dim, entries, source = _scatter_arguments("scatter_add_", self, dim, index, src)
-    check_inplace("scatter_add_", self)
+    check_inplace("scatter_add_", self, src)
     K.scatter_add(x, dim, entries, source)
     return record_inplace("scatter_add_", self, (self, src), _scatter_add_backward, dim, entries, src.shape)
 

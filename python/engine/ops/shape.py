@@ -347,7 +347,7 @@ def _parts(name: str, input: Tensor, dim: int, lengths: Sequence[int], drop: boo
     saved = (x.shape, dim, lengths, drop)
     parts: tuple[Tensor, ...] = record(name, tuple(arrays), (input,), _parts_backward, *saved)
     for part in parts:
-        mark_view(part)
+        mark_view(part, input)
     return parts
 
 
