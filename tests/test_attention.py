@@ -425,6 +425,20 @@ def test_wrong_cu_seqlens(cu, message):
         engine.attention_qkv(tensor(np.zeros((6, 3, 2, 4), np.float32)), bad)
 
 
+@pytest.mark.parametrize("keys", [1, 2, 7, 8, 15, 16, 17, 33, 128, 513, 1100])
+@pytest.mark.parametrize("where", ["query", "key", "mask"])
+def test_nan_stays_nan(keys: int, where: str, isa: str) -> None:
+    rng = np.random.default_rng(keys)
+    q, k, v, mask = (rng.standard_normal(shape, np.float32) for shape in [(3, 4), (keys, 4), (keys, 4), (3, keys)])
+    {"query": q[1:2], "key": k, "mask": mask[1:2]}[where][:] = np.nan
+    wanted = np.isnan(q @ k.T + mask).any(1)
+    tensors = [tensor(x).requires_grad_() for x in (q, k, v)]
+    out = engine.scaled_dot_product_attention(*tensors, tensor(mask))
+    assert (np.isnan(out.detach().numpy()).any(1) == wanted).all()
+    out.sum().backward()
+    assert (np.isnan(tensors[0].grad.numpy()).any(1) == wanted).all()
+
+
 def test_wrong_arguments():
     q, k, v = packed_arguments()
     cu = tensor(cu_of([6]))

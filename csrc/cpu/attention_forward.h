@@ -51,6 +51,13 @@ static T highest_of(const T* s, int64_t n) {
   return highest(max(top, second));
 }
 
+template <class T>
+static bool any_nan(const T* s, int64_t n) {
+  for (int64_t j = 0; j < n; j++)
+    if (s[j] != s[j]) return true;
+  return false;
+}
+
 // s = exp(scale * s - top) for n scores, zeros behind them up to `width`; returns the sum. What dropout takes becomes
 // zero after it was summed.
 template <class T, bool kDrop>
@@ -103,8 +110,9 @@ static void softmax_rows(const Problem<T>& p, const ForwardRoom<T>& room, int64_
   for (int64_t i = 0; i < rows; i++) {
     T* score = room.scores + i * lds;
     const T top = room.top[i];
-    // Where no key took part so far, all is zero.
-    const int64_t seen = top == -kInf<T> ? 0 : keys_seen(i, shift, n);
+    // Where no key took part so far, all is zero. A row of NaNs has no highest either; its results shall be NaN.
+    int64_t seen = keys_seen(i, shift, n);
+    if (top == -kInf<T> && !any_nan(score, seen)) seen = 0;
     if (p.dropout.on) {
       if (i % kDrawRows == 0)
         keep_rows<T>(p.dropout, unit, r0 + i, t0, keys_seen(i + kDrawRows - 1, shift, n), room.keep, kKeys);
