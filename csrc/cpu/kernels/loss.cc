@@ -43,12 +43,19 @@ static T weight_total(const T* weight, int64_t c) {
   return weight ? row_sum(weight, c) : T(c);
 }
 
+// A row's largest logit, the sum of e^(logit - high), and that sum's logarithm; the terms are where the gradient will
+// be.
+template <class T>
+struct Exponentials {
+  T high, total, rest;
+};
+
 // The loss of row r with a label; leaves the row's gradient.
 template <class T>
-static double label_row(const CrossEntropy<T>& a, int64_t r, int64_t label) {
+static double label_row(const CrossEntropy<T>& a, int64_t r, const Exponentials<T>& found, int64_t label) {
   const T *x = a.input + r * a.c, *w = a.weight;
   T* g = a.gradient ? a.gradient + r * a.c : nullptr;
-  const T high = row_max(x, a.c), total = row_exp(x, high, a.c, g), rest = scalar_log(total);
+  const auto [high, total, rest] = found;
   const T kept = T(1 - a.smoothing) * (w ? w[label] : T(1)), each = T(a.smoothing / double(a.c));
   double loss = -double(kept) * (double(x[label] - high) - double(rest));
   T mass = kept;
@@ -77,10 +84,10 @@ static double label_row(const CrossEntropy<T>& a, int64_t r, int64_t label) {
 
 // The same for a row of target probabilities.
 template <class T>
-static double soft_row(const CrossEntropy<T>& a, int64_t r, const T* target) {
+static double soft_row(const CrossEntropy<T>& a, int64_t r, const Exponentials<T>& found, const T* target) {
   const T *x = a.input + r * a.c, *w = a.weight;
   T* g = a.gradient ? a.gradient + r * a.c : nullptr;
-  const T high = row_max(x, a.c), total = row_exp(x, high, a.c, g), rest = scalar_log(total);
+  const auto [high, total, rest] = found;
   const V<T> vm = broadcast(high), kept = broadcast(T(1 - a.smoothing)), each = broadcast(T(a.smoothing / double(a.c)));
   const auto goal = [&](int64_t i, int64_t k) ENGINE_LAMBDA {
     V<T> t = fma(load_some(target + i, k), kept, each);
@@ -100,16 +107,30 @@ static double soft_row(const CrossEntropy<T>& a, int64_t r, const T* target) {
   return double(mass) * double(rest) - double(sum);
 }
 
-// row(r) gives row r's loss and leaves its gradient; `divisor` is what a mean divides by.
+// row(r, exponentials) gives row r's loss and leaves its gradient; `divisor` is what a mean divides by. The
+// exponentials of some rows are taken before the first loss: no row waits for another's, and their logarithms are one
+// vector's.
 template <class T, class F>
 static void all_rows(CrossEntropy<T>& a, int64_t reduction, double divisor, T* out, const F& row) {
   a.scale = reduction == kMean ? T(1 / divisor) : T(1);
   const double total = chunked_sum(a.n, row_grain(a.c), [&](int64_t begin, int64_t end) {
+    constexpr int64_t kTogether = 16;
+    const int64_t together = a.c <= 1024 ? kTogether : 1; // such as stay in the cache until their turn
     double sum = 0;
-    for (int64_t r = begin; r < end; r++) {
-      const double loss = row(r);
-      if (reduction == kNone) out[r] = T(loss);
-      sum += loss;
+    for (int64_t first = begin; first < end; first += together) {
+      const int64_t rows = end - first < together ? end - first : together;
+      T high[kTogether], total[kTogether] = {}, rest[kTogether];
+      for (int64_t i = 0; i < rows; i++) {
+        const T* x = a.input + (first + i) * a.c;
+        high[i] = row_max(x, a.c);
+        total[i] = row_exp(x, high[i], a.c, a.gradient ? a.gradient + (first + i) * a.c : nullptr);
+      }
+      for (int64_t i = 0; i < kTogether; i += kLanes<T>) store(rest + i, log(load(total + i)));
+      for (int64_t i = 0; i < rows; i++) {
+        const double loss = row(first + i, Exponentials<T>{high[i], total[i], rest[i]});
+        if (reduction == kNone) out[first + i] = T(loss);
+        sum += loss;
+      }
     }
     return sum;
   });
@@ -134,8 +155,8 @@ void cross_entropy(In input, In target, Opt weight, int64_t ignore_index, double
   double divisor = 0;
   for (int64_t r = 0; r < n; r++)
     if (labels[r] != ignore_index) divisor += w ? double(w[labels[r]]) : 1.0;
-  all_rows(a, reduction, divisor, loss.data<T>(), [&](int64_t r) {
-    if (labels[r] != ignore_index) return label_row(a, r, labels[r]);
+  all_rows(a, reduction, divisor, loss.data<T>(), [&](int64_t r, const Exponentials<T>& e) {
+    if (labels[r] != ignore_index) return label_row(a, r, e, labels[r]);
     for (int64_t i = 0; a.gradient && i < c; i++) a.gradient[r * c + i] = 0;
     return 0.0;
   });
@@ -153,7 +174,7 @@ void cross_entropy_soft(In input, In target, Opt weight, double label_smoothing,
   a.smoothing = label_smoothing;
   a.gradient = grad_rows ? dinput.data<T>() : nullptr;
   all_rows(a, reduction, double(n), loss.data<T>(),
-           [&](int64_t r) { return soft_row(a, r, target.data<T>() + r * c); });
+           [&](int64_t r, const Exponentials<T>& e) { return soft_row(a, r, e, target.data<T>() + r * c); });
 }
 
 template <class T>
