@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,10 @@ class Comparison:
         return self.ratios[self.peer][0] if self.peer else None
 
 
+# Between samples: idle threads of the side before may still spin for work, on the cores of the side whose turn it is.
+REST = 0.03
+
+
 def interleave(workers: list[Worker], pairs: int, seconds: float) -> Comparison:
     """Times the prepared task on all workers in turn, `pairs` times, each sample at least `seconds` long."""
     samples: dict[str, list[float]] = {w.side: [] for w in workers}
@@ -86,6 +91,7 @@ def interleave(workers: list[Worker], pairs: int, seconds: float) -> Comparison:
         w.ask(do="time", seconds=seconds)  # warm-up
     for _ in range(pairs):
         for w in workers:
+            time.sleep(REST)
             samples[w.side].append(w.ask(do="time", seconds=seconds))
     ratios = {}
     for side in samples.keys() - {"engine"}:

@@ -66,21 +66,21 @@ void layer_norm(In input, Opt weight, Opt bias, double eps, Out y, Out mean, Out
 
 template <class T>
 void dropout_add_layer_norm(In input, Opt residual, Opt weight, Opt bias, double p, double eps, int64_t seed,
-                            int64_t call, Out y, Out sum, Out mean, Out rstd) {
+                            int64_t call, bool keep, Out y, Out sum, Out mean, Out rstd) {
   const int64_t n = input.rows(), d = input.size(-1);
   const T *xs = input.data<T>(), *rs = residual.data<T>();
   const T *w = or_constant(weight, d, T(1), 1), *b = or_constant(bias, d, T(0), 2);
-  T *ys = y.data<T>(), *sums = sum.data<T>(), *means = mean.data<T>(), *rstds = rstd.data<T>();
+  T *ys = y.data<T>(), *sums = keep ? sum.data<T>() : ys, *means = mean.data<T>(), *rstds = rstd.data<T>();
   parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
     Decisions decisions(p, seed, call);
     T* scratch = p > 0 ? static_cast<T*>(thread_scratch(0, size_t(d + 256) * sizeof(T))) : nullptr;
     for (int64_t r = begin; r < end; r++) {
       const T *x = xs + r * d, *res = rs ? rs + r * d : nullptr;
       T* z = sums + r * d;
-      const T* keep = p > 0 ? keep_factors(decisions, r * d, r * d + d, scratch) : nullptr;
+      const T* kept = p > 0 ? keep_factors(decisions, r * d, r * d + d, scratch) : nullptr;
       const T total = row_total<T>(d, [&](int64_t i, int64_t k) ENGINE_LAMBDA {
         V<T> v = load_some(x + i, k);
-        if (keep) v = dropped(v, load_some(keep + i, k));
+        if (kept) v = dropped(v, load_some(kept + i, k));
         if (res) v += load_some(res + i, k);
         store_some(z + i, v, k);
         return v;

@@ -188,6 +188,11 @@ def record(
     return tensors
 
 
+def will_record(*inputs: Tensor | None) -> bool:
+    """Whether `record` of these inputs will want what a backward needs."""
+    return _mode.enabled and any([x is not None and x._requires_grad for x in inputs])
+
+
 def record_view(name: str, output: Array, input: Tensor, backward: Callable[..., Any], *saved: Any) -> Tensor:
     """`record` for an op whose output shares its input's memory: see check_view and check_inplace."""
     tensor: Tensor = record(name, output, (input,), backward, *saved)

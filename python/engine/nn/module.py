@@ -87,12 +87,14 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         before: dict[int, Any] = self.__dict__["_forward_pre_hooks"]
         after: dict[int, Any] = self.__dict__["_forward_hooks"]
-        for hook in list(before.values()) if before else ():
+        if not before and not after:
+            return self.forward(*args, **kwargs)
+        for hook in list(before.values()):
             changed = hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
         output = self.forward(*args, **kwargs)
-        for hook in list(after.values()) if after else ():
+        for hook in list(after.values()):
             changed = hook(self, args, output)
             if changed is not None:
                 output = changed

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, is_grad_enabled, record
+from engine.autograd.tape import Node, record, will_record
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["bmm", "linear", "linear_gelu", "matmul", "mm"]
@@ -149,6 +149,5 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, appro
     if approximate not in ("none", "tanh"):
         raise ValueError(f"[linear_gelu] approximate: expected 'none' or 'tanh', got {approximate!r}")
     tanh = approximate == "tanh"
-    keep = is_grad_enabled() and any(t is not None and t._requires_grad for t in (input, weight, bias))
-    y, z = K.linear_gelu(x, w, b, tanh, keep)
+    y, z = K.linear_gelu(x, w, b, tanh, will_record(input, weight, bias))
     return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, x, w, z, tanh)

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, is_grad_enabled, record
+from engine.autograd.tape import Node, record, will_record
 from engine.tensor import Tensor, as_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
@@ -25,7 +25,7 @@ def _reduction(op: str, reduction: str) -> int:
 
 
 def _no_grad(op: str, name: str, value: Tensor | None) -> None:
-    if value is not None and value.requires_grad and is_grad_enabled():
+    if will_record(value):
         raise ValueError(
             f"[{op}] {name}: expected a tensor that does not require grad, got one that does (use .detach())"
         )
@@ -109,7 +109,7 @@ def cross_entropy(
     lines = () if x.ndim == 1 else (x.shape[0], *x.shape[2:])
     count = prod(lines)
     losses = count if number == 0 else 1
-    grad_rows = count if input.requires_grad and is_grad_enabled() else 0
+    grad_rows = count if will_record(input) else 0
     if t.shape == x.shape and t.dtype.is_floating_point:
         _no_grad(op, "target", target)
         loss, gradient = K.cross_entropy_soft(

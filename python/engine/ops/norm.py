@@ -9,7 +9,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, record
+from engine.autograd.tape import Node, record, will_record
 from engine.ops.dropout import probability
 from engine.tensor import Tensor, as_array
 
@@ -144,7 +144,8 @@ def dropout_add_layer_norm(
     w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
     p = probability(op, p) if training else 0.0
     seed, call = _core.next_random() if p > 0.0 else (0, 0)
-    y, total, mean, rstd = K.dropout_add_layer_norm(x, r, w, b, p, eps, seed, call)
+    keep = prenorm or will_record(input, residual, weight, bias)
+    y, total, mean, rstd = K.dropout_add_layer_norm(x, r, w, b, p, eps, seed, call, keep)
     return record(
         op,
         (y, total) if prenorm else y,
