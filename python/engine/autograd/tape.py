@@ -190,7 +190,7 @@ def record(
 
 def will_record(*inputs: Tensor | None) -> bool:
     """Whether `record` of these inputs will want what a backward needs."""
-    return _mode.enabled and any([x is not None and x._requires_grad for x in inputs])
+    return _mode.enabled and any(x is not None and x._requires_grad for x in inputs)
 
 
 def record_view(name: str, output: Array, input: Tensor, backward: Callable[..., Any], *saved: Any) -> Tensor:
