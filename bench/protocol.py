@@ -128,7 +128,8 @@ class Run:
         per_side: dict[str, dict[str, Any]] | None = None,
         **arguments: Any,
     ) -> Comparison:
-        """Prepares module:function on each of the sides that there are, compares their answers, and times it there.
+        """Prepares module:function on each of the sides that there are, compares their answers, and times it there. A peer that
+        fails is left out, with a word on standard error; a wrong answer is an AssertionError.
 
         savings: work that engine may leave out (`library.allow`). per_side: arguments of one side that differ."""
         workers = self.sides(*sides)
@@ -136,7 +137,13 @@ class Run:
         for w in workers:
             given = arguments | (per_side or {}).get(w.side, {})
             message = {"task": task, "arguments": given, "threads": threads or self.threads, "savings": savings}
-            facts[w.side] = w.ask(do="prepare", **message)
+            try:
+                facts[w.side] = w.ask(do="prepare", **message)
+            except (RuntimeError, OSError) as error:
+                if w.side == "engine":
+                    raise
+                print(f"{task} {given}: without {w.side}: {error}", file=sys.stderr)
+        workers = [w for w in workers if w.side in facts]
         for w in workers:  # the answer before the time
             agree(facts["engine"], facts[w.side])
         c = interleave(workers, 3 if self.quick else pairs, min(seconds, 0.01) if self.quick else seconds)
