@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import struct
 
 import numpy as np
@@ -82,3 +84,47 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         replace_file(path, fail)
     assert path.read_text() == "old\n" and os.listdir(tmp_path) == ["x.txt"]
+
+
+def test_links_are_followed_and_modes_kept(tmp_path):
+    file, link = tmp_path / "real" / "x.safetensors", tmp_path / "link"
+    file.parent.mkdir()
+    link.symlink_to("real/x.safetensors")
+    save_file({"a": make([1])}, link)  # the link's target need not be there yet
+    assert file.stat().st_mode & 0o777 == 0o666 & ~(mask := os.umask(0)) and os.umask(mask) == 0
+    file.chmod(0o600)
+    for write in (lambda path: save_file({"a": make([2])}, path), lambda path: write_text(path, "text")):
+        for path in (link, file):
+            write(path)
+            assert link.is_symlink() and not file.is_symlink() and file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() == "text" and os.listdir(tmp_path / "real") == ["x.safetensors"]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "folder", "link"):
+        with pytest.raises(
+            OSError, match=r"\[save_file\] filename: expected a regular file or a new name, got the .*" + name
+        ):
+            save_file({"a": make([1])}, tmp_path / name)
+        with pytest.raises(OSError, match=r"\[write_text\] filename: expected a regular file"):
+            write_text(tmp_path / name, "text")
+    assert (tmp_path / "pipe").is_fifo() and sorted(os.listdir(tmp_path)) == ["folder", "link", "pipe"]
+
+
+def test_a_full_disk_is_an_oserror_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({"a": make([1])}, path)
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(
+            OSError, match=r"\[save_file\] filename: expected a file that can be written, got .*x.safetensors"
+        ):
+            save_file({"a": make(np.zeros(1000))}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert load_file(path)["a"].tolist() == [1] and os.listdir(tmp_path) == ["x.safetensors"]

@@ -352,7 +352,7 @@ def predict(
             _predict(classifier, batches, top_k, as_json, stream)
 
     if source or texts:
-        replace_file(output, write)  # complete or not at all
+        replace_file(output, write, "predict")  # complete or not at all
     else:
         write(output)  # grows as the lines come
 

@@ -1,12 +1,13 @@
 """Tensors to and from safetensors files, through the library's byte-level interface (its NumPy one lacks bfloat16).
 
 `save_file` and `load_file` have the names and arguments of `safetensors.torch`. Files are written beside their place
-and moved there, so that a reader finds the old file or the new one, never a part.
+and moved there, so that a reader finds the old file or the new one, never a part; links and modes stay.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,12 +32,12 @@ def save_file(
 
     Args:
         tensors: names and tensors of any dtype and strides.
-        filename: the file; replaced in one step where it exists.
+        filename: the file; replaced in one step where it exists, its mode kept. A link stays, the file it names changes.
         metadata: strings to keep in the header.
 
     Raises:
         TypeError: if a value is not a Tensor.
-        OSError: if the file cannot be written.
+        OSError: if the file cannot be written; what was there stays.
     """
     arrays = {}
     for name, tensor in tensors.items():
@@ -55,7 +56,16 @@ def save_file(
             for name, a in arrays.items()
         }
     notes = None if metadata is None else dict(metadata)
-    replace_file(filename, lambda path: safetensors.serialize_file(views, path, notes))
+
+    def write(path: str) -> None:
+        try:
+            safetensors.serialize_file(views, path, notes)
+        except safetensors.SafetensorError as error:  # the names and values are good: it is the disk
+            raise OSError(
+                f"[save_file] filename: expected a file that can be written, got {os.fspath(filename)} ({error})"
+            ) from None
+
+    replace_file(filename, write, "save_file")
 
 
 def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -93,24 +103,37 @@ def write_text(filename: str | os.PathLike[str], text: str) -> None:
         with open(path, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
 
-    replace_file(filename, write)
+    replace_file(filename, write, "write_text")
 
 
-def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None]) -> None:
-    """Let `write(path)` make a file beside `filename`, bring it to the disk, and move it into place in one step."""
-    target = os.fspath(filename)
+def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None], op: str = "replace_file") -> None:
+    """Let `write(path)` make a file beside `filename`, bring it to the disk, and move it into place in one step.
+
+    A link is followed, and the mode of a file that is there kept. Raises OSError, worded for `op`, where something other
+    than a file is there (a folder, a pipe, a device).
+    """
+    name = os.fspath(filename)
     try:
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target) or ".", prefix=f".{os.path.basename(target)}.")
+        mode = os.stat(name).st_mode
+    except FileNotFoundError:  # a new one gets what open() would give it
+        mask = os.umask(0)
+        os.umask(mask)
+        mode = stat.S_IFREG | 0o666 & ~mask
+    if not stat.S_ISREG(mode):
+        kind = IsADirectoryError if stat.S_ISDIR(mode) else OSError
+        what = "the folder" if stat.S_ISDIR(mode) else "the pipe, socket or device"
+        raise kind(f"[{op}] filename: expected a regular file or a new name, got {what} {name}")
+    target = os.path.realpath(name)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
     except OSError as error:
-        raise OSError(error.errno, error.strerror, target) from None  # the class follows errno
+        raise OSError(error.errno, error.strerror, name) from None  # the class follows errno
     os.close(handle)
     try:
         write(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # what open() would have given; mkstemp keeps files private
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
+        os.chmod(temporary, stat.S_IMODE(mode))  # mkstemp keeps files private
         os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)
