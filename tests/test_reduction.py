@@ -133,6 +133,20 @@ def test_dtype_argument() -> None:
     assert x.sum(dtype=engine.float64).dtype is engine.float64
     assert t([1, 2]).mean(dtype=engine.float32).item() == 1.5
     assert x.sum(dtype=engine.int64).item() == 3
+    large = t([100.7, 200.2])
+    for dtype, total, product, running in (
+        (engine.uint8, 44, 32, [100, 44]),
+        (engine.int32, 300, 20000, [100, 300]),
+        (engine.bool, True, True, [True, True]),
+    ):
+        for x in (large, large.to(engine.int64)):
+            for got, expected in (
+                (x.sum(dtype=dtype), total),
+                (x.prod(dtype=dtype), product),
+                (x.cumsum(0, dtype=dtype), running),
+            ):
+                assert got.dtype is dtype and got.tolist() == expected
+    assert t([3_000_000_000, 3_000_000_000]).sum(dtype=engine.int32).item() == 1_705_032_704
     y = t([1.0, 2.0], grad=True)
     (y * y).sum(dtype=engine.float64).backward()
     assert y.grad.dtype is engine.float32

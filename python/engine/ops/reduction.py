@@ -73,6 +73,11 @@ def _converted(input: Tensor, dtype: DType | None) -> Tensor:
     return input if dtype is None else cast(input, dtype)
 
 
+def _in_dtype(y: Array, dtype: DType | None) -> Array:
+    """A sum or product in the dtype asked for: integers, whose kernels give int64, wrap around as in PyTorch."""
+    return y if dtype is None else y.cast(dtype)
+
+
 # ---------------------------------------------------------------- sums
 
 
@@ -85,14 +90,15 @@ def _sum_backward(ctx: Node, dy: Array) -> Any:
 def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """Sum over the dimensions `dim` (None: all). Of bool and integers int64; of nothing 0.
 
+    dtype: what to convert the input to first, and what the result has.
+
     float32 is added up in blocks, blocks in float64: the error does not grow with the number of elements.
     """
-    x = as_array("sum", "input", input)
-    if dtype is not None:
-        input = cast(input, dtype)
-        x = input._data
+    as_array("sum", "input", input)
+    input = _converted(input, dtype)
+    x = input._data
     mask = _mask("sum", dim, x.ndim)
-    return record("sum", K.sum(x, mask, keepdim), (input,), _sum_backward, x.shape, mask)
+    return record("sum", _in_dtype(K.sum(x, mask, keepdim), dtype), (input,), _sum_backward, x.shape, mask)
 
 
 def _mean_backward(ctx: Node, dy: Array) -> Any:
@@ -237,12 +243,12 @@ def _prod_backward(ctx: Node, dy: Array) -> Any:
 
 @tensor_method
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-    """Product along one dimension (None: all). Of bool and integers int64; of nothing 1."""
+    """Product along one dimension (None: all). Of bool and integers int64; of nothing 1. dtype as in `sum`."""
     as_array("prod", "input", input)
     input = _converted(input, dtype)
     x = input._data
     mask = _mask("prod", dim, x.ndim)
-    return record("prod", K.prod(x, mask, keepdim), (input,), _prod_backward, x, mask)
+    return record("prod", _in_dtype(K.prod(x, mask, keepdim), dtype), (input,), _prod_backward, x, mask)
 
 
 def _cumsum_backward(ctx: Node, dy: Array) -> Any:
@@ -251,12 +257,12 @@ def _cumsum_backward(ctx: Node, dy: Array) -> Any:
 
 @tensor_method
 def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
-    """Running sums along a dimension. Of bool and integers int64."""
+    """Running sums along a dimension. Of bool and integers int64. dtype as in `sum`."""
     as_array("cumsum", "input", input)
     input = _converted(input, dtype)
     x = input._data
     d = normal_dim("cumsum", dim, x.ndim)
-    return record("cumsum", K.cumsum(x, d, False), (input,), _cumsum_backward, d)
+    return record("cumsum", _in_dtype(K.cumsum(x, d, False), dtype), (input,), _cumsum_backward, d)
 
 
 # ---------------------------------------------------------------- the largest and the smallest
