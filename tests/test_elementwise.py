@@ -325,6 +325,39 @@ def test_in_place_rules_of_autograd() -> None:
         z.backward(engine.ones(2))
 
 
+def test_grad_modes_hold_in_generators_and_not_between_their_steps() -> None:
+    closed = []
+
+    @engine.no_grad()
+    def count(n):
+        try:
+            for i in range(n):
+                try:
+                    got = yield i, engine.is_grad_enabled()
+                except KeyError:
+                    got = "thrown"
+                assert got in (None, "sent", "thrown") and not engine.is_grad_enabled()
+            return got
+        finally:
+            closed.append(engine.is_grad_enabled())
+
+    steps = count(3)
+    assert next(steps) == (0, False) and engine.is_grad_enabled()
+    assert steps.throw(KeyError()) == (1, False) and engine.is_grad_enabled()
+    assert steps.send("sent") == (2, False) and engine.is_grad_enabled()
+    with pytest.raises(StopIteration) as end:
+        steps.send("sent")
+    assert end.value.value == "sent" and engine.is_grad_enabled()
+    next(steps := count(3))
+    steps.close()
+    assert closed == [False, False] and engine.is_grad_enabled()
+    with pytest.raises(ValueError, match="from outside"):
+        next(steps := count(3))
+        steps.throw(ValueError("from outside"))
+    with engine.no_grad():
+        assert list(engine.enable_grad()(lambda: (yield engine.is_grad_enabled()))()) == [True]
+
+
 # ---------------------------------------------------------------- large
 
 

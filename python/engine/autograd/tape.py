@@ -52,13 +52,31 @@ class _SetGrad:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         from functools import wraps
+        from inspect import isgeneratorfunction
+
+        @wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            """The mode holds while the generator's body runs, and is the caller's in between."""
+            inner = function(*args, **kwargs)
+            resume: Any = inner.send
+            value: Any = None
+            while True:
+                try:
+                    with _SetGrad(self._enabled):
+                        item = resume(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    resume, value = inner.send, (yield item)
+                except BaseException as error:  # thrown in by the caller; GeneratorExit where it is done
+                    resume, value = inner.throw, error
 
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with _SetGrad(self._enabled):
                 return function(*args, **kwargs)
 
-        return wrapped
+        return generator if isgeneratorfunction(function) else wrapped
 
 
 class no_grad(_SetGrad):
