@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+
+import numpy as np
 import pytest
 
 import engine
@@ -96,10 +99,19 @@ def test_a_number_does_not_widen_its_category() -> None:
     assert (engine.ones(2, dtype=engine.int32) + 1).dtype is engine.int32
     with pytest.raises(ValueError, match=r"\[add\] other: expected a value of int32, got 4294967296"):
         engine.ones(2, dtype=engine.int32) + 2**32
-    with pytest.raises(ValueError, match=r"\[eq\] other: expected a value of uint8, got 300"):
-        engine.ones(2, dtype=engine.uint8) == 300  # noqa: B015
     with pytest.raises(ValueError, match=r"\[add\] other: expected an integer of 64 bits"):
         engine.ones(2) + 2**64
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:6])
+@pytest.mark.parametrize("number", [-1, 300, 2**40, -(2**40), 2**63, 2**70, -(2**70), 10**400, np.int64(2**40)])
+def test_comparisons_with_numbers_beyond_the_dtype(dtype: str, number: int) -> None:
+    for x in (engine.tensor([0, 1], dtype=getattr(engine, dtype)), engine.tensor(1, dtype=getattr(engine, dtype))):
+        values = x.long()
+        for op in (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge):
+            expected = [op(int(v), int(number)) for v in values.reshape(-1).tolist()]
+            assert op(x, number).reshape(-1).tolist() == expected
+        assert engine.lt(number, x).reshape(-1).tolist() == [int(number) < v for v in values.reshape(-1).tolist()]
 
 
 def test_integers_of_64_bits_are_exact() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Integral
 from typing import Any
 
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.ops.broadcasting import Operand, data_of, gradient_for, tensor_of
+from engine.ops.factory import INTEGER_LIMITS
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -32,16 +35,34 @@ __all__ = [
 K = _core.kernels
 
 
+def _compared(kernel: Any, input: Operand, other: Operand) -> Tensor:
+    a, b = data_of(input), data_of(other)
+    return Tensor(kernel(_in_reach(a, b), _in_reach(b, a)))
+
+
+def _in_reach(value: Any, other: Any) -> Any:
+    """`value`; an integer beyond the other operand's dtype as a float or infinity, which compares to it the same way."""
+    if type(value) is Array or type(other) is not Array or not isinstance(value, Integral):
+        return value
+    least, largest = INTEGER_LIMITS.get(other.dtype, INTEGER_LIMITS[_core.int64])
+    number = int(value)
+    if least <= number <= largest:
+        return value
+    if other.dtype.is_floating_point and abs(number) < 2**1023:
+        return float(number)
+    return math.inf if number > 0 else -math.inf
+
+
 @tensor_method
 def eq(input: Tensor, other: Operand) -> Tensor:
     """input == other, a bool tensor."""
-    return Tensor(K.eq(data_of(input), data_of(other)))
+    return _compared(K.eq, input, other)
 
 
 @tensor_method
 def ne(input: Tensor, other: Operand) -> Tensor:
     """input != other, a bool tensor."""
-    return Tensor(K.ne(data_of(input), data_of(other)))
+    return _compared(K.ne, input, other)
 
 
 # Tensors are compared with anything by == and !=: what is neither Tensor nor number is just not equal.
@@ -61,25 +82,25 @@ def _ne(input: Tensor, other: Any) -> Any:
 @tensor_method("lt", "__lt__")
 def lt(input: Tensor, other: Operand) -> Tensor:
     """input < other, a bool tensor."""
-    return Tensor(K.lt(data_of(input), data_of(other)))
+    return _compared(K.lt, input, other)
 
 
 @tensor_method("le", "__le__")
 def le(input: Tensor, other: Operand) -> Tensor:
     """input <= other, a bool tensor."""
-    return Tensor(K.le(data_of(input), data_of(other)))
+    return _compared(K.le, input, other)
 
 
 @tensor_method("gt", "__gt__")
 def gt(input: Tensor, other: Operand) -> Tensor:
     """input > other, a bool tensor."""
-    return Tensor(K.gt(data_of(input), data_of(other)))
+    return _compared(K.gt, input, other)
 
 
 @tensor_method("ge", "__ge__")
 def ge(input: Tensor, other: Operand) -> Tensor:
     """input >= other, a bool tensor."""
-    return Tensor(K.ge(data_of(input), data_of(other)))
+    return _compared(K.ge, input, other)
 
 
 @tensor_method
