@@ -48,6 +48,7 @@ def test_a_label_out_of_range_is_named_with_its_position() -> None:
         ),
         (lambda x: engine.softmax(x, 2), IndexError, r"\[softmax\] dim: expected a number in \[-2, 1\], got 2"),
         (lambda x: engine.logsumexp(x, (0, 0)), ValueError, "dim: expected dimensions that differ"),
+        (lambda x: engine.softmax(x, ()), TypeError, r"\[softmax\] dim: expected an integer, got \(\)"),
         (lambda x: engine.gelu(x, "erf"), ValueError, "approximate: expected 'none' or 'tanh'"),
         (lambda x: engine.layer_norm(x, 4), ValueError, r"input: expected a shape that ends in \(4,\), got \(4, 3\)"),
         (lambda x: engine.layer_norm(x, 3, engine.ones(4)), ValueError, r"weight: expected shape \(3,\), got \(4,\)"),

@@ -128,6 +128,19 @@ def test_sums_of_integers_are_exact() -> None:
     assert t([3, 4], engine.uint8).prod().item() == 12
 
 
+@pytest.mark.parametrize("op", ["sum", "mean", "amax", "amin", "var", "std", "norm", "logsumexp"])
+def test_an_empty_list_of_dimensions_means_all(op: str) -> None:
+    for shape in ((2, 3), ()):
+        x = t(np.arange(math.prod(shape), dtype=np.float64).reshape(shape), grad=True)
+        for keepdim in (False, True):
+            y = getattr(engine, op)(x, dim=(), keepdim=keepdim)
+            all_named = getattr(engine, op)(x, dim=tuple(range(len(shape))), keepdim=keepdim)
+            assert y.shape == ((1,) * len(shape) if keepdim else ()) == all_named.shape
+            np.testing.assert_array_equal(y.detach().numpy(), all_named.detach().numpy())
+        y.backward()
+        assert x.grad.shape == shape
+
+
 def test_dtype_argument() -> None:
     x = t([1.5, 2.5])
     assert x.sum(dtype=engine.float64).dtype is engine.float64

@@ -58,6 +58,10 @@ def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
 
 def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
     """A dimension counted from the front. Raises IndexError where it does not exist; a 0-dim tensor has dimension 0."""
+    try:
+        dim = operator.index(dim)
+    except TypeError:
+        raise TypeError(f"[{op}] {arg}: expected an integer, got {dim!r}") from None
     limit = max(ndim, 1)
     if not -limit <= dim < limit:
         raise IndexError(f"[{op}] {arg}: expected a number in [{-limit}, {limit - 1}], got {dim}")

@@ -77,18 +77,15 @@ def _logsumexp_backward(ctx: Node, dy: Array) -> Any:
 
 @tensor_method
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
-    """ln(sum(e^input)) over one or several dimensions; no sum overflows."""
+    """ln(sum(e^input)) over one or several dimensions, (): all; no sum overflows."""
     x = as_array("logsumexp", "input", input)
-    dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim)]
+    dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
     if len(set(dims)) != len(dims):
         raise ValueError(f"[logsumexp] dim: expected dimensions that differ, got {dim}")
-    if x.ndim == 0:
-        x, dims = x.view((1,)), [0]
-        kept: list[int] = []
-        shape: tuple[int, ...] = ()
-    else:
-        kept = [d for d in range(x.ndim) if d not in dims]
-        shape = tuple([1 if d in dims else x.shape[d] for d in range(x.ndim) if keepdim or d not in dims])
+    if x.ndim == 0:  # has dimension 0 by name only
+        dims = []
+    kept = [d for d in range(x.ndim) if d not in dims]
+    shape = tuple([1 if d in dims else x.shape[d] for d in range(x.ndim) if keepdim or d not in dims])
     order = (*kept, *dims)
     moved = tuple([x.shape[d] for d in order])
     width = 1
