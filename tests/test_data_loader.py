@@ -81,6 +81,12 @@ def test_text_dataset_errors() -> None:
         TextDataset([["a"]])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="Labels"):
         TextDataset([[1]], labels=["a"])
+    data = TextDataset([[1], [2]])
+    for dataset, name in ((data, "TextDataset"), (Subset(data, [1]), "Subset")):
+        for index in (0.5, "a", slice(0, 1), None):
+            with pytest.raises(TypeError, match=rf"\[{name}\] index: expected an integer, got "):
+                dataset[index]
+    assert data[np.int32(1)].input_ids.tolist() == data[-1].input_ids.tolist() == [2]
 
 
 def test_soft_labels() -> None:

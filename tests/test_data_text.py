@@ -113,6 +113,8 @@ def test_table_access() -> None:
     assert TextTable([" a"], ["x"]).clean() == TextTable(["a"], ["x"])
     with pytest.raises(IndexError, match="select"):
         table.select([3])
+    with pytest.raises(TypeError, match=r"\[TextTable.select\] rows: expected an integer, got 1.5"):
+        table.select([1.5])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="labels: expected 1 entries"):
         TextTable(["a"], [])
     with pytest.raises(ValueError, match="label_counts"):
@@ -244,3 +246,5 @@ def test_label_errors() -> None:
     for number in (-1, 2):
         with pytest.raises(IndexError, match=f"got {number} in row 1"):
             Labels(["a", "b"]).decode([0, number])
+    with pytest.raises(TypeError, match=r"\[Labels.decode\] ids: expected an integer, got 0.5"):
+        Labels(["a", "b"]).decode([0.5])  # type: ignore[list-item]

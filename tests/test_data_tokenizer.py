@@ -184,6 +184,9 @@ def test_decode(tmp_path: Path) -> None:
     for number in (-1, len(VOCAB)):
         with pytest.raises(IndexError, match=rf"decode\] ids: expected values in \[0, {len(VOCAB)}\), got {number}"):
             tokenizer.decode([number])
+    for call in (tokenizer.decode, tokenizer.tokens):
+        with pytest.raises(TypeError, match=r"\] ids: expected an integer, got 5.9"):
+            call([5.9])  # type: ignore[list-item]
 
 
 # --- training ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,16 @@ import numpy as np
 from engine import _core
 from engine.tensor import Tensor
 
-__all__ = ["as_array", "checked_indices", "first_difference", "flatten_ids", "from_numpy", "label_array", "narrow"]
+__all__ = [
+    "as_array",
+    "checked_indices",
+    "first_difference",
+    "flatten_ids",
+    "from_numpy",
+    "integer",
+    "label_array",
+    "narrow",
+]
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -21,6 +31,14 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def as_array(value: Tensor | np.ndarray | Any) -> np.ndarray:
     """The NumPy array of a Tensor or of anything that NumPy takes."""
     return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def integer(op: str, name: str, value: Any) -> int:
+    """An integer of any type. Raises TypeError for anything else, floats included."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"[{op}] {name}: expected an integer, got {value!r}") from None
 
 
 def flatten_ids(op: str, name: str, sequences: Iterable[Sequence[int] | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from engine.data._arrays import (
     first_difference,
     flatten_ids,
     from_numpy,
+    integer,
     label_array,
     narrow,
 )
@@ -132,10 +133,10 @@ class TextDataset(Dataset[TextItem]):
         return self._offsets.size - 1
 
     def __getitem__(self, index: int, /) -> TextItem:
-        n = len(self)
+        n, index = len(self), integer("TextDataset", "index", index)
         if not -n <= index < n:
             raise IndexError(f"[TextDataset] index: expected a value in [{-n}, {n}), got {index}")
-        index = int(index) % n
+        index %= n
         row = slice(self._offsets[index], self._offsets[index + 1])
         return TextItem(
             self._ids[row].astype(np.int64),
@@ -234,7 +235,7 @@ class Subset(Dataset[T_co]):
         return self.indices.size
 
     def __getitem__(self, index: int, /) -> T_co:
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[int(self.indices[integer("Subset", "index", index)])]
 
 
 def random_split(dataset: Dataset[T_co], lengths: Sequence[int | float], seed: int = 0) -> list[Subset[T_co]]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from engine.data._arrays import integer
+
 __all__ = ["Labels"]
 
 
@@ -79,14 +81,16 @@ class Labels:
 
         Raises:
             IndexError: if a number is not in [0, len(self)).
+            TypeError: if one is no integer.
         """
         names = []
-        for row, number in enumerate(ids):
+        for row, value in enumerate(ids):
+            number = integer("Labels.decode", "ids", value)
             if not 0 <= number < len(self.names):
                 raise IndexError(
                     f"[Labels.decode] ids: expected values in [0, {len(self.names)}), got {number} in row {row}"
                 )
-            names.append(self.names[int(number)])
+            names.append(self.names[number])
         return names
 
     def _unknown(self, label: object, where: str) -> str:

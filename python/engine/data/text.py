@@ -14,6 +14,7 @@ from typing import Literal, overload
 
 import numpy as np
 
+from engine.data._arrays import integer
 from engine.data._random import SPLIT, check_seed, permutation
 from engine.data.labels import Labels
 
@@ -120,8 +121,9 @@ class TextTable:
 
         Raises:
             IndexError: if a row is not in [0, n).
+            TypeError: if one is no integer.
         """
-        chosen = [int(row) for row in rows]
+        chosen = [integer("TextTable.select", "rows", row) for row in rows]
         for row in chosen:
             if not 0 <= row < len(self):
                 raise IndexError(f"[TextTable.select] rows: expected values in [0, {len(self)}), got {row}")

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.data import _tokenizer_backend as _backend
+from engine.data._arrays import integer
 from engine.serialization import write_text
 
 if TYPE_CHECKING:
@@ -236,8 +237,9 @@ class Tokenizer:
 
         Raises:
             IndexError: if an id is not in [0, vocab_size).
+            TypeError: if one is no integer.
         """
-        numbers = [int(number) for number in ids]
+        numbers = [integer("Tokenizer.decode", "ids", number) for number in ids]
         for number in numbers:
             if not 0 <= number < self.vocab_size:
                 raise IndexError(f"[Tokenizer.decode] ids: expected values in [0, {self.vocab_size}), got {number}")
@@ -245,7 +247,7 @@ class Tokenizer:
 
     def tokens(self, ids: Iterable[int]) -> list[str | None]:
         """The token of each id (None where the vocabulary has a gap)."""
-        return [self.backend.id_to_token(int(number)) for number in ids]
+        return [self.backend.id_to_token(integer("Tokenizer.tokens", "ids", number)) for number in ids]
 
     @property
     def special_tokens(self) -> dict[str, str]:
