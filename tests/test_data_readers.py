@@ -250,14 +250,15 @@ def test_jsonl(tmp_path: Path) -> None:
     rows = [
         {"id": 1, "text": "a\u2028b", "label": "x"},
         {"label": 3, "text": ""},
-        {"label": True, "text": "我\n的"},
+        {"label": "true", "text": "我\n的"},
         {"text": "d", "label": 1.5},
+        {"text": "e", "label": 10**400},
     ]
     content = "\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     table = read_table(write(tmp_path / "a.jsonl", content))
-    assert table.texts == ["a\u2028b", "", "我\n的", "d"]
-    assert table.labels == ["x", "3", "true", "1.5"]
-    assert table.lines == [1, 3, 5, 7]
+    assert table.texts == ["a\u2028b", "", "我\n的", "d", "e"]
+    assert table.labels == ["x", "3", "true", "1.5", "1" + "0" * 400]
+    assert table.lines == [1, 3, 5, 7, 9]
 
 
 def test_jsonl_finds_labels_that_begin_later(tmp_path: Path) -> None:
@@ -276,6 +277,12 @@ def test_jsonl_finds_labels_that_begin_later(tmp_path: Path) -> None:
         ('{"text": null, "label": "x"}', "a string at 'text' in line 2 of .*, got null"),
         ('{"text": 5, "label": "x"}', "a string at 'text' in line 2 of .*, got a number"),
         ('{"text": "a", "label": null}', "a string or number at 'label' in line 2 of .*, got null"),
+        ('{"text": "a", "label": true}', "a string or number at 'label' in line 2 of .*, got a boolean"),
+        (
+            '{"text": "a", "label": NaN}',
+            "a string or number at 'label' in line 2 of .*, got a number that is not finite",
+        ),
+        ('{"text": "a", "label": 1e999}', "a string or number at 'label' in line 2"),
         ('{"text": "a", "label": ""}', "a label in line 2"),
         ('{"text": "\\ud800", "label": "x"}', "half of a surrogate pair"),
         ("[" * 100_000, "invalid JSON"),

@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import json
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -85,7 +86,7 @@ def read_table(
     the header). Without `text_column`, the text is the column with the first name of `TEXT_COLUMNS` that is there,
     and likewise the label with `LABEL_COLUMNS`; of two columns of which one is recognised as the label the other is
     the text, and a lone column is the text where `columns` names it. JSON Lines have one object a line, and
-    their keys are the columns. Labels may be numbers or booleans there, and become '3', 'true'.
+    their keys are the columns. Labels may be numbers there, and become '3'; booleans and NaN are errors.
 
     Empty lines are skipped; empty texts are kept; an empty label is an error. Line ends may be LF, CRLF or CR, and
     quoted CSV fields may contain them. In TSV, quotes are ordinary characters unless `quoting=True`. A `txt` file has
@@ -360,9 +361,7 @@ def _json_text(source: _Source, line: int, name: str, value: object) -> str:
 def _json_label(source: _Source, line: int, name: str, value: object) -> str:
     if isinstance(value, str):
         return _checked_label(source, line, value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
+    if type(value) is int or (type(value) is float and math.isfinite(value)):  # bool is a kind of int
         return str(value)
     raise source.wrong_line(line, f"a string or number at {name!r}", _json_kind(value))
 
@@ -371,7 +370,8 @@ def _json_kind(value: object) -> str:
     if value is None:
         return "null"
     names = ((bool, "a boolean"), (str, "a string"), (list, "an array"), (dict, "an object"))
-    return next((name for kind, name in names if isinstance(value, kind)), "a number")
+    number = "a number that is not finite" if type(value) is float and not math.isfinite(value) else "a number"
+    return next((name for kind, name in names if isinstance(value, kind)), number)
 
 
 def _read_lines(
