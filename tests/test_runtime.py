@@ -188,9 +188,20 @@ def test_thread_count_changes_while_others_compute(threads) -> None:
 
 
 def test_bad_thread_counts() -> None:
-    for n in (0, -1, 5000):
+    for n in (0, -1, 5000, 2**40):
         with pytest.raises(ValueError, match=r"\[set_num_threads\] n: expected a number from 1 to 1024"):
             _core.set_num_threads(n)
+
+
+def test_settings_of_other_types_are_named() -> None:
+    for call, value, text in (
+        (_core.set_num_threads, 2.5, r"\[set_num_threads\] n: expected an integer of 64 bits, got float"),
+        (_core.set_num_threads, None, r"\[set_num_threads\] n: .* got NoneType"),
+        (_core.set_memory_limit, 1e9, r"\[set_memory_limit\] bytes: expected None or an integer of 64 bits, got float"),
+        (_core.set_cpu_isa, None, r"\[set_cpu_isa\] name: expected a string, got NoneType"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            call(value)
 
 
 @pytest.mark.parametrize("value, ok", [("1", True), ("3", True), ("0", False), ("x", False), ("", False)])

@@ -68,8 +68,22 @@ def test_damaged_files_are_refused(tmp_path):
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0")
     with pytest.raises(ValueError, match="got I8 for 'a'"):
         load_file(path)
-    with pytest.raises(TypeError, match="expected a Tensor under 'a'"):
-        save_file({"a": np.zeros(1)}, path)
+    with pytest.raises(IsADirectoryError, match=r"\[load_file\] filename: expected a file, got the folder"):
+        load_file(tmp_path)
+
+
+def test_arguments_of_other_types_are_named(tmp_path):
+    one = make([1])
+    for arguments, text in (
+        (({"a": np.zeros(1)},), "tensors: expected a Tensor under 'a', got ndarray"),
+        (([one],), "tensors: expected a mapping by name, got list"),
+        (({3: one},), "tensors: expected names that are strings, got 3"),
+        (({"a": one}, "pt"), "metadata: expected a mapping by name, got str"),
+        (({"a": one}, {"step": 3}), "metadata: expected a string under 'step', got int"),
+    ):
+        with pytest.raises(TypeError, match=rf"\[save_file\] {text}"):
+            save_file(arguments[0], tmp_path / "x.safetensors", *arguments[1:])
+    assert not os.listdir(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

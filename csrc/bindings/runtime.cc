@@ -11,9 +11,29 @@ namespace py = pybind11;
 
 namespace engine {
 
+namespace {
+
+// A setting's value; pybind11's own error would name neither setting nor argument.
+template <class T>
+T value_of(py::handle value, const char* op, const char* expected) {
+  py::detail::make_caster<T> caster;
+  if (!caster.load(value, false))
+    throw Error(ErrorKind::type, std::string(op) + ": expected " + expected + ", got " + Py_TYPE(value.ptr())->tp_name);
+  return py::detail::cast_op<T>(caster);
+}
+
+} // namespace
+
 void bind_runtime(py::module_& m) {
   m.def("get_num_threads", &num_threads);
-  m.def("set_num_threads", &set_num_threads, py::arg("n"), py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "set_num_threads",
+      [](py::handle n) {
+        const int64_t number = value_of<int64_t>(n, "[set_num_threads] n", "an integer of 64 bits");
+        py::gil_scoped_release release;
+        set_num_threads(number);
+      },
+      py::arg("n"));
 
   m.def("memory_stats", [] {
     MemoryStats s = memory_stats();
@@ -30,13 +50,15 @@ void bind_runtime(py::module_& m) {
   m.def("reset_peak_memory_stats", &reset_peak_memory_stats);
   m.def(
       "set_memory_limit",
-      [](std::optional<int64_t> bytes) {
+      [](py::handle value) {
+        const auto bytes =
+            value_of<std::optional<int64_t>>(value, "[set_memory_limit] bytes", "None or an integer of 64 bits");
         if (bytes && *bytes <= 0)
           throw Error(ErrorKind::value,
                       "[set_memory_limit] bytes: expected None or a number > 0, got " + std::to_string(*bytes));
         set_memory_limit(bytes.value_or(0));
       },
-      py::arg("bytes").none(true));
+      py::arg("bytes"));
   m.def("empty_cache", &empty_cache);
 
   m.def("set_guards", &set_guards, py::arg("on"));
@@ -67,7 +89,9 @@ void bind_runtime(py::module_& m) {
   });
   m.def("get_cpu_isa", [] { return std::string(active_isa().name); });
   m.def("cpu_isa_reason", [] { return isa_reason(); });
-  m.def("set_cpu_isa", &set_isa, py::arg("name"));
+  m.def(
+      "set_cpu_isa", [](py::handle name) { set_isa(value_of<std::string>(name, "[set_cpu_isa] name", "a string")); },
+      py::arg("name"));
 }
 
 } // namespace engine

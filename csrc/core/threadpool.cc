@@ -247,7 +247,7 @@ int default_num_threads() {
 
 int num_threads() { return state()->threads; }
 
-void set_num_threads(int n) {
+void set_num_threads(int64_t n) {
   if (n < 1 || n > 1024)
     throw Error(ErrorKind::value, "[set_num_threads] n: expected a number from 1 to 1024, got " + std::to_string(n));
   State* s = state();
@@ -255,7 +255,7 @@ void set_num_threads(int n) {
   if (n == s->threads) return;
   delete s->pool;
   s->pool = nullptr;
-  s->threads = n;
+  s->threads = int(n);
 }
 
 void run_chunks(int64_t n, void (*fn)(void*, int64_t), void* context) {

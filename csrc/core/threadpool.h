@@ -13,7 +13,7 @@ namespace engine {
 void run_chunks(int64_t n, void (*fn)(void* context, int64_t i), void* context);
 
 int num_threads();
-void set_num_threads(int n); // n >= 1
-int default_num_threads();   // ENGINE_NUM_THREADS, else min(affinity, cgroup quota)
+void set_num_threads(int64_t n); // n >= 1
+int default_num_threads();       // ENGINE_NUM_THREADS, else min(affinity, cgroup quota)
 
 } // namespace engine

@@ -36,11 +36,15 @@ def save_file(
         metadata: strings to keep in the header.
 
     Raises:
-        TypeError: if a value is not a Tensor.
+        TypeError: if a name is not a string, or a value not a Tensor.
         OSError: if the file cannot be written; what was there stays.
     """
+    notes = None if metadata is None else _by_name("metadata", metadata)
+    for name, note in (notes or {}).items():
+        if not isinstance(note, str):
+            raise TypeError(f"[save_file] metadata: expected a string under {name!r}, got {type(note).__name__}")
     arrays = {}
-    for name, tensor in tensors.items():
+    for name, tensor in _by_name("tensors", tensors).items():
         if not isinstance(tensor, Tensor):
             raise TypeError(f"[save_file] tensors: expected a Tensor under {name!r}, got {type(tensor).__name__}")
         arrays[name] = tensor._data.contiguous()
@@ -55,7 +59,6 @@ def save_file(
             name: {"dtype": a.dtype.name, "shape": list(a.shape), "data": _core.to_bytes(a)}
             for name, a in arrays.items()
         }
-    notes = None if metadata is None else dict(metadata)
 
     def write(path: str) -> None:
         try:
@@ -68,11 +71,20 @@ def save_file(
     replace_file(filename, write, "save_file")
 
 
+def _by_name(argument: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise TypeError(f"[save_file] {argument}: expected a mapping by name, got {type(values).__name__}")
+    for name in values:
+        if not isinstance(name, str):
+            raise TypeError(f"[save_file] {argument}: expected names that are strings, got {name!r}")
+    return dict(values)
+
+
 def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read tensors by name.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
         ValueError: if it is not a whole safetensors file, or holds a dtype that engine lacks.
     """
     name = os.fspath(filename)
@@ -81,6 +93,8 @@ def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
             data = stream.read()
     except FileNotFoundError:
         raise FileNotFoundError(f"[load_file] filename: expected an existing file, got {name}") from None
+    except IsADirectoryError:
+        raise IsADirectoryError(f"[load_file] filename: expected a file, got the folder {name}") from None
     try:
         entries = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:

@@ -46,9 +46,20 @@ class Labels:
 
     @classmethod
     def from_labels(cls, labels: Iterable[str]) -> Labels:
-        """Collect the distinct labels of a data set, sorted; all-integer names sort as numbers ('2' before '10')."""
-        distinct = set(labels)
-        if all(isinstance(name, str) and name.isdecimal() for name in distinct):
+        """Collect the distinct labels of a data set, sorted; all-integer names sort as numbers ('2' before '10').
+
+        Raises:
+            ValueError: if a label is empty.
+            TypeError: if one is not a string.
+        """
+        if isinstance(labels, str):
+            raise TypeError("[Labels.from_labels] labels: expected a list of strings, got one string")
+        distinct = set()
+        for row, label in enumerate(labels):
+            if not isinstance(label, str):
+                raise TypeError(f"[Labels.from_labels] labels: expected strings, got {label!r} in row {row}")
+            distinct.add(label)
+        if all(name.isdecimal() for name in distinct):
             return cls(sorted(distinct, key=lambda name: (int(name), name)))
         return cls(sorted(distinct))
 
