@@ -244,7 +244,7 @@ def test_repr(values, text):
         (lambda: engine.arange(0, 5, -1), ValueError, "[arange] end"),
         (lambda: engine.arange(300, dtype=engine.uint8), ValueError, "[arange] end"),
         (lambda: engine.linspace(0, 1, -1), ValueError, "[linspace] steps"),
-        (lambda: engine.eye(-1), ValueError, "shape"),
+        (lambda: engine.eye(-1), ValueError, "[eye] n"),
         (lambda: engine.tril(engine.ones(3)), ValueError, "[tril] input"),
         (lambda: engine.one_hot(engine.tensor([5]), 3), IndexError, "[one_hot] input"),
         (lambda: engine.one_hot(engine.tensor([-1]), 3), IndexError, "[one_hot] input"),

@@ -228,7 +228,7 @@ def test_in_place():
         (lambda: engine.randint(300, (2,), dtype=engine.uint8), ValueError, "[randint] low, high"),
         (lambda: engine.randint(5), TypeError, "[randint] size"),
         (lambda: engine.rand(2, dtype=engine.int64), TypeError, "[rand] dtype"),
-        (lambda: engine.rand(-1), ValueError, "shape"),
+        (lambda: engine.rand(-1), ValueError, "[rand] size"),
         (lambda: engine.rand("a"), TypeError, "[rand] size"),
         (lambda: engine.randperm(-1), ValueError, "[randperm] n"),
         (lambda: engine.normal(0, -1, (2,)), ValueError, "[normal] std"),

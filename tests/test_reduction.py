@@ -32,7 +32,7 @@ def test_no_elements() -> None:
     for op in (engine.amax, engine.amin, engine.argmax, engine.argmin, engine.max, engine.min):
         with pytest.raises(ValueError, match=r"input: expected at least one element to reduce, got 0"):
             op(x, 0)
-    with pytest.raises(ValueError, match=r"\[amax\] input: expected at least one element"):
+    with pytest.raises(ValueError, match=r"\[max\] input: expected at least one element"):
         x.max()
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 import engine
+from engine import nn, optim
+from engine.models import TransformerConfig, TransformerEncoderModel
+from engine.nn import functional as F
 
 
 @pytest.mark.parametrize("shape", [(2**62 + 1, 4), (2**32, 2**32), (2**32 + 1, 2**32), (2**60,)])
@@ -140,3 +145,63 @@ def test_relu_passes_the_gradient_of_nan():
     x = engine.tensor([float("nan"), -1.0, 0.0, 2.0]).requires_grad_()
     engine.relu(x).sum().backward()
     assert x.grad.tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+ONE, FOUR = engine.ones(1, 2), engine.ones(4, 3)
+CU = engine.tensor([0, 4, 4], dtype=engine.int32)
+SMALL = TransformerConfig(
+    vocab_size=5, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4, type_vocab_size=2
+)
+
+
+@pytest.mark.parametrize(
+    "call, error, text",
+    [
+        (lambda: F.cross_entropy(ONE, ONE.double()), TypeError, "[cross_entropy] target: expected float32"),
+        (lambda: F.cross_entropy(ONE, ONE, engine.ones(3)), ValueError, "[cross_entropy] weight: expected shape (2,)"),
+        (lambda: engine.zeros(0).max(), ValueError, "[max] input: expected at least one element"),
+        (lambda: engine.zeros(0).min(), ValueError, "[min] input: expected at least one element"),
+        (lambda: ONE.max(FOUR), ValueError, "[max] other: expected a shape that broadcasts"),
+        (lambda: engine.zeros(0).norm(float("inf")), ValueError, "[norm] input: expected at least one element"),
+        (lambda: engine.var_mean(engine.tensor([1])), TypeError, "[var_mean] input: expected float32 or float64"),
+        (lambda: F.pool_packed(engine.ones(4), CU), ValueError, "[pool_packed] input: expected shape (n, d)"),
+        (lambda: F.pool_packed(FOUR, CU.long(), "mean"), TypeError, "[pool_packed] cu_seqlens: expected int32"),
+        (lambda: F.pool_packed(FOUR, CU, "max"), ValueError, "[pool_packed] cu_seqlens: expected no empty sequence"),
+        (lambda: nn.utils.clip_grad_norm_([], 1, 0), ValueError, "[clip_grad_norm_] norm_type: expected a number > 0"),
+        (lambda: engine.zeros(2, -1), ValueError, "[zeros] size: expected no negative size, got (2, -1)"),
+        (lambda: engine.randn(-1), ValueError, "[randn] size: expected no negative size"),
+        (lambda: engine.eye(2, -1), ValueError, "[eye] m: expected no negative size"),
+        (lambda: nn.Linear(-1, 3), ValueError, "[Linear] in_features: expected no negative size"),
+        (lambda: nn.Linear(3, 2.5), TypeError, "[Linear] out_features: expected integers"),
+        (lambda: nn.Embedding(3, -1), ValueError, "[Embedding] embedding_dim: expected no negative size"),
+        (lambda: nn.LayerNorm(-1), ValueError, "[LayerNorm] normalized_shape: expected no negative size"),
+        (lambda: nn.RMSNorm((2, -1)), ValueError, "[RMSNorm] normalized_shape: expected no negative size"),
+    ],
+)
+def test_errors_name_what_was_called(call, error, text):
+    with pytest.raises(error, match="^" + re.escape(text)):
+        call()
+
+
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.AdamW])
+def test_optimizers_refuse_strided_parameters_when_they_are_made(make):
+    strided = nn.Parameter(engine.ones(4, 3).T)
+    with pytest.raises(
+        ValueError, match=rf"\[{make.__name__}\] params\[1\]: expected contiguous memory, got shape \(3, 4\)"
+    ):
+        make([nn.Parameter(engine.ones(2)), strided])
+
+
+@pytest.mark.parametrize(
+    "ids, mask, types, text",
+    [
+        ([[1, 9]], None, None, "input_ids: expected every index in [0, 5), got 9"),
+        ([[1, 2]], None, [[0, 2]], "token_type_ids: expected every index in [0, 2), got 2"),
+        ([[1, 2]], None, [[0, 1, 1]], "token_type_ids: expected shape (1, 2)"),
+        ([[1, 2]], [[1, 2]], None, "attention_mask: expected 0 (padding) and 1, got 2"),
+    ],
+)
+def test_errors_of_a_model_name_its_arguments(ids, mask, types, text):
+    given = [None if x is None else engine.tensor(x) for x in (ids, mask, types)]
+    with pytest.raises((IndexError, ValueError), match="^" + re.escape(f"[TransformerEncoderModel] {text}")):
+        TransformerEncoderModel(SMALL)(*given)

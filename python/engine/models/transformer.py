@@ -15,6 +15,7 @@ from engine.models.config import TransformerConfig
 from engine.models.pretrained import Pretrained
 from engine.nn import functional as F
 from engine.nn.module import Module, plan_entry
+from engine.ops.naming import called_as
 from engine.ops.packing import RectangleLayout, pack_padded, pad_packed, rectangle_layout
 from engine.tensor import Tensor
 
@@ -24,11 +25,12 @@ __all__ = ["TransformerClassifier", "TransformerEncoderModel"]
 class _Inputs:
     """Ids of a packed batch, whichever way they came."""
 
-    __slots__ = ("cu_seqlens", "ids", "layout", "positions", "types")
+    __slots__ = ("cu_seqlens", "ids", "layout", "op", "positions", "types")
 
     def __init__(
         self, op: str, input: Any, attention_mask: Tensor | None, token_type_ids: Tensor | None, limit: int
     ) -> None:
+        self.op = op
         self.layout: RectangleLayout | None = None
         if hasattr(input, "cu_seqlens"):  # a PackedBatch
             if attention_mask is not None:
@@ -41,9 +43,11 @@ class _Inputs:
                 raise TypeError(f"[{op}] input_ids: expected a Tensor or a packed batch, got {type(input).__name__}")
             if input.ndim != 2:
                 raise ValueError(f"[{op}] input_ids: expected shape (batch, length), got {input.shape}")
-            self.layout = rectangle_layout(input.shape[0], input.shape[1], attention_mask)
+            self.layout = called_as(op, rectangle_layout, input.shape[0], input.shape[1], attention_mask)
             self.ids = pack_padded(input, self.layout)
-            self.types = None if token_type_ids is None else pack_padded(token_type_ids, self.layout)
+            self.types = None
+            if token_type_ids is not None:
+                self.types = called_as(op, pack_padded, token_type_ids, self.layout, input_as="token_type_ids")
             self.cu_seqlens, self.positions = self.layout.cu_seqlens, self.layout.position_ids
             longest = self.layout.max_seqlen
         if longest > limit:
@@ -67,7 +71,9 @@ class _Embeddings(Module):
     def forward(self, x: _Inputs) -> Tensor:
         types = self.token_type_embeddings
         words = self.word_embeddings
-        y = F.embedding_sum(
+        y = called_as(
+            x.op,
+            F.embedding_sum,
             x.ids,
             words.weight,
             x.positions,
@@ -75,6 +81,7 @@ class _Embeddings(Module):
             None if types is None else x.types,
             None if types is None else types.weight,
             padding_idx=words.padding_idx,
+            input_as="input_ids",
         )
         return self.dropout(self.LayerNorm(y))
 

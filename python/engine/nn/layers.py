@@ -11,6 +11,7 @@ from engine._core import DType
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.module import Module, Parameter
+from engine.ops.shape import new_sizes
 from engine.tensor import Tensor
 
 __all__ = ["Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear", "RMSNorm"]
@@ -58,7 +59,8 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: DType | None = None
     ) -> None:
         super().__init__()
-        self.in_features, self.out_features = in_features, out_features
+        (self.in_features,) = new_sizes("Linear", "in_features", (in_features,))
+        (self.out_features,) = new_sizes("Linear", "out_features", (out_features,))
         self.weight = new_parameter(out_features, in_features, dtype=dtype)
         self.register_parameter("bias", new_parameter(out_features, dtype=dtype) if bias else None)
         self.reset_parameters()
@@ -95,11 +97,12 @@ class Embedding(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
+        (self.num_embeddings,) = new_sizes("Embedding", "num_embeddings", (num_embeddings,))
+        (self.embedding_dim,) = new_sizes("Embedding", "embedding_dim", (embedding_dim,))
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(
                 f"[Embedding] padding_idx: expected one in [{-num_embeddings}, {num_embeddings}), got {padding_idx}"
             )
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.weight = new_parameter(num_embeddings, embedding_dim, dtype=dtype)
         self.reset_parameters()
@@ -130,10 +133,6 @@ class Embedding(Module):
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
 
 
-def _sizes(value: int | Sequence[int]) -> tuple[int, ...]:
-    return (value,) if isinstance(value, int) else tuple(value)
-
-
 class LayerNorm(Module):
     """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) over the last dimensions, with weight and bias."""
 
@@ -150,7 +149,7 @@ class LayerNorm(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _sizes(normalized_shape)
+        self.normalized_shape = new_sizes("LayerNorm", "normalized_shape", (normalized_shape,))
         self.eps, self.elementwise_affine = eps, elementwise_affine
         for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
             self.register_parameter(name, new_parameter(*self.normalized_shape, dtype=dtype) if wanted else None)
@@ -185,7 +184,7 @@ class RMSNorm(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _sizes(normalized_shape)
+        self.normalized_shape = new_sizes("RMSNorm", "normalized_shape", (normalized_shape,))
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self.register_parameter(
             "weight", new_parameter(*self.normalized_shape, dtype=dtype) if elementwise_affine else None

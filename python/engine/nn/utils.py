@@ -48,9 +48,16 @@ def get_total_norm(
     norm_type: a number > 0; inf for the largest magnitude. The bits do not depend on the number of threads.
     Raises ValueError for a norm that is not finite, if error_if_nonfinite.
     """
+    given = [tensors] if isinstance(tensors, Tensor) else tensors
+    return _total_norm("get_total_norm", "tensors", given, norm_type, error_if_nonfinite)
+
+
+def _total_norm(
+    op: str, argument: str, tensors: Iterable[Tensor], norm_type: float, error_if_nonfinite: bool
+) -> Tensor:
     if not norm_type > 0:
-        raise ValueError(f"[get_total_norm] norm_type: expected a number > 0, got {norm_type}")
-    groups = _by_dtype("get_total_norm", [tensors] if isinstance(tensors, Tensor) else tensors)
+        raise ValueError(f"[{op}] norm_type: expected a number > 0, got {norm_type}")
+    groups = _by_dtype(op, tensors)
     norms = [K.grad_norm(arrays, float(norm_type)) for arrays in groups]
     if len(norms) == 1:
         norm = norms[0]
@@ -63,7 +70,7 @@ def get_total_norm(
         norm = _core.empty((), _core.float64 if values else _core.float32)
         K.fill(norm, total)
     if error_if_nonfinite and not math.isfinite(norm.item()):
-        raise ValueError(f"[get_total_norm] tensors: expected a finite norm, got {norm.item()}")
+        raise ValueError(f"[{op}] {argument}: expected a finite norm, got {norm.item()}")
     return Tensor(norm)
 
 
@@ -82,7 +89,7 @@ def clip_grad_norm_(
     if not max_norm >= 0:
         raise ValueError(f"[clip_grad_norm_] max_norm: expected a number >= 0, got {max_norm}")
     gradients = _gradients("clip_grad_norm_", parameters)
-    norm = get_total_norm(gradients, norm_type, error_if_nonfinite)
+    norm = _total_norm("clip_grad_norm_", "parameters", gradients, norm_type, error_if_nonfinite)
     coefficient = max_norm / (float(norm.item()) + 1e-6)
     if not coefficient >= 1:  # also where it is NaN, as PyTorch
         for arrays in _by_dtype("clip_grad_norm_", gradients, whole=math.isnan(coefficient)):

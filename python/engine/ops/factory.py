@@ -11,7 +11,7 @@ from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.ops.broadcasting import sum_to
 from engine.ops.convert import cast
-from engine.ops.shape import sizes_of
+from engine.ops.shape import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 from engine.tensor import device as Device
 
@@ -77,19 +77,19 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
 
 def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of the given sizes, contents undefined. float32 by default."""
-    return made(_core.empty(sizes_of("empty", "size", size), dtype or _core.float32), device, requires_grad)
+    return made(_core.empty(new_sizes("empty", "size", size), dtype or _core.float32), device, requires_grad)
 
 
 def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros. float32 by default."""
-    array = _core.empty(sizes_of("zeros", "size", size), dtype or _core.float32)
+    array = _core.empty(new_sizes("zeros", "size", size), dtype or _core.float32)
     K.fill(array, 0.0)
     return made(array, device, requires_grad)
 
 
 def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones. float32 by default."""
-    array = _core.empty(sizes_of("ones", "size", size), dtype or _core.float32)
+    array = _core.empty(new_sizes("ones", "size", size), dtype or _core.float32)
     K.fill(array, 1.0)
     return made(array, device, requires_grad)
 
@@ -101,7 +101,7 @@ def full(
     if dtype is None:
         kind = type(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
         dtype = _core.bool if kind is bool else _core.int64 if kind is int else _core.float32
-    array = _core.empty(sizes_of("full", "size", (size,)), dtype)
+    array = _core.empty(new_sizes("full", "size", (size,)), dtype)
     return made(fill_array("full", array, fill_value), device, requires_grad)
 
 
@@ -219,7 +219,7 @@ def eye(
     n: int, m: int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """(n, m), or (n, n), with ones on the diagonal and zeros elsewhere. float32 by default."""
-    m = n if m is None else m
+    (n,), (m,) = new_sizes("eye", "n", (n,)), new_sizes("eye", "m", (n if m is None else m,))
     array = _core.empty((n, m), dtype or _core.float32)
     K.fill(array, 0.0)
     K.fill(array.as_strided((min(n, m),), (m + 1,), 0), 1.0)

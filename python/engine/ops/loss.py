@@ -8,6 +8,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
+from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
@@ -112,8 +113,8 @@ def cross_entropy(
     grad_rows = count if will_record(input) else 0
     if t.shape == x.shape and t.dtype.is_floating_point:
         _no_grad(op, "target", target)
-        loss, gradient = K.cross_entropy_soft(
-            _class_rows(x), _class_rows(t), w, label_smoothing, number, losses, grad_rows
+        loss, gradient = called_as(
+            op, K.cross_entropy_soft, _class_rows(x), _class_rows(t), w, label_smoothing, number, losses, grad_rows
         )
     else:
         loss, gradient = K.cross_entropy(

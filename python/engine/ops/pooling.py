@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array
 
 __all__ = ["pool_packed"]
@@ -37,16 +38,17 @@ def pool_packed(input: Tensor, cu_seqlens: Tensor, mode: str = "first") -> Tenso
 
     Raises ValueError for an empty sequence, of which there is neither first token, mean nor maximum.
     """
-    x, cu = as_array("pool_packed", "input", input), as_array("pool_packed", "cu_seqlens", cu_seqlens)
+    op = "pool_packed"
+    x, cu = as_array(op, "input", input), as_array(op, "cu_seqlens", cu_seqlens)
     saved: tuple[Any, ...] = (cu, x.shape[0] if x.ndim else 0)
     if mode == "first":
-        y, backward = K.pool_first(x, cu), _first_backward
+        y, backward = called_as(op, K.pool_first, x, cu), _first_backward
     elif mode == "mean":
-        y, backward = K.pool_mean(x, cu), _mean_backward
+        y, backward = called_as(op, K.pool_mean, x, cu), _mean_backward
     elif mode == "max":
-        y, index = K.pool_max(x, cu)
+        y, index = called_as(op, K.pool_max, x, cu)
         backward, saved = _max_backward, (*saved, index)
     else:
-        raise ValueError(f"[pool_packed] mode: expected 'first', 'mean' or 'max', got {mode!r}")
-    result: Tensor = record("pool_packed", y, (input,), backward, *saved)
+        raise ValueError(f"[{op}] mode: expected 'first', 'mean' or 'max', got {mode!r}")
+    result: Tensor = record(op, y, (input,), backward, *saved)
     return result

@@ -15,7 +15,7 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record_inplace
 from engine.ops.factory import INTEGER_LIMITS, made
-from engine.ops.shape import sizes_of
+from engine.ops.shape import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -93,13 +93,13 @@ def _drawn(op: str, shape: tuple[int, ...], dtype: DType, kernel: Any, first: fl
 
 def rand(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1): multiples of 2^-24 (float64: 2^-53). float32 by default."""
-    array = _drawn("rand", sizes_of("rand", "size", size), dtype or _core.float32, K.uniform, 0.0, 1.0)
+    array = _drawn("rand", new_sizes("rand", "size", size), dtype or _core.float32, K.uniform, 0.0, 1.0)
     return made(array, device, requires_grad)
 
 
 def randn(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958). float32 by default."""
-    array = _drawn("randn", sizes_of("randn", "size", size), dtype or _core.float32, K.normal, 0.0, 1.0)
+    array = _drawn("randn", new_sizes("randn", "size", size), dtype or _core.float32, K.normal, 0.0, 1.0)
     return made(array, device, requires_grad)
 
 
@@ -126,7 +126,7 @@ def normal(
 ) -> Tensor:
     """Normal numbers of the given mean and standard deviation. Unlike PyTorch's, both are numbers."""
     _check_std("normal", std)
-    array = _drawn("normal", sizes_of("normal", "size", (size,)), dtype or _core.float32, K.normal, mean, std)
+    array = _drawn("normal", new_sizes("normal", "size", (size,)), dtype or _core.float32, K.normal, mean, std)
     return made(array, device, requires_grad)
 
 
@@ -163,7 +163,7 @@ def randint(
         low, high, size = 0, low, high
     if size is None:
         raise TypeError("[randint] size: expected a tuple of sizes, got None")
-    array = _integers("randint", sizes_of("randint", "size", (size,)), low, high, dtype or _core.int64)
+    array = _integers("randint", new_sizes("randint", "size", (size,)), low, high, dtype or _core.int64)
     return made(array, device, requires_grad)
 
 

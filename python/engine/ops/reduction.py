@@ -11,6 +11,7 @@ from engine._core import Array, DType
 from engine.autograd.tape import Node, record
 from engine.ops.arithmetic import maximum, minimum
 from engine.ops.convert import cast
+from engine.ops.naming import called_as
 from engine.ops.shape import normal_dim
 from engine.ops.unary import abs
 from engine.tensor import Tensor, as_array, tensor_method
@@ -148,7 +149,7 @@ def _variance(
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     mask = _mask(op, dim, x.ndim)
-    y, mean = (K.std if op.startswith("std") else K.var)(x, mask, keepdim, float(correction))
+    y, mean = called_as(op, K.std if op.startswith("std") else K.var, x, mask, keepdim, float(correction))
     return x, y, mean, mask, correction
 
 
@@ -230,7 +231,7 @@ def norm(
     if isinstance(p, str) or p == 0:
         raise ValueError(f"[norm] p: expected 'fro' or a number other than 0, got {p!r}")
     if math.isinf(p):
-        return (amax if p > 0 else amin)(abs(input), () if dim is None else dim, keepdim)
+        return called_as("norm", amax if p > 0 else amin, abs(input), () if dim is None else dim, keepdim)
     mask = _mask("norm", dim, x.ndim)
     y = K.norm(x, mask, keepdim, float(p))
     return record("norm", y, (input,), _norm_backward, x, y, mask, float(p))
@@ -322,8 +323,8 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     gradient among equal elements, max(input, dim) gives it to the one at the index.
     """
     if other is not None or isinstance(dim, Tensor):
-        return maximum(input, dim if other is None else other)
-    return amax(input, (), keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
+        return called_as("max", maximum, input, dim if other is None else other)
+    return called_as("max", amax, input, (), keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
 
 
 @tensor_method
@@ -334,8 +335,8 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     gradient among equal elements, min(input, dim) gives it to the one at the index.
     """
     if other is not None or isinstance(dim, Tensor):
-        return minimum(input, dim if other is None else other)
-    return amin(input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
+        return called_as("min", minimum, input, dim if other is None else other)
+    return called_as("min", amin, input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
 
 
 def _arg(op: str, kernel: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:

@@ -56,6 +56,14 @@ def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
     return sizes
 
 
+def new_sizes(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
+    """`sizes_of` for memory that is yet to be made: no size may be negative."""
+    sizes = sizes_of(op, arg, values)
+    if min(sizes, default=0) < 0:
+        raise ValueError(f"[{op}] {arg}: expected no negative size, got {sizes}")
+    return sizes
+
+
 def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
     """A dimension counted from the front. Raises IndexError where it does not exist; a 0-dim tensor has dimension 0."""
     try:

@@ -73,6 +73,10 @@ class Optimizer:
                 raise ValueError(f"[{self._name}] params[{i}]: expected a leaf tensor, got one that an op made")
             if p.dtype not in (_core.float32, _core.float64):
                 raise TypeError(f"[{self._name}] params[{i}]: expected float32 or float64, got {p.dtype.name}")
+            if not p._data.is_contiguous:
+                raise ValueError(
+                    f"[{self._name}] params[{i}]: expected contiguous memory, got shape {p.shape} with strides {p.stride()}"
+                )
             if id(p) in seen:
                 raise ValueError(f"[{self._name}] params[{i}]: expected each parameter once, got one a second time")
             seen.add(id(p))
