@@ -10,7 +10,7 @@ import numpy as np
 
 
 def library(side: str) -> tuple[ModuleType, Any, Callable[..., Any]]:
-    """(library, its functional module, randn); randn draws the same values on both sides."""
+    """(library, its functional module, randn); randn draws the same values on both sides, into memory of the side's own."""
     lib: Any
     if side == "engine":
         import engine as lib
@@ -19,7 +19,7 @@ def library(side: str) -> tuple[ModuleType, Any, Callable[..., Any]]:
         import torch as lib
         from torch.nn import functional as F
     rng = np.random.default_rng(0)
-    return lib, F, lambda *shape: lib.from_numpy(rng.standard_normal(shape, np.float32))
+    return lib, F, lambda *shape: lib.from_numpy(rng.standard_normal(shape, np.float32)).clone()
 
 
 def allow(savings: list[str]) -> None:

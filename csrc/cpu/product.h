@@ -369,7 +369,18 @@ static Grid grid_of(const Product<T>& q, int64_t work) {
     else
       break;
   }
-  while (most >= threads && tasks() < 4 * wanted && tasks() % threads && q.m / (down + 1) >= kPackRows) down++;
+  // The nearest number of cuts at which the threads wait for each other least.
+  const int64_t least = parts_of(q.m, kBlockRows), fixed = q.batch.count * across;
+  auto waste = [&](int64_t cuts) {
+    const int64_t all = fixed * cuts, rounds = (all + threads - 1) / threads;
+    return double(rounds * threads - all) / double(all);
+  };
+  if (threads > 1 && tasks() >= threads && tasks() < 4 * wanted) {
+    int64_t best = down;
+    for (int64_t cuts = least; cuts <= 2 * down && (cuts <= down || q.m / cuts >= kPackRows); cuts++)
+      if (waste(cuts) < waste(best)) best = cuts;
+    down = best;
+  }
   return {down, across < panels ? across : panels};
 }
 
