@@ -145,6 +145,34 @@ ENGINE_INLINE
 f32 round(f32 a) { return (a + 12582912.0f) - 12582912.0f; }
 #endif
 
+// p = v past the caches, p a multiple of kVectorBytes; others see it after a fence().
+#if defined(ENGINE_ISA_avx512)
+ENGINE_INLINE
+void stream(float* p, f32 v) { _mm512_stream_ps(p, v); }
+ENGINE_INLINE
+void stream(double* p, f64 v) { _mm512_stream_pd(p, v); }
+#elif defined(ENGINE_ISA_avx2)
+ENGINE_INLINE
+void stream(float* p, f32 v) { _mm256_stream_ps(p, v); }
+ENGINE_INLINE
+void stream(double* p, f64 v) { _mm256_stream_pd(p, v); }
+#elif defined(__x86_64__)
+ENGINE_INLINE
+void stream(float* p, f32 v) { _mm_stream_ps(p, v); }
+ENGINE_INLINE
+void stream(double* p, f64 v) { _mm_stream_pd(p, v); }
+#else
+template <class T>
+ENGINE_INLINE
+void stream(T* p, V<T> v) { store(p, v); }
+#endif
+ENGINE_INLINE
+void fence() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 // The larger and smaller of a and b; where one is NaN, b (as the x86 instructions do).
 template <class U>
 ENGINE_INLINE

@@ -3,7 +3,7 @@
 #include "core/raise.h"
 #include "core/view.h"
 #include "cpu/parallel.h"
-#include "cpu/simd.h"
+#include "cpu/streaming.h"
 
 namespace engine::ENGINE_ISA {
 
@@ -44,13 +44,18 @@ void stream(InList reads, InOutList writes) {
                   (long long)(read ? t : t - reads.count), (long long)n, (long long)found);
   }
   constexpr int L = kLanes<T>;
+  bool past = writes.count > 0; // what was read is in the cache already
+  for (int64_t t = 0; t < writes.count; t++) {
+    past &= goes_past_caches(writes.data<T>(t), n, kPiece);
+    for (int64_t r = 0; r < reads.count; r++) past &= writes.data<T>(t) != reads.data<T>(r);
+  }
   parallel_ranges(n, kPiece, [&](int64_t begin, int64_t end) {
     V<T> unused = zero<T>();
     int64_t i = begin;
     for (; i + L <= end; i += L) {
       V<T> total = load(reads.data<T>(0) + i);
       for (int64_t t = 1; t < reads.count; t++) total += load(reads.data<T>(t) + i);
-      for (int64_t t = 0; t < writes.count; t++) store(writes.data<T>(t) + i, total);
+      for (int64_t t = 0; t < writes.count; t++) put(writes.data<T>(t) + i, total, past);
       unused += total;
     }
     __asm__ volatile("" : : "m"(unused)); // reads that nothing is written from stay
@@ -59,6 +64,7 @@ void stream(InList reads, InOutList writes) {
       for (int64_t t = 0; t < reads.count; t++) total += reads.data<T>(t)[i];
       for (int64_t t = 0; t < writes.count; t++) writes.data<T>(t)[i] = total;
     }
+    if (past) fence();
   });
 }
 

@@ -8,6 +8,7 @@
 #include "cpu/parallel.h"
 #include "cpu/philox.h"
 #include "cpu/rows.h"
+#include "cpu/streaming.h"
 
 namespace engine::ENGINE_ISA {
 
@@ -32,7 +33,8 @@ static T reciprocal_root(T x, double eps) {
 // out = (x - mean) * rstd * w + b for a row whose elements add up to `total`.
 template <class T>
 static ENGINE_INLINE
-void normalize_row(const T* x, T total, const T* w, const T* b, double eps, int64_t d, T* out, T* mean, T* rstd) {
+void normalize_row(const T* x, T total, const T* w, const T* b, double eps, int64_t d, T* out, T* mean, T* rstd,
+                   bool past) {
   constexpr int L = kLanes<T>;
   const T mu = total / T(d);
   const V<T> vm = broadcast(mu);
@@ -46,7 +48,7 @@ void normalize_row(const T* x, T total, const T* w, const T* b, double eps, int6
   *rstd = rs;
   const V<T> vr = broadcast(rs);
   int64_t i = 0;
-  for (; i + L <= d; i += L) store(out + i, fma((load(x + i) - vm) * vr, load(w + i), load(b + i)));
+  for (; i + L <= d; i += L) put(out + i, fma((load(x + i) - vm) * vr, load(w + i), load(b + i)), past);
   if (i < d) {
     const int64_t k = d - i;
     store_n(out + i, fma((load_n(x + i, k) - vm) * vr, load_n(w + i, k), load_n(b + i, k)), k);
@@ -58,9 +60,11 @@ void layer_norm(In input, Opt weight, Opt bias, double eps, Out y, Out mean, Out
   const int64_t n = input.rows(), d = input.size(-1);
   const T *xs = input.data<T>(), *w = or_constant(weight, d, T(1), 1), *b = or_constant(bias, d, T(0), 2);
   T *ys = y.data<T>(), *means = mean.data<T>(), *rstds = rstd.data<T>();
+  const bool past = goes_past_caches(ys, n * d, d);
   parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++)
-      normalize_row(xs + r * d, row_sum(xs + r * d, d), w, b, eps, d, ys + r * d, means + r, rstds + r);
+      normalize_row(xs + r * d, row_sum(xs + r * d, d), w, b, eps, d, ys + r * d, means + r, rstds + r, past);
+    if (past) fence();
   });
 }
 
@@ -70,23 +74,27 @@ void dropout_add_layer_norm(In input, Opt residual, Opt weight, Opt bias, double
   const int64_t n = input.rows(), d = input.size(-1);
   const T *xs = input.data<T>(), *rs = residual.data<T>();
   const T *w = or_constant(weight, d, T(1), 1), *b = or_constant(bias, d, T(0), 2);
-  T *ys = y.data<T>(), *sums = keep ? sum.data<T>() : ys, *means = mean.data<T>(), *rstds = rstd.data<T>();
+  T *ys = y.data<T>(), *sums = keep ? sum.data<T>() : nullptr, *means = mean.data<T>(), *rstds = rstd.data<T>();
+  const bool past = goes_past_caches(ys, n * d, d) && (!sums || goes_past_caches(sums, n * d, d));
   parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
     Decisions decisions(p, seed, call);
     T* scratch = p > 0 ? static_cast<T*>(thread_scratch(0, size_t(d + 256) * sizeof(T))) : nullptr;
+    T* row = past || !sums ? static_cast<T*>(thread_scratch(4, size_t(d) * sizeof(T))) : nullptr;
     for (int64_t r = begin; r < end; r++) {
       const T *x = xs + r * d, *res = rs ? rs + r * d : nullptr;
-      T* z = sums + r * d;
+      T *z = row ? row : sums + r * d, *far = row && sums ? sums + r * d : nullptr;
       const T* kept = p > 0 ? keep_factors(decisions, r * d, r * d + d, scratch) : nullptr;
       const T total = row_total<T>(d, [&](int64_t i, int64_t k) ENGINE_LAMBDA {
         V<T> v = load_some(x + i, k);
         if (kept) v = dropped(v, load_some(kept + i, k));
         if (res) v += load_some(res + i, k);
         store_some(z + i, v, k);
+        if (far) stream(far + i, v);
         return v;
       });
-      normalize_row(z, total, w, b, eps, d, ys + r * d, means + r, rstds + r);
+      normalize_row(z, total, w, b, eps, d, ys + r * d, means + r, rstds + r, past);
     }
+    if (past) fence();
   });
 }
 
@@ -123,6 +131,8 @@ static void norm_backward(const NormBackward<T>& a, int64_t n, int64_t d) {
   constexpr int L = kLanes<T>, parts = Centred ? 2 : 1;
   const int64_t chunks = (n + kChunk - 1) / kChunk;
   T* partial = static_cast<T*>(thread_scratch(0, size_t(chunks * parts * d) * sizeof(T)));
+  const bool past =
+      (!a.dx || goes_past_caches(a.dx, n * d, d)) && (!a.dropped || goes_past_caches(a.dropped, n * d, d));
   parallel_for(chunks, [&](int64_t c) {
     T *pw = partial + c * parts * d, *pb = pw + d;
     for (int64_t i = 0; i < parts * d; i++) pw[i] = 0;
@@ -155,12 +165,19 @@ static void norm_backward(const NormBackward<T>& a, int64_t n, int64_t d) {
         if constexpr (Centred) v -= mg;
         v = vr * fma(-xhat, mgx, v);
         if (more) v += load_some(more + i, k);
-        if (dx) store_some(dx + i, v, k);
-        if (dz) store_some(dz + i, dropped(v, load_some(keep + i, k)), k);
+        auto to = [&](T* p, V<T> u) ENGINE_LAMBDA {
+          if (k == L)
+            put(p, u, past);
+          else
+            store_n(p, u, k);
+        };
+        if (dx) to(dx + i, v);
+        if (dz) to(dz + i, dropped(v, load_some(keep + i, k)));
       };
       for (i = 0; i + L <= d; i += L) finish(i, L);
       if (i < d) finish(i, d - i);
     }
+    if (past) fence();
   });
   T* const outs[] = {a.dweight, a.dbias};
   add_chunks(partial, chunks, d, parts, outs);
