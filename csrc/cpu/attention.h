@@ -262,7 +262,19 @@ constexpr int64_t kBackwardKeys = 128; // keys of a backward tile
 constexpr int64_t kPartRows = 384;     // the forward of longer sequences is cut into parts of so many query rows
 constexpr int64_t kPartKeys = 512;     // the backward's parts have at least so many keys
 constexpr double kShares = 32;         // units of the backward with a larger share of the work than 2 / 32 are cut
+constexpr int64_t kAskBytes = 1 << 15; // rows of one array that are asked for ahead, at most: they share a cache
 constexpr int64_t kApart = 16;         // elements between rows of scores, so that they do not share one cache set
+
+// Asks for rows that a unit is about to read or write. A short sequence's rows are too few for the processor to see
+// them come, and its products too short to hide what each of their lines waits for.
+template <class T>
+static void ask_for(Heads<T> x, int64_t token, int64_t n, int64_t head, int64_t d) {
+  const int64_t bytes = d * int64_t(sizeof(T));
+  if (n * bytes > kAskBytes) return;
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t at = 0; at < bytes; at += 64)
+      __builtin_prefetch(reinterpret_cast<const char*>(x.at(token + i, head)) + at, 1, 3);
+}
 
 template <class T>
 constexpr T kInf = T(__builtin_inf());

@@ -89,6 +89,12 @@ static void backward_unit(const Problem<T>& p, const Gradients<T>& g, int64_t s,
   if (key1 == key0) return clear_rows(g.dq, q0, head, queries, p.d);
   const Rows<T> dq = partial ? Rows<T>{partial, padded<T>(p.d)} : Rows<T>{g.dq.at(q0, head), g.dq.row};
   const T* lse = g.lse + head * g.t_q + q0;
+  ask_for(p.q, q0, queries, head, p.d);
+  ask_for(p.k, k0 + key0, key1 - key0, head, p.d);
+  ask_for(p.v, k0 + key0, key1 - key0, head, p.e);
+  ask_for(g.dv, k0 + key0, key1 - key0, head, p.e);
+  ask_for(g.dk, k0 + key0, key1 - key0, head, p.d);
+  if (!partial) ask_for(g.dq, q0, queries, head, p.d);
   for (int64_t i = first_row(p, key0); i < queries; i++) {
     room.lse[i] = lse[i] == -kInf<T> ? kInf<T> : lse[i]; // a row that saw nothing: exp(s - inf) = 0
     room.delta[i] = dot(g.dout.at(q0 + i, head), g.out.at(q0 + i, head), p.e);

@@ -137,6 +137,9 @@ static void forward_unit(const Problem<T>& p, Heads<T> out, T* lse, int64_t t_q,
   constexpr int L = kLanes<T>;
   const int64_t q0 = p.cu_q[s], k0 = p.cu_k[s], all_keys = p.cu_k[s + 1] - k0, unit = s * p.heads + head;
   const int64_t keys = p.causal && row1 < all_keys ? row1 : all_keys; // those that any of the rows sees
+  ask_for(p.q, q0 + row0, row1 - row0, head, p.d);
+  ask_for(p.v, k0, keys, head, p.e);
+  ask_for(out, q0 + row0, row1 - row0, head, p.e);
   pack_columns(p.d, keys, p.k.at(k0, head), p.k.row, room.keys);
   const int64_t lds = padded<T>(keys < kKeys ? keys : kKeys) + kApart;
   for (int64_t r0 = row0; r0 < row1; r0 += kRows) {
