@@ -153,8 +153,14 @@ void cross_entropy(In input, In target, Opt weight, int64_t ignore_index, double
   a.weights = double(weight_total(w, c));
   a.gradient = grad_rows ? dinput.data<T>() : nullptr;
   double divisor = 0;
-  for (int64_t r = 0; r < n; r++)
-    if (labels[r] != ignore_index) divisor += w ? double(w[labels[r]]) : 1.0;
+  if (w) {
+    for (int64_t r = 0; r < n; r++)
+      if (labels[r] != ignore_index) divisor += double(w[labels[r]]);
+  } else {
+    int64_t count = 0;
+    for (int64_t r = 0; r < n; r++) count += labels[r] != ignore_index;
+    divisor = double(count);
+  }
   all_rows(a, reduction, divisor, loss.data<T>(), [&](int64_t r, const Exponentials<T>& e) {
     if (labels[r] != ignore_index) return label_row(a, r, e, labels[r]);
     for (int64_t i = 0; a.gradient && i < c; i++) a.gradient[r * c + i] = 0;
