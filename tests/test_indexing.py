@@ -135,6 +135,50 @@ def test_views_older_than_an_in_place_operation_are_refused(view, write):
     assert ((view(made) * 2).detach() == 2 * view(made.detach())).all()  # taken again
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x, p: x.add_(x * 0.5),
+        lambda x, p: x.sub_(x, alpha=0.5),
+        lambda x, p: x.add_(engine.nn.functional.linear(x, p)),
+        lambda x, p: x.add_(engine.nn.functional.linear_gelu(x, p)),
+        lambda x, p: x.add_(x @ p),
+        lambda x, p: (p @ x).add_(x).mul_(2.0),
+    ],
+)
+def test_operands_that_no_gradient_needs_may_be_overwritten(step):
+    leaf, fixed = tensor(3, 3, requires_grad=True), tensor(3, 3)
+    step(leaf * 1, fixed).sum().backward()
+    assert leaf.grad is not None
+    x = leaf * 1
+    y = x * tensor(3, 3, requires_grad=True)  # this one's gradient reads x
+    x.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an in-place operation"):
+        y.sum().backward()
+
+
+def test_parameters_may_change_before_a_backward_that_does_not_read_them():
+    p = tensor(3, requires_grad=True)
+    loss = (p * 2).sum()
+    with engine.no_grad():
+        p.sub_(1.0)
+    loss.backward()
+    assert p.grad.tolist() == [2.0] * 3
+    layer = engine.nn.Linear(3, 2, dtype=engine.float64)
+    loss = layer(tensor(4, 3)).sum()
+    with engine.no_grad():
+        layer.weight.mul_(0.5)
+    loss.backward()
+    assert layer.weight.grad is not None
+
+
+def test_views_of_a_leaf_serve_several_backwards():
+    p = tensor(3, 2, requires_grad=True)
+    transposed = p.t()
+    for _ in range(2):
+        (tensor(4, 2) @ transposed).sum().backward()
+
+
 def test_views_of_a_buffer_that_gained_a_history_are_refused():
     value = engine.tensor([1.0, 2.0], requires_grad=True)
     buffer = engine.zeros(2, 2)

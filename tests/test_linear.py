@@ -91,3 +91,19 @@ def test_infinities_stay_in_their_rows():
     a[3, 4] = np.inf
     y = engine.matmul(engine.from_numpy(a), engine.from_numpy(b)).numpy()
     assert np.isinf(y[3]).all() and np.isfinite(np.delete(y, 3, 0)).all()
+
+
+@pytest.mark.parametrize("rows", [64, 200, 255, 257])
+@pytest.mark.parametrize("inner, outer", [(96, 768), (768, 96), (100, 600)])
+def test_same_bits_however_the_blocks_are_cut(rows, inner, outer, isa, threads):
+    rng = np.random.default_rng(rows)
+    arrays = [rng.standard_normal(s, np.float32) for s in ((rows, inner), (outer, inner), (outer,), (rows, outer))]
+    results = []
+    for n in (1, 2, 3, 4, 5, 8):
+        threads(n)
+        x, w, b, dy = (engine.from_numpy(a) for a in arrays)
+        x.requires_grad_(), w.requires_grad_()
+        y = engine.nn.functional.linear_gelu(x, w, b)
+        y.backward(dy)
+        results.append([t.numpy().tobytes() for t in (y.detach(), x.grad, w.grad)])
+    assert results.count(results[0]) == len(results)

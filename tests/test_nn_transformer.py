@@ -325,3 +325,17 @@ def test_the_stored_losses_are_those_of_pytorch():
     layer = make_trained(torch.nn)
     layer.load_state_dict(waves(layer, torch.tensor))
     np.testing.assert_allclose(train(torch.nn, torch.tensor, layer), STORED, rtol=1e-9)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("shape", [(2, 3, 8), (3, 8)])
+def test_outputs_may_be_written_in_place(batch_first, shape):
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=batch_first)
+    attention = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+    x = engine.randn(*shape)
+    for make in (layer, lambda x: attention(x, x, x)[0]):
+        plain = make(x) + x
+        y = make(x)
+        y += x
+        assert y.tolist() == plain.tolist()
+        y.sum().backward()

@@ -356,32 +356,33 @@ static Grid grid_of(const Product<T>& q, int64_t work) {
   const int64_t panels = parts_of(q.n, C), threads = num_threads();
   const int64_t wanted = threads > 1 ? kTasksPerThread * threads : 1;
   const int64_t most = work / kTaskWork < wanted ? work / kTaskWork : wanted;
-  int64_t down = parts_of(q.m, kBlockRows), across = parts_of(q.n, kBlockColumns);
-  auto tasks = [&] { return q.batch.count * down * across; };
-  while (tasks() < most) {
-    const int64_t rows = q.m / down, columns = q.n / across;
-    const bool even = panels % (across + 1) == 0 || columns > 8 * C;
-    if (tasks() >= threads && q.m / (down + 1) < kPackRows) break; // every task packs its B
-    if (columns > 2 * C && columns >= rows && (even || rows <= 2 * R))
-      across++;
+  Grid grid = {parts_of(q.m, kBlockRows), parts_of(q.n, kBlockColumns)};
+  const bool whole_rows = q.dactivated; // then a task computes all columns: see run_product
+  auto count = [&](const Grid& g) { return q.batch.count * g.down * (whole_rows ? 1 : g.across); };
+  while (count(grid) < most) {
+    const int64_t rows = q.m / grid.down, columns = q.n / grid.across;
+    const bool even = panels % (grid.across + 1) == 0 || columns > 8 * C;
+    if (count(grid) >= threads && q.m / (grid.down + 1) < kPackRows) break; // every task packs its B
+    if (!whole_rows && columns > 2 * C && columns >= rows && (even || rows <= 2 * R))
+      grid.across++;
     else if (rows > 2 * R)
-      down++;
+      grid.down++;
     else
       break;
   }
-  // The nearest number of cuts at which the threads wait for each other least.
-  const int64_t least = parts_of(q.m, kBlockRows), fixed = q.batch.count * across;
-  auto waste = [&](int64_t cuts) {
-    const int64_t all = fixed * cuts, rounds = (all + threads - 1) / threads;
-    return double(rounds * threads - all) / double(all);
-  };
-  if (threads > 1 && tasks() >= threads && tasks() < 4 * wanted) {
-    int64_t best = down;
-    for (int64_t cuts = least; cuts <= 2 * down && (cuts <= down || q.m / cuts >= kPackRows); cuts++)
-      if (waste(cuts) < waste(best)) best = cuts;
-    down = best;
+  // Some cuts more or fewer, where the threads then wait for each other less.
+  auto idle = [&](const Grid& g) { return double((threads - count(g) % threads) % threads) / double(count(g)); };
+  if (most >= threads && count(grid) < 4 * wanted) {
+    const Grid first = grid;
+    for (int64_t across = first.across; across <= first.across + 1; across++)
+      for (int64_t down = parts_of(q.m, kBlockRows); down <= 2 * first.down; down++) {
+        const Grid other = {down, across};
+        const bool wide = across == first.across || (!whole_rows && q.n / across >= 2 * C);
+        const bool high = down <= first.down || q.m / down >= kPackRows;
+        if (wide && high && count(other) >= threads && idle(other) < idle(grid)) grid = other;
+      }
   }
-  return {down, across < panels ? across : panels};
+  return {grid.down, grid.across < panels ? grid.across : panels};
 }
 
 template <class T>

@@ -169,8 +169,9 @@ class Node:
         self._retained[index] = weakref.ref(tensor)
 
     def free(self) -> None:
-        """Lets go of what the op saved."""
-        self._saved = None
+        """Lets go of the arrays that the op saved; an op without any may be walked again."""
+        if any(version is not None for version in self._versions):
+            self._saved = None
 
 
 def record(
@@ -222,6 +223,12 @@ def mark_view(tensor: Tensor, base: Tensor) -> None:
     """`tensor` is a view of `base`. What was taken out of a history on purpose, under no_grad, does not follow it."""
     followed = tensor._requires_grad or not base._requires_grad
     tensor._base = (base, base._node) if followed else (None, None)
+
+
+def sole_owner(tensor: Tensor) -> Tensor:
+    """A view of what nobody else holds, as modules make: as good as none, so that it may be written in place."""
+    tensor._base = None
+    return tensor
 
 
 def check_view(name: str, tensor: Tensor) -> None:

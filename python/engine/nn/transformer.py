@@ -15,6 +15,7 @@ import numpy as np
 
 from engine import ops
 from engine._core import DType
+from engine.autograd.tape import sole_owner
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.containers import ModuleList
@@ -64,8 +65,10 @@ class _Door:
     def leave(self, x: Tensor) -> Tensor:
         y = pad_packed(x, self.layout)
         if self.unbatched:
-            return y.squeeze(0)
-        return y if self.batch_first else y.transpose(0, 1)
+            y = y.squeeze(0)
+        elif not self.batch_first:
+            y = y.transpose(0, 1)
+        return sole_owner(y)
 
 
 class MultiheadAttention(Module):

@@ -90,8 +90,10 @@ def _mul_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method("mul", "__mul__", "__rmul__")
 def mul(input: Operand, other: Operand) -> Tensor:
     """input * other, element by element."""
-    a, b = data_of(input), data_of(other)
-    return record("mul", K.mul(a, b), (tensor_of(input), tensor_of(other)), _mul_backward, a, b)
+    a, b, x, y = data_of(input), data_of(other), tensor_of(input), tensor_of(other)
+    # Each gradient needs the other operand.
+    first, second = a if y is not None and y._requires_grad else None, b if x is not None and x._requires_grad else None
+    return record("mul", K.mul(a, b), (x, y), _mul_backward, first, second)
 
 
 def _div_backward(ctx: Node, dy: Array) -> Any:

@@ -27,17 +27,17 @@ def _product_for(shape: tuple[int, ...], a: Array, b: Array) -> Array:
 
 
 def _matmul_backward(ctx: Node, dy: Array) -> Any:
-    # a and b as they were multiplied: at least two dimensions each, b not yet broadcast.
-    a, b, a_shape, b_shape = ctx.saved
-    batch = dy.shape[: max(a.ndim, b.ndim) - 2]
-    dy = dy.reshape((*batch, a.shape[-2], b.shape[-1]))
+    # a and b as they were multiplied: at least two dimensions each, b not yet broadcast. Each gradient needs the other one.
+    a, b, as_a, as_b, a_shape, b_shape = ctx.saved
+    batch = dy.shape[: max(len(as_a), len(as_b)) - 2]
+    dy = dy.reshape((*batch, as_a[-2], as_b[-1]))
     da = db = None
     if ctx.needs[0]:
-        right = b.transpose(-1, -2).expand((*batch, b.shape[-1], b.shape[-2]))
-        da = _product_for(a.shape, dy, right).reshape(a_shape)
+        right = b.transpose(-1, -2).expand((*batch, as_b[-1], as_b[-2]))
+        da = _product_for(as_a, dy, right).reshape(a_shape)
     if ctx.needs[1]:
-        left = a.transpose(-1, -2).expand((*batch, a.shape[-1], a.shape[-2]))
-        db = _product_for(b.shape, left, dy).reshape(b_shape)
+        left = a.transpose(-1, -2).expand((*batch, as_a[-1], as_a[-2]))
+        db = _product_for(as_b, left, dy).reshape(b_shape)
     return da, db
 
 
@@ -60,7 +60,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """
     a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
     if a.ndim == 2 and b.ndim == 2:
-        return record("matmul", K.matmul(a, b), (input, other), _matmul_backward, a, b, a.shape, b.shape)
+        return _recorded_matmul(K.matmul(a, b), input, other, a, b)
     if a.ndim == 0 or b.ndim == 0:
         name = "input" if a.ndim == 0 else "other"
         raise ValueError(f"[matmul] {name}: expected at least one dimension, got a 0-dim tensor")
@@ -73,7 +73,14 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     y = K.matmul(a.expand((*batch, *a.shape[-2:])), b.expand((*batch, *b.shape[-2:])))
     if len(a_shape) == 1 or len(b_shape) == 1:
         y = y.view((*batch, *a_shape[-2:-1], *(b_shape[-1:] if len(b_shape) > 1 else ())))
-    return record("matmul", y, (input, other), _matmul_backward, a, b, a_shape, b_shape)
+    return _recorded_matmul(y, input, other, a, b)
+
+
+def _recorded_matmul(y: Array, input: Tensor, other: Tensor, a: Array, b: Array) -> Tensor:
+    first, second = a if other._requires_grad else None, b if input._requires_grad else None
+    shapes = (a.shape, b.shape, input.shape, other.shape)
+    result: Tensor = record("matmul", y, (input, other), _matmul_backward, first, second, *shapes)
+    return result
 
 
 @tensor_method("__rmatmul__")
@@ -116,6 +123,11 @@ def _weight_gradients(ctx: Node, dy: Array, x: Array) -> tuple[Array | None, Arr
     return dw, db
 
 
+def _learns(weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the input must be kept: that of a frozen layer need not."""
+    return weight._requires_grad or (bias is not None and bias._requires_grad)
+
+
 def _linear_backward(ctx: Node, dy: Array) -> Any:
     x, w = ctx.saved
     dx = K.linear_backward_input(dy, w) if ctx.needs[0] else None
@@ -130,7 +142,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     x, w = as_array("linear", "input", input), as_array("linear", "weight", weight)
     b = None if bias is None else as_array("linear", "bias", bias)
-    return record("linear", K.linear(x, w, b), (input, weight, bias), _linear_backward, x, w)
+    first = x if _learns(weight, bias) else None
+    second = w if input._requires_grad else None
+    return record("linear", K.linear(x, w, b), (input, weight, bias), _linear_backward, first, second)
 
 
 def _linear_gelu_backward(ctx: Node, dy: Array) -> Any:
@@ -150,4 +164,5 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, appro
         raise ValueError(f"[linear_gelu] approximate: expected 'none' or 'tanh', got {approximate!r}")
     tanh = approximate == "tanh"
     y, z = K.linear_gelu(x, w, b, tanh, will_record(input, weight, bias))
-    return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, x, w, z, tanh)
+    first = x if _learns(weight, bias) else None
+    return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, first, w, z, tanh)
