@@ -84,14 +84,14 @@ class Comparison:
 REST = 0.03
 
 
-def interleave(workers: list[Worker], pairs: int, seconds: float) -> Comparison:
-    """Times the prepared task on all workers in turn, `pairs` times, each sample at least `seconds` long."""
+def interleave(workers: list[Worker], pairs: int, seconds: float, rest: float | None = None) -> Comparison:
+    """Times the prepared task on all workers in turn, `pairs` times, each sample at least `seconds` long, after a rest."""
     samples: dict[str, list[float]] = {w.side: [] for w in workers}
     for w in workers:
         w.ask(do="time", seconds=seconds)  # warm-up
     for _ in range(pairs):
         for w in workers:
-            time.sleep(REST)
+            time.sleep(REST if rest is None else rest)
             samples[w.side].append(w.ask(do="time", seconds=seconds))
     ratios = {}
     for side in samples.keys() - {"engine"}:
@@ -125,6 +125,7 @@ class Run:
         seconds: float = 0.03,
         threads: int | None = None,
         savings: tuple[str, ...] = (),
+        rest: float | None = None,
         per_side: dict[str, dict[str, Any]] | None = None,
         **arguments: Any,
     ) -> Comparison:
@@ -146,7 +147,7 @@ class Run:
         workers = [w for w in workers if w.side in facts]
         for w in workers:  # the answer before the time
             agree(facts["engine"], facts[w.side])
-        c = interleave(workers, 3 if self.quick else pairs, min(seconds, 0.01) if self.quick else seconds)
+        c = interleave(workers, 3 if self.quick else pairs, min(seconds, 0.01) if self.quick else seconds, rest)
         c.facts = facts
         return c
 
