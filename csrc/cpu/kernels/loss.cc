@@ -43,8 +43,7 @@ static T weight_total(const T* weight, int64_t c) {
   return weight ? row_sum(weight, c) : T(c);
 }
 
-// A row's largest logit, the sum of e^(logit - high), and that sum's logarithm; the terms are where the gradient will
-// be.
+// A row's largest logit, the sum of e^(logit - high), and its logarithm; the terms stand where the gradient will be.
 template <class T>
 struct Exponentials {
   T high, total, rest;
@@ -109,9 +108,10 @@ static double soft_row(const CrossEntropy<T>& a, int64_t r, const Exponentials<T
 
 // row(r, exponentials) gives row r's loss and leaves its gradient; `divisor` is what a mean divides by. The
 // exponentials of some rows are taken before the first loss: no row waits for another's, and their logarithms are one
-// vector's.
-template <class T, class F>
-static void all_rows(CrossEntropy<T>& a, int64_t reduction, double divisor, T* out, const F& row) {
+// vector's. counts(r): whether the row's exponentials are wanted.
+template <class T, class Counts, class F>
+static void all_rows(CrossEntropy<T>& a, int64_t reduction, double divisor, T* out, const Counts& counts,
+                     const F& row) {
   a.scale = reduction == kMean ? T(1 / divisor) : T(1);
   const double total = chunked_sum(a.n, row_grain(a.c), [&](int64_t begin, int64_t end) {
     constexpr int64_t kTogether = 16;
@@ -119,8 +119,9 @@ static void all_rows(CrossEntropy<T>& a, int64_t reduction, double divisor, T* o
     double sum = 0;
     for (int64_t first = begin; first < end; first += together) {
       const int64_t rows = end - first < together ? end - first : together;
-      T high[kTogether], total[kTogether] = {}, rest[kTogether];
+      T high[kTogether] = {}, total[kTogether] = {}, rest[kTogether];
       for (int64_t i = 0; i < rows; i++) {
+        if (!counts(first + i)) continue;
         const T* x = a.input + (first + i) * a.c;
         high[i] = row_max(x, a.c);
         total[i] = row_exp(x, high[i], a.c, a.gradient ? a.gradient + (first + i) * a.c : nullptr);
@@ -161,8 +162,9 @@ void cross_entropy(In input, In target, Opt weight, int64_t ignore_index, double
     for (int64_t r = 0; r < n; r++) count += labels[r] != ignore_index;
     divisor = double(count);
   }
-  all_rows(a, reduction, divisor, loss.data<T>(), [&](int64_t r, const Exponentials<T>& e) {
-    if (labels[r] != ignore_index) return label_row(a, r, e, labels[r]);
+  auto counts = [&](int64_t r) { return labels[r] != ignore_index; };
+  all_rows(a, reduction, divisor, loss.data<T>(), counts, [&](int64_t r, const Exponentials<T>& e) {
+    if (counts(r)) return label_row(a, r, e, labels[r]);
     for (int64_t i = 0; a.gradient && i < c; i++) a.gradient[r * c + i] = 0;
     return 0.0;
   });
@@ -179,8 +181,9 @@ void cross_entropy_soft(In input, In target, Opt weight, double label_smoothing,
   a.c = c;
   a.smoothing = label_smoothing;
   a.gradient = grad_rows ? dinput.data<T>() : nullptr;
-  all_rows(a, reduction, double(n), loss.data<T>(),
-           [&](int64_t r, const Exponentials<T>& e) { return soft_row(a, r, e, target.data<T>() + r * c); });
+  all_rows(
+      a, reduction, double(n), loss.data<T>(), [](int64_t) { return true; },
+      [&](int64_t r, const Exponentials<T>& e) { return soft_row(a, r, e, target.data<T>() + r * c); });
 }
 
 template <class T>
