@@ -49,9 +49,10 @@ $(VENV)/installed-dev: $(DIST)/built
 	@touch $(VENV)/installed $@
 
 ISAS ?= baseline;avx512
+CUBINS ?= 80
 
 dev: ## an incremental build in the tree, importable with PYTHONPATH=python; ISAS='baseline;avx2;avx512' for all of them
-	cmake -S . -B build/dev -G Ninja -DENGINE_WERROR=ON '-DENGINE_ISAS=$(ISAS)' -Dpybind11_DIR=$$($(PYTHON) -m pybind11 --cmakedir) -DPython_EXECUTABLE=$$(command -v $(PYTHON)) $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache) > /dev/null
+	cmake -S . -B build/dev -G Ninja -DENGINE_WERROR=ON '-DENGINE_ISAS=$(ISAS)' '-DENGINE_CUBINS=$(CUBINS)' -Dpybind11_DIR=$$($(PYTHON) -m pybind11 --cmakedir) -DPython_EXECUTABLE=$$(command -v $(PYTHON)) $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache) > /dev/null
 	cmake --build build/dev
 
 clean:

@@ -75,26 +75,68 @@ Array from_buffer(py::buffer b) {
   return a;
 }
 
-void copy_into(const Array& dst, const Array& src) {
+// Converted and laid out as dst is, on the device that both are on.
+void copy_on_device(const Array& dst, const Array& src) {
   View to = dst.view(), from = src.view();
   InOut d;
   d.v = &to;
   In s;
   s.v = &from;
-  ReleaseGil release(dst.numel() > kQuick);
+  const bool on_cpu = dst.device() == kCpu;
+  ReleaseGil release(!on_cpu || dst.numel() > kQuick);
   FlushDenormals flush;
-  active_isa().kernels->copy.by_dtype[int(dst.dtype)](d, s);
+  if (!on_cpu) backend().enter(dst.device());
+  const Kernels* table = on_cpu ? active_isa().kernels : backend().kernels;
+  table->copy.by_dtype[int(dst.dtype)](d, s);
 }
 
 } // namespace
 
 Array cast_to(const Array& a, DType t) {
-  Array out = Array::empty(a.shape, a.ndim, t);
-  copy_into(out, a);
+  Array out = Array::empty(a.shape, a.ndim, t, a.device());
+  copy_on_device(out, a);
   return out;
 }
 
+Array to_device(const Array& a, int device) {
+  const Array from = a.is_contiguous() ? a : cast_to(a, a.dtype);
+  Array to = Array::empty(a.shape, a.ndim, a.dtype, device);
+  const size_t bytes = size_t(to.numel() * item_size(to.dtype));
+  if (!bytes) return to;
+  ReleaseGil release(true);
+  if (device == kCpu)
+    backend().copy_out(from.device(), to.data(), from.data(), bytes);
+  else if (from.device() == kCpu)
+    backend().copy_in(device, to.data(), from.data(), bytes);
+  else
+    backend().copy_across(device, to.data(), from.device(), from.data(), bytes);
+  return to;
+}
+
 namespace {
+
+// dst = src, broadcast and converted to dst's dtype, from whatever device. Conversion across devices is the CPU's work:
+// it knows every dtype.
+void copy_into(const Array& dst, const Array& src) {
+  Array from = src;
+  if (dst.device() != src.device()) {
+    if (src.device() == kCpu && src.dtype != dst.dtype) from = cast_to(src, dst.dtype);
+    from = to_device(from, dst.device());
+  }
+  from = from.expand(Shape(dst.shape, dst.shape + dst.ndim));
+  copy_on_device(dst, from);
+  dst.storage->version++;
+}
+
+// What the host may read.
+Array on_cpu(const Array& a) { return a.device() == kCpu ? a : to_device(a, kCpu); }
+
+void check_device_number(const char* op, int device) {
+  const int count = device == kCpu ? 0 : backend().device_count();
+  if (device < kCpu || device >= count + (device == kCpu))
+    throw Error(ErrorKind::value, std::string("[") + op + "] device: expected -1 (the CPU) or a number below " +
+                                      std::to_string(count) + ", got " + std::to_string(device));
+}
 
 py::tuple shape_tuple(const Array& a) {
   py::tuple t(a.ndim);
@@ -112,7 +154,8 @@ py::tuple stride_tuple(const Array& a) {
 py::object item(const Array& a) {
   if (a.numel() != 1)
     throw Error(ErrorKind::value, "[item] input: expected one element, got shape " + shape_text(a.shape, a.ndim));
-  const void* p = a.data();
+  const Array host = on_cpu(a);
+  const void* p = host.data();
   switch (a.dtype) {
     case DType::f32:
       return py::float_(*static_cast<const float*>(p));
@@ -127,7 +170,7 @@ py::object item(const Array& a) {
     case DType::boolean:
       return py::bool_(*static_cast<const bool*>(p));
     default:
-      return item(cast_to(a, DType::f32));
+      return item(cast_to(host, DType::f32));
   }
 }
 
@@ -172,6 +215,12 @@ void bind_array(py::module_& m) {
   array.def_property_readonly("shape", &shape_tuple)
       .def_property_readonly("strides", &stride_tuple, "In elements.")
       .def_property_readonly("dtype", [](const Array& a) { return dtype_object(a.dtype); })
+      .def_property_readonly("device", &Array::device, "-1: the CPU; else the number of the device.")
+      .def("to_device",
+           [](const Array& a, int device) {
+             check_device_number("to_device", device);
+             return a.device() == device ? a : to_device(a, device);
+           })
       .def_property_readonly("overlaps_itself", &Array::overlaps_itself)
       .def_property_readonly(
           "meta", [](const Array& a) { return py::make_tuple(shape_tuple(a), dtype_object(a.dtype)); },
@@ -202,6 +251,10 @@ void bind_array(py::module_& m) {
       .def("squeeze", &Array::squeeze)
       .def("unsqueeze", &Array::unsqueeze)
       .def_buffer([](Array& a) {
+        char device[16];
+        if (a.device() != kCpu)
+          throw py::buffer_error(std::string("[buffer] device: expected an array on the CPU, got one on ") +
+                                 device_text(a.device(), device) + " (use .cpu() first)");
         const char* format = kBufferFormat[int(a.dtype)];
         if (!format)
           throw py::buffer_error(
@@ -212,13 +265,15 @@ void bind_array(py::module_& m) {
       });
   m.def(
       "empty",
-      [](const Shape& shape, const py::object& dtype) {
+      [](const Shape& shape, const py::object& dtype, int device) {
         if (!py::isinstance<PyDType>(dtype))
           throw Error(ErrorKind::type,
                       "[empty] dtype: expected a dtype such as engine.float32, got " + std::string(py::repr(dtype)));
-        return Array::empty(shape, DType(dtype.cast<const PyDType&>().code));
+        check_device_number("empty", device);
+        return Array::empty(shape, DType(dtype.cast<const PyDType&>().code), device);
       },
-      py::arg("shape"), py::arg("dtype"));
+      py::arg("shape"), py::arg("dtype"), py::arg("device") = kCpu);
+  m.def("copy", &copy_into, py::arg("dst"), py::arg("src"), "dst = src, whatever their dtypes and devices.");
   m.def("from_buffer", &from_buffer, py::arg("buffer"), "A view of a buffer's memory, without a copy.");
   // Raw little-endian bytes, as safetensors hands them over: copied into a new array.
   m.def("from_bytes", [](py::buffer raw, const Shape& shape, const PyDType& t) {
@@ -231,7 +286,8 @@ void bind_array(py::module_& m) {
     return a;
   });
   m.def("to_bytes", [](const Array& a) {
-    Array c = a.is_contiguous() ? a : cast_to(a, a.dtype);
+    Array c = on_cpu(a);
+    if (!c.is_contiguous()) c = cast_to(c, c.dtype);
     return py::bytes(static_cast<const char*>(c.data()), size_t(c.numel() * item_size(c.dtype)));
   });
   m.def("promote_types",

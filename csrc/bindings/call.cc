@@ -28,6 +28,11 @@ uint16_t short_float(DType t, double x) {
   return bits;
 }
 
+std::string device_name(int device) {
+  char text[16];
+  return device_text(device, text);
+}
+
 std::string type_text(PyObject* o) { return Py_TYPE(o)->tp_name; }
 
 } // namespace
@@ -35,19 +40,54 @@ std::string type_text(PyObject* o) { return Py_TYPE(o)->tp_name; }
 void Call::refuse_dtype(const ParamSpec& p, DType got) const {
   std::string list;
   for (int t = 0; t < kNumDTypes; t++)
-    if (row.available[t]) list += (list.empty() ? "" : " or ") + std::string(kDTypeName[t]);
-  if (got == DType::bf16 || got == DType::f16) list += " (nothing computes in 16 bits: convert with .float() first)";
+    if (available(t)) list += (list.empty() ? "" : " or ") + std::string(kDTypeName[t]);
+  if (device == kCpu && (got == DType::bf16 || got == DType::f16))
+    list += " (nothing computes in 16 bits on the CPU: convert with .float() first)";
   fail(row, ErrorKind::type, p.name, list, dtype_name(got));
+}
+
+bool Call::available(int t) const {
+  if (device == kCpu) return row.available[t];
+  // Slots are by_dtype alone: the row's begins at its offset, whatever its parameters are.
+  return reinterpret_cast<void* const*>(reinterpret_cast<const char*>(table) + row.slot)[t] != nullptr;
+}
+
+// Where the call runs: on the device of the arrays that are not on the CPU, which must be one.
+void Call::find_device() {
+  if (!has_backend()) return;
+  auto see = [&](const Array* a) {
+    if (a && a->device() != kCpu && device == kCpu) device = a->device();
+  };
+  for (int i = 0; i < row.inputs; i++) {
+    const ParamSpec& p = row.params[i];
+    if (p.on_host) continue;
+    if (is_array(p.kind))
+      see(array_in(args[i]));
+    else if (is_list(p.kind) && (PyList_Check(args[i]) || PyTuple_Check(args[i])))
+      for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(args[i]); k++)
+        see(array_in(PySequence_Fast_GET_ITEM(args[i], k)));
+  }
+}
+
+void Call::check_device(const ParamSpec& p, const Array& a, const std::string& name) const {
+  if (a.device() == (p.on_host ? kCpu : device)) return;
+  if (a.device() == kCpu && p.broadcast && a.ndim == 0 && p.kind != Kind::inout) return;
+  fail(row, ErrorKind::value, name, "an array on " + device_name(p.on_host ? kCpu : device),
+       "one on " + device_name(a.device()));
 }
 
 // Checks an argument's dtype; the first one without a dtype of its own decides the row's T.
 void Call::take_dtype(const ParamSpec& p, const Array& a) {
   if (p.any_dtype || p.mix != Mix::exact) return;
+  if (p.accumulator) {
+    if (a.dtype != accumulator()) fail(row, ErrorKind::type, p.name, dtype_name(accumulator()), dtype_name(a.dtype));
+    return;
+  }
   if (p.fixed_dtype) {
     if (a.dtype != p.dtype) fail(row, ErrorKind::type, p.name, dtype_name(p.dtype), dtype_name(a.dtype));
   } else if (dtype < 0) {
     dtype = int(a.dtype);
-    if (!row.available[dtype]) refuse_dtype(p, a.dtype);
+    if (!available(dtype)) refuse_dtype(p, a.dtype);
   } else if (int(a.dtype) != dtype) {
     fail(row, ErrorKind::type, p.name, kDTypeName[dtype], dtype_name(a.dtype));
   }
@@ -63,6 +103,7 @@ void Call::read_list(int i) {
     PyObject* item = PySequence_Fast_GET_ITEM(o, k);
     const Array* a = array_in(item);
     if (!a) fail(row, ErrorKind::type, p.name + "[" + std::to_string(k) + "]", "an Array", type_text(item));
+    check_device(p, *a, p.name + "[" + std::to_string(k) + "]");
     take_dtype(p, *a);
     lists[i].arrays.push_back(a);
   }
@@ -136,7 +177,7 @@ void Call::mix_dtypes() {
     DType t = result.get();
     if (mix == Mix::floating && category(t) != Category::floating) t = DType::f32;
     if (mix == Mix::widened && category(t) != Category::floating) t = DType::i64;
-    if (!row.available[int(t)]) {
+    if (!available(int(t))) {
       int blame = 0; // the first argument that brought this dtype
       while (blame + 1 < row.inputs &&
              !(row.params[blame].mix != Mix::exact && arrays[blame] && arrays[blame]->dtype == t))
@@ -204,6 +245,8 @@ void Call::write_number(int i) {
 }
 
 void Call::read_arguments() {
+  find_device();
+  if (device != kCpu) table = backend().kernels;
   bool any_mixed = false;
   for (int i = 0; i < row.inputs; i++) {
     const ParamSpec& p = row.params[i];
@@ -256,6 +299,7 @@ void Call::read_arguments() {
           fail(row, ErrorKind::type, p.name, p.mix != Mix::exact ? "a Tensor or a number" : "an Array", type_text(o));
         }
         any_mixed |= p.mix != Mix::exact;
+        if (arrays[i]->device() != device || p.on_host) check_device(p, *arrays[i], p.name);
         take_dtype(p, *arrays[i]);
       }
     }
@@ -265,7 +309,7 @@ void Call::read_arguments() {
     dtype = int(DType::f32);
     for (int i = 0; i < row.inputs; i++)
       if (row.params[i].kind == Kind::integer && row.params[i].name == "dtype") dtype = int(values[i].integer);
-    if (dtype < 0 || dtype >= kNumDTypes || !row.available[dtype])
+    if (dtype < 0 || dtype >= kNumDTypes || !available(dtype))
       fail(row, ErrorKind::type, "dtype", "one that the op supports",
            dtype >= 0 && dtype < kNumDTypes ? kDTypeName[dtype] : std::to_string(dtype));
   }
@@ -359,6 +403,7 @@ void Call::lay_out(int i) {
   if (has_number >> i & 1) {
     View& v = views[i];
     v.data = numbers[i].element;
+    v.device = kCpu;
     v.dtype = DType(dtype);
     v.ndim = broadcast_dims;
     for (int k = 0; k < broadcast_dims; k++) {
@@ -374,6 +419,7 @@ void Call::lay_out(int i) {
   if (p.broadcast) {
     View& v = views[i];
     v.data = a->data();
+    v.device = a->device();
     v.dtype = a->dtype;
     v.ndim = broadcast_dims;
     const int lead = broadcast_dims - a->ndim;
@@ -436,7 +482,8 @@ void Call::make_output(int i) {
     } else
       for (int k = 0; k < broadcast_dims; k++) push(broadcast_shape[k]);
   }
-  made.set(i, Array::empty(shape, n, p.fixed_dtype ? p.dtype : DType(dtype)));
+  const DType t = p.fixed_dtype ? p.dtype : p.accumulator ? accumulator() : DType(dtype);
+  made.set(i, Array::empty(shape, n, t, device));
   made[i].fill_view(views[i]);
   values[i].view = &views[i];
 }

@@ -54,6 +54,8 @@ struct Call {
   int64_t broadcast_shape[kMaxDims];
   int broadcast_dims = -1;
   int dtype = -1;
+  int device = kCpu;
+  const Kernels* table = nullptr; // of the device, where it is not the CPU
 
   Call(const Row& r, PyObject* const* a) : row(r), args(a) {
     if (row.has_lists) lists.reset(new ListOfArrays[kMaxParams]);
@@ -81,7 +83,11 @@ struct Call {
   int list_length = -1;
   void read_list(int i);
   void lay_out_list(int i);
+  void find_device();
+  void check_device(const ParamSpec& p, const Array& a, const std::string& name) const;
   void take_dtype(const ParamSpec& p, const Array& a);
+  bool available(int t) const;
+  DType accumulator() const { return dtype >= int(DType::bf16) ? DType::f32 : DType(dtype); }
   [[noreturn]] void refuse_dtype(const ParamSpec& p, DType got) const;
   bool read_number(int i);
   void mix_dtypes();

@@ -39,7 +39,7 @@ struct DLManagedTensorVersioned {
   uint64_t flags;
   DLTensor tensor;
 };
-constexpr int32_t kCpu = 1;
+constexpr int32_t kHost = 1; // kDLCPU
 constexpr uint64_t kReadOnly = 1;
 enum : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBFloat = 4, kBool = 6 };
 
@@ -58,7 +58,7 @@ M* exported(const Array& a) {
   e->array = a;
   DLTensor& t = e->managed.tensor;
   t.data = a.data();
-  t.device = {kCpu, 0};
+  t.device = {kHost, 0};
   t.ndim = a.ndim;
   t.dtype = kTypes[int(a.dtype)];
   t.shape = e->array.shape;
@@ -81,7 +81,7 @@ py::object to_dlpack(const Array& a, py::object stream, py::object max_version, 
   if (!stream.is_none())
     throw Error(ErrorKind::value,
                 "[__dlpack__] stream: expected None for a CPU array, got " + std::string(py::str(stream)));
-  if (!device.is_none() && !device.equal(py::make_tuple(kCpu, 0)))
+  if (!device.is_none() && !device.equal(py::make_tuple(kHost, 0)))
     throw py::buffer_error("[__dlpack__] dl_device: expected (1, 0), the CPU, got " + std::string(py::str(device)));
   Array shared = a;
   if (!copy.is_none() && py::cast<bool>(copy)) shared = py::cast<Array>(py::cast(a).attr("clone")());
@@ -112,7 +112,7 @@ Array imported(M* m, bool readonly) {
   auto fail = [](ErrorKind kind, const std::string& expected, const std::string& got) {
     throw Error(kind, "[from_dlpack] input: expected " + expected + ", got " + got);
   };
-  if (t.device.type != kCpu)
+  if (t.device.type != kHost)
     fail(ErrorKind::value, "an array on the CPU", "device type " + std::to_string(t.device.type));
   if (t.ndim < 0 || t.ndim > kMaxDims) fail(ErrorKind::value, "at most 8 dimensions", std::to_string(t.ndim));
   Array a;
@@ -181,7 +181,7 @@ Array from_dlpack(py::object source) {
 void bind_dlpack(py::module_& m, py::class_<Array>& array) {
   array.def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
             py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
-  array.def("__dlpack_device__", [](const Array&) { return py::make_tuple(kCpu, 0); });
+  array.def("__dlpack_device__", [](const Array&) { return py::make_tuple(kHost, 0); });
   m.def("from_dlpack", &from_dlpack, py::arg("input"));
 }
 

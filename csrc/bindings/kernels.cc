@@ -13,11 +13,23 @@ namespace py = pybind11;
 namespace engine {
 namespace {
 
-PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+// The keyword `device` says where a row without array arguments makes its outputs: -1, the CPU, or a device's number.
+int device_keyword(const Row& row, PyObject* const* values, PyObject* names) {
+  if (PyTuple_GET_SIZE(names) != 1 || PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "device"))
+    fail(row, ErrorKind::type, "arguments", "no keyword but device", py::repr(names).cast<std::string>());
+  const long device = PyLong_AsLong(values[0]);
+  if (PyErr_Occurred()) throw py::error_already_set();
+  if (device < kCpu || (device != kCpu && device >= backend().device_count()))
+    fail(row, ErrorKind::value, "device", "the number of a device", std::to_string(device));
+  return int(device);
+}
+
+PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   const Row& row = *static_cast<const Row*>(PyCapsule_GetPointer(self, nullptr));
   try {
     if (nargs != row.inputs) fail(row, ErrorKind::type, "arguments", std::to_string(row.inputs), std::to_string(nargs));
     Call call(row, args);
+    if (keywords) call.device = device_keyword(row, args + nargs, keywords);
     call.read_arguments();
     bool any_broadcast = false, any_inout = false;
     for (int i = 0; i < row.inputs; i++) {
@@ -39,9 +51,12 @@ PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
     if (any_inout) call.separate_overlaps();
     for (int i = row.inputs; i < n; i++) call.make_output(i);
     {
-      ReleaseGil release(!row.all_broadcast || call.broadcast_size() > kQuick);
+      const bool on_cpu = call.device == kCpu;
+      ReleaseGil release(!row.all_broadcast || !on_cpu || call.broadcast_size() > kQuick);
       FlushDenormals flush;
-      row.call(reinterpret_cast<const char*>(active_isa().kernels) + row.slot, call.dtype, call.values);
+      if (!on_cpu) backend().enter(call.device);
+      const Kernels* table = on_cpu ? active_isa().kernels : call.table;
+      row.call(reinterpret_cast<const char*>(table) + row.slot, call.dtype, call.values);
     }
     for (int i = 0; any_inout && i < row.inputs; i++) {
       if (row.params[i].kind == Kind::inout)
@@ -89,8 +104,8 @@ void bind_kernels(py::module_& m) {
 #undef KERNEL
   py::list names;
   for (Row& row : rows()) {
-    row.def = {row.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_row)), METH_FASTCALL,
-               row.doc.c_str()};
+    row.def = {row.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_row)),
+               METH_FASTCALL | METH_KEYWORDS, row.doc.c_str()};
     py::capsule self(&row);
     kernels.attr(row.name) = py::reinterpret_steal<py::object>(PyCFunction_New(&row.def, self.ptr()));
     py::list dtypes;

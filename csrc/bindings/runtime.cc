@@ -25,6 +25,15 @@ T value_of(py::handle value, const char* op, const char* expected) {
 } // namespace
 
 void bind_runtime(py::module_& m) {
+  // Called by the extension module of a device, with its Backend.
+  m.def("register_backend", [](py::capsule given) {
+    const Backend* backend = given.get_pointer<const Backend>();
+    if (backend->kernels_size != sizeof(Kernels))
+      throw Error(ErrorKind::runtime, std::string("[register_backend] backend: expected a module built from the same "
+                                                  "list of kernels, got another build of ") +
+                                          backend->name);
+    register_backend(backend);
+  });
   m.def("get_num_threads", &num_threads);
   m.def(
       "set_num_threads",

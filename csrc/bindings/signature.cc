@@ -34,7 +34,8 @@ void parse(Row& row, const Kind* kinds, int n) {
     ParamSpec p;
     p.kind = kinds[i];
     std::string w = words[i];
-    for (; strchr("~^%#", w[0]); w.erase(0, 1)) {
+    for (; strchr("@~^%#", w[0]); w.erase(0, 1)) {
+      if (w[0] == '@') p.on_host = true;
       if (w[0] == '~') p.strided = true;
       if (w[0] == '^') p.mix = Mix::promoted;
       if (w[0] == '%') p.mix = Mix::floating;
@@ -46,8 +47,9 @@ void parse(Row& row, const Kind* kinds, int n) {
     if (colon != std::string::npos) {
       std::string type = w.substr(colon + 1, open - colon - 1);
       p.any_dtype = type == "any";
-      p.fixed_dtype = !p.any_dtype;
-      bool known = p.any_dtype;
+      p.accumulator = type == "acc";
+      p.fixed_dtype = !p.any_dtype && !p.accumulator;
+      bool known = !p.fixed_dtype;
       for (int t = 0; t < kNumDTypes; t++)
         if (type == kDTypeName[t]) {
           p.dtype = DType(t);

@@ -111,7 +111,8 @@ struct ParamSpec {
   std::string name;
   Kind kind;
   Mix mix = Mix::exact;
-  bool any_dtype = false, fixed_dtype = false, strided = false, broadcast = false, star = false;
+  bool any_dtype = false, fixed_dtype = false, accumulator = false;
+  bool on_host = false, strided = false, broadcast = false, star = false;
   DType dtype = DType::f32;
   int scalar_name = -1; // the size that an integer scalar of this name stands for
   std::vector<Dim> dims;
@@ -121,8 +122,8 @@ struct Row {
   const char* name;
   const char* signature;
   const char* contract;
-  size_t slot; // offset of the row's Slots in Kernels
-  bool available[kNumDTypes];
+  size_t slot;                // offset of the row's Slots in Kernels
+  bool available[kNumDTypes]; // on the CPU
   void (*call)(const void* slots, int dtype, const Value* values);
   std::vector<ParamSpec> params;
   std::vector<std::string> names; // sizes bound by name

@@ -4,7 +4,6 @@
 
 #include <string>
 
-#include "core/allocator.h"
 #include "core/errors.h"
 
 namespace engine {
@@ -13,7 +12,7 @@ Storage::~Storage() {
   if (release)
     release();
   else if (data)
-    deallocate(data, bytes);
+    deallocate_on(device, data, bytes);
 }
 
 std::string shape_text(const int64_t* shape, int ndim) {
@@ -47,8 +46,13 @@ static void check_countable(const char* op, ErrorKind kind, const int64_t* shape
            engine::shape_text(shape, ndim));
 }
 
-Array Array::empty(const int64_t* shape, int ndim, DType dtype) {
+Array Array::empty(const int64_t* shape, int ndim, DType dtype, int device) {
   if (ndim > kMaxDims) fail(ErrorKind::value, "empty", "shape", "at most 8 dimensions", std::to_string(ndim));
+  if (device != kCpu && dtype == DType::f64) {
+    char name[16];
+    fail(ErrorKind::type, "empty", "dtype",
+         "one that " + std::string(device_text(device, name)) + " computes in (float64 stays on the CPU)", "float64");
+  }
   Array a;
   a.dtype = dtype;
   a.ndim = ndim;
@@ -64,7 +68,8 @@ Array Array::empty(const int64_t* shape, int ndim, DType dtype) {
   }
   a.storage = std::make_shared<Storage>();
   size_t bytes = size_t(a.numel() * item_size(dtype));
-  a.storage->data = allocate(bytes);
+  a.storage->device = device;
+  a.storage->data = allocate_on(device, bytes);
   a.storage->bytes = bytes;
   return a;
 }
@@ -108,6 +113,7 @@ void Array::fill_view(View& v) const {
   v.data = data();
   v.dtype = dtype;
   v.ndim = ndim;
+  v.device = storage->device;
   memcpy(v.shape, shape, sizeof shape);
   memcpy(v.strides, strides, sizeof strides);
 }

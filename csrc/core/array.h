@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/device.h"
 #include "core/dtype.h"
 #include "core/view.h"
 
@@ -15,8 +16,9 @@ using Shape = std::vector<int64_t>;
 struct Storage {
   void* data = nullptr;
   size_t bytes = 0;
+  int device = kCpu;
   std::atomic<uint64_t> version{0}; // counts in-place writes, so that autograd notices them
-  std::function<void()> release;    // gives memory of another owner back; empty: the arena's
+  std::function<void()> release;    // gives memory of another owner back; empty: the arena's or the backend's
   bool readonly = false;            // memory of another owner that must not be written
   Storage() = default;
   Storage(const Storage&) = delete;
@@ -27,8 +29,10 @@ struct Storage {
 class Array {
  public:
   // A new contiguous array, contents undefined. Raises on negative sizes, more than 8 dimensions, or no memory.
-  static Array empty(const int64_t* shape, int ndim, DType dtype);
-  static Array empty(const Shape& shape, DType dtype) { return empty(shape.data(), int(shape.size()), dtype); }
+  static Array empty(const int64_t* shape, int ndim, DType dtype, int device = kCpu);
+  static Array empty(const Shape& shape, DType dtype, int device = kCpu) {
+    return empty(shape.data(), int(shape.size()), dtype, device);
+  }
 
   DType dtype = DType::f32;
   int ndim = 0;
@@ -37,6 +41,7 @@ class Array {
   int64_t offset = 0;             // of the first element, in elements
   std::shared_ptr<Storage> storage;
 
+  int device() const { return storage->device; }
   int64_t numel() const;
   bool is_contiguous() const;
   bool overlaps_itself() const; // whether two elements may share memory: such a view is not written to

@@ -7,7 +7,8 @@ namespace engine {
 
 enum class ErrorKind { value, type, index, memory, runtime };
 
-struct Error : std::runtime_error {
+// Visible, since the modules of other devices throw it into this one.
+struct __attribute__((visibility("default"))) Error : std::runtime_error {
   ErrorKind kind;
   Error(ErrorKind k, const std::string& message) : std::runtime_error(message), kind(k) {}
 };

@@ -14,6 +14,7 @@ struct View {
   int32_t ndim;
   int64_t shape[kMaxDims];
   int64_t strides[kMaxDims]; // in elements
+  int32_t device;            // kCpu (-1): `data` may be read by the host
 };
 
 // The kinds of kernel parameters. The binding has checked dtype, shape and layout by the row's signature in

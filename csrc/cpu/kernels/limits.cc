@@ -15,7 +15,7 @@ template <class T>
 void fma_peak(int64_t n, int64_t iterations, Out y, Out rate) {
   constexpr int kChains = 12; // with the two factors they fit 16 registers
   T* out = y.data<T>();
-  *rate.data<double>() = 2.0 * kChains * kLanes<T>;
+  *rate.data<int64_t>() = 2 * kChains * kLanes<T>;
   parallel_for(n, [&](int64_t i) {
     V<T> chain[kChains], factor = broadcast(T(0.999)), add = broadcast(T(0.001));
     for (int c = 0; c < kChains; c++) chain[c] = broadcast(T(1) + T(c));

@@ -1,0 +1,39 @@
+// Devices. The CPU is always there; another kind of device is a backend, which its own extension module registers when
+// it is first asked for.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+namespace engine {
+
+struct Kernels;
+
+constexpr int kCpu = -1; // the device number of the CPU; those of the backend count from 0
+
+// What a backend does. Work is queued in the order of the calls, on one queue a device; all functions but deallocate
+// raise Error.
+struct Backend {
+  const char* name;       // "cuda"
+  const Kernels* kernels; // kernels.def; null slots for the dtypes that it does not compute in
+  size_t kernels_size;    // sizeof(Kernels): both modules were built from one list
+  int (*device_count)();
+  void* (*allocate)(int device, size_t bytes);
+  void (*deallocate)(int device, void* data, size_t bytes) noexcept;
+  void (*enter)(int device); // makes it the device on which this thread's kernels run
+  // Memory of the host may be read and written as soon as these return; copy_out waits for the work queued before it.
+  void (*copy_in)(int device, void* to, const void* host, size_t bytes);
+  void (*copy_out)(int device, void* host, const void* from, size_t bytes);
+  void (*copy_across)(int to_device, void* to, int from_device, const void* from, size_t bytes);
+};
+
+void register_backend(const Backend* backend);
+bool has_backend();
+const Backend& backend(); // raises Error(runtime) where none is registered
+
+// Memory on a device: the arena's on the CPU.
+void* allocate_on(int device, size_t bytes);
+void deallocate_on(int device, void* data, size_t bytes) noexcept;
+
+const char* device_text(int device, char (&buffer)[16]); // "cpu", "cuda:0"
+
+} // namespace engine
