@@ -1,14 +1,18 @@
-"""Fixtures: the ISA, the number of threads and the guard mode are put back after each test."""
+"""Fixtures: the ISA, the number of threads and the guard mode are put back after each test; a CUDA device, and what its
+checker found."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import cuda_device
 from engine import _core
 
 SUPPORTED_ISAS = [isa["name"] for isa in _core.cpu_isas() if isa["supported"]]
@@ -38,3 +42,44 @@ def guards():
     yield
     _core.set_guards(False)
     assert _core.guard_errors() == 0, "a kernel wrote outside of its output"
+
+
+_seconds: dict[str, float] = defaultdict(float)  # on CUDA, by file and family
+
+
+@pytest.fixture
+def cuda(request):
+    """Runs the test on a CUDA device, "cuda": on the simulator it fails for whatever the checker found."""
+    why = cuda_device.start()
+    if why:
+        pytest.skip(why)
+    from engine import cuda as module
+
+    cuda_device.findings()
+    before = time.perf_counter()
+    yield "cuda"
+    module.synchronize()
+    family = getattr(request, "param", None) or request.node.originalname
+    _seconds[f"{request.path.name}: {family}"] += time.perf_counter() - before
+    found = cuda_device.findings()
+    assert not found, "the checker found:\n" + "\n".join(
+        f"{f['kind']} in {f['kernel']} at {' in '.join(f['at'])}: {f['what']} (other: {f['other']})" for f in found[:5]
+    )
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request):
+    """The test runs twice: on the CPU, and on a CUDA device where there is one."""
+    if request.param == "cuda":
+        request.getfixturevalue("cuda")
+    return request.param
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not _seconds:
+        return
+    where = "on the simulator, checker on" if cuda_device.on_simulator() else "on a GPU"
+    terminalreporter.section(f"CUDA tests {where}: seconds by family")
+    for name, seconds in sorted(_seconds.items(), key=lambda x: -x[1]):
+        terminalreporter.write_line(f"{seconds:8.1f}  {name}")
+    terminalreporter.write_line(f"{sum(_seconds.values()):8.1f}  in all")

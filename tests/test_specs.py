@@ -49,6 +49,12 @@ def strided(array: np.ndarray) -> Tensor:
     return Tensor(_core.from_buffer(wide).slice(array.ndim - 1, 1, wide.shape[-1], 2))
 
 
+def to_numpy(t: Tensor) -> np.ndarray:
+    """A copy of a tensor's numbers, from whatever device; bfloat16 widened."""
+    array = t._data.to_device(-1)
+    return np.array(array.cast(_core.float32) if array.dtype is _core.bfloat16 else array)
+
+
 def run(spec: Spec, number: int, arrays: list[np.ndarray], make=None, grad: bool = False):
     """Outputs, and gradients of a fixed weighted sum of them, as NumPy arrays."""
     current: Case = spec.cases[number]
@@ -67,15 +73,21 @@ def run(spec: Spec, number: int, arrays: list[np.ndarray], make=None, grad: bool
     if grad:
         weighted = [o for o in outputs if o.requires_grad]
         weights = weights_of([o.shape for o in outputs], rng_of(spec, number + 1000))
-        seeds = [tensor(w.astype(NUMPY[o.dtype.name])) for o, w in zip(outputs, weights) if o.requires_grad]
-        given = [s.numpy().copy() for s in seeds]
+        seeds = [make_seed(w, o) for o, w in zip(outputs, weights) if o.requires_grad]
+        given = [to_numpy(s) for s in seeds]
         found = engine.autograd.grad(weighted, [tensors[i] for i in wanted], seeds, allow_unused=True)
         for seed, copy in zip(seeds, given):
-            assert np.array_equal(seed.numpy(), copy, equal_nan=True), "the backward changed the gradient it was given"
-        gradients = {i: np.zeros(arrays[i].shape) if g is None else g.numpy().copy() for i, g in zip(wanted, found)}
+            assert np.array_equal(to_numpy(seed), copy, equal_nan=True), "the backward changed the gradient it was given"
+        gradients = {i: np.zeros(arrays[i].shape) if g is None else to_numpy(g) for i, g in zip(wanted, found)}
     for a, t in zip(before, tensors):
-        assert np.array_equal(t.detach().numpy(), a, equal_nan=a.dtype.kind == "f"), "the op changed an input"
-    return [o.detach().numpy().copy() for o in outputs], gradients
+        assert np.array_equal(to_numpy(t), a, equal_nan=a.dtype.kind == "f"), "the op changed an input"
+    return [to_numpy(o) for o in outputs], gradients
+
+
+def make_seed(weights: np.ndarray, output: Tensor) -> Tensor:
+    """A gradient to begin with, of the output's dtype and on its device."""
+    array = _core.from_buffer(weights.astype(NUMPY.get(output.dtype.name, np.float32))).clone()
+    return Tensor(array.cast(output.dtype).to_device(output._data.device))
 
 
 def weights_of(shapes, rng):

@@ -90,5 +90,8 @@ class Spec:
     f64_grad: float = 1e-9  # central differences: 1e-6 at least
     dtypes: Sequence[str] = ("float32", "float64")
     strided: bool = True  # also run on non-contiguous inputs
+    cuda: Sequence[Case] | None = ()  # at least a tile of the CUDA kernels and an edge; None: the op never runs there
+    bf16: float = 1e-2  # tolerances in bfloat16, of forward and gradient
+    bf16_grad: float = 3e-2
     bench: Sequence[Bench] = ()
     torch: Callable[..., Any] | None = None
