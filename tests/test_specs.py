@@ -77,7 +77,9 @@ def run(spec: Spec, number: int, arrays: list[np.ndarray], make=None, grad: bool
         given = [to_numpy(s) for s in seeds]
         found = engine.autograd.grad(weighted, [tensors[i] for i in wanted], seeds, allow_unused=True)
         for seed, copy in zip(seeds, given):
-            assert np.array_equal(to_numpy(seed), copy, equal_nan=True), "the backward changed the gradient it was given"
+            assert np.array_equal(to_numpy(seed), copy, equal_nan=True), (
+                "the backward changed the gradient it was given"
+            )
         gradients = {i: np.zeros(arrays[i].shape) if g is None else to_numpy(g) for i, g in zip(wanted, found)}
     for a, t in zip(before, tensors):
         assert np.array_equal(to_numpy(t), a, equal_nan=a.dtype.kind == "f"), "the op changed an input"

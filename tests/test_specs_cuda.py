@@ -15,7 +15,7 @@ from engine import _core
 from engine.tensor import Tensor
 from specs import SPECS
 from specs.spec import Spec
-from test_specs import check, check_gradients, draw, expected, run
+from test_specs import check, check_gradients, draw, run
 
 TILE = 1024  # elements: the smallest that a kernel works on as one piece
 
@@ -115,7 +115,12 @@ def test_strided(spec: Spec, cuda: str) -> None:
             for f, w in zip(found, plain):
                 check(f"case {number}, strided {dtype} output", f, w, forward)
             for i in plain_gradients:
-                check(f"case {number}, strided {dtype} gradient {i}", gradients[i], plain_gradients[i], max(forward, backward))
+                check(
+                    f"case {number}, strided {dtype} gradient {i}",
+                    gradients[i],
+                    plain_gradients[i],
+                    max(forward, backward),
+                )
 
 
 @pytest.mark.parametrize("spec", [pytest.param(s, id=s.name) for s in ROWS])

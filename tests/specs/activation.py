@@ -17,6 +17,7 @@ def spec(name, op, reference, torch, more=(), make=normal, wide=WIDE, **kwargs):
         op,
         reference,
         [case(make(*s)) for s in SHAPES] + [case(wide), case(make(20011))] + list(more),
+        cuda=[case(make(4099)), case(make(33, 67))],
         bench=[Bench(case(make(LARGE)), bytes=LARGE * 8, label="1M")],
         torch=torch,
         **kwargs,

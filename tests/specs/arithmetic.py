@@ -20,6 +20,15 @@ PAIRS = [
     ((20011,), (20011,)),
     ((300, 131), (131,)),
 ]
+# The same on CUDA, each of more than the elements of a block.
+CUDA_PAIRS = [
+    ((4099,), (4099,)),
+    ((67, 33), (33,)),
+    ((67, 33), (67, 1)),
+    ((1031, 1), (1, 33)),
+    ((3, 5, 131), ()),
+    ((2, 1, 600), (4, 1)),
+]
 
 
 def torch_op(name):
@@ -32,6 +41,7 @@ def binary(name, op, reference, first=normal, second=normal, more=(), **kwargs):
         op,
         reference,
         [case(first(*a), second(*b)) for a, b in PAIRS] + list(more),
+        cuda=[case(first(*a), second(*b)) for a, b in CUDA_PAIRS],
         bench=[
             Bench(case(first(LARGE), second(LARGE)), bytes=LARGE * 12, label="1M"),
             Bench(case(first(4096, 256), second(256)), bytes=LARGE * 8, label="4096x256 + 256"),
@@ -80,6 +90,7 @@ def of_integers(name, reference, second=integers, **kwargs):
         reference,
         [case(integers(*a), second(*b)) for a, b in pairs],
         oracle=None,
+        cuda=[case(integers(*a), second(*b)) for a, b in CUDA_PAIRS],
         **kwargs,
     )
 
@@ -101,6 +112,7 @@ SPECS = [
         lambda a, b: np.floor_divide(a, b),
         [case(normal(*a), away_from_zero(*b)) for a, b in PAIRS],
         oracle=None,
+        cuda=[case(normal(*a), away_from_zero(*b)) for a, b in CUDA_PAIRS],
     ),
     *[
         Spec(
@@ -108,12 +120,13 @@ SPECS = [
             lambda x, e=exponent: x**e,
             lambda x, e=exponent: x**e,
             [case(positive(*s)) for s in [(1,), (17,), (3, 5), (0,)]],
+            cuda=[case(positive(4099))],
             f32=4e-6,
             f32_grad=4e-5,
         )
         for exponent in (0, 1, 2, 3, 0.5, -1, -2, 2.5)
     ],
-    Spec("square", engine.square, lambda x: x * x, [case(normal(33))]),
+    Spec("square", engine.square, lambda x: x * x, [case(normal(33))], cuda=[case(normal(4099))]),
     Spec(
         "clamp",
         engine.clamp,
@@ -124,6 +137,7 @@ SPECS = [
             for kw in ({"min": -0.3}, {"max": 0.2}, {"min": -0.5, "max": 0.5})
         ],
         oracle="difference",
+        cuda=[case(apart(4099), **kw) for kw in ({"min": -0.3}, {"max": 0.2}, {"min": -0.5, "max": 0.5})],
         bench=[Bench(case(normal(LARGE), min=-1.0, max=1.0), bytes=LARGE * 8, label="1M")],
         torch=torch_op("clamp"),
     ),
@@ -133,12 +147,14 @@ SPECS = [
         lambda x, low, high: np.minimum(np.maximum(x, low), high),
         [case(apart(6, 9), const(np.full((9,), -0.25)), const(np.full((6, 1), 0.25)))],
         oracle="difference",
+        cuda=[case(apart(67, 33), const(np.full((33,), -0.25)), const(np.full((67, 1), 0.25)))],
     ),
     Spec(
         "numbers",
         lambda x: 3 - (2.0 * x + 1) / 4 + 1 / (x * x + 2),
         lambda x: 3 - (2.0 * x + 1) / 4 + 1 / (x * x + 2),
         [case(normal(33))],
+        cuda=[case(normal(4099))],
     ),
     of_integers("add", lambda a, b: a + b),
     of_integers("sub", lambda a, b: a - b),

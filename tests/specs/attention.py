@@ -68,6 +68,7 @@ SPECS = [
         attention,
         [_packed(n, 2, d, is_causal=causal) for n in LENGTHS for d in (2, 32) for causal in (False, True)],
         f32_grad=3e-5,
+        cuda=[_packed((129, 1, 70), 2, d, is_causal=causal) for d in (32, 64, 80, 128) for causal in (False, True)],
     ),
     Spec(
         "attention_qkv",
@@ -75,6 +76,7 @@ SPECS = [
         attention_qkv,
         [_fused(n, 2, d, is_causal=causal) for n in LENGTHS for d in (3, 16) for causal in (False, True)],
         f32_grad=3e-5,
+        cuda=[_fused((129, 0, 17, 70), 2, d, is_causal=causal) for d in (32, 64) for causal in (False, True)],
     ),
     Spec(
         "scaled_dot_product_attention",
@@ -89,6 +91,12 @@ SPECS = [
             case(normal(2, 0, 4), normal(2, 3, 4), normal(2, 3, 4)),
         ],
         f32_grad=3e-5,
+        cuda=[
+            case(*[normal(1, 2, 131, 64)] * 3),
+            case(normal(2, 67, 20), normal(2, 129, 20), normal(2, 129, 33), is_causal=True, scale=0.3),
+            case(*[normal(2, 2, 65, 32)] * 3, mask(2, 1, 1, 65)),
+            case(*[normal(1, 2, 130, 32)] * 3, normal(2, 130, 130, grad=False)),
+        ],
         bench=[_bench(length, d) for d in (32, 64) for length in (16, 128, 512)],
         torch=lambda torch, q, k, v, **kw: torch.nn.functional.scaled_dot_product_attention(q, k, v, **kw),
     ),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 import engine
-from specs.arithmetic import PAIRS
+from specs.arithmetic import CUDA_PAIRS, PAIRS
 from specs.spec import Bench, In, Spec, case, mask, normal
 
 LARGE = 1 << 20
@@ -29,6 +29,7 @@ def compare(name, reference):
         reference,
         [case(make(*a), make(*b)) for make in (halves, special, small_integers, mask) for a, b in PAIRS],
         oracle=None,
+        cuda=[case(make(*a), make(*b)) for make in (special, small_integers, mask) for a, b in CUDA_PAIRS[:3]],
         bench=[Bench(case(normal(LARGE), normal(LARGE)), bytes=LARGE * 9, label="1M")],
         torch=lambda torch, a, b: getattr(torch, name)(a, b),
     )
@@ -41,6 +42,7 @@ def test(name, reference):
         reference,
         [case(make(*s)) for make in (special, small_integers, mask) for s in [(), (0,), (1,), (33,), (3, 5), (20011,)]],
         oracle=None,
+        cuda=[case(make(4099)) for make in (special, small_integers, mask)],
     )
 
 
@@ -73,6 +75,10 @@ SPECS = [
                 ((20011,), (20011,), (20011,)),
             ]
         ],
+        cuda=[
+            case(mask(*c), normal(*a), normal(*b))
+            for c, a, b in [((4099,), (4099,), (4099,)), ((67, 1), (33,), (67, 33)), ((1031, 3), (), (3,))]
+        ],
         bench=[Bench(case(mask(LARGE), normal(LARGE), normal(LARGE)), bytes=LARGE * 13, label="1M")],
         torch=lambda torch, c, a, b: torch.where(c, a, b),
     ),
@@ -85,11 +91,13 @@ SPECS = [
             for s, m in [((33,), (33,)), ((2, 3, 5), (3, 1)), ((0,), (0,)), ((1,), ())]
         ],
         f32=1e-6,
+        cuda=[case(normal(*s), mask(*m), value=-1e9) for s, m in [((4099,), (4099,)), ((7, 33, 35), (33, 1))]],
     ),
     Spec(
         "masked_fill_tensor",
         engine.masked_fill,
         lambda x, m, value: np.where(m, value, x),
         [case(normal(7, 33), mask(33), normal())],
+        cuda=[case(normal(67, 33), mask(33), normal())],
     ),
 ]

@@ -46,6 +46,12 @@ SPECS = [
         ],
         f32=0.0,
         f64=0.0,
+        cuda=[
+            case(ids(11, 200), normal(11, 165)),
+            case(ids(1000, 40), normal(1000, 17), padding_idx=3),
+            case(ids(2, 700), normal(2, 529)),
+            case(ids(300, 5, 31), normal(300, 128)),
+        ],
         bench=[Bench(case(ids(30522, 4096), normal(30522, 128)), bytes=4096 * 128 * 8, label="30522x128, 4096 ids")],
         torch=lambda torch, ids, weight: torch.nn.functional.embedding(ids, weight),
     ),
@@ -60,6 +66,10 @@ SPECS = [
             case(ids(7, 0), normal(7, 3), ids(4, 0), normal(4, 3), ids(2, 0), normal(2, 3)),
         ],
         f64=1e-15,
+        cuda=[
+            case(ids(97, 300), normal(97, 33), ids(31, 300), normal(31, 33), ids(2, 300), normal(2, 33), padding_idx=0),
+            case(ids(97, 3, 43), normal(97, 128), ids(43, 3, 43), normal(43, 128)),
+        ],
         bench=[
             Bench(
                 case(
@@ -75,6 +85,7 @@ SPECS = [
         without_ids,
         lambda i, w, p, pw, tw: w[i] + pw[p] + tw[np.zeros_like(i)],
         [case(ids(7, 130), normal(7, 5), ids(4, 130), normal(4, 5), normal(2, 5))],
+        cuda=[case(ids(7, 1300), normal(7, 33), ids(4, 1300), normal(4, 33), normal(2, 33))],
         f64=1e-15,
     ),
     Spec(
@@ -82,6 +93,7 @@ SPECS = [
         engine.embedding,
         lambda ids, weight: weight[ids],
         [case(const(np.array([3, 1, 3, 0], np.int32)), normal(5, 6))],
+        cuda=[case(const(np.arange(300, dtype=np.int32) % 37), normal(37, 67))],
         f32=0.0,
         f64=0.0,
     ),

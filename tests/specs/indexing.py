@@ -10,9 +10,15 @@ def row(name, op, reference, *cases, f32=0.0, f64=0.0, **options):
     return Spec(name, op, reference, list(cases), f32=f32, f64=f64, f32_grad=1e-5, f64_grad=1e-11, **options)
 
 
-def by_key(name, key, *shapes):
-    """x[key], where NumPy's rules are PyTorch's."""
-    return row(f"index_{name}", lambda x: x[key], lambda x: x[key].copy(), *[case(normal(*s)) for s in shapes])
+def by_key(name, key, *shapes, cuda=None):
+    """x[key], where NumPy's rules are PyTorch's. On CUDA the last shape gets a long dimension more."""
+    return row(
+        f"index_{name}",
+        lambda x: x[key],
+        lambda x: x[key].copy(),
+        *[case(normal(*s)) for s in shapes],
+        cuda=[case(normal(*(cuda or (*shapes[-1], 1031))))],
+    )
 
 
 def assigned(name, key, shape, value_shape):
@@ -26,7 +32,8 @@ def assigned(name, key, shape, value_shape):
         y[key] = value
         return y
 
-    return row(f"assign_{name}", op, reference, case(normal(*shape), normal(*value_shape)))
+    long = (case(normal(*shape, 1031), normal(*value_shape, 1031)),)
+    return row(f"assign_{name}", op, reference, case(normal(*shape), normal(*value_shape)), cuda=long)
 
 
 def gather(x, index, dim):
@@ -67,7 +74,7 @@ SPECS = [
     by_key("negative", (-1, slice(None), -2), (3, 4, 5)),
     by_key("slice", (slice(1, -1), slice(None, None, 2)), (5, 7), (2, 3), (65, 33)),
     by_key("slice_beyond", (slice(2, 100), slice(3, 1)), (5, 7)),
-    by_key("ellipsis_none", (..., None, 1), (3, 4), (2, 3, 4)),
+    by_key("ellipsis_none", (..., None, 1), (3, 4), (2, 3, 4), cuda=(37, 31, 4)),
     by_key("first_token", (slice(None), 0, slice(None)), (4, 5, 65)),
     by_key("everything", (...,), (3, 4), ()),
     by_key("array", ([2, 0, -1, 2],), (3,), (3, 5), (4, 2, 3), (129, 65)),
@@ -89,6 +96,7 @@ SPECS = [
         lambda x: x[0, :, [1, 1]],
         lambda x: x[0][:, [1, 1]],
         case(normal(2, 3, 4)),
+        cuda=[case(normal(2, 67, 33))],
     ),
     row(
         "index_by_tensor",
@@ -96,6 +104,7 @@ SPECS = [
         lambda x, i: x[i],
         case(normal(7, 5), ids(7, 4, 3)),
         case(normal(3, 129), ids(3, 900)),
+        cuda=[case(normal(37, 129), ids(37, 90)), case(normal(3, 1031), ids(3, 40))],
     ),
     by_key("mask_list", ([True, False, True],), (3, 2)),
     assigned("integer", 1, (3, 4), (4,)),
@@ -119,15 +128,20 @@ SPECS = [
         case(normal(3, 4), ids(3, 0), dim=0),
         case(normal(70, 129), ids(70, 400), dim=0),
         case(normal(65, 9), ids(9, 20), dim=-1),
+        cuda=[case(normal(70, 129), ids(70, 200), dim=0), case(normal(165, 9), ids(9, 20), dim=-1)],
         bench=[Bench(case(normal(4096, 128), ids(4096, 4096), dim=0), bytes=4096 * 128 * 8, label="4096x128")],
         torch=lambda torch, x, index, dim: torch.index_select(x, dim, index),
     ),
-    row("gather", lambda x, index, dim: engine.gather(x, dim, index), gather, *GATHER),
+    row("gather", lambda x, index, dim: engine.gather(x, dim, index), gather, *GATHER, cuda=GATHER[-1:]),
     row(
         "scatter_add",
         lambda x, index, src, dim: engine.scatter_add(x, dim, index, src),
         scatter_add,
         *[case(*c.inputs, normal(*c.inputs[1].shape), **c.kwargs) for c in GATHER[:-1]],
+        cuda=[
+            case(normal(37, 65), ids(37, 90, 33), normal(90, 33), dim=0),
+            case(normal(65, 37), ids(37, 65, 9), normal(65, 9), dim=1),
+        ],
         f32=1e-6,
         f64=1e-15,
     ),
@@ -136,6 +150,7 @@ SPECS = [
         lambda x, index, dim: engine.take_along_dim(x, index, dim),
         lambda x, index, dim: np.take_along_axis(x, index, dim),
         case(normal(3, 4), ids(4, 3, 2), dim=1),
+        cuda=[case(normal(33, 67), ids(67, 33, 5), dim=1)],
     ),
     row(
         "masked_select",
@@ -148,6 +163,7 @@ SPECS = [
         case(normal(3, 4), const(np.zeros((3, 4), bool))),
         case(normal(0, 4), mask(0, 4)),
         case(normal(), const(True)),
+        cuda=[case(normal(4099), mask(4099)), case(normal(67, 33), mask(67, 33))],
     ),
     row(
         "nonzero",
@@ -159,6 +175,15 @@ SPECS = [
         case(mask(0, 3)),
         case(const(5)),
         oracle=None,
+        cuda=[case(mask(67, 33)), case(ids(2, 3, 170, 9))],
     ),
-    row("count_nonzero", engine.count_nonzero, np.count_nonzero, case(mask(3, 40000)), case(mask(0)), oracle=None),
+    row(
+        "count_nonzero",
+        engine.count_nonzero,
+        np.count_nonzero,
+        case(mask(3, 40000)),
+        case(mask(0)),
+        oracle=None,
+        cuda=[case(mask(3, 4001))],
+    ),
 ]

@@ -81,6 +81,18 @@ SPECS = [
         engine.matmul,
         lambda a, b: a @ b,
         [case(normal(*a), normal(*b)) for a, b in MATMUL],
+        cuda=[
+            case(normal(*a), normal(*b))
+            for a, b in [
+                ((129, 65), (65, 131)),
+                ((257, 136), (136, 264)),
+                ((4099,), (4099,)),
+                ((129, 130), (130,)),
+                ((3, 130, 72), (3, 72, 129)),
+                ((2, 1, 67, 40), (3, 40, 66)),
+                ((130, 40), (3, 40, 66)),
+            ]
+        ],
         f32=2e-5,
         f32_grad=5e-5,
         f64=1e-12,
@@ -100,12 +112,14 @@ SPECS = [
         engine.mm,
         lambda a, b: a @ b,
         [case(normal(3, 4), normal(4, 5))],
+        cuda=[case(normal(129, 24), normal(24, 129))],
     ),
     Spec(
         "bmm",
         engine.bmm,
         lambda a, b: a @ b,
         [case(normal(3, 4, 5), normal(3, 5, 2)), case(normal(0, 4, 5), normal(0, 5, 2))],
+        cuda=[case(normal(2, 129, 24), normal(2, 24, 130))],
     ),
     Spec(
         "linear",
@@ -117,6 +131,8 @@ SPECS = [
             case(normal(2, 3, 7), normal(4, 7), normal(4)),
             case(normal(7), normal(4, 7), normal(4)),
         ],
+        cuda=[_linear_case(*s) for s in [(129, 72, 136), (130, 77, 259), (515, 40, 65)]]
+        + [case(normal(129, 64), normal(132, 64))],
         f32=2e-5,
         f32_grad=1e-4,
         bench=_bench(*_SIZES),
@@ -129,6 +145,7 @@ SPECS = [
         [_linear_case(*s) for s in [*LINEAR[:6], (70, 9, 40), (3, 386, 7)]]
         + [_linear_case(*s, approximate="tanh") for s in LINEAR[1:3]]
         + [case(normal(2, 3, 7), normal(4, 7))],
+        cuda=[_linear_case(129, 72, 136), _linear_case(131, 77, 65), _linear_case(140, 64, 128, approximate="tanh")],
         f32=2e-5,
         f32_grad=1e-4,
         bench=_bench((512, 128), (1536, 384)),

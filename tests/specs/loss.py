@@ -96,13 +96,25 @@ SOFT = [
     case(normal(3, 4, 5), distribution(3, 4, 5), reduction="none"),
     case(normal(130, 77), distribution(130, 77)),
 ]
+CUDA_LABELS = [
+    case(normal(130, 77), ids(77, 130)),
+    case(normal(3, 1031), ids(1031, 3), reduction="sum"),
+    *[case(normal(43, 33), some_ignored(33, 2, 43), positive(33), ignore_index=2, reduction=r) for r in REDUCTIONS],
+    case(normal(3, 17, 44), ids(17, 3, 44)),
+]
+CUDA_SMOOTH = [
+    case(normal(43, 33), some_ignored(33, -1, 43), positive(33), ignore_index=-1, label_smoothing=0.3),
+    case(normal(43, 33), distribution(43, 33)),
+    case(normal(43, 33), distribution(43, 33), positive(33), reduction="none", label_smoothing=0.2),
+]
+CUDA_ELEMENTS = [(4099,), (67, 33)]
 ELEMENTS = [(1,), (0, 3), (5, 7), (3, 2, 17), (40001,)]
 
 
-def elements(*inputs, reductions=REDUCTIONS):
+def elements(*inputs, reductions=REDUCTIONS, shapes=ELEMENTS):
     return [
         case(*[make(*s) for make in inputs], reduction=r)
-        for s in ELEMENTS
+        for s in shapes
         for r in reductions
         if np.prod(s) or r != "mean"
     ]
@@ -118,6 +130,7 @@ SPECS = [
         with_weight(engine.cross_entropy),
         cross_entropy,
         LABELS + SMOOTH + SOFT,
+        cuda=CUDA_LABELS + CUDA_SMOOTH,
         bench=[
             Bench(case(normal(n, c), ids(c, n)), bytes=n * c * 8, label=f"{n}x{c}")
             for n, c in ((4096, 77), (512, 30522))
@@ -129,6 +142,7 @@ SPECS = [
         with_weight(engine.nll_loss),
         nll_loss,
         LABELS,
+        cuda=CUDA_LABELS,
         torch=lambda torch, x, t, *w, **kw: torch.nn.functional.nll_loss(x, t, *w, **kw),
     ),
     Spec(
@@ -140,6 +154,10 @@ SPECS = [
             case(normal(6, 5), probabilities(6, 5), positive(6, 1), positive(5)),
             case(uniform(-30, 30, 200), probabilities(200), reduction="none"),
         ],
+        cuda=[
+            *elements(normal, probabilities, shapes=CUDA_ELEMENTS),
+            case(normal(67, 33), probabilities(67, 33), positive(67, 1), positive(33)),
+        ],
         bench=[Bench(case(normal(1 << 20), probabilities(1 << 20)), bytes=(1 << 20) * 8, label="1M")],
         torch=lambda torch, x, t, **kw: torch.nn.functional.binary_cross_entropy_with_logits(x, t, **kw),
     ),
@@ -148,6 +166,7 @@ SPECS = [
         engine.mse_loss,
         lambda x, t, reduction="mean": reduce((x - t) ** 2, reduction, x.size),
         elements(normal, normal),
+        cuda=elements(normal, normal, shapes=CUDA_ELEMENTS),
         bench=[Bench(case(normal(1 << 20), normal(1 << 20)), bytes=(1 << 20) * 8, label="1M")],
         torch=lambda torch, x, t, **kw: torch.nn.functional.mse_loss(x, t, **kw),
     ),
@@ -156,6 +175,7 @@ SPECS = [
         engine.l1_loss,
         lambda x, t, reduction="mean": reduce(np.where(np.real(x - t) > 0, x - t, t - x), reduction, x.size),
         elements(away_from_zero, lambda *s: uniform(-0.1, 0.1, *s)),
+        cuda=elements(away_from_zero, lambda *s: uniform(-0.1, 0.1, *s), shapes=CUDA_ELEMENTS),
         torch=lambda torch, x, t, **kw: torch.nn.functional.l1_loss(x, t, **kw),
     ),
 ]

@@ -7,6 +7,7 @@ from specs.reference import dropout_factors, layer_norm
 from specs.spec import Bench, Spec, case, normal
 
 SHAPES = [(1, 2), (3, 7), (2, 3, 17), (70, 33), (0, 5), (129, 128)]
+CUDA_SHAPES = [(129, 128), (67, 33), (2, 3, 385), (5, 1031)]
 SEED = 0x1234_5678_9ABC
 
 
@@ -41,6 +42,7 @@ SPECS = [
         + [case(normal(5, 64), normal(64), normal(64), eps=1e-12), case(normal(4, 3, 5), normal(3, 5), normal(3, 5))],
         f32=5e-6,
         f32_grad=1e-4,
+        cuda=[case(normal(*shape), normal(shape[-1]), normal(shape[-1])) for shape in CUDA_SHAPES],
         bench=[
             Bench(case(normal(4096, d), normal(d), normal(d)), bytes=4096 * d * 8, label=f"4096x{d}")
             for d in (128, 384, 768)
@@ -52,6 +54,7 @@ SPECS = [
         lambda x: engine.layer_norm(x, x.shape[-1]),
         layer_norm,
         [case(normal(*shape)) for shape in SHAPES],
+        cuda=[case(normal(*shape)) for shape in CUDA_SHAPES],
         f32=5e-6,
         f32_grad=1e-4,
         torch=lambda torch, x: torch.nn.functional.layer_norm(x, x.shape[-1:]),
@@ -63,6 +66,7 @@ SPECS = [
         [case(normal(*shape), normal(shape[-1])) for shape in SHAPES] + [case(normal(5, 64), normal(64), eps=1e-6)],
         f32=5e-6,
         f32_grad=1e-4,
+        cuda=[case(normal(*shape), normal(shape[-1])) for shape in CUDA_SHAPES],
         bench=[Bench(case(normal(4096, d), normal(d)), bytes=4096 * d * 8, label=f"4096x{d}") for d in (128, 384, 768)],
         torch=lambda torch, x, w, eps=1e-5: torch.nn.functional.rms_norm(x, w.shape, w, eps),
     ),
@@ -75,6 +79,8 @@ SPECS = [
         + [case(normal(9, 33), p=0.2), case(normal(9, 33), p=0.0), case(normal(5, 40), normal(5, 40), p=0.5)],
         f32=5e-6,
         f32_grad=1e-4,
+        cuda=[full(*shape, p=0.3) for shape in CUDA_SHAPES]
+        + [full(67, 100, p=0.1, prenorm=True), full(67, 100, p=0.0)],
         bench=[Bench(full(4096, d, p=0.1), bytes=4096 * d * 16, label=f"4096x{d}") for d in (128, 384, 768)],
         torch=lambda torch, x, r, w, b, p=0.0: torch.nn.functional.layer_norm(
             r + torch.nn.functional.dropout(x, p), w.shape, w, b

@@ -10,7 +10,7 @@ MASKS = [
     [[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]],
     [[1, 1], [1, 1]],
     [[0, 0]],
-    [[1] * n + [0] * (37 - n) for n in (37, 1, 0, 20)],
+    [[1] * n + [0] * (37 - n) for n in (37, 1, 0, 30)],
 ]
 
 
@@ -26,11 +26,13 @@ SPECS = [
         lambda x, mask: engine.pack_padded(x, engine.rectangle_layout(*mask.shape, mask)),
         lambda x, mask: x[mask == 1],
         [case(normal(*np.shape(m), *rest), const(m)) for m in MASKS for rest in [(), (3,), (2, 17)]],
+        cuda=[case(normal(*np.shape(m), *rest), const(m)) for m in MASKS[4:] for rest in [(19,), (2, 67)]],
     ),
     Spec(
         "pad_packed",
         lambda x, mask: engine.pad_packed(x, engine.rectangle_layout(*mask.shape, mask)),
         unpack,
         [case(normal(int(np.sum(m)), *rest), const(m)) for m in MASKS for rest in [(), (3,), (2, 17)]],
+        cuda=[case(normal(int(np.sum(m)), *rest), const(m)) for m in MASKS[4:] for rest in [(19,), (2, 67)]],
     ),
 ]

@@ -36,6 +36,11 @@ SPECS = [
             for mode in ("first", "mean", "max")
             for lengths, d in CASES
         ],
+        cuda=[
+            case((distinct if mode == "max" else normal)(sum(lengths), d), cu(*lengths), mode=mode)
+            for mode in ("first", "mean", "max")
+            for lengths, d in (((2, 129, 64, 65), 33), ((5,) * 70, 128))
+        ],
         bench=[
             Bench(case(normal(4096, 128), cu(*[32] * 128), mode=mode), bytes=4096 * 128 * 4, label=mode)
             for mode in ("first", "mean", "max")

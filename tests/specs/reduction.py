@@ -24,6 +24,20 @@ SHAPES = [
     ((3, 0), 0),
 ]
 LARGE = 4096
+# On CUDA, each of more than the elements of a block.
+CUDA_SHAPES = [
+    ((33, 67), -1),
+    ((67, 33), 0),
+    ((130, 129), 0),
+    ((13, 14, 15), 1),
+    ((13, 14, 15), (0, 2)),
+    ((2, 23, 4, 35), (1, 2)),
+    ((12, 13, 14), None),
+    ((40009,), None),
+    ((3, 5011), 1),
+    ((3007, 3), 0),
+]
+CUDA_ONE_DIM = [(s, d) for s, d in CUDA_SHAPES if isinstance(d, int)]
 
 
 def axes(dim):
@@ -66,12 +80,13 @@ def torch_op(name):
     return lambda torch, x, **kwargs: getattr(torch, name)(x, **kwargs)
 
 
-def reduction(name, reference, make=normal, shapes=SHAPES, more=(), **kwargs):
+def reduction(name, reference, make=normal, shapes=SHAPES, more=(), cuda=CUDA_SHAPES, **kwargs):
     return Spec(
         name,
         getattr(engine, name),
         reference,
         cases(make, shapes) + list(more),
+        cuda=cases(make, cuda),
         bench=bench(make),
         torch=torch_op(name),
         **kwargs,
@@ -105,7 +120,14 @@ def few(*shape):
 
 
 def of_integers(name, reference, make=few, shapes=NOT_EMPTY):
-    return Spec(f"{name}_integers", getattr(engine, name), reference, cases(make, shapes), oracle=None)
+    return Spec(
+        f"{name}_integers",
+        getattr(engine, name),
+        reference,
+        cases(make, shapes),
+        oracle=None,
+        cuda=cases(make, CUDA_SHAPES),
+    )
 
 
 SPECS = [
@@ -125,6 +147,7 @@ SPECS = [
         lambda x, dim, keepdim: (numpy_var(x, dim, keepdim), numpy_mean(x, dim, keepdim)),
         cases(shapes=SEVERAL),
         f32=1e-5,
+        cuda=cases(shapes=CUDA_SHAPES),
     ),
     Spec(
         "std_mean",
@@ -132,6 +155,7 @@ SPECS = [
         lambda x, dim, keepdim: (np.sqrt(numpy_var(x, dim, keepdim)), numpy_mean(x, dim, keepdim)),
         cases(shapes=SEVERAL),
         f32=1e-5,
+        cuda=cases(shapes=CUDA_SHAPES),
     ),
     reduction("norm", numpy_norm),
     Spec(
@@ -144,14 +168,23 @@ SPECS = [
             for s, d in [((33,), None), ((5, 7), 1), ((3, 4, 5), (0, 2))]
         ],
         oracle="difference",
+        cuda=[case(away_from_zero(*s), p=p, dim=d) for p in (1, 3) for s, d in [((4099,), None), ((67, 33), 1)]],
     ),
-    Spec("norm_inf", engine.norm, numpy_norm, [case(distinct(5, 7), p=np.inf, dim=1)], oracle="difference"),
+    Spec(
+        "norm_inf",
+        engine.norm,
+        numpy_norm,
+        [case(distinct(5, 7), p=np.inf, dim=1)],
+        oracle="difference",
+        cuda=[case(distinct(67, 33), p=np.inf, dim=1)],
+    ),
     reduction(
         "prod",
         lambda x, dim, keepdim: x.prod(dim, keepdims=keepdim),
         near_one,
         [(s, d) for s, d in SHAPES[:9] if not isinstance(d, tuple)],
         f32_grad=1e-4,
+        cuda=[((33, 67), -1), ((67, 33), 0)],
     ),
     reduction(
         "amax", lambda x, dim, keepdim: x.max(axes(dim), keepdims=keepdim), distinct, NOT_EMPTY, oracle="difference"
@@ -159,10 +192,38 @@ SPECS = [
     reduction(
         "amin", lambda x, dim, keepdim: x.min(axes(dim), keepdims=keepdim), distinct, NOT_EMPTY, oracle="difference"
     ),
-    Spec("max", engine.max, largest, cases(distinct, ONE_DIM), oracle="difference"),
-    Spec("min", engine.min, smallest, cases(distinct, ONE_DIM), oracle="difference"),
-    Spec("max_of_all", engine.max, lambda x: x.max(), [case(distinct(5, 7))], oracle="difference"),
-    Spec("max_of_two", engine.max, np.maximum, [case(distinct(9), uniform(3, 4, 9))], oracle="difference"),
+    Spec(
+        "max",
+        engine.max,
+        largest,
+        cases(distinct, ONE_DIM),
+        oracle="difference",
+        cuda=cases(distinct, CUDA_ONE_DIM[:4]),
+    ),
+    Spec(
+        "min",
+        engine.min,
+        smallest,
+        cases(distinct, ONE_DIM),
+        oracle="difference",
+        cuda=cases(distinct, CUDA_ONE_DIM[:4]),
+    ),
+    Spec(
+        "max_of_all",
+        engine.max,
+        lambda x: x.max(),
+        [case(distinct(5, 7))],
+        oracle="difference",
+        cuda=[case(distinct(67, 33))],
+    ),
+    Spec(
+        "max_of_two",
+        engine.max,
+        np.maximum,
+        [case(distinct(9), uniform(3, 4, 9))],
+        oracle="difference",
+        cuda=[case(distinct(4099), uniform(50, 60, 4099))],
+    ),
     *[
         Spec(
             name,
@@ -170,6 +231,7 @@ SPECS = [
             lambda x, dim, keepdim=False, name=name: getattr(x, name)(dim, keepdims=keepdim),
             cases(make, [*ONE_DIM, ((3, 4, 5), None), ((40009,), None)]),
             oracle=None,
+            cuda=cases(distinct, CUDA_ONE_DIM),
         )
         for name, make in (("argmax", distinct), ("argmin", distinct))
     ],
@@ -180,6 +242,7 @@ SPECS = [
             lambda x, dim, keepdim=False, name=name: getattr(x, name)(dim, keepdims=keepdim),
             cases(few, [*ONE_DIM, ((3, 4, 5), None), ((40009,), None)]),
             oracle=None,
+            cuda=cases(few, [*CUDA_ONE_DIM, ((40009,), None)]),
         )
         for name in ("argmax", "argmin")
     ],
@@ -188,6 +251,7 @@ SPECS = [
         engine.cumsum,
         lambda x, dim: x.cumsum(dim),
         [case(normal(*s), dim=d) for s, d in ONE_DIM] + [case(normal(2, 3, 100), dim=1), case(normal(0, 3), dim=0)],
+        cuda=[case(normal(*s), dim=d) for s, d in CUDA_ONE_DIM],
         bench=[Bench(case(normal(LARGE, 256), dim=1), bytes=LARGE * 256 * 8, label="4096x256 over 1")],
         torch=torch_op("cumsum"),
         f32_grad=1e-4,
@@ -195,13 +259,14 @@ SPECS = [
     of_integers("sum", numpy_sum),
     of_integers("amax", lambda x, dim, keepdim: x.max(axes(dim), keepdims=keepdim)),
     of_integers("amin", lambda x, dim, keepdim: x.min(axes(dim), keepdims=keepdim)),
-    Spec("sum_bool", engine.sum, numpy_sum, cases(mask), oracle=None),
+    Spec("sum_bool", engine.sum, numpy_sum, cases(mask), oracle=None, cuda=cases(mask, CUDA_SHAPES)),
     Spec(
         "cumsum_integers",
         engine.cumsum,
         lambda x, dim: x.cumsum(dim),
         [case(ids(9, 5, 70), dim=0), case(ids(9, 5, 70), dim=1)],
         oracle=None,
+        cuda=[case(ids(9, 35, 70), dim=0), case(ids(9, 35, 70), dim=1)],
     ),
     *[
         Spec(
@@ -210,6 +275,7 @@ SPECS = [
             lambda x, dim, keepdim, name=name: getattr(np, name)(x, axes(dim), keepdims=keepdim),
             cases(make),
             oracle=None,
+            cuda=cases(make, CUDA_SHAPES),
         )
         for name in ("any", "all")
         for suffix, make in (("", mask), ("_integers", few))

@@ -33,6 +33,7 @@ SPECS = [
         case(normal(1), shape=()),
         case(normal(0, 3), shape=(3, 0, 2)),
         case(normal(7, 1, 5), shape=(5, -1, 1)),
+        cuda=[case(normal(22, 31, 4), shape=(44, 62)), case(normal(67, 1, 35), shape=(35, -1, 1))],
     ),
     row(
         "reshape_of_transposed",
@@ -40,6 +41,7 @@ SPECS = [
         lambda x: x.T.reshape(-1),
         case(normal(3, 5)),
         case(normal(33, 17)),
+        cuda=[case(normal(67, 33))],
     ),
     row(
         "view",
@@ -47,6 +49,7 @@ SPECS = [
         lambda x, shape: x.reshape(shape),
         case(normal(6, 4), shape=(3, 2, 4)),
         strided=False,
+        cuda=[case(normal(66, 40), shape=(33, 2, 40))],
     ),
     row(
         "flatten",
@@ -56,12 +59,14 @@ SPECS = [
         ),
         case(normal(2, 3, 4)),
         case(normal(2, 3, 4, 5), start_dim=1, end_dim=2),
+        cuda=[case(normal(12, 13, 14)), case(normal(12, 3, 4, 15), start_dim=1, end_dim=2)],
     ),
     row(
         "unflatten",
         engine.unflatten,
-        lambda x, dim, sizes: x.reshape(2, 3, 2, 5),
+        lambda x, dim, sizes: x.reshape(x.shape[0], 3, 2, -1),
         case(normal(2, 6, 5), dim=1, sizes=(3, -1)),
+        cuda=[case(normal(2, 6, 105), dim=1, sizes=(3, -1))],
     ),
     row(
         "permute",
@@ -70,6 +75,7 @@ SPECS = [
         case(normal(2, 3, 4), dims=(2, 0, 1)),
         case(normal(2, 3, 4), dims=(-1, 1, 0)),
         case(normal(3, 0, 2), dims=(1, 2, 0)),
+        cuda=[case(normal(12, 13, 14), dims=(2, 0, 1))],
     ),
     row(
         "transpose",
@@ -77,16 +83,18 @@ SPECS = [
         lambda x, dim0, dim1: np.swapaxes(x, dim0, dim1),
         case(normal(2, 3, 4), dim0=0, dim1=2),
         case(normal(65, 33), dim0=-1, dim1=0),
+        cuda=[case(normal(65, 33), dim0=-1, dim1=0)],
     ),
-    row("T", lambda x: x.T, lambda x: x.T, case(normal(3, 5)), case(normal(2, 3, 4))),
-    row("mT", lambda x: x.mT, lambda x: np.swapaxes(x, -1, -2), case(normal(2, 3, 4))),
-    row("t", lambda x: x.t(), lambda x: x.T, case(normal(3, 5)), case(normal(4))),
+    row("T", lambda x: x.T, lambda x: x.T, case(normal(3, 5)), case(normal(2, 3, 4)), cuda=[case(normal(67, 33))]),
+    row("mT", lambda x: x.mT, lambda x: np.swapaxes(x, -1, -2), case(normal(2, 3, 4)), cuda=[case(normal(12, 13, 14))]),
+    row("t", lambda x: x.t(), lambda x: x.T, case(normal(3, 5)), case(normal(4)), cuda=[case(normal(67, 33))]),
     row(
         "movedim",
         engine.movedim,
         lambda x, source, destination: np.moveaxis(x, source, destination),
         case(normal(2, 3, 4, 5), source=0, destination=2),
         case(normal(2, 3, 4, 5), source=(0, -1), destination=(1, 0)),
+        cuda=[case(normal(6, 7, 8, 9), source=(0, -1), destination=(1, 0))],
     ),
     row(
         "squeeze",
@@ -94,6 +102,7 @@ SPECS = [
         lambda x, dim=None: np.squeeze(x, dim),
         case(normal(1, 3, 1)),
         case(normal(1, 3, 1), dim=2),
+        cuda=[case(normal(1, 1031, 1)), case(normal(1, 1031, 1), dim=2)],
     ),
     row(
         "unsqueeze",
@@ -101,14 +110,22 @@ SPECS = [
         lambda x, dim: np.expand_dims(x, dim),
         case(normal(2, 3), dim=1),
         case(normal(2, 3), dim=-1),
+        cuda=[case(normal(67, 33), dim=1)],
     ),
     row(
         "narrow",
         engine.narrow,
         lambda x, dim, start, length: x[:, 1:4],
         case(normal(2, 5, 3), dim=1, start=-4, length=3),
+        cuda=[case(normal(67, 5, 33), dim=1, start=-4, length=3)],
     ),
-    row("select", engine.select, lambda x, dim, index: x[:, -2], case(normal(2, 5, 3), dim=1, index=-2)),
+    row(
+        "select",
+        engine.select,
+        lambda x, dim, index: x[:, -2],
+        case(normal(2, 5, 3), dim=1, index=-2),
+        cuda=[case(normal(67, 5, 33), dim=1, index=-2)],
+    ),
     row(
         "split",
         engine.split,
@@ -116,12 +133,17 @@ SPECS = [
         case(normal(5, 3), split_size_or_sections=2, dim=0),
         case(normal(3, 5, 2), split_size_or_sections=(2, 2, 1), dim=1),
         case(normal(65, 5), split_size_or_sections=[2, 2, 1], dim=-1),
+        cuda=[
+            case(normal(5, 1031), split_size_or_sections=2, dim=0),
+            case(normal(265, 5), split_size_or_sections=[2, 2, 1], dim=-1),
+        ],
     ),
     row(
         "split_used_in_part",
         lambda x: engine.split(x, 2, 1)[1],
         lambda x: x[:, 2:4],
         case(normal(3, 5)),
+        cuda=[case(normal(265, 5))],
     ),
     row(
         "chunk",
@@ -129,6 +151,7 @@ SPECS = [
         lambda x, chunks, dim: np.split(x, pieces([3, 3, 1]), dim),
         case(normal(7, 2), chunks=3, dim=0),
         case(normal(2, 7), chunks=3, dim=1),
+        cuda=[case(normal(7, 165), chunks=3, dim=0)],
     ),
     row(
         "unbind",
@@ -136,6 +159,7 @@ SPECS = [
         lambda x, dim: tuple(np.moveaxis(x, dim, 0)),
         case(normal(3, 4), dim=0),
         case(normal(3, 4, 2), dim=-2),
+        cuda=[case(normal(33, 4, 12), dim=-2)],
     ),
     row(
         "cat",
@@ -146,6 +170,7 @@ SPECS = [
         case(normal(3, 0, 2), normal(3, 5, 2), dim=-2),
         case(normal(129, 257), normal(129, 3), dim=1),
         case(normal(70000), normal(1), dim=0),
+        cuda=[case(normal(129, 257), normal(129, 3), dim=1), case(normal(4099), normal(1), dim=0)],
     ),
     row(
         "stack",
@@ -154,10 +179,21 @@ SPECS = [
         case(normal(2, 3), normal(2, 3), dim=0),
         case(normal(2, 3), normal(2, 3), normal(2, 3), dim=-1),
         case(normal(), normal(), dim=0),
+        cuda=[case(normal(67, 33), normal(67, 33), dim=0), case(*[normal(67, 33)] * 3, dim=-1)],
     ),
-    row("clone", engine.clone, lambda x: x.copy(), case(normal(3, 5)), case(normal(0)), case(normal())),
-    row("contiguous", lambda x: x.T.contiguous(), lambda x: x.T.copy(), case(normal(3, 5))),
-    row("to_float64", lambda x: x.to(engine.float64), lambda x: x * 1, case(normal(3, 5))),
+    row(
+        "clone",
+        engine.clone,
+        lambda x: x.copy(),
+        case(normal(3, 5)),
+        case(normal(0)),
+        case(normal()),
+        cuda=[case(normal(67, 33))],
+    ),
+    row(
+        "contiguous", lambda x: x.T.contiguous(), lambda x: x.T.copy(), case(normal(3, 5)), cuda=[case(normal(67, 33))]
+    ),
+    row("to_float64", lambda x: x.to(engine.float64), lambda x: x * 1, case(normal(3, 5)), cuda=None),
     row(
         "tril",
         engine.tril,
@@ -166,6 +202,7 @@ SPECS = [
         case(normal(2, 3, 5), diagonal=1),
         case(normal(5, 3), diagonal=-2),
         case(normal(3, 3), diagonal=-7),
+        cuda=[case(normal(2, 33, 35), diagonal=1)],
     ),
     row(
         "triu",
@@ -174,6 +211,7 @@ SPECS = [
         case(normal(4, 4)),
         case(normal(2, 3, 5), diagonal=1),
         case(normal(5, 3), diagonal=-2),
+        cuda=[case(normal(2, 33, 35), diagonal=-2)],
     ),
     row(
         "one_hot",
@@ -182,5 +220,6 @@ SPECS = [
         case(const([[0, 3], [2, 4]]), num_classes=5),
         case(const(np.zeros((0,), np.int64)), num_classes=5),
         oracle=None,
+        cuda=[case(const(np.arange(1200).reshape(3, 400) % 5), num_classes=5)],
     ),
 ]

@@ -29,6 +29,7 @@ def logsumexp(x, dim, keepdim=False):
 
 
 CASES = [case(normal(*s), dim=d) for s, d in SHAPES] + [LONG, STEEP]
+CUDA = [case(normal(*s), dim=d) for s, d in [((33, 67), -1), ((130, 128), -1), ((5, 33, 12), 1), ((2, 1031), -1)]]
 BENCH = [
     Bench(case(normal(n, d), dim=-1), bytes=n * d * 8, label=f"{n}x{d}")
     for n, d in ((8192, 128), (1024, 1024), (64, 30522))
@@ -40,6 +41,7 @@ SPECS = [
         engine.softmax,
         lambda x, dim: np.exp(log_softmax(x, dim)),
         CASES,
+        cuda=CUDA,
         bench=BENCH,
         torch=lambda torch, x, dim: torch.softmax(x, dim),
     ),
@@ -48,6 +50,7 @@ SPECS = [
         engine.log_softmax,
         log_softmax,
         CASES,
+        cuda=CUDA,
         bench=BENCH,
         torch=lambda torch, x, dim: torch.log_softmax(x, dim),
     ),
@@ -56,6 +59,7 @@ SPECS = [
         engine.logsumexp,
         logsumexp,
         [*CASES, case(normal(3, 4, 5), dim=(0, 2)), case(normal(3, 4, 5), dim=1, keepdim=True), case(normal(5), dim=0)],
+        cuda=CUDA,
         bench=BENCH,
         torch=lambda torch, x, dim: torch.logsumexp(x, dim),
     ),

@@ -24,6 +24,7 @@ def unary(name, reference, make=normal, more=(), **kwargs):
         getattr(engine, name),
         reference,
         [case(make(*s)) for s in SHAPES] + list(more),
+        cuda=[case(make(4099)), case(make(33, 67))],
         bench=[Bench(case(make(LARGE)), bytes=LARGE * 8, label="1M")],
         torch=lambda torch, x: getattr(torch, name)(x),
         **kwargs,
