@@ -65,6 +65,15 @@ PYBIND11_MODULE(_cuda, m) {
     p["total_memory"] = d.memory;
     return p;
   });
+  m.def("images", [] {
+    py::list list;
+    for (size_t n = 0; image(n).family; n++) {
+      const ImageText i = image(n);
+      list.append(
+          py::make_tuple(i.family, i.kind, i.capability, py::bytes(reinterpret_cast<const char*>(i.data), i.bytes)));
+    }
+    return list;
+  });
   m.def("synchronize", &synchronize, py::call_guard<py::gil_scoped_release>());
   m.def("memory_stats", &stats_dict);
   m.def("reset_peak_memory_stats", &reset_peak_memory_stats);

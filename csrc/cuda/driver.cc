@@ -13,7 +13,9 @@
 #include "core/errors.h"
 
 // The embedded images: PTX text and machine code of each family, a symbol each (cmake/images.S).
-#define IMAGE(name, kind, cc) extern "C" const unsigned char engine_cuda_##name##_##kind##_##cc[];
+#define IMAGE(name, kind, cc)                                          \
+  extern "C" const unsigned char engine_cuda_##name##_##kind##_##cc[]; \
+  extern "C" const unsigned char engine_cuda_##name##_##kind##_##cc##_end[];
 #include "images.inc"
 #undef IMAGE
 
@@ -23,10 +25,11 @@ namespace {
 struct Image {
   const char *family, *kind;
   int capability; // 80 is 8.0
-  const unsigned char* data;
+  const unsigned char *data, *end;
 };
 const Image images[] = {
-#define IMAGE(name, kind, cc) {#name, #kind, cc, engine_cuda_##name##_##kind##_##cc},
+#define IMAGE(name, kind, cc) \
+  {#name, #kind, cc, engine_cuda_##name##_##kind##_##cc, engine_cuda_##name##_##kind##_##cc##_end},
 #include "images.inc"
 #undef IMAGE
 };
@@ -188,6 +191,12 @@ int device_count() { return driver().count; }
 const std::string& why_no_device() { return driver().why; }
 int driver_version() { return driver().version; }
 std::string library() { return library_name(); }
+
+ImageText image(size_t number) {
+  if (number >= sizeof images / sizeof *images) return {};
+  const Image& i = images[number];
+  return {i.family, i.kind, i.capability, i.data, size_t(i.end - i.data)};
+}
 
 const Device& device(int number) {
   Driver& d = driver();

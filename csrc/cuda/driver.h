@@ -40,6 +40,15 @@ const Device& device(int number);   // initialised at first use
 int driver_version();               // 13000 is CUDA 13.0; what the driver supports
 std::string library();              // that was opened
 
+// The embedded images, for those who look at what was built.
+struct ImageText {
+  const char *family, *kind; // kind: ptx or cubin
+  int capability;
+  const unsigned char* data;
+  size_t bytes;
+};
+ImageText image(size_t number); // null family: there are no more
+
 // All work goes to the device's legacy default stream, as PyTorch's does: arrays can change hands without events.
 constexpr CUstream kStream = nullptr;
 
