@@ -40,7 +40,7 @@ class Classifier(nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         p = self.dropout if self.training else 0.0
-        x = self.words(ids) + self.positions(torch.arange(ids.shape[1]))
+        x = self.words(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
         x = F.dropout(self.norm(x), p, p > 0)
         attend = None if mask is None else mask[:, None, None, :]
         for layer in self.layers:
