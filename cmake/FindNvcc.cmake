@@ -1,6 +1,6 @@
 # Finds nvcc and ptxas: NVCC_EXECUTABLE, PTXAS_EXECUTABLE, NVCC_FLAGS, NVCC_VERSION (13000 is CUDA 13.0), or none of them.
-# Looked for are CUDACXX, CUDA_PATH, CUDA_HOME, the PATH, /usr/local/cuda, and the packages nvidia-cuda-nvcc & co. of the
-# running Python, which lie in site-packages/nvidia/cu13.
+# Looked for are CUDACXX, CUDA_PATH, CUDA_HOME, the PATH, the packages nvidia-cuda-nvcc and its companions of the
+# running Python (site-packages/nvidia/cu13), and /usr/local/cuda.
 execute_process(COMMAND ${Python_EXECUTABLE} -c "import sysconfig; print(sysconfig.get_path('purelib'))"
                 OUTPUT_VARIABLE SITE_PACKAGES OUTPUT_STRIP_TRAILING_WHITESPACE)
 file(GLOB PYPI_TOOLKITS ${SITE_PACKAGES}/nvidia/cu*)
@@ -11,7 +11,7 @@ endif()
 if(DEFINED ENV{CUDACXX})
   set(NVCC_EXECUTABLE $ENV{CUDACXX} CACHE FILEPATH "the CUDA compiler")
 endif()
-find_program(NVCC_EXECUTABLE NAMES nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda ${PYPI_TOOLKITS} PATH_SUFFIXES bin)
+find_program(NVCC_EXECUTABLE NAMES nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS ${PYPI_TOOLKITS} /usr/local/cuda PATH_SUFFIXES bin)
 if(NVCC_EXECUTABLE)
   get_filename_component(folder ${NVCC_EXECUTABLE} DIRECTORY)
   find_program(PTXAS_EXECUTABLE NAMES ptxas HINTS ${folder})
