@@ -1,15 +1,76 @@
-// Not written yet.
-#include "cuda/launch.h"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
+// Copies between views of any strides and dtypes, and filling: launches.
+#include <utility>
+
+#include "cuda/elementwise.h"
 
 namespace engine::cuda {
-#define KERNEL(family, name, group, params, signature, contract)    \
-  template <class T>                                                \
-  void name params {                                                \
-    throw Error(ErrorKind::runtime, "[" #name "] not written yet"); \
+namespace {
+
+// dst = src within a dtype.
+void move(const View* dst, const View* src) {
+  static const Kernel one("copy", "move_1"), two("copy", "move_2"), four("copy", "move_4"), eight("copy", "move_8");
+  const int64_t bytes = item_size(dst->dtype);
+  map(bytes == 1 ? one : bytes == 2 ? two : bytes == 4 ? four : eight, {dst, src});
+}
+
+template <class T, class S>
+void convert(const View* dst, const View* src) {
+  static const Kernel kernel("copy", std::string(suffix<S>()) + "_to_" + suffix<T>());
+  map(kernel, {dst, src});
+}
+
+// A number in the place of an array of dst's shape.
+template <class S>
+View number(const View& dst, const S* value) {
+  View v = dst;
+  v.data = const_cast<S*>(value);
+  v.dtype = dtype_of<S>::value;
+  v.device = kCpu;
+  return v;
+}
+
+} // namespace
+
+template <class T>
+void fill(InOut dst, double value) {
+  if constexpr (sizeof(T) == 2) { // rounded on the device
+    const float x = float(value);
+    const View from = number(*dst.v, &x);
+    convert<T, float>(dst.v, &from);
+  } else {
+    T x;
+    if constexpr (std::is_same_v<T, bool>)
+      x = value != 0;
+    else
+      x = T(value);
+    const View from = number(*dst.v, &x);
+    move(dst.v, &from);
   }
-#include "families/copy.def"
-#undef KERNEL
+}
+
+template <class T>
+void copy(InOut dst, In src) {
+  if (src.dtype() == dtype_of<T>::value) return move(dst.v, src.v);
+  switch (src.dtype()) {
+    case DType::f32:
+      return convert<T, float>(dst.v, src.v);
+    case DType::i32:
+      return convert<T, int32_t>(dst.v, src.v);
+    case DType::i64:
+      return convert<T, int64_t>(dst.v, src.v);
+    case DType::u8:
+      return convert<T, uint8_t>(dst.v, src.v);
+    case DType::boolean:
+      return convert<T, bool>(dst.v, src.v);
+    case DType::bf16:
+      return convert<T, BFloat16>(dst.v, src.v);
+    case DType::f16:
+      return convert<T, Float16>(dst.v, src.v);
+    case DType::f64: // only as a number: no array of it is on a device
+      return fill<T>(dst, dst.numel() ? *src.data<double>() : 0);
+  }
+}
+
 } // namespace engine::cuda
 
 #define FAMILY copy
