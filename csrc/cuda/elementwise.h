@@ -138,4 +138,17 @@ void map(const Kernel& kernel, const View* const (&views)[N], Extra... extra) {
   map_layout(kernel, Layout<N>(views), extra...);
 }
 
+// A view of other type and equal size, and a number in the place of an array of that shape.
+inline View with_dtype(View v, DType dtype) {
+  v.dtype = dtype;
+  return v;
+}
+template <class S>
+View number(const View& shape, const S& value) { // value must outlive the view
+  View v = with_dtype(shape, dtype_of<S>::value);
+  v.data = const_cast<S*>(&value);
+  v.device = kCpu;
+  return v;
+}
+
 } // namespace engine::cuda

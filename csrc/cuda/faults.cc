@@ -51,6 +51,9 @@ void raise_fault(int device, const Fault& found) {
     std::lock_guard<std::mutex> guard(lock);
     site = sites().at(size_t(found.site - 1));
   }
+  if (site.wrong == Wrong::zero)
+    throw Error(ErrorKind::value, std::string("[") + site.op + "] " + site.argument +
+                                      ": expected integers other than 0, got 0 (seen on the device, after the call)");
   const std::string limit = std::to_string(found.limit);
   const std::string expected =
       site.wrong == Wrong::index ? "every index in [0, " + limit + ")" : "numbers that rise from 0 to " + limit;

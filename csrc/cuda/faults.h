@@ -14,8 +14,9 @@ struct Fault {
 };
 
 enum class Wrong {
-  index,     // "expected every index in [0, limit), got value at position"
-  cu_seqlens // "expected numbers that rise from 0 to limit, got value at position"
+  index,      // "expected every index in [0, limit), got value at position"
+  cu_seqlens, // "expected numbers that rise from 0 to limit, got value at position"
+  zero        // "expected integers other than 0, got 0"
 };
 
 // The number under which kernels report an argument; the texts must be literals. Make it static.

@@ -7,7 +7,7 @@
 // its elements before it stores any, and nobody else reads what it writes: y may be one of the operands.
 //
 //   struct Add { template <class C> __device__ C operator()(C a, C b) const { return a + b; } };
-//   extern "C" __global__ void add_f32(const __grid_constant__ Walk<3> w) { map<float, float, float>(w, Add{}); }
+//   REALS(MAP2, add, Add) // kernels add_f32, add_bf16, add_i32, …
 //
 // f gets what the types are computed in (float for 16-bit formats) and returns what y's is.
 #pragma once
@@ -180,7 +180,24 @@ __device__ __forceinline__ void map(const Walk<1 + sizeof...(A)>& w, const F& f)
   } else {
     first += blockIdx.x * (kThreads * kItems);
   }
-  constexpr int E = heavy ? 1 : kItems;
+  constexpr int E = heavy ? 1 : kItems / 2;
 #pragma unroll 1
   for (int j = 0; j < kItems; j += E) map_units<1, E, R, A...>(w, f, first + j * kThreads, end, right);
 }
+
+// Kernels name_suffix of one, two or three operands of y's type.
+#define MAP1(name, F, T, suffix)                                                                              \
+  extern "C" __global__ void __launch_bounds__(kThreads) name##_##suffix(const __grid_constant__ Walk<2> w) { \
+    map<T, T>(w, F{});                                                                                        \
+  }
+#define MAP2(name, F, T, suffix)                                                                              \
+  extern "C" __global__ void __launch_bounds__(kThreads) name##_##suffix(const __grid_constant__ Walk<3> w) { \
+    map<T, T, T>(w, F{});                                                                                     \
+  }
+#define MAP3(name, F, T, suffix)                                                                              \
+  extern "C" __global__ void __launch_bounds__(kThreads) name##_##suffix(const __grid_constant__ Walk<4> w) { \
+    map<T, T, T, T>(w, F{});                                                                                  \
+  }
+#define FLOATS(MAP, name, F) MAP(name, F, float, f32) MAP(name, F, bf16, bf16)
+#define INTEGERS(MAP, name, F) MAP(name, F, int32_t, i32) MAP(name, F, int64_t, i64) MAP(name, F, uint8_t, u8)
+#define REALS(MAP, name, F) FLOATS(MAP, name, F) INTEGERS(MAP, name, F)

@@ -1,5 +1,5 @@
 // Copies between views of any strides and dtypes, and filling: launches.
-#include <utility>
+#include <type_traits>
 
 #include "cuda/elementwise.h"
 
@@ -19,23 +19,13 @@ void convert(const View* dst, const View* src) {
   map(kernel, {dst, src});
 }
 
-// A number in the place of an array of dst's shape.
-template <class S>
-View number(const View& dst, const S* value) {
-  View v = dst;
-  v.data = const_cast<S*>(value);
-  v.dtype = dtype_of<S>::value;
-  v.device = kCpu;
-  return v;
-}
-
 } // namespace
 
 template <class T>
 void fill(InOut dst, double value) {
   if constexpr (sizeof(T) == 2) { // rounded on the device
     const float x = float(value);
-    const View from = number(*dst.v, &x);
+    const View from = number(*dst.v, x);
     convert<T, float>(dst.v, &from);
   } else {
     T x;
@@ -43,7 +33,7 @@ void fill(InOut dst, double value) {
       x = value != 0;
     else
       x = T(value);
-    const View from = number(*dst.v, &x);
+    const View from = number(*dst.v, x);
     move(dst.v, &from);
   }
 }
@@ -59,9 +49,11 @@ void copy(InOut dst, In src) {
     case DType::i64:
       return convert<T, int64_t>(dst.v, src.v);
     case DType::u8:
-      return convert<T, uint8_t>(dst.v, src.v);
-    case DType::boolean:
-      return convert<T, bool>(dst.v, src.v);
+    case DType::boolean: { // stored as the uint8 0 or 1
+      const View bytes = with_dtype(*src.v, DType::u8);
+      if constexpr (sizeof(T) == 1 && !std::is_same_v<T, bool>) return move(dst.v, &bytes);
+      return convert<T, uint8_t>(dst.v, &bytes);
+    }
     case DType::bf16:
       return convert<T, BFloat16>(dst.v, src.v);
     case DType::f16:

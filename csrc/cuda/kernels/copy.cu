@@ -9,14 +9,10 @@ struct Same {
     return x;
   }
 };
-#define MOVE(T, bytes)                                                                                     \
-  extern "C" __global__ void __launch_bounds__(kThreads) move_##bytes(const __grid_constant__ Walk<2> w) { \
-    map<T, T>(w, Same{});                                                                                  \
-  }
-MOVE(uint8_t, 1)
-MOVE(uint16_t, 2)
-MOVE(uint32_t, 4)
-MOVE(uint64_t, 8)
+MAP1(move, Same, uint8_t, 1)
+MAP1(move, Same, uint16_t, 2)
+MAP1(move, Same, uint32_t, 4)
+MAP1(move, Same, uint64_t, 8)
 
 template <class D>
 struct Convert {
@@ -29,17 +25,18 @@ struct Convert {
   extern "C" __global__ void __launch_bounds__(kThreads) from##_to_##to(const __grid_constant__ Walk<2> w) { \
     map<D, S>(w, Convert<D>{});                                                                              \
   }
-#define TO_F32(S, from) CONVERT(S, from, float, f32)
-#define TO_I32(S, from) CONVERT(S, from, int32_t, i32)
-#define TO_I64(S, from) CONVERT(S, from, int64_t, i64)
-#define TO_U8(S, from) CONVERT(S, from, uint8_t, u8)
-#define TO_BOOL(S, from) CONVERT(S, from, bool, bool)
-#define TO_BF16(S, from) CONVERT(S, from, bf16, bf16)
-#define TO_F16(S, from) CONVERT(S, from, f16, f16)
-FOR_ALL(TO_F32)
-FOR_ALL(TO_I32)
-FOR_ALL(TO_I64)
-FOR_ALL(TO_U8)
-FOR_ALL(TO_BOOL)
-FOR_ALL(TO_BF16)
-FOR_ALL(TO_F16)
+// To one type from all the others; a bool is read as the uint8 that it is stored as.
+#define FROM_F32(D, to) CONVERT(float, f32, D, to)
+#define FROM_BF16(D, to) CONVERT(bf16, bf16, D, to)
+#define FROM_F16(D, to) CONVERT(f16, f16, D, to)
+#define FROM_I32(D, to) CONVERT(int32_t, i32, D, to)
+#define FROM_I64(D, to) CONVERT(int64_t, i64, D, to)
+#define FROM_U8(D, to) CONVERT(uint8_t, u8, D, to)
+#define FROM_FLOATING(D, to) FROM_F32(D, to) FROM_BF16(D, to) FROM_F16(D, to)
+#define FROM_INTEGERS(D, to) FROM_I32(D, to) FROM_I64(D, to) FROM_U8(D, to)
+FROM_BF16(float, f32)
+FROM_F16(float, f32)
+FROM_INTEGERS(float, f32) FROM_F32(bf16, bf16) FROM_F16(bf16, bf16) FROM_INTEGERS(bf16, bf16) FROM_F32(f16, f16)
+    FROM_BF16(f16, f16) FROM_INTEGERS(f16, f16) FROM_FLOATING(int32_t, i32) FROM_I64(int32_t, i32) FROM_U8(int32_t, i32)
+        FROM_FLOATING(int64_t, i64) FROM_I32(int64_t, i64) FROM_U8(int64_t, i64) FROM_FLOATING(uint8_t, u8)
+            FROM_I32(uint8_t, u8) FROM_I64(uint8_t, u8) FROM_FLOATING(bool, bool) FROM_INTEGERS(bool, bool)
