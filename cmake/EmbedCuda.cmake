@@ -14,10 +14,11 @@ function(embed_cuda target)
   foreach(source IN LISTS A_SOURCES)
     get_filename_component(name ${source} NAME_WE)
     set(ptx ${dir}/${name}_${A_PTX}.ptx)
+    set(plain ${dir}/${name}_plain.ptx)
     # -lineinfo: reports of the simulator name source lines. Relative names keep machine paths out of the text.
-    add_custom_command(OUTPUT ${ptx}
+    add_custom_command(OUTPUT ${ptx} ${plain}
       COMMAND ${NVCC_EXECUTABLE} ${NVCC_FLAGS} -std=c++17 -O3 -ptx -lineinfo -arch=compute_${A_PTX} --Werror all-warnings -Icsrc -o ${ptx} ${source}
-      COMMAND ${CMAKE_COMMAND} -DFILE=${ptx} -P ${strip}
+      COMMAND ${CMAKE_COMMAND} -DFILE=${ptx} -DPLAIN=${plain} -P ${strip}
       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source} ${headers} ${strip}
       COMMENT "nvcc ${name}" VERBATIM)
     list(APPEND images "IMAGE(${name}, ptx, ${A_PTX})")
@@ -26,8 +27,8 @@ function(embed_cuda target)
       set(cubin ${dir}/${name}_${cc}.cubin)
       # A spill is an error. What ptxas says of registers and shared memory is kept beside the cubin.
       add_custom_command(OUTPUT ${cubin}
-        COMMAND ${PTXAS_EXECUTABLE} -O3 -arch=sm_${cc} -v --warn-on-spills --warning-as-error ${ptx} -o ${cubin} 2> ${cubin}.log || ( cat ${cubin}.log && false )
-        DEPENDS ${ptx} COMMENT "ptxas ${name} sm_${cc}")
+        COMMAND ${PTXAS_EXECUTABLE} -O3 -arch=sm_${cc} -v --warn-on-spills --warning-as-error ${plain} -o ${cubin} 2> ${cubin}.log || ( cat ${cubin}.log && false )
+        DEPENDS ${plain} COMMENT "ptxas ${name} sm_${cc}")
       list(APPEND images "IMAGE(${name}, cubin, ${cc})")
       list(APPEND files ${cubin})
     endforeach()
