@@ -98,18 +98,51 @@ Array cast_to(const Array& a, DType t) {
   return out;
 }
 
-Array to_device(const Array& a, int device) {
+namespace {
+
+// Bytes between contiguous arrays of one dtype and size, at least one of which is on a device.
+void move_bytes(const Array& to, const Array& from, bool non_blocking) {
+  const size_t bytes = size_t(to.numel() * item_size(to.dtype));
+  if (!bytes) return;
+  ReleaseGil release(true);
+  if (to.device() == kCpu)
+    backend().copy_out(from.device(), to.data(), from.data(), bytes);
+  else if (from.device() != kCpu)
+    backend().copy_across(to.device(), to.data(), from.device(), from.data(), bytes);
+  else if (non_blocking && from.storage->pinned)
+    backend().copy_in_pinned(to.device(), to.data(), from.data(), bytes, from.storage);
+  else
+    backend().copy_in(to.device(), to.data(), from.data(), bytes);
+}
+
+// A contiguous copy in page-locked memory.
+Array pinned(const Array& a) {
+  if (a.device() != kCpu) throw Error(ErrorKind::value, "[pin_memory] self: expected a tensor on the CPU, got another");
+  Array copy;
+  copy.dtype = a.dtype;
+  copy.ndim = a.ndim;
+  int64_t n = 1;
+  for (int i = a.ndim - 1; i >= 0; i--) {
+    copy.shape[i] = a.shape[i];
+    copy.strides[i] = n;
+    n *= a.shape[i] ? a.shape[i] : 1;
+  }
+  copy.storage = std::make_shared<Storage>();
+  Storage& s = *copy.storage;
+  s.bytes = size_t(a.numel() * item_size(a.dtype));
+  s.data = backend().allocate_pinned(s.bytes);
+  s.pinned = true;
+  s.release = [data = s.data] { backend().deallocate_pinned(data); };
+  copy_on_device(copy, a);
+  return copy;
+}
+
+} // namespace
+
+Array to_device(const Array& a, int device, bool non_blocking) {
   const Array from = a.is_contiguous() ? a : cast_to(a, a.dtype);
   Array to = Array::empty(a.shape, a.ndim, a.dtype, device);
-  const size_t bytes = size_t(to.numel() * item_size(to.dtype));
-  if (!bytes) return to;
-  ReleaseGil release(true);
-  if (device == kCpu)
-    backend().copy_out(from.device(), to.data(), from.data(), bytes);
-  else if (from.device() == kCpu)
-    backend().copy_in(device, to.data(), from.data(), bytes);
-  else
-    backend().copy_across(device, to.data(), from.device(), from.data(), bytes);
+  move_bytes(to, from, non_blocking);
   return to;
 }
 
@@ -117,14 +150,23 @@ namespace {
 
 // dst = src, broadcast and converted to dst's dtype, from whatever device. Conversion across devices is the CPU's work:
 // it knows every dtype.
-void copy_into(const Array& dst, const Array& src) {
+void copy_into(const Array& dst, const Array& src, bool non_blocking) {
+  if (dst.storage->readonly)
+    throw Error(ErrorKind::value,
+                "[copy] dst: expected an array that may be written, got memory that its owner marked read-only");
+  const Shape shape(dst.shape, dst.shape + dst.ndim);
   Array from = src;
+  bool moved = false;
   if (dst.device() != src.device()) {
     if (src.device() == kCpu && src.dtype != dst.dtype) from = cast_to(src, dst.dtype);
-    from = to_device(from, dst.device());
+    moved = from.dtype == dst.dtype && dst.is_contiguous() && from.ndim == dst.ndim &&
+            !memcmp(from.shape, dst.shape, sizeof(int64_t) * dst.ndim);
+    if (moved)
+      move_bytes(dst, from.is_contiguous() ? from : cast_to(from, from.dtype), non_blocking);
+    else
+      from = to_device(from, dst.device(), non_blocking);
   }
-  from = from.expand(Shape(dst.shape, dst.shape + dst.ndim));
-  copy_on_device(dst, from);
+  if (!moved) copy_on_device(dst, from.expand(shape));
   dst.storage->version++;
 }
 
@@ -216,15 +258,20 @@ void bind_array(py::module_& m) {
       .def_property_readonly("strides", &stride_tuple, "In elements.")
       .def_property_readonly("dtype", [](const Array& a) { return dtype_object(a.dtype); })
       .def_property_readonly("device", &Array::device, "-1: the CPU; else the number of the device.")
-      .def("to_device",
-           [](const Array& a, int device) {
-             check_device_number("to_device", device);
-             return a.device() == device ? a : to_device(a, device);
-           })
+      .def(
+          "to_device",
+          [](const Array& a, int device, bool non_blocking) {
+            if (a.device() == device) return a;
+            check_device_number("to_device", device);
+            return to_device(a, device, non_blocking);
+          },
+          py::arg("device"), py::arg("non_blocking") = false)
+      .def("pin", &pinned)
+      .def_property_readonly("is_pinned", [](const Array& a) { return a.storage->pinned; })
       .def_property_readonly("overlaps_itself", &Array::overlaps_itself)
       .def_property_readonly(
-          "meta", [](const Array& a) { return py::make_tuple(shape_tuple(a), dtype_object(a.dtype)); },
-          "(shape, dtype): in one call what the tape keeps of every output.")
+          "meta", [](const Array& a) { return py::make_tuple(shape_tuple(a), dtype_object(a.dtype), a.device()); },
+          "(shape, dtype, device): in one call what the tape keeps of every output.")
       .def_property_readonly("ndim", [](const Array& a) { return a.ndim; })
       .def_property_readonly("size", &Array::numel)
       .def_property_readonly("offset", [](const Array& a) { return a.offset; })
@@ -273,7 +320,8 @@ void bind_array(py::module_& m) {
         return Array::empty(shape, DType(dtype.cast<const PyDType&>().code), device);
       },
       py::arg("shape"), py::arg("dtype"), py::arg("device") = kCpu);
-  m.def("copy", &copy_into, py::arg("dst"), py::arg("src"), "dst = src, whatever their dtypes and devices.");
+  m.def("copy", &copy_into, py::arg("dst"), py::arg("src"), py::arg("non_blocking") = false,
+        "dst = src, whatever their dtypes and devices.");
   m.def("from_buffer", &from_buffer, py::arg("buffer"), "A view of a buffer's memory, without a copy.");
   // Raw little-endian bytes, as safetensors hands them over: copied into a new array.
   m.def("from_bytes", [](py::buffer raw, const Shape& shape, const PyDType& t) {

@@ -19,8 +19,8 @@ PyObject* array_out(Array&& array);
 
 // A contiguous copy in another dtype, or in the same.
 Array cast_to(const Array& a, DType t);
-// A contiguous copy on another device.
-Array to_device(const Array& a, int device);
+// A contiguous copy on another device; non_blocking: from pinned memory the copy is only queued.
+Array to_device(const Array& a, int device, bool non_blocking = false);
 
 // Moving or combining this many elements is done before the GIL could change hands: it is kept.
 constexpr int64_t kQuick = 2048;

@@ -39,12 +39,14 @@ struct DLManagedTensorVersioned {
   uint64_t flags;
   DLTensor tensor;
 };
-constexpr int32_t kHost = 1; // kDLCPU
+constexpr int32_t kHost = 1, kCuda = 2; // kDLCPU, kDLCUDA
 constexpr uint64_t kReadOnly = 1;
 enum : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBFloat = 4, kBool = 6 };
 
 constexpr DLDataType kTypes[kNumDTypes] = {{kFloat, 32, 1}, {kFloat, 64, 1}, {kInt, 32, 1},    {kInt, 64, 1},
                                            {kUInt, 8, 1},   {kBool, 8, 1},   {kBFloat, 16, 1}, {kFloat, 16, 1}};
+
+DLDevice device_of(const Array& a) { return a.device() == kCpu ? DLDevice{kHost, 0} : DLDevice{kCuda, a.device()}; }
 
 template <class M>
 struct Export {
@@ -58,7 +60,7 @@ M* exported(const Array& a) {
   e->array = a;
   DLTensor& t = e->managed.tensor;
   t.data = a.data();
-  t.device = {kHost, 0};
+  t.device = device_of(a);
   t.ndim = a.ndim;
   t.dtype = kTypes[int(a.dtype)];
   t.shape = e->array.shape;
@@ -77,14 +79,34 @@ void drop(PyObject* capsule) {
 }
 constexpr char kOld[] = "dltensor", kNew[] = "dltensor_versioned";
 
+// The consumer's stream, as the array API counts: None and 1 are the legacy default stream, on which all work here is
+// queued; 2 the default stream of a thread; -1 asks for no order; else a stream's handle.
+void order_before(const Array& a, const py::object& stream) {
+  const int64_t number = stream.is_none() ? 1 : py::cast<int64_t>(stream);
+  if (number == 0 || number < -1)
+    throw Error(ErrorKind::value,
+                "[__dlpack__] stream: expected None, -1, 1, 2 or a stream's handle, got " + std::to_string(number));
+  if (number > 1) backend().hand_over(a.device(), uintptr_t(number));
+}
+
 py::object to_dlpack(const Array& a, py::object stream, py::object max_version, py::object device, py::object copy) {
-  if (!stream.is_none())
+  const DLDevice own = device_of(a);
+  Array shared = a;
+  bool copied = false;
+  if (!device.is_none() && !device.equal(py::make_tuple(own.type, own.id))) {
+    if (!device.equal(py::make_tuple(kHost, 0)))
+      throw py::buffer_error("[__dlpack__] dl_device: expected (1, 0), the CPU, or the array's own, got " +
+                             std::string(py::str(device)));
+    if (!copy.is_none() && !py::cast<bool>(copy))
+      throw py::buffer_error("[__dlpack__] copy: expected None or True for another device, got False");
+    shared = to_device(a, kCpu);
+    copied = true;
+  }
+  if (!copied && !copy.is_none() && py::cast<bool>(copy)) shared = cast_to(a, a.dtype);
+  if (shared.device() == kCpu && !copied && !stream.is_none())
     throw Error(ErrorKind::value,
                 "[__dlpack__] stream: expected None for a CPU array, got " + std::string(py::str(stream)));
-  if (!device.is_none() && !device.equal(py::make_tuple(kHost, 0)))
-    throw py::buffer_error("[__dlpack__] dl_device: expected (1, 0), the CPU, got " + std::string(py::str(device)));
-  Array shared = a;
-  if (!copy.is_none() && py::cast<bool>(copy)) shared = py::cast<Array>(py::cast(a).attr("clone")());
+  if (shared.device() != kCpu) order_before(shared, stream);
   bool versioned = !max_version.is_none() && py::cast<int>(max_version[py::int_(0)]) >= 1;
   PyObject* capsule;
   if (versioned) {
@@ -112,8 +134,12 @@ Array imported(M* m, bool readonly) {
   auto fail = [](ErrorKind kind, const std::string& expected, const std::string& got) {
     throw Error(kind, "[from_dlpack] input: expected " + expected + ", got " + got);
   };
-  if (t.device.type != kHost)
-    fail(ErrorKind::value, "an array on the CPU", "device type " + std::to_string(t.device.type));
+  const bool on_host = t.device.type == kHost;
+  if (!on_host && !(t.device.type == kCuda && has_backend()))
+    fail(ErrorKind::value, "an array on the CPU or on a CUDA device whose backend is loaded",
+         "device type " + std::to_string(t.device.type));
+  if (!on_host && (t.device.id < 0 || t.device.id >= backend().device_count()))
+    fail(ErrorKind::value, "a device below " + std::to_string(backend().device_count()), std::to_string(t.device.id));
   if (t.ndim < 0 || t.ndim > kMaxDims) fail(ErrorKind::value, "at most 8 dimensions", std::to_string(t.ndim));
   Array a;
   int code = -1;
@@ -123,6 +149,8 @@ Array imported(M* m, bool readonly) {
     fail(ErrorKind::type, "a dtype of engine",
          "DLPack type code " + std::to_string(t.dtype.code) + " with " + std::to_string(t.dtype.bits) + " bits");
   a.dtype = DType(code);
+  if (!on_host && a.dtype == DType::f64)
+    fail(ErrorKind::type, "a dtype that the device computes in (float64 stays on the CPU)", "float64");
   a.ndim = t.ndim;
   int64_t n = 1, span = 1;
   for (int i = a.ndim - 1; i >= 0; i--) {
@@ -135,6 +163,7 @@ Array imported(M* m, bool readonly) {
     span += (a.shape[i] - 1) * a.strides[i];
   }
   a.storage = std::make_shared<Storage>();
+  a.storage->device = on_host ? kCpu : t.device.id;
   a.storage->data = static_cast<char*>(t.data) + t.byte_offset;
   if (n && reinterpret_cast<uintptr_t>(a.storage->data) % size_t(item_size(a.dtype)))
     fail(ErrorKind::value, "memory aligned to the element size", "an odd address");
@@ -153,11 +182,15 @@ Array from_dlpack(py::object source) {
     if (!py::hasattr(source, "__dlpack__"))
       throw Error(ErrorKind::type, "[from_dlpack] input: expected an object with __dlpack__, got " +
                                        std::string(Py_TYPE(source.ptr())->tp_name));
+    py::dict order; // of an array on a device: work here is queued on the legacy default stream, number 1
+    if (py::hasattr(source, "__dlpack_device__") &&
+        py::cast<int>(source.attr("__dlpack_device__")()[py::int_(0)]) == kCuda)
+      order["stream"] = py::int_(1);
     try {
-      capsule = source.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 0));
+      capsule = source.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 0), **order);
     } catch (py::error_already_set& error) {
       if (!error.matches(PyExc_TypeError)) throw;
-      capsule = source.attr("__dlpack__")(); // written before DLPack 1.0
+      capsule = source.attr("__dlpack__")(**order); // written before DLPack 1.0
     }
   }
   if (PyCapsule_IsValid(capsule.ptr(), kNew)) {
@@ -181,7 +214,10 @@ Array from_dlpack(py::object source) {
 void bind_dlpack(py::module_& m, py::class_<Array>& array) {
   array.def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
             py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
-  array.def("__dlpack_device__", [](const Array&) { return py::make_tuple(kHost, 0); });
+  array.def("__dlpack_device__", [](const Array& a) {
+    const DLDevice d = device_of(a);
+    return py::make_tuple(d.type, d.id);
+  });
   m.def("from_dlpack", &from_dlpack, py::arg("input"));
 }
 

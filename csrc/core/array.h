@@ -20,6 +20,7 @@ struct Storage {
   std::atomic<uint64_t> version{0}; // counts in-place writes, so that autograd notices them
   std::function<void()> release;    // gives memory of another owner back; empty: the arena's or the backend's
   bool readonly = false;            // memory of another owner that must not be written
+  bool pinned = false;              // the host's, page-locked for a backend
   Storage() = default;
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <memory>
+
 namespace engine {
 
 struct Kernels;
@@ -24,6 +26,13 @@ struct Backend {
   void (*copy_in)(int device, void* to, const void* host, size_t bytes);
   void (*copy_out)(int device, void* host, const void* from, size_t bytes);
   void (*copy_across)(int to_device, void* to, int from_device, const void* from, size_t bytes);
+  // Pinned memory is the host's, which devices read by themselves: a copy from there is only queued, and `keep` let go
+  // of when it has been made.
+  void* (*allocate_pinned)(size_t bytes);
+  void (*deallocate_pinned)(void* data) noexcept;
+  void (*copy_in_pinned)(int device, void* to, const void* pinned, size_t bytes, std::shared_ptr<void> keep);
+  // What is queued on `stream` of another library from now on waits for the work queued here so far.
+  void (*hand_over)(int device, uintptr_t stream);
 };
 
 void register_backend(const Backend* backend);

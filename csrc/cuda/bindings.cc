@@ -17,7 +17,60 @@ extern const Kernels table;
 namespace {
 
 const Backend the_backend = {
-    "cuda", &table, sizeof(Kernels), &device_count, &allocate, &deallocate, &enter, &copy_in, &copy_out, &copy_across,
+    "cuda",   &table,    sizeof(Kernels), &device_count,    &allocate,          &deallocate,     &enter,
+    &copy_in, &copy_out, &copy_across,    &allocate_pinned, &deallocate_pinned, &copy_in_pinned, &hand_over,
+};
+
+// A mark in a device's queue.
+class Event {
+ public:
+  explicit Event(bool timing) : timing_(timing) {}
+  Event(const Event&) = delete;
+  ~Event() {
+    if (event_) api().cuEventDestroy(event_);
+  }
+  void record(int device) {
+    enter(device);
+    if (event_ && device != device_) {
+      check(api().cuEventDestroy(event_), "cuEventDestroy");
+      event_ = nullptr;
+    }
+    if (!event_)
+      check(api().cuEventCreate(&event_, timing_ ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    device_ = device;
+    check(api().cuEventRecord(event_, kStream), "cuEventRecord");
+  }
+  bool query() const {
+    if (!event_) return true;
+    const CUresult result = api().cuEventQuery(event_);
+    if (result != CUDA_ERROR_NOT_READY) check(result, "cuEventQuery");
+    return result == CUDA_SUCCESS;
+  }
+  void wait() const {
+    if (!event_) return;
+    count_host_wait(device_);
+    check(api().cuEventSynchronize(event_), "cuEventSynchronize");
+  }
+  double milliseconds_until(const Event& end) const {
+    if (!timing_ || !end.timing_)
+      throw Error(ErrorKind::value,
+                  "[elapsed_time] end_event: expected two events with enable_timing=True, got one without");
+    if (!event_ || !end.event_)
+      throw Error(ErrorKind::value,
+                  "[elapsed_time] end_event: expected two events that were recorded, got one that was not");
+    if (!query() || !end.query())
+      throw Error(ErrorKind::runtime,
+                  "[elapsed_time] end_event: expected events that have come (use synchronize()), got one "
+                  "that is still in the queue");
+    float ms;
+    check(api().cuEventElapsedTime(&ms, event_, end.event_), "cuEventElapsedTime");
+    return ms;
+  }
+
+ private:
+  bool timing_;
+  int device_ = 0;
+  CUevent event_ = nullptr;
 };
 
 py::dict stats_dict(int device) {
@@ -29,6 +82,7 @@ py::dict stats_dict(int device) {
   d["peak_reserved_bytes"] = s.peak_reserved_bytes;
   d["allocations"] = s.allocations;
   d["segments"] = s.segments;
+  d["host_waits"] = s.host_waits;
   return d;
 }
 
@@ -77,7 +131,22 @@ PYBIND11_MODULE(_cuda, m) {
   m.def("synchronize", &synchronize, py::call_guard<py::gil_scoped_release>());
   m.def("memory_stats", &stats_dict);
   m.def("reset_peak_memory_stats", &reset_peak_memory_stats);
-  m.def("empty_cache", &empty_cache);
+  m.def("empty_cache", [](int device) {
+    empty_cache(device);
+    release_pinned();
+  });
+  m.def("mem_get_info", [](int device) {
+    enter(device);
+    size_t available, total;
+    check(api().cuMemGetInfo(&available, &total), "cuMemGetInfo");
+    return py::make_tuple(available, total);
+  });
+  py::class_<Event>(m, "Event")
+      .def(py::init<bool>())
+      .def("record", &Event::record)
+      .def("query", &Event::query)
+      .def("synchronize", &Event::wait, py::call_guard<py::gil_scoped_release>())
+      .def("elapsed_time", &Event::milliseconds_until);
   m.def("set_matmul_precision", [](int p) { set_matmul_precision(Precision(p)); }); // 0 highest, 1 high, 2 medium
   m.def("get_matmul_precision", [] { return int(matmul_precision()); });
 }

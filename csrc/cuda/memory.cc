@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -65,13 +66,17 @@ class Cache {
 
   MemoryStats stats() {
     std::lock_guard<std::mutex> guard(lock_);
-    return stats_;
+    MemoryStats s = stats_;
+    s.host_waits = host_waits;
+    return s;
   }
   void reset_peaks() {
     std::lock_guard<std::mutex> guard(lock_);
     stats_.peak_allocated_bytes = stats_.allocated_bytes;
     stats_.peak_reserved_bytes = stats_.reserved_bytes;
   }
+
+  std::atomic<int64_t> host_waits{0};
 
  private:
   struct Block {
@@ -224,6 +229,84 @@ Staging& staging(int device) {
   return all[device];
 }
 
+// Page-locked blocks by size, powers of two: to lock pages takes longer than to copy them.
+class Pinned {
+ public:
+  void* allocate(size_t bytes) {
+    size_t size = 4096;
+    while (size < bytes) size *= 2;
+    std::lock_guard<std::mutex> guard(lock_);
+    std::vector<void*>& free = free_[size];
+    void* data;
+    if (!free.empty()) {
+      data = free.back();
+      free.pop_back();
+    } else {
+      check(api().cuMemHostAlloc(&data, size, 0), "cuMemHostAlloc");
+    }
+    sizes_[data] = size;
+    return data;
+  }
+  void deallocate(void* data) noexcept {
+    std::lock_guard<std::mutex> guard(lock_);
+    auto it = sizes_.find(data);
+    if (it == sizes_.end()) return;
+    free_[it->second].push_back(data);
+    sizes_.erase(it);
+  }
+  void release() {
+    std::lock_guard<std::mutex> guard(lock_);
+    for (auto& [size, blocks] : free_)
+      for (void* data : blocks) api().cuMemFreeHost(data);
+    free_.clear();
+  }
+
+ private:
+  std::mutex lock_;
+  std::map<size_t, std::vector<void*>> free_;
+  std::map<void*, size_t> sizes_; // of those in use
+};
+
+Pinned& pinned() {
+  static auto* blocks = new Pinned;
+  return *blocks;
+}
+
+// What queued copies still read: let go of when the event behind the copy has come.
+class Pending {
+ public:
+  void add(std::shared_ptr<void> keep) {
+    CUevent done;
+    check(api().cuEventCreate(&done, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    check(api().cuEventRecord(done, kStream), "cuEventRecord");
+    std::lock_guard<std::mutex> guard(lock_);
+    entries_.push_back({done, std::move(keep)});
+  }
+  void collect() {
+    std::vector<std::shared_ptr<void>> over; // destroyed without the lock
+    std::lock_guard<std::mutex> guard(lock_);
+    size_t n = 0; // copies are made in their order
+    while (n < entries_.size() && api().cuEventQuery(entries_[n].done) == CUDA_SUCCESS) {
+      api().cuEventDestroy(entries_[n].done);
+      over.push_back(std::move(entries_[n++].keep));
+    }
+    entries_.erase(entries_.begin(), entries_.begin() + n);
+  }
+
+ private:
+  struct Entry {
+    CUevent done;
+    std::shared_ptr<void> keep;
+  };
+  std::mutex lock_;
+  std::vector<Entry> entries_;
+};
+
+Pending& pending(int device) {
+  static auto* all = new Pending[kMaxDevices];
+  return all[device];
+}
+
 } // namespace
 
 void* allocate(int device, size_t bytes) { return cache(device).allocate(device, bytes); }
@@ -232,21 +315,40 @@ void deallocate(int device, void* data, size_t) noexcept { cache(device).dealloc
 
 MemoryStats memory_stats(int device) { return cache(device).stats(); }
 void reset_peak_memory_stats(int device) { cache(device).reset_peaks(); }
+void count_host_wait(int device) { cache(device).host_waits++; }
 void empty_cache(int device) { cache(device).empty(device); }
 
 void* allocate_pinned(size_t bytes) {
   enter(current_device().number);
-  void* data;
-  check(api().cuMemHostAlloc(&data, std::max<size_t>(bytes, 1), 0), "cuMemHostAlloc");
-  return data;
+  return pinned().allocate(bytes);
 }
 
-void deallocate_pinned(void* data) noexcept { api().cuMemFreeHost(data); }
+void deallocate_pinned(void* data) noexcept { pinned().deallocate(data); }
+
+void release_pinned() { pinned().release(); }
+
+void copy_in_pinned(int device, void* to, const void* pinned, size_t bytes, std::shared_ptr<void> keep) {
+  if (!bytes) return;
+  enter(device);
+  pending(device).collect();
+  check(api().cuMemcpyHtoDAsync(address(to), pinned, bytes, kStream), "cuMemcpyHtoDAsync");
+  pending(device).add(std::move(keep));
+}
+
+void hand_over(int device, uintptr_t stream) {
+  enter(device);
+  CUevent done;
+  check(api().cuEventCreate(&done, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+  check(api().cuEventRecord(done, kStream), "cuEventRecord");
+  check(api().cuStreamWaitEvent(reinterpret_cast<CUstream>(stream), done, 0), "cuStreamWaitEvent");
+  check(api().cuEventDestroy(done), "cuEventDestroy"); // once it has come
+}
 
 void copy_in(int device, void* to, const void* host, size_t bytes) {
   if (!bytes) return;
   enter(device);
   if (bytes > Staging::kMost) {
+    count_host_wait(device);
     check(api().cuMemcpyHtoD(address(to), host, bytes), "cuMemcpyHtoD");
     return;
   }
@@ -260,6 +362,7 @@ void copy_in(int device, void* to, const void* host, size_t bytes) {
 
 void copy_out(int device, void* host, const void* from, size_t bytes) {
   enter(device);
+  count_host_wait(device);
   Fault found;
   Staging& s = staging(device);
   {
@@ -276,6 +379,7 @@ void copy_out(int device, void* host, const void* from, size_t bytes) {
     b->busy = false;
     if (!staged && !found.site) check(api().cuMemcpyDtoH(host, address(from), bytes), "cuMemcpyDtoH");
   }
+  pending(device).collect();
   raise_fault(device, found);
 }
 

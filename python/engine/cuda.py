@@ -1,13 +1,53 @@
-"""CUDA devices. Nothing here is loaded, and no driver is opened, before something asks for a device."""
+"""CUDA devices. Nothing here is loaded, and no driver is opened, before something asks for a device.
+
+All work of a device is queued in the order of the calls, on its default stream; only what brings numbers to Python
+(`item`, `cpu`, `tolist`, printing) and `synchronize` wait for it. `memory_stats()["host_waits"]` counts these waits.
+"""
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from types import ModuleType
+from typing import Any, NamedTuple
 
 from engine import _core
+from engine.tensor import device as Device
 
-__all__ = ["device_count", "is_available"]
+__all__ = [
+    "DeviceProperties",
+    "Event",
+    "current_device",
+    "device",
+    "device_count",
+    "empty_cache",
+    "get_device_capability",
+    "get_device_name",
+    "get_device_properties",
+    "is_available",
+    "is_bf16_supported",
+    "manual_seed",
+    "manual_seed_all",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "mem_get_info",
+    "memory_allocated",
+    "memory_reserved",
+    "memory_stats",
+    "reset_peak_memory_stats",
+    "set_device",
+    "synchronize",
+]
+
+_PRECISIONS = ("highest", "high", "medium")
+_precision = "highest"
+
+
+class _Current(threading.local):
+    number = 0
+
+
+_current = _Current()
 
 
 @lru_cache(maxsize=1)
@@ -17,10 +57,41 @@ def _module() -> ModuleType:
         from engine import _cuda
     except ImportError as error:
         raise RuntimeError(
-            "[cuda] device: expected a build with the CUDA backend, got one without (nvcc was not found when it was built)"
+            "[device] type: expected a build with the CUDA backend for 'cuda', got one without (nvcc was not found when it "
+            "was built)"
         ) from error
     _core.register_backend(_cuda.backend())
+    _cuda.set_matmul_precision(_PRECISIONS.index(_precision))
     return _cuda
+
+
+def _set_matmul_precision(precision: str) -> None:
+    """Takes hold at once where the backend is loaded, else when it will be."""
+    global _precision
+    _precision = precision
+    if _module.cache_info().currsize:
+        _module().set_matmul_precision(_PRECISIONS.index(precision))
+
+
+def _number(device: Any, op: str = "device") -> int:
+    """The number of a CUDA device: None, an int, "cuda", "cuda:1" or an `engine.device`. Raises RuntimeError where there is
+    no CUDA device at all, ValueError for one that does not exist."""
+    if type(device) is not int:
+        wanted = Device("cuda" if device is None else device)
+        if wanted.type != "cuda":
+            raise ValueError(f"[{op}] device: expected a CUDA device, got {str(wanted)!r}")
+        device = wanted.index
+    count = int(_module().device_count())
+    if not count:
+        raise RuntimeError(f"[device] type: expected a CUDA device, got none ({_module().why_no_device()})")
+    if device is None:
+        return _current.number
+    if not 0 <= device < count:
+        raise ValueError(f"[{op}] device: expected a number below {count}, got {device}")
+    return int(device)
+
+
+# ---------------------------------------------------------------- devices
 
 
 def device_count() -> int:
@@ -34,3 +105,157 @@ def device_count() -> int:
 def is_available() -> bool:
     """Whether there is a CUDA device, and this build can use it."""
     return device_count() > 0
+
+
+def is_bf16_supported() -> bool:
+    """Whether kernels compute in bfloat16: wherever there is a device."""
+    return is_available()
+
+
+def why_unavailable() -> str | None:
+    """What is missing where `is_available()` is False; else None."""
+    try:
+        return None if device_count() else str(_module().why_no_device())
+    except RuntimeError as error:
+        return str(error)
+
+
+def current_device() -> int:
+    """The number of the device that "cuda" stands for in this thread: 0 unless `set_device` or `device` said otherwise."""
+    return _number(None)
+
+
+def set_device(device: Any) -> None:
+    """Makes "cuda" stand for that device in this thread. Raises ValueError where there is no such device."""
+    _current.number = _number(device, "set_device")
+
+
+class device:
+    """`with engine.cuda.device(1):` makes "cuda" stand for that device inside."""
+
+    def __init__(self, device: Any) -> None:
+        self._number = _number(device, "device")
+        self._before: list[int] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_current.number)
+        _current.number = self._number
+
+    def __exit__(self, *_: object) -> None:
+        _current.number = self._before.pop()
+
+
+class DeviceProperties(NamedTuple):
+    """What `get_device_properties` returns."""
+
+    name: str
+    major: int
+    minor: int
+    total_memory: int
+    multi_processor_count: int
+
+
+def get_device_properties(device: Any = None) -> DeviceProperties:
+    """Name, compute capability (major, minor), bytes of memory, and number of multiprocessors."""
+    return DeviceProperties(**_module().device_properties(_number(device, "get_device_properties")))
+
+
+def get_device_name(device: Any = None) -> str:
+    """Such as 'NVIDIA H100 80GB HBM3'."""
+    return get_device_properties(device).name
+
+
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """The compute capability: (9, 0) for an H100."""
+    properties = get_device_properties(device)
+    return properties.major, properties.minor
+
+
+def synchronize(device: Any = None) -> None:
+    """Waits until all work that was queued is done. Raises what kernels found wrong meanwhile, such as an index out of range."""
+    _module().synchronize(_number(device, "synchronize"))
+
+
+def manual_seed(seed: int) -> None:
+    """`engine.manual_seed`: one random state serves the CPU and all devices."""
+    from engine.ops.random import manual_seed
+
+    manual_seed(seed)
+
+
+manual_seed_all = manual_seed
+
+
+class Event:
+    """A mark in a device's queue: `record()` puts it behind the work queued so far.
+
+    enable_timing: for `elapsed_time`. `blocking` and `interprocess` are accepted and change nothing.
+    """
+
+    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
+        self._event = _module().Event(bool(enable_timing))
+
+    def record(self, stream: None = None) -> None:
+        """Marks the current device's queue; there is one stream a device, so `stream` can only be None."""
+        if stream is not None:
+            raise ValueError(f"[Event.record] stream: expected None (the device's one stream), got {stream!r}")
+        self._event.record(_number(None))
+
+    def query(self) -> bool:
+        """Whether the work before the mark is done."""
+        return bool(self._event.query())
+
+    def synchronize(self) -> None:
+        """Waits until the work before the mark is done."""
+        self._event.synchronize()
+
+    def elapsed_time(self, end_event: Event) -> float:
+        """Milliseconds of the device's time from this event to a later one; both must have come."""
+        return float(self._event.elapsed_time(end_event._event))
+
+
+# ---------------------------------------------------------------- memory
+
+
+def memory_stats(device: Any = None) -> dict[str, int]:
+    """allocated_bytes, peak_allocated_bytes (in tensors), reserved_bytes, peak_reserved_bytes (taken from the device),
+    allocations, segments, and host_waits: how often the host waited for the device."""
+    return dict(_module().memory_stats(_number(device, "memory_stats")))
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes in tensors, rounded up to blocks."""
+    return memory_stats(device)["allocated_bytes"]
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The most bytes in tensors at any time since `reset_peak_memory_stats`."""
+    return memory_stats(device)["peak_allocated_bytes"]
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Bytes taken from the device: in tensors, or kept for reuse."""
+    return memory_stats(device)["reserved_bytes"]
+
+
+def max_memory_reserved(device: Any = None) -> int:
+    """The most bytes taken from the device at any time since `reset_peak_memory_stats`."""
+    return memory_stats(device)["peak_reserved_bytes"]
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Peaks start anew from what is in use."""
+    _module().reset_peak_memory_stats(_number(device, "reset_peak_memory_stats"))
+
+
+def empty_cache() -> None:
+    """Gives memory that no tensor uses back to the devices, and freed pinned memory to the system."""
+    if _module.cache_info().currsize:
+        for number in range(device_count()):
+            _module().empty_cache(number)
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """(free, total) bytes of the device, as its driver counts."""
+    available, total = _module().mem_get_info(_number(device, "mem_get_info"))
+    return int(available), int(total)

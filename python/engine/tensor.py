@@ -19,31 +19,105 @@ FLOATING = (_core.float32, _core.float64, _core.bfloat16, _core.float16)
 
 
 class device:
-    """Where an array lives: `engine.device("cpu")`. Only the CPU exists so far."""
+    """Where a tensor lives: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)` or `device(1)`.
+
+    "cuda" without a number is the current device (`engine.cuda.set_device`). Whether a device is there is asked when it is
+    used. Raises ValueError for another type or a negative number.
+    """
 
     __slots__ = ("index", "type")
 
-    def __init__(self, type: str | device) -> None:
-        name = type.type if isinstance(type, device) else type
-        if name != "cpu":
-            raise ValueError(f"[device] type: expected 'cpu' (the only device of this build), got {name!r}")
-        self.type = name
-        self.index: int | None = None
+    type: str
+    index: int | None
+
+    def __init__(self, type: str | int | device, index: int | None = None) -> None:
+        if isinstance(type, device):
+            self.type, self.index = type.type, type.index
+            return
+        if isinstance(type, int) and not isinstance(type, bool) and index is None:
+            type, index = "cuda", type
+        given = type
+        if isinstance(type, str) and ":" in type and index is None:
+            type, _, number = type.partition(":")
+            index = int(number) if number.isascii() and number.isdigit() else -1
+        if type not in ("cpu", "cuda"):
+            raise ValueError(f"[device] type: expected 'cpu', 'cuda' or 'cuda:0' with a number, got {given!r}")
+        if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
+            raise ValueError(f"[device] index: expected None or a number >= 0, got {given if index == -1 else index!r}")
+        if type == "cpu" and index not in (None, 0):
+            raise ValueError(f"[device] index: expected None or 0 for the CPU, got {index}")
+        self.type = type
+        self.index = index
 
     def __repr__(self) -> str:
-        return f"device(type={self.type!r})"
+        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
 
     def __str__(self) -> str:
-        return self.type
+        return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and other.type == self.type
+        return isinstance(other, device) and (other.type, other.index) == (self.type, self.index)
 
     def __hash__(self) -> int:
-        return hash(self.type)
+        return hash((self.type, self.index))
+
+    def __reduce__(self) -> Any:
+        return device, (self.type, self.index)
 
 
 CPU = device("cpu")
+_DEVICES = {-1: CPU}  # by their numbers in `_core`
+
+
+def device_of(number: int) -> device:
+    """The device with that number in `_core`: -1 is the CPU."""
+    found = _DEVICES.get(number)
+    if found is None:
+        found = _DEVICES[number] = device("cuda", number)
+    return found
+
+
+def number_of(device: Any) -> int:
+    """The number in `_core` of what a caller names as device; None: the CPU. Loads the CUDA backend where one is meant.
+
+    Raises ValueError for what names no device, RuntimeError where there is no CUDA device."""
+    if device is None or device is CPU:
+        return -1
+    wanted = _device(device)
+    if wanted.type == "cpu":
+        return -1
+    from engine import cuda
+
+    return cuda._number(wanted)
+
+
+def refuse_float64(op: str, dtype: DType, number: int) -> None:
+    """Raises TypeError where a float64 array would go to a device, on which nothing computes in it."""
+    if number >= 0 and dtype is _core.float64:
+        raise TypeError(
+            f"[{op}] dtype: expected one that {device_of(number)} computes in (float32 or bfloat16), got float64"
+        )
+
+
+def target(op: str, device: Any, dtype: DType) -> int:
+    """`number_of` a factory's device, where `dtype` can live."""
+    if device is None:
+        return -1
+    number = number_of(device)
+    refuse_float64(op, dtype, number)
+    return number
+
+
+def placed(array: Array, dtype: DType, number: int, non_blocking: bool = False) -> Array:
+    """`array` in that dtype on that device: converted before it moves, unless only the CPU knows the dtype."""
+    if array.dtype is not dtype and (array.device == -1 or dtype is not _core.float64):
+        array = array.cast(dtype)
+    if array.device != number:
+        array = array.to_device(number, non_blocking)
+    return array.cast(dtype)
+
+
+_device = device
 
 
 class Tensor:
@@ -85,8 +159,22 @@ class Tensor:
 
     @property
     def device(self) -> device:
-        """Where the memory is: the CPU."""
-        return CPU
+        """Where the memory is."""
+        return device_of(self._data.device)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the memory is a CUDA device's."""
+        return self._data.device >= 0
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the memory is the host's."""
+        return self._data.device < 0
+
+    def get_device(self) -> int:
+        """The number of the CUDA device, -1 for the CPU."""
+        return self._data.device
 
     @property
     def ndim(self) -> int:
@@ -177,6 +265,8 @@ class Tensor:
                 raise ValueError(
                     f"[grad] value: expected shape {self.shape} and {self.dtype.name}, got {value.shape} and {value.dtype.name}"
                 )
+            if value._data.device != self._data.device:
+                raise ValueError(f"[grad] value: expected a tensor on {self.device}, got one on {value.device}")
         self._grad = value
 
     @property
@@ -223,16 +313,22 @@ class Tensor:
     # ---- crossing to Python and NumPy
 
     def item(self) -> float | int | bool:
-        """The one element as a Python number. Raises ValueError for any other number of elements."""
+        """The one element as a Python number; on a CUDA device the host waits for it. Raises ValueError for any other number of
+        elements."""
         return self._data.item()
 
     def numpy(self) -> np.ndarray:
-        """A NumPy array of the same memory. Raises RuntimeError where gradients would be lost, TypeError for bfloat16."""
+        """A NumPy array of the same memory. Raises RuntimeError where gradients would be lost, TypeError for bfloat16 and
+        for memory that is not the host's (use .cpu() first)."""
         import numpy as np
 
         if self._requires_grad:
             raise RuntimeError(
                 "[numpy] self: expected a tensor that does not require grad, got one that does (use .detach())"
+            )
+        if self._data.device >= 0:  # NumPy would make an array of one object of it
+            raise TypeError(
+                f"[numpy] self: expected a tensor on the CPU, got one on {self.device} (copy it to the host with .cpu() first)"
             )
         if self._data.dtype is _core.bfloat16:
             raise TypeError(
@@ -252,7 +348,9 @@ class Tensor:
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
-        array = self._data.cast(_core.float32) if self._data.dtype is _core.bfloat16 else self._data
+        array = self._data.to_device(-1)
+        if array.dtype is _core.bfloat16:
+            array = array.cast(_core.float32)
         return memoryview(array.contiguous()).tolist() if array.ndim else array.item()  # type: ignore[call-overload]
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -303,12 +401,21 @@ class Tensor:
     def __reduce__(self) -> Any:
         if self._node is not None:
             raise RuntimeError("[pickle] self: expected a leaf tensor, got one that an op made (use .detach())")
-        return _rebuild, (type(self), _core.to_bytes(self._data), self.shape, self.dtype, self._requires_grad)
+        # As PyTorch's, a tensor comes back on its device.
+        raw, where = _core.to_bytes(self._data), self.device if self.is_cuda else None
+        return _rebuild, (type(self), raw, self.shape, self.dtype, self._requires_grad, where)
 
 
-def _rebuild(cls: type[Tensor], raw: bytes, shape: tuple[int, ...], dtype: DType, requires_grad: bool) -> Tensor:
+def _rebuild(
+    cls: type[Tensor],
+    raw: bytes,
+    shape: tuple[int, ...],
+    dtype: DType,
+    requires_grad: bool,
+    where: _device | None = None,
+) -> Tensor:
     tensor = cls.__new__(cls)
-    tensor._data = _core.from_bytes(raw, shape, dtype)
+    tensor._data = _core.from_bytes(raw, shape, dtype).to_device(number_of(where))
     tensor._requires_grad = requires_grad
     return tensor
 

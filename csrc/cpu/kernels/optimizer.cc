@@ -53,6 +53,12 @@ static void check_same_shapes(const char* op, const char* arg, const List& param
   }
 }
 
+// The second factor of gradients, 1 where there is none.
+template <class T>
+static double factor_of(Opt scale) {
+  return scale ? double(*scale.data<T>()) : 1.0;
+}
+
 static void check_rows(const char* op, In row, In table) {
   const int32_t* rows = row.data<int32_t>();
   for (int64_t t = 0; t < row.numel(); t++)
@@ -128,8 +134,9 @@ struct Adam {
 };
 
 template <class T>
-void adam_step(InOutList params, InList grads, InOutList exp_avgs, InOutList exp_avg_sqs, In row, In table,
+void adam_step(InOutList params, InList grads, InOutList exp_avgs, InOutList exp_avg_sqs, In row, In table, Opt scale,
                double grad_scale) {
+  grad_scale *= factor_of<T>(scale);
   check_same_shapes("adam_step", "grads", params, grads);
   check_same_shapes("adam_step", "exp_avgs", params, exp_avgs);
   check_same_shapes("adam_step", "exp_avg_sqs", params, exp_avg_sqs);
@@ -143,8 +150,9 @@ void adam_step(InOutList params, InList grads, InOutList exp_avgs, InOutList exp
 
 // One table by rows. What adam_step would do: a row without gradient whose averages are zero moves by its decay alone.
 template <class T>
-void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq, InOut touched, In table,
+void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq, InOut touched, In table, Opt scale,
                double grad_scale) {
+  grad_scale *= factor_of<T>(scale);
   const int64_t v = param.size(0), d = param.size(1), k = rows.numel();
   const int64_t* ids = rows.data<int64_t>();
   for (int64_t i = 0; i < k; i++)
@@ -187,7 +195,8 @@ void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq,
 //   p -= lr * (b, or g + momentum * b with Nesterov)
 
 template <class T>
-void sgd_step(InOutList params, InList grads, In row, In table, double grad_scale) {
+void sgd_step(InOutList params, InList grads, In row, In table, Opt scale, double grad_scale) {
+  grad_scale *= factor_of<T>(scale);
   check_same_shapes("sgd_step", "grads", params, grads);
   check_rows("sgd_step", row, table);
   constexpr int L = kLanes<T>;
@@ -210,8 +219,9 @@ void sgd_step(InOutList params, InList grads, In row, In table, double grad_scal
 }
 
 template <class T>
-void sgd_momentum_step(InOutList params, InList grads, InOutList momentum_buffers, In row, In table,
+void sgd_momentum_step(InOutList params, InList grads, InOutList momentum_buffers, In row, In table, Opt scale,
                        double grad_scale) {
+  grad_scale *= factor_of<T>(scale);
   check_same_shapes("sgd_momentum_step", "grads", params, grads);
   check_same_shapes("sgd_momentum_step", "momentum_buffers", params, momentum_buffers);
   check_rows("sgd_momentum_step", row, table);
@@ -310,9 +320,9 @@ void grad_norm(InList grads, double norm_type, Out norm) {
 }
 
 template <class T>
-void scale_list(InOutList tensors, double factor) {
+void scale_list(InOutList tensors, In factor) {
   constexpr int L = kLanes<T>;
-  const V<T> f = broadcast(T(factor));
+  const V<T> f = broadcast(*factor.data<T>());
   for_each_piece(tensors, [&](int64_t, int64_t t, int64_t begin, int64_t n) {
     T* x = tensors.data<T>(t) + begin;
     int64_t i = 0;

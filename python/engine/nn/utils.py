@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import reduce
 
 from engine import _core
-from engine._core import Array
+from engine._core import Array, DType
 from engine.autograd.rows import stored
-from engine.tensor import Tensor
+from engine.ops.convert import copy_into
+from engine.tensor import Tensor, placed
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
 
@@ -16,13 +18,13 @@ K = _core.kernels
 
 
 def _by_dtype(op: str, tensors: Iterable[Tensor], whole: bool = False) -> list[list[Array]]:
-    """The arrays of each dtype; whole: with the zeros of gradients that are kept as rows."""
-    groups: dict[object, list[Array]] = {}
+    """The arrays of each dtype and device; whole: with the zeros of gradients that are kept as rows."""
+    groups: dict[tuple[DType, int], list[Array]] = {}
     for i, t in enumerate(tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"[{op}] tensors[{i}]: expected a Tensor, got {type(t).__name__}")
         array = t._data if whole else stored(t)
-        groups.setdefault(array.dtype, []).append(array)
+        groups.setdefault((array.dtype, array.device), []).append(array)
     return list(groups.values())
 
 
@@ -43,7 +45,8 @@ def _gradients(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
-    """The norm of all elements of all tensors together, as a 0-dim tensor (float32, or float64 where a tensor is).
+    """The norm of all elements of all tensors together, as a 0-dim tensor (float32, or float64 where a tensor is) on their
+    device.
 
     norm_type: a number > 0; inf for the largest magnitude. The bits do not depend on the number of threads.
     Raises ValueError for a norm that is not finite, if error_if_nonfinite.
@@ -61,6 +64,9 @@ def _total_norm(
     norms = [K.grad_norm(arrays, float(norm_type)) for arrays in groups]
     if len(norms) == 1:
         norm = norms[0]
+    elif any(n.device >= 0 for n in norms):  # added up there: nothing waits
+        number = next(n.device for n in norms if n.device >= 0)
+        norm = _joined([placed(n, _core.float32, number) for n in norms], float(norm_type))
     else:  # none at all, or float32 beside float64
         values = [float(n.item()) for n in norms]
         if norm_type == math.inf:
@@ -90,11 +96,32 @@ def clip_grad_norm_(
         raise ValueError(f"[clip_grad_norm_] max_norm: expected a number >= 0, got {max_norm}")
     gradients = _gradients("clip_grad_norm_", parameters)
     norm = _total_norm("clip_grad_norm_", "parameters", gradients, norm_type, error_if_nonfinite)
-    coefficient = max_norm / (float(norm.item()) + 1e-6)
-    if not coefficient >= 1:  # also where it is NaN, as PyTorch
+    coefficient = clip_coefficient(norm, max_norm)
+    if isinstance(coefficient, Tensor):
+        for arrays in _by_dtype("clip_grad_norm_", gradients):
+            dtype = _core.float64 if arrays[0].dtype is _core.float64 else _core.float32
+            K.scale_list(arrays, placed(coefficient._data, dtype, arrays[0].device))
+    elif not coefficient >= 1:  # also where it is NaN, as PyTorch
         for arrays in _by_dtype("clip_grad_norm_", gradients, whole=math.isnan(coefficient)):
-            K.scale_list(arrays, coefficient)
+            factor = _core.empty((), arrays[0].dtype)
+            K.fill(factor, coefficient)
+            K.scale_list(arrays, factor)
     return norm
+
+
+def clip_coefficient(norm: Tensor, max_norm: float) -> float | Tensor:
+    """What brings gradients of that norm to max_norm: a number, to be used where it is not >= 1; on a CUDA device a 0-dim
+    tensor that is at most 1, and nothing waits for it."""
+    if norm.is_cuda:
+        return Tensor(K.clamp(K.div(float(max_norm), K.add(norm._data, 1e-6)), None, 1.0))
+    return max_norm / (float(norm.item()) + 1e-6)
+
+
+def _joined(norms: list[Array], p: float) -> Array:
+    """The norm of all from the norms of parts."""
+    if p == math.inf:
+        return reduce(K.maximum, norms)
+    return K.pow(reduce(K.add, [K.pow(n, p) for n in norms]), 1 / p)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
@@ -120,5 +147,5 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise ValueError(f"[vector_to_parameters] vec: expected {total} elements, got {vec.numel()}")
     begin = 0
     for p in targets:
-        K.copy(p._data, vec._data.slice(0, begin, begin + p.numel(), 1).view(p.shape))
+        copy_into(p._data, vec._data.slice(0, begin, begin + p.numel(), 1).view(p.shape))
         begin += p.numel()

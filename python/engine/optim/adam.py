@@ -9,7 +9,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.rows import RowSum, kept_rows
-from engine.optim.optimizer import Group, Optimizer, zeros_like
+from engine.optim.optimizer import Group, Optimizer, Scale, zeros_like
 from engine.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
@@ -58,7 +58,7 @@ class Adam(Optimizer):
             group["maximize"],
         )  # fmt: skip
 
-    def _update_rows(self, p: Tensor, gradient: RowSum, line: tuple[float, ...], scale: float) -> None:
+    def _update_rows(self, p: Tensor, gradient: RowSum, line: tuple[float, ...], scale: Scale) -> None:
         state = self.state[p]
         table = _core.from_bytes(buffer("d", line).tobytes(), (len(line),), _core.float64)
         averages = (state["exp_avg"]._data, state["exp_avg_sq"]._data)
@@ -67,11 +67,11 @@ class Adam(Optimizer):
         touched, as_of = self._touched.get(p, (None, None))
         if touched is None or as_of != [(a, a.version) for a in averages]:
             touched = K.logical_or(*(K.any(a, 0b10, False) for a in averages))
-        K.adam_rows(p._data, gradient.rows, gradient.values, *averages, touched, table, scale)
+        K.adam_rows(p._data, gradient.rows, gradient.values, *averages, touched, table, *scale)
         self._touched[p] = touched, [(a, a.version) for a in averages]
         state["step"] += 1
 
-    def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: float) -> None:
+    def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: Scale) -> None:
         whole = []
         for i, p in enumerate(params):
             gradient = kept_rows(p._grad)
@@ -92,7 +92,7 @@ class Adam(Optimizer):
             [s["exp_avg_sq"]._data for s in states],
             row,
             table,
-            scale,
+            *scale,
         )
         for state in states:
             state["step"] += 1

@@ -8,14 +8,15 @@ from copy import deepcopy
 from typing import Any
 
 from engine import _core
-from engine._core import Array
+from engine._core import Array, DType
 from engine.autograd import enable_grad
-from engine.tensor import Tensor
+from engine.tensor import Tensor, placed
 
 __all__ = ["Optimizer"]
 
 K = _core.kernels
 Group = dict[str, Any]
+Scale = tuple[Array | None, float]  # what gradients are multiplied by: both
 
 
 class Optimizer:
@@ -71,7 +72,7 @@ class Optimizer:
                 raise TypeError(f"[{self._name}] params[{i}]: expected a Tensor, got {type(p).__name__}")
             if not p.is_leaf:
                 raise ValueError(f"[{self._name}] params[{i}]: expected a leaf tensor, got one that an op made")
-            if p.dtype not in (_core.float32, _core.float64):
+            if p.dtype not in (_core.float32, _core.float64) and not (p.dtype is _core.bfloat16 and p.is_cuda):
                 raise TypeError(f"[{self._name}] params[{i}]: expected float32 or float64, got {p.dtype.name}")
             if not p._data.is_contiguous:
                 raise ValueError(
@@ -105,37 +106,42 @@ class Optimizer:
                     p._grad = p._grad.detach()
                     K.fill(p._grad._data, 0.0)
 
-    def step(self, closure: Callable[[], Any] | None = None, *, grad_scale: float = 1.0) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None, *, grad_scale: float | Tensor = 1.0) -> Any:
         """One update of every parameter that has a gradient.
 
         closure: computes the loss again and returns it; its value is returned.
         grad_scale: what each gradient is multiplied by on its way (the gradients themselves stay): clipping or unscaling
-            without a pass of its own. With `norm = get_total_norm(gradients)` pass min(1, max_norm / (norm + 1e-6)).
+            without a pass of its own. With `norm = get_total_norm(gradients)` pass min(1, max_norm / (norm + 1e-6)). A tensor
+            of one element serves too: from a CUDA device it is not read by the host.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        # One kernel call a dtype; lines of the table are shared by all parameters with the same hyperparameters and step.
-        for dtype in (_core.float32, _core.float64):
-            params = []
-            rows = []
-            lines: dict[tuple[float, ...], int] = {}
-            for group in self.param_groups:
-                for p in group["params"]:
-                    if p._grad is not None and p._data.dtype is dtype:
-                        params.append(p)
-                        rows.append(lines.setdefault(self._line(group, p), len(lines)))
-            if params:
-                self._update(params, rows, list(lines), grad_scale)
+        # One kernel call a dtype and device; lines of the table are shared by all parameters with the same hyperparameters
+        # and step.
+        calls: dict[tuple[DType, int], tuple[list[Tensor], list[int], dict[tuple[float, ...], int]]] = {}
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p._grad is None:
+                    continue
+                where = (p._data.dtype, p._data.device)
+                call = calls.get(where)
+                if call is None:
+                    call = calls[where] = ([], [], {})
+                params, rows, lines = call
+                params.append(p)
+                rows.append(lines.setdefault(self._line(group, p), len(lines)))
+        for (dtype, number), (params, rows, lines) in calls.items():
+            self._update(params, rows, list(lines), _factor(grad_scale, dtype, number))
         return loss
 
     def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
         """The hyperparameters of p's next step as the kernel's table takes them; makes p's state at its first step."""
         raise NotImplementedError
 
-    def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: float) -> None:
-        """Calls the kernel for parameters of one dtype, parameter i with lines[rows[i]]."""
+    def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: Scale) -> None:
+        """Calls the kernel for parameters of one dtype and device, parameter i with lines[rows[i]]."""
         raise NotImplementedError
 
     def _table(self, rows: list[int], lines: list[tuple[float, ...]]) -> tuple[Array, Array]:
@@ -189,7 +195,7 @@ class Optimizer:
                 if isinstance(value, Tensor) and key in self._buffers:
                     if value.shape != p.shape:
                         raise ValueError(f"{op} state[{number}][{key!r}]: expected shape {p.shape}, got {value.shape}")
-                    array = value._data.cast(p.dtype)
+                    array = placed(value._data, p.dtype, p._data.device)
                     state[p][key] = Tensor(
                         array.clone() if array is value._data or array.shares_storage(value._data) else array
                     )
@@ -217,6 +223,16 @@ class Optimizer:
 
 
 def zeros_like(p: Tensor) -> Tensor:
-    array = _core.empty(p.shape, p.dtype)
+    array = _core.empty(p.shape, p.dtype, p._data.device)
     K.fill(array, 0.0)
     return Tensor(array)
+
+
+def _factor(grad_scale: float | Tensor, dtype: DType, number: int) -> Scale:
+    if not isinstance(grad_scale, Tensor):
+        return None, float(grad_scale)
+    if grad_scale.numel() != 1:
+        raise ValueError(f"[step] grad_scale: expected one element, got shape {grad_scale.shape}")
+    if number < 0:
+        return None, float(grad_scale.item())
+    return placed(grad_scale._data, _core.float32, number).reshape(()), 1.0

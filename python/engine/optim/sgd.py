@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import _core
 from engine.autograd.rows import kept_rows
-from engine.optim.optimizer import Group, Optimizer, zeros_like
+from engine.optim.optimizer import Group, Optimizer, Scale, zeros_like
 from engine.tensor import Tensor
 
 __all__ = ["SGD"]
@@ -61,19 +61,19 @@ class SGD(Optimizer):
             group["nesterov"], first,
         )  # fmt: skip
 
-    def _update_rows(self, p: Tensor, line: tuple[float, ...], scale: float) -> bool:
+    def _update_rows(self, p: Tensor, line: tuple[float, ...], scale: Scale) -> bool:
         """Steps only the rows that have a gradient, if it is kept as rows and the others stay as they are."""
         gradient, (lr, decay) = kept_rows(p._grad), line[:2]
-        if gradient is None or decay != 0 or not math.isfinite(lr * scale):  # 0 * inf moves a row too
+        if gradient is None or decay != 0 or not math.isfinite(lr * scale[1]):  # 0 * inf moves a row too
             return False
         row, table = self._table([0], [line])
         whole = p._data.view((1, *p.shape))
         part = _core.kernels.index_rows(whole, gradient.rows)
-        _core.kernels.sgd_step([part.view(gradient.values.shape)], [gradient.values], row, table, scale)
+        _core.kernels.sgd_step([part.view(gradient.values.shape)], [gradient.values], row, table, *scale)
         _core.kernels.index_put(whole, gradient.rows, part)
         return True
 
-    def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: float) -> None:
+    def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: Scale) -> None:
         for with_momentum in (False, True):
             chosen = [i for i, r in enumerate(rows) if (lines[r][3] != 0) is with_momentum]
             if not with_momentum:
@@ -85,6 +85,6 @@ class SGD(Optimizer):
             gradients = [params[i]._grad._data for i in chosen]  # type: ignore[union-attr]
             if with_momentum:
                 buffers = [self.state[params[i]]["momentum_buffer"]._data for i in chosen]
-                _core.kernels.sgd_momentum_step(arrays, gradients, buffers, row, table, scale)
+                _core.kernels.sgd_momentum_step(arrays, gradients, buffers, row, table, *scale)
             else:
-                _core.kernels.sgd_step(arrays, gradients, row, table, scale)
+                _core.kernels.sgd_step(arrays, gradients, row, table, *scale)
