@@ -64,6 +64,8 @@ bool orient(const GemmProduct& q, GemmOperand& o, int64_t size, const int64_t (G
   const int along = width(false), across = width(true);
   const bool outer = must_outer || across > along;
   o.width = std::max(outer ? across : along, int(sizeof(T)));
+  // What is beyond a single row is not read, but its address must be aligned like any other.
+  if (outer ? q.k == 1 : size == 1) (outer ? o.depth : o.outer) = 0;
   return outer;
 }
 
