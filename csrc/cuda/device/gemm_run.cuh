@@ -26,6 +26,7 @@ __device__ __forceinline__ void gemm_run(const GemmProduct& q) {
   using LoadA = GemmLoader<T, Core::kAOuter, kSpan, kThreads, kNarrow>;
   using LoadB = GemmLoader<T, Core::kBOuter, kSpan, kThreads, kNarrow>;
   constexpr int kDepth = LoadA::kDepth, kStage = LoadA::kBytes + LoadB::kBytes;
+  static_assert(Core::kWarpRows / Core::kSliceRows <= 2, "a first and a last slice");
   static_assert(Core::kStagingBytes <= kStages * kStage, "results leave through the operands' memory");
   unsigned char* const shared = dynamic_shared();
 
@@ -36,23 +37,15 @@ __device__ __forceinline__ void gemm_run(const GemmProduct& q) {
 
   LoadA load_a;
   LoadB load_b;
-  int64_t term = 0;   // of the sum, from which is copied
-  int64_t left = q.k; // of its k
-  auto seek = [&](int64_t k) {
-    const GemmOffsets origin = offsets_of(q.batch, place.batch), more = offsets_of(q.summed, term);
-    load_a.seek(q.a, place.row, q.m, origin.a + more.a, k);
-    load_b.seek(q.b, place.column, q.n, origin.b + more.b, k);
-    left = q.k - k;
-  };
-  if (steps > 0) {
-    term = begin / depths;
-    seek((begin - term * depths) * kDepth);
-  }
+  int64_t left = 0; // of k, in the term of the sum from which is copied
   auto fetch = [&](int step) {
     if (step < steps) {
       if (left <= 0) {
-        term++;
-        seek(0);
+        const int64_t term = (begin + step) / depths, k = (begin + step - term * depths) * kDepth;
+        const GemmOffsets origin = offsets_of(q.batch, place.batch), more = offsets_of(q.summed, term);
+        load_a.seek(q.a, place.row, q.m, origin.a + more.a, k);
+        load_b.seek(q.b, place.column, q.n, origin.b + more.b, k);
+        left = q.k - k;
       }
       unsigned char* tile = shared + step % kStages * kStage;
       const int depth_left = int(left < kDepth ? left : kDepth);
@@ -69,12 +62,15 @@ __device__ __forceinline__ void gemm_run(const GemmProduct& q) {
   const bool sums = Core::kAOuter && q.row_sums && place.column == 0;
   if (Core::kAOuter) row_sums.clear();
 
-  for (int s = 0; s < kStages - 1; s++) fetch(s);
+  // One loop also for the first kStages - 1 copies, so that their code is there once.
 #pragma unroll 1
-  for (int step = 0; step < steps; step++) {
-    cp_async_wait<kStages - 2>();
-    __syncthreads();
+  for (int step = 1 - kStages; step < steps; step++) {
+    if (step >= 0) {
+      cp_async_wait<kStages - 2>();
+      __syncthreads();
+    }
     fetch(step + kStages - 1);
+    if (step < 0) continue;
     const unsigned char* tile = shared + step % kStages * kStage;
     core.step(tile, tile + LoadA::kBytes);
     if (Core::kAOuter && sums) row_sums.add(tile);
@@ -98,12 +94,15 @@ __device__ __forceinline__ void gemm_run(const GemmProduct& q) {
   const int lane = int(threadIdx.x) % 32;
   float* const staged = reinterpret_cast<float*>(shared) + int(threadIdx.x) / 32 * kRows * kRow;
   const int64_t column = place.column + core.warp_column() + lane % kLanes * 4;
-#pragma unroll
+#pragma unroll 1
   for (int slice = 0; slice < Core::kWarpRows / kRows; slice++) {
-    core.stage(slice, staged);
+    if (slice == 0) // sums must be named at compile time
+      core.stage(0, staged);
+    else
+      core.stage(Core::kWarpRows / kRows - 1, staged);
     __syncwarp();
     const int64_t first = place.row + core.warp_row() + slice * kRows;
-#pragma unroll 2
+#pragma unroll 1
     for (int r = lane / kLanes; r < kRows; r += 32 / kLanes) {
       if (first + r >= q.m || column >= q.n) continue;
       float v[4];
