@@ -37,21 +37,20 @@ __device__ __forceinline__ void gemm_run(const GemmProduct& q) {
 
   LoadA load_a;
   LoadB load_b;
-  int64_t left = 0; // of k, in the term of the sum from which is copied
+  int next = 0; // the step with which the next term of the sum begins
   auto fetch = [&](int step) {
     if (step < steps) {
-      if (left <= 0) {
-        const int64_t term = (begin + step) / depths, k = (begin + step - term * depths) * kDepth;
+      if (step == next) {
+        const int64_t term = (begin + step) / depths, depth = begin + step - term * depths;
         const GemmOffsets origin = offsets_of(q.batch, place.batch), more = offsets_of(q.summed, term);
-        load_a.seek(q.a, place.row, q.m, origin.a + more.a, k);
-        load_b.seek(q.b, place.column, q.n, origin.b + more.b, k);
-        left = q.k - k;
+        load_a.seek(q.a, place.row, q.m, origin.a + more.a, depth * kDepth);
+        load_b.seek(q.b, place.column, q.n, origin.b + more.b, depth * kDepth);
+        next = step + int(depths - depth);
       }
       unsigned char* tile = shared + step % kStages * kStage;
-      const int depth_left = int(left < kDepth ? left : kDepth);
+      const int depth_left = step + 1 == next ? int((q.k - 1) % kDepth) + 1 : kDepth;
       load_a.copy(q.a, tile, depth_left);
       load_b.copy(q.b, tile + LoadA::kBytes, depth_left);
-      left -= kDepth;
     }
     cp_async_commit();
   };

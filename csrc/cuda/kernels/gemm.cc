@@ -71,12 +71,11 @@ bool orient(const GemmProduct& q, GemmOperand& o, int64_t size, const int64_t (G
 
 // The kernels of one way to multiply, by the orientation of A and B and by their tiles.
 struct Kernels {
-  Kernel all[4][2];
+  Kernel all[3][2];
   Kernels(const char* image, const std::string& math)
       : all{{{image, name(math, "nn", 64)}, {image, name(math, "nn", 128)}},
             {{image, name(math, "nt", 64)}, {image, name(math, "nt", 128)}},
-            {{image, name(math, "tn", 64)}, {image, name(math, "tn", 128)}},
-            {{image, name(math, "tt", 64)}, {image, name(math, "tt", 128)}}} {}
+            {{image, name(math, "tn", 64)}, {image, name(math, "tn", 128)}}} {}
   static std::string name(const std::string& math, const char* layout, int span) {
     return "gemm_" + math + "_" + layout + "_" + std::to_string(span);
   }
@@ -109,7 +108,8 @@ template <class T>
 void run(GemmProduct& q) {
   if (q.m == 0 || q.n == 0 || q.batch.count == 0) return;
   const bool a_outer = orient<T>(q, q.a, q.m, &GemmBatch::a, q.row_sums != nullptr);
-  const bool b_outer = orient<T>(q, q.b, q.n, &GemmBatch::b, false);
+  // There are no kernels for A across and B along k: B is then copied element by element.
+  const bool b_outer = orient<T>(q, q.b, q.n, &GemmBatch::b, a_outer);
   const int64_t four = 4 * sizeof(T);
   q.wide = aligned<T>(q, four, q.c, q.c_row, &GemmBatch::c) && aligned<T>(q, four, q.activated, 0, &GemmBatch::c) &&
            aligned<T>(q, four, q.bias, 0, &GemmBatch::c);
@@ -128,7 +128,7 @@ void run(GemmProduct& q) {
   const int64_t span = large ? 128 : 64;
   q.tiles_m = int32_t(div_up(q.m, span)), q.tiles_n = int32_t(div_up(q.n, span));
   const int64_t in_one = int64_t(q.tiles_m) * q.tiles_n, at_once = std::max<int64_t>(1, kMostBlocks / in_one);
-  const Kernel& kernel = kernels<T>().all[a_outer * 2 + !b_outer][large];
+  const Kernel& kernel = kernels<T>().all[a_outer ? 2 : !b_outer][large];
   const bool fma = std::is_same_v<T, float> && matmul_precision() == Precision::highest;
   for (q.first = 0; q.first < q.batch.count; q.first += at_once) {
     const int64_t count = std::min(at_once, q.batch.count - q.first);

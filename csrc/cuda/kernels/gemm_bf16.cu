@@ -11,4 +11,3 @@
 GEMMS(nn, false, true)
 GEMMS(nt, false, false)
 GEMMS(tn, true, true)
-GEMMS(tt, true, false)

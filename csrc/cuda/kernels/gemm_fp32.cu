@@ -11,6 +11,8 @@ struct FloatCore {
   static constexpr int kWarpRows = 32, kWarpColumns = kSpan / 2, kSliceRows = 16;
   static constexpr int kStagingBytes = kThreads / 32 * kSliceRows * (kWarpColumns + 8) * 4;
   static constexpr int M = 8, N = kWarpColumns / 8, kOuterRow = kSpan * 4;
+  // Steps of k that are taken at once. Where A is read along k and B across it, four would need too many registers.
+  static constexpr int kGrain = !kAOuter && kBOuter ? 2 : 4;
   using Tile = const unsigned char*;
 
   float sums[M][N];
@@ -38,24 +40,30 @@ struct FloatCore {
   }
 
   __device__ void step(Tile a_tile, Tile b_tile) {
+#pragma unroll 1
+    for (int k = 0; k < 16; k += kGrain) {
+      float a[kGrain][M];
 #pragma unroll
-    for (int k = 0; k < 16; k += 4) {
-      float a[4][M];
-#pragma unroll
-      for (int x = 0; x < (kAOuter ? 4 : M); x++) {
+      for (int x = 0; x < (kAOuter ? kGrain : M); x++) {
         if (kAOuter) { // rows 4 lane + e, and 16 further on, of step k + x
 #pragma unroll
           for (int half = 0; half < 2; half++) {
             const float4 v = across(a_tile, a_at, k + x, half, 4);
             a[x][4 * half] = v.x, a[x][4 * half + 1] = v.y, a[x][4 * half + 2] = v.z, a[x][4 * half + 3] = v.w;
           }
-        } else { // row lane + 4 x of steps k to k + 3
-          const float4 v = load(a_tile, (a_at ^ (k * 4) ^ (x & 1) * 32) + x * 4 * kDepthBytes);
-          a[0][x] = v.x, a[1][x] = v.y, a[2][x] = v.z, a[3][x] = v.w;
+        } else { // row lane + 4 x of steps k to k + kGrain - 1
+          const Tile from = a_tile + (a_at ^ k / 4 * 16 ^ (x & 1) * 32) + x * 4 * kDepthBytes + k % 4 * 4;
+          if (kGrain == 4) {
+            const float4 v = load(from, 0);
+            a[0][x] = v.x, a[1][x] = v.y, a[kGrain - 2][x] = v.z, a[kGrain - 1][x] = v.w;
+          } else {
+            const float2 v = *reinterpret_cast<const float2*>(from);
+            a[0][x] = v.x, a[1][x] = v.y;
+          }
         }
       }
 #pragma unroll
-      for (int x = 0; x < (kBOuter ? 4 : N); x++) {
+      for (int x = 0; x < (kBOuter ? kGrain : N); x++) {
         if (kBOuter) {
 #pragma unroll
           for (int half = 0; half < N / 4; half++) {
@@ -72,7 +80,7 @@ struct FloatCore {
 #pragma unroll
           for (int e = 0; e < 4; e++)
 #pragma unroll
-            for (int i = 0; i < M; i++) sums[i][x] = fmaf(a[e][i], b[e], sums[i][x]);
+            for (int i = 0; i < M; i++) sums[i][x] = fmaf(a[e % kGrain][i], b[e], sums[i][x]);
         }
       }
     }
@@ -102,8 +110,7 @@ struct FloatCore {
     gemm_run<float, FloatCore<a_outer, b_outer, span>>(q);                \
   }
 #define GEMMS(layout, a_outer, b_outer) \
-  GEMM(layout, a_outer, b_outer, 128, 256, 1) GEMM(layout, a_outer, b_outer, 64, 128, 3)
+  GEMM(layout, a_outer, b_outer, 128, 256, 2) GEMM(layout, a_outer, b_outer, 64, 128, 4)
 GEMMS(nn, false, true)
 GEMMS(nt, false, false)
 GEMMS(tn, true, true)
-GEMMS(tt, true, false)

@@ -12,4 +12,3 @@
 GEMMS(nn, false, true)
 GEMMS(nt, false, false)
 GEMMS(tn, true, true)
-GEMMS(tt, true, false)
