@@ -38,6 +38,8 @@ __device__ __forceinline__ bool find_tile(const AttentionProblem& p, bool by_key
   if (s >= p.sequences) return false; // there are none
   const int q0 = p.cu_q[s], q1 = p.cu_q[s + 1], k0 = p.cu_k[s], k1 = p.cu_k[s + 1];
   if (q0 < 0 || q1 < q0 || q1 > p.t_q || k0 < 0 || k1 < k0 || k1 > p.t_k) return false;
+  const int before = s > lane ? s - lane : 0; // where numbers fall, sequences overlap: the later one is left alone
+  if (__any_sync(kFullWarp, p.cu_q[before] > q0 || p.cu_k[before] > k0)) return false;
   const int length = by_keys ? k1 - k0 : q1 - q0, tiles = (length + rows - 1) >> shift;
   const int number = slot - s - ((by_keys ? k0 : q0) >> shift);
   if (number < 0 || number >= tiles) return false;
