@@ -14,8 +14,12 @@
 #include "cuda/device/common.cuh"
 #include "cuda/device/walk.cuh"
 
-// Functions whose code is long derive from this: a thread then works on one vector or element after the other.
+// Functions of more than a few instructions derive from Heavy: a thread then works on one vector or element after the
+// other, where it otherwise has two of each operand on their way.
+struct Light {};
 struct Heavy {};
+struct Huge : Heavy {
+}; // hundreds of instructions: one copy of them, in a loop through which a vector's elements rotate
 
 template <class T>
 __device__ __forceinline__ Compute<T> widen(T x) {
@@ -74,6 +78,7 @@ struct Operands {
   __device__ __forceinline__ auto apply(const F& f, int, C... values) const {
     return f(values...);
   }
+  __device__ __forceinline__ void rotate() {}
 };
 template <int V, int K, class A, class... Rest>
 struct Operands<V, K, A, Rest...> {
@@ -101,6 +106,11 @@ struct Operands<V, K, A, Rest...> {
   template <class F, class... C>
   __device__ __forceinline__ auto apply(const F& f, int i, C... values) const {
     return rest.apply(f, i, values..., widen(x.v[i]));
+  }
+  __device__ __forceinline__ void rotate() {
+#pragma unroll
+    for (int i = 0; i + 1 < V; i++) x.v[i] = x.v[i + 1];
+    rest.rotate();
   }
 };
 
@@ -145,8 +155,18 @@ __device__ __forceinline__ void map_units(const Walk<N>& w, const F& f, uint32_t
     if (first + j * kThreads >= end) break;
     R* y = static_cast<R*>(w.data[0]) + at[0][j];
     Vector<R, V> r;
+    if constexpr (V > 1 && __is_base_of(Huge, F)) {
+#pragma unroll 1
+      for (int i = 0; i < V; i++) {
 #pragma unroll
-    for (int i = 0; i < V; i++) r.v[i] = narrow<R>(x[j].apply(f, i));
+        for (int k = 0; k + 1 < V; k++) r.v[k] = r.v[k + 1];
+        r.v[V - 1] = narrow<R>(x[j].apply(f, 0));
+        x[j].rotate();
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < V; i++) r.v[i] = narrow<R>(x[j].apply(f, i));
+    }
     if constexpr (V > 1)
       store_vector(y, r);
     else

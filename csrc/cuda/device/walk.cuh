@@ -35,3 +35,15 @@ struct Walk {
   uint64_t value[N]; // the bits of an operand that is a number (its data is null)
   Dim dim[8];        // the innermost first
 };
+
+// A copy whose innermost dimension x in dst is not that of src, which is y (kernels/copy.cu).
+struct Transpose {
+  const void* src;
+  void* dst;
+  int64_t src_row, dst_row;             // strides of x in src, of y in dst
+  uint32_t nx, ny;                      // sizes
+  uint32_t tiles_x, tiles_y;            // of 32
+  int64_t src_stride[6], dst_stride[6]; // of the other dimensions
+  uint32_t size[6];
+  int32_t dims, unused;
+};

@@ -2,13 +2,13 @@
 // enough (relu, sigmoid, tanh), the input elsewhere. The walk is device/elementwise.cuh.
 #include "cuda/device/elementwise.cuh"
 
-#define FUNCTION(F, ...)                                                               \
-  struct F {                                                                           \
+#define FUNCTION(F, Base, ...)                                                         \
+  struct F : Base {                                                                    \
     __device__ __forceinline__ float operator()(float x) const { return __VA_ARGS__; } \
   };
 // g: the output's gradient, x: what forward kept.
-#define GRADIENT(F, ...)                                                                        \
-  struct F {                                                                                    \
+#define GRADIENT(F, Base, ...)                                                                  \
+  struct F : Base {                                                                             \
     __device__ __forceinline__ float operator()(float g, float x) const { return __VA_ARGS__; } \
   };
 
@@ -36,14 +36,14 @@ __device__ __forceinline__ float gelu_tanh_slope(float x) {
   return fmaf(x * fmaf(square, 0.21406445f, 1.5957691f), s.slope, s.value);
 }
 
-FUNCTION(Relu, x < 0 ? 0.f : x)
-FUNCTION(Silu, x* logistic(x).value)
-FUNCTION(Sigmoid, logistic(x).value)
-FUNCTION(Tanh, tanhf(x))
-FUNCTION(Erf, erff(x))
-FUNCTION(Log1p, log1pf(x))
-FUNCTION(Gelu, x < -5.5f ? 0.f : x * normal_cdf(x))
-FUNCTION(GeluTanh, x* logistic(x* fmaf(x* x, 0.071354816f, 1.5957691f)).value)
+FUNCTION(Relu, Light, x < 0 ? 0.f : x)
+FUNCTION(Silu, Heavy, (x * logistic(x).value))
+FUNCTION(Sigmoid, Heavy, logistic(x).value)
+FUNCTION(Tanh, Heavy, tanhf(x))
+FUNCTION(Erf, Heavy, erff(x))
+FUNCTION(Log1p, Heavy, log1pf(x))
+FUNCTION(Gelu, Heavy, x < -5.5f ? 0.f : x * normal_cdf(x))
+FUNCTION(GeluTanh, Heavy, (x * logistic(x * fmaf(x * x, 0.071354816f, 1.5957691f)).value))
 FLOATS(MAP1, relu, Relu)
 FLOATS(MAP1, silu, Silu)
 FLOATS(MAP1, sigmoid, Sigmoid)
@@ -53,14 +53,14 @@ FLOATS(MAP1, log1p, Log1p)
 FLOATS(MAP1, gelu, Gelu)
 FLOATS(MAP1, gelu_tanh, GeluTanh)
 
-GRADIENT(ReluBackward, x <= 0 ? 0.f : g)
-GRADIENT(SiluBackward, g* silu_slope(x))
-GRADIENT(SigmoidBackward, g*(x * (1.f - x)))
-GRADIENT(TanhBackward, g* fmaf(-x, x, 1.f))
-GRADIENT(ErfBackward, g * (1.1283792f * expf(-(x * x))))
-GRADIENT(Log1pBackward, g / (1.f + x))
-GRADIENT(GeluBackward, g* fmaf(x, normal_pdf(x), normal_cdf(x)))
-GRADIENT(GeluTanhBackward, g* gelu_tanh_slope(x))
+GRADIENT(ReluBackward, Light, x <= 0 ? 0.f : g)
+GRADIENT(SiluBackward, Heavy, (g * silu_slope(x)))
+GRADIENT(SigmoidBackward, Light, (g * (x * (1.f - x))))
+GRADIENT(TanhBackward, Light, (g * fmaf(-x, x, 1.f)))
+GRADIENT(ErfBackward, Heavy, g * (1.1283792f * expf(-(x * x))))
+GRADIENT(Log1pBackward, Heavy, g / (1.f + x))
+GRADIENT(GeluBackward, Heavy, (g * fmaf(x, normal_pdf(x), normal_cdf(x))))
+GRADIENT(GeluTanhBackward, Heavy, (g * gelu_tanh_slope(x)))
 FLOATS(MAP2, relu_backward, ReluBackward)
 FLOATS(MAP2, silu_backward, SiluBackward)
 FLOATS(MAP2, sigmoid_backward, SigmoidBackward)

@@ -3,15 +3,15 @@
 #include "cuda/device/elementwise.cuh"
 
 // Defines F as a function object that returns the body's value.
-#define FUNCTION2(F, ...)                                     \
-  struct F {                                                  \
+#define FUNCTION2(F, Base, ...)                               \
+  struct F : Base {                                           \
     template <class C>                                        \
     __device__ __forceinline__ C operator()(C a, C b) const { \
       __VA_ARGS__                                             \
     }                                                         \
   };
-#define FUNCTION3(F, A, B, X, ...)                                 \
-  struct F {                                                       \
+#define FUNCTION3(F, Base, A, B, X, ...)                           \
+  struct F : Base {                                                \
     template <class C>                                             \
     __device__ __forceinline__ C operator()(C A, C B, C X) const { \
       __VA_ARGS__                                                  \
@@ -29,13 +29,13 @@ constexpr bool kFloat = false;
 template <>
 constexpr bool kFloat<float> = true;
 
-FUNCTION2(Add, return static_cast<C>(wrap(a) + wrap(b));)
-FUNCTION2(Sub, return static_cast<C>(wrap(a) - wrap(b));)
-FUNCTION2(Mul, return static_cast<C>(wrap(a) * wrap(b));)
-FUNCTION2(Div, return a / b;)
+FUNCTION2(Add, Light, return static_cast<C>(wrap(a) + wrap(b));)
+FUNCTION2(Sub, Light, return static_cast<C>(wrap(a) - wrap(b));)
+FUNCTION2(Mul, Light, return static_cast<C>(wrap(a) * wrap(b));)
+FUNCTION2(Div, Heavy, return a / b;)
 // A NaN in either operand is the result.
-FUNCTION2(Maximum, return a > b || a != a ? a : b;)
-FUNCTION2(Minimum, return a < b || a != a ? a : b;)
+FUNCTION2(Maximum, Light, return a > b || a != a ? a : b;)
+FUNCTION2(Minimum, Light, return a < b || a != a ? a : b;)
 REALS(MAP2, add, Add)
 REALS(MAP2, sub, Sub)
 REALS(MAP2, mul, Mul)
@@ -45,7 +45,7 @@ REALS(MAP2, minimum, Minimum)
 
 // ---- division as Python has it: towards minus infinity, the remainder with the divisor's sign
 
-struct FloorDivide : Heavy {
+struct FloorDivide : Huge {
   __device__ __forceinline__ float operator()(float a, float b) const {
     if (b == 0) return a / b;
     const float r = fmodf(a, b);
@@ -56,7 +56,7 @@ struct FloorDivide : Heavy {
     return q - f > 0.5f ? f + 1 : f;
   }
 };
-struct Remainder : Heavy {
+struct Remainder : Huge {
   __device__ __forceinline__ float operator()(float a, float b) const {
     const float r = fmodf(a, b);
     return r != 0 && (r < 0) != (b < 0) ? r + b : r;
@@ -66,7 +66,7 @@ FLOATS(MAP2, floor_divide, FloorDivide)
 FLOATS(MAP2, remainder, Remainder)
 
 // A divisor of 0 is a fault.
-struct Divides : Heavy {
+struct Divides : Huge {
   Fault* faults;
   int site;
   template <class C>
@@ -115,7 +115,7 @@ INTEGERS(DIVIDE, remainder, RemainderIntegers)
 
 // ---- powers
 
-struct Pow : Heavy {
+struct Pow : Huge {
   template <class C>
   __device__ __forceinline__ C operator()(C a, C b) const {
     if constexpr (kFloat<C>) {
@@ -136,7 +136,7 @@ struct Pow : Heavy {
 };
 REALS(MAP2, pow, Pow)
 
-struct PowBackward : Heavy {
+struct PowBackward : Huge {
   __device__ __forceinline__ float operator()(float dy, float a, float b) const {
     return b == 0 ? 0.f : b == 2 ? 2.f * dy * a : dy * b * (b == 3 ? a * a : powf(a, b - 1));
   }
@@ -144,20 +144,20 @@ struct PowBackward : Heavy {
 FLOATS(MAP3, pow_backward, PowBackward)
 
 // y = input ^ exponent, so y's zeros at input 0 meet a logarithm of minus infinity: the limit there is 0.
-FUNCTION3(PowBackwardExponent, dy, a, y, return a == 0 && y <= 1 ? 0.f : dy * y * logf(a);)
+FUNCTION3(PowBackwardExponent, Heavy, dy, a, y, return a == 0 && y <= 1 ? 0.f : dy * y * logf(a);)
 FLOATS(MAP3, pow_backward_exponent, PowBackwardExponent)
 
 // ---- bounds and the other gradients
 
-FUNCTION3(Clamp, a, low, high, const C raised = a < low ? low : a; return raised > high ? high : raised;)
+FUNCTION3(Clamp, Light, a, low, high, const C raised = a < low ? low : a; return raised > high ? high : raised;)
 REALS(MAP3, clamp, Clamp)
 
-FUNCTION3(DivBackward, dy, other, y, return -dy * y / other;)
+FUNCTION3(DivBackward, Heavy, dy, other, y, return -dy * y / other;)
 FLOATS(MAP3, div_backward, DivBackward)
 
 // Where both operands are equal each gets half.
-FUNCTION3(MaximumBackward, dy, a, b, return a == b ? dy * 0.5f : a < b ? 0.f : dy;)
-FUNCTION3(MinimumBackward, dy, a, b, return a == b ? dy * 0.5f : a > b ? 0.f : dy;)
+FUNCTION3(MaximumBackward, Light, dy, a, b, return a == b ? dy * 0.5f : a < b ? 0.f : dy;)
+FUNCTION3(MinimumBackward, Light, dy, a, b, return a == b ? dy * 0.5f : a > b ? 0.f : dy;)
 FLOATS(MAP3, maximum_backward, MaximumBackward)
 FLOATS(MAP3, minimum_backward, MinimumBackward)
 

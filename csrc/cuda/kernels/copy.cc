@@ -6,11 +6,55 @@
 namespace engine::cuda {
 namespace {
 
+// Whether it is a transposition large enough for tiles, and that as the kernel wants it.
+bool transposes(const Layout<2>& l, Transpose& p) {
+  constexpr int64_t kTile = 32, kSmall = 16; // smaller sides leave most of a tile empty
+  const int x = l.dims - 1;
+  if (!l.data[1] || l.stride[x][0] != 1 || l.stride[x][1] <= 1) return false;
+  int y = -1;
+  int64_t tiles = 1;
+  for (int d = 0; d < x; d++)
+    if (l.stride[d][1] == 1 && l.size[d] > 1) y = d;
+  if (y < 0 || l.size[x] < kSmall || l.size[y] < kSmall) return false;
+  p = {};
+  p.src = l.data[1];
+  p.dst = l.data[0];
+  p.src_row = l.stride[x][1];
+  p.dst_row = l.stride[y][0];
+  for (int d = 0; d < l.dims; d++) {
+    const int64_t n = d == x || d == y ? (l.size[d] + kTile - 1) / kTile : l.size[d];
+    if (n == 0 || l.size[d] > 0x7fffffff || tiles * n > 0x7fffffff) return false;
+    tiles *= n;
+    if (d == x || d == y) continue;
+    p.src_stride[p.dims] = l.stride[d][1];
+    p.dst_stride[p.dims] = l.stride[d][0];
+    p.size[p.dims++] = uint32_t(l.size[d]);
+  }
+  p.nx = uint32_t(l.size[x]);
+  p.ny = uint32_t(l.size[y]);
+  p.tiles_x = uint32_t((p.nx + kTile - 1) / kTile);
+  p.tiles_y = uint32_t((p.ny + kTile - 1) / kTile);
+  return true;
+}
+unsigned tiles_of(const Transpose& p) {
+  uint32_t n = p.tiles_x * p.tiles_y;
+  for (int d = 0; d < p.dims; d++) n *= p.size[d];
+  return n;
+}
+
 // dst = src within a dtype.
 void move(const View* dst, const View* src) {
-  static const Kernel one("copy", "move_1"), two("copy", "move_2"), four("copy", "move_4"), eight("copy", "move_8");
+  static const Kernel moves[] = {{"copy", "move_1"}, {"copy", "move_2"}, {"copy", "move_4"}, {"copy", "move_8"}};
+  static const Kernel transpositions[] = {
+      {"copy", "transpose_1"}, {"copy", "transpose_2"}, {"copy", "transpose_4"}, {"copy", "transpose_8"}};
   const int64_t bytes = item_size(dst->dtype);
-  map(bytes == 1 ? one : bytes == 2 ? two : bytes == 4 ? four : eight, {dst, src});
+  const int which = bytes == 1 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3;
+  const Layout<2> layout({dst, src});
+  Transpose p;
+  if (transposes(layout, p))
+    launch(transpositions[which], {tiles_of(p)}, {kThreads}, 0, p);
+  else
+    map_layout(moves[which], layout);
 }
 
 template <class T, class S>

@@ -1,5 +1,7 @@
 // Moving elements: copies within a dtype by the element's size, and a kernel for each pair of dtypes that converts.
-// A number as the source makes it a fill.
+// A number as the source makes it a fill. Transpositions within a dtype go by tiles of 32 x 32 through shared memory,
+// so that both sides are read and written along their rows (Ruetsch and Micikevicius, "Optimizing Matrix Transpose in
+// CUDA", 2009); a tile's rows have 33 elements, which puts a column's into different banks.
 #include "cuda/device/convert.cuh"
 #include "cuda/device/elementwise.cuh"
 
@@ -36,7 +38,44 @@ struct Convert {
 #define FROM_INTEGERS(D, to) FROM_I32(D, to) FROM_I64(D, to) FROM_U8(D, to)
 FROM_BF16(float, f32)
 FROM_F16(float, f32)
-FROM_INTEGERS(float, f32) FROM_F32(bf16, bf16) FROM_F16(bf16, bf16) FROM_INTEGERS(bf16, bf16) FROM_F32(f16, f16)
-    FROM_BF16(f16, f16) FROM_INTEGERS(f16, f16) FROM_FLOATING(int32_t, i32) FROM_I64(int32_t, i32) FROM_U8(int32_t, i32)
-        FROM_FLOATING(int64_t, i64) FROM_I32(int64_t, i64) FROM_U8(int64_t, i64) FROM_FLOATING(uint8_t, u8)
-            FROM_I32(uint8_t, u8) FROM_I64(uint8_t, u8) FROM_FLOATING(bool, bool) FROM_INTEGERS(bool, bool)
+FROM_INTEGERS(float, f32)
+FROM_F32(bf16, bf16)
+FROM_F16(bf16, bf16) FROM_INTEGERS(bf16, bf16) FROM_F32(f16, f16) FROM_BF16(f16, f16) FROM_INTEGERS(f16, f16)
+    FROM_FLOATING(int32_t, i32) FROM_I64(int32_t, i32) FROM_U8(int32_t, i32) FROM_FLOATING(int64_t, i64)
+        FROM_I32(int64_t, i64) FROM_U8(int64_t, i64) FROM_FLOATING(uint8_t, u8) FROM_I32(uint8_t, u8)
+            FROM_I64(uint8_t, u8) FROM_FLOATING(bool, bool) FROM_INTEGERS(bool, bool)
+
+    // Matrices in any number of outer dimensions. A warp reads 32 elements that follow each other in src, and writes 32
+    // that do in dst.
+    template <class T>
+    __device__ __forceinline__ void transpose(const Transpose& p) {
+  __shared__ T tile[32][33];
+  const uint32_t tiles = p.tiles_x * p.tiles_y, in_matrix = blockIdx.x % tiles;
+  uint32_t matrix = blockIdx.x / tiles;
+  const uint32_t x0 = in_matrix % p.tiles_x * 32, y0 = in_matrix / p.tiles_x * 32;
+  const T* src = static_cast<const T*>(p.src);
+  T* dst = static_cast<T*>(p.dst);
+#pragma unroll 1
+  for (int d = 0; d < p.dims; d++) {
+    const uint32_t i = matrix % p.size[d];
+    matrix /= p.size[d];
+    src += i * p.src_stride[d];
+    dst += i * p.dst_stride[d];
+  }
+  const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+#pragma unroll
+  for (uint32_t k = warp; k < 32; k += kThreads / 32) // src: y side by side, rows of x
+    if (y0 + lane < p.ny && x0 + k < p.nx) tile[k][lane] = src[(x0 + k) * p.src_row + y0 + lane];
+  __syncthreads();
+#pragma unroll
+  for (uint32_t k = warp; k < 32; k += kThreads / 32)
+    if (x0 + lane < p.nx && y0 + k < p.ny) dst[(y0 + k) * p.dst_row + x0 + lane] = tile[lane][k];
+}
+#define TRANSPOSE(T, bytes)                                                                                       \
+  extern "C" __global__ void __launch_bounds__(kThreads) transpose_##bytes(const __grid_constant__ Transpose p) { \
+    transpose<T>(p);                                                                                              \
+  }
+TRANSPOSE(uint8_t, 1)
+TRANSPOSE(uint16_t, 2)
+TRANSPOSE(uint32_t, 4)
+TRANSPOSE(uint64_t, 8)

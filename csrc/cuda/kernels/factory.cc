@@ -21,10 +21,11 @@ template <class T>
 void triangle(In input, int64_t diagonal, bool upper, Out y) {
   static const Kernel kernel("factory", "triangle_" + std::to_string(sizeof(T)));
   if (input.numel() == 0) return;
-  const int64_t m = input.size(-2), n = input.size(-1), rows = input.rows(), most = int64_t(1) << 62;
+  const int64_t m = input.size(-2), n = input.size(-1), matrices = input.rows() / m, most = int64_t(1) << 62;
   diagonal = diagonal < -most ? -most : diagonal > most ? most : diagonal; // rows may be added to it
-  launch(kernel, {busy_blocks(rows, kThreads / 32)}, {kThreads}, 0, input.data<T>(), y.data<T>(), rows, m, n, diagonal,
-         int(upper));
+  const unsigned rows = busy_blocks(m, kThreads / 32);
+  launch(kernel, {rows, unsigned(matrices < 65535 ? matrices : 65535)}, {kThreads}, 0, input.data<T>(), y.data<T>(),
+         matrices, m, n, diagonal, int(upper));
 }
 
 template <class T>

@@ -54,36 +54,37 @@ __device__ __forceinline__ void linspace(T* y, int64_t n, double start, double e
   }
 FOR_REALS(RANGES)
 
-// Keeps x's elements on and below the diagonal (upper: on and above it) of matrices of m rows and n columns.
+// Keeps x's elements on and below the diagonal (upper: on and above it) of matrices of m rows and n columns; grid.y
+// strides over the matrices.
 template <class T>
-__device__ __forceinline__ void triangle(const T* x, T* y, int64_t rows, int64_t m, int64_t n, int64_t diagonal,
+__device__ __forceinline__ void triangle(const T* x, T* y, int64_t matrices, int64_t m, int64_t n, int64_t diagonal,
                                          bool upper) {
-  constexpr int V = Pack<T>::N, warps = kThreads / 32;
+  constexpr int V = Pack<T>::N, kWarps = kThreads / 32;
   const bool vectors = n % V == 0 && aligned16(x) && aligned16(y);
   const int lane = threadIdx.x % 32;
-  for (int64_t r = blockIdx.x * int64_t(warps) + threadIdx.x / 32; r < rows; r += gridDim.x * int64_t(warps)) {
-    // Columns before the cut are kept (lower) or zeroed (upper).
-    const int64_t cut = r % m + diagonal + (upper ? 0 : 1);
-    const T* from = x + r * n;
-    T* to = y + r * n;
-    if (vectors) {
-      for (int64_t c = lane * V; c < n; c += 32 * V) {
-        Pack<T> p = {};
-        if (upper ? c + V > cut : c < cut) p = load16(from + c);
+  for (int64_t b = blockIdx.y; b < matrices; b += gridDim.y)
+    for (int64_t r = blockIdx.x * int64_t(kWarps) + threadIdx.x / 32; r < m; r += gridDim.x * int64_t(kWarps)) {
+      const int64_t cut = r + diagonal + (upper ? 0 : 1); // columns before it are kept (lower) or zeroed (upper)
+      const T* from = x + (b * m + r) * n;
+      T* to = y + (b * m + r) * n;
+      if (vectors) {
+        for (int64_t c = lane * V; c < n; c += 32 * V) {
+          Pack<T> p = {};
+          if (upper ? c + V > cut : c < cut) p = load16(from + c);
 #pragma unroll
-        for (int i = 0; i < V; i++)
-          if ((c + i < cut) == upper) p.v[i] = 0;
-        store16(to + c, p);
+          for (int i = 0; i < V; i++)
+            if ((c + i < cut) == upper) p.v[i] = 0;
+          store16(to + c, p);
+        }
+      } else {
+        for (int64_t c = lane; c < n; c += 32) to[c] = (c < cut) != upper ? from[c] : T(0);
       }
-    } else {
-      for (int64_t c = lane; c < n; c += 32) to[c] = (c < cut) != upper ? from[c] : T(0);
     }
-  }
 }
-#define TRIANGLE(T, bytes)                                                                                  \
-  extern "C" __global__ void __launch_bounds__(kThreads)                                                    \
-      triangle_##bytes(const T* x, T* y, int64_t rows, int64_t m, int64_t n, int64_t diagonal, int upper) { \
-    triangle(x, y, rows, m, n, diagonal, upper != 0);                                                       \
+#define TRIANGLE(T, bytes)                                                                                      \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                        \
+      triangle_##bytes(const T* x, T* y, int64_t matrices, int64_t m, int64_t n, int64_t diagonal, int upper) { \
+    triangle(x, y, matrices, m, n, diagonal, upper != 0);                                                       \
   }
 TRIANGLE(uint8_t, 1)
 TRIANGLE(uint16_t, 2)

@@ -2,12 +2,12 @@
 // the last place or better). The walk is device/elementwise.cuh.
 #include "cuda/device/elementwise.cuh"
 
-#define FUNCTION(F, ...)                                                               \
-  struct F {                                                                           \
+#define FUNCTION(F, Base, ...)                                                         \
+  struct F : Base {                                                                    \
     __device__ __forceinline__ float operator()(float a) const { return __VA_ARGS__; } \
   };
-#define GRADIENT(F, ...)                                                                         \
-  struct F {                                                                                     \
+#define GRADIENT(F, Base, ...)                                                                   \
+  struct F : Base {                                                                              \
     __device__ __forceinline__ float operator()(float dy, float x) const { return __VA_ARGS__; } \
   };
 
@@ -36,14 +36,14 @@ MAP1(abs, Abs, int32_t, i32)
 MAP1(abs, Abs, int64_t, i64)
 REALS(MAP1, sign, Sign)
 
-FUNCTION(Exp, expf(a))
-FUNCTION(Log, logf(a))
-FUNCTION(Sqrt, sqrtf(a))
-FUNCTION(Rsqrt, rsqrtf(a))
-FUNCTION(Reciprocal, 1.f / a)
-FUNCTION(Floor, floorf(a))
-FUNCTION(Ceil, ceilf(a))
-FUNCTION(Round, rintf(a))
+FUNCTION(Exp, Heavy, expf(a))
+FUNCTION(Log, Heavy, logf(a))
+FUNCTION(Sqrt, Heavy, sqrtf(a))
+FUNCTION(Rsqrt, Heavy, rsqrtf(a))
+FUNCTION(Reciprocal, Heavy, 1.f / a)
+FUNCTION(Floor, Light, floorf(a))
+FUNCTION(Ceil, Light, ceilf(a))
+FUNCTION(Round, Light, rintf(a))
 FLOATS(MAP1, exp, Exp)
 FLOATS(MAP1, log, Log)
 FLOATS(MAP1, sqrt, Sqrt)
@@ -54,11 +54,11 @@ FLOATS(MAP1, ceil, Ceil)
 FLOATS(MAP1, round, Round)
 
 // Large arguments of sin and cos are reduced with as many digits of pi as they need.
-struct Sin : Heavy {
+struct Sin : Huge {
   __device__ __forceinline__ float operator()(float a) const { return sinf(a); }
   __device__ __forceinline__ float operator()(float dy, float x) const { return dy * cosf(x); }
 };
-struct Cos : Heavy {
+struct Cos : Huge {
   __device__ __forceinline__ float operator()(float a) const { return cosf(a); }
   __device__ __forceinline__ float operator()(float dy, float x) const { return -dy * sinf(x); }
 };
@@ -67,9 +67,9 @@ FLOATS(MAP1, cos, Cos)
 FLOATS(MAP2, sin_backward, Sin)
 FLOATS(MAP2, cos_backward, Cos)
 
-GRADIENT(AbsBackward, x > 0 ? dy : x < 0 ? -dy : 0.f)
-GRADIENT(SqrtBackward, dy / (x + x))
-GRADIENT(RsqrtBackward, -0.5f * dy * (x * x * x))
+GRADIENT(AbsBackward, Light, x > 0 ? dy : x < 0 ? -dy : 0.f)
+GRADIENT(SqrtBackward, Heavy, dy / (x + x))
+GRADIENT(RsqrtBackward, Light, -0.5f * dy * (x * x * x))
 FLOATS(MAP2, abs_backward, AbsBackward)
 FLOATS(MAP2, sqrt_backward, SqrtBackward)
 FLOATS(MAP2, rsqrt_backward, RsqrtBackward)
