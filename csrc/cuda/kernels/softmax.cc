@@ -11,7 +11,7 @@ void forward(const char* op, In input, Out y, Kind kind) {
   static const Kernel held("softmax", named<T>("softmax")), longer("softmax", named<T>("softmax_long"));
   const int64_t n = input.rows();
   const int d = checked_width(op, input.size(-1));
-  const Teams t = teams<T>(d, 32 / kPack<T>);
+  const Teams t = teams<T>(d, 40 / kPack<T>, 1, 768);
   const T* x = input.data<T>();
   const bool vector = kind == kLogSumExp || same_phase({x, y.data<T>()});
   launch(t.held ? held : longer, {blocks(n, t.rows)}, {t.threads}, kTeamShared, x, y.data<T>(), n, int32_t(d),

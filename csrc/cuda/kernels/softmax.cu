@@ -1,6 +1,6 @@
 // softmax, log_softmax and logsumexp over rows, forward and backward.
 //
-// A row belongs to a team (device/rows.cuh) and stays in its registers up to 32 elements for each of 1024 threads: a
+// A row belongs to a team (device/rows.cuh) and stays in its registers up to 40 elements for each of 768 threads: a
 // vocabulary of 30,522 is read once. Longer rows are read twice, maximum and sum in one go (Milakov and Gimelshein
 // 2018, "Online normalizer calculation for softmax"). A row of nothing but -inf gives NaNs (logsumexp: -inf), as does
 // one with a NaN or +inf (logsumexp: +inf for +inf).
@@ -17,7 +17,7 @@ __device__ __forceinline__ void softmax(const T* input, T* y, int64_t n, int d, 
   const int64_t row = there ? team.row : n - 1, start = row * d;
   const T* x = input + start;
   const auto load = [&](int first, float (&v)[N]) { load_pack(x, first, d, vector, v, -kInfinity); };
-  Row<T, Held> elements(team, vector ? phase(x) : 0, d);
+  Row<T, Held, 40 / N> elements(team, vector ? phase(x) : 0, d);
   float high, total;
   exponentials(team, elements, load, kind == kSoftmax, high, total);
   if (!there) return;
@@ -35,7 +35,7 @@ __device__ __forceinline__ void softmax(const T* input, T* y, int64_t n, int d, 
   });
 }
 
-// softmax: y * (dy - sum(dy * y)); log_softmax: dy - e^y * sum(dy). Sixteen elements of each stay in registers.
+// softmax: y * (dy - sum(dy * y)); log_softmax: dy - e^y * sum(dy). Sixteen elements a thread of each stay in registers.
 template <class T, bool Held>
 __device__ __forceinline__ void softmax_backward(const T* dy, const T* y, T* dinput, int64_t n, int d, int width,
                                                  bool vector, bool log) {
