@@ -157,6 +157,9 @@ enum Norm : int { kTwo, kOne, kLargest, kAny };
 
 __device__ __forceinline__ double larger(double a, double b) { return b > a || b != b ? b : a; } // a NaN stays
 
+// x ^ p for x >= 0 and p > 0, without pow's care for the last bit.
+__device__ __forceinline__ double power(double x, double p) { return exp(p * log(x)); }
+
 // What all threads hold, combined in a fixed order; right in thread 0.
 __device__ __forceinline__ double combine(double x, bool largest) {
   if (!largest) return block_sum(x);
@@ -184,7 +187,7 @@ __device__ __forceinline__ void norm_pieces(const Tensors* tensors, int count, i
 #pragma unroll
     for (int i = 0; i < N; i++) {
       if constexpr (Any)
-        total += pow(double(fabsf(v[i])), p); // of what is not there 0, for p > 0
+        total += power(double(fabsf(v[i])), p); // of what is not there 0, for p > 0
       else if (kind == kTwo)
         sum = fmaf(v[i], v[i], sum);
       else if (kind == kOne)
@@ -203,7 +206,7 @@ __device__ __forceinline__ void add_norm(const double* partial, int64_t n, int k
     total = kind == kLargest ? larger(total, partial[i]) : total + partial[i];
   total = combine(total, kind == kLargest);
   if (threadIdx.x) return;
-  *y = float(kind == kTwo ? sqrt(total) : kind == kAny ? pow(total, 1 / p) : total);
+  *y = float(kind == kTwo ? sqrt(total) : kind == kAny ? power(total, 1 / p) : total);
 }
 
 #define STEPS(T, suffix)                                                                                         \
