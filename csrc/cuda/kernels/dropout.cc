@@ -1,15 +1,17 @@
-// Not written yet.
-#include "cuda/launch.h"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
+// Dropout: launches.
+#include "cuda/kernels/rows.h"
 
 namespace engine::cuda {
-#define KERNEL(family, name, group, params, signature, contract)    \
-  template <class T>                                                \
-  void name params {                                                \
-    throw Error(ErrorKind::runtime, "[" #name "] not written yet"); \
-  }
-#include "families/dropout.def"
-#undef KERNEL
+
+template <class T>
+void dropout(In input, double p, int64_t seed, int64_t call, Out y) {
+  static const Kernel kernel("dropout", named<T>("dropout"));
+  const int64_t n = input.numel();
+  const Draws d = draws(p, seed, call, true);
+  launch(kernel, {busy_blocks(n, 2048)}, {256}, 0, input.data<T>(), y.data<T>(), n,
+         aligned({input.data<T>(), y.data<T>()}), d.threshold, d.scale, d.k0, d.k1, d.call);
+}
+
 } // namespace engine::cuda
 
 #define FAMILY dropout
