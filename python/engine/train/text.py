@@ -33,6 +33,7 @@ from engine.train.checkpoint import read_json, write_json
 from engine.train.classifier import TextClassifier, encode_texts
 from engine.train.config import TrainerConfig
 from engine.train.report import environment, evaluation, format_report, peak_memory_bytes, plot_curves
+from engine.tensor import number_of
 from engine.train.trainer import Trainer
 
 __all__ = ["TextData", "read_run", "resume_text_classifier", "train_text_classifier"]
@@ -148,6 +149,8 @@ def train_text_classifier(
         "trainer": trainer.to_dict(),
         "environment": environment(),
     }
+    if trainer.device is not None:
+        number_of(trainer.device)  # refused before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         _check_output(folder, overwrite)  # again: another training may have begun here in the meantime
@@ -368,7 +371,7 @@ def _train(
         "peak_resident_bytes": peak_memory_bytes(),
         "peak_array_bytes": stats["peak_allocated_bytes"],
     }
-    report["environment"] = environment()
+    report["environment"] = environment(trainer.device)
     try:
         report["curves"] = plot_curves(read_log(folder / "log.jsonl"), folder / "curves.png").name
     except ImportError:
