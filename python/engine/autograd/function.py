@@ -106,7 +106,9 @@ class Function:
                     raise ValueError(
                         f"[{cls.__name__}] backward: expected shape {source.shape} for gradient {i}, got {result.shape}"
                     )
-                arrays.append(placed(result._data, source.dtype, source._data.device))  # as PyTorch, which also converts
+                arrays.append(
+                    placed(result._data, source.dtype, source._data.device)
+                )  # as PyTorch, which also converts
             return tuple(arrays)
 
         saved = tuple(t._data for t in ctx._tensors if t is not None)

@@ -299,7 +299,9 @@ def _run_hooks(hooks: dict[int, Any] | None, gradient: Array, where: str) -> Arr
             if result.shape != gradient.shape or result.dtype is not gradient.dtype:
                 raise ValueError(f"[{where}] hook: expected a gradient of shape {gradient.shape}, got {result.shape}")
             if result._data.device != gradient.device:
-                raise ValueError(f"[{where}] hook: expected a gradient on the device of its tensor, got one on {result.device}")
+                raise ValueError(
+                    f"[{where}] hook: expected a gradient on the device of its tensor, got one on {result.device}"
+                )
             gradient = result._data
     return gradient
 

@@ -115,9 +115,13 @@ class PackedBatch:
             if field.shape != (size,) or size < 0:
                 raise ValueError(f"[PackedBatch] {name}: expected shape ({size},), got {field.shape}")
             if field.device != self.input_ids.device:
-                raise ValueError(f"[PackedBatch] {name}: expected a tensor on {self.input_ids.device}, got {field.device}")
+                raise ValueError(
+                    f"[PackedBatch] {name}: expected a tensor on {self.input_ids.device}, got {field.device}"
+                )
         if self.labels is not None and (not self.labels.shape or self.labels.shape[0] != batch):
-            raise ValueError(f"[PackedBatch] labels: expected {batch} rows, one a sequence, got shape {self.labels.shape}")
+            raise ValueError(
+                f"[PackedBatch] labels: expected {batch} rows, one a sequence, got shape {self.labels.shape}"
+            )
 
     # ---- devices
 

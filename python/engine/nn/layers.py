@@ -152,7 +152,9 @@ class LayerNorm(Module):
         self.normalized_shape = new_sizes("LayerNorm", "normalized_shape", (normalized_shape,))
         self.eps, self.elementwise_affine = eps, elementwise_affine
         for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            self.register_parameter(name, new_parameter(*self.normalized_shape, dtype=dtype, device=device) if wanted else None)
+            self.register_parameter(
+                name, new_parameter(*self.normalized_shape, dtype=dtype, device=device) if wanted else None
+            )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

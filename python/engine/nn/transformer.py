@@ -118,7 +118,9 @@ class MultiheadAttention(Module):
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.dropout, self.batch_first = dropout, batch_first
         self.in_proj_weight = new_parameter(3 * embed_dim, embed_dim, dtype=dtype, device=device)
-        self.register_parameter("in_proj_bias", new_parameter(3 * embed_dim, dtype=dtype, device=device) if bias else None)
+        self.register_parameter(
+            "in_proj_bias", new_parameter(3 * embed_dim, dtype=dtype, device=device) if bias else None
+        )
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype, device=device)
         init.xavier_uniform_(self.in_proj_weight)
         for b in (self.in_proj_bias, self.out_proj.bias):
@@ -285,7 +287,9 @@ class TransformerEncoderLayer(Module):
     ) -> None:
         super().__init__()
         self.batch_first, self.norm_first = batch_first, norm_first
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, device=device)
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, device=device
+        )
         self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype, device=device)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype, device=device)

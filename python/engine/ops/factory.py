@@ -151,7 +151,9 @@ def _new_zeros(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`zeros` of that size, by default of this tensor's dtype and on its device."""
-    return zeros(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad)
+    return zeros(
+        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
+    )
 
 
 @tensor_method("new_ones")
@@ -159,7 +161,9 @@ def _new_ones(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`ones` of that size, by default of this tensor's dtype and on its device."""
-    return ones(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad)
+    return ones(
+        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
+    )
 
 
 @tensor_method("new_empty")
@@ -167,7 +171,9 @@ def _new_empty(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`empty` of that size, by default of this tensor's dtype and on its device."""
-    return empty(*size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad)
+    return empty(
+        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
+    )
 
 
 @tensor_method("new_full")

@@ -8,8 +8,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
-from engine.ops.naming import called_as
 from engine.ops import precision
+from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss", "nll_loss"]

@@ -10,8 +10,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
-from engine.ops.dropout import probability
 from engine.ops import precision
+from engine.ops.dropout import probability
 from engine.tensor import Tensor, as_array
 
 __all__ = ["dropout_add_layer_norm", "layer_norm", "rms_norm"]

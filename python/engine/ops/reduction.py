@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
+from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
 from engine.ops.convert import cast
 from engine.ops.naming import called_as
 from engine.ops.shape import normal_dim
 from engine.ops.unary import abs
-from engine.ops import precision
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [

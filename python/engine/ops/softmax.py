@@ -8,8 +8,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
-from engine.ops.shape import normal_dim
 from engine.ops import precision
+from engine.ops.shape import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]

@@ -27,13 +27,13 @@ import numpy as np
 from engine.data import Labels, TextDataset, TextTable, Tokenizer, read_table
 from engine.models import TransformerClassifier, TransformerConfig
 from engine.serialization import write_text
+from engine.tensor import number_of
 from engine.train.augment import TokenDropout
 from engine.train.callbacks import Callback, read_log
 from engine.train.checkpoint import read_json, write_json
 from engine.train.classifier import TextClassifier, encode_texts
 from engine.train.config import TrainerConfig
 from engine.train.report import environment, evaluation, format_report, peak_memory_bytes, plot_curves
-from engine.tensor import number_of
 from engine.train.trainer import Trainer
 
 __all__ = ["TextData", "read_run", "resume_text_classifier", "train_text_classifier"]

@@ -470,4 +470,6 @@ def compute_logits(model: Module, loader: Iterable[PackedBatch]) -> tuple[np.nda
         model.train(training)
     if not logits:
         raise ValueError("[compute_logits] loader: expected at least one batch, got none")
-    return np.concatenate([(x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy() for x in logits]), np.concatenate(labels) if len(labels) == len(logits) else None
+    return np.concatenate(
+        [(x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy() for x in logits]
+    ), np.concatenate(labels) if len(labels) == len(logits) else None
