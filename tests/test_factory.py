@@ -235,7 +235,7 @@ def test_repr(values, text):
     [
         (lambda: engine.zeros("a"), TypeError, "[zeros] size"),
         (lambda: engine.zeros(2.0), TypeError, "[zeros] size"),
-        (lambda: engine.zeros(2, device="cuda"), ValueError, "[device] type"),
+        (lambda: engine.zeros(2, device="xla"), ValueError, "[device] type"),
         (lambda: engine.zeros(2, dtype=engine.int64, requires_grad=True), TypeError, "[requires_grad] dtype"),
         (lambda: engine.full((2,), 300, dtype=engine.uint8), ValueError, "[full] fill_value"),
         (lambda: engine.full((2,), math.nan, dtype=engine.int64), ValueError, "[full] fill_value"),
@@ -255,7 +255,7 @@ def test_repr(values, text):
         (lambda: engine.from_numpy([1]), TypeError, "[from_numpy] ndarray"),
         (lambda: engine.from_numpy(np.arange(3)[::-1]), ValueError, "[from_buffer]"),
         (lambda: engine.zeros(2).to(3), TypeError, "[to] argument"),
-        (lambda: engine.zeros(2).to("cuda:0"), ValueError, "[device] type"),
+        (lambda: engine.zeros(2).to("xla:0"), ValueError, "[device] type"),
         (lambda: engine.zeros(2).copy_(engine.zeros(3)), ValueError, "expand"),
         (lambda: iter(engine.zeros(())), TypeError, "[iter] self"),
     ],

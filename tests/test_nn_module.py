@@ -174,7 +174,7 @@ def test_conversion_keeps_the_objects():
     with pytest.raises(TypeError, match="expected a floating-point dtype, got int64"):
         m.to(engine.int64)
     with pytest.raises(ValueError, match="device"):
-        m.to("cuda")
+        m.to("xla")
 
 
 def test_apply_goes_from_the_leaves_to_the_root():

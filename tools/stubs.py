@@ -22,12 +22,14 @@ def kernel_stub(name: str, signature: str) -> str:
     inputs, _, outputs = signature.partition("->")
     arguments = []
     for word in inputs.split():
-        argument = re.split(r"\W", word.lstrip("~^%#"))[0]
+        argument = re.split(r"\W", word.lstrip("~^%#@"))[0]
         kind = "Any" if "[" in word or "{" in word else "float"
         arguments.append(f"{argument}: {kind}")
     count = len(outputs.split())
     result = "None" if count == 0 else "Array" if count == 1 else f"tuple[{', '.join(['Array'] * count)}]"
     positional = ", ".join(arguments) + (", /" if arguments else "")
+    if "Any" not in positional:  # no arrays, whose device would be the outputs'
+        positional += (", " if positional else "") + "*, device: int = -1"
     return f"    @staticmethod\n    def {name}({positional}) -> {result}: ..."
 
 
@@ -137,7 +139,7 @@ def tensor_stub() -> str:
         "class device:",
         "    type: str",
         "    index: int | None",
-        "    def __init__(self, type: str | device) -> None: ...",
+        "    def __init__(self, type: str | int | device, index: int | None = None) -> None: ...",
         "",
         "class Tensor:",
         "    _data: Array",
@@ -169,6 +171,11 @@ def tensor_stub() -> str:
             "",
             "def tensor_method(*names: Any) -> Any: ...",
             "def as_array(op: str, name: str, value: Any) -> Array: ...",
+            "def device_of(number: int) -> device: ...",
+            "def number_of(device: Any) -> int: ...",
+            "def target(op: str, device: Any, dtype: DType) -> int: ...",
+            "def refuse_float64(op: str, dtype: DType, number: int) -> None: ...",
+            "def placed(array: Array, dtype: DType, number: int, non_blocking: bool = False) -> Array: ...",
             "def __getattr__(name: str) -> Any: ...",
             "",
         ]

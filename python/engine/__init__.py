@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib as _importlib
 from typing import Any as _Any
 
-from engine import autograd, ops
+from engine import autograd, cuda, ops
 from engine._core import (
     DType,
     bfloat16,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import engine
+from engine.tensor import number_of
 
 if TYPE_CHECKING:
     from engine.train import InterruptAfterStep, Prediction, TextClassifier
@@ -82,8 +83,19 @@ def _threads(ctx: click.Context, parameter: click.Parameter, value: int | None) 
         engine.set_num_threads(value)
 
 
+def _device(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        number_of(value)
+    except (RuntimeError, ValueError) as error:  # there is none, or no such one
+        raise click.BadParameter(re.sub(r"^\[\w+\] \w+: ", "", str(error))) from None
+    return value
+
+
 _encoding_option = click.option(
     "--encoding", metavar="NAME", help="Of the files (default: by their byte-order mark, else UTF-8)."
+)
+_device_option = click.option(
+    "--device", metavar="NAME", callback=_device, help="cpu, cuda or cuda:1: where the model runs (default: cpu)."
 )
 _threads_option = click.option(
     "--threads",
@@ -147,6 +159,14 @@ _threads_option = click.option(
     "--checkpoint-every", type=int, metavar="N", help="Steps between checkpoints (default: one each epoch; 0: none)."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@_device_option
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="bfloat16: products in bfloat16, on a CUDA device.",
+)
 @click.option("--progress/--no-progress", default=True, show_default=True)
 @_threads_option
 @click.pass_context
@@ -229,6 +249,7 @@ _TEXT_OPTIONS = (
 _TRAINER_OPTIONS = (
     "epochs", "batch_size", "max_tokens", "lr", "weight_decay", "schedule", "warmup_ratio", "label_smoothing",
     "token_dropout", "max_grad_norm", "metric", "early_stopping", "checkpoint_every", "seed",
+    "device", "precision",
 )  # fmt: skip
 
 
@@ -247,10 +268,12 @@ def _given(ctx: click.Context, name: str) -> bool:
 @_encoding_option
 @click.option("--per-class", is_flag=True, help="Also precision, recall and F1 of each class.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_device_option
 @_threads_option
 def evaluate(
     run: str,
     data: str,
+    device: str | None,
     text_column: str | None,
     label_column: str | None,
     encoding: str | None,
@@ -266,7 +289,7 @@ def evaluate(
     from engine.data import read_table
     from engine.train import TextClassifier, evaluation, format_evaluation
 
-    classifier = TextClassifier.from_pretrained(run)
+    classifier = TextClassifier.from_pretrained(run, device=device)
     table = read_table(data, *_columns_of(run, text_column, label_column), encoding=encoding)
     if table.labels is None:
         raise click.UsageError(
@@ -300,10 +323,12 @@ def _columns_of(run: str, text_column: str | None, label_column: str | None) -> 
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines instead of tab-separated columns.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write to a file (.jsonl: JSON Lines).")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
+@_device_option
 @_threads_option
 def predict(
     run: str,
     texts: tuple[str, ...],
+    device: str | None,
     source: str | None,
     text_column: str | None,
     encoding: str | None,
@@ -332,7 +357,7 @@ def predict(
     from engine.serialization import replace_file
     from engine.train import TextClassifier
 
-    classifier = TextClassifier.from_pretrained(run)
+    classifier = TextClassifier.from_pretrained(run, device=device)
     if source:
         if text_column is None and not source.lower().endswith(".txt"):  # plain lines have no columns
             text_column = _columns_of(run, None, None)[0]
@@ -428,13 +453,19 @@ def info(as_json: bool) -> None:
     from engine.train.report import environment, peak_memory_bytes
 
     about = environment()
+    devices = _cuda_devices()
     memory = _core.memory_stats()
     isas = _core.cpu_isas()
     kernels = sorted(name for name in dir(_core.kernels) if not name.startswith("_"))
     extras = {extra: _installed(packages) for extra, packages in _EXTRAS.items()}
     if as_json:
         about.update(
-            cpu_isa_reason=_core.cpu_isa_reason(), cpu_isas=isas, memory=memory, kernels=kernels, extras=extras
+            cpu_isa_reason=_core.cpu_isa_reason(),
+            cpu_isas=isas,
+            memory=memory,
+            kernels=kernels,
+            extras=extras,
+            cuda={"devices": devices, "why_unavailable": engine.cuda.why_unavailable()},
         )
         click.echo(json.dumps(about, indent=2))
         return
@@ -448,11 +479,18 @@ def info(as_json: bool) -> None:
         ("memory", f"{memory['allocated_bytes'] / 2**20:.1f} MiB in arrays, {memory['reserved_bytes'] / 2**20:.1f} MiB "
                    f"held, limit {f'{limit / 2**20:.0f} MiB' if limit else 'none'}, process peak "
                    f"{peak_memory_bytes() / 2**20:.0f} MiB"),
+        *([(f"cuda:{n}", f"{d['name']}, compute capability {d['major']}.{d['minor']}, {d['multi_processor_count']} "
+                         f"multiprocessors, {d['total_memory'] / 2**30:.1f} GiB") for n, d in enumerate(devices)]
+          or [("cuda", f"none: {engine.cuda.why_unavailable()}")]),
         ("kernels", str(len(kernels))),
         ("extras", ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in extras.items())),
     ]  # fmt: skip
     for name, value in rows:
         click.echo(f"{name + ':':<17}{value}")
+
+
+def _cuda_devices() -> list[dict[str, Any]]:
+    return [engine.cuda.get_device_properties(n)._asdict() for n in range(engine.cuda.device_count())]
 
 
 _EXTRAS = {"text": ("tokenizers",), "cli": ("click", "tqdm", "tokenizers"), "plot": ("matplotlib",)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -54,15 +55,15 @@ _current = _Current()
 def _module() -> ModuleType:
     """The extension, registered with `_core`. Raises RuntimeError where this build has none."""
     try:
-        from engine import _cuda
+        module = import_module("engine._cuda")
     except ImportError as error:
         raise RuntimeError(
             "[device] type: expected a build with the CUDA backend for 'cuda', got one without (nvcc was not found when it "
             "was built)"
         ) from error
-    _core.register_backend(_cuda.backend())
-    _cuda.set_matmul_precision(_PRECISIONS.index(_precision))
-    return _cuda
+    _core.register_backend(module.backend())
+    module.set_matmul_precision(_PRECISIONS.index(_precision))
+    return module
 
 
 def _set_matmul_precision(precision: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.autograd.tape import Node, no_grad, record
-from engine.tensor import Tensor
+from engine.tensor import Tensor, placed
 
 
 class FunctionCtx:
@@ -79,11 +79,11 @@ class Function:
 
         def run_backward(node: Node, *gradients: Any) -> tuple[Any, ...]:
             given = []
-            for g, (shape, dtype) in zip(gradients, node.outputs):
+            for g, (shape, dtype, number) in zip(gradients, node.outputs):
                 if g is None:
                     from engine import _core
 
-                    g = _core.empty(shape, dtype)
+                    g = _core.empty(shape, dtype, number)
                     _core.kernels.fill(g, 0.0)
                 given.append(Tensor(g))
             with no_grad():
@@ -106,7 +106,9 @@ class Function:
                     raise ValueError(
                         f"[{cls.__name__}] backward: expected shape {source.shape} for gradient {i}, got {result.shape}"
                     )
-                arrays.append(result._data.cast(source.dtype))  # as PyTorch, which also converts
+                arrays.append(
+                    placed(result._data, source.dtype, source._data.device)
+                )  # as PyTorch, which also converts
             return tuple(arrays)
 
         saved = tuple(t._data for t in ctx._tensors if t is not None)

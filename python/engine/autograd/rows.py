@@ -38,9 +38,10 @@ def dense(gradient: Array | RowSum) -> Array:
 
 
 def by_rows(dy: Array, ids: Array, v: int, padding: int) -> RowSum | None:
-    """The gradient of a (v, d) table from that of its lookup; None where most rows may occur: then a dense one is cheaper."""
+    """The gradient of a (v, d) table from that of its lookup; None where most rows may occur: then a dense one is cheaper.
+    On a device it is dense too: the host would have to wait for the number of rows."""
     n = ids.size
-    if not enabled or 4 * n > v:
+    if not enabled or 4 * n > v or dy.device >= 0:
         return None
     rows, values, count = K.embedding_backward_sparse(dy, ids, v, padding, n)
     k = int(count.item())

@@ -114,7 +114,7 @@ class Node:
     """One differentiable call. `backward(node, *gradients)` returns a gradient (Array or None) for each input."""
 
     # Defaults on the class: every op of a training step pays for what is set here.
-    outputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each
+    outputs: tuple[tuple[tuple[int, ...], Any, int], ...] = ()  # shape, dtype and device of each
     _versions: Sequence[int | None] = ()
     _hooks: dict[int, dict[int, Any]] | None = None
     _retained: dict[int, weakref.ref[Tensor]] | None = None
@@ -298,6 +298,10 @@ def _run_hooks(hooks: dict[int, Any] | None, gradient: Array, where: str) -> Arr
         if result is not None:
             if result.shape != gradient.shape or result.dtype is not gradient.dtype:
                 raise ValueError(f"[{where}] hook: expected a gradient of shape {gradient.shape}, got {result.shape}")
+            if result._data.device != gradient.device:
+                raise ValueError(
+                    f"[{where}] hook: expected a gradient on the device of its tensor, got one on {result.device}"
+                )
             gradient = result._data
     return gradient
 
@@ -308,13 +312,15 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Array:
     if gradient is None:
         if output.numel() != 1:
             raise RuntimeError(f"[backward] gradient: expected one for an output of shape {output.shape}, got None")
-        array = _core.empty(output.shape, output.dtype)
+        array = _core.empty(output.shape, output.dtype, output._data.device)
         _core.kernels.fill(array, 1.0)
         return array
     if not isinstance(gradient, Tensor):
         raise TypeError(f"[backward] gradient: expected a Tensor, got {type(gradient).__name__}")
     if gradient.shape != output.shape:
         raise ValueError(f"[backward] gradient: expected shape {output.shape}, got {gradient.shape}")
+    if gradient._data.device != output._data.device:
+        raise ValueError(f"[backward] gradient: expected a tensor on {output.device}, got one on {gradient.device}")
     return gradient._data.cast(output.dtype)
 
 

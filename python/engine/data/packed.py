@@ -9,14 +9,17 @@ same layout.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine import _core
 from engine.data._arrays import as_array, first_difference, flatten_ids, from_numpy, label_array
-from engine.tensor import Tensor
+from engine.tensor import Tensor, device_of, number_of
+from engine.tensor import device as Device
 
 __all__ = ["PackedBatch", "PackedLayout", "packed_layout"]
 
@@ -64,6 +67,9 @@ class PackedBatch:
     labels: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.input_ids.is_cuda or self.cu_seqlens.is_cuda:
+            self._check_on_device()
+            return
         input_ids, cu_seqlens = self.input_ids.numpy(), self.cu_seqlens.numpy()
         _expect_flat("input_ids", input_ids, np.int64)
         _expect_flat("cu_seqlens", cu_seqlens, np.int32)
@@ -91,6 +97,67 @@ class PackedBatch:
             raise ValueError(
                 f"[PackedBatch] labels: expected {lengths.size} rows, one a sequence, got shape {self.labels.shape}"
             )
+
+    def _check_on_device(self) -> None:
+        """Shapes, dtypes and devices alone: numbers are the kernels' to check, the host does not wait for them."""
+        total, batch = self.input_ids.numel(), self.cu_seqlens.numel() - 1
+        for name, dtype, size in (
+            ("input_ids", _core.int64, total),
+            ("cu_seqlens", _core.int32, batch + 1),
+            ("position_ids", _core.int64, total),
+            ("token_type_ids", _core.int64, total),
+        ):
+            field: Tensor | None = getattr(self, name)
+            if field is None:
+                continue
+            if field.dtype is not dtype:
+                raise TypeError(f"[PackedBatch] {name}: expected {dtype.name}, got {field.dtype.name}")
+            if field.shape != (size,) or size < 0:
+                raise ValueError(f"[PackedBatch] {name}: expected shape ({size},), got {field.shape}")
+            if field.device != self.input_ids.device:
+                raise ValueError(
+                    f"[PackedBatch] {name}: expected a tensor on {self.input_ids.device}, got {field.device}"
+                )
+        if self.labels is not None and (not self.labels.shape or self.labels.shape[0] != batch):
+            raise ValueError(
+                f"[PackedBatch] labels: expected {batch} rows, one a sequence, got shape {self.labels.shape}"
+            )
+
+    # ---- devices
+
+    @property
+    def device(self) -> Device:
+        """Where the batch is."""
+        return self.input_ids.device
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> PackedBatch:
+        """A batch of the same layout with every tensor changed; what was checked is not checked again."""
+        batch = copy(self)
+        for name in ("input_ids", "cu_seqlens", "position_ids", "token_type_ids", "labels"):
+            field = getattr(self, name)
+            if field is not None:
+                setattr(batch, name, change(field))
+        return batch
+
+    def to(self, device: Any, non_blocking: bool = False) -> PackedBatch:
+        """The batch on that device; itself where it is there already. The host does not wait: small copies are staged, and
+        those from pinned memory with non_blocking only queued."""
+        number = number_of(device)
+        if self.input_ids._data.device == number:
+            return self
+        return self._each(lambda t: t.to(device_of(number), non_blocking=non_blocking))
+
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> PackedBatch:
+        """`to("cuda")`."""
+        return self.to("cuda" if device is None else device, non_blocking)
+
+    def cpu(self) -> PackedBatch:
+        """`to("cpu")`."""
+        return self.to("cpu")
+
+    def pin_memory(self) -> PackedBatch:
+        """The batch in page-locked memory of the host."""
+        return self._each(lambda t: t.pin_memory())
 
     @classmethod
     def from_sequences(
@@ -206,15 +273,15 @@ class PackedBatch:
         Returns:
             (input_ids, attention_mask), both int64 (batch, max_seqlen); the mask is 1 at real tokens.
         """
-        mask = np.arange(self.max_seqlen) < np.diff(self.cu_seqlens.numpy())[:, None]
+        mask = np.arange(self.max_seqlen) < np.diff(self.cu_seqlens.cpu().numpy())[:, None]
         ids = np.full(mask.shape, pad_id, dtype=np.int64)
-        ids[mask] = self.input_ids.numpy()
-        return from_numpy(ids), from_numpy(mask.astype(np.int64))
+        ids[mask] = self.input_ids.cpu().numpy()
+        return from_numpy(ids).to(self.device), from_numpy(mask.astype(np.int64)).to(self.device)
 
     @property
     def lengths(self) -> Tensor:
         """Length of each sequence in tokens, int32 (batch,)."""
-        return from_numpy(np.diff(self.cu_seqlens.numpy()))
+        return from_numpy(np.diff(self.cu_seqlens.cpu().numpy())).to(self.device)
 
     @property
     def batch_size(self) -> int:

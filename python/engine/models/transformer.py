@@ -43,7 +43,9 @@ class _Inputs:
                 raise TypeError(f"[{op}] input_ids: expected a Tensor or a packed batch, got {type(input).__name__}")
             if input.ndim != 2:
                 raise ValueError(f"[{op}] input_ids: expected shape (batch, length), got {input.shape}")
-            self.layout = called_as(op, rectangle_layout, input.shape[0], input.shape[1], attention_mask)
+            self.layout = called_as(
+                op, rectangle_layout, input.shape[0], input.shape[1], attention_mask, device=input.device
+            )
             self.ids = pack_padded(input, self.layout)
             self.types = None
             if token_type_ids is not None:
@@ -111,7 +113,7 @@ class _SelfAttention(Module):
         (wq, wkv), (bq, bkv) = self.qkv.weight.split([d, 2 * d]), self.qkv.bias.split([d, 2 * d])
         q = F.linear(F.pool_packed(x, cu_seqlens, "first"), wq, bq).view(batch, self.heads, d // self.heads)
         k, v = F.linear(x, wkv, bkv).view(x.shape[0], 2, self.heads, d // self.heads).unbind(1)
-        ones = ops.arange(batch + 1, dtype=cu_seqlens.dtype)
+        ones = ops.arange(batch + 1, dtype=cu_seqlens.dtype, device=cu_seqlens.device)
         y = ops.attention(q, k, v, ones, cu_seqlens_k=cu_seqlens, dropout_p=self.p, training=self.training)
         return y.view(batch, d)
 

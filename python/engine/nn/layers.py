@@ -17,9 +17,9 @@ from engine.tensor import Tensor
 __all__ = ["Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear", "RMSNorm"]
 
 
-def new_parameter(*shape: int, dtype: DType | None = None) -> Parameter:
+def new_parameter(*shape: int, dtype: DType | None = None, device: Any = None) -> Parameter:
     """A parameter whose contents are still undefined."""
-    return Parameter(ops.empty(shape, dtype=dtype))
+    return Parameter(ops.empty(shape, dtype=dtype, device=device))
 
 
 class Identity(Module):
@@ -61,8 +61,8 @@ class Linear(Module):
         super().__init__()
         (self.in_features,) = new_sizes("Linear", "in_features", (in_features,))
         (self.out_features,) = new_sizes("Linear", "out_features", (out_features,))
-        self.weight = new_parameter(out_features, in_features, dtype=dtype)
-        self.register_parameter("bias", new_parameter(out_features, dtype=dtype) if bias else None)
+        self.weight = new_parameter(out_features, in_features, dtype=dtype, device=device)
+        self.register_parameter("bias", new_parameter(out_features, dtype=dtype, device=device) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -104,7 +104,7 @@ class Embedding(Module):
                 f"[Embedding] padding_idx: expected one in [{-num_embeddings}, {num_embeddings}), got {padding_idx}"
             )
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.weight = new_parameter(num_embeddings, embedding_dim, dtype=dtype)
+        self.weight = new_parameter(num_embeddings, embedding_dim, dtype=dtype, device=device)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -152,7 +152,9 @@ class LayerNorm(Module):
         self.normalized_shape = new_sizes("LayerNorm", "normalized_shape", (normalized_shape,))
         self.eps, self.elementwise_affine = eps, elementwise_affine
         for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            self.register_parameter(name, new_parameter(*self.normalized_shape, dtype=dtype) if wanted else None)
+            self.register_parameter(
+                name, new_parameter(*self.normalized_shape, dtype=dtype, device=device) if wanted else None
+            )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -187,7 +189,7 @@ class RMSNorm(Module):
         self.normalized_shape = new_sizes("RMSNorm", "normalized_shape", (normalized_shape,))
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self.register_parameter(
-            "weight", new_parameter(*self.normalized_shape, dtype=dtype) if elementwise_affine else None
+            "weight", new_parameter(*self.normalized_shape, dtype=dtype, device=device) if elementwise_affine else None
         )
         self.reset_parameters()
 

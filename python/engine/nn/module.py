@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
-from engine.tensor import RemovableHandle, Tensor
+from engine.ops.convert import copy_into
+from engine.tensor import RemovableHandle, Tensor, number_of, placed, refuse_float64
 from engine.tensor import device as Device
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter"]
@@ -295,7 +296,8 @@ class Module:
     # ---- conversion
 
     def _apply(self: Self, fn: Callable[[Array], Array]) -> Self:
-        """Replaces the memory of every parameter, its gradient and every buffer; the Tensor objects stay the same."""
+        """Replaces the memory of every parameter, its gradient and every buffer; the Tensor objects stay the same. Views of
+        one memory, such as shared parameters, stay shared only where they are one Tensor."""
         tensors: dict[int, Tensor] = {}
         for module in self.modules():
             for t in [*module._parameters.values(), *module._buffers.values()]:
@@ -308,28 +310,41 @@ class Module:
         return self
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
-        """to(dtype), to(device), to(device, dtype) or to(tensor): converts floating-point parameters and buffers in place."""
+        """to(dtype), to(device), to(device, dtype) or to(tensor): converts floating-point parameters and buffers and moves all
+        of them, in place: the Tensor objects stay, so an optimizer may be made before or after, but before its first step."""
         dtype = kwargs.pop("dtype", None)
         target = kwargs.pop("device", None)
-        kwargs.pop("non_blocking", None)
+        non_blocking = bool(kwargs.pop("non_blocking", False))
         if kwargs:
             raise TypeError(f"[to] arguments: expected dtype and device, got {next(iter(kwargs))!r}")
         for value in args:
             if isinstance(value, Tensor):
-                dtype = value.dtype
+                dtype, target = value.dtype, value.device
             elif isinstance(value, DType):
                 dtype = value
-            elif isinstance(value, str | Device):
+            elif isinstance(value, bool):
+                non_blocking = value
+            elif isinstance(value, str | int | Device):
                 target = value
-            elif value is not None and not isinstance(value, bool):
+            elif value is not None:
                 raise TypeError(f"[to] arguments: expected a dtype, a device or a Tensor, got {type(value).__name__}")
-        if target is not None:
-            Device(target)  # raises where there is no such device
-        if dtype is None:
-            return self
-        if not dtype.is_floating_point:
+        if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"[to] dtype: expected a floating-point dtype, got {dtype.name}")
-        return self._apply(lambda a: a.cast(dtype) if a.dtype.is_floating_point else a)
+        if target is None:
+            return self if dtype is None else self._convert(dtype, None, non_blocking)
+        return self._convert(dtype, number_of(target), non_blocking)
+
+    def _convert(self: Self, dtype: DType | None, number: int | None, non_blocking: bool) -> Self:
+        def convert(a: Array) -> Array:
+            wanted = dtype if dtype is not None and a.dtype.is_floating_point else a.dtype
+            where = a.device if number is None else number
+            refuse_float64("to", wanted, where)
+            return placed(a, wanted, where, non_blocking)
+
+        for t in [*self.parameters(), *self.buffers()]:  # refused before anything changes
+            if number is not None and (dtype is None or not t.is_floating_point()):
+                refuse_float64("to", t.dtype, number)
+        return self._apply(convert)
 
     def float(self: Self) -> Self:
         """Floating-point parameters and buffers become float32."""
@@ -339,9 +354,17 @@ class Module:
         """Floating-point parameters and buffers become float64."""
         return self.to(_core.float64)
 
+    def bfloat16(self: Self) -> Self:
+        """Floating-point parameters and buffers become bfloat16, in which only CUDA devices compute."""
+        return self.to(_core.bfloat16)
+
     def cpu(self: Self) -> Self:
-        """This module: everything lives on the CPU."""
-        return self
+        """Moves parameters and buffers to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self: Self, device: Any = None) -> Self:
+        """Moves parameters and buffers to the current CUDA device, or to that one."""
+        return self.to("cuda" if device is None else device)
 
     # ---- state
 
@@ -358,7 +381,7 @@ class Module:
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> IncompatibleKeys:
-        """Copies a state into parameters and buffers, converting dtypes. All is checked before anything is written.
+        """Copies a state into parameters and buffers, converting dtypes, across devices. All is checked before anything is written.
 
         Raises ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected
         ones are returned instead. Differs from PyTorch in the type of the error (RuntimeError there).
@@ -384,7 +407,7 @@ class Module:
                 "\n  ".join([f"[load_state_dict] state_dict: expected the entries of {name}, got", *lines])
             )
         for target, source in plan:
-            _core.kernels.copy(target._data, source._data)
+            copy_into(target._data, source._data)
         return IncompatibleKeys(missing, unexpected)
 
     def _plan_load(

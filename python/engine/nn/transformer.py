@@ -31,7 +31,7 @@ def _real(op: str, key_padding_mask: Tensor | None) -> Tensor | None:
     """True at real tokens, from PyTorch's mask: True (or -inf) at padding."""
     if key_padding_mask is None:
         return None
-    mask = np.asarray(key_padding_mask.detach())
+    mask = np.asarray(key_padding_mask.detach().cpu())  # read by the host: lengths decide shapes
     real = mask == 0
     if not (real | (mask == (1 if mask.dtype == np.bool_ else -np.inf))).all():
         raise ValueError(f"[{op}] key_padding_mask: expected bool (True: padding), or 0 and -inf, got other numbers")
@@ -59,7 +59,7 @@ class _Door:
         rectangle = _rectangle(op, x, dim, batch_first)
         self.unbatched, self.batch_first = x.ndim == 2, batch_first
         mask = _real(op, _mask_rows(key_padding_mask, self.unbatched))
-        self.layout: RectangleLayout = rectangle_layout(rectangle.shape[0], rectangle.shape[1], mask)
+        self.layout: RectangleLayout = rectangle_layout(rectangle.shape[0], rectangle.shape[1], mask, device=x.device)
         self.packed = pack_padded(rectangle, self.layout)
 
     def leave(self, x: Tensor) -> Tensor:
@@ -117,9 +117,11 @@ class MultiheadAttention(Module):
                 raise ValueError(f"[MultiheadAttention] {name}: expected its default (no other is supported)")
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.dropout, self.batch_first = dropout, batch_first
-        self.in_proj_weight = new_parameter(3 * embed_dim, embed_dim, dtype=dtype)
-        self.register_parameter("in_proj_bias", new_parameter(3 * embed_dim, dtype=dtype) if bias else None)
-        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype)
+        self.in_proj_weight = new_parameter(3 * embed_dim, embed_dim, dtype=dtype, device=device)
+        self.register_parameter(
+            "in_proj_bias", new_parameter(3 * embed_dim, dtype=dtype, device=device) if bias else None
+        )
+        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype, device=device)
         init.xavier_uniform_(self.in_proj_weight)
         for b in (self.in_proj_bias, self.out_proj.bias):
             if b is not None:
@@ -210,10 +212,10 @@ class MultiheadAttention(Module):
         if real is not None:
             if real.shape != (batch, keys):
                 raise ValueError(f"[{op}] key_padding_mask: expected shape {(batch, keys)}, got {real.shape}")
-            hidden = ops.where(real.view(batch, 1, 1, keys), 0.0, float("-inf")).to(q.dtype)
+            hidden = ops.where(real.view(batch, 1, 1, keys).to(q.device), 0.0, float("-inf")).to(q.dtype)
             mask = hidden if mask is None else mask + hidden
         if is_causal and need_weights:
-            causal = ops.tril(ops.ones(length, keys, dtype=q.dtype))
+            causal = ops.tril(ops.ones(length, keys, dtype=q.dtype, device=q.device))
             hidden = ops.where(causal > 0, 0.0, float("-inf")).to(q.dtype)
             mask = hidden if mask is None else mask + hidden
         q, k, v = (x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2) for x in self._project(q, k, v))
@@ -285,12 +287,14 @@ class TransformerEncoderLayer(Module):
     ) -> None:
         super().__init__()
         self.batch_first, self.norm_first = batch_first, norm_first
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, device=device
+        )
+        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype, device=device)
         self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype, device=device)
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype, device=device)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype, device=device)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.activation = _activation(activation)

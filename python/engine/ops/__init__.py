@@ -15,6 +15,7 @@ from engine.ops.loss import *
 from engine.ops.norm import *
 from engine.ops.packing import *
 from engine.ops.pooling import *
+from engine.ops.precision import *
 from engine.ops.random import *
 from engine.ops.reduction import *
 from engine.ops.shape import *

@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.ops import precision
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["erf", "gelu", "leaky_relu", "log1p", "relu", "sigmoid", "silu", "tanh"]
@@ -104,5 +105,7 @@ def _log1p_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method
 def log1p(input: Tensor) -> Tensor:
     """ln(1 + input), which keeps its digits for small input."""
+    if precision.active:
+        input = precision.raised(input)
     x = as_array("log1p", "input", input)
     return record("log1p", K.log1p(x), (input,), _log1p_backward, x)

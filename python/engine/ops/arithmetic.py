@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.ops import precision
 from engine.ops.broadcasting import Number, Operand, data_of, gradient_for, tensor_of
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -177,6 +178,8 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
 
     Raises ValueError for an integer input and a negative integer number as exponent.
     """
+    if precision.active:
+        input, exponent = precision.raised(input), precision.raised(exponent)
     a, b = data_of(input), data_of(exponent)
     if type(b) is int and b < 0 and not isinstance(a, float) and not (type(a) is Array and a.dtype.is_floating_point):
         raise ValueError(f"[pow] exponent: expected an integer >= 0 for an integer input, got {b}")

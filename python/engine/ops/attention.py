@@ -10,6 +10,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.ops import precision
 from engine.tensor import Tensor, as_array
 
 __all__ = ["attention", "attention_qkv", "scaled_dot_product_attention"]
@@ -62,6 +63,8 @@ def attention(
     Never stores length x length (Dao et al. 2022, arXiv 2205.14135). Raises ValueError for shapes that do not fit and for
     cu_seqlens that do not start at 0, fall, or do not end at the number of tokens; TypeError for dtypes.
     """
+    if precision.active:
+        query, key, value = precision.lowered(query, key, value)
     q = _side_by_side(as_array("attention", "query", query))
     k = _side_by_side(as_array("attention", "key", key))
     v = _side_by_side(as_array("attention", "value", value))
@@ -93,6 +96,8 @@ def attention_qkv(
 
     qkv: (tokens, 3, heads, d); cu_seqlens: int32 (batch + 1,). Returns (tokens, heads, d). The rest as `attention`.
     """
+    if precision.active:
+        (qkv,) = precision.lowered(qkv)
     x = _side_by_side(as_array("attention_qkv", "qkv", qkv))
     cu = as_array("attention_qkv", "cu_seqlens", cu_seqlens)
     scale = _default_scale(scale, x.shape[-1] if x.ndim else 1)
@@ -107,13 +112,14 @@ def attention_qkv(
 
 
 @lru_cache(maxsize=256)
-def _equal_lengths(count: int, length: int) -> Array:
-    """cu_seqlens of `count` sequences of one length."""
+def _equal_lengths(count: int, length: int, number: int) -> Array:
+    """cu_seqlens of `count` sequences of one length, on that device."""
     if count * length > 0x7FFFFFFF:
         raise ValueError(
             f"[scaled_dot_product_attention] query, key: expected at most 2^31 - 1 tokens, got {count * length}"
         )
-    return _core.from_buffer(array.array("i", range(0, count * length + 1, length) if length else [0] * (count + 1)))
+    ends = array.array("i", range(0, count * length + 1, length) if length else [0] * (count + 1))
+    return _core.from_buffer(ends).to_device(number)
 
 
 def _nested(x: Array) -> bool:
@@ -188,6 +194,10 @@ def scaled_dot_product_attention(
     Raises ValueError for shapes that do not fit and for a mask that requires grad, TypeError for dtypes.
     """
     op = "scaled_dot_product_attention"
+    if precision.active:
+        query, key, value = precision.lowered(query, key, value)
+        if precision.is_autocast_enabled() and isinstance(attn_mask, Tensor) and attn_mask.is_floating_point():
+            attn_mask = attn_mask.to(query.dtype)
     q, k, v = as_array(op, "query", query), as_array(op, "key", key), as_array(op, "value", value)
     qs, ks, vs = shapes = (q.shape, k.shape, v.shape)
     ndim, lead = len(qs), qs[:-2]
@@ -208,7 +218,7 @@ def scaled_dot_product_attention(
             mask = mask.reshape((*qs[:3], ks[2]))
     by_head = _nested(q) and _nested(k) and _nested(v)
     sequences = qs[0] * qs[1] if by_head else qs[0]
-    cu_q, cu_k = _equal_lengths(sequences, qs[2]), _equal_lengths(sequences, ks[2])
+    cu_q, cu_k = _equal_lengths(sequences, qs[2], q.device), _equal_lengths(sequences, ks[2], q.device)
     q, k, v = _tokens(q, qs, by_head), _tokens(k, ks, by_head), _tokens(v, vs, by_head)
     scale = _default_scale(scale, qs[3])
     p, seed, call = _draw(op, dropout_p)

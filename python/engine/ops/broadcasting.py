@@ -41,12 +41,12 @@ def result_type(tensor1: Operand, tensor2: Operand) -> DType:
     return _core.result_type(data_of(tensor1), data_of(tensor2))
 
 
-def input_of(ctx: Node, i: int) -> tuple[tuple[int, ...], DType]:
-    """Shape and dtype of input i of a node that needs its gradient."""
+def input_of(ctx: Node, i: int) -> tuple[tuple[int, ...], DType, int]:
+    """Shape, dtype and device of input i of a node that needs its gradient."""
     edge = ctx.edges[i]
     if type(edge) is tuple:
         return edge[0].outputs[edge[1]]
-    return edge._data.shape, edge._data.dtype
+    return edge._data.meta
 
 
 def sum_to(gradient: Array, shape: tuple[int, ...]) -> Array:
@@ -64,7 +64,9 @@ def sum_to(gradient: Array, shape: tuple[int, ...]) -> Array:
 
 def gradient_for(ctx: Node, i: int, gradient: Array) -> Array:
     """`gradient`, of the output's shape and dtype, as input i needs it."""
-    shape, dtype = input_of(ctx, i)
+    shape, dtype, number = input_of(ctx, i)
     if gradient.shape != shape:
         gradient = sum_to(gradient, shape)
+    if not shape and gradient.device != number:  # a 0-dim tensor of the CPU stood beside others on a device
+        gradient = gradient.to_device(number)
     return gradient if gradient.dtype is dtype else gradient.cast(dtype)

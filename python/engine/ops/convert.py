@@ -7,9 +7,11 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
-from engine.tensor import Tensor, as_array, device, tensor_method
+from engine.tensor import Tensor, as_array, device, device_of, number_of, placed, refuse_float64, tensor_method
 
 __all__ = ["clone", "from_dlpack"]
+
+K = _core.kernels
 
 
 def _clone_backward(ctx: Node, dy: Array) -> Any:
@@ -35,15 +37,42 @@ def _cast_backward(ctx: Node, dy: Array) -> Any:
     return dy.cast(dtype)
 
 
+def copy_into(dst: Array, src: Array, non_blocking: bool = False) -> None:
+    """dst = src, broadcast and converted, from whatever device."""
+    if src.device == dst.device:
+        K.copy(dst, src)
+    else:
+        _core.copy(dst, src, non_blocking)
+
+
 def cast(input: Tensor, dtype: DType, copy: bool = False) -> Tensor:
     """`input` converted; the tensor itself where it has that dtype already. Conversions between floating dtypes are
     differentiable."""
     x = input._data
     if x.dtype is dtype:
         return clone(input) if copy else input
+    if x.device >= 0:
+        refuse_float64("to", dtype, x.device)
     if not dtype.is_floating_point:
         return Tensor(x.cast(dtype))
     result: Tensor = record("to", x.cast(dtype), (input,), _cast_backward, x.dtype)
+    return result
+
+
+def _move_backward(ctx: Node, dy: Array) -> Any:
+    dtype, number = ctx.saved
+    return placed(dy, dtype, number)
+
+
+def move(input: Tensor, number: int, dtype: DType | None = None, non_blocking: bool = False) -> Tensor:
+    """`input` on another device, converted where `dtype` says so; its gradient goes back to where it came from."""
+    x = input._data
+    dtype = dtype or x.dtype
+    refuse_float64("to", dtype, number)
+    y = placed(x, dtype, number, non_blocking)
+    if not dtype.is_floating_point:
+        return Tensor(y)
+    result: Tensor = record("to", y, (input,), _move_backward, x.dtype, x.device)
     return result
 
 
@@ -56,27 +85,35 @@ def _to(
     non_blocking: bool = False,
     copy: bool = False,
 ) -> Tensor:
-    """`to(dtype)`, `to(device)`, `to(device, dtype)` or `to(other)`: converted; itself where nothing changes.
+    """`to(dtype)`, `to(device)`, `to(device, dtype)` or `to(other)`: converted and moved; itself where nothing changes. The
+    gradient comes back in the dtype and on the device of this tensor.
 
-    Raises ValueError for a device that does not exist, TypeError for anything else.
+    non_blocking: from pinned memory (`pin_memory`) to a CUDA device the copy is only queued; the source must not be written
+    until it is made. Copies to the host always wait.
+
+    Raises ValueError for a device that does not exist, RuntimeError where there is no CUDA device, TypeError for float64 on
+    a CUDA device and for anything else.
     """
     for arg in args:
         if isinstance(arg, DType):
             dtype = arg
         elif isinstance(arg, Tensor):
             dtype, device = arg.dtype, arg.device
-        elif isinstance(arg, str | _device):
+        elif isinstance(arg, str | _device) or type(arg) is int:
             device = arg
-        elif type(arg) is bool or arg is None:  # positional non_blocking
+        elif type(arg) is bool:
+            non_blocking = arg
+        elif arg is None:
             continue
         else:
             raise TypeError(f"[to] argument: expected a dtype, a device or a Tensor, got {type(arg).__name__}")
-    if device is not None:
-        _device(device)
+    if device is not None and (number := number_of(device)) != self._data.device:
+        return move(self, number, dtype, non_blocking)
     return cast(self, self._data.dtype if dtype is None else dtype, copy)
 
 
 _device = device
+_DLPACK_CUDA = 2
 
 
 def _conversion(name: str, dtype: DType) -> None:
@@ -103,18 +140,47 @@ for _name, _dtype in {
 
 @tensor_method("type_as")
 def _type_as(self: Tensor, other: Tensor) -> Tensor:
-    """Converted to other's dtype; itself where it has that already."""
-    return cast(self, as_array("type_as", "other", other).dtype)
+    """Converted to other's dtype, on its device; itself where it is so already."""
+    like = as_array("type_as", "other", other)
+    return self.to(device_of(like.device), like.dtype)
 
 
 @tensor_method("cpu")
 def _cpu(self: Tensor) -> Tensor:
-    """The tensor itself: everything lives on the CPU."""
-    return self
+    """The tensor itself where it is on the CPU, else a copy there, for which the device is waited."""
+    return self if self._data.device < 0 else move(self, -1)
+
+
+@tensor_method("cuda")
+def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """`to("cuda")`: on the current CUDA device, or on that one."""
+    number = number_of("cuda" if device is None else device)
+    return self if self._data.device == number else move(self, number, None, non_blocking)
+
+
+@tensor_method("pin_memory")
+def _pin_memory(self: Tensor) -> Tensor:
+    """A copy in page-locked memory of the host, from which `to("cuda", non_blocking=True)` does not wait; itself where it
+    lies there already. Raises RuntimeError where there is no CUDA device, ValueError for a tensor on one."""
+    if self._data.is_pinned:
+        return self
+    number_of("cuda")
+    result: Tensor = record("pin_memory", self._data.pin(), (self,), _clone_backward)
+    return result
+
+
+@tensor_method("is_pinned")
+def _is_pinned(self: Tensor) -> bool:
+    """Whether the memory is page-locked."""
+    return self._data.is_pinned
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor of the same memory as an object with `__dlpack__` (NumPy, PyTorch, JAX arrays) or a DLPack capsule."""
+    """A tensor of the same memory as an object with `__dlpack__` (NumPy, PyTorch, JAX arrays, on the CPU or a CUDA device) or
+    a DLPack capsule."""
+    where = getattr(ext_tensor, "__dlpack_device__", None)
+    if where is not None and where()[0] == _DLPACK_CUDA:
+        number_of("cuda")  # loads the backend, or says why there is none
     return Tensor(_core.from_dlpack(ext_tensor))
 
 
@@ -130,8 +196,12 @@ def _format(self: Tensor, spec: str) -> str:
 def _repr(self: Tensor) -> str:
     import numpy as np
 
-    x = self._data.cast(_core.float32) if self._data.dtype is _core.bfloat16 else self._data
+    x = self._data.to_device(-1)
+    if x.dtype is _core.bfloat16:
+        x = x.cast(_core.float32)
     suffix = "" if x.size or x.ndim == 1 else f", size={self.shape}"
+    if self.is_cuda:
+        suffix += f", device='{self.device}'"
     if self.dtype not in (_core.float32, _core.int64, _core.bool):
         suffix += f", dtype={self.dtype}"
     if self.grad_fn is not None:

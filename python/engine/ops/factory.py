@@ -10,10 +10,9 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.ops.broadcasting import sum_to
-from engine.ops.convert import cast
+from engine.ops.convert import cast, copy_into, from_dlpack
 from engine.ops.shape import new_sizes
-from engine.tensor import Tensor, as_array, tensor_method
-from engine.tensor import device as Device
+from engine.tensor import Tensor, as_array, number_of, placed, refuse_float64, target, tensor_method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,9 +46,9 @@ INTEGER_LIMITS = {
 
 
 def made(array: Array, device: Any, requires_grad: bool) -> Tensor:
-    """A factory's result."""
-    if device is not None:
-        Device(device)
+    """The result of a factory that works on the CPU, brought to where it is wanted."""
+    if device is not None and (number := number_of(device)) != array.device:
+        array = array.to_device(number)
     return Tensor(array, requires_grad)
 
 
@@ -77,21 +76,24 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
 
 def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of the given sizes, contents undefined. float32 by default."""
-    return made(_core.empty(new_sizes("empty", "size", size), dtype or _core.float32), device, requires_grad)
+    dtype = dtype or _core.float32
+    return Tensor(_core.empty(new_sizes("empty", "size", size), dtype, target("empty", device, dtype)), requires_grad)
 
 
 def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros. float32 by default."""
-    array = _core.empty(new_sizes("zeros", "size", size), dtype or _core.float32)
+    dtype = dtype or _core.float32
+    array = _core.empty(new_sizes("zeros", "size", size), dtype, target("zeros", device, dtype))
     K.fill(array, 0.0)
-    return made(array, device, requires_grad)
+    return Tensor(array, requires_grad)
 
 
 def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones. float32 by default."""
-    array = _core.empty(new_sizes("ones", "size", size), dtype or _core.float32)
+    dtype = dtype or _core.float32
+    array = _core.empty(new_sizes("ones", "size", size), dtype, target("ones", device, dtype))
     K.fill(array, 1.0)
-    return made(array, device, requires_grad)
+    return Tensor(array, requires_grad)
 
 
 def full(
@@ -101,63 +103,100 @@ def full(
     if dtype is None:
         kind = type(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
         dtype = _core.bool if kind is bool else _core.int64 if kind is int else _core.float32
-    array = _core.empty(new_sizes("full", "size", (size,)), dtype)
-    return made(fill_array("full", array, fill_value), device, requires_grad)
+    array = _core.empty(new_sizes("full", "size", (size,)), dtype, target("full", device, dtype))
+    return Tensor(fill_array("full", array, fill_value), requires_grad)
 
 
-def _like(op: str, input: Tensor, dtype: DType | None) -> Array:
+def like(op: str, x: Array, dtype: DType, device: Any) -> int:
+    """Where a factory that follows an array works: on its device, unless another one is named."""
+    number = x.device if device is None else number_of(device)
+    refuse_float64(op, dtype, number)
+    return number
+
+
+def _like(op: str, input: Tensor, dtype: DType | None, device: Any) -> Array:
     x = as_array(op, "input", input)
-    return _core.empty(x.shape, dtype or x.dtype)
+    dtype = dtype or x.dtype
+    return _core.empty(x.shape, dtype, like(op, x, dtype, device))
 
 
 def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`empty` of the shape and, by default, dtype of `input`; contiguous."""
-    return made(_like("empty_like", input, dtype), device, requires_grad)
+    """`empty` of the shape and, by default, dtype and device of `input`; contiguous."""
+    return Tensor(_like("empty_like", input, dtype, device), requires_grad)
 
 
 def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`zeros` of the shape and, by default, dtype of `input`."""
-    array = _like("zeros_like", input, dtype)
+    """`zeros` of the shape and, by default, dtype and device of `input`."""
+    array = _like("zeros_like", input, dtype, device)
     K.fill(array, 0.0)
-    return made(array, device, requires_grad)
+    return Tensor(array, requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`ones` of the shape and, by default, dtype of `input`."""
-    array = _like("ones_like", input, dtype)
+    """`ones` of the shape and, by default, dtype and device of `input`."""
+    array = _like("ones_like", input, dtype, device)
     K.fill(array, 1.0)
-    return made(array, device, requires_grad)
+    return Tensor(array, requires_grad)
 
 
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """`full` of the shape and, by default, dtype of `input`."""
-    return made(fill_array("full_like", _like("full_like", input, dtype), fill_value), device, requires_grad)
+    """`full` of the shape and, by default, dtype and device of `input`."""
+    return Tensor(fill_array("full_like", _like("full_like", input, dtype, device), fill_value), requires_grad)
 
 
 @tensor_method("new_zeros")
-def _new_zeros(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
-    """`zeros` of that size, by default of this tensor's dtype."""
-    return zeros(*size, dtype=dtype or self.dtype)
+def _new_zeros(
+    self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`zeros` of that size, by default of this tensor's dtype and on its device."""
+    return zeros(
+        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
+    )
 
 
 @tensor_method("new_ones")
-def _new_ones(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
-    """`ones` of that size, by default of this tensor's dtype."""
-    return ones(*size, dtype=dtype or self.dtype)
+def _new_ones(
+    self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`ones` of that size, by default of this tensor's dtype and on its device."""
+    return ones(
+        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
+    )
 
 
 @tensor_method("new_empty")
-def _new_empty(self: Tensor, *size: Any, dtype: DType | None = None) -> Tensor:
-    """`empty` of that size, by default of this tensor's dtype."""
-    return empty(*size, dtype=dtype or self.dtype)
+def _new_empty(
+    self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`empty` of that size, by default of this tensor's dtype and on its device."""
+    return empty(
+        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
+    )
 
 
 @tensor_method("new_full")
-def _new_full(self: Tensor, size: Any, fill_value: Any, dtype: DType | None = None) -> Tensor:
-    """`full` of that size, by default of this tensor's dtype."""
-    return full(size, fill_value, dtype=dtype or self.dtype)
+def _new_full(
+    self: Tensor,
+    size: Any,
+    fill_value: Any,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`full` of that size, by default of this tensor's dtype and on its device."""
+    device = self.device if device is None else device
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+@tensor_method("new_tensor")
+def _new_tensor(
+    self: Tensor, data: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`tensor` of that data, by default of this tensor's dtype and on its device."""
+    device = self.device if device is None else device
+    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
 # ---------------------------------------------------------------- sequences and matrices
@@ -190,12 +229,15 @@ def arange(
     limits = INTEGER_LIMITS.get(dtype)
     if limits and n and not all(limits[0] <= int(v) <= limits[1] for v in (start, start + (n - 1) * step)):
         raise ValueError(f"[arange] end: expected numbers that {dtype.name} holds, got {start} to {end}")
+    number = target("arange", device, dtype)
     if limits and not whole:  # as PyTorch: bounds decide the length, then each number is cut
-        return cast(arange(start, end, step, dtype=_core.float64), dtype)
-    made_in = dtype if limits or dtype in (_core.float32, _core.float64) else _core.float64
+        cut = K.arange(n, float(start), float(step), 0, 0, _core.float64.code)
+        return Tensor(placed(cut, dtype, number), requires_grad)
     first, by = (int(start), int(step)) if limits else (0, 0)
-    array = K.arange(n, float(start), float(step), first, by, made_in.code)
-    return made(array.cast(dtype), device, requires_grad)
+    if limits or dtype in (_core.float32, _core.float64):
+        return Tensor(K.arange(n, float(start), float(step), first, by, dtype.code, device=number), requires_grad)
+    wide = K.arange(n, float(start), float(step), first, by, _core.float64.code)
+    return Tensor(placed(wide, dtype, number), requires_grad)
 
 
 def linspace(
@@ -211,8 +253,11 @@ def linspace(
     if steps < 0:
         raise ValueError(f"[linspace] steps: expected a number >= 0, got {steps}")
     dtype = dtype or _core.float32
-    made_in = dtype if dtype in (*INTEGER_LIMITS, _core.float32, _core.float64) else _core.float64
-    return made(K.linspace(steps, float(start), float(end), made_in.code).cast(dtype), device, requires_grad)
+    number = target("linspace", device, dtype)
+    if dtype in (*INTEGER_LIMITS, _core.float32, _core.float64):
+        return Tensor(K.linspace(steps, float(start), float(end), dtype.code, device=number), requires_grad)
+    wide = K.linspace(steps, float(start), float(end), _core.float64.code)
+    return Tensor(placed(wide, dtype, number), requires_grad)
 
 
 def eye(
@@ -220,10 +265,11 @@ def eye(
 ) -> Tensor:
     """(n, m), or (n, n), with ones on the diagonal and zeros elsewhere. float32 by default."""
     (n,), (m,) = new_sizes("eye", "n", (n,)), new_sizes("eye", "m", (n if m is None else m,))
-    array = _core.empty((n, m), dtype or _core.float32)
+    dtype = dtype or _core.float32
+    array = _core.empty((n, m), dtype, target("eye", device, dtype))
     K.fill(array, 0.0)
     K.fill(array.as_strided((min(n, m),), (m + 1,), 0), 1.0)
-    return made(array, device, requires_grad)
+    return Tensor(array, requires_grad)
 
 
 def _triangle_backward(ctx: Node, dy: Array) -> Any:
@@ -260,7 +306,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes == -1:
         if x.size == 0:
             raise ValueError("[one_hot] num_classes: expected a number for an empty tensor, got -1")
-        num_classes = int(Tensor(x).numpy().max()) + 1
+        num_classes = int(K.amax(x, (1 << x.ndim) - 1, False).item()) + 1
     if num_classes < 1:
         raise ValueError(f"[one_hot] num_classes: expected a number > 0, got {num_classes}")
     return Tensor(K.one_hot(x, num_classes))
@@ -277,7 +323,7 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
     elif isinstance(data, np.ndarray | np.generic):
         array = _from_numpy(op, np.asarray(data), dtype)
     elif not isinstance(data, list | tuple | int | float) and hasattr(data, "__dlpack__"):
-        array = _core.from_dlpack(data)
+        array = from_dlpack(data)._data
     else:
         try:
             values = np.asarray(_plain(data))
@@ -332,15 +378,21 @@ def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, require
 
     Without `dtype`, lists of floats become float32, of integers int64, of bools bool; arrays keep their dtype.
     """
-    return made(_array_from("tensor", data, dtype, copy=True), device, requires_grad)
+    array = _array_from("tensor", data, dtype, copy=True)
+    if device is not None:
+        refuse_float64("tensor", array.dtype, number_of(device))
+    return made(array, device, requires_grad)
 
 
 def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
     """As `tensor`, but sharing the memory of NumPy arrays and others where nothing has to be converted. A Tensor that
     needs no conversion is returned itself, with its history."""
     if isinstance(data, Tensor):
-        return cast(data, dtype or data.dtype)
-    return made(_array_from("as_tensor", data, dtype, copy=False), device, False)
+        return cast(data, dtype or data.dtype) if device is None else data.to(device, dtype)
+    array = _array_from("as_tensor", data, dtype, copy=False)
+    if device is not None:
+        refuse_float64("as_tensor", array.dtype, number_of(device))
+    return made(array, device, False)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
@@ -382,14 +434,14 @@ def _constant_(op: str, self: Tensor, value: Any) -> Tensor:
 
 
 def _copy_backward(ctx: Node, dy: Array) -> Any:
-    shape, dtype = ctx.saved
-    return None, sum_to(dy, shape).cast(dtype) if ctx.needs[1] else None
+    shape, dtype, number = ctx.saved
+    return None, placed(sum_to(dy, shape), dtype, number) if ctx.needs[1] else None
 
 
 @tensor_method("copy_")
 def _copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """self = src, broadcast to its shape and converted to its dtype."""
+    """self = src, broadcast to its shape, converted to its dtype, from whatever device; non_blocking as in `to`."""
     source = as_array("copy_", "src", src)
     check_inplace("copy_", self, src)
-    K.copy(self._data, source.expand(self.shape))
-    return record_inplace("copy_", self, (self, src), _copy_backward, source.shape, source.dtype)
+    copy_into(self._data, source.expand(self.shape), non_blocking)
+    return record_inplace("copy_", self, (self, src), _copy_backward, source.shape, source.dtype, source.device)

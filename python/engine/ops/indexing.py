@@ -20,7 +20,7 @@ from engine.autograd.tape import Node, check_inplace, record, record_inplace, re
 from engine.ops.broadcasting import sum_to
 from engine.ops.factory import as_tensor, fill_array
 from engine.ops.shape import normal_dim, zeros_array
-from engine.tensor import Tensor, as_array, tensor_method
+from engine.tensor import Tensor, as_array, placed, tensor_method
 
 __all__ = [
     "count_nonzero",
@@ -41,8 +41,8 @@ _ALL = slice(None)
 # ---------------------------------------------------------------- reading keys
 
 
-def _index_array(op: str, item: Any) -> Array | None:
-    """An item of a key as an int64 or bool Array; None where it is no array."""
+def _index_array(op: str, item: Any, number: int) -> Array | None:
+    """An item of a key as an int64 or bool Array on the device of what is indexed; None where it is no array."""
     if isinstance(item, Tensor):
         array = item._data
     elif isinstance(item, np.ndarray | list | tuple | bool | np.bool_):
@@ -65,7 +65,8 @@ def _index_array(op: str, item: Any) -> Array | None:
         array = array.cast(_core.int64)
     if array.dtype is not _core.int64 and array.dtype is not _core.bool:
         raise TypeError(f"[{op}] index: expected integers (int32, int64) or bool, got {array.dtype.name}")
-    return array
+    # A 0-dim number becomes a slice, for which the host reads it.
+    return array if array.ndim == 0 and array.dtype is _core.int64 else array.to_device(number)
 
 
 class Plan:
@@ -75,7 +76,7 @@ class Plan:
 
     def __init__(self, op: str, x: Array, key: Any) -> None:
         items = list(key) if isinstance(key, tuple) else [key]
-        arrays = [None if type(item) in _PLAIN else _index_array(op, item) for item in items]
+        arrays = [None if type(item) in _PLAIN else _index_array(op, item, x.device) for item in items]
         used = dots = 0
         for item, array in zip(items, arrays):
             if item is Ellipsis:
@@ -196,7 +197,7 @@ class Rows:
 
 def _view_backward(ctx: Node, dy: Array) -> Any:
     shape, steps = ctx.saved
-    dx = zeros_array(shape, dy.dtype)
+    dx = zeros_array(shape, dy)
     K.copy(_replay(dx, steps), dy)
     return dx
 
@@ -211,7 +212,7 @@ def _index_backward(ctx: Node, dy: Array) -> Any:
     dbase = rows.back(dbase)
     if not steps:
         return dbase
-    dx = zeros_array(shape, dy.dtype)
+    dx = zeros_array(shape, dy)
     K.copy(_replay(dx, steps), dbase)
     return dx
 
@@ -236,7 +237,7 @@ def _getitem(self: Tensor, key: Any) -> Tensor:
 
 
 def _setitem_backward(ctx: Node, dy: Array) -> Any:
-    steps, rows, index, value_shape, value_dtype = ctx.saved
+    steps, rows, index, value_shape, value_dtype, number = ctx.saved
     written = _replay(dy, steps)
     if rows is not None:
         dvalue = (
@@ -251,7 +252,7 @@ def _setitem_backward(ctx: Node, dy: Array) -> Any:
         if rows is None:
             K.fill(target, 0.0)
         else:
-            _put(target, rows, zeros_array((), dy.dtype).expand(rows.three[:1] + index.shape + rows.three[2:]))
+            _put(target, rows, zeros_array((), dy).expand(rows.three[:1] + index.shape + rows.three[2:]))
     if not ctx.needs[1]:
         return dself, None
     dvalue = written
@@ -259,7 +260,7 @@ def _setitem_backward(ctx: Node, dy: Array) -> Any:
         dvalue = K.index_rows(rows.ordered(written).reshape(rows.three), index).view(rows.result)
     while dvalue.ndim < len(value_shape):  # leading dimensions of size 1 that were dropped
         dvalue = dvalue.unsqueeze(0)
-    return dself, sum_to(dvalue, value_shape).cast(value_dtype)
+    return dself, placed(sum_to(dvalue, value_shape), value_dtype, number)
 
 
 def _put(base: Array, rows: Rows, values: Array) -> None:
@@ -290,7 +291,7 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
     rows = Rows(plan) if plan.arrays else None
     shape = plan.base.shape if rows is None else rows.result
     if source is None and not isinstance(value, np.ndarray | list | tuple):
-        array = fill_array("setitem", _core.empty((), x.dtype), value, "value")
+        array = fill_array("setitem", _core.empty((), x.dtype, x.device), value, "value")
     else:
         array = (source if source is not None else as_tensor(value))._data
     given = array.shape
@@ -300,7 +301,7 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
         raise ValueError(f"[setitem] value: expected a shape that broadcasts to {shape}, got {given}")
     if array.shares_storage(x):
         array = array.clone()
-    array = array.cast(x.dtype).expand(shape)
+    array = placed(array, x.dtype, x.device).expand(shape)
     if rows is None:
         K.copy(plan.base, array)
     else:
@@ -308,7 +309,9 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
     if source is not None or self._requires_grad:
         index = None if rows is None else rows.index
         dtype = None if source is None else source.dtype
-        record_inplace("setitem", self, (self, source), _setitem_backward, plan.steps, rows, index, given, dtype)
+        number = x.device if source is None else source._data.device
+        saved = (plan.steps, rows, index, given, dtype, number)
+        record_inplace("setitem", self, (self, source), _setitem_backward, *saved)
 
 
 # ---------------------------------------------------------------- by dimension
@@ -348,7 +351,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def _gather_backward(ctx: Node, dy: Array) -> Any:
     shape, dim, index = ctx.saved
-    dx = zeros_array(shape, dy.dtype)
+    dx = zeros_array(shape, dy)
     K.scatter_add(dx, dim, index, dy)
     return dx
 
@@ -376,7 +379,7 @@ def _scatter_add_backward(ctx: Node, dy: Array) -> Any:
     if ctx.needs[1]:
         dsrc = K.gather(dy, dim, index)
         if src_shape != index.shape:  # what lies outside of index was not read
-            whole = zeros_array(src_shape, dy.dtype)
+            whole = zeros_array(src_shape, dy)
             K.copy(_corner(whole, index.shape), dsrc)
             dsrc = whole
     return dy, dsrc

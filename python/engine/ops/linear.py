@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
+from engine.ops import precision
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["bmm", "linear", "linear_gelu", "matmul", "mm"]
@@ -21,7 +22,7 @@ def _product_for(shape: tuple[int, ...], a: Array, b: Array) -> Array:
     """a · b, summed over the batch dimensions that `shape`, an operand's own, lacks or has only one of."""
     if a.shape[:-2] == shape[:-2]:
         return K.matmul(a, b)
-    result = _core.empty(shape, a.dtype)
+    result = _core.empty(shape, a.dtype, a.device)
     K.matmul_into(result.expand((*a.shape[:-2], *shape[-2:])), a, b, False)
     return result
 
@@ -58,6 +59,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     one-dimensional `other` a column, and the dimension that this adds is dropped from the result.
     Raises ValueError where sizes do not fit, TypeError for other dtypes or different ones.
     """
+    if precision.active:
+        input, other = precision.lowered(input, other)
     a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
     if a.ndim == 2 and b.ndim == 2:
         return _recorded_matmul(K.matmul(a, b), input, other, a, b)
@@ -140,6 +143,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     input: (*, in_features), float32 or float64; weight: (out_features, in_features); bias: (out_features,).
     Returns (*, out_features). Raises ValueError where shapes do not fit, TypeError for other or different dtypes.
     """
+    if precision.active:
+        input, weight, bias = precision.lowered(input, weight, bias)
     x, w = as_array("linear", "input", input), as_array("linear", "weight", weight)
     b = None if bias is None else as_array("linear", "bias", bias)
     first = x if _learns(weight, bias) else None
@@ -158,6 +163,8 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, appro
 
     Shapes and dtypes as for `linear`; approximate: 'none' (by erf) or 'tanh'.
     """
+    if precision.active:
+        input, weight, bias = precision.lowered(input, weight, bias)
     x, w = as_array("linear_gelu", "input", input), as_array("linear_gelu", "weight", weight)
     b = None if bias is None else as_array("linear_gelu", "bias", bias)
     if approximate not in ("none", "tanh"):

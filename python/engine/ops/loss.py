@@ -8,6 +8,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
+from engine.ops import precision
 from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array
 
@@ -77,8 +78,9 @@ def _labels(op: str, x: Array, target: Array) -> Array:
 
 def _cross_entropy_backward(ctx: Node, dy: Array) -> Any:
     gradient, shape = ctx.saved
-    # dy = 1 is the rule: a loss that nothing follows. A view, so that the saved array stays the node's own.
-    if dy.size != 1 or dy.item() != 1.0:
+    # dy = 1 is the rule: a loss that nothing follows. A view, so that the saved array stays the node's own. A device's dy is
+    # not read: that would wait.
+    if dy.size != 1 or dy.device >= 0 or dy.item() != 1.0:
         gradient = K.cross_entropy_backward(dy.reshape((dy.size,)), gradient)
     return _from_class_rows(gradient, shape)
 
@@ -101,6 +103,8 @@ def cross_entropy(
     [0, c), ValueError for shapes that do not fit. No gradient flows to target or weight.
     """
     op = "cross_entropy"
+    if precision.active:
+        input, target = map(precision.raised, (input, target))
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     w = _fixed(op, "weight", weight)
     number = _reduction(op, reduction)
@@ -142,6 +146,8 @@ def nll_loss(
     weight, ignore_index, reduction and errors as in cross_entropy.
     """
     op = "nll_loss"
+    if precision.active:
+        input, target = map(precision.raised, (input, target))
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     w = _fixed(op, "weight", weight)
     number = _reduction(op, reduction)
@@ -199,6 +205,8 @@ def binary_cross_entropy_with_logits(
     for the part of target; both are broadcast to the input's shape. No gradient flows to target or the weights.
     """
     op = "binary_cross_entropy_with_logits"
+    if precision.active:
+        input, target = map(precision.raised, (input, target))
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     _same_shape(op, x, t)
     _no_grad(op, "target", target)
@@ -229,6 +237,8 @@ _l1_loss_backward = _both(K.l1_loss_backward)
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(input - target)^2 of two tensors of one shape (unlike PyTorch, nothing is broadcast)."""
+    if precision.active:
+        input, target = map(precision.raised, (input, target))
     x, t = as_array("mse_loss", "input", input), as_array("mse_loss", "target", target)
     _same_shape("mse_loss", x, t)
     number = _reduction("mse_loss", reduction)
@@ -238,6 +248,8 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """|input - target| of two tensors of one shape (unlike PyTorch, nothing is broadcast)."""
+    if precision.active:
+        input, target = map(precision.raised, (input, target))
     x, t = as_array("l1_loss", "input", input), as_array("l1_loss", "target", target)
     _same_shape("l1_loss", x, t)
     number = _reduction("l1_loss", reduction)

@@ -10,12 +10,15 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
+from engine.ops import precision
 from engine.ops.dropout import probability
 from engine.tensor import Tensor, as_array
 
 __all__ = ["dropout_add_layer_norm", "layer_norm", "rms_norm"]
 
 K = _core.kernels
+
+_EPSILON = {_core.float32: 2.0**-23, _core.bfloat16: 2.0**-7}
 
 
 def _optional(op: str, name: str, value: Tensor | None) -> Array | None:
@@ -68,6 +71,8 @@ def layer_norm(
     Returns (input - mean) / sqrt(variance + eps) * weight + bias, of the input's shape. Raises ValueError for shapes that
     do not fit.
     """
+    if precision.active:
+        input, weight, bias = map(precision.raised, (input, weight, bias))
     x = as_array("layer_norm", "input", input)
     shape = _normal_shape("layer_norm", x, normalized_shape)
     w, b = _flat("layer_norm", "weight", weight, shape), _flat("layer_norm", "bias", bias, shape)
@@ -95,11 +100,13 @@ def rms_norm(
     input: (*, *normalized_shape), float32 or float64; weight: of normalized_shape, or None for ones. eps: None stands for
     the dtype's machine epsilon. Returns input / sqrt(mean(input^2) + eps) * weight.
     """
+    if precision.active:
+        input, weight = map(precision.raised, (input, weight))
     x = as_array("rms_norm", "input", input)
     shape = _normal_shape("rms_norm", x, normalized_shape)
     w = _flat("rms_norm", "weight", weight, shape)
     if eps is None:
-        eps = 2.0**-23 if x.dtype is _core.float32 else 2.0**-52
+        eps = _EPSILON.get(x.dtype, 2.0**-52)
     rows = _rows(x, shape)
     y, rstd = K.rms_norm(rows, w, eps)
     if len(shape) > 1:
@@ -110,7 +117,7 @@ def rms_norm(
 def _dropout_add_layer_norm_backward(ctx: Node, dy: Array | None, dsum: Array | None = None) -> Any:
     total, weight, mean, rstd, p, seed, call = ctx.saved
     if dy is None:  # only the sum was used
-        dy = _core.empty(total.shape, total.dtype)
+        dy = _core.empty(total.shape, total.dtype, total.device)
         K.fill(dy, 0.0)
     rows = prod(total.shape[:-1])
     input_rows = rows if p > 0 and ctx.needs[0] else 0
@@ -138,6 +145,8 @@ def dropout_add_layer_norm(
     residual + dropout(input), for layers that normalise first. Not training, or p = 0: nothing is drawn.
     """
     op = "dropout_add_layer_norm"
+    if precision.active:
+        input, residual, weight, bias = map(precision.raised, (input, residual, weight, bias))
     x, r = as_array(op, "input", input), _optional(op, "residual", residual)
     if x.ndim == 0:
         raise ValueError(f"[{op}] input: expected at least one dimension, got ()")

@@ -12,7 +12,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, record_view
 from engine.ops.factory import arange
-from engine.tensor import Tensor, as_array
+from engine.tensor import Tensor, as_array, number_of
 
 __all__ = ["RectangleLayout", "pack_padded", "pad_packed", "rectangle_layout"]
 
@@ -35,24 +35,35 @@ class RectangleLayout(NamedTuple):
     max_seqlen: int
 
 
-def rectangle_layout(batch: int, length: int, attention_mask: Tensor | None = None) -> RectangleLayout:
+def rectangle_layout(
+    batch: int, length: int, attention_mask: Tensor | None = None, *, device: Any = None
+) -> RectangleLayout:
     """Reads a mask (batch, length) that is 1 (True) at real tokens and 0 (False) at padding, of any dtype; None: no padding.
 
+    device: where the layout is to lie; None: where the mask does. The number of tokens, and with it the shape of all that
+    follows, is known to the host only once it has read the mask: one on a CUDA device is waited for, one on the CPU not.
     Raises ValueError for another shape or other values.
     """
     if attention_mask is None:
-        ends = arange(batch + 1, dtype=_core.int32) * length
-        positions = arange(length).expand(batch, length).reshape(batch * length)
+        ends = arange(batch + 1, dtype=_core.int32, device=device) * length
+        positions = arange(length, device=device).expand(batch, length).reshape(batch * length)
         return RectangleLayout(batch, length, None, ends, positions, length if batch else 0)
     mask = as_array("rectangle_layout", "attention_mask", attention_mask)
+    number = mask.device if device is None else number_of(device)
+    mask = mask.to_device(-1)
     if mask.shape != (batch, length):
         raise ValueError(f"[rectangle_layout] attention_mask: expected shape {(batch, length)}, got {mask.shape}")
     cu_seqlens, longest = K.mask_seqlens(mask)
     total = int(cu_seqlens.select(0, batch).item())
-    indices, positions = map(Tensor, K.mask_indices(mask, total))
+    indices, positions = (Tensor(a.to_device(number)) for a in K.mask_indices(mask, total))
     everything = total == batch * length
     return RectangleLayout(
-        batch, length, None if everything else indices, Tensor(cu_seqlens), positions, int(longest.item())
+        batch,
+        length,
+        None if everything else indices,
+        Tensor(cu_seqlens.to_device(number)),
+        positions,
+        int(longest.item()),
     )
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record_inplace
-from engine.ops.factory import INTEGER_LIMITS, made
+from engine.ops.factory import INTEGER_LIMITS
 from engine.ops.shape import new_sizes
-from engine.tensor import Tensor, as_array, tensor_method
+from engine.tensor import Tensor, as_array, number_of, refuse_float64, target, tensor_method
 
 __all__ = [
     "bernoulli",
@@ -74,45 +74,52 @@ def set_rng_state(new_state: Tensor) -> None:
         raise ValueError(
             f"[set_rng_state] new_state: expected uint8 of shape (16,), got {state.dtype.name} of shape {state.shape}"
         )
-    raw = _core.to_bytes(state)
+    raw = _core.to_bytes(state)  # the state is the host's, wherever the tensor lies
     _core.set_random_state(int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little"))
 
 
 # ---------------------------------------------------------------- factories
 
 
-def _drawn(op: str, shape: tuple[int, ...], dtype: DType, kernel: Any, first: float, second: float) -> Array:
+def _drawn(
+    op: str, shape: tuple[int, ...], dtype: DType, number: int, kernel: Any, first: float, second: float
+) -> Array:
     """Drawn in float32 where nothing computes in `dtype`."""
     if not dtype.is_floating_point:
         raise TypeError(f"[{op}] dtype: expected a floating-point dtype, got {dtype.name}")
     wide = dtype is _core.float64 or dtype is _core.float32
-    array = _core.empty(shape, dtype if wide else _core.float32)
+    refuse_float64(op, dtype, number)
+    array = _core.empty(shape, dtype if wide else _core.float32, number)
     kernel(array, first, second, *_core.next_random())
     return array.cast(dtype)
 
 
 def rand(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1): multiples of 2^-24 (float64: 2^-53). float32 by default."""
-    array = _drawn("rand", new_sizes("rand", "size", size), dtype or _core.float32, K.uniform, 0.0, 1.0)
-    return made(array, device, requires_grad)
+    sizes = new_sizes("rand", "size", size)
+    array = _drawn("rand", sizes, dtype or _core.float32, number_of(device), K.uniform, 0.0, 1.0)
+    return Tensor(array, requires_grad)
 
 
 def randn(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958). float32 by default."""
-    array = _drawn("randn", new_sizes("randn", "size", size), dtype or _core.float32, K.normal, 0.0, 1.0)
-    return made(array, device, requires_grad)
+    sizes = new_sizes("randn", "size", size)
+    array = _drawn("randn", sizes, dtype or _core.float32, number_of(device), K.normal, 0.0, 1.0)
+    return Tensor(array, requires_grad)
 
 
 def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`rand` of the shape and, by default, dtype of `input`."""
+    """`rand` of the shape and, by default, dtype and device of `input`."""
     x = as_array("rand_like", "input", input)
-    return made(_drawn("rand_like", x.shape, dtype or x.dtype, K.uniform, 0.0, 1.0), device, requires_grad)
+    number = x.device if device is None else number_of(device)
+    return Tensor(_drawn("rand_like", x.shape, dtype or x.dtype, number, K.uniform, 0.0, 1.0), requires_grad)
 
 
 def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`randn` of the shape and, by default, dtype of `input`."""
+    """`randn` of the shape and, by default, dtype and device of `input`."""
     x = as_array("randn_like", "input", input)
-    return made(_drawn("randn_like", x.shape, dtype or x.dtype, K.normal, 0.0, 1.0), device, requires_grad)
+    number = x.device if device is None else number_of(device)
+    return Tensor(_drawn("randn_like", x.shape, dtype or x.dtype, number, K.normal, 0.0, 1.0), requires_grad)
 
 
 def normal(
@@ -126,8 +133,9 @@ def normal(
 ) -> Tensor:
     """Normal numbers of the given mean and standard deviation. Unlike PyTorch's, both are numbers."""
     _check_std("normal", std)
-    array = _drawn("normal", new_sizes("normal", "size", (size,)), dtype or _core.float32, K.normal, mean, std)
-    return made(array, device, requires_grad)
+    sizes = new_sizes("normal", "size", (size,))
+    array = _drawn("normal", sizes, dtype or _core.float32, number_of(device), K.normal, mean, std)
+    return Tensor(array, requires_grad)
 
 
 def _check_std(op: str, std: float) -> None:
@@ -135,7 +143,7 @@ def _check_std(op: str, std: float) -> None:
         raise ValueError(f"[{op}] std: expected a number >= 0, got {std}")
 
 
-def _integers(op: str, shape: tuple[int, ...], low: int, high: int, dtype: DType) -> Array:
+def _integers(op: str, shape: tuple[int, ...], low: int, high: int, dtype: DType, number: int) -> Array:
     low, high = operator.index(low), operator.index(high)
     limits = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
     if not low < high:
@@ -144,7 +152,8 @@ def _integers(op: str, shape: tuple[int, ...], low: int, high: int, dtype: DType
     if low < limits[0] or high - 1 > limits[1] or high > 2**63 - 1:
         raise ValueError(f"[{op}] low, high: expected numbers that {dtype.name} holds, got {low} and {high}")
     kept = dtype in INTEGER_LIMITS or dtype is _core.float32 or dtype is _core.float64
-    array = _core.empty(shape, dtype if kept else _core.float32)
+    refuse_float64(op, dtype, number)
+    array = _core.empty(shape, dtype if kept else _core.float32, number)
     K.randint(array, low, high, *_core.next_random())
     return array.cast(dtype)
 
@@ -163,8 +172,8 @@ def randint(
         low, high, size = 0, low, high
     if size is None:
         raise TypeError("[randint] size: expected a tuple of sizes, got None")
-    array = _integers("randint", new_sizes("randint", "size", (size,)), low, high, dtype or _core.int64)
-    return made(array, device, requires_grad)
+    sizes = new_sizes("randint", "size", (size,))
+    return Tensor(_integers("randint", sizes, low, high, dtype or _core.int64, number_of(device)), requires_grad)
 
 
 def randint_like(
@@ -176,10 +185,11 @@ def randint_like(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`randint` of the shape and, by default, dtype of `input`."""
+    """`randint` of the shape and, by default, dtype and device of `input`."""
     x = as_array("randint_like", "input", input)
     low, high = (0, low) if high is None else (low, high)
-    return made(_integers("randint_like", x.shape, low, high, dtype or x.dtype), device, requires_grad)
+    number = x.device if device is None else number_of(device)
+    return Tensor(_integers("randint_like", x.shape, low, high, dtype or x.dtype, number), requires_grad)
 
 
 def randperm(n: int, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -187,7 +197,9 @@ def randperm(n: int, *, dtype: DType | None = None, device: Any = None, requires
     n = operator.index(n)
     if n < 0:
         raise ValueError(f"[randperm] n: expected a number >= 0, got {n}")
-    return made(K.randperm(n, *_core.next_random()).cast(dtype or _core.int64), device, requires_grad)
+    dtype = dtype or _core.int64
+    number = target("randperm", device, dtype)
+    return Tensor(K.randperm(n, *_core.next_random(), device=number).cast(dtype), requires_grad)
 
 
 @tensor_method
@@ -211,7 +223,7 @@ def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float) 
     if x.is_contiguous and (x.dtype is _core.float32 or x.dtype is _core.float64):
         kernel(x, first, second, *_core.next_random())
     else:
-        K.copy(x, _drawn(op, x.shape, x.dtype, kernel, first, second))
+        K.copy(x, _drawn(op, x.shape, x.dtype, x.device, kernel, first, second))
     return record_inplace(op, self, (self,), _no_gradient)
 
 
@@ -236,7 +248,7 @@ def _bernoulli_(self: Tensor, p: float = 0.5) -> Tensor:
     if not 0 <= p <= 1:
         raise ValueError(f"[bernoulli_] p: expected a probability, got {p}")
     check_inplace("bernoulli_", self)
-    chances = _core.empty(self.shape, _core.float32)
+    chances = _core.empty(self.shape, _core.float32, self._data.device)
     K.fill(chances, float(p))
     K.copy(self._data, K.bernoulli(chances, *_core.next_random()))
     return record_inplace("bernoulli_", self, (self,), _no_gradient)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
+from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
 from engine.ops.convert import cast
 from engine.ops.naming import called_as
@@ -95,6 +96,8 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType 
 
     float32 is added up in blocks, blocks in float64: the error does not grow with the number of elements.
     """
+    if precision.active:
+        input = precision.raised(input)
     as_array("sum", "input", input)
     input = _converted(input, dtype)
     x = input._data
@@ -223,6 +226,8 @@ def norm(
 
     The gradient where the norm is 0 is 0.
     """
+    if precision.active:
+        input = precision.raised(input)
     as_array("norm", "input", input)
     input = _converted(input, dtype)
     x = input._data
@@ -245,6 +250,8 @@ def _prod_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """Product along one dimension (None: all). Of bool and integers int64; of nothing 1. dtype as in `sum`."""
+    if precision.active:
+        input = precision.raised(input)
     as_array("prod", "input", input)
     input = _converted(input, dtype)
     x = input._data
@@ -259,6 +266,8 @@ def _cumsum_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method
 def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """Running sums along a dimension. Of bool and integers int64. dtype as in `sum`."""
+    if precision.active:
+        input = precision.raised(input)
     as_array("cumsum", "input", input)
     input = _converted(input, dtype)
     x = input._data
@@ -300,7 +309,7 @@ def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
 
 def _max_backward(ctx: Node, dy: Array, _: Any) -> Any:
     shape, indices, mask, dim = ctx.saved
-    dx = _core.empty(shape, dy.dtype)
+    dx = _core.empty(shape, dy.dtype, dy.device)
     K.fill(dx, 0.0)
     if dx.ndim == 0:
         return dy

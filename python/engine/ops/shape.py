@@ -76,8 +76,9 @@ def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
     return dim + limit if dim < 0 else dim
 
 
-def zeros_array(shape: tuple[int, ...], dtype: Any) -> Array:
-    array = _core.empty(shape, dtype)
+def zeros_array(shape: tuple[int, ...], like: Array) -> Array:
+    """Zeros of the dtype and on the device of another array."""
+    array = _core.empty(shape, like.dtype, like.device)
     K.fill(array, 0.0)
     return array
 
@@ -296,7 +297,7 @@ def narrow_array(array: Array, dim: int, start: int, length: int) -> Array:
 
 def _narrow_backward(ctx: Node, dy: Array) -> Any:
     shape, dim, start = ctx.saved
-    dx = zeros_array(shape, dy.dtype)
+    dx = zeros_array(shape, dy)
     K.copy(narrow_array(dx, dim, start, dy.shape[dim]), dy)
     return dx
 
@@ -319,7 +320,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 def _select_backward(ctx: Node, dy: Array) -> Any:
     shape, dim, index = ctx.saved
-    dx = zeros_array(shape, dy.dtype)
+    dx = zeros_array(shape, dy)
     K.copy(dx.select(dim, index), dy)
     return dx
 
@@ -333,7 +334,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 def join(arrays: Sequence[Array], dim: int, shape: tuple[int, ...]) -> Array:
     """Arrays of one dtype, contiguous or not, one after the other along `dim`, as an array of `shape`."""
-    y = _core.empty((prod(shape[:dim]), shape[dim], prod(shape[dim + 1 :])), arrays[0].dtype)
+    y = _core.empty((prod(shape[:dim]), shape[dim], prod(shape[dim + 1 :])), arrays[0].dtype, arrays[0].device)
     K.cat(y, arrays)
     return y.view(shape)
 
@@ -342,7 +343,7 @@ def _parts_backward(ctx: Node, *gradients: Array | None) -> Any:
     shape, dim, lengths, drop = ctx.saved
     known = next(g for g in gradients if g is not None)
     # A part that nothing was computed from has no gradient: zeros of stride 0 stand for it.
-    nothing = zeros_array((1,) * len(shape), known.dtype)
+    nothing = zeros_array((1,) * len(shape), known)
     parts = [
         nothing.expand((*shape[:dim], n, *shape[dim + 1 :])) if g is None else g.unsqueeze(dim) if drop else g
         for g, n in zip(gradients, lengths)

@@ -8,6 +8,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
+from engine.ops import precision
 from engine.ops.shape import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -18,6 +19,8 @@ K = _core.kernels
 
 def _along(op: str, input: Any, dim: int, dtype: DType | None) -> tuple[Tensor, Array, int]:
     """The input (converted to dtype), its array with `dim` last, and `dim` counted from the front."""
+    if precision.active:
+        input = precision.raised(input)
     x = as_array(op, "input", input)
     if dtype is not None and dtype is not x.dtype:
         input = input.to(dtype)
@@ -78,6 +81,8 @@ def _logsumexp_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """ln(sum(e^input)) over one or several dimensions, (): all; no sum overflows."""
+    if precision.active:
+        input = precision.raised(input)
     x = as_array("logsumexp", "input", input)
     dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
     if len(set(dims)) != len(dims):

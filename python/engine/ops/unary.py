@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.ops import precision
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -71,6 +72,8 @@ def _exp_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method
 def exp(input: Tensor) -> Tensor:
     """e ^ input; of integers float32."""
+    if precision.active:
+        input = precision.raised(input)
     y = K.exp(as_array("exp", "input", input))
     return record("exp", y, (input,), _exp_backward, y)
 
@@ -82,6 +85,8 @@ def _log_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method
 def log(input: Tensor) -> Tensor:
     """Natural logarithm; of integers float32. NaN below 0, minus infinity at 0."""
+    if precision.active:
+        input = precision.raised(input)
     x = as_array("log", "input", input)
     return record("log", K.log(x), (input,), _log_backward, x)
 
@@ -104,6 +109,8 @@ def _rsqrt_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method
 def rsqrt(input: Tensor) -> Tensor:
     """1 / sqrt(input), correctly rounded up to its two roundings; of integers float32."""
+    if precision.active:
+        input = precision.raised(input)
     y = K.rsqrt(as_array("rsqrt", "input", input))
     return record("rsqrt", y, (input,), _rsqrt_backward, y)
 
@@ -131,7 +138,7 @@ def cos(input: Tensor) -> Tensor:
 
 
 def _zero_backward(ctx: Node, dy: Array) -> Any:
-    zeros = _core.empty(dy.shape, dy.dtype)
+    zeros = _core.empty(dy.shape, dy.dtype, dy.device)
     K.fill(zeros, 0.0)
     return zeros
 
@@ -175,6 +182,8 @@ def _reciprocal_backward(ctx: Node, dy: Array) -> Any:
 @tensor_method
 def reciprocal(input: Tensor) -> Tensor:
     """1 / input; of integers float32."""
+    if precision.active:
+        input = precision.raised(input)
     y = K.div(1, as_array("reciprocal", "input", input))
     return record("reciprocal", y, (input,), _reciprocal_backward, y)
 

@@ -41,8 +41,8 @@ class TokenDropout:
         """The batch with tokens hidden; the one given stays as it is."""
         if self.p == 0:
             return batch
-        ids = batch.input_ids.numpy()
+        ids = batch.input_ids.cpu().numpy()
         bits = np.random.Philox(key=np.array([self.seed, step], np.uint64), counter=[0, 0, 0, _PURPOSE])
         hidden = (bits.random_raw(ids.size) >> np.uint64(11)) < round(self.p * 2**53)
         hidden &= ~np.isin(ids, self.keep)
-        return replace(batch, input_ids=from_numpy(np.where(hidden, np.int64(self.token_id), ids)))
+        return replace(batch, input_ids=from_numpy(np.where(hidden, np.int64(self.token_id), ids)).to(batch.device))

@@ -26,8 +26,9 @@ class Callback:
     def on_train_begin(self, trainer: Trainer) -> None:
         """Before the first step, also of a resumed run."""
 
-    def on_step_end(self, trainer: Trainer, loss: float) -> None:
-        """After each optimizer step; `loss` is that of its batch."""
+    def on_step_end(self, trainer: Trainer, loss: Any) -> None:
+        """After each optimizer step; `loss` is that of its batch: a float, on a CUDA device a 0-dim Tensor, for which the host
+        waits where it is read (`float(loss)`)."""
 
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
         """For each record of the log: {"event": "train" | "eval" | "epoch" | "end", "step": ..., ...}."""
@@ -148,11 +149,12 @@ class ProgressBar(Callback):
             disable=not sys.stderr.isatty(),
         )  # fmt: skip
 
-    def on_step_end(self, trainer: Trainer, loss: float) -> None:
+    def on_step_end(self, trainer: Trainer, loss: Any) -> None:
         if self._bar is None or self._bar.disable:
             return
         state = trainer.state
-        if state.step % 5 == 0 or state.step == trainer.total_steps:
+        every = 5 if isinstance(loss, float) else trainer.config.log_every  # when a device's losses are read anyway
+        if state.step % every == 0 or state.step == trainer.total_steps:
             rate = (state.tokens - self._started[0]) / max(state.seconds - self._started[1], 1e-9)
             self._bar.set_postfix_str(f"loss {loss:.3f}, {rate:,.0f} tokens/s", refresh=False)
         self._bar.update(1)

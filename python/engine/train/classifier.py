@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,8 +67,8 @@ class TextClassifier:
         self.labels = Labels(names[i] for i in range(len(names)))
 
     @classmethod
-    def from_pretrained(cls, directory: str | os.PathLike[str]) -> TextClassifier:
-        """Open the folder of a training run, or of `save_pretrained`.
+    def from_pretrained(cls, directory: str | os.PathLike[str], *, device: Any = None) -> TextClassifier:
+        """Open the folder of a training run, or of `save_pretrained`; device: where the model is to be (None: the CPU).
 
         Raises:
             FileNotFoundError: if the folder or a file in it is missing; ValueError: if a file is damaged.
@@ -76,7 +77,15 @@ class TextClassifier:
             raise FileNotFoundError(
                 f"[TextClassifier] directory: expected an existing folder, got {os.fspath(directory)}"
             )
-        return cls(TransformerClassifier.from_pretrained(directory), Tokenizer.from_pretrained(directory))
+        model = TransformerClassifier.from_pretrained(directory)
+        if device is not None:
+            model.to(device)
+        return cls(model, Tokenizer.from_pretrained(directory))
+
+    def to(self, device: Any) -> TextClassifier:
+        """Moves the model."""
+        self.model.to(device)
+        return self
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
         """Write config.json, model.safetensors and tokenizer.json."""

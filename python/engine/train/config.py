@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from engine.tensor import device as Device
+
 __all__ = ["TrainerConfig"]
 
 
@@ -35,6 +37,8 @@ class TrainerConfig:
         keep_checkpoints: how many checkpoints stay.
         log_every: steps between lines of the log.
         eval_batch_size: sequences in a batch of an evaluation.
+        device: "cpu", "cuda" or "cuda:1": where the model is moved to train, and each batch after it; None: it stays.
+        precision: "float32", or "bfloat16" for products in bfloat16 (`engine.autocast`), on CUDA devices alone.
 
     Raises:
         ValueError: for a value out of range.
@@ -61,9 +65,13 @@ class TrainerConfig:
     keep_checkpoints: int = 1
     log_every: int = 20
     eval_batch_size: int = 128
+    device: str | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON knows no tuples
+        if self.device is not None:
+            object.__setattr__(self, "device", str(Device(self.device)))
         self._check("epochs", self.epochs >= 1, "at least 1")
         for name in ("lr", "weight_decay", "eps"):
             self._check(name, 0 <= getattr(self, name) < math.inf, "a finite number >= 0")
@@ -81,6 +89,7 @@ class TrainerConfig:
             self._check(name, value is None or value >= 1, "None or at least 1")
         self._check("batch_size", (self.batch_size or self.max_tokens) is not None, "a number where max_tokens is None")
         self._check("checkpoint_every", (self.checkpoint_every or 0) >= 0, "None or at least 0")
+        self._check("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
         for name in ("keep_checkpoints", "log_every", "eval_batch_size"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
 

@@ -15,6 +15,7 @@ import numpy as np
 
 import engine
 from engine import _core
+from engine.tensor import device as Device
 from engine.train.metrics import (
     classification_metrics,
     confusion_matrix,
@@ -61,8 +62,8 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def environment() -> dict[str, Any]:
-    """Versions and settings that the figures of a run depend on."""
+def environment(device: Device | None = None) -> dict[str, Any]:
+    """Versions and settings that the figures of a run depend on; device: where it ran, named where it is not the CPU."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"engine": engine.__version__, "python": platform.python_version()}
@@ -71,13 +72,16 @@ def environment() -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {
+    about = {
         "versions": versions,
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
         "cpu_isa": _core.get_cpu_isa(),
         "threads": _core.get_num_threads(),
     }
+    if device is not None and device.type == "cuda":
+        about["device"] = f"{device}, {engine.cuda.get_device_name(device)}"
+    return about
 
 
 def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> str:

@@ -27,6 +27,7 @@ import numpy as np
 from engine.data import Labels, TextDataset, TextTable, Tokenizer, read_table
 from engine.models import TransformerClassifier, TransformerConfig
 from engine.serialization import write_text
+from engine.tensor import number_of
 from engine.train.augment import TokenDropout
 from engine.train.callbacks import Callback, read_log
 from engine.train.checkpoint import read_json, write_json
@@ -148,6 +149,8 @@ def train_text_classifier(
         "trainer": trainer.to_dict(),
         "environment": environment(),
     }
+    if trainer.device is not None:
+        number_of(trainer.device)  # refused before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         _check_output(folder, overwrite)  # again: another training may have begun here in the meantime
@@ -368,7 +371,7 @@ def _train(
         "peak_resident_bytes": peak_memory_bytes(),
         "peak_array_bytes": stats["peak_allocated_bytes"],
     }
-    report["environment"] = environment()
+    report["environment"] = environment(trainer.device)
     try:
         report["curves"] = plot_curves(read_log(folder / "log.jsonl"), folder / "curves.png").name
     except ImportError:

@@ -17,7 +17,9 @@ from engine.autograd import no_grad
 from engine.data import DataLoader, PackedBatch
 from engine.nn import Module, Parameter
 from engine.nn import functional as F
-from engine.nn.utils import get_total_norm
+from engine.nn.utils import clip_coefficient, get_total_norm
+from engine.ops.precision import autocast
+from engine.ops.shape import stack
 from engine.optim import (
     AdamW,
     Optimizer,
@@ -28,6 +30,7 @@ from engine.optim import (
 from engine.optim.lr_scheduler import LRScheduler
 from engine.serialization import load_file, save_file
 from engine.tensor import Tensor
+from engine.tensor import device as Device
 from engine.train.callbacks import Callback, JsonlLog, ProgressBar, read_log
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from engine.train.config import TrainerConfig
@@ -119,6 +122,11 @@ class Trainer:
     ) -> None:
         self.model = model
         self.config = config
+        if config.device is not None:
+            model.to(config.device)
+        self.device = device_of_model(model)
+        if config.precision == "bfloat16" and self.device.type != "cuda":
+            raise ValueError(f"[Trainer] precision: expected 'float32' on {self.device}, got 'bfloat16'")
         self.train_loader = train_data if isinstance(train_data, DataLoader) else self._train_loader(train_data)
         self.eval_loader = None if eval_data is None else self._eval_loader(eval_data)
         self._epoch_ends = list(accumulate(self.train_loader.num_batches(epoch) for epoch in range(config.epochs)))
@@ -135,6 +143,7 @@ class Trainer:
         self.output = None if output is None else Path(output)
         self._best: dict[str, Tensor] | None = None
         self._interrupted = False
+        self._losses: list[Tensor] = []  # of the steps since the last time that the device's losses were read
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._log = None if self.output is None else JsonlLog(self.output / "log.jsonl")
         built_in: list[Callback] = [] if self._log is None else [self._log]
@@ -214,18 +223,21 @@ class Trainer:
             raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
         if self.transform is not None:
             batch = self.transform(batch, state.step)
-        loss_tensor = self.loss_fn(self.model(batch), labels)
-        loss = float(loss_tensor.item())
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"[Trainer] loss: expected a finite number, got {loss} at step {state.step + 1} (a lower lr may help)"
-            )
+        batch, labels = batch.to(self.device), labels.to(self.device)
+        with autocast(enabled=config.precision == "bfloat16"):
+            loss_tensor = self.loss_fn(self.model(batch), labels)
+        loss: Any = None
+        if loss_tensor.is_cuda:  # not read before it is wanted: the host runs ahead of the device
+            self._losses.append(loss_tensor.detach())
+        else:
+            loss = self._finite(float(loss_tensor.item()), state.step + 1)
         loss_tensor.backward()
-        scale = 1.0
+        scale: float | Tensor = 1.0
         if config.max_grad_norm is not None:
             gradients = [grad for p in self._parameters if (grad := p.grad) is not None]
-            norm = float(get_total_norm(gradients).item())
-            scale = min(1.0, config.max_grad_norm / (norm + 1e-6))
+            scale = clip_coefficient(get_total_norm(gradients), config.max_grad_norm)
+            if not isinstance(scale, Tensor):
+                scale = min(1.0, scale)
         self.optimizer.step(grad_scale=scale)
         lr = self.scheduler.get_last_lr()[0]
         self.scheduler.step()
@@ -236,13 +248,40 @@ class Trainer:
         state.tokens += batch.total_tokens
         state.padded_tokens += batch.padded_tokens
         state.seconds += seconds
-        for part in ("interval", "epoch"):
-            for name, value in (("loss", loss), ("steps", 1), ("tokens", batch.total_tokens), ("seconds", seconds)):
-                setattr(state, f"{part}_{name}", getattr(state, f"{part}_{name}") + value)
+        self._add("steps", 1)
+        self._add("tokens", batch.total_tokens)
+        self._add("seconds", seconds)
+        if loss is None:
+            loss = self._losses[-1]
+        else:
+            self._add("loss", loss)
         if state.step % config.log_every == 0 or state.step == self.total_steps:
             self._record("train", lr=lr, **self._take("interval"))
         for callback in self.callbacks:
             callback.on_step_end(self, loss)
+
+    def _add(self, name: str, value: float) -> None:
+        for part in ("interval", "epoch"):
+            setattr(self.state, f"{part}_{name}", getattr(self.state, f"{part}_{name}") + value)
+
+    def _finite(self, loss: float, step: int) -> float:
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"[Trainer] loss: expected a finite number, got {loss} at step {step} (a lower lr may help)"
+            )
+        return loss
+
+    def _read_losses(self) -> None:
+        """Waits for the device, whose losses of the last steps join the sums, in the order of the steps."""
+        if not self._losses:
+            return
+        start = time.perf_counter()
+        losses, self._losses = stack([x.float() for x in self._losses]).tolist(), []
+        for i, loss in enumerate(losses):
+            self._add("loss", self._finite(loss, self.state.step - len(losses) + 1 + i))
+        seconds = time.perf_counter() - start  # of those steps, too
+        self.state.seconds += seconds
+        self._add("seconds", seconds)
 
     def _end_epoch(self) -> None:
         config, state = self.config, self.state
@@ -263,6 +302,7 @@ class Trainer:
 
     def _take(self, part: str) -> dict[str, Any]:
         """Mean loss and rate since the last time, whose sums then start anew."""
+        self._read_losses()
         state = self.state
         names = [f"{part}_{name}" for name in ("loss", "steps", "tokens", "seconds")]
         loss, steps, tokens, seconds = (getattr(state, name) for name in names)
@@ -276,6 +316,7 @@ class Trainer:
         state, config = self.state, self.config
         if self.eval_loader is None:
             return None
+        self._read_losses()  # their seconds are training's
         figures = self.evaluate(self.eval_loader)
         metric = figures[config.metric]
         sign = -1.0 if config.metric == "loss" else 1.0
@@ -299,20 +340,25 @@ class Trainer:
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """loss, accuracy, macro_f1, micro_f1 and mcc on labelled data (see `classification_metrics`)."""
-        logits, labels = compute_logits(self.model, self._eval_loader(data))
+        logits, labels = self._logits(data)
         if labels is None:
             raise ValueError("[Trainer.evaluate] data: expected batches with labels, got none")
         return classification_metrics(labels, logits)
 
     def predict(self, data: Any) -> np.ndarray:
         """Logits of shape (n, num_labels), in the order of the data."""
-        return compute_logits(self.model, self._eval_loader(data))[0]
+        return self._logits(data)[0]
+
+    def _logits(self, data: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        with autocast(enabled=self.config.precision == "bfloat16"):
+            return compute_logits(self.model, self._eval_loader(data))
 
     # --- checkpoints -------------------------------------------------------------------------------------------------
 
     def _checkpoint(self) -> None:
         if self.output is None or self._log is None or self.config.checkpoint_every == 0:
             return
+        self._read_losses()
         path = save_checkpoint(
             self.output / "checkpoints",
             self.state.step,
@@ -340,9 +386,10 @@ class Trainer:
             return 0
         saved = load_checkpoint(path)
         try:
+            before = {"precision": "float32", **saved["config"]}  # older checkpoints have none
             for name, value in self.config.to_dict().items():
-                if saved["config"].get(name) != value:
-                    raise ValueError(f"[Trainer.train] {name}: expected {saved['config'].get(name)!r}, got {value!r}")
+                if before.get(name) != value:
+                    raise ValueError(f"[Trainer.train] {name}: expected {before.get(name)!r}, got {value!r}")
             self.train_loader.load_state_dict(saved["loader"])
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -398,23 +445,31 @@ def parameter_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]
     return [group for group in groups if group["params"]]
 
 
+def device_of_model(model: Module) -> Device:
+    """Where a model's parameters are; the CPU where it has none."""
+    return next((p.device for p in model.parameters()), Device("cpu"))
+
+
 def compute_logits(model: Module, loader: Iterable[PackedBatch]) -> tuple[np.ndarray, np.ndarray | None]:
     """Logits (n, num_labels) and labels (n,), or None where there are none, of all batches in their order.
 
-    The model works in evaluation mode and is left in the mode it had. Raises ValueError where there is no batch.
+    The model works in evaluation mode, on its device, and is left in the mode it had. Raises ValueError where there is no batch.
     """
     training = model.training
     model.eval()
-    logits: list[np.ndarray] = []
+    where = device_of_model(model)
+    logits: list[Tensor] = []
     labels: list[np.ndarray] = []
     try:
         with no_grad():
             for batch in loader:
-                logits.append(model(batch).numpy())
+                logits.append(model(batch.to(where)))
                 if batch.labels is not None:
-                    labels.append(batch.labels.numpy())
+                    labels.append(batch.labels.cpu().numpy())
     finally:
         model.train(training)
     if not logits:
         raise ValueError("[compute_logits] loader: expected at least one batch, got none")
-    return np.concatenate(logits), np.concatenate(labels) if len(labels) == len(logits) else None
+    return np.concatenate(
+        [(x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy() for x in logits]
+    ), np.concatenate(labels) if len(labels) == len(logits) else None

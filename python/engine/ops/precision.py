@@ -1,0 +1,143 @@
+"""In what precision products are computed on a CUDA device: autocast to bfloat16, and how float32 is multiplied.
+
+`autocast` follows PyTorch: inside it products and attention take their float32 inputs as bfloat16, while normalisations,
+softmax, losses, sums, exponentials and powers take theirs as float32. Ops ask `lowered` and `raised`, and only where
+`active` says that some thread is inside. Tensors on the CPU are left alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from engine import _core, cuda
+from engine._core import DType
+from engine.autograd.tape import is_grad_enabled
+from engine.ops.convert import cast
+from engine.tensor import Tensor, device
+
+__all__ = ["autocast", "get_float32_matmul_precision", "is_autocast_enabled", "set_float32_matmul_precision"]
+
+active = 0  # regions that are open, in all threads
+_lock = threading.Lock()
+
+
+class _State(threading.local):
+    enabled = False
+    depth = 0
+
+    def __init__(self) -> None:
+        # Casts of leaves that require grad, until the outermost region ends: by id, with what they were made of.
+        self.casts: dict[int, tuple[Tensor, Any, int, Tensor]] = {}
+
+
+_state = _State()
+
+
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """Whether this thread is in an enabled `autocast` region; for "cpu" never."""
+    return device_type == "cuda" and _state.enabled
+
+
+class autocast:
+    """`with engine.autocast():` or `@engine.autocast()`: on a CUDA device products run in bfloat16.
+
+    device_type: "cuda"; "cpu" is accepted and changes nothing, since the CPU computes in float32 and float64 alone.
+    dtype: bfloat16. enabled: False switches it off inside an enabled region. cache_enabled: keep the bfloat16 form of a
+    parameter until the outermost region ends, so that it is made once.
+
+    `linear`, `linear_gelu`, `matmul`, `mm`, `bmm`, `attention`, `attention_qkv` and `scaled_dot_product_attention` take
+    float32 inputs as bfloat16 and give bfloat16. `layer_norm`, `rms_norm`, `dropout_add_layer_norm`, `softmax`,
+    `log_softmax`, `logsumexp`, the losses, `norm`, `sum`, `prod`, `cumsum`, `exp`, `log`, `log1p`, `pow`, `reciprocal` and
+    `rsqrt` take bfloat16 inputs as float32. All other ops compute in what they get; where dtypes meet, float32 wins.
+    Gradients reach float32 parameters as float32. Backward needs no region around it.
+    """
+
+    def __init__(
+        self,
+        device_type: str = "cuda",
+        dtype: DType | None = None,
+        enabled: bool = True,
+        cache_enabled: bool = True,
+    ) -> None:
+        if not isinstance(device_type, str):
+            raise TypeError(f"[autocast] device_type: expected 'cuda' or 'cpu', got {type(device_type).__name__}")
+        self._on_cuda = device(device_type).type == "cuda"
+        if dtype is not None and dtype is not _core.bfloat16:
+            name = dtype.name if isinstance(dtype, DType) else repr(dtype)
+            raise ValueError(f"[autocast] dtype: expected bfloat16, got {name}")
+        self._enabled, self._cached = bool(enabled), bool(cache_enabled)
+        self._before: list[bool] = []
+
+    def __enter__(self) -> autocast:
+        global active
+        with _lock:
+            active += 1
+        self._before.append(_state.enabled)
+        _state.depth += 1
+        if self._on_cuda:
+            _state.enabled = self._enabled
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        global active
+        with _lock:
+            active -= 1
+        _state.enabled = self._before.pop()
+        _state.depth -= 1
+        if not _state.depth or not self._cached:
+            _state.casts.clear()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+def _low(tensor: Any) -> Any:
+    if not isinstance(tensor, Tensor):
+        return tensor
+    x = tensor._data
+    if x.dtype is not _core.float32 or x.device < 0:
+        return tensor
+    if not tensor._requires_grad or tensor._node is not None or not is_grad_enabled():
+        return cast(tensor, _core.bfloat16)
+    found = _state.casts.get(id(tensor))
+    if found is not None and found[1] is x and found[2] == x.version:  # not written to since
+        return found[3]
+    low = cast(tensor, _core.bfloat16)
+    _state.casts[id(tensor)] = (tensor, x, x.version, low)
+    return low
+
+
+def lowered(*tensors: Any) -> tuple[Any, ...]:
+    """Inputs of an op that runs in bfloat16 under autocast; what is no float32 Tensor on a CUDA device stays as it is."""
+    return tuple([_low(t) for t in tensors]) if _state.enabled else tensors
+
+
+def raised(tensor: Any) -> Any:
+    """An input of an op that runs in float32 under autocast."""
+    if _state.enabled and isinstance(tensor, Tensor) and tensor._data.dtype is _core.bfloat16 and tensor.is_cuda:
+        return cast(tensor, _core.float32)
+    return tensor
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How CUDA devices multiply float32: "highest" as float32, "high" with factors rounded to TF32 (10 bits
+    of mantissa), "medium" to bfloat16 (7 bits), both with float32 sums on tensor cores. May be called before there is a
+    device. The CPU always multiplies in float32."""
+    if precision not in cuda._PRECISIONS:
+        raise ValueError(
+            f"[set_float32_matmul_precision] precision: expected 'highest', 'high' or 'medium', got {precision!r}"
+        )
+    cuda._set_matmul_precision(precision)
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` set; "highest" at first."""
+    return cuda._precision

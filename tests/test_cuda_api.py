@@ -1,0 +1,581 @@
+"""What users see of CUDA: devices, moving tensors, modules and optimizers on them, autocast, and that training waits for
+nothing. Which numbers ops give is tests/test_specs_cuda.py's business."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import os
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import engine
+from engine import _core, nn, optim
+from engine.nn import functional as F
+
+
+def waits() -> int:
+    return engine.cuda.memory_stats()["host_waits"]
+
+
+# ---------------------------------------------------------------- devices
+
+
+def test_devices_as_values():
+    assert engine.device("cuda:1") == engine.device("cuda", 1) == engine.device(1)
+    assert engine.device("cuda") != engine.device("cuda:0") and engine.device("cpu").index is None
+    assert str(engine.device("cuda:1")) == "cuda:1" and repr(engine.device("cuda")) == "device(type='cuda')"
+    assert repr(engine.device(2)) == "device(type='cuda', index=2)"
+    assert len({engine.device("cuda:0"), engine.device("cuda", 0), engine.device("cpu")}) == 2
+    assert pickle.loads(pickle.dumps(engine.device("cuda:1"))) == engine.device("cuda:1")
+    for wrong in ("xla", "cuda:", "cuda:x", "cpu:1", "cuda:-1", None, 1.5):
+        with pytest.raises(ValueError, match=r"^\[device\]"):
+            engine.device(wrong)
+
+
+def test_nothing_is_loaded_before_it_is_asked_for():
+    code = """
+import sys, engine
+engine.set_float32_matmul_precision("high")
+x = engine.ones(2, device="cpu").to("cpu")
+engine.nn.Linear(2, 2)(x.reshape(1, 2)).sum().backward()
+with engine.autocast(): engine.nn.Linear(2, 2)(x.reshape(1, 2))
+assert "engine._cuda" not in sys.modules
+assert not any("libcuda" in line for line in open("/proc/self/maps"))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_driver_is_a_clear_error():
+    code = """
+import engine
+assert not engine.cuda.is_available() and engine.cuda.device_count() == 0 and engine.cuda.why_unavailable()
+for call in (lambda: engine.ones(2).to("cuda"), lambda: engine.zeros(2, device="cuda"), engine.cuda.synchronize,
+             lambda: engine.nn.Linear(2, 2).cuda(), engine.cuda.current_device):
+    try:
+        call()
+    except RuntimeError as error:
+        assert str(error).startswith("[device] type: expected a "), error
+    else:
+        raise AssertionError(call)
+engine.cuda.empty_cache()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "ENGINE_CUDA_DRIVER": "/nowhere.so"})
+
+
+def test_what_is_known_of_the_device(cuda):
+    assert engine.cuda.is_available() and engine.cuda.device_count() >= 1 and engine.cuda.is_bf16_supported()
+    properties = engine.cuda.get_device_properties("cuda:0")
+    assert properties.name == engine.cuda.get_device_name(0) and properties.total_memory > 0
+    assert engine.cuda.get_device_capability() == (properties.major, properties.minor) >= (8, 0)
+    free, total = engine.cuda.mem_get_info()
+    assert 0 < free <= total
+    assert engine.cuda.current_device() == 0
+    with engine.cuda.device(0):
+        assert engine.ones(1, device="cuda").device == engine.device("cuda:0")
+    engine.cuda.set_device("cuda:0")
+    with pytest.raises(ValueError, match=r"device: expected a number below"):
+        engine.ones(1).to("cuda:15")
+    with pytest.raises(ValueError, match=r"\[synchronize\] device: expected a CUDA device, got 'cpu'"):
+        engine.cuda.synchronize("cpu")
+
+
+# ---------------------------------------------------------------- tensors
+
+
+def test_there_and_back(cuda):
+    x = engine.tensor([[1.0, 2.0], [3.0, 4.0]])
+    y = x.to("cuda")
+    assert y.device == engine.device("cuda:0") and y.is_cuda and not y.is_cpu and y.get_device() == 0
+    assert y.to("cuda") is y and y.cuda() is y and y.to(engine.device("cuda:0"), engine.float32) is y
+    assert y.cpu().tolist() == x.tolist() == y.tolist() and x.cpu() is x and y.to(x).device == x.device
+    assert y[1, 0].item() == 3.0 and float(y[0, 1]) == 2.0 and y.T.tolist() == [[1.0, 3.0], [2.0, 4.0]]
+    assert "device='cuda:0'" in repr(y) and repr(y.cpu()) == repr(x)
+    assert y.to("cpu", engine.float64).dtype is engine.float64
+    assert engine.tensor([1.5], dtype=engine.float64).to("cuda", engine.float32).tolist() == [1.5]
+    for dtype in (engine.int64, engine.int32, engine.uint8, engine.bool, engine.float16, engine.bfloat16):
+        assert engine.tensor([0, 1]).to(dtype).cuda().to(engine.float32).tolist() == [0.0, 1.0]
+    assert copy.deepcopy(y).device == y.device and pickle.loads(pickle.dumps(y)).device == y.device
+    assert y.clone().device == y.device and y.contiguous() is y
+
+
+def test_numpy_needs_the_cpu(cuda):
+    y = engine.ones(2, device="cuda")
+    for call in (y.numpy, lambda: np.asarray(y), lambda: np.array(y), lambda: np.add(1, y)):
+        with pytest.raises(
+            TypeError, match=r"\[numpy\] self: expected a tensor on the CPU, got one on cuda:0.*\.cpu\(\)"
+        ):
+            call()
+
+
+def test_float64_stays_on_the_cpu(cuda):
+    for call in (
+        lambda: engine.ones(2, dtype=engine.float64).to("cuda"),
+        lambda: engine.ones(2, device="cuda").double(),
+        lambda: engine.zeros(2, dtype=engine.float64, device="cuda"),
+        lambda: engine.tensor(np.ones(2), device="cuda"),
+        lambda: engine.rand(2, dtype=engine.float64, device="cuda"),
+        lambda: nn.Linear(2, 2, dtype=engine.float64).cuda(),
+        lambda: engine.arange(3.0, dtype=engine.float64, device="cuda"),
+    ):
+        with pytest.raises(TypeError, match=r"expected one that cuda:0 computes in .*, got float64"):
+            call()
+
+
+def test_gradients_come_back_to_the_source(cuda):
+    x = engine.tensor([1.0, 2.0], requires_grad=True)
+    y = x.to("cuda", engine.bfloat16)
+    (y.to("cpu", engine.float32) * 3).backward(engine.ones(2))
+    assert x.grad.tolist() == [3.0, 3.0] and x.grad.device == x.device
+    z = engine.tensor([1.0, 2.0], device="cuda", requires_grad=True)
+    (z.cpu() * 2).backward(engine.ones(2))
+    assert z.grad.is_cuda and z.grad.tolist() == [2.0, 2.0]
+    with pytest.raises(ValueError, match=r"\[grad\] value: expected a tensor on cuda:0"):
+        z.grad = engine.ones(2)
+    with pytest.raises(ValueError, match=r"\[backward\] gradient: expected a tensor on cuda:0"):
+        (z * 2).backward(engine.ones(2))
+
+
+def test_a_zero_dim_tensor_of_the_cpu_may_stand_beside(cuda):
+    x, s = engine.ones(3, device="cuda", requires_grad=True), engine.tensor(2.0, requires_grad=True)
+    y = x * s
+    assert y.is_cuda and y.tolist() == [2.0] * 3
+
+
+def test_other_devices_are_refused_in_the_name_of_the_op(cuda):
+    x, y = engine.ones(2, 2), engine.ones(2, 2, device="cuda")
+    for op, call in (
+        ("add", lambda: x + y),
+        ("mul", lambda: y * x),
+        ("matmul", lambda: y @ x),
+        ("linear", lambda: F.linear(y, x)),
+        ("layer_norm", lambda: F.layer_norm(y, (2,), engine.ones(2))),
+        ("embedding", lambda: F.embedding(engine.tensor([0]), y)),
+    ):
+        with pytest.raises(ValueError, match=rf"^\[{op}\] \w+: expected an array on cuda:0, got one on cpu"):
+            call()
+
+
+def test_factories_make_on_the_device(cuda):
+    for make in (
+        lambda **d: engine.zeros(2, 3, **d),
+        lambda **d: engine.ones(2, dtype=engine.int64, **d),
+        lambda **d: engine.full((2,), 2**60 + 1, **d),
+        lambda **d: engine.tensor([[1, 2]], **d),
+        lambda **d: engine.as_tensor(np.arange(3), **d),
+        lambda **d: engine.arange(5, **d),
+        lambda **d: engine.arange(0.0, 1.0, 0.25, **d),
+        lambda **d: engine.arange(0.0, 3.0, 0.5, dtype=engine.int32, **d),
+        lambda **d: engine.arange(0.0, 1.0, 0.25, dtype=engine.bfloat16, **d),
+        lambda **d: engine.linspace(0.0, 1.0, 5, **d),
+        lambda **d: engine.eye(3, 4, **d),
+    ):
+        here, there = make(), make(device="cuda")
+        assert there.is_cuda and there.dtype is here.dtype and there.tolist() == here.tolist()
+    x = engine.ones(2, device="cuda")
+    for y in (
+        engine.zeros_like(x),
+        engine.ones_like(x),
+        engine.empty_like(x),
+        engine.full_like(x, 3),
+        x.new_zeros(2),
+        x.new_ones(2),
+        x.new_empty(2),
+        x.new_full((2,), 1.0),
+        x.new_tensor([1.0]),
+    ):
+        assert y.device == x.device
+    assert engine.zeros_like(x, device="cpu").is_cpu and x.new_zeros(1, device="cpu").is_cpu
+    assert engine.empty(2, device="cuda").is_cuda and engine.ones(1, device="cuda", requires_grad=True).requires_grad
+
+
+def test_random_numbers_are_those_of_the_cpu(cuda):
+    for make in (
+        lambda **d: engine.rand(33, **d),
+        lambda **d: engine.randint(0, 100, (33,), **d),
+        lambda **d: engine.randperm(17, **d),
+        lambda **d: engine.rand(5, dtype=engine.bfloat16, **d),
+    ):
+        engine.manual_seed(3)
+        here = make()
+        engine.manual_seed(3)
+        there = make(device="cuda")
+        assert there.is_cuda and there.tolist() == here.tolist()
+    engine.manual_seed(3)
+    here = engine.randn(33)
+    engine.cuda.manual_seed(3)
+    there = engine.randn(33, device="cuda")
+    np.testing.assert_allclose(there.cpu().numpy(), here.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_copies_in_place_cross_devices(cuda):
+    x = engine.zeros(2, 3, device="cuda")
+    x.copy_(engine.arange(3.0))
+    assert x.tolist() == [[0.0, 1.0, 2.0]] * 2
+    y = engine.zeros(3, 2, dtype=engine.float64)
+    y.T.copy_(x)
+    assert y.tolist() == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+    x[0] = engine.tensor([5.0, 6.0, 7.0])
+    x[1, 0] = 9
+    x[1, 1:] = [1.0, 2.0]
+    assert x.tolist() == [[5.0, 6.0, 7.0], [9.0, 1.0, 2.0]]
+    source = engine.ones(3, requires_grad=True)
+    z = engine.zeros(3, device="cuda")
+    z.copy_(source)
+    z.backward(engine.full((3,), 2.0, device="cuda"))
+    assert source.grad.tolist() == [2.0] * 3
+
+
+def test_pinned_memory(cuda):
+    x = engine.arange(6.0).reshape(2, 3)
+    p = x.pin_memory()
+    assert p.is_pinned() and not x.is_pinned() and p.pin_memory() is p and p.tolist() == x.tolist() and p.is_cpu
+    before = waits()
+    y = p.to("cuda", non_blocking=True)
+    z = engine.zeros(2, 3, device="cuda")
+    z.copy_(p, non_blocking=True)
+    del p
+    assert waits() == before
+    assert y.tolist() == z.tolist() == x.tolist()
+    with pytest.raises(ValueError, match=r"\[pin_memory\]"):
+        y.pin_memory()
+
+
+def test_events_and_memory(cuda):
+    start, end = (engine.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    x = engine.ones(1000, device="cuda")
+    end.record()
+    end.synchronize()
+    assert start.query() and end.query() and start.elapsed_time(end) >= 0
+    with pytest.raises(ValueError, match=r"\[elapsed_time\] end_event"):
+        start.elapsed_time(engine.cuda.Event())
+    stats = engine.cuda.memory_stats()
+    assert stats["allocated_bytes"] == engine.cuda.memory_allocated() >= 4000
+    assert engine.cuda.max_memory_allocated() >= engine.cuda.memory_allocated()
+    assert engine.cuda.max_memory_reserved() >= engine.cuda.memory_reserved() >= engine.cuda.memory_allocated()
+    del x
+    engine.cuda.reset_peak_memory_stats()
+    assert engine.cuda.max_memory_allocated() == engine.cuda.memory_allocated()
+    engine.cuda.empty_cache()
+
+
+def test_waits_are_counted(cuda):
+    x = engine.ones(2, device="cuda")
+    before = waits()
+    y = engine.tensor([1.0, 2.0]).to("cuda")  # staged
+    assert waits() == before
+    y.cpu()
+    x.tolist()
+    x[0].item()
+    engine.cuda.synchronize()
+    assert waits() == before + 4
+
+
+def test_dlpack(cuda):
+    x = engine.arange(6.0, device="cuda").reshape(2, 3)
+    assert x.__dlpack_device__() == (2, 0)
+    y = engine.from_dlpack(x)
+    assert y.is_cuda and y.data_ptr() == x.data_ptr() and y.tolist() == x.tolist()
+    assert engine.from_dlpack(x.T).tolist() == x.T.tolist()
+    assert engine.tensor(x.__dlpack__(stream=1, max_version=(1, 0)) and x).is_cuda
+    host = np.from_dlpack(Host(x))
+    assert host.tolist() == x.tolist()
+    driver, made = ctypes.CDLL(os.environ.get("ENGINE_CUDA_DRIVER", "libcuda.so.1")), ctypes.c_void_p()
+    assert driver.cuStreamCreate(ctypes.byref(made), 1) == 0
+    for stream in (None, 1, -1, made.value):
+        x.__dlpack__(stream=stream)
+    with pytest.raises(ValueError, match=r"\[__dlpack__\] stream"):
+        x.__dlpack__(stream=0)
+    with pytest.raises(BufferError, match="copy"):
+        x.__dlpack__(dl_device=(1, 0), copy=False)
+
+
+class Host:
+    """Asks for the CPU, as NumPy 2.1 does with device="cpu"."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __dlpack__(self, **options):
+        return self.x.__dlpack__(dl_device=(1, 0), max_version=options.get("max_version"))
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+
+# ---------------------------------------------------------------- modules and optimizers
+
+
+def test_modules_move(cuda):
+    net = nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3))
+    net.register_buffer("counts", engine.tensor([1, 2]))
+    names = {id(p) for p in net.parameters()}
+    assert net.to("cuda") is net and {id(p) for p in net.parameters()} == names
+    assert all(t.is_cuda for t in [*net.parameters(), *net.buffers()])
+    net.to("cuda", engine.bfloat16)
+    assert net[0].weight.dtype is engine.bfloat16 and net.counts.dtype is engine.int64
+    net.float().cpu()
+    assert all(t.is_cpu and t.dtype is not engine.bfloat16 for t in net.parameters())
+    engine.manual_seed(0)
+    here = nn.Linear(4, 3)
+    engine.manual_seed(0)
+    there = nn.Linear(4, 3, device="cuda")
+    assert there.weight.is_cuda and there.weight.tolist() == here.weight.tolist()
+    for layer in (
+        nn.Embedding(5, 2, padding_idx=0, device="cuda"),
+        nn.LayerNorm(3, device="cuda"),
+        nn.RMSNorm(3, device="cuda"),
+        nn.MultiheadAttention(4, 2, device="cuda"),
+        nn.TransformerEncoderLayer(4, 2, 8, device="cuda"),
+    ):
+        assert all(p.is_cuda for p in layer.parameters())
+
+
+def test_states_cross_devices(cuda, tmp_path):
+    from engine.serialization import load_file, save_file
+
+    here, there = nn.Linear(3, 2), nn.Linear(3, 2, device="cuda")
+    there.load_state_dict(here.state_dict())
+    assert there.weight.is_cuda and there.weight.tolist() == here.weight.tolist()
+    save_file(there.state_dict(), tmp_path / "x.safetensors")
+    loaded = load_file(tmp_path / "x.safetensors")
+    assert loaded["weight"].is_cpu and loaded["weight"].tolist() == here.weight.tolist()
+    here.weight.data.fill_(0.0)
+    here.load_state_dict(there.state_dict())
+    assert here.weight.tolist() == loaded["weight"].tolist()
+
+
+OPTIMIZERS = [
+    lambda p: optim.AdamW(p, lr=0.1),
+    lambda p: optim.SGD(p, lr=0.1),
+    lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+]
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_optimizers(cuda, make):
+    values, gradients = np.linspace(-1, 1, 7, dtype=np.float32), np.linspace(2, -1, 7, dtype=np.float32)
+    ends = []
+    for device in ("cpu", "cuda"):
+        p = engine.tensor(values, device=device, requires_grad=True)
+        optimizer = make([p])
+        for _ in range(3):
+            p.grad = engine.tensor(gradients, device=device)
+            scale = engine.tensor(0.5, device=device)
+            before = waits()
+            optimizer.step(grad_scale=scale)
+            assert waits() == before
+        ends.append(p.tolist())
+        for state in optimizer.state.values():
+            assert all(v.device == p.device for v in state.values() if isinstance(v, engine.Tensor))
+        again = make([engine.tensor(values, requires_grad=True)])
+        again.load_state_dict(optimizer.state_dict())
+        assert all(v.is_cpu for s in again.state.values() for v in s.values() if isinstance(v, engine.Tensor))
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, float("inf")])
+def test_clipping(cuda, norm_type):
+    found = []
+    for device in ("cpu", "cuda"):
+        params = [engine.zeros(n, device=device, requires_grad=True) for n in (3, 5)]
+        for i, p in enumerate(params):
+            p.grad = engine.arange(1.0, p.numel() + 1.0, device=device) * (i + 1)
+        before = waits()
+        norm = nn.utils.clip_grad_norm_(params, 1.5, norm_type)
+        assert waits() == before and norm.device == params[0].device
+        found.append([norm.item(), *[g for p in params for g in p.grad.tolist()]])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
+def test_clipping_leaves_small_gradients(cuda):
+    p = engine.zeros(3, device="cuda", requires_grad=True)
+    p.grad = engine.full((3,), 0.25, device="cuda")
+    nn.utils.clip_grad_norm_([p], 10.0)
+    assert p.grad.tolist() == [0.25] * 3
+
+
+# ---------------------------------------------------------------- precision
+
+
+def test_matmul_precision(cuda):
+    from engine.cuda import _module
+
+    assert engine.get_float32_matmul_precision() == "highest"
+    try:
+        for number, name in enumerate(("highest", "high", "medium")):
+            engine.set_float32_matmul_precision(name)
+            assert engine.get_float32_matmul_precision() == name and _module().get_matmul_precision() == number
+    finally:
+        engine.set_float32_matmul_precision("highest")
+    with pytest.raises(ValueError, match=r"\[set_float32_matmul_precision\] precision"):
+        engine.set_float32_matmul_precision("low")
+
+
+def test_autocast_dtypes(cuda):
+    x = engine.rand(4, 8, device="cuda")
+    w, b = engine.rand(6, 8, device="cuda"), engine.rand(6, device="cuda")
+    with engine.autocast(device_type="cuda", dtype=engine.bfloat16):
+        assert engine.is_autocast_enabled()
+        y = F.linear(x, w, b)
+        assert y.dtype is engine.bfloat16 and (x @ w.T).dtype is engine.bfloat16
+        assert engine.bmm(x.view(2, 2, 8), x.view(2, 8, 2)).dtype is engine.bfloat16
+        assert F.linear_gelu(x, w, b).dtype is engine.bfloat16 and F.relu(y).dtype is engine.bfloat16
+        q = engine.rand(1, 2, 3, 8, device="cuda")
+        assert F.scaled_dot_product_attention(q, q, q).dtype is engine.bfloat16
+        assert F.layer_norm(y, (6,)).dtype is F.softmax(y, -1).dtype is y.exp().dtype is engine.float32
+        assert y.sum().dtype is (y**2).dtype is F.log_softmax(y, -1).dtype is engine.float32
+        assert F.cross_entropy(y, engine.tensor([0, 1, 2, 3], device="cuda")).dtype is engine.float32
+        assert F.dropout_add_layer_norm(y, b.expand(4, 6), b, b, 0.0).dtype is engine.float32
+        assert (y + b).dtype is engine.float32
+        with engine.autocast(enabled=False):
+            assert F.linear(x, w).dtype is engine.float32
+        assert F.linear(x, w).dtype is engine.bfloat16
+        here = x.cpu()
+        assert F.linear(here, w.cpu()).dtype is engine.float32
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(engine.is_autocast_enabled()))
+        thread.start()
+        thread.join()
+        assert seen == [False]
+    assert not engine.is_autocast_enabled() and F.linear(x, w).dtype is engine.float32
+
+    @engine.autocast(dtype=engine.bfloat16)
+    def product():
+        return F.linear(x, w)
+
+    assert product().dtype is engine.bfloat16
+
+
+def test_autocast_off_the_device():
+    x = engine.ones(2, 2)
+    for region in (engine.autocast(), engine.autocast("cpu"), engine.autocast("cuda", enabled=False)):
+        with region:
+            assert F.linear(x, x).dtype is engine.float32
+    with pytest.raises(ValueError, match=r"\[autocast\] dtype: expected bfloat16, got float16"):
+        engine.autocast(dtype=engine.float16)
+    with pytest.raises(ValueError, match=r"\[device\] type"):
+        engine.autocast("xla")
+
+
+def test_autocast_keeps_casts_of_parameters(cuda):
+    layer = nn.Linear(8, 8, device="cuda")
+    x = engine.rand(2, 8, device="cuda")
+    with engine.autocast():
+        before = engine.cuda.memory_stats()["allocations"]
+        first = layer(x)
+        middle = engine.cuda.memory_stats()["allocations"]
+        second = layer(x)
+        assert engine.cuda.memory_stats()["allocations"] - middle == (middle - before) - 2  # weight and bias
+        with engine.no_grad():
+            layer.weight.zero_()  # a cast that is older than a write is not used
+        assert layer(engine.ones(1, 8, device="cuda")).tolist() == [layer.bias.bfloat16().tolist()]
+    (first.float().sum() + second.float().sum()).backward()
+    assert layer.weight.grad.dtype is engine.float32 and layer.weight.grad.is_cuda
+    expected = 2 * x.bfloat16().float().cpu().numpy().sum(0)
+    np.testing.assert_allclose(layer.weight.grad.cpu().numpy(), np.tile(expected, (8, 1)), rtol=2e-2)
+
+
+# ---------------------------------------------------------------- training
+
+
+def classifier(device):
+    from engine.models import TransformerClassifier, TransformerConfig
+
+    engine.manual_seed(0)
+    config = TransformerConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=16, num_labels=3,
+    )  # fmt: skip
+    return TransformerClassifier(config).to(device)
+
+
+def batches():
+    from engine.data import PackedBatch
+
+    rng = np.random.default_rng(0)
+    for lengths in ((3, 5), (1, 7, 2), (4, 4)):
+        ids = [rng.integers(1, 50, n) for n in lengths]
+        yield PackedBatch.from_sequences(ids, labels=rng.integers(0, 3, len(lengths)))
+
+
+def test_batches_move(cuda):
+    batch = next(iter(batches()))
+    there = batch.to("cuda")
+    assert there.device == engine.device("cuda:0") and there.labels.is_cuda and batch.device.type == "cpu"
+    assert (
+        there.to("cuda") is there
+        and there.lengths.is_cuda
+        and there.cpu().input_ids.tolist() == batch.input_ids.tolist()
+    )
+    assert [t.tolist() for t in there.to_padded()] == [t.tolist() for t in batch.to_padded()]
+    assert batch.pin_memory().cuda(non_blocking=True).labels.tolist() == batch.labels.tolist()
+    with pytest.raises(ValueError, match=r"\[PackedBatch\] position_ids: expected a tensor on cuda:0"):
+        type(batch)(there.input_ids, there.cu_seqlens, batch.position_ids, batch.max_seqlen)
+
+
+@pytest.mark.parametrize("low", [False, True], ids=["float32", "autocast"])
+def test_a_training_step_waits_for_nothing(cuda, low):
+    losses = {}
+    for device in ("cpu", "cuda"):
+        model = classifier(device)
+        optimizer = optim.AdamW(model.parameters(), lr=1e-2)
+        schedule = optim.get_linear_schedule_with_warmup(optimizer, 1, 10)
+        found = []
+        for i, batch in enumerate(batches()):
+            before = waits()
+            batch = batch.to(device, non_blocking=True)
+            with engine.autocast(enabled=low):
+                loss = F.cross_entropy(model(batch), batch.labels, label_smoothing=0.1)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            found.append(loss.detach())
+            assert waits() == before, f"step {i} waited"
+        losses[device] = [x.item() for x in found]
+    np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=3e-2 if low else 1e-3)
+
+
+def test_the_trainer(cuda, tmp_path):
+    from engine.data import DataLoader, TextDataset
+    from engine.train import Callback, Trainer, TrainerConfig
+
+    rng = np.random.default_rng(1)
+    data = TextDataset([rng.integers(1, 50, n) for n in (3, 5, 2, 4)], np.array([0, 1, 2, 0]))
+    ends = {}
+
+    class Count(Callback):
+        """What steps waited for, apart from the log's lines."""
+
+        def __init__(self):
+            self.seen = []
+
+        def on_step_end(self, trainer, loss):
+            self.seen.append(waits())
+            assert float(loss) > 0 if trainer.device.type == "cpu" else loss.is_cuda
+
+    for device in ("cpu", "cuda"):
+        count = Count()
+        settings = TrainerConfig(epochs=2, batch_size=2, lr=1e-2, device=device, log_every=10, checkpoint_every=0)
+        trainer = Trainer(classifier("cpu"), settings, DataLoader(data, 2), output=tmp_path / device, callbacks=[count])
+        assert trainer.device.type == device
+        trainer.train()
+        ends[device] = trainer.evaluate(data)["loss"]
+        assert count.seen[0] == count.seen[1]  # the first step of an epoch, and the one behind it
+        lines = (tmp_path / device / "log.jsonl").read_text()
+        assert '"train"' in lines
+    assert ends["cuda"] == pytest.approx(ends["cpu"], rel=1e-2)
+    with pytest.raises(ValueError, match=r"\[Trainer\] precision"):
+        Trainer(classifier("cpu"), TrainerConfig(precision="bfloat16"), DataLoader(data, 2))
+
+
+def test_dlpack_of_the_core_array_says_where_it_is(cuda):
+    assert _core.empty((2,), _core.float32, 0).__dlpack_device__() == (2, 0)
