@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,18 @@ class Simulator:
         images, self.images, self.modules, self.functions = self.images, [], [], {}
         for image in images:
             self.load(image)
+
+    @contextmanager
+    def instead(self, ptx: bytes):
+        """Only this module's kernels, in a context that is reset before and after."""
+        images = self.images
+        self.images = [ptx]
+        self.reset()
+        try:
+            yield
+        finally:
+            self.images = images
+            self.reset()
 
     def findings(self) -> list[dict]:
         """Since the last call: kind, what, kernel, at (source lines, innermost first), ptx_line, ptx, other, count."""
