@@ -121,7 +121,7 @@ void check_read(const Attempt& a, Record& writer, Record& reader, u32 writer_pc,
   if (never_written(writer, a.global)) {
     report(a.global ? "global-uninit" : "shared-uninit", &a.thread, a.pc, kNowhere,
            "read of %s memory never written (offset %zu)", a.space(), a.offset());
-    writer = a.global ? kHostWrote : epoch_start(block_first); // once is enough
+    writer = a.global ? kHostWrote : epoch_start(block_first); // no second report of the same bytes
     return;
   }
   if (is_pending(writer)) {
@@ -417,6 +417,7 @@ void begin_launch(const Kernel& kernel, u32 dynamic_shared) {
 void begin_block() {
   block_first = ++now;
   block_starts.push_back(now);
+  ++now; // nothing happens in the first epoch: what a read of unwritten memory has left behind is in order with all
   known.clear();
   fenced = false;
   for (size_t t = 0; t < warps.size() * kLanes; ++t) {
