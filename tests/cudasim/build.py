@@ -3,6 +3,8 @@
 ENGINE_CUDA_DRIVER=$(python tests/cudasim/build.py) python -m pytest tests
 """
 
+import fcntl
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,12 +14,24 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent
 
 
-def build(directory: str | os.PathLike | None = None) -> Path:
-    """Builds the library (what changed of it) into a directory and returns its path.
+def default_directory() -> Path:
+    """CUDASIM_BUILD, or one of this source tree's own in the temporary folder, so that later calls find it there."""
+    if given := os.environ.get("CUDASIM_BUILD"):
+        return Path(given)
+    tree = hashlib.sha256(str(SOURCE).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"cudasim-{os.getuid()}-{tree}"
 
-    Without a directory it is CUDASIM_BUILD, or one in the temporary folder, so that later calls find it there."""
-    default = Path(tempfile.gettempdir()) / f"cudasim-{os.getuid()}"
-    out = Path(directory or os.environ.get("CUDASIM_BUILD") or default)
+
+def build(directory: str | os.PathLike | None = None) -> Path:
+    """Builds the library (what changed of it) into a directory, by default the one above, and returns its path."""
+    out = Path(directory or default_directory())
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / "lock", "w") as lock:  # other processes may want it at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(out)
+
+
+def _build(out: Path) -> Path:
     library = out / "libcudasim.so"
     for command in (
         ["cmake", "-S", SOURCE, "-B", out, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"],

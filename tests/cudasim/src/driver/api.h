@@ -1,10 +1,8 @@
-// The part of the CUDA driver API that is used here, declared without the CUDA toolkit, so that host code compiles
-// where no toolkit exists. Names, values and calling convention are those of NVIDIA's <cuda.h>; a test compares
-// every one of them with the real header wherever a toolkit is found. Nothing is linked: driver.cc looks each symbol up
-// in the driver's library at run time, and the simulator under sim/ exports the same symbols.
+// What of the CUDA driver API the simulator offers, declared without the CUDA toolkit. Names, values and calling
+// convention are those of NVIDIA's <cuda.h>; a test compares every one of them with the real header where a toolkit is
+// found.
 //
-// F(member, exported symbol, parameters): the symbol carries the ABI version that <cuda.h> hides behind macros.
-// G(…): optional, null where the driver is older than the function.
+// F(name in cuda.h, exported symbol, parameters): the symbol carries the ABI version that <cuda.h> hides behind macros.
 #pragma once
 #include <cstddef>
 
@@ -65,6 +63,12 @@ enum CUfunction_attribute : int {
 };
 enum CUjit_option : int { CU_JIT_ERROR_LOG_BUFFER = 5, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6 };
 enum CUmemPool_attribute : int { CU_MEMPOOL_ATTR_RELEASE_THRESHOLD = 4 };
+enum CUpointer_attribute : int {
+  CU_POINTER_ATTRIBUTE_CONTEXT = 1,
+  CU_POINTER_ATTRIBUTE_MEMORY_TYPE = 2,
+  CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9
+};
+enum CUmemorytype : unsigned { CU_MEMORYTYPE_HOST = 1, CU_MEMORYTYPE_DEVICE = 2 };
 enum : unsigned {
   CU_STREAM_DEFAULT = 0,
   CU_STREAM_NON_BLOCKING = 1,
@@ -72,7 +76,7 @@ enum : unsigned {
   CU_EVENT_DISABLE_TIMING = 2
 };
 
-#define CUDA_DRIVER_API(F, G)                                                                                      \
+#define CUDA_DRIVER_API(F)                                                                                         \
   F(cuInit, cuInit, (unsigned flags))                                                                              \
   F(cuDriverGetVersion, cuDriverGetVersion, (int* version))                                                        \
   F(cuDeviceGetCount, cuDeviceGetCount, (int* count))                                                              \
@@ -95,16 +99,16 @@ enum : unsigned {
     (CUdeviceptr * pointer, size_t* bytes, CUmodule module, const char* name))                                     \
   F(cuFuncGetAttribute, cuFuncGetAttribute, (int* value, CUfunction_attribute attribute, CUfunction function))     \
   F(cuFuncSetAttribute, cuFuncSetAttribute, (CUfunction function, CUfunction_attribute attribute, int value))      \
-  G(cuFuncGetParamInfo, cuFuncGetParamInfo, (CUfunction function, size_t index, size_t* offset, size_t* size))     \
+  F(cuFuncGetParamInfo, cuFuncGetParamInfo, (CUfunction function, size_t index, size_t* offset, size_t* size))     \
   F(cuLaunchKernel, cuLaunchKernel,                                                                                \
     (CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,            \
      unsigned shared, CUstream stream, void** arguments, void** extra))                                            \
   F(cuMemAlloc, cuMemAlloc_v2, (CUdeviceptr * pointer, size_t bytes))                                              \
   F(cuMemFree, cuMemFree_v2, (CUdeviceptr pointer))                                                                \
-  G(cuMemAllocAsync, cuMemAllocAsync, (CUdeviceptr * pointer, size_t bytes, CUstream stream))                      \
-  G(cuMemFreeAsync, cuMemFreeAsync, (CUdeviceptr pointer, CUstream stream))                                        \
-  G(cuDeviceGetDefaultMemPool, cuDeviceGetDefaultMemPool, (CUmemoryPool * pool, CUdevice device))                  \
-  G(cuMemPoolSetAttribute, cuMemPoolSetAttribute, (CUmemoryPool pool, CUmemPool_attribute attribute, void* value)) \
+  F(cuMemAllocAsync, cuMemAllocAsync, (CUdeviceptr * pointer, size_t bytes, CUstream stream))                      \
+  F(cuMemFreeAsync, cuMemFreeAsync, (CUdeviceptr pointer, CUstream stream))                                        \
+  F(cuDeviceGetDefaultMemPool, cuDeviceGetDefaultMemPool, (CUmemoryPool * pool, CUdevice device))                  \
+  F(cuMemPoolSetAttribute, cuMemPoolSetAttribute, (CUmemoryPool pool, CUmemPool_attribute attribute, void* value)) \
   F(cuMemGetInfo, cuMemGetInfo_v2, (size_t* available, size_t* total))                                             \
   F(cuMemcpyHtoD, cuMemcpyHtoD_v2, (CUdeviceptr to, const void* from, size_t bytes))                               \
   F(cuMemcpyDtoH, cuMemcpyDtoH_v2, (void* to, CUdeviceptr from, size_t bytes))                                     \
@@ -130,4 +134,6 @@ enum : unsigned {
   F(cuEventQuery, cuEventQuery, (CUevent event))                                                                   \
   F(cuEventElapsedTime, cuEventElapsedTime, (float* milliseconds, CUevent start, CUevent end))                     \
   F(cuGetErrorName, cuGetErrorName, (CUresult error, const char** name))                                           \
-  F(cuGetErrorString, cuGetErrorString, (CUresult error, const char** text))
+  F(cuGetErrorString, cuGetErrorString, (CUresult error, const char** text))                                       \
+  F(cuCtxGetDevice, cuCtxGetDevice, (CUdevice * device))                                                           \
+  F(cuPointerGetAttribute, cuPointerGetAttribute, (void* data, CUpointer_attribute attribute, CUdeviceptr pointer))
