@@ -70,6 +70,13 @@ __device__ __forceinline__ void check_cu_seqlens(const AttentionProblem& p) {
   check(p.cu_k, p.t_k, p.site_k);
 }
 
+// Which row a thread copies a piece of: of short rows, eight neighbouring threads have two that share no bank.
+template <int kPieces>
+__device__ __forceinline__ int row_of_lane(int thread) {
+  const int row = thread / kPieces;
+  return kPieces == 4 ? row / 8 * 8 + row / 2 % 4 + row % 2 * 4 : row;
+}
+
 // Rows [0, rows) of a head from `token` on to shared memory: `width` elements each, zeros up to D and past `valid`
 // rows.
 template <class S, int D>
@@ -78,7 +85,7 @@ __device__ __forceinline__ void load_rows(S* to, const AttentionHeads& x, int64_
   constexpr int kEach = 16 / sizeof(S), kPieces = D / kEach, kStride = kRowStride<S, D>;
   const int column = int(threadIdx.x) % kPieces * kEach, apart = int(blockDim.x) / kPieces;
   const bool inside = column < width;
-  int row = int(threadIdx.x) / kPieces;
+  int row = row_of_lane<kPieces>(int(threadIdx.x));
   const S* from = static_cast<const S*>(x.data) + (token + row) * x.row + head * x.head + column;
   to += row * kStride + column;
 #pragma unroll 2
@@ -100,9 +107,9 @@ __device__ __forceinline__ int64_t mask_unit(const AttentionProblem& p, int sequ
 }
 
 // Dropout's decisions about pairs of rows (queries) and the 128 columns (keys) around `column`: the halves of a draw
-// belong to columns 16 apart, so that 16 lanes draw for one row and a ballot makes words of them. Word [half * pairs +
-// pair] has the 16 columns of that half: the even row's in its low 16 bits, the odd row's in its high ones. A warp
-// makes the pairs `from`, from + `step`, …
+// belong to columns 16 apart, so that 16 lanes draw for one row and a ballot makes words of them. Word [pair][half] has
+// the 16 columns of that half: the even row's in its low 16 bits, the odd row's in its high ones. A warp makes the
+// pairs `from`, from + `step`, …
 __device__ __forceinline__ void draw_keeps(uint32_t* words, const AttentionProblem& p, uint32_t stream, int row,
                                            int column, int pairs, int from, int step) {
   const int lane = lane_id();
@@ -115,7 +122,7 @@ __device__ __forceinline__ void draw_keeps(uint32_t* words, const AttentionProbl
       const uint32_t kept = __ballot_sync(kFullWarp, half_of(draw, half) < p.threshold);
       if (lane == half) mine = kept;
     }
-    if (lane < 8) words[lane * pairs + pair] = mine;
+    if (lane < kKeepWords) words[pair * kKeepWords + lane] = mine;
   }
 }
 
@@ -169,7 +176,7 @@ __device__ __forceinline__ void store_rows(const float (&o)[M][D / 8][4], const 
     bf16* to = static_cast<bf16*>(x.data) + base;
     const bool whole = width % 8 == 0 && aligned16(to) && x.row % 8 == 0;
     const int c = lane % kPieces * 8;
-    for (int row = lane / kPieces; row < 16 * M && row < valid; row += 32 / kPieces) {
+    for (int row = row_of_lane<kPieces>(lane); row < 16 * M && row < valid; row += 32 / kPieces) {
       const bf16* from = stage + row * kStride + c;
       bf16* at = to + row * x.row + c;
       if (whole) {

@@ -112,7 +112,7 @@ __device__ __forceinline__ void attention_backward(const AttentionProblem& p) {
         uint32_t kept[2] = {~0u, ~0u}; // of the rows g and g + 8: bits 0 and 1 are the two columns
         if (p.dropout) {
           if (kKeyRows) { // word: two queries and 16 keys
-            const uint32_t word = keeps[(stage * kKeepWords + (first + m * 16) % 128 / 16) * (kColumns / 2) + c / 2];
+            const uint32_t word = keeps[(stage * kColumns + c) / 2 * kKeepWords + (first + m * 16) % 128 / 16];
             kept[0] = (word >> g & 1) | (word >> (g + 16) & 1) << 1;
             kept[1] = (word >> (g + 8) & 1) | (word >> (g + 24) & 1) << 1;
           } else {
@@ -120,7 +120,7 @@ __device__ __forceinline__ void attention_backward(const AttentionProblem& p) {
 #pragma unroll
             for (int h = 0; h < 2; h++) {
               const int row = m * 16 + g + h * 8;
-              kept[h] = own_keeps[half * 8 * M + row / 2] >> (row % 2 * 16 + n % 2 * 8 + lane % 4 * 2);
+              kept[h] = own_keeps[row / 2 * kKeepWords + half] >> (row % 2 * 16 + n % 2 * 8 + lane % 4 * 2);
             }
           }
         }

@@ -120,7 +120,8 @@ __device__ __forceinline__ void attention_forward(const AttentionProblem& p) {
 #pragma unroll
           for (int n = 0; n < N; n++) {
             const int row = m * 16 + g + h * 8;
-            const uint32_t bits = keeps[(half0 + n / 2) * 8 * M + row / 2] >> (row % 2 * 16 + n % 2 * 8 + lane % 4 * 2);
+            const uint32_t bits =
+                keeps[row / 2 * kKeepWords + half0 + n / 2] >> (row % 2 * 16 + n % 2 * 8 + lane % 4 * 2);
             if (!(bits & 1)) s[m][n][h * 2] = 0;
             if (!(bits & 2)) s[m][n][h * 2 + 1] = 0;
           }

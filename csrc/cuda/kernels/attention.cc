@@ -2,6 +2,9 @@
 //
 // bfloat16 is multiplied as it is; float32 as matmul_precision() says: in float32, as tf32, or converted to bfloat16
 // beforehand. The lengths of the sequences are never read here: a grid has room for any that add up to t.
+#include <string>
+#include <vector>
+
 #include "cuda/device/attention_problem.cuh"
 #include "cuda/launch.h"
 #include "cuda/precision.h"
@@ -132,18 +135,19 @@ int warps_for(AttentionProblem& p, AttentionTiles tiles, int64_t t) {
 }
 
 constexpr int kWidths[] = {32, 64, 128};
-constexpr const char* kImages[] = {"attention_bf16", "attention_tf32", "attention_f32"};
-struct Kernels3 { // a kernel's instances
-  Kernel of[3][3];
-  explicit Kernels3(const std::string& name)
-      : of{{{kImages[0], name + "_32"}, {kImages[0], name + "_64"}, {kImages[0], name + "_128"}},
-           {{kImages[1], name + "_32"}, {kImages[1], name + "_64"}, {kImages[1], name + "_128"}},
-           {{kImages[2], name + "_32"}, {kImages[2], name + "_64"}, {kImages[2], name + "_128"}}} {}
+constexpr const char *kImages[] = {"attention_bf16", "attention_tf32", "attention_f32"},
+                     *kSuffixes[] = {"_bf16", "_tf32", "_f32"};
+struct Instances { // of a kernel: by arithmetic and width
+  std::vector<Kernel> of;
+  explicit Instances(const std::string& name) {
+    for (int math = 0; math < 3; math++)
+      for (int width : kWidths) of.emplace_back(kImages[math], name + "_" + std::to_string(width) + kSuffixes[math]);
+  }
 };
-void launch_tiles(const Kernels3& kernels, AttentionMath math, const AttentionProblem& p, int warps, int shared) {
+void launch_tiles(const Instances& kernels, AttentionMath math, const AttentionProblem& p, int warps, int shared) {
   const int64_t grid = int64_t(p.slots) * p.heads;
   if (grid > 0x7fffffff) throw Error(ErrorKind::value, "[attention] query: expected fewer tokens and heads");
-  launch(kernels.of[math][width_of(p)], {unsigned(grid)}, {unsigned(warps) * 32}, unsigned(shared), p);
+  launch(kernels.of[size_t(math * 3 + width_of(p))], {unsigned(grid)}, {unsigned(warps) * 32}, unsigned(shared), p);
 }
 
 template <class T>
@@ -152,7 +156,7 @@ void forward(AttentionProblem& p) {
   p.float_out = sizeof(T) == 4;
   const Input<T> q(p.q, math, p.t_q, p.heads, p.d), k(p.k, math, p.t_k, p.heads, p.d),
       v(p.v, math, p.t_k, p.heads, p.e);
-  static const Kernels3 kernels("attention");
+  static const Instances kernels("attention");
   const int d = kWidths[width_of(p)], warps = warps_for(p, forward_tiles(math, d), p.t_q);
   launch_tiles(kernels, math, p, warps, forward_shared(math, d, warps));
 }
@@ -169,7 +173,7 @@ void backward(AttentionProblem& p, const AttentionHeads& out) {
          int(p.e));
   const Input<T> q(p.q, math, p.t_q, p.heads, p.d), k(p.k, math, p.t_k, p.heads, p.d),
       v(p.v, math, p.t_k, p.heads, p.e), dout(p.dout, math, p.t_q, p.heads, p.e);
-  static const Kernels3 by_queries("attention_dq"), by_keys("attention_dkv");
+  static const Instances by_queries("attention_dq"), by_keys("attention_dkv");
   const int d = kWidths[width_of(p)];
   const AttentionTiles tiles = backward_tiles(math, d);
   int warps = warps_for(p, tiles, p.t_q);

@@ -5,15 +5,15 @@
 
 #define ATTENTION(D)                                                                             \
   extern "C" __global__ void __launch_bounds__(forward_tiles(MathBf16::kMath, D).warps * 32, 1)  \
-      attention_##D(const __grid_constant__ AttentionProblem p) {                                \
+      attention_##D##_bf16(const __grid_constant__ AttentionProblem p) {                         \
     attention_forward<MathBf16, D>(p);                                                           \
   }                                                                                              \
   extern "C" __global__ void __launch_bounds__(backward_tiles(MathBf16::kMath, D).warps * 32, 1) \
-      attention_dq_##D(const __grid_constant__ AttentionProblem p) {                             \
+      attention_dq_##D##_bf16(const __grid_constant__ AttentionProblem p) {                      \
     attention_backward<MathBf16, D, false>(p);                                                   \
   }                                                                                              \
   extern "C" __global__ void __launch_bounds__(backward_tiles(MathBf16::kMath, D).warps * 32, 1) \
-      attention_dkv_##D(const __grid_constant__ AttentionProblem p) {                            \
+      attention_dkv_##D##_bf16(const __grid_constant__ AttentionProblem p) {                     \
     attention_backward<MathBf16, D, true>(p);                                                    \
   }
 ATTENTION(32)

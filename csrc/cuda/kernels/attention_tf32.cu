@@ -6,15 +6,15 @@
 
 #define ATTENTION(D)                                                                             \
   extern "C" __global__ void __launch_bounds__(forward_tiles(MathTf32::kMath, D).warps * 32, 1)  \
-      attention_##D(const __grid_constant__ AttentionProblem p) {                                \
+      attention_##D##_tf32(const __grid_constant__ AttentionProblem p) {                         \
     attention_forward<MathTf32, D>(p);                                                           \
   }                                                                                              \
   extern "C" __global__ void __launch_bounds__(backward_tiles(MathTf32::kMath, D).warps * 32, 1) \
-      attention_dq_##D(const __grid_constant__ AttentionProblem p) {                             \
+      attention_dq_##D##_tf32(const __grid_constant__ AttentionProblem p) {                      \
     attention_backward<MathTf32, D, false>(p);                                                   \
   }                                                                                              \
   extern "C" __global__ void __launch_bounds__(backward_tiles(MathTf32::kMath, D).warps * 32, 1) \
-      attention_dkv_##D(const __grid_constant__ AttentionProblem p) {                            \
+      attention_dkv_##D##_tf32(const __grid_constant__ AttentionProblem p) {                     \
     attention_backward<MathTf32, D, true>(p);                                                    \
   }
 ATTENTION(32)
