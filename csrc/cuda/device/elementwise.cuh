@@ -184,11 +184,11 @@ __device__ constexpr int largest() {
 template <class R, class... A, class F>
 __device__ __forceinline__ void map(const Walk<1 + sizeof...(A)>& w, const F& f) {
   constexpr int V = vector_width(largest<R, A...>());
-  constexpr bool heavy = __is_base_of(Heavy, F);
+  constexpr bool single = __is_base_of(Heavy, F) || sizeof...(A) > 2; // three operands are loads enough on their way
   uint32_t first = threadIdx.x, end = w.units;
   int right = 0;
   if (w.vector) {
-    constexpr int E = heavy ? 1 : kVectors;
+    constexpr int E = single ? 1 : kVectors;
     first += blockIdx.x * (kThreads * kVectors);
 #pragma unroll 1
     for (int j = 0; j < kVectors; j += E) map_units<V, E, R, A...>(w, f, first + j * kThreads, end, 0);
@@ -200,7 +200,7 @@ __device__ __forceinline__ void map(const Walk<1 + sizeof...(A)>& w, const F& f)
   } else {
     first += blockIdx.x * (kThreads * kItems);
   }
-  constexpr int E = heavy ? 1 : kItems / 2;
+  constexpr int E = single ? 1 : kItems / 2;
 #pragma unroll 1
   for (int j = 0; j < kItems; j += E) map_units<1, E, R, A...>(w, f, first + j * kThreads, end, right);
 }

@@ -1,7 +1,7 @@
 // Moving elements: copies within a dtype by the element's size, and a kernel for each pair of dtypes that converts.
 // A number as the source makes it a fill. Transpositions within a dtype go by tiles of 32 x 32 through shared memory,
 // so that both sides are read and written along their rows (Ruetsch and Micikevicius, "Optimizing Matrix Transpose in
-// CUDA", 2009); a tile's rows have 33 elements, which puts a column's into different banks.
+// CUDA", 2009); a tile's rows are an odd number of words, so that a column lies in different banks.
 #include "cuda/device/convert.cuh"
 #include "cuda/device/elementwise.cuh"
 
@@ -40,16 +40,17 @@ FROM_BF16(float, f32)
 FROM_F16(float, f32)
 FROM_INTEGERS(float, f32)
 FROM_F32(bf16, bf16)
-FROM_F16(bf16, bf16) FROM_INTEGERS(bf16, bf16) FROM_F32(f16, f16) FROM_BF16(f16, f16) FROM_INTEGERS(f16, f16)
-    FROM_FLOATING(int32_t, i32) FROM_I64(int32_t, i32) FROM_U8(int32_t, i32) FROM_FLOATING(int64_t, i64)
-        FROM_I32(int64_t, i64) FROM_U8(int64_t, i64) FROM_FLOATING(uint8_t, u8) FROM_I32(uint8_t, u8)
-            FROM_I64(uint8_t, u8) FROM_FLOATING(bool, bool) FROM_INTEGERS(bool, bool)
+FROM_F16(bf16, bf16)
+FROM_INTEGERS(bf16, bf16) FROM_F32(f16, f16) FROM_BF16(f16, f16) FROM_INTEGERS(f16, f16) FROM_FLOATING(int32_t, i32)
+    FROM_I64(int32_t, i32) FROM_U8(int32_t, i32) FROM_FLOATING(int64_t, i64) FROM_I32(int64_t, i64)
+        FROM_U8(int64_t, i64) FROM_FLOATING(uint8_t, u8) FROM_I32(uint8_t, u8) FROM_I64(uint8_t, u8)
+            FROM_FLOATING(bool, bool) FROM_INTEGERS(bool, bool)
 
     // Matrices in any number of outer dimensions. A warp reads 32 elements that follow each other in src, and writes 32
     // that do in dst.
     template <class T>
     __device__ __forceinline__ void transpose(const Transpose& p) {
-  __shared__ T tile[32][33];
+  __shared__ T tile[32][32 + (sizeof(T) < 4 ? 4 / sizeof(T) : 1)];
   const uint32_t tiles = p.tiles_x * p.tiles_y, in_matrix = blockIdx.x % tiles;
   uint32_t matrix = blockIdx.x / tiles;
   const uint32_t x0 = in_matrix % p.tiles_x * 32, y0 = in_matrix / p.tiles_x * 32;
