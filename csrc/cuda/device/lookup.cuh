@@ -9,6 +9,7 @@ constexpr int kRowThreads = 256;
 template <class Fn>
 __device__ __forceinline__ void for_rows(int64_t rows, int lanes, const Fn& fn) {
   const int each = kRowThreads / lanes, lane = threadIdx.x & (lanes - 1);
+#pragma unroll 1
   for (int64_t r = blockIdx.x * int64_t(each) + threadIdx.x / lanes; r < rows; r += int64_t(gridDim.x) * each)
     fn(r, lane);
 }
@@ -18,6 +19,7 @@ template <class W>
 __device__ __forceinline__ void move_row(W* to, int64_t to_step, const W* from, int64_t step, int64_t n, int lane,
                                          int lanes) {
   int64_t i = lane;
+#pragma unroll 1
   for (; i + 3 * lanes < n; i += 4 * lanes) {
     W v[4];
 #pragma unroll
@@ -25,5 +27,6 @@ __device__ __forceinline__ void move_row(W* to, int64_t to_step, const W* from, 
 #pragma unroll
     for (int u = 0; u < 4; u++) to[(i + u * lanes) * to_step] = v[u];
   }
+#pragma unroll 1
   for (; i < n; i += lanes) to[i * to_step] = from[i * step];
 }

@@ -11,6 +11,7 @@
 //
 //   P::T, P::Part, P::S     element, part of a reduction, number given for each output (q.s)
 //   P::kVector              elements of a vector in the columns form
+//   P::kHeavy               long code: elements one by one
 //   empty(q)                the part of no elements
 //   take(q, part, x, s, i)  adds element x, number i of the reduction
 //   join(q, a, b)           two parts
@@ -52,6 +53,7 @@ __device__ __forceinline__ typename P::Part join_block(const Reduction& q, int l
                                                        typename P::Part* shared) {
   __syncthreads();
   shared[threadIdx.x] = part;
+#pragma unroll 1
   for (int half = kReduceThreads / 2; half >= lanes; half >>= 1) {
     __syncthreads();
     if (int(threadIdx.x) < half) shared[threadIdx.x] = part = P::join(q, part, shared[threadIdx.x + half]);
@@ -62,7 +64,7 @@ __device__ __forceinline__ typename P::Part join_block(const Reduction& q, int l
 template <class P, int V>
 __device__ __forceinline__ void reduce_rows(const Reduction& q, typename P::Part* shared) {
   using T = typename P::T;
-  constexpr int U = sizeof(typename P::Part) > 4 ? 2 : 4; // in flight
+  constexpr int U = P::kHeavy ? 1 : sizeof(typename P::Part) > 4 ? 2 : 4; // in flight
   const int lanes = q.lanes, lane = threadIdx.x & (lanes - 1);
   const int64_t o = blockIdx.x * int64_t(kReduceThreads / lanes) + threadIdx.x / lanes;
   const int64_t begin = blockIdx.y * q.chunk;
@@ -86,6 +88,7 @@ __device__ __forceinline__ void reduce_rows(const Reduction& q, typename P::Part
   };
   const int64_t units = n / V;
   int64_t i = lane;
+#pragma unroll 1
   for (; i + (U - 1) * lanes < units; i += U * lanes) {
     Vector<T, V> v[U];
 #pragma unroll
@@ -102,6 +105,7 @@ __device__ __forceinline__ void reduce_rows(const Reduction& q, typename P::Part
   }
   i *= V;
   if constexpr (V > 1) {
+#pragma unroll 1
     for (int64_t j = i; j < units * V; j += lanes * V) {
       Vector<T, V> v;
       load_vector(v, x + begin + j);
@@ -110,6 +114,7 @@ __device__ __forceinline__ void reduce_rows(const Reduction& q, typename P::Part
     }
     i = units * V + lane;
   }
+#pragma unroll 1
   for (; i < n; i += lanes) P::take(q, part[0], element(i), s, begin + i);
 #pragma unroll
   for (int u = 1; u < U; u++) part[0] = P::join(q, part[0], part[u]);
@@ -117,6 +122,7 @@ __device__ __forceinline__ void reduce_rows(const Reduction& q, typename P::Part
   if (lanes > 32) {
     total = join_block<P>(q, 1, total, shared);
   } else {
+#pragma unroll 1
     for (int m = lanes / 2; m; m >>= 1) {
       const typename P::Part other = shuffle_xor(total, m);
       total = lane & m ? P::join(q, other, total) : P::join(q, total, other);
@@ -128,7 +134,7 @@ __device__ __forceinline__ void reduce_rows(const Reduction& q, typename P::Part
 template <class P, int V>
 __device__ __forceinline__ void reduce_columns(const Reduction& q, typename P::Part* shared) {
   using T = typename P::T;
-  constexpr int U = V * sizeof(typename P::Part) > 16 ? 2 : 4;
+  constexpr int U = P::kHeavy ? 1 : V * sizeof(typename P::Part) > 16 ? 2 : 4;
   const int lanes = q.lanes, step = kReduceThreads / lanes;
   const int64_t o = (blockIdx.x * int64_t(lanes) + (threadIdx.x & (lanes - 1))) * V;
   const int64_t begin = blockIdx.y * q.chunk, end = q.r - begin < q.chunk ? q.r : begin + q.chunk;
@@ -151,6 +157,7 @@ __device__ __forceinline__ void reduce_columns(const Reduction& q, typename P::P
         v.v[0] = x[at[0]];
     };
     int64_t i = begin + threadIdx.x / lanes;
+#pragma unroll 1
     for (; i + (U - 1) * step < end; i += U * step) {
       Vector<T, V> v[U];
 #pragma unroll
@@ -160,6 +167,7 @@ __device__ __forceinline__ void reduce_columns(const Reduction& q, typename P::P
 #pragma unroll
         for (int k = 0; k < V; k++) P::take(q, part[k], v[u].v[k], s[k], i + u * step);
     }
+#pragma unroll 1
     for (; i < end; i += step) {
       Vector<T, V> v;
       load(v, i);
@@ -178,14 +186,15 @@ template <class P>
 __device__ __forceinline__ void reduce(const Reduction& q) {
   using T = typename P::T;
   __shared__ typename P::Part shared[kReduceThreads];
+  constexpr bool vectors = !P::kHeavy;
   if (q.columns) {
-    if (q.vector)
-      reduce_columns<P, P::kVector>(q, shared);
+    if (vectors && q.vector)
+      reduce_columns<P, vectors ? P::kVector : 1>(q, shared);
     else
       reduce_columns<P, 1>(q, shared);
   } else {
-    if (q.vector)
-      reduce_rows<P, 16 / sizeof(T)>(q, shared);
+    if (vectors && q.vector)
+      reduce_rows<P, vectors ? 16 / sizeof(T) : 1>(q, shared);
     else
       reduce_rows<P, 1>(q, shared);
   }
@@ -199,6 +208,7 @@ __device__ __forceinline__ void join_parts(const Reduction& q) {
   const int64_t o = blockIdx.x * int64_t(lanes) + (threadIdx.x & (lanes - 1));
   typename P::Part part = P::empty(q);
   if (o < q.outputs)
+#pragma unroll 1
     for (int64_t c = threadIdx.x / lanes; c < q.chunks; c += kReduceThreads / lanes)
       part = P::join(q, part, static_cast<const typename P::Part*>(q.parts)[c * q.outputs + o]);
   part = join_block<P>(q, lanes, part, shared);

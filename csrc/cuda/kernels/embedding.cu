@@ -69,12 +69,14 @@ __device__ __forceinline__ void sum_windows(const T* from, const uint32_t* keys,
     const int stop = int(segment_end - first < count ? segment_end - first : count);
     float sum[V], x[4][V];
     load_row<T, V>(sum, from + position[k] * d);
+#pragma unroll 1
     for (k++; k + 4 <= stop; k += 4) {
 #pragma unroll
       for (int u = 0; u < 4; u++) load_row<T, V>(x[u], from + position[k + u] * d);
 #pragma unroll
       for (int u = 0; u < 4; u++) add(sum, x[u]);
     }
+#pragma unroll 1
     for (; k < stop; k++) {
       load_row<T, V>(x[0], from + position[k] * d);
       add(sum, x[0]);
@@ -104,6 +106,7 @@ __device__ __forceinline__ void finish_rows(const float* parts, int64_t windows,
   if (w0 == w1) return; // complete
   parts += blockIdx.z * windows * 2 * d + c;
   uint32_t w = w0;
+#pragma unroll 1
   for (; w + 4 <= w1; w += 4) {
     float x[4][V];
 #pragma unroll
@@ -111,6 +114,7 @@ __device__ __forceinline__ void finish_rows(const float* parts, int64_t windows,
 #pragma unroll
     for (int u = 0; u < 4; u++) add(sum, x[u]);
   }
+#pragma unroll 1
   for (; w <= w1; w++) {
     float x[V];
     load_row<float, V>(x, parts + (int64_t(w) * 2 + (w < w1)) * d);
@@ -141,6 +145,7 @@ __device__ __forceinline__ void embedding_sum(const Table (&tables)[3], int64_t 
     const int64_t id = tables[t].ids ? tables[t].ids[i] : 0;
     if (in_range(f, sites[t], i, id, tables[t].size)) row[t] = static_cast<const T*>(tables[t].rows) + id * d;
   }
+#pragma unroll 1
   for (int64_t u = threadIdx.x & (lanes - 1); u < units; u += lanes) {
     float x[3][V];
 #pragma unroll

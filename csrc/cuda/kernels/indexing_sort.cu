@@ -10,11 +10,10 @@
 
 constexpr int kRun = 2048, kDigits = 256, kWarps = kScanThreads / 32, kSteps = kRun / kScanThreads;
 
-// Exclusive sums in place; by one block. total (may be null) gets that of all; clamp: the largest number (may be null).
+// Exclusive sums in place; by one block. total (may be null) gets that of all, largest (may be
+// null) the largest number. shared: kScanThreads elements.
 template <class N>
-__device__ __forceinline__ void scan_counts(N* counts, int64_t n, int64_t* total, int64_t* largest) {
-  __shared__ N shared[33];
-  __shared__ N tops[kScanThreads];
+__device__ __forceinline__ void scan_counts(N* counts, int64_t n, int64_t* total, int64_t* largest, N* shared) {
   N carry = 0, most = 0;
   for (int64_t at = 0; at < n; at += kScanThreads * 4) {
     const int64_t first = at + threadIdx.x * 4;
@@ -36,25 +35,29 @@ __device__ __forceinline__ void scan_counts(N* counts, int64_t n, int64_t* total
   }
   if (threadIdx.x == 0 && total) *total = int64_t(carry);
   if (!largest) return;
-  tops[threadIdx.x] = most;
+  __syncthreads();
+  shared[threadIdx.x] = most;
   __syncthreads();
   if (threadIdx.x == 0) {
-    for (int t = 1; t < kScanThreads; t++) most = tops[t] > most ? tops[t] : most;
+    for (int t = 1; t < kScanThreads; t++) most = shared[t] > most ? shared[t] : most;
     *largest = int64_t(most);
   }
 }
 extern "C" __global__ void __launch_bounds__(kScanThreads)
     scan_counts_u32(uint32_t* counts, int64_t n, int64_t* total) {
-  scan_counts(counts, n, total, nullptr);
+  __shared__ uint32_t shared[kScanThreads];
+  scan_counts(counts, n, total, nullptr, shared);
 }
 extern "C" __global__ void __launch_bounds__(kScanThreads) scan_counts_i64(int64_t* counts, int64_t n, int64_t* total) {
-  scan_counts(counts, n, total, nullptr);
+  __shared__ int64_t shared[kScanThreads];
+  scan_counts(counts, n, total, nullptr, shared);
 }
 // cu_seqlens from lengths: cu[s] = lengths before s, cu[b] = all of them.
 extern "C" __global__ void __launch_bounds__(kScanThreads)
     scan_lengths(int64_t* lengths, int64_t b, int32_t* cu, int64_t* longest) {
+  __shared__ int64_t shared[kScanThreads];
   __shared__ int64_t total;
-  scan_counts(lengths, b, &total, longest);
+  scan_counts(lengths, b, &total, longest, shared);
   __syncthreads();
   for (int64_t s = threadIdx.x; s < b; s += kScanThreads) cu[s] = int32_t(lengths[s]);
   if (threadIdx.x == 0) cu[b] = int32_t(total);

@@ -24,6 +24,7 @@ __device__ __forceinline__ bool good_sequence(const int32_t* cu, int64_t s, int6
 __device__ __forceinline__ void check_sequences(const int32_t* cu, int64_t b, int64_t n, Fault* f, int site) {
   const int64_t first = blockIdx.x * int64_t(blockDim.x) + threadIdx.x;
   if (b == 0 && first == 0 && (cu[0] != 0 || n != 0)) fault(f, site, 0, cu[0], n);
+#pragma unroll 1
   for (int64_t s = first; s < b; s += int64_t(gridDim.x) * blockDim.x) good_sequence(cu, s, b, n, f, site);
 }
 // The last s with cu[s] <= row.
@@ -60,6 +61,7 @@ __device__ __forceinline__ void pool_first(const T* x, const int32_t* cu, int64_
   check_sequences(cu, b, n, f, site);
   for_rows(b, lanes, [&](int64_t s, int lane) {
     const int64_t r = cu[s];
+#pragma unroll 1
     for (int64_t c = lane * V; c < d; c += lanes * V) {
       Vector<T, V> v;
 #pragma unroll
@@ -101,12 +103,14 @@ __device__ __forceinline__ void pool(const T* x, const int32_t* cu, int64_t b, i
   const int lane = threadIdx.x % kLanes, first = threadIdx.x / kLanes;
   const int64_t c = (blockIdx.x * int64_t(kLanes) + lane) * V;
   if (b == 0) check_sequences(cu, b, n, f, site);
+#pragma unroll 1
   for (int64_t s = blockIdx.y; s < b; s += gridDim.y) {
     const bool good = good_sequence(cu, s, b, n, f, site);
     const int32_t begin = good ? cu[s] : 0, end = good ? cu[s + 1] : 0;
     Part part[V];
     if (c < d) {
       int32_t r = begin + first;
+#pragma unroll 1
       for (; r + 3 * kRowsAtOnce < end; r += 4 * kRowsAtOnce) {
         Vector<T, V> v[4];
 #pragma unroll
@@ -116,6 +120,7 @@ __device__ __forceinline__ void pool(const T* x, const int32_t* cu, int64_t b, i
 #pragma unroll
           for (int k = 0; k < V; k++) part[k].take(to_float(v[u].v[k]), r + u * kRowsAtOnce);
       }
+#pragma unroll 1
       for (; r < end; r += kRowsAtOnce) {
         Vector<T, V> v;
         load_row<T, V>(v, x + r * d + c);
@@ -127,6 +132,7 @@ __device__ __forceinline__ void pool(const T* x, const int32_t* cu, int64_t b, i
     for (int k = 0; k < V; k++) {
       __syncthreads();
       shared[threadIdx.x] = part[k];
+#pragma unroll 1
       for (int half = 128; half >= kLanes; half >>= 1) {
         __syncthreads();
         if (int(threadIdx.x) < half) {
@@ -162,6 +168,7 @@ __device__ __forceinline__ void pool_backward(const T* dy, const int32_t* index,
     const bool inside = begin <= r && r < end;
     const bool takes = inside && (way != Way::first || r == begin);
     const float scale = way == Way::mean ? 1.f / float(end - begin) : 1.f;
+#pragma unroll 1
     for (int64_t c = lane * V; c < d; c += lanes * V) {
       Vector<T, V> v;
       if (takes) load_row<T, V>(v, dy + s * d + c);
@@ -216,6 +223,7 @@ __device__ __forceinline__ void mask_lengths(const W* mask, int64_t l, uint64_t 
                                              Fault* f, int64_t site) {
   __shared__ int64_t shared[33];
   int64_t mine = 0, all;
+#pragma unroll 1
   for (int64_t c = threadIdx.x; c < l; c += kScanThreads) {
     const uint64_t x = uint64_t(mask[blockIdx.x * l + c]);
     const bool set = (x & bits) != 0;
@@ -232,6 +240,7 @@ __device__ __forceinline__ void mask_indices(const W* mask, int64_t l, uint64_t 
   __shared__ int shared[33];
   const int64_t start = starts[blockIdx.x];
   int64_t before = 0;
+#pragma unroll 1
   for (int64_t at = 0; at < l; at += kScanThreads) {
     const int64_t c = at + threadIdx.x;
     const bool set = c < l && (uint64_t(mask[blockIdx.x * l + c]) & bits) != 0;

@@ -158,6 +158,8 @@ void norm(In input, int64_t dims, bool, double p, Out y) {
   } else if (p == 1) {
     REDUCE("magnitudes", T, plan, 4)
   } else {
+    plan.vector = 0;
+    plan.width_ = 1;
     plan.exponent = float(p);
     plan.power = float(1 / p);
     REDUCE("powers", T, plan, 4)

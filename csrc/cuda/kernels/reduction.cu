@@ -22,6 +22,7 @@ struct SumOf {
   using S = S_;
   using Part = float;
   static constexpr int kVector = 16 / sizeof(T);
+  static constexpr bool kHeavy = M::kHeavy;
   static __device__ Part empty(const Reduction&) { return 0.f; }
   static __device__ void take(const Reduction& q, Part& p, T x, S s, int64_t) {
     p += M::of(to_float(x), to_float(s), q);
@@ -34,21 +35,27 @@ struct SumOf {
   }
 };
 struct Plain {
+  static constexpr bool kHeavy = false;
   static __device__ float of(float x, float, const Reduction&) { return x; }
 };
 struct SquaredDistance {
+  static constexpr bool kHeavy = false;
   static __device__ float of(float x, float s, const Reduction&) { return (x - s) * (x - s); }
 };
 struct Magnitude {
+  static constexpr bool kHeavy = false;
   static __device__ float of(float x, float, const Reduction&) { return fabsf(x); }
 };
 struct PowerOf {
+  static constexpr bool kHeavy = true;
   static __device__ float of(float x, float, const Reduction& q) { return powf(fabsf(x), q.exponent); }
 };
 struct EqualTo { // NaN is NaN here
+  static constexpr bool kHeavy = false;
   static __device__ float of(float x, float s, const Reduction&) { return x == s || (x != x && s != s) ? 1.f : 0.f; }
 };
 struct IsZero {
+  static constexpr bool kHeavy = false;
   static __device__ float of(float x, float, const Reduction&) { return x == 0.f ? 1.f : 0.f; }
 };
 
@@ -57,6 +64,7 @@ struct SumOfIntegers {
   using S = float;
   using Part = int64_t;
   static constexpr int kVector = 2;
+  static constexpr bool kHeavy = false;
   static __device__ Part empty(const Reduction&) { return 0; }
   static __device__ void take(const Reduction& q, Part& p, T x, S, int64_t) { p = join(q, p, x); }
   static __device__ Part join(const Reduction&, Part a, Part b) { return int64_t(uint64_t(a) + uint64_t(b)); }
@@ -71,6 +79,7 @@ struct ProductOf {
   using S = float;
   using Part = double;
   static constexpr int kVector = 4;
+  static constexpr bool kHeavy = false;
   static __device__ Part empty(const Reduction&) { return 1.; }
   static __device__ void take(const Reduction&, Part& p, T x, S, int64_t) {
     const float f = to_float(x);
@@ -96,6 +105,7 @@ struct Any {
   using S = float;
   using Part = uint32_t;
   static constexpr int kVector = sizeof(T) == 1 ? 8 : 16 / sizeof(T);
+  static constexpr bool kHeavy = false;
   static __device__ Part empty(const Reduction&) { return 0; }
   static __device__ void take(const Reduction& q, Part& p, T x, S, int64_t) {
     const bool set = widen(x) != Compute<T>(0);
@@ -134,6 +144,7 @@ struct Extreme {
   using S = float;
   using Part = typename Wider<T>::type;
   static constexpr int kVector = sizeof(T) == 1 ? 8 : 16 / sizeof(T);
+  static constexpr bool kHeavy = false;
   static __device__ Part empty(const Reduction& q) { return q.flip ? Extremes<Part>::most : Extremes<Part>::least; }
   static __device__ void take(const Reduction& q, Part& p, T x, S, int64_t) { p = join(q, p, Part(widen(x))); }
   static __device__ Part join(const Reduction& q, Part a, Part b) { return (q.flip ? b < a : b > a) || b != b ? b : a; }
@@ -153,6 +164,7 @@ struct ArgExtreme {
     __device__ int64_t index() const { return int64_t(uint64_t(high) << 32 | low); }
   };
   static constexpr int kVector = sizeof(T) == 8 ? 2 : 4;
+  static constexpr bool kHeavy = false;
   static __device__ Part at(C value, int64_t i) { return {value, uint32_t(i), uint32_t(uint64_t(i) >> 32)}; }
   static __device__ Part empty(const Reduction& q) {
     return at(q.flip ? Extremes<C>::most : Extremes<C>::least, INT64_MAX);

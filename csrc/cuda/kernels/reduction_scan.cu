@@ -47,6 +47,7 @@ __device__ __forceinline__ void scan_rows(const Running& q) {
     for (int64_t c = threadIdx.x; c < blockIdx.y; c += kScanThreads) before += parts[c];
     block_scan(before, carry, shared);
   }
+#pragma unroll 1
   for (int64_t at = 0; at < n; at += kScanThreads * kItems) {
     const int64_t first = at + threadIdx.x * kItems;
     S v[kItems], mine = 0;
