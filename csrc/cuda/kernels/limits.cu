@@ -59,13 +59,13 @@ __device__ __forceinline__ void stream(T* const* arrays, int reads, int writes, 
   if (writes < 0) *arrays[0] = from_float<T>(unused);
 }
 
-#define LIMITS(T, suffix)                                                                                          \
-  extern "C" __global__ void __launch_bounds__(256)                                                                \
-      fma_peak_##suffix(int64_t n, int64_t iterations, T* y, int64_t* rate, int64_t operations) {                  \
-    fma_peak(n, iterations, y, rate, operations);                                                                  \
-  }                                                                                                                \
-  extern "C" __global__ void __launch_bounds__(256)                                                                \
-      stream_##suffix(T* const* arrays, int32_t reads, int32_t writes, int64_t n, bool vector) {                   \
-    stream(arrays, reads, writes, n, vector);                                                                      \
+#define LIMITS(T, suffix)                                                                         \
+  extern "C" __global__ void __launch_bounds__(256)                                               \
+      fma_peak_##suffix(int64_t n, int64_t iterations, T* y, int64_t* rate, int64_t operations) { \
+    fma_peak(n, iterations, y, rate, operations);                                                 \
+  }                                                                                               \
+  extern "C" __global__ void __launch_bounds__(256)                                               \
+      stream_##suffix(T* const* arrays, int32_t reads, int32_t writes, int64_t n, bool vector) {  \
+    stream(arrays, reads, writes, n, vector);                                                     \
   }
 FOR_FLOATS(LIMITS)

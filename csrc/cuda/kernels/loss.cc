@@ -41,8 +41,8 @@ void cross_entropies(const char* op, CrossEntropy<T> a, bool soft, In input, dou
   if (!t.held) t.width = int(t.threads = 512);
   a.width = t.width;
   a.vector = same_phase({a.input, a.gradient, a.target});
-  launch(soft ? (t.held ? probabilities : probabilities_long) : (t.held ? labels : labels_long),
-         {blocks(a.n, t.rows)}, {t.threads}, kTeamShared, a);
+  launch(soft ? (t.held ? probabilities : probabilities_long) : (t.held ? labels : labels_long), {blocks(a.n, t.rows)},
+         {t.threads}, kTeamShared, a);
   if (reduction != kNone)
     sum_into<T>(loss, static_cast<const float*>(a.losses), a.n, reduction == kMean && !soft ? a.totals : nullptr,
                 reduction == kMean ? double(a.n) : 1.0);
@@ -122,8 +122,8 @@ void cross_entropy_backward(In dy, In gradient, Out dinput) {
                                       " elements, got " + std::to_string(dy.size(0)));
   const Teams t = teams<T>(c, 32 / kPack<T>);
   const bool vector = same_phase({gradient.data<T>(), dinput.data<T>()});
-  launch(kernel, {blocks(n, t.rows)}, {t.threads}, 0, dy.data<T>(), gradient.data<T>(), dinput.data<T>(), n,
-         int32_t(c), int32_t(t.width), int32_t(step), vector);
+  launch(kernel, {blocks(n, t.rows)}, {t.threads}, 0, dy.data<T>(), gradient.data<T>(), dinput.data<T>(), n, int32_t(c),
+         int32_t(t.width), int32_t(step), vector);
 }
 
 template <class T>

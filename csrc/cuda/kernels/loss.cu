@@ -231,7 +231,7 @@ __device__ __forceinline__ void element_losses(const ElementLoss<T>& a) {
 template <class T>
 __device__ __forceinline__ void element_slopes(const ElementLoss<T>& a) {
   constexpr int N = Pack<T>::N;
-  const float factor = a.reduction == kNone ? 1.f
+  const float factor = a.reduction == kNone   ? 1.f
                        : a.reduction == kMean ? float(double(to_float(a.dy[0])) / double(a.n))
                                               : to_float(a.dy[0]);
   for (int64_t e = (blockIdx.x * int64_t(blockDim.x) + threadIdx.x) * N; e < a.n;
@@ -259,47 +259,47 @@ __device__ __forceinline__ void sum_parts(const P* x, int64_t n, const double* d
   *out = from_float<T>(float(total / (divisor ? *divisor : number)));
 }
 
-#define CROSS(name, T, suffix, held, soft, threads)                                                                 \
-  extern "C" __global__ void __launch_bounds__(threads, 1) name##_##suffix(const CrossEntropy<T> a) {         \
-    cross_entropy<T, held, soft>(a);                                                                       \
+#define CROSS(name, T, suffix, held, soft, threads)                                                   \
+  extern "C" __global__ void __launch_bounds__(threads, 1) name##_##suffix(const CrossEntropy<T> a) { \
+    cross_entropy<T, held, soft>(a);                                                                  \
   }
-#define LOSSES(T, suffix)                                                                                  \
-  CROSS(cross_entropy, T, suffix, true, false, 768)                                                             \
-  CROSS(cross_entropy_long, T, suffix, false, false, 512)                                                       \
-  CROSS(cross_entropy_soft, T, suffix, true, true, 512)                                                         \
-  CROSS(cross_entropy_soft_long, T, suffix, false, true, 512)                                                   \
-  extern "C" __global__ void __launch_bounds__(1024) label_totals_##suffix(                                \
-      const int64_t* labels, const T* weight, int64_t n, int64_t c, int64_t ignore, double* totals,        \
-      Fault* f, int32_t site) {                                                                            \
-    label_totals(labels, weight, n, c, ignore, totals, f, site);                                           \
-  }                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(1024) cross_entropy_backward_##suffix(                      \
-      const T* dy, const T* gradient, T* dx, int64_t n, int32_t c, int32_t width, int32_t step, bool vector) { \
-    cross_entropy_backward(dy, gradient, dx, n, c, width, step, vector);                                   \
-  }                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(256) nll_loss_##suffix(                                     \
-      const T* input, const int64_t* labels, const T* weight, int64_t n, int64_t c, int64_t ignore, T* loss, \
-      float* losses) {                                                                                     \
-    nll_loss(input, labels, weight, n, c, ignore, loss, losses);                                           \
-  }                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(1024) nll_loss_backward_##suffix(                           \
-      const T* dy, const int64_t* labels, const T* weight, const float* total_weight, int64_t n, int32_t c, \
-      int64_t ignore, int32_t reduction, int32_t width, bool vector, T* dx) {                              \
-    nll_loss_backward(dy, labels, weight, total_weight, n, c, ignore, reduction, width, vector, dx);       \
-  }                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(256) element_losses_##suffix(const ElementLoss<T> a) {      \
-    element_losses(a);                                                                                     \
-  }                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(256) element_slopes_##suffix(const ElementLoss<T> a) {      \
-    element_slopes(a);                                                                                     \
-  }                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(1024) sum_rows_##suffix(                                    \
-      const float* x, int64_t n, const double* divisor, double number, T* out) {                           \
-    sum_parts(x, n, divisor, number, out);                                                                 \
-  }                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(1024) sum_parts_##suffix(                                   \
-      const double* x, int64_t n, const double* divisor, double number, T* out) {                          \
-    sum_parts(x, n, divisor, number, out);                                                                 \
+#define LOSSES(T, suffix)                                                                                             \
+  CROSS(cross_entropy, T, suffix, true, false, 768)                                                                   \
+  CROSS(cross_entropy_long, T, suffix, false, false, 512)                                                             \
+  CROSS(cross_entropy_soft, T, suffix, true, true, 512)                                                               \
+  CROSS(cross_entropy_soft_long, T, suffix, false, true, 512)                                                         \
+  extern "C" __global__ void __launch_bounds__(1024)                                                                  \
+      label_totals_##suffix(const int64_t* labels, const T* weight, int64_t n, int64_t c, int64_t ignore,             \
+                            double* totals, Fault* f, int32_t site) {                                                 \
+    label_totals(labels, weight, n, c, ignore, totals, f, site);                                                      \
+  }                                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(1024) cross_entropy_backward_##suffix(                                 \
+      const T* dy, const T* gradient, T* dx, int64_t n, int32_t c, int32_t width, int32_t step, bool vector) {        \
+    cross_entropy_backward(dy, gradient, dx, n, c, width, step, vector);                                              \
+  }                                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(256)                                                                   \
+      nll_loss_##suffix(const T* input, const int64_t* labels, const T* weight, int64_t n, int64_t c, int64_t ignore, \
+                        T* loss, float* losses) {                                                                     \
+    nll_loss(input, labels, weight, n, c, ignore, loss, losses);                                                      \
+  }                                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(1024) nll_loss_backward_##suffix(                                      \
+      const T* dy, const int64_t* labels, const T* weight, const float* total_weight, int64_t n, int32_t c,           \
+      int64_t ignore, int32_t reduction, int32_t width, bool vector, T* dx) {                                         \
+    nll_loss_backward(dy, labels, weight, total_weight, n, c, ignore, reduction, width, vector, dx);                  \
+  }                                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(256) element_losses_##suffix(const ElementLoss<T> a) {                 \
+    element_losses(a);                                                                                                \
+  }                                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(256) element_slopes_##suffix(const ElementLoss<T> a) {                 \
+    element_slopes(a);                                                                                                \
+  }                                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(1024)                                                                  \
+      sum_rows_##suffix(const float* x, int64_t n, const double* divisor, double number, T* out) {                    \
+    sum_parts(x, n, divisor, number, out);                                                                            \
+  }                                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(1024)                                                                  \
+      sum_parts_##suffix(const double* x, int64_t n, const double* divisor, double number, T* out) {                  \
+    sum_parts(x, n, divisor, number, out);                                                                            \
   }
 FOR_FLOATS(LOSSES)
 

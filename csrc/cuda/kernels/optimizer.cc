@@ -87,7 +87,7 @@ bool only_decays(const AdamLine& a) {
 }
 
 template <class T>
-void sgd(const char* op, InOutList params, InList grads, const InOutList* buffers, In row, In table,
+void sgd(const char* op, InOutList params, InList grads, const InOutList* buffers, In row, In table, Opt scale,
          double grad_scale) {
   static const Kernel kernel("optimizer", named<T>("sgd_step"));
   check_same_shapes(op, "grads", params, grads);
@@ -101,13 +101,13 @@ void sgd(const char* op, InOutList params, InList grads, const InOutList* buffer
   }
   const Table tensors(&params, &grads, buffers, nullptr, row.data<int32_t>());
   const Scratch sent(lines.data(), lines.size() * sizeof(SgdLine));
-  tensors.launch(kernel, static_cast<const SgdLine*>(sent.data<SgdLine>()));
+  tensors.launch(kernel, static_cast<const SgdLine*>(sent.data<SgdLine>()), scale.data<float>());
 }
 
 } // namespace
 
 template <class T>
-void adam_step(InOutList params, InList grads, InOutList exp_avgs, InOutList exp_avg_sqs, In row, In table,
+void adam_step(InOutList params, InList grads, InOutList exp_avgs, InOutList exp_avg_sqs, In row, In table, Opt scale,
                double grad_scale) {
   static const Kernel kernel("optimizer", named<T>("adam_step"));
   check_same_shapes("adam_step", "grads", params, grads);
@@ -119,11 +119,11 @@ void adam_step(InOutList params, InList grads, InOutList exp_avgs, InOutList exp
     lines.push_back(adam_line(table.data<double>() + i * table.size(1), grad_scale));
   const Table tensors(&params, &grads, &exp_avgs, &exp_avg_sqs, row.data<int32_t>());
   const Scratch sent(lines.data(), lines.size() * sizeof(AdamLine));
-  tensors.launch(kernel, static_cast<const AdamLine*>(sent.data<AdamLine>()));
+  tensors.launch(kernel, static_cast<const AdamLine*>(sent.data<AdamLine>()), scale.data<float>());
 }
 
 template <class T>
-void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq, InOut touched, In table,
+void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq, InOut touched, In table, Opt scale,
                double grad_scale) {
   static const Kernel mark("optimizer", "find_rows"), kernel("optimizer", named<T>("adam_rows"));
   static const int site = fault_site("adam_rows", "rows", Wrong::index);
@@ -135,25 +135,25 @@ void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq,
   const bool skips = (decoupled || h[4] == 0) && only_decays(line);
   const Scratch where(size_t(v) * sizeof(int32_t));
   fill_bytes(where.data<int32_t>(), 0xff, size_t(v) * sizeof(int32_t));
-  launch(mark, {busy_blocks(k, 256)}, {256}, 0, rows.data<int64_t>(), k, v, where.data<int32_t>(),
-         touched.data<bool>(), faults(), int32_t(site));
+  launch(mark, {busy_blocks(k, 256)}, {256}, 0, rows.data<int64_t>(), k, v, where.data<int32_t>(), touched.data<bool>(),
+         faults(), int32_t(site));
   int width = 1;
   while (width < 32 && width * kPack<T> < d) width *= 2;
   T *p = param.data<T>(), *m = exp_avg.data<T>(), *s = exp_avg_sq.data<T>();
   const bool vector = d % kPack<T> == 0 && aligned({p, m, s, values.data<T>()});
   launch(kernel, {blocks(d ? v : 0, 256 / width)}, {256}, 0, p, values.data<T>(), m, s,
          static_cast<const bool*>(touched.data<bool>()), static_cast<const int32_t*>(where.data<int32_t>()), v,
-         int32_t(d), int32_t(width), vector, skips, decays, line);
+         int32_t(d), int32_t(width), vector, skips, decays, line, scale.data<float>());
 }
 
 template <class T>
-void sgd_step(InOutList params, InList grads, In row, In table, double grad_scale) {
-  sgd<T>("sgd_step", params, grads, nullptr, row, table, grad_scale);
+void sgd_step(InOutList params, InList grads, In row, In table, Opt scale, double grad_scale) {
+  sgd<T>("sgd_step", params, grads, nullptr, row, table, scale, grad_scale);
 }
 template <class T>
-void sgd_momentum_step(InOutList params, InList grads, InOutList momentum_buffers, In row, In table,
+void sgd_momentum_step(InOutList params, InList grads, InOutList momentum_buffers, In row, In table, Opt scale,
                        double grad_scale) {
-  sgd<T>("sgd_momentum_step", params, grads, &momentum_buffers, row, table, grad_scale);
+  sgd<T>("sgd_momentum_step", params, grads, &momentum_buffers, row, table, scale, grad_scale);
 }
 
 template <class T>
@@ -171,14 +171,15 @@ void grad_norm(InList grads, double norm_type, Out norm) {
 }
 
 template <class T>
-void scale_list(InOutList tensors, double factor) {
+void scale_list(InOutList tensors, In factor) {
   static const Kernel kernel("optimizer", named<T>("clip"));
-  Table(&tensors, nullptr, nullptr, nullptr, nullptr).launch(kernel, float(factor), 0.f, 0.f, false);
+  Table(&tensors, nullptr, nullptr, nullptr, nullptr).launch(kernel, factor.data<float>(), 0.f, 0.f);
 }
 template <class T>
 void clamp_list(InOutList tensors, double low, double high) {
   static const Kernel kernel("optimizer", named<T>("clip"));
-  Table(&tensors, nullptr, nullptr, nullptr, nullptr).launch(kernel, 1.f, float(low), float(high), true);
+  Table(&tensors, nullptr, nullptr, nullptr, nullptr)
+      .launch(kernel, static_cast<const float*>(nullptr), float(low), float(high));
 }
 
 } // namespace engine::cuda

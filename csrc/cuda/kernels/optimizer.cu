@@ -36,10 +36,12 @@ struct Adam : AdamLine {
 };
 
 template <class T>
-__device__ __forceinline__ void adam_step(const Tensors* tensors, int count, const AdamLine* lines) {
+__device__ __forceinline__ void adam_step(const Tensors* tensors, int count, const AdamLine* lines,
+                                          const float* scale) {
   constexpr int N = Pack<T>::N;
   const Tensors t = tensor_of(tensors, count, blockIdx.x);
-  const Adam rule = {lines[t.line]};
+  Adam rule = {lines[t.line]};
+  if (scale) rule.scale *= *scale;
   T *p = static_cast<T*>(t.p), *m = static_cast<T*>(t.m), *v = static_cast<T*>(t.v);
   const T* g = static_cast<const T*>(t.g);
   each_pack<N>(t, blockIdx.x, [&](int64_t e) {
@@ -73,14 +75,15 @@ __device__ __forceinline__ void mark_rows(const int64_t* rows, int64_t k, int64_
 template <class T>
 __device__ __forceinline__ void adam_rows(T* param, const T* values, T* exp_avg, T* exp_avg_sq, const bool* touched,
                                           const int32_t* where, int64_t v, int d, int width, bool vector, bool skips,
-                                          bool decays, const AdamLine& line) {
+                                          bool decays, const AdamLine& line, const float* scale) {
   constexpr int N = Pack<T>::N;
   Team team(width);
   if (team.row >= v) return;
-  const Adam rule = {line};
+  Adam rule = {line};
+  if (scale) rule.scale *= *scale;
   const int64_t start = team.row * d;
   const int at = where[team.row];
-  const bool whole = touched[team.row] || !skips;
+  const bool whole = touched[team.row] || !skips || !isfinite(rule.scale); // no gradient times such a scale is NaN
   if (!whole && !decays) return;
   T *p = param + start, *m = exp_avg + start, *s = exp_avg_sq + start;
   for (int e = team.lane * N; e < d; e += team.width * N) {
@@ -103,10 +106,11 @@ __device__ __forceinline__ void adam_rows(T* param, const T* values, T* exp_avg,
 
 // b = momentum * b + taken * g, or g at first; without buffers plain SGD.
 template <class T>
-__device__ __forceinline__ void sgd_step(const Tensors* tensors, int count, const SgdLine* lines) {
+__device__ __forceinline__ void sgd_step(const Tensors* tensors, int count, const SgdLine* lines, const float* scale) {
   constexpr int N = Pack<T>::N;
   const Tensors t = tensor_of(tensors, count, blockIdx.x);
-  const SgdLine h = lines[t.line];
+  SgdLine h = lines[t.line];
+  if (scale) h.scale *= *scale;
   T *p = static_cast<T*>(t.p), *b = static_cast<T*>(t.m);
   const T* g = static_cast<const T*>(t.g);
   each_pack<N>(t, blockIdx.x, [&](int64_t e) {
@@ -130,24 +134,20 @@ __device__ __forceinline__ void sgd_step(const Tensors* tensors, int count, cons
 
 // ---- clipping
 
-// x *= factor, or x brought into [low, high]; NaNs stay.
+// x *= *factor, or without one x brought into [low, high]; NaNs stay.
 template <class T>
-__device__ __forceinline__ void clip(const Tensors* tensors, int count, float factor, float low, float high,
-                                     bool clamps) {
+__device__ __forceinline__ void clip(const Tensors* tensors, int count, const float* factor, float low, float high) {
   constexpr int N = Pack<T>::N;
   const Tensors t = tensor_of(tensors, count, blockIdx.x);
   T* x = static_cast<T*>(t.p);
+  const float times = factor ? *factor : 1.f;
   each_pack<N>(t, blockIdx.x, [&](int64_t e) {
     float v[N];
     load_pack(x, e, t.n, t.vector, v);
 #pragma unroll
     for (int i = 0; i < N; i++) {
-      if (clamps) {
-        const float above = v[i] < low ? low : v[i];
-        v[i] = above > high ? high : above;
-      } else {
-        v[i] *= factor;
-      }
+      const float above = v[i] < low ? low : v[i];
+      v[i] = factor ? v[i] * times : above > high ? high : above;
     }
     store_pack(x, e, t.n, t.vector, v);
   });
@@ -210,30 +210,29 @@ __device__ __forceinline__ void add_norm(const double* partial, int64_t n, int k
 }
 
 #define STEPS(T, suffix)                                                                                         \
-  extern "C" __global__ void __launch_bounds__(256, 3) adam_step_##suffix(const Tensors* tensors, int32_t count,    \
-                                                                       const AdamLine* lines) {                  \
-    adam_step<T>(tensors, count, lines);                                                                         \
+  extern "C" __global__ void __launch_bounds__(256, 3)                                                           \
+      adam_step_##suffix(const Tensors* tensors, int32_t count, const AdamLine* lines, const float* scale) {     \
+    adam_step<T>(tensors, count, lines, scale);                                                                  \
   }                                                                                                              \
-  extern "C" __global__ void __launch_bounds__(256) adam_rows_##suffix(                                          \
+  extern "C" __global__ void __launch_bounds__(256, 3) adam_rows_##suffix(                                       \
       T* p, const T* values, T* m, T* s, const bool* touched, const int32_t* where, int64_t v, int32_t d,        \
-      int32_t width, bool vector, bool skips, bool decays, const AdamLine line) {                                \
-    adam_rows(p, values, m, s, touched, where, v, d, width, vector, skips, decays, line);                        \
+      int32_t width, bool vector, bool skips, bool decays, const AdamLine line, const float* scale) {            \
+    adam_rows(p, values, m, s, touched, where, v, d, width, vector, skips, decays, line, scale);                 \
   }                                                                                                              \
-  extern "C" __global__ void __launch_bounds__(256) sgd_step_##suffix(const Tensors* tensors, int32_t count,     \
-                                                                      const SgdLine* lines) {                    \
-    sgd_step<T>(tensors, count, lines);                                                                          \
+  extern "C" __global__ void __launch_bounds__(256, 3)                                                           \
+      sgd_step_##suffix(const Tensors* tensors, int32_t count, const SgdLine* lines, const float* scale) {       \
+    sgd_step<T>(tensors, count, lines, scale);                                                                   \
   }                                                                                                              \
-  extern "C" __global__ void __launch_bounds__(256) clip_##suffix(const Tensors* tensors, int32_t count,         \
-                                                                  float factor, float low, float high,           \
-                                                                  bool clamps) {                                 \
-    clip<T>(tensors, count, factor, low, high, clamps);                                                          \
+  extern "C" __global__ void __launch_bounds__(256)                                                              \
+      clip_##suffix(const Tensors* tensors, int32_t count, const float* factor, float low, float high) {         \
+    clip<T>(tensors, count, factor, low, high);                                                                  \
   }                                                                                                              \
-  extern "C" __global__ void __launch_bounds__(256) norm_pieces_##suffix(                                        \
-      const Tensors* tensors, int32_t count, int32_t kind, double p, double* partial) {                          \
+  extern "C" __global__ void __launch_bounds__(256)                                                              \
+      norm_pieces_##suffix(const Tensors* tensors, int32_t count, int32_t kind, double p, double* partial) {     \
     norm_pieces<T, false>(tensors, count, kind, p, partial);                                                     \
   }                                                                                                              \
-  extern "C" __global__ void __launch_bounds__(256) norm_pieces_any_##suffix(                                    \
-      const Tensors* tensors, int32_t count, int32_t kind, double p, double* partial) {                          \
+  extern "C" __global__ void __launch_bounds__(256, 2)                                                           \
+      norm_pieces_any_##suffix(const Tensors* tensors, int32_t count, int32_t kind, double p, double* partial) { \
     norm_pieces<T, true>(tensors, count, kind, p, partial);                                                      \
   }
 FOR_FLOATS(STEPS)

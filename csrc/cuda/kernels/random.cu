@@ -1,6 +1,6 @@
 // Random numbers with the bits of csrc/cpu/kernels/random.cc. A thread makes one draw and writes what it serves: the
-// elements of float numbers that lie sixteen apart within 64, or two 64-bit numbers within 32. A warp's writes fill whole
-// 32-byte sectors. Nothing is fused, so that each step is rounded as on the CPU.
+// elements of float numbers that lie sixteen apart within 64, or two 64-bit numbers within 32. A warp's writes fill
+// whole 32-byte sectors. Nothing is fused, so that each step is rounded as on the CPU.
 #include "cuda/device/common.cuh"
 #include "cuda/device/philox.cuh"
 
@@ -125,23 +125,23 @@ __device__ __forceinline__ void randint(T* out, int64_t n, int64_t low, uint64_t
   });
 }
 
-#define RANDOM(T, suffix)                                                                                 \
-  extern "C" __global__ void __launch_bounds__(256) uniform_##suffix(                                     \
-      T* out, int64_t n, float base, float width, uint32_t k0, uint32_t k1, uint32_t call) {              \
-    uniform(out, n, base, width, {k0, k1, call});                                                         \
-  }                                                                                                       \
-  extern "C" __global__ void __launch_bounds__(256) normal_##suffix(                                      \
-      T* out, int64_t n, float mean, float std, uint32_t k0, uint32_t k1, uint32_t call) {                \
-    normal(out, n, mean, std, {k0, k1, call});                                                            \
-  }                                                                                                       \
-  extern "C" __global__ void __launch_bounds__(256) bernoulli_##suffix(                                   \
-      const T* input, T* y, int64_t n, uint32_t k0, uint32_t k1, uint32_t call, Fault* f, int32_t site) { \
-    bernoulli(input, y, n, {k0, k1, call}, f, site);                                                      \
+#define RANDOM(T, suffix)                                                                                     \
+  extern "C" __global__ void __launch_bounds__(256)                                                           \
+      uniform_##suffix(T* out, int64_t n, float base, float width, uint32_t k0, uint32_t k1, uint32_t call) { \
+    uniform(out, n, base, width, {k0, k1, call});                                                             \
+  }                                                                                                           \
+  extern "C" __global__ void __launch_bounds__(256)                                                           \
+      normal_##suffix(T* out, int64_t n, float mean, float std, uint32_t k0, uint32_t k1, uint32_t call) {    \
+    normal(out, n, mean, std, {k0, k1, call});                                                                \
+  }                                                                                                           \
+  extern "C" __global__ void __launch_bounds__(256) bernoulli_##suffix(                                       \
+      const T* input, T* y, int64_t n, uint32_t k0, uint32_t k1, uint32_t call, Fault* f, int32_t site) {     \
+    bernoulli(input, y, n, {k0, k1, call}, f, site);                                                          \
   }
 FOR_FLOATS(RANDOM)
-#define RANDINT(T, suffix)                                                                      \
-  extern "C" __global__ void __launch_bounds__(256) randint_##suffix(                           \
-      T* out, int64_t n, int64_t low, uint64_t range, uint32_t k0, uint32_t k1, uint32_t call) { \
-    randint(out, n, low, range, {k0, k1, call});                                                \
+#define RANDINT(T, suffix)                                                                                        \
+  extern "C" __global__ void __launch_bounds__(256)                                                               \
+      randint_##suffix(T* out, int64_t n, int64_t low, uint64_t range, uint32_t k0, uint32_t k1, uint32_t call) { \
+    randint(out, n, low, range, {k0, k1, call});                                                                  \
   }
 FOR_REALS(RANDINT)

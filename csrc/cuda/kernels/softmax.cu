@@ -35,7 +35,8 @@ __device__ __forceinline__ void softmax(const T* input, T* y, int64_t n, int d, 
   });
 }
 
-// softmax: y * (dy - sum(dy * y)); log_softmax: dy - e^y * sum(dy). Sixteen elements a thread of each stay in registers.
+// softmax: y * (dy - sum(dy * y)); log_softmax: dy - e^y * sum(dy). Sixteen elements a thread of each stay in
+// registers.
 template <class T, bool Held>
 __device__ __forceinline__ void softmax_backward(const T* dy, const T* y, T* dinput, int64_t n, int d, int width,
                                                  bool vector, bool log) {
