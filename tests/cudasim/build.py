@@ -1,6 +1,6 @@
 """Builds libcudasim.so, the stand-in CUDA driver that executes PTX on the CPU, and tells where it is.
 
-    ENGINE_CUDA_DRIVER=$(python tests/cudasim/build.py) python -m pytest tests
+ENGINE_CUDA_DRIVER=$(python tests/cudasim/build.py) python -m pytest tests
 """
 
 import fcntl
