@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "cudasim"))
 
-from fixtures import any_sim, library, loaded, ptx  # noqa: E402, F401
-from harness import from_bf16, to_bf16  # noqa: E402
+from fixtures import any_sim, library, loaded, ptx  # noqa: F401
+from harness import from_bf16, to_bf16
 
 F32 = np.dtype(np.float32)
 u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
