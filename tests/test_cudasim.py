@@ -8,10 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "cudasim"))
 
-from families import FAMILIES, F32, gemm_bf16, gemm_f32, layernorm  # noqa: E402
-from fixtures import library, loaded, ptx, sim  # noqa: E402, F401
-from harness import CudaError, describe  # noqa: E402
-from mistakes import MISTAKES  # noqa: E402
+from families import FAMILIES, F32, gemm_bf16, gemm_f32, layernorm
+from fixtures import any_sim, library, loaded, ptx, sim  # noqa: F401
+from harness import CudaError, describe
+from mistakes import MISTAKES
 
 i32 = np.int32
 
@@ -207,5 +207,3 @@ def test_one_byte_too_far(sim, monkeypatch, check):
     sim.launch("in_place_8", 1, 128, x, i32(128))
     found = sim.findings()
     assert {f["kind"] for f in found} == {"global-oob"} and all(f["count"] == 1 for f in found)
-
-

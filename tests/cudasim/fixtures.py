@@ -40,7 +40,7 @@ def loaded(library, ptx):
 
 
 @pytest.fixture
-def sim(loaded, monkeypatch):
+def any_sim(loaded, monkeypatch):
     """With the checker on, all other settings at their defaults, and nothing left over from the test before."""
     for name in [n for n in os.environ if n.startswith("CUDASIM_")]:
         if name not in ("CUDASIM_BUILD", "CUDASIM_MEMORY"):
@@ -49,3 +49,8 @@ def sim(loaded, monkeypatch):
     loaded.findings()
     yield loaded
     loaded.findings()
+
+
+@pytest.fixture
+def sim(any_sim):
+    return any_sim

@@ -1,6 +1,6 @@
 """How fast the simulator is: milliseconds, best of three, without and with the checker.
 
-    python tests/cudasim/speed.py [libcudasim.so]
+python tests/cudasim/speed.py [libcudasim.so]
 """
 
 import os

@@ -16,6 +16,10 @@
 #include "report.h"
 #include "shadow.h"
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 namespace cudasim {
 
 namespace {
@@ -251,6 +255,15 @@ void store(E* p, V v) {
 
 template <class V>
 bool any(V v) {
+#ifdef __AVX2__
+  if constexpr (sizeof v == 64) {
+    typedef Record Half __attribute__((vector_size(32)));
+    const Half both = __builtin_shufflevector(v, v, 0, 1, 2, 3) | __builtin_shufflevector(v, v, 4, 5, 6, 7);
+    return !_mm256_testz_si256(reinterpret_cast<__m256i>(both), reinterpret_cast<__m256i>(both));
+  } else if constexpr (sizeof v == 32) {
+    return !_mm256_testz_si256(reinterpret_cast<__m256i>(v), reinterpret_cast<__m256i>(v));
+  }
+#endif
   Record all = 0;
   for (size_t k = 0; k < sizeof v / sizeof(Record); ++k) all |= v[k];
   return all != 0;
