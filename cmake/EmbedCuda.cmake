@@ -3,6 +3,13 @@
 # into the target's read-only data by .incbin. The target sees images.inc: one IMAGE(<family>, ptx|cubin, <cc>) a file.
 # nvcc and ptxas are run as plain commands, so that they run in parallel; enable_language(CUDA) would test for a runtime
 # library that nothing here needs.
+# Packs a file for embedding: text and tables of machine code shrink to a fifth.
+macro(pack file)
+  add_custom_command(OUTPUT ${file}.z COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tools/pack.py ${file} ${file}.z
+                     DEPENDS ${file} ${CMAKE_CURRENT_SOURCE_DIR}/tools/pack.py COMMENT "pack ${file}")
+  list(APPEND files ${file}.z)
+endmacro()
+
 function(embed_cuda target)
   cmake_parse_arguments(A "" "PTX" "CUBINS;SOURCES" ${ARGN})
   file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/cuda/device/*.cuh)
@@ -22,7 +29,7 @@ function(embed_cuda target)
       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source} ${headers} ${strip}
       COMMENT "nvcc ${name}" VERBATIM)
     list(APPEND images "IMAGE(${name}, ptx, ${A_PTX})")
-    list(APPEND files ${ptx})
+    pack(${ptx})
     foreach(cc IN LISTS A_CUBINS)
       set(cubin ${dir}/${name}_${cc}.cubin)
       # A spill is an error. What ptxas says of registers and shared memory is kept beside the cubin.
@@ -30,7 +37,7 @@ function(embed_cuda target)
         COMMAND ${PTXAS_EXECUTABLE} -O3 -arch=sm_${cc} -v --warn-on-spills --warning-as-error ${plain} -o ${cubin} 2> ${cubin}.log || ( cat ${cubin}.log && false )
         DEPENDS ${plain} COMMENT "ptxas ${name} sm_${cc}")
       list(APPEND images "IMAGE(${name}, cubin, ${cc})")
-      list(APPEND files ${cubin})
+      pack(${cubin})
     endforeach()
   endforeach()
   list(JOIN images "\n" text)

@@ -43,30 +43,31 @@ constexpr bool same(const char* a, const char* b) { return *a == *b && (!*a || s
 CUDA_DRIVER_API(FUNCTION, FUNCTION)
 #define VALUE(name) static_assert((int)ours::name == (int)::name, #name);
 VALUE(CUDA_SUCCESS)
-VALUE(CUDA_ERROR_INVALID_VALUE) VALUE(CUDA_ERROR_OUT_OF_MEMORY) VALUE(CUDA_ERROR_NOT_INITIALIZED)
-    VALUE(CUDA_ERROR_NO_DEVICE) VALUE(CUDA_ERROR_INVALID_DEVICE) VALUE(CUDA_ERROR_INVALID_IMAGE) VALUE(
-        CUDA_ERROR_INVALID_CONTEXT) VALUE(CUDA_ERROR_NO_BINARY_FOR_GPU) VALUE(CUDA_ERROR_INVALID_PTX)
-        VALUE(CUDA_ERROR_UNSUPPORTED_PTX_VERSION) VALUE(CUDA_ERROR_INVALID_HANDLE) VALUE(CUDA_ERROR_NOT_FOUND) VALUE(
-            CUDA_ERROR_NOT_READY) VALUE(CUDA_ERROR_ILLEGAL_ADDRESS) VALUE(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES)
-            VALUE(CUDA_ERROR_LAUNCH_TIMEOUT) VALUE(CUDA_ERROR_ASSERT) VALUE(CUDA_ERROR_MISALIGNED_ADDRESS)
-                VALUE(CUDA_ERROR_LAUNCH_FAILED) VALUE(CUDA_ERROR_NOT_SUPPORTED) VALUE(CUDA_ERROR_UNKNOWN) VALUE(
-                    CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK) VALUE(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK)
-                    VALUE(CU_DEVICE_ATTRIBUTE_WARP_SIZE) VALUE(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) VALUE(
-                        CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING) VALUE(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
-                        VALUE(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
-                            VALUE(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)
-                                VALUE(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
-                                    VALUE(CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)
-                                        VALUE(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK)
-                                            VALUE(CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES) VALUE(
-                                                CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES) VALUE(CU_FUNC_ATTRIBUTE_NUM_REGS)
-                                                VALUE(CU_FUNC_ATTRIBUTE_PTX_VERSION)
-                                                    VALUE(CU_FUNC_ATTRIBUTE_BINARY_VERSION)
-                                                        VALUE(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)
-                                                            VALUE(CU_JIT_ERROR_LOG_BUFFER)
-                                                                VALUE(CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
-                                                                    VALUE(CU_MEMPOOL_ATTR_RELEASE_THRESHOLD)
-                                                                        VALUE(CU_STREAM_DEFAULT)
-                                                                            VALUE(CU_STREAM_NON_BLOCKING)
-                                                                                VALUE(CU_EVENT_DEFAULT)
-                                                                                    VALUE(CU_EVENT_DISABLE_TIMING)
+VALUE(CUDA_ERROR_INVALID_VALUE)
+VALUE(CUDA_ERROR_OUT_OF_MEMORY) VALUE(CUDA_ERROR_NOT_INITIALIZED) VALUE(CUDA_ERROR_NO_DEVICE)
+    VALUE(CUDA_ERROR_INVALID_DEVICE) VALUE(CUDA_ERROR_INVALID_IMAGE) VALUE(CUDA_ERROR_INVALID_CONTEXT)
+        VALUE(CUDA_ERROR_NO_BINARY_FOR_GPU) VALUE(CUDA_ERROR_INVALID_PTX) VALUE(CUDA_ERROR_UNSUPPORTED_PTX_VERSION)
+            VALUE(CUDA_ERROR_INVALID_HANDLE) VALUE(CUDA_ERROR_NOT_FOUND) VALUE(CUDA_ERROR_NOT_READY) VALUE(
+                CUDA_ERROR_ILLEGAL_ADDRESS) VALUE(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES) VALUE(CUDA_ERROR_LAUNCH_TIMEOUT)
+                VALUE(CUDA_ERROR_ASSERT) VALUE(CUDA_ERROR_MISALIGNED_ADDRESS) VALUE(CUDA_ERROR_LAUNCH_FAILED) VALUE(
+                    CUDA_ERROR_NOT_SUPPORTED) VALUE(CUDA_ERROR_UNKNOWN) VALUE(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)
+                    VALUE(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK) VALUE(CU_DEVICE_ATTRIBUTE_WARP_SIZE)
+                        VALUE(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) VALUE(CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING)
+                            VALUE(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+                                VALUE(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
+                                    VALUE(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)
+                                        VALUE(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+                                            VALUE(CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)
+                                                VALUE(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK) VALUE(
+                                                    CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)
+                                                    VALUE(CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES) VALUE(
+                                                        CU_FUNC_ATTRIBUTE_NUM_REGS) VALUE(CU_FUNC_ATTRIBUTE_PTX_VERSION)
+                                                        VALUE(CU_FUNC_ATTRIBUTE_BINARY_VERSION)
+                                                            VALUE(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)
+                                                                VALUE(CU_JIT_ERROR_LOG_BUFFER)
+                                                                    VALUE(CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+                                                                        VALUE(CU_MEMPOOL_ATTR_RELEASE_THRESHOLD)
+                                                                            VALUE(CU_STREAM_DEFAULT)
+                                                                                VALUE(CU_STREAM_NON_BLOCKING)
+                                                                                    VALUE(CU_EVENT_DEFAULT)
+                                                                                        VALUE(CU_EVENT_DISABLE_TIMING)

@@ -86,11 +86,18 @@ py::dict stats_dict(int device) {
   return d;
 }
 
+std::string unpacked_by_zlib(const unsigned char* data, size_t bytes) {
+  py::gil_scoped_acquire gil;
+  const py::bytes packed(reinterpret_cast<const char*>(data), bytes);
+  return py::bytes(py::module_::import("zlib").attr("decompress")(packed));
+}
+
 } // namespace
 } // namespace engine::cuda
 
 PYBIND11_MODULE(_cuda, m) {
   using namespace engine::cuda;
+  unpack_image = &unpacked_by_zlib;
   m.doc() = "The CUDA backend of engine; use engine.cuda instead.";
   py::register_exception_translator([](std::exception_ptr p) {
     try {
@@ -123,8 +130,7 @@ PYBIND11_MODULE(_cuda, m) {
     py::list list;
     for (size_t n = 0; image(n).family; n++) {
       const ImageText i = image(n);
-      list.append(
-          py::make_tuple(i.family, i.kind, i.capability, py::bytes(reinterpret_cast<const char*>(i.data), i.bytes)));
+      list.append(py::make_tuple(i.family, i.kind, i.capability, py::bytes(unpack_image(i.data, i.bytes))));
     }
     return list;
   });

@@ -81,7 +81,8 @@ struct Driver {
   std::string why;
   Device devices[kMaxDevices];
   std::map<std::string, CUmodule> modules[kMaxDevices]; // by family
-  std::mutex lock;
+  std::mutex lock;                                      // of devices; may be taken with the GIL held
+  std::mutex modules_lock; // of modules and kernels; never is, since unpacking an image takes the GIL
   Driver() {
     if (!opened().api) {
       why = opened().why;
@@ -150,7 +151,8 @@ CUmodule load(const char* family, const Device& d) {
     CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
     void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
     CUmodule module;
-    const CUresult result = api().cuModuleLoadDataEx(&module, i->data, 2, options, values);
+    const std::string unpacked = unpack_image(i->data, size_t(i->end - i->data));
+    const CUresult result = api().cuModuleLoadDataEx(&module, unpacked.c_str(), 2, options, values);
     if (result == CUDA_SUCCESS) return module;
     const std::string label =
         std::string(i->kind) + (*i->kind == 'c' ? " sm_" : " compute_") + std::to_string(i->capability);
@@ -191,6 +193,7 @@ int device_count() { return driver().count; }
 const std::string& why_no_device() { return driver().why; }
 int driver_version() { return driver().version; }
 std::string library() { return library_name(); }
+std::string (*unpack_image)(const unsigned char*, size_t) = nullptr;
 
 ImageText image(size_t number) {
   if (number >= sizeof images / sizeof *images) return {};
@@ -218,7 +221,7 @@ const Device& current_device() { return device(entered); }
 
 CUfunction Kernel::function(unsigned shared, const size_t* sizes, size_t count) const {
   const Device& d = current_device();
-  std::lock_guard<std::mutex> guard(driver().lock);
+  std::lock_guard<std::mutex> guard(driver().modules_lock);
   CUfunction& f = functions_[d.number];
   if (!f) {
     auto& modules = driver().modules[d.number];

@@ -47,7 +47,10 @@ struct ImageText {
   const unsigned char* data;
   size_t bytes;
 };
-ImageText image(size_t number); // null family: there are no more
+ImageText image(size_t number); // packed; null family: there are no more
+
+// Images are packed by zlib, which Python has: this is how to unpack one. May be called by any thread.
+extern std::string (*unpack_image)(const unsigned char* data, size_t bytes);
 
 // All work goes to the device's legacy default stream, as PyTorch's does: arrays can change hands without events.
 constexpr CUstream kStream = nullptr;
