@@ -106,7 +106,7 @@ bool large_tiles(const GemmProduct& q, int64_t repeats) {
 
 template <class T>
 void run(GemmProduct& q) {
-  if (q.m == 0 || q.n == 0 || q.batch.count == 0) return;
+  if (q.m == 0 || q.batch.count == 0 || (q.n == 0 && !q.row_sums)) return;
   const bool a_outer = orient<T>(q, q.a, q.m, &GemmBatch::a, q.row_sums != nullptr);
   // There are no kernels for A across and B along k: B is then copied element by element.
   const bool b_outer = orient<T>(q, q.b, q.n, &GemmBatch::b, a_outer);
@@ -115,7 +115,8 @@ void run(GemmProduct& q) {
            aligned<T>(q, four, q.bias, 0, &GemmBatch::c);
 
   const int64_t steps = div_up(q.k * int64_t(sizeof(T)), kDepthBytes) * q.summed.count;
-  const int64_t tiles = div_up(q.m, 128) * div_up(q.n, 128) * q.batch.count;
+  const int64_t columns = std::max<int64_t>(1, q.n); // no columns: A's rows may still be wanted
+  const int64_t tiles = div_up(q.m, 128) * div_up(columns, 128) * q.batch.count;
   q.parts = int32_t(std::max<int64_t>(1, std::min(kWantedTiles / tiles, steps / kPartSteps)));
   std::unique_ptr<Scratch> partial;
   if (q.parts > 1) {
@@ -126,7 +127,7 @@ void run(GemmProduct& q) {
 
   const bool large = q.a.width == 16 && q.b.width == 16 && large_tiles(q, q.batch.count * q.parts);
   const int64_t span = large ? 128 : 64;
-  q.tiles_m = int32_t(div_up(q.m, span)), q.tiles_n = int32_t(div_up(q.n, span));
+  q.tiles_m = int32_t(div_up(q.m, span)), q.tiles_n = int32_t(div_up(columns, span));
   const int64_t in_one = int64_t(q.tiles_m) * q.tiles_n, at_once = std::max<int64_t>(1, kMostBlocks / in_one);
   const Kernel& kernel = kernels<T>().all[a_outer ? 2 : !b_outer][large];
   const bool fma = std::is_same_v<T, float> && matmul_precision() == Precision::highest;
@@ -137,7 +138,7 @@ void run(GemmProduct& q) {
   }
   if (q.parts > 1) {
     static const Kernel combine("gemm_parts", named<T>("gemm_combine"));
-    launch(combine, {busy_blocks(q.batch.count * q.m * div_up(q.n, 4), 256), q.row_sums ? 2u : 1u}, {256}, 0, q);
+    launch(combine, {busy_blocks(q.batch.count * q.m * div_up(columns, 4), 256), q.row_sums ? 2u : 1u}, {256}, 0, q);
   }
 }
 
