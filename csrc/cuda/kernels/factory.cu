@@ -68,15 +68,18 @@ __device__ __forceinline__ void triangle(const T* x, T* y, int64_t matrices, int
       const T* from = x + (b * m + r) * n;
       T* to = y + (b * m + r) * n;
       if (vectors) {
+#pragma unroll 1
         for (int64_t c = lane * V; c < n; c += 32 * V) {
+          const int before = cut <= c ? 0 : cut - c < V ? int(cut - c) : V; // elements of the vector before the cut
           Pack<T> p = {};
-          if (upper ? c + V > cut : c < cut) p = load16(from + c);
+          if (before != (upper ? V : 0)) p = load16(from + c);
 #pragma unroll
           for (int i = 0; i < V; i++)
-            if ((c + i < cut) == upper) p.v[i] = 0;
+            if ((i < before) == upper) p.v[i] = 0;
           store16(to + c, p);
         }
       } else {
+#pragma unroll 1
         for (int64_t c = lane; c < n; c += 32) to[c] = (c < cut) != upper ? from[c] : T(0);
       }
     }
