@@ -14,7 +14,7 @@ struct SumOf {
   using T = T_;
   using S = S_;
   using Part = float;
-  static constexpr int kVector = 16 / sizeof(T);
+  static constexpr int kVector = __is_same(S, float) ? 16 / sizeof(T) : 4;
   static constexpr bool kHeavy = M::kHeavy;
   static __device__ Part empty(const Reduction&) { return 0.f; }
   static __device__ void take(const Reduction& q, Part& p, T x, S s, int64_t) {
