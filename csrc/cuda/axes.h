@@ -14,7 +14,7 @@ Axes<N> axes_of(const View* const (&views)[N], uint64_t mask = ~uint64_t(0)) {
     if (size == 1 || !(mask >> d & 1)) continue;
     bool joins = a.dims > 0;
     for (int k = 0; k < N && joins; k++) {
-      const int64_t i = a.dims - 1;
+      const int i = a.dims - 1;
       joins = views[k]->strides[d] == a.stride[i][k] * int64_t(a.size[i].size);
     }
     if (joins) {

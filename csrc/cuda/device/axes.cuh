@@ -25,25 +25,30 @@ inline Divisor divisor(int64_t size) {
 
 template <int N>
 struct Axes {
-  int64_t dims; // at least 1
+  int32_t dims; // at least 1
+  int32_t unused;
   Divisor size[8];
   int64_t stride[8][N];
 
 #ifdef __CUDACC__
   // Where element number i (in row-major order) of each operand lies.
   __device__ __forceinline__ void locate(int64_t i, int64_t (&at)[N]) const {
+    static_assert(N <= 3, "add");
 #pragma unroll
     for (int k = 0; k < N; k++) at[k] = 0;
-    int d = 0;
+    const int last = dims - 1;
 #pragma unroll 1
-    for (; d + 1 < dims; d++) {
-      const int64_t q = divide(i, size[d]), rest = i - q * int64_t(size[d].size);
-#pragma unroll
-      for (int k = 0; k < N; k++) at[k] += rest * stride[d][k];
+    for (int d = 0; d < last; d++) {
+      const int64_t q = divide(i, size[d]);
+      add(d, i - q * int64_t(size[d].size), at);
       i = q;
     }
-#pragma unroll
-    for (int k = 0; k < N; k++) at[k] += i * stride[d][k];
+    add(last, i, at);
+  }
+  __device__ __forceinline__ void add(int d, int64_t i, int64_t (&at)[N]) const {
+    at[0] += i * stride[d][0];
+    if constexpr (N > 1) at[1] += i * stride[d][1];
+    if constexpr (N > 2) at[2] += i * stride[d][2];
   }
 #endif
 };

@@ -64,7 +64,7 @@ __device__ __forceinline__ typename P::Part join_block(const Reduction& q, int l
 template <class P, int V>
 __device__ __forceinline__ void reduce_rows(const Reduction& q, typename P::Part* shared) {
   using T = typename P::T;
-  constexpr int U = P::kHeavy ? 1 : sizeof(typename P::Part) > 4 ? 2 : 4; // in flight
+  constexpr int U = P::kHeavy || V > 8 ? 1 : sizeof(typename P::Part) > 4 || V == 8 ? 2 : 4; // in flight
   const int lanes = q.lanes, lane = threadIdx.x & (lanes - 1);
   const int64_t o = blockIdx.x * int64_t(kReduceThreads / lanes) + threadIdx.x / lanes;
   const int64_t begin = blockIdx.y * q.chunk;
@@ -86,17 +86,19 @@ __device__ __forceinline__ void reduce_rows(const Reduction& q, typename P::Part
     q.reduced.locate(begin + i, at);
     return x[at[0]];
   };
-  const int64_t units = n / V;
+  // Several loads in flight where the reduced dimensions are one; else what follows takes one element after the other.
+  const int64_t units = n / V, stride = q.reduced.stride[0][0];
+  const int64_t many = q.reduced.dims == 1 ? units : 0;
   int64_t i = lane;
 #pragma unroll 1
-  for (; i + (U - 1) * lanes < units; i += U * lanes) {
+  for (; i + (U - 1) * lanes < many; i += U * lanes) {
     Vector<T, V> v[U];
 #pragma unroll
     for (int u = 0; u < U; u++) {
       if constexpr (V > 1)
         load_vector(v[u], x + begin + (i + u * lanes) * V);
       else
-        v[u].v[0] = element(i + u * lanes);
+        v[u].v[0] = x[(begin + i + u * lanes) * stride];
     }
 #pragma unroll
     for (int u = 0; u < U; u++)
@@ -148,20 +150,19 @@ __device__ __forceinline__ void reduce_columns(const Reduction& q, typename P::P
     typename P::S s[V];
 #pragma unroll
     for (int k = 0; k < V; k++) s[k] = number_of<P>(q, o + k);
-    auto load = [&](Vector<T, V>& v, int64_t i) {
-      int64_t at[1];
-      q.reduced.locate(i, at);
+    auto load = [&](Vector<T, V>& v, int64_t at) {
       if constexpr (V > 1)
-        load_vector(v, x + at[0]);
+        load_vector(v, x + at);
       else
-        v.v[0] = x[at[0]];
+        v.v[0] = x[at];
     };
+    const int64_t stride = q.reduced.stride[0][0], many = q.reduced.dims == 1 ? end : 0;
     int64_t i = begin + threadIdx.x / lanes;
 #pragma unroll 1
-    for (; i + (U - 1) * step < end; i += U * step) {
+    for (; i + (U - 1) * step < many; i += U * step) {
       Vector<T, V> v[U];
 #pragma unroll
-      for (int u = 0; u < U; u++) load(v[u], i + u * step);
+      for (int u = 0; u < U; u++) load(v[u], (i + u * step) * stride);
 #pragma unroll
       for (int u = 0; u < U; u++)
 #pragma unroll
@@ -169,17 +170,24 @@ __device__ __forceinline__ void reduce_columns(const Reduction& q, typename P::P
     }
 #pragma unroll 1
     for (; i < end; i += step) {
+      int64_t at[1];
+      q.reduced.locate(i, at);
       Vector<T, V> v;
-      load(v, i);
+      load(v, at[0]);
 #pragma unroll
       for (int k = 0; k < V; k++) P::take(q, part[k], v.v[k], s[k], i);
     }
   }
+  // Through shared memory once more: the end of the work is there once, not for each column of a vector.
+  __shared__ typename P::Part totals[32 * V];
 #pragma unroll
   for (int k = 0; k < V; k++) {
     const typename P::Part total = join_block<P>(q, lanes, part[k], shared);
-    if (int(threadIdx.x) < lanes && o < q.outputs) emit<P>(q, o + k, total);
+    if (int(threadIdx.x) < lanes) totals[threadIdx.x * V + k] = total;
   }
+  __syncthreads();
+  const int64_t to = blockIdx.x * int64_t(lanes) * V + threadIdx.x;
+  if (int(threadIdx.x) < lanes * V && to < q.outputs) emit<P>(q, to, totals[threadIdx.x]);
 }
 
 template <class P>

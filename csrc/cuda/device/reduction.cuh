@@ -13,7 +13,7 @@ struct Reduction {
   int32_t join_lanes;     // the same for the second kernel
   int32_t flip;           // the smallest instead of the largest; all instead of any
   int32_t root;           // sqrt at the end
-  float divisor, power;   // at the end: (total / divisor) ^ power
+  float divisor, power;   // at the end: total / divisor, for a sum of powers ^ power
   float exponent, unused; // of each element
   Axes<1> kept, reduced;
   const void* x;

@@ -218,6 +218,14 @@ FOR_FLOATS(POOLING)
 
 // ---- masks: an element is a token if it has any bit of `bits`; it should then be `one`. A block for a row.
 
+// What the bits mean, for the error: floats are told from integers by their 1.
+template <class W>
+__device__ __forceinline__ int64_t as_number(uint64_t x, uint64_t one) {
+  if (one == 1) return sizeof(W) == 4 ? int64_t(int32_t(x)) : int64_t(x);
+  const uint32_t bits = sizeof(W) == 4 ? uint32_t(x) : uint32_t(x) << 16;
+  return int64_t(one == 0x3c00 ? __half2float(__ushort_as_half(uint16_t(x))) : __uint_as_float(bits));
+}
+
 template <class W>
 __device__ __forceinline__ void mask_lengths(const W* mask, int64_t l, uint64_t bits, uint64_t one, int64_t* lengths,
                                              Fault* f, int64_t site) {
@@ -228,7 +236,7 @@ __device__ __forceinline__ void mask_lengths(const W* mask, int64_t l, uint64_t 
     const uint64_t x = uint64_t(mask[blockIdx.x * l + c]);
     const bool set = (x & bits) != 0;
     mine += set;
-    if (set && x != one && site) fault(f, int(site), blockIdx.x * l + c, int64_t(x), 2);
+    if (set && x != one && site) fault(f, int(site), blockIdx.x * l + c, as_number<W>(x, one), 2);
   }
   block_scan(mine, all, shared);
   if (threadIdx.x == 0) lengths[blockIdx.x] = all;

@@ -286,7 +286,7 @@ View spread(Param input, int64_t dims, float* data) {
 template <class T>
 void amax_backward(In dy, In input, In y, int64_t dims, Out dinput) {
   static const Kernel kernel("reduction_map", named<T>("amax_backward"));
-  Plan p(input, dims);
+  Plan p(input, dims, 4);
   const Scratch count(size_t(p.outputs) * 4);
   p.s = y.data<T>();
   p.wide = count.data<float>();

@@ -7,13 +7,6 @@
 // element by element, in reduction_map.cu.
 #include "cuda/device/reduce.cuh"
 
-__device__ __forceinline__ float finished(const Reduction& q, float total) {
-  float v = total / q.divisor;
-  if (q.root) v = sqrtf(v);
-  if (q.power != 1.f) v = powf(v, q.power);
-  return v;
-}
-
 // ---- sums of M::of(x, s, q)
 
 template <class T_, class M, class S_ = float>
@@ -21,7 +14,7 @@ struct SumOf {
   using T = T_;
   using S = S_;
   using Part = float;
-  static constexpr int kVector = 16 / sizeof(T);
+  static constexpr int kVector = __is_same(S, float) ? 16 / sizeof(T) : 4;
   static constexpr bool kHeavy = M::kHeavy;
   static __device__ Part empty(const Reduction&) { return 0.f; }
   static __device__ void take(const Reduction& q, Part& p, T x, S s, int64_t) {
@@ -29,7 +22,9 @@ struct SumOf {
   }
   static __device__ Part join(const Reduction&, Part a, Part b) { return a + b; }
   static __device__ void store(const Reduction& q, int64_t o, Part total) {
-    const float v = finished(q, total);
+    float v = total / q.divisor;
+    if (q.root) v = sqrtf(v);
+    if constexpr (M::kHeavy) v = powf(v, q.power);
     if (q.y) static_cast<T*>(q.y)[o] = from_float<T>(v);
     if (q.wide) q.wide[o] = v;
   }
