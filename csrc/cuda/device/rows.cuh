@@ -36,7 +36,11 @@ __device__ __forceinline__ void store_pack(T* p, I first, I n, bool vector, cons
     Pack<T> x;
 #pragma unroll
     for (int i = 0; i < N; i++) x.v[i] = from_float<T>(v[i]);
-    store16(p + first, x);
+    // In assembly: the compiler would merge this store with those below, and make it four of 4 bytes.
+    const uint4 raw = *reinterpret_cast<const uint4*>(&x);
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p + first), "r"(raw.x), "r"(raw.y), "r"(raw.z),
+                 "r"(raw.w)
+                 : "memory");
   } else {
 #pragma unroll
     for (int i = 0; i < N; i++)

@@ -25,8 +25,7 @@ template <class T>
 void cross_entropies(const char* op, CrossEntropy<T> a, bool soft, In input, double smoothing, int64_t reduction,
                      int64_t grad_rows, Out loss, Out dinput) {
   static const Kernel labels("loss", named<T>("cross_entropy")), labels_long("loss", named<T>("cross_entropy_long")),
-      probabilities("loss", named<T>("cross_entropy_soft")),
-      probabilities_long("loss", named<T>("cross_entropy_soft_long"));
+      probabilities("loss", named<T>("cross_entropy_soft")); // reads its rows anew: targets are read twice anyway
   a.input = input.data<T>();
   a.n = input.size(0);
   a.c = checked_width(op, input.size(1));
@@ -37,12 +36,11 @@ void cross_entropies(const char* op, CrossEntropy<T> a, bool soft, In input, dou
   const Scratch losses(size_t(a.n) * sizeof(float));
   a.loss = reduction == kNone ? loss.data<T>() : nullptr;
   a.losses = reduction == kNone ? nullptr : losses.data<float>();
-  Teams t = teams<T>(a.c, 40 / kPack<T>, 1, soft ? 512 : 768);
-  if (!t.held) t.width = int(t.threads = 512);
+  Teams t = teams<T>(a.c, 40 / kPack<T>, 1, 768);
+  if (t.width > 32 && (soft || !t.held)) t.width = int(t.threads = 512);
   a.width = t.width;
   a.vector = same_phase({a.input, a.gradient, a.target});
-  launch(soft ? (t.held ? probabilities : probabilities_long) : (t.held ? labels : labels_long), {blocks(a.n, t.rows)},
-         {t.threads}, kTeamShared, a);
+  launch(soft ? probabilities : t.held ? labels : labels_long, {blocks(a.n, t.rows)}, {t.threads}, kTeamShared, a);
   if (reduction != kNone)
     sum_into<T>(loss, static_cast<const float*>(a.losses), a.n, reduction == kMean && !soft ? a.totals : nullptr,
                 reduction == kMean ? double(a.n) : 1.0);

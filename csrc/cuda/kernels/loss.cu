@@ -266,8 +266,7 @@ __device__ __forceinline__ void sum_parts(const P* x, int64_t n, const double* d
 #define LOSSES(T, suffix)                                                                                             \
   CROSS(cross_entropy, T, suffix, true, false, 768)                                                                   \
   CROSS(cross_entropy_long, T, suffix, false, false, 512)                                                             \
-  CROSS(cross_entropy_soft, T, suffix, true, true, 512)                                                               \
-  CROSS(cross_entropy_soft_long, T, suffix, false, true, 512)                                                         \
+  CROSS(cross_entropy_soft, T, suffix, false, true, 512)                                                              \
   extern "C" __global__ void __launch_bounds__(1024)                                                                  \
       label_totals_##suffix(const int64_t* labels, const T* weight, int64_t n, int64_t c, int64_t ignore,             \
                             double* totals, Fault* f, int32_t site) {                                                 \
