@@ -254,7 +254,7 @@ def test_repr(values, text):
         (lambda: engine.tensor(np.arange(3, dtype=np.int16)), TypeError, "[tensor] data"),
         (lambda: engine.from_numpy([1]), TypeError, "[from_numpy] ndarray"),
         (lambda: engine.from_numpy(np.arange(3)[::-1]), ValueError, "[from_buffer]"),
-        (lambda: engine.zeros(2).to(3), TypeError, "[to] argument"),
+        (lambda: engine.zeros(2).to(3.5), TypeError, "[to] argument"),
         (lambda: engine.zeros(2).to("xla:0"), ValueError, "[device] type"),
         (lambda: engine.zeros(2).copy_(engine.zeros(3)), ValueError, "expand"),
         (lambda: iter(engine.zeros(())), TypeError, "[iter] self"),

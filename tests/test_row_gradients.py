@@ -248,6 +248,6 @@ def test_kernel_refuses_rows(wrong):
     touched = engine.zeros(V, dtype=engine.bool)._data
     with pytest.raises(IndexError, match="rows: expected rising numbers"):
         _core.kernels.adam_rows(
-            w._data, engine.tensor(wrong)._data, make(2, D), make(V, D), make(V, D), touched, line, 1.0
+            w._data, engine.tensor(wrong)._data, make(2, D), make(V, D), make(V, D), touched, line, None, 1.0
         )
     assert (w.numpy() == 1).all()
