@@ -320,17 +320,27 @@ bool touch_words(Shadow& s, size_t word, Record lane, const Settled& in, u32 pc,
   return write_words<N>(s, word, me, in, pc, access == Access::kCopyStart ? kPending : 0);
 }
 
+// Lanes 16 to 31 touch what lanes 0 to 15 do: the operands of a product by tiles.
+bool halves_are_equal(const u64* addresses) {
+  u64 difference = 0;
+  for (int lane = 0; lane < kLanes / 2; ++lane) difference |= addresses[lane] ^ addresses[lane + kLanes / 2];
+  return difference == 0;
+}
+
 // Lanes that touch one or more words each, wherever they are.
 template <int N>
 void check_lanes(Warp& w, const Reach& reach, Access access, u32 pc, Shadow& s, const Settled& in) {
   const u64* addresses = reach.at;
-  for (u32 left = reach.mask; left;) {
+  const bool read = access == Access::kRead;
+  const bool twice = read && reach.mask == kAllLanes && halves_are_equal(addresses);
+  for (u32 left = twice ? kAllLanes >> kLanes / 2 : reach.mask; left;) {
     const int lane = __builtin_ctz(left);
     u32 same = left & -left;
-    if (access == Access::kRead)
+    if (read)
       for (int next = lane + 1; next < kLanes && left >> next & 1 && addresses[next] == addresses[lane]; ++next)
         same |= 1u << next;
     left &= ~same;
+    if (twice) same |= same << kLanes / 2;
     const Record me = w.identity[lane] | (same & (same - 1) ? kSeveralLanes : 0);
     if (touch_words<N>(s, s.word_of(addresses[lane]), me, in, pc, access)) continue;
     for (; same; same &= same - 1) check_lane(w, __builtin_ctz(same), addresses[lane], N * 4, access, pc);
