@@ -1,17 +1,15 @@
 """The CUDA simulator: kernels that are right give the right numbers and no finding; every planted mistake is found."""
 
-import sys
-from pathlib import Path
+import ctypes
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "cudasim"))
+from cudasim.families import F32, FAMILIES, gemm_bf16, gemm_f32, layernorm
+from cudasim.harness import CudaError, describe
+from cudasim.mistakes import MISTAKES
 
-from families import FAMILIES, F32, gemm_bf16, gemm_f32, layernorm
-from fixtures import any_sim, library, loaded, ptx, sim  # noqa: F401
-from harness import CudaError, describe
-from mistakes import MISTAKES
+pytest_plugins = ["cudasim.fixtures"]
 
 i32 = np.int32
 
@@ -168,7 +166,7 @@ def test_last_block_without_fence(sim, failing):
 def test_use_after_free(sim, failing):
     def run():
         gone = sim.buffer(np.ones(64, F32))
-        sim.call("cuMemFree_v2", __import__("ctypes").c_uint64(gone.pointer))
+        sim.call("cuMemFree_v2", ctypes.c_uint64(gone.pointer))
         sim.launch("host_pointer", 1, 32, gone)
 
     failing("use-after-free", None, run)

@@ -3,16 +3,13 @@ tables of the PTX manual. With the checker on, and no finding allowed."""
 
 import math
 import struct
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "cudasim"))
+from cudasim.harness import from_bf16, to_bf16
 
-from fixtures import any_sim, library, loaded, ptx  # noqa: F401
-from harness import from_bf16, to_bf16
+pytest_plugins = ["cudasim.fixtures"]
 
 F32 = np.dtype(np.float32)
 u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
@@ -21,7 +18,7 @@ ALL = 0xFFFFFFFF
 
 
 @pytest.fixture(params=["eager", "lazy"])
-def sim(any_sim, monkeypatch, request):  # noqa: F811
+def sim(any_sim, monkeypatch, request):
     monkeypatch.setenv("CUDASIM_ASYNC", request.param)
     yield any_sim
     any_sim.synchronize()

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from build import build, default_directory
-from harness import Simulator, compile, nvcc
+from cudasim.build import build, default_directory
+from cudasim.harness import Simulator, compile, nvcc
 
 
 def missing() -> str | None:

@@ -1,6 +1,6 @@
 """Mistakes planted in kernels/kernels.cu by -DBUG=n, the kernel that has each, and what must be found."""
 
-from families import flash_f32, gemm_bf16, gemm_f32, layernorm
+from cudasim.families import flash_f32, gemm_bf16, gemm_f32, layernorm
 
 # number: what is wrong, the call that shows it, kinds of findings of which one must be there with a line of kernels.cu
 MISTAKES = {

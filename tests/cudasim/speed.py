@@ -1,4 +1,4 @@
-"""How fast the simulator is: milliseconds, best of three, without and with the checker.
+"""How fast the simulator is: milliseconds, CPU time, best of five, without and with the checker.
 
 python tests/cudasim/speed.py [libcudasim.so]
 """
@@ -7,9 +7,9 @@ import os
 import sys
 import tempfile
 
-from build import build
-from families import TIMED
-from harness import Simulator, compile
+from cudasim.build import build
+from cudasim.families import TIMED
+from cudasim.harness import Simulator, compile
 
 if __name__ == "__main__":
     sim = Simulator(sys.argv[1] if len(sys.argv) > 1 else build())
@@ -18,6 +18,6 @@ if __name__ == "__main__":
         row = []
         for check in "01":
             os.environ["CUDASIM_CHECK"] = check
-            row.append(min(family(sim, *arguments)[1] for _ in range(3)) * 1e3)
+            row.append(min(family(sim, *arguments)[1] for _ in range(5)) * 1e3)
         print(f"{name:36s} {row[0]:8.1f} {row[1]:8.1f}")
     print([f["kind"] for f in sim.findings()])

@@ -311,49 +311,81 @@ bool write_words(Shadow& s, size_t word, typename Vector<N>::Type me, const Sett
   return true;
 }
 
-// One lane, or several that touch the same words.
+bool settled(Record r, const Settled& in) { return r < in.launch || (r >= in.block && r < in.now_); }
+
+// The same of a single word, by branches.
+bool read_word(Shadow& s, size_t word, Record me, const Settled& in, u32 pc) {
+  constexpr Record kShared = kHalves | kQuarters;
+  const Record w = s.writer[word];
+  Record& r = s.reader[word];
+  if (w < in.lowest || !(settled(w, in) || w == me)) return false;
+  if (r >= in.now_ && r & kShared) return false;
+  r = merged_reader(r, me);
+  s.reader_pc[word] = pc;
+  return true;
+}
+
+bool write_word(Shadow& s, size_t word, Record me, const Settled& in, u32 pc, Record mark) {
+  const Record w = s.writer[word];
+  const Record r = s.reader[word];
+  if (w < 0 || !(settled(w, in) || w == me) || !(settled(r, in) || r == me)) return false;
+  s.writer[word] = me | mark;
+  s.writer_pc[word] = pc;
+  return true;
+}
+
 template <int N>
-bool touch_words(Shadow& s, size_t word, Record lane, const Settled& in, u32 pc, Access access) {
-  using V = typename Vector<N>::Type;
-  const V me = V{} + lane;
+bool touch_words(Shadow& s, size_t word, typename Vector<N>::Type me, const Settled& in, u32 pc, Access access) {
   if (access == Access::kRead) return read_words<N>(s, word, me, in, pc);
   return write_words<N>(s, word, me, in, pc, access == Access::kCopyStart ? kPending : 0);
+}
+
+// One lane, or several that touch the same words.
+template <int N>
+bool touch_by_lane(Shadow& s, size_t word, Record me, const Settled& in, u32 pc, Access access) {
+  if constexpr (N > 1) return touch_words<N>(s, word, typename Vector<N>::Type{} + me, in, pc, access);
+  if (access == Access::kRead) return read_word(s, word, me, in, pc);
+  return write_word(s, word, me, in, pc, access == Access::kCopyStart ? kPending : 0);
+}
+
+// Lanes 16 to 31 touch what lanes 0 to 15 do: the operands of a product by tiles.
+bool halves_are_equal(const u64* addresses) {
+  u64 difference = 0;
+  for (int lane = 0; lane < kLanes / 2; ++lane) difference |= addresses[lane] ^ addresses[lane + kLanes / 2];
+  return difference == 0;
 }
 
 // Lanes that touch one or more words each, wherever they are.
 template <int N>
 void check_lanes(Warp& w, const Reach& reach, Access access, u32 pc, Shadow& s, const Settled& in) {
   const u64* addresses = reach.at;
-  for (u32 left = reach.mask; left;) {
+  const bool read = access == Access::kRead;
+  const bool twice = read && reach.mask == kAllLanes && halves_are_equal(addresses);
+  for (u32 left = twice ? kAllLanes >> kLanes / 2 : reach.mask; left;) {
     const int lane = __builtin_ctz(left);
     u32 same = left & -left;
-    if (access == Access::kRead)
+    if (read)
       for (int next = lane + 1; next < kLanes && left >> next & 1 && addresses[next] == addresses[lane]; ++next)
         same |= 1u << next;
     left &= ~same;
+    if (twice) same |= same << kLanes / 2;
     const Record me = w.identity[lane] | (same & (same - 1) ? kSeveralLanes : 0);
-    if (touch_words<N>(s, s.word_of(addresses[lane]), me, in, pc, access)) continue;
+    if (touch_by_lane<N>(s, s.word_of(addresses[lane]), me, in, pc, access)) continue;
     for (; same; same &= same - 1) check_lane(w, __builtin_ctz(same), addresses[lane], N * 4, access, pc);
   }
 }
 
-// All lanes, each the word after the one of the lane before (stride 1), or the half or quarter (2, 4 lanes a word).
-void check_row(Warp& w, u64 address, int lanes_a_word, Access access, u32 pc, Shadow& s, const Settled& in) {
+// All lanes, each where the one before ends: eight words at a time, of two lanes (16 bytes each) to 32 (one byte each).
+void check_row(Warp& w, const Reach& reach, Access access, u32 pc, Shadow& s, const Settled& in) {
   constexpr int kWords = 8;
-  using V = Vector<kWords>::Type;
-  const Record mark = lanes_a_word == 2 ? kHalves : lanes_a_word == 4 ? kQuarters : 0;
-  const Record copy = access == Access::kCopyStart ? kPending : 0;
-  const size_t word = s.word_of(address);
-  for (int lane = 0; lane < kLanes; lane += kWords * lanes_a_word) {
-    V me;
-    for (int k = 0; k < kWords; ++k) me[k] = w.identity[lane + k * lanes_a_word] | mark;
-    const size_t first = word + lane / lanes_a_word;
-    const bool fine = access == Access::kRead ? read_words<kWords>(s, first, me, in, pc)
-                                              : write_words<kWords>(s, first, me, in, pc, copy);
-    if (fine) continue;
-    const u32 bytes = u32(4 / lanes_a_word);
-    for (int k = lane; k < lane + kWords * lanes_a_word; ++k)
-      check_lane(w, k, address + u64(k) * bytes, bytes, access, pc);
+  const int bytes = int(reach.bytes);
+  const Record mark = bytes == 2 ? kHalves : bytes == 1 ? kQuarters : 0;
+  const int step = kWords * 4 / bytes; // lanes
+  for (int lane = 0; lane < kLanes; lane += step) {
+    Vector<kWords>::Type me;
+    for (int k = 0; k < kWords; ++k) me[k] = w.identity[lane + k * 4 / bytes] | mark;
+    if (touch_words<kWords>(s, s.word_of(reach.at[lane]), me, in, pc, access)) continue;
+    for (int k = lane; k < lane + step; ++k) check_lane(w, k, reach.at[k], reach.bytes, access, pc);
   }
 }
 
@@ -365,9 +397,8 @@ void check_warp(Warp& w, const Reach& reach, Access access, u32 pc) {
     const bool global = !shared.has(reach.at[0]);
     Shadow& s = global ? device_shadow : shared_shadow;
     const Settled in = settled_in(global);
-    const bool whole_words = reach.bytes <= 4 && reach.row && reach.at[0] % 4 == 0;
-    if (whole_words && (reach.bytes == 4 || w.identity_uniform))
-      return check_row(w, reach.at[0], int(4 / reach.bytes), access, pc, s, in);
+    const bool words = reach.bytes >= 4 || (w.identity_uniform && reach.at[0] % 4 == 0);
+    if (reach.row && words) return check_row(w, reach, access, pc, s, in);
     switch (reach.bytes) {
       case 4:
         return check_lanes<1>(w, reach, access, pc, s, in);

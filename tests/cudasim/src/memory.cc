@@ -26,6 +26,8 @@ std::map<u64, Allocation> live;
 std::map<u64, Allocation> freed; // what was there last, until it is given out again
 std::map<size_t, size_t> holes;  // offset and size of free stretches
 size_t cursor = kFirstOffset;    // the search for a hole goes on from here, so that freed memory is reused late
+size_t given_since_wrap = 0;
+constexpr size_t kReuseAfter = size_t(128) << 20; // bytes given out before the search starts at the front again
 size_t used_bytes = 0;
 u64 generation = 1;
 
@@ -67,11 +69,12 @@ void* reserve(size_t bytes) {
 
 void release_pages(void* p, size_t bytes) {
   constexpr u64 kPage = 4096;
+  constexpr size_t kClearUpTo = size_t(1) << 20;
   u8* from = static_cast<u8*>(p);
   u8* to = from + bytes;
   u8* page = reinterpret_cast<u8*>((u64(from) + kPage - 1) / kPage * kPage);
   u8* end = reinterpret_cast<u8*>(u64(to) / kPage * kPage);
-  if (bytes < 16 * kPage || end <= page) {
+  if (bytes < kClearUpTo || end <= page) { // quicker than new pages
     memset(p, 0, bytes);
     return;
   }
@@ -98,6 +101,11 @@ u8* device_allocate(size_t bytes, State state) {
   holes.erase(hole);
   if (rest) holes[offset + need] = rest;
   cursor = offset + need;
+  given_since_wrap += need;
+  if (given_since_wrap > kReuseAfter) { // or every page of the arena would be touched in the end
+    cursor = kFirstOffset;
+    given_since_wrap = 0;
+  }
   used_bytes += need;
   ++generation;
   u8* p = device.base + offset;
@@ -116,7 +124,8 @@ bool device_free(u8* p) {
   used_bytes -= span(gone.size);
   ++generation;
   forget_device(p, gone.size);
-  if (gone.size >= 65536) {
+  constexpr size_t kLarge = size_t(1) << 20;
+  if (gone.size >= kLarge) {
     release_pages(p, gone.size);
   } else {
     memset(p, 0xff, gone.size);

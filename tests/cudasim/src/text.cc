@@ -36,7 +36,7 @@ void blank_comments(std::string& text) {
 }
 
 void Cursor::skip_space() {
-  for (; *at && isspace(u8(*at)); ++at) line += *at == '\n';
+  for (; *at == ' ' || (*at >= '\t' && *at <= '\r'); ++at) line += *at == '\n';
 }
 
 bool Cursor::starts_with(std::string_view word) const {
@@ -51,12 +51,33 @@ std::string_view Cursor::rest_of_line() {
   return trim({begin, size_t(at - begin)});
 }
 
+namespace {
+
+// Characters that mean nothing to Cursor::until.
+struct PlainCharacters {
+  bool is[256] = {};
+  constexpr PlainCharacters() {
+    for (int c = 0; c < 256; ++c)
+      is[c] = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 128;
+    for (char c : {' ', '\t', '%', '_', '.', ',', '$'}) is[u8(c)] = true;
+  }
+};
+constexpr PlainCharacters kPlain;
+
+bool contains(std::string_view stops, char c) {
+  for (char stop : stops)
+    if (stop == c) return true;
+  return false;
+}
+
+} // namespace
+
 std::string_view Cursor::until(std::string_view stops, bool braces_nest, char* stop) {
   const char* begin = at;
   int depth = 0;
   for (;; ++at) {
     const char c = *at;
-    if (isalnum(u8(c)) || c == ' ' || c == '%') continue; // most of all
+    if (kPlain.is[u8(c)]) continue; // most of all
     if (c == 0) {
       *stop = 0;
       return trim({begin, size_t(at - begin)});
@@ -72,7 +93,7 @@ std::string_view Cursor::until(std::string_view stops, bool braces_nest, char* s
       continue;
     }
     line += c == '\n';
-    if (!depth && stops.find(c) != stops.npos) {
+    if (!depth && contains(stops, c)) {
       *stop = c;
       return trim({begin, size_t(at++ - begin)});
     }
