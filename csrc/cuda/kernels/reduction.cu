@@ -185,7 +185,7 @@ struct ArgExtreme {
 // ---- a kernel for elements and one for parts of each
 
 #define REDUCTION(name, ...)                                                                                       \
-  extern "C" __global__ void __launch_bounds__(kReduceThreads) name(const __grid_constant__ Reduction q) {         \
+  extern "C" __global__ void __launch_bounds__(kReduceThreads, 4) name(const __grid_constant__ Reduction q) {      \
     reduce<__VA_ARGS__>(q);                                                                                        \
   }                                                                                                                \
   extern "C" __global__ void __launch_bounds__(kReduceThreads) name##_parts(const __grid_constant__ Reduction q) { \
