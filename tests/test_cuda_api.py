@@ -145,6 +145,8 @@ def test_a_zero_dim_tensor_of_the_cpu_may_stand_beside(cuda):
     x, s = engine.ones(3, device="cuda", requires_grad=True), engine.tensor(2.0, requires_grad=True)
     y = x * s
     assert y.is_cuda and y.tolist() == [2.0] * 3
+    y.backward(engine.ones(3, device="cuda"))
+    assert s.grad.is_cpu and s.grad.item() == 3.0 and x.grad.tolist() == [2.0] * 3
 
 
 def test_other_devices_are_refused_in_the_name_of_the_op(cuda):
@@ -575,6 +577,51 @@ def test_the_trainer(cuda, tmp_path):
     assert ends["cuda"] == pytest.approx(ends["cpu"], rel=1e-2)
     with pytest.raises(ValueError, match=r"\[Trainer\] precision"):
         Trainer(classifier("cpu"), TrainerConfig(precision="bfloat16"), DataLoader(data, 2))
+
+
+def test_indices_come_from_wherever(cuda):
+    x = engine.arange(12.0, device="cuda").reshape(4, 3)
+    here = x.cpu()
+    for key in (
+        engine.tensor([2, 0]),
+        [1, 3],
+        (slice(None), np.array([2, 0])),
+        engine.tensor([True, False, True, False]),
+        engine.tensor([2, 0], device="cuda"),
+        engine.tensor(1, device="cuda"),
+        (engine.tensor([0, 1]), engine.tensor([1, 2], device="cuda")),
+    ):
+        host = tuple(k.cpu() if isinstance(k, engine.Tensor) else k for k in key) if isinstance(key, tuple) else key
+        host = host.cpu() if isinstance(host, engine.Tensor) else host
+        assert x[key].is_cuda and x[key].tolist() == here[host].tolist()
+
+
+def test_padded_rectangles(cuda):
+    """Masks are the host's to read: one on the CPU costs no wait."""
+    model, there = classifier("cpu").eval(), classifier("cuda").eval()
+    ids = engine.tensor([[2, 7, 8, 3], [2, 9, 3, 0]])
+    mask = engine.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    before = waits()
+    y = there(ids.cuda(), mask)
+    assert waits() == before
+    np.testing.assert_allclose(y.detach().cpu().numpy(), model(ids, mask).detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(there(ids.cuda(), mask.cuda()).tolist(), y.tolist())
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    x, padding = engine.rand(2, 4, 8), mask == 0
+    wanted = layer(x, src_key_padding_mask=padding)
+    found = copy.deepcopy(layer).cuda()(x.cuda(), src_key_padding_mask=padding.cuda())
+    np.testing.assert_allclose(found.detach().cpu().numpy(), wanted.detach().numpy(), atol=1e-5)
+
+
+def test_the_command_names_devices(cuda):
+    from click.testing import CliRunner
+
+    from engine.commands import cli
+
+    shown = CliRunner().invoke(cli, ["info"])
+    assert shown.exit_code == 0 and "cuda:0:" in shown.output and engine.cuda.get_device_name() in shown.output
+    refused = CliRunner().invoke(cli, ["predict", ".", "text", "--device", "cuda:9"])
+    assert refused.exit_code == 2 and "expected a number below" in refused.output
 
 
 def test_dlpack_of_the_core_array_says_where_it_is(cuda):

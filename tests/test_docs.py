@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import engine
 from engine import _core
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +35,7 @@ def settings() -> Iterator[None]:
     _core.set_num_threads(threads)
     _core.set_cpu_isa(isa)
     _core.set_memory_limit(None)
+    engine.set_float32_matmul_precision("highest")
 
 
 def write_table(path: Path) -> None:
@@ -45,8 +47,10 @@ def write_table(path: Path) -> None:
 
 
 @by_name
-def test_python_blocks_run_in_order(document: Path, tmp_path: Path, monkeypatch, settings: None) -> None:
+def test_python_blocks_run_in_order(document: Path, tmp_path: Path, monkeypatch, settings: None, request) -> None:
     text = document.read_text(encoding="utf-8")
+    if document.name == "cuda.md":
+        request.getfixturevalue("cuda")
     monkeypatch.chdir(tmp_path)
     write_table(tmp_path / "train.csv")
     namespace: dict[str, Any] = {"__name__": "__main__"}

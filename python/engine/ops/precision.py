@@ -20,12 +20,13 @@ from engine.tensor import Tensor, device
 
 __all__ = ["autocast", "get_float32_matmul_precision", "is_autocast_enabled", "set_float32_matmul_precision"]
 
-active = 0  # regions that are open, in all threads
+active = 0  # enabled regions that are open, in all threads
 _lock = threading.Lock()
 
 
 class _State(threading.local):
     enabled = False
+    cached = True
     depth = 0
 
     def __init__(self) -> None:
@@ -68,26 +69,26 @@ class autocast:
         if dtype is not None and dtype is not _core.bfloat16:
             name = dtype.name if isinstance(dtype, DType) else repr(dtype)
             raise ValueError(f"[autocast] dtype: expected bfloat16, got {name}")
-        self._enabled, self._cached = bool(enabled), bool(cache_enabled)
-        self._before: list[bool] = []
+        self._enabled, self._cached = bool(enabled) and self._on_cuda, bool(cache_enabled)
+        self._before: list[tuple[bool, bool]] = []
 
     def __enter__(self) -> autocast:
         global active
         with _lock:
-            active += 1
-        self._before.append(_state.enabled)
+            active += self._enabled
+        self._before.append((_state.enabled, _state.cached))
         _state.depth += 1
         if self._on_cuda:
-            _state.enabled = self._enabled
+            _state.enabled, _state.cached = self._enabled, self._cached
         return self
 
     def __exit__(self, *_: object) -> None:
         global active
         with _lock:
-            active -= 1
-        _state.enabled = self._before.pop()
+            active -= self._enabled
+        _state.enabled, _state.cached = self._before.pop()
         _state.depth -= 1
-        if not _state.depth or not self._cached:
+        if not _state.depth:
             _state.casts.clear()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,7 +106,7 @@ def _low(tensor: Any) -> Any:
     x = tensor._data
     if x.dtype is not _core.float32 or x.device < 0:
         return tensor
-    if not tensor._requires_grad or tensor._node is not None or not is_grad_enabled():
+    if not (_state.cached and tensor._requires_grad and tensor._node is None and is_grad_enabled()):
         return cast(tensor, _core.bfloat16)
     found = _state.casts.get(id(tensor))
     if found is not None and found[1] is x and found[2] == x.version:  # not written to since

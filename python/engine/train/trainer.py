@@ -206,6 +206,7 @@ class Trainer:
             state.epoch += 1
             self._end_epoch()
             self._break_off()
+        self._read_losses()
         if state.best_metric is None:
             self._keep_weights()
         elif self.output is not None:
