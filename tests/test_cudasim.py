@@ -205,3 +205,14 @@ def test_one_byte_too_far(sim, monkeypatch, check):
     sim.launch("in_place_8", 1, 128, x, i32(128))
     found = sim.findings()
     assert {f["kind"] for f in found} == {"global-oob"} and all(f["count"] == 1 for f in found)
+
+
+@pytest.mark.parametrize("check", ["0", "1", "plain"])
+@pytest.mark.parametrize("n", [128, 64, 37, 6, 1])
+def test_ragged_cp_async(sim, monkeypatch, n, check):
+    """Only the bytes that it is told to are read: of an allocation that ends with them."""
+    monkeypatch.setenv("CUDASIM_CHECK", check)
+    x, out = np.arange(1, n + 1, dtype=F32), sim.buffer(4 * 128)
+    sim.launch("copy_ragged", 1, 32, sim.buffer(x), out, i32(n))
+    assert np.array_equal(out.numpy(128, F32), np.concatenate([x, np.zeros(128 - n, F32)]))
+    assert sim.findings() == []

@@ -83,3 +83,13 @@ ELEMENTS(8)
 ELEMENTS(16)
 ELEMENTS(32)
 ELEMENTS(64)
+
+// n floats by cp.async of 16 bytes each, zeros after them
+KERNEL copy_ragged(const float* in, float* out, int n) {
+  __shared__ __align__(16) float s[128];
+  int first = threadIdx.x * 4, left = n - first, bytes = left < 0 ? 0 : left < 4 ? left * 4 : 16;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((uint32_t)__cvta_generic_to_shared(s + first)),
+               "l"(in + (left > 0 ? first : 0)), "r"(bytes));
+  asm volatile("cp.async.wait_all;");
+  for (int k = 0; k < 4; ++k) out[first + k] = s[first + k];
+}

@@ -168,10 +168,21 @@ bool all_inside(const Reach& reach, u64 begin, u64 size) {
 
 } // namespace
 
-u32 permitted(Warp& w, Range& range, const Instruction& i, const Reach& reach, u32 flags, Access access) {
+void require_aligned(Warp& w, const Instruction& i, const Reach& reach, Access access) {
   u64 bits = 0;
   for (int l = 0; l < kLanes; ++l) bits |= reach.at[l];
   if (bits & (reach.bytes - 1)) misaligned(w, i, reach, access);
+}
+
+bool permitted_lane(Warp& w, Range& range, const Instruction& i, int lane, u64 address, u32 bytes, u32 flags,
+                    Access access) {
+  const Verdict verdict = Judge(w, range, i, bytes, flags, access).verdict(lane, address);
+  if (verdict == Verdict::kCheck) check_lane(w, lane, address, bytes, access, pc_of(i));
+  return verdict != Verdict::kRefused;
+}
+
+u32 permitted(Warp& w, Range& range, const Instruction& i, const Reach& reach, u32 flags, Access access) {
+  require_aligned(w, i, reach, access);
   if (config.check) {
     if (all_inside(reach, range.begin, range.size)) {
       check_warp(w, reach, access, pc_of(i));

@@ -17,21 +17,30 @@ namespace {
 void copy_async(Warp& w, const Instruction& i, u32 mask) {
   u64 sources[kLanes];
   u32 valid[kLanes];
-  u32 reading = 0;
+  u32 whole = 0;
+  u32 partly = 0;
   const u64* source = lanes<u64>(w, i.in[1]);
   for (int l = 0; l < kLanes; ++l) {
     sources[l] = source[l] + u64(i.immediate2);
     valid[l] = i.in[2] >= 0 ? std::min<u32>(lanes<u32>(w, i.in[2])[l], i.size) : i.size;
-    reading |= u32(valid[l] > 0) << l;
+    whole |= u32(valid[l] == i.size) << l;
+    partly |= u32(valid[l] > 0 && valid[l] < i.size) << l;
   }
-  reading &= mask;
+  whole &= mask;
+  partly &= mask;
+  u32 reading = 0;
+  if (whole | partly) {
+    const Reach from(sources, whole | partly, i.size);
+    require_aligned(w, i, from, Access::kRead);
+    if (config.profile) count_access(i, from);
+  }
+  if (whole) reading = permitted(w, i.source_range, i, Reach(sources, whole, i.size), 0, Access::kRead);
+  for (; partly; partly &= partly - 1) { // only so many bytes are read
+    const int l = __builtin_ctz(partly);
+    if (permitted_lane(w, i.source_range, i, l, sources[l], valid[l], 0, Access::kRead)) reading |= 1u << l;
+  }
   const Reach to(w, i, mask, i.size);
   if (config.profile) count_access(i, to);
-  if (reading) {
-    const Reach from(sources, reading, i.size);
-    if (config.profile) count_access(i, from);
-    reading = permitted(w, i.source_range, i, from, 0, Access::kRead);
-  }
   u32 writing = permitted(w, i.range, i, to, kShared, Access::kCopyStart);
   for (; writing; writing &= writing - 1) {
     const int l = __builtin_ctz(writing);
