@@ -65,7 +65,6 @@ class Training:
     def losses(self, steps: int) -> np.ndarray:
         engine.manual_seed(11)
         batches = [batch(self.device, i) for i in range(3)]
-        engine.manual_seed(11)
         found = [self.step(batches[i % 3]) for i in range(steps)]
         return np.array([x.item() for x in found])
 

@@ -17,10 +17,11 @@ def missing() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def library():
+def library(tmp_path_factory):
+    """A copy: these tests reset contexts, and other tests of the process have kernels in that of the library itself."""
     if why := missing():
         pytest.skip(why)
-    return build()
+    return shutil.copy(build(), tmp_path_factory.mktemp("cudasim") / "libcudasim.so")
 
 
 @pytest.fixture(scope="session")
