@@ -88,6 +88,13 @@ __device__ __forceinline__ void store16(T* p, const Pack<T>& x) {
 }
 __device__ __forceinline__ bool aligned16(const void* p) { return (reinterpret_cast<uintptr_t>(p) & 15) == 0; }
 
+// A pointer that a kernel reads from a table is of no known space: told that it is global, the compiler loads by LDG.
+template <class T>
+__device__ __forceinline__ T* in_global(T* p) {
+  __builtin_assume(__isGlobal(p));
+  return p;
+}
+
 // ---- shared memory that the launch asked for
 
 __device__ __forceinline__ unsigned char* dynamic_shared() {

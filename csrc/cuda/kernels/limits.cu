@@ -46,17 +46,17 @@ __device__ __forceinline__ void stream(T* const* arrays, int reads, int writes, 
   for (int64_t e = (blockIdx.x * int64_t(blockDim.x) + threadIdx.x) * N; e < n;
        e += int64_t(gridDim.x) * blockDim.x * N) {
     float total[N], v[N];
-    load_pack(arrays[0], e, n, vector, total);
+    load_pack(in_global(arrays[0]), e, n, vector, total);
     for (int r = 1; r < reads; r++) {
-      load_pack(arrays[r], e, n, vector, v);
+      load_pack(in_global(arrays[r]), e, n, vector, v);
 #pragma unroll
       for (int i = 0; i < N; i++) total[i] += v[i];
     }
-    for (int w = 0; w < writes; w++) store_pack(arrays[reads + w], e, n, vector, total);
+    for (int w = 0; w < writes; w++) store_pack(in_global(arrays[reads + w]), e, n, vector, total);
 #pragma unroll
     for (int i = 0; i < N; i++) unused += total[i];
   }
-  if (writes < 0) *arrays[0] = from_float<T>(unused);
+  if (writes < 0) *in_global(arrays[0]) = from_float<T>(unused);
 }
 
 #define LIMITS(T, suffix)                                                                         \

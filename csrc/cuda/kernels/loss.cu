@@ -302,4 +302,4 @@ __device__ __forceinline__ void sum_parts(const P* x, int64_t n, const double* d
   }
 FOR_FLOATS(LOSSES)
 
-extern "C" __global__ void to_float32(const double* x, float* y) { *y = float(*x); }
+extern "C" __global__ void __launch_bounds__(1) to_float32(const double* x, float* y) { *y = float(*x); }

@@ -42,8 +42,8 @@ __device__ __forceinline__ void adam_step(const Tensors* tensors, int count, con
   const Tensors t = tensor_of(tensors, count, blockIdx.x);
   Adam rule = {lines[t.line]};
   if (scale) rule.scale *= *scale;
-  T *p = static_cast<T*>(t.p), *m = static_cast<T*>(t.m), *v = static_cast<T*>(t.v);
-  const T* g = static_cast<const T*>(t.g);
+  T *p = in_global(static_cast<T*>(t.p)), *m = in_global(static_cast<T*>(t.m)), *v = in_global(static_cast<T*>(t.v));
+  const T* g = in_global(static_cast<const T*>(t.g));
   each_pack<N>(t, blockIdx.x, [&](int64_t e) {
     float vp[N], vg[N], vm[N], vv[N];
     load_pack(p, e, t.n, t.vector, vp);
@@ -111,8 +111,8 @@ __device__ __forceinline__ void sgd_step(const Tensors* tensors, int count, cons
   const Tensors t = tensor_of(tensors, count, blockIdx.x);
   SgdLine h = lines[t.line];
   if (scale) h.scale *= *scale;
-  T *p = static_cast<T*>(t.p), *b = static_cast<T*>(t.m);
-  const T* g = static_cast<const T*>(t.g);
+  T *p = in_global(static_cast<T*>(t.p)), *b = in_global(static_cast<T*>(t.m));
+  const T* g = in_global(static_cast<const T*>(t.g));
   each_pack<N>(t, blockIdx.x, [&](int64_t e) {
     float vp[N], vg[N], vb[N];
     load_pack(p, e, t.n, t.vector, vp);
@@ -139,7 +139,7 @@ template <class T>
 __device__ __forceinline__ void clip(const Tensors* tensors, int count, const float* factor, float low, float high) {
   constexpr int N = Pack<T>::N;
   const Tensors t = tensor_of(tensors, count, blockIdx.x);
-  T* x = static_cast<T*>(t.p);
+  T* x = in_global(static_cast<T*>(t.p));
   const float times = factor ? *factor : 1.f;
   each_pack<N>(t, blockIdx.x, [&](int64_t e) {
     float v[N];
@@ -178,7 +178,7 @@ template <class T, bool Any>
 __device__ __forceinline__ void norm_pieces(const Tensors* tensors, int count, int kind, double p, double* partial) {
   constexpr int N = Pack<T>::N;
   const Tensors t = tensor_of(tensors, count, blockIdx.x);
-  const T* x = static_cast<const T*>(t.g);
+  const T* x = in_global(static_cast<const T*>(t.g));
   float sum = 0;
   double total = 0;
   each_pack<N>(t, blockIdx.x, [&](int64_t e) {
