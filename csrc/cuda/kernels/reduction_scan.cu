@@ -81,10 +81,12 @@ __device__ __forceinline__ void scan_columns(const Running& q) {
   const int64_t start = q.reverse ? q.r - 1 - begin : begin, step = q.reverse ? -q.b : q.b;
   const T* x = static_cast<const T*>(q.x) + (a * q.r + start) * q.b + b;
   T* y = static_cast<T*>(q.y) + (a * q.r + start) * q.b + b;
-  S sum = 0;
+  S sum = 0, lost = 0; // what rounding took from the sum so far (Kahan 1965): a column is one long chain of additions
 #pragma unroll 4
   for (int64_t k = 0; k < n; k++) {
-    sum += Sums<T>::read(x[k * step]);
+    const S value = Sums<T>::read(x[k * step]) - lost, next = sum + value;
+    lost = (next - sum) - value;
+    sum = next;
     if (!sums_only) y[k * step] = Sums<T>::write(carry + sum);
   }
   if (sums_only) parts[blockIdx.y * q.b] = sum;
