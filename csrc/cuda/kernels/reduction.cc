@@ -258,7 +258,7 @@ void cumsum(In input, int64_t dim, bool reverse, Out y) {
   if (q.chunk < least) q.chunk = least;
   if (q.chunk < divide_up(q.r, most_chunks)) q.chunk = divide_up(q.r, most_chunks);
   q.chunks = divide_up(q.r, q.chunk);
-  const Scratch parts(q.chunks > 1 ? size_t(q.a * q.chunks * q.b) * (sizeof(T) == 8 ? 8 : 4) : 0);
+  const Scratch parts(q.chunks > 1 ? size_t(q.a * q.chunks * q.b) * 8 : 0);
   q.parts = parts.data<void>();
   const Extent grid = {unsigned(tiles), unsigned(q.chunks)};
   if (q.chunks > 1) launch(sums, grid, {256}, 0, q);

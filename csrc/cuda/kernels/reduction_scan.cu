@@ -17,10 +17,10 @@ struct Running {
 };
 
 template <class T>
-struct Sums {
-  using type = float;
-  static __device__ float read(T x) { return to_float(x); }
-  static __device__ T write(float x) { return from_float<T>(x); }
+struct Sums { // in float64: a running sum is one long chain of roundings, and memory is slower than these additions
+  using type = double;
+  static __device__ double read(T x) { return double(to_float(x)); }
+  static __device__ T write(double x) { return from_float<T>(float(x)); }
 };
 template <>
 struct Sums<int64_t> {
@@ -81,12 +81,10 @@ __device__ __forceinline__ void scan_columns(const Running& q) {
   const int64_t start = q.reverse ? q.r - 1 - begin : begin, step = q.reverse ? -q.b : q.b;
   const T* x = static_cast<const T*>(q.x) + (a * q.r + start) * q.b + b;
   T* y = static_cast<T*>(q.y) + (a * q.r + start) * q.b + b;
-  S sum = 0, lost = 0; // what rounding took from the sum so far (Kahan 1965): a column is one long chain of additions
+  S sum = 0;
 #pragma unroll 4
   for (int64_t k = 0; k < n; k++) {
-    const S value = Sums<T>::read(x[k * step]) - lost, next = sum + value;
-    lost = (next - sum) - value;
-    sum = next;
+    sum += Sums<T>::read(x[k * step]);
     if (!sums_only) y[k * step] = Sums<T>::write(carry + sum);
   }
   if (sums_only) parts[blockIdx.y * q.b] = sum;
