@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.protocol import Run, Table, Worker, has
+from bench.protocol import Comparison, Run, Table, Worker, has
 from bench.sides import answer
 
 PARTS = ("products", "attention", "ops", "optimizer", "step")
@@ -113,7 +113,7 @@ def describe(side: str) -> Any:
             start = time.perf_counter()
             run()
             best = min(best, time.perf_counter() - start)
-        facts["stream_gbs"] = 10 * 8 * n / best / 1e9
+        facts["stream_gbs"] = 10 * 8 * n / best / 1e9 if "cudasim" not in facts["name"] else None
     return (lambda: None), facts
 
 
@@ -248,7 +248,9 @@ def step(side: str, model: str, batch: int, length: int, dropout: float, precisi
     return card.repeated(one, times), card.answer(losses, dropout > 0)
 
 
-def run(run: Run, parts: list[str], peaks: tuple[float, float, float] | None, bandwidth: float) -> dict[str, Table]:
+def run(
+    run: Run, parts: list[str], peaks: tuple[float, float, float] | None, bandwidth: float | None
+) -> dict[str, Table]:
     quick = run.quick
     times = 1 if quick else 20
     tokens = 144 if quick else TOKENS
@@ -259,15 +261,24 @@ def run(run: Run, parts: list[str], peaks: tuple[float, float, float] | None, ba
 
     def share(flops: float, seconds: float, precision: str) -> float | None:
         peak = rate(precision)
-        return flops / (seconds / times) / peak if peak else None
+        return flops / seconds / peak if peak else None
+
+    def moved(bytes: float, seconds: float) -> float | None:
+        return bytes / seconds / 1e9 / bandwidth if bandwidth else None
+
+    def compare(task: str, **arguments: Any) -> Comparison:
+        """Seconds of one call: a sample is many, and one wait."""
+        c = run.compare(task, times=times, **arguments)
+        c.seconds = {side: s / times for side, s in c.seconds.items()}
+        return c
 
     tables: dict[str, Table] = {}
     if "products" in parts:
-        table = tables["products"] = Table("Products (20 calls; PyTorch: cuBLAS)", "us")
+        table = tables["products"] = Table("Products (PyTorch: cuBLAS)", "us")
         for precision in ("bfloat16",) if quick else ("bfloat16", *PRECISIONS):
             for n, k in BASE[:1] if quick else BASE:
                 for kind in ("NT",) if quick else ("NT", "NN", "TN", "gelu"):
-                    c = run.compare(
+                    c = compare(
                         "cuda:product",
                         sides=sides if kind == "gelu" else sides[:2],
                         kind=kind,
@@ -275,19 +286,18 @@ def run(run: Run, parts: list[str], peaks: tuple[float, float, float] | None, ba
                         m=tokens,
                         n=n,
                         k=k,
-                        times=times,
                     )
                     table.add(
                         f"{kind} {tokens}x{n}x{k}, {precision}", c, share=share(2 * tokens * n * k, c.engine, precision)
                     )
     if "attention" in parts:
-        table = tables["attention"] = Table("Attention, 12 heads of 64 (20 calls; PyTorch: SDPA)", "us")
+        table = tables["attention"] = Table("Attention, 12 heads of 64 (PyTorch: SDPA)", "us")
         for length in (72,) if quick else (128, 512, 2048):
             for dtype in ("bfloat16",) if quick else ("bfloat16", "float32"):
                 for causal, p in ((False, 0.0),) if quick else ((False, 0.0), (True, 0.0), (False, 0.1)):
                     for backward in (False, True):
                         heads = 1 if quick else 12
-                        c = run.compare(
+                        c = compare(
                             "cuda:attention",
                             sides=sides[:2],
                             length=length,
@@ -297,7 +307,6 @@ def run(run: Run, parts: list[str], peaks: tuple[float, float, float] | None, ba
                             causal=causal,
                             p=p,
                             backward=backward,
-                            times=times,
                             tokens=tokens,
                         )
                         flops = (14 if backward else 4) * heads * 64 * tokens * length / (2 if causal else 1)
@@ -306,30 +315,30 @@ def run(run: Run, parts: list[str], peaks: tuple[float, float, float] | None, ba
                             what, c, share=share(flops, c.engine, "bfloat16" if dtype == "bfloat16" else "highest")
                         )
     if "ops" in parts:
-        table = tables["ops"] = Table("Bound by memory, forward + backward (20 calls)", "us")
+        table = tables["ops"] = Table("Bound by memory, forward + backward", "us")
         # Bytes that cannot be avoided: what is read and written once each way, in units of the input.
         units = {"layer_norm": 5, "dropout_add_layer_norm": 8, "softmax": 5, "gelu": 5, "cross_entropy": 3}
         for name, unit in units.items():
             rows, dim = (tokens, 1031) if quick else (TOKENS, 30522 if name == "cross_entropy" else 768)
-            c = run.compare("cuda:op", sides=sides, name=name, rows=rows, dim=dim, times=times)
-            table.add(f"{name} {rows}x{dim}", c, share=unit * rows * dim * 4 * times / c.engine / 1e9 / bandwidth)
+            c = compare("cuda:op", sides=sides, name=name, rows=rows, dim=dim)
+            table.add(f"{name} {rows}x{dim}", c, share=moved(unit * rows * dim * 4, c.engine))
     if "optimizer" in parts:
-        table = tables["optimizer"] = Table("AdamW, one step over all parameters (20 calls; PyTorch: fused=True)", "us")
+        table = tables["optimizer"] = Table("AdamW, one step over all parameters (PyTorch: fused=True)", "us")
         layers, dim = (1, 8) if quick else (12, 768)
-        c = run.compare("cuda:adamw", sides=sides[:2], layers=layers, dim=dim, times=times)
+        c = compare("cuda:adamw", sides=sides[:2], layers=layers, dim=dim)
         count = 31034 * dim + layers * (12 * dim * dim + 3 * dim)
-        table.add(f"{layers} layers of {dim}", c, share=28 * count * times / c.engine / 1e9 / bandwidth)
+        table.add(f"{layers} layers of {dim}", c, share=moved(28 * count, c.engine))
     if "step" in parts:
         from bench.step import MODELS
         from bench.step import flops as step_flops
 
-        table = tables["step"] = Table("Training step (20 steps without a wait)", "ms")
+        table = tables["step"] = Table("Training step, without a wait for the device", "ms")
         for model, batch, length in (
             (("tiny", 2, 72),) if quick else (("minilm6", 32, 128), ("base", 32, 128), ("base", 8, 512))
         ):
             for precision in ("bfloat16",) if quick else ("bfloat16", "high", "highest"):
                 for dropout in (0.0,) if quick else (0.0, 0.1):
-                    c = run.compare(
+                    c = compare(
                         "cuda:step",
                         sides=sides,
                         model=model,
@@ -337,7 +346,6 @@ def run(run: Run, parts: list[str], peaks: tuple[float, float, float] | None, ba
                         length=length,
                         dropout=dropout,
                         precision=precision,
-                        times=times,
                     )
                     layers, d, _, ff = MODELS[model]
                     table.add(
@@ -370,8 +378,10 @@ def main() -> None:
         facts = workers[0].ask(do="prepare", task="cuda:describe", arguments={}, threads=1)
         report |= facts
         peaks = next((p for key, p in PEAKS.items() if key in facts["name"]), None)
-        print(f"\n{facts['name']}: stream {facts['stream_gbs']:.0f} GB/s, sides: {', '.join(sides)}")
-        for name, table in run(Run(workers, {}, options.quick, 1), parts, peaks, facts["stream_gbs"]).items():
+        bandwidth = facts["stream_gbs"]
+        stream = f"stream {bandwidth:.0f} GB/s" if bandwidth else "times mean nothing"
+        print(f"\n{facts['name']}: {stream}, sides: {', '.join(sides)}")
+        for name, table in run(Run(workers, {}, options.quick, 1), parts, peaks, bandwidth).items():
             report[name] = table.data
             print(table, flush=True)
     finally:

@@ -3,6 +3,7 @@ checker found."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import defaultdict
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+# cmake, ninja and the like of the environment that runs the tests, activated or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 import cuda_device
 from engine import _core

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,7 @@ from bench import protocol
 from bench.protocol import Run, Table
 from bench.sides import answer
 
+ROOT = Path(__file__).parent.parent
 Y = np.linspace(-1, 1, 1000, dtype=np.float32)
 
 
@@ -58,3 +63,16 @@ def test_a_peer_that_fails_is_left_out(capsys: pytest.CaptureFixture[str]) -> No
     assert c.ratios.keys() == {"slow"} and "without fast: no such kernel" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="broken"):
         Run([Side("engine", RuntimeError("broken"), 1.0)], {}, False, 2).compare("a:b")  # type: ignore[list-item]
+
+
+def test_the_comparison_on_a_gpu_runs(cuda: str, tmp_path) -> None:
+    """Every part, small and once: the simulator has no times, and there is nothing to compare with."""
+    out = tmp_path / "cuda.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.cuda", "--quick", "--json", out],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    for part in ("products", "attention", "ops", "optimizer", "step"):
+        assert report[part] and all(row["seconds"]["engine"] > 0 for row in report[part]), part
