@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -50,14 +51,24 @@ def _simulator() -> ctypes.CDLL:
     return library
 
 
-def findings() -> list[dict]:
-    """What the checker found since the last call; nothing on a GPU."""
-    if not on_simulator():
-        return []
+def _text(call: Callable[..., int]) -> str:
+    """What a function of the simulator writes, which says how much that is."""
     size = 1 << 16
     while True:
         text = ctypes.create_string_buffer(size)
-        needed = _simulator().cudasim_report(text, ctypes.c_size_t(size))
+        needed = call(text, ctypes.c_size_t(size))
         if needed < size:
-            return json.loads(text.value)
+            return text.value.decode()
         size = needed + 1
+
+
+def findings() -> list[dict]:
+    """What the checker found since the last call; nothing on a GPU."""
+    return json.loads(_text(_simulator().cudasim_report)) if on_simulator() else []
+
+
+def counters(kernel: str) -> dict:
+    """What a kernel did since the last call while CUDASIM_PROFILE was 1, in all, by line and by instruction; nothing of
+    a kernel that never ran."""
+    text = _text(lambda *buffer: _simulator().cudasim_counters(kernel.encode(), *buffer))
+    return json.loads(text) if text else {}
