@@ -1,7 +1,7 @@
 """The main loops of products and attention under the simulator's counters, and flat kernels. A main loop is what a
 block executes more often the longer the sum (of products k, of attention the other sequence): a kernel runs twice, on
-two lengths, and what both runs execute equally often is no part of it. Inner loops are, prologues and epilogues are not.
-Nothing here looks at results."""
+two lengths, and what both execute equally often is no part of it: prologues and epilogues. Nothing here looks at
+results."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ MATH = {
 }
 GEMMS = [f"gemm_{math}_{layout}_{span}" for math in MATH for layout in ("nn", "nt", "tn") for span in (128, 64)]
 ATTENTIONS = [
-    f"attention_{part}{d}_{math}" for part in ("", "dq_", "dkv_") for d in (32, 64, 128) for math in MATH if math != "mixed"
-]  # fmt: skip
+    f"attention_{part}{d}_{math}"
+    for part in ("", "dq_", "dkv_")
+    for d in (32, 64, 128)
+    for math in ("bf16", "tf32", "f32")
+]
 
 
 def array(*shape: int, dtype: str = "float32") -> Any:

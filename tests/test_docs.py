@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,13 @@ def test_python_blocks_run_in_order(document: Path, tmp_path: Path, monkeypatch,
         if block[1] == "python":
             line = text.count("\n", 0, block.start(2))  # a traceback shows the document's own lines
             exec(compile("\n" * line + block[2], str(document), "exec"), namespace)
+
+
+def test_the_performance_model_is_what_its_script_prints() -> None:
+    from bench.cuda_model import COUNTED, tables
+
+    printed = "\n".join(tables(json.loads(COUNTED.read_text())))
+    assert printed.strip() in (ROOT / "docs/cuda.md").read_text(encoding="utf-8"), "python -m bench.cuda_model"
 
 
 @by_name
