@@ -144,8 +144,8 @@ class Model:
         d, scores = D // HEADS, T * LENGTH * HEADS
         row = T * D * self.size
         bf16 = self.math == "bf16"
-        # Products of d a score, tensors read and written, rows and columns of a block's tiles.
-        # A step over columns waits for its copies twice forward; backward they come in two stages, every other time.
+        # Products of d a score, tensors read and written, rows and columns of a block's tiles, how often a step over
+        # columns waits for its copies (backward they come in two stages).
         for part, products, tensors, rows, columns, exposed in (
             ("", 2, 4, 128, 64 if bf16 else 32, 2), ("dq_", 3, 5, 64, 32, 0.5), ("dkv_", 4, 6, 64, 32, 0.5)
         ):  # fmt: skip
@@ -184,28 +184,21 @@ class Model:
             yield self.moved("bf16_to_f32", "activations, gradients", 4 * LAYERS, 6 * rows)
 
     def step(self) -> list[Kernel]:
-        kernels = []
+        kernels: list[Kernel] = []
         for what, n, k in (("qkv", 3 * D, D), ("out", D, D), ("up", FF, D), ("down", D, FF)):
             kernels += self.product(what, "nt", T, n, k)
             kernels += self.product(f"d{what}", "nn", T, k, n)
             kernels += self.product(f"{what}'s weight", "tn", n, k, T)
+        parts = sum(k.launches for k in kernels if "combine" in k.name)  # the small model has other ones
         kernels += [*self.attention(), *self.moving()]
-        rest = self.launches() - sum(k.launches for k in kernels)
+        rest = self.launches() + parts - sum(k.launches for k in kernels)
         return [*kernels, Kernel("the rest", "biases, pooling, loss, sorting ids", rest, 0, 0, 0, "launch")]
 
     def launches(self) -> int:
-        """Counted with one layer and with two. Products in parts are counted by their own rule."""
-        one, two = (
-            sum(n for name, (n, _) in self.counted["launches"][self.precision][layers].items() if "combine" not in name)
-            for layers in ("1", "2")
-        )
-        combined = sum(k.launches for k in self.products() if "combine" in k.name)
-        return one + (LAYERS - 1) * (two - one) + combined
-
-    def products(self) -> Iterator[Kernel]:
-        for n, k in ((3 * D, D), (D, D), (FF, D), (D, FF)):
-            for layout, shape in (("nt", (T, n, k)), ("nn", (T, k, n)), ("tn", (n, k, T))):
-                yield from self.product("", layout, *shape)
+        """Those of one layer and what is around it, and as many more for each layer as a second one brings."""
+        counted = self.counted["launches"][self.precision]
+        one, two = (sum(n for name, (n, _) in counted[i].items() if "combine" not in name) for i in ("1", "2"))
+        return one + (LAYERS - 1) * (two - one)
 
 
 def total(kernels: list[Kernel], gap: float = GAP) -> float:
@@ -234,27 +227,22 @@ def points(*each: str) -> str:
 def preamble() -> Iterator[str]:
     yield "## Performance model\n"
     yield text(f"""What a training step of BERT-base should take: {LAYERS} layers, d {D}, {HEADS} heads, ff {FF},
-        {BATCH}
-        sequences of {LENGTH} tokens, packed; forward, backward, AdamW over {PARAMETERS / 1e6:.0f} M parameters,
-        dropout of
-        0.1. A prediction, to be measured by `python -m bench.cuda`: nothing here has run on a GPU. This section is the
-        output of `python -m bench.cuda_model`: computed from data sheets, shapes, ptxas' registers, the simulator's
-        counters (`bench/cuda_counters.py`), and what is assumed below.""")
+        {BATCH} sequences of {LENGTH} tokens, packed; forward, backward, AdamW over {PARAMETERS / 1e6:.0f} M parameters,
+        dropout of 0.1. A prediction, to be measured by `python -m bench.cuda`: nothing here has run on a GPU. This
+        section is the output of `python -m bench.cuda_model`: computed from data sheets, shapes, ptxas' registers, the
+        simulator's counters (`bench/cuda_counters.py`), and what is assumed below.""")
     yield text("""A block takes what its main loop's scarcest resource takes for it: tensor cores or FFMA, issue slots
-        (four
-        warp instructions a clock), shared memory (128 bytes a clock), L2, the unit of exponentials. A kernel takes as
-        long
-        as the busiest multiprocessor has blocks, and for each set of resident blocks the latency of first copies and of
-        results; never less than its bytes take. Assumed, and the first things to measure:""")
+        (four warp instructions a clock), shared memory (128 bytes a clock), L2, the unit of exponentials. A kernel
+        takes as long as the busiest multiprocessor has blocks, and for each set of resident blocks the latency of first
+        copies and of results; never less than its bytes take. Assumed, and the first things to measure:""")
     yield points(
         f"""{LATENCY * 1e6:.1f} us from an address to data; {GAP * 1e6:.1f} us between kernels of a full queue,
         {DRY * 1e6:.1f} us where the host is behind;""",
         f"""{STREAM:.0%} of the memory's rate for kernels that only move, even where L2 still holds what they read;""",
         *(
             f"""{c.name}: {c.processors} multiprocessors at {c.clock / 1e9:.2f} GHz; {c.bf16 / 1e12:.0f},
-            {c.tf32 / 1e12:.0f},
-            {c.f32 / 1e12:g} TF/s of bf16, tf32, float32; {c.memory / 1e12:g} TB/s; {c.l2} bytes a clock from L2;
-            {c.mma:.0%} of the tensor cores' rate by `mma.sync`;"""
+            {c.tf32 / 1e12:.0f}, {c.f32 / 1e12:g} TF/s of bf16, tf32, float32; {c.memory / 1e12:g} TB/s; {c.l2} bytes a
+            clock from L2; {c.mma:.0%} of the tensor cores' rate by `mma.sync`;"""
             for c in CARDS
         ),
         "instructions as in PTX, a rounding to tf32 counted twice, as ptxas writes it: machine code has some fewer.",
@@ -268,17 +256,15 @@ def falsified(models: dict[tuple[str, str], Model]) -> Iterator[str]:
     yield points(
         f"""`{name}` at {h100.card.mma:.0%} of an H100's tensor cores takes {needed / 1e12:.1f} TB/s from L2, of
         {h100.card.l2 * h100.card.clock / 1e12:.1f} assumed. If L2 gives half of that, products there take up to twice
-        as
-        long, and only larger tiles help.""",
+        as long, and only larger tiles help.""",
         "Attention is as fast with dropout as without: then issue slots do not bind it.",
         "On an H100 products of float32 are as fast in NN as in NT: then issue slots do not bind them.",
         """Weight gradients of 144 tiles reach the share of those of 108 on an A100: then waves do not count as they do
         here.""",
         "On an H100 tiles of 64 beat tiles of 128 where the table has 64: here they are the slower choice.",
         """A kernel is off by more than a quarter, or a step by more than a fifth with a full queue: an assumption is
-        wrong.
-        Nsight Compute names the resource (tensor, issue, `l1tex`, `lts`), and bank conflicts, of which there are to be
-        none.""",
+        wrong. Nsight Compute names the resource (tensor, issue, `l1tex`, `lts`), and bank conflicts, of which there are
+        to be none.""",
         "A timeline has gaps: the host takes longer for a launch than the last column of the first table has.",
     )
 
@@ -290,8 +276,7 @@ def tables(counted: dict[str, Any]) -> Iterator[str]:
 
     yield from preamble()
     yield text("""**The step.** Roofline: each kernel at its data sheet's limit, launches for nothing. Host: the time
-        that a
-        launch may take Python before the device waits for it.""")
+        that a launch may take Python before the device waits for it.""")
     yield show(
         "card", "precision", "launches", "ms", "ms, queue dry", "roofline ms", "of it", "TF/s", "of peak", "host us"
     )
@@ -326,10 +311,8 @@ def tables(counted: dict[str, Any]) -> Iterator[str]:
         yield show(card, precision, *(f"{sums[name] * 1e3:.2f}" for name in kinds))
 
     yield "\n" + text("""**Kernels** (a launch). Share: of what the data sheet allows for its operations or its bytes,
-        whichever takes
-        longer. Blocks: how much of all multiprocessors' time they fill where the busiest has no pause. What moves
-        float32
-        is in each precision.""")
+        whichever takes longer. Blocks: how much of all multiprocessors' time they fill where the busiest has no pause.
+        What moves float32 is in each precision.""")
     headings = [heading for c in CARDS for heading in (f"{c.name.split()[0]} us", "bound", "share", "blocks")]
     yield show("kernel", "work", "launches", "GFLOP", "MB", *headings)
     yield "|---|---|--:|--:|--:|" + "--:|---|--:|---|" * len(CARDS)
