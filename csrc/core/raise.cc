@@ -45,5 +45,11 @@ void check_cu_seqlens(const char* op, const char* arg, const int32_t* cu, int64_
   if (cu[n] != total)
     raise_value("[%s] %s: expected to end at the number of tokens %lld, got %d", op, arg, (long long)total, cu[n]);
 }
+void check_ends(const char* op, const char* arg, const int32_t* ends, int64_t n, int64_t total) {
+  for (int64_t i = 0; i < n; i++)
+    if (ends[i] < (i ? ends[i - 1] : 0) || ends[i] > total)
+      raise_value("[%s] %s: expected ends that rise within [0, %lld], got %d at position %lld", op, arg,
+                  (long long)total, ends[i], (long long)i);
+}
 
 } // namespace engine

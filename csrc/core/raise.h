@@ -13,5 +13,7 @@ void check_indices(const char* op, const char* arg, const int64_t* ids, int64_t 
                    int64_t ignore = INT64_MIN);
 // Checks that cu_seqlens (n + 1 numbers) starts at 0, never falls, and ends at total.
 void check_cu_seqlens(const char* op, const char* arg, const int32_t* cu, int64_t n, int64_t total);
+// Checks that `ends` (n numbers) never fall and lie in [0, total].
+void check_ends(const char* op, const char* arg, const int32_t* ends, int64_t n, int64_t total);
 
 } // namespace engine

@@ -350,10 +350,11 @@ static Product<T> turn(Product<T> q) {
 struct Grid {
   int64_t down, across;
 };
+// For so many threads: all of them, or a product's share.
 template <class T>
-static Grid grid_of(const Product<T>& q, int64_t work) {
+static Grid grid_of(const Product<T>& q, int64_t work, int64_t threads) {
   constexpr int R = Tile<T>::rows, C = Tile<T>::columns;
-  const int64_t panels = parts_of(q.n, C), threads = num_threads();
+  const int64_t panels = parts_of(q.n, C);
   const int64_t wanted = threads > 1 ? kTasksPerThread * threads : 1;
   const int64_t most = work / kTaskWork < wanted ? work / kTaskWork : wanted;
   Grid grid = {parts_of(q.m, kBlockRows), parts_of(q.n, kBlockColumns)};
@@ -385,15 +386,25 @@ static Grid grid_of(const Product<T>& q, int64_t work) {
   return {grid.down, grid.across < panels ? grid.across : panels};
 }
 
+// A product and its cuts.
 template <class T>
-static void run_product(const Product<T>& given) {
-  const Product<T> q = turns(given) ? turn(given) : given;
-  constexpr int C = Tile<T>::columns;
-  if (q.m == 0 || q.batch.count == 0) return;
-  const int64_t work = q.m * (q.n > 0 ? q.n : 1) * (q.k > 0 ? q.k : 1) * q.summed.count;
-  const auto [down, across] = grid_of(q, work);
-  const int64_t panels = parts_of(q.n, C);
-  auto block = [&](int64_t task) {
+struct Cut {
+  Product<T> q;
+  Grid grid;
+
+  static int64_t work(const Product<T>& q) { // of one of the batch
+    return q.m * (q.n > 0 ? q.n : 1) * (q.k > 0 ? q.k : 1) * q.summed.count;
+  }
+  static Cut of(const Product<T>& given, int64_t threads) {
+    const Product<T> q = turns(given) ? turn(given) : given;
+    return {q, grid_of(q, work(q), threads)};
+  }
+
+  int64_t tasks() const { return q.m == 0 ? 0 : q.batch.count * grid.down * (q.dactivated ? 1 : grid.across); }
+  void compute(int64_t task) const {
+    constexpr int C = Tile<T>::columns;
+    const int64_t down = grid.down, across = grid.across, panels = parts_of(q.n, C);
+    if (q.dactivated) task *= across;
     const int64_t y = task / across % down;
     const int64_t i0 = cut(q.m, down, y), i1 = cut(q.m, down, y + 1);
     int64_t a, b, c;
@@ -404,11 +415,41 @@ static void run_product(const Product<T>& given) {
       const int64_t j0 = cut(panels, across, x) * C, j1 = cut(panels, across, x + 1) * C;
       Block<T>{q, a, b, c, i0, i1, j0, j1 < q.n ? j1 : q.n}.compute();
     }
-  };
-  const int64_t tasks = q.batch.count * down * (q.dactivated ? 1 : across);
-  const int64_t share = work / (across * down); // of one task
-  parallel_ranges(tasks, share >= kTaskWork ? 1 : kTaskWork / (share > 0 ? share : 1), [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; task++) block(q.dactivated ? task * across : task);
+  }
+};
+inline int64_t task_grain(int64_t share) { return share >= kTaskWork ? 1 : kTaskWork / (share > 0 ? share : 1); }
+
+template <class T>
+static void run_product(const Product<T>& given) {
+  if (given.m == 0 || given.batch.count == 0) return;
+  const Cut<T> whole = Cut<T>::of(given, num_threads());
+  const int64_t share = Cut<T>::work(given) / (whole.grid.across * whole.grid.down); // of one task
+  parallel_ranges(whole.tasks(), task_grain(share), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) whole.compute(task);
+  });
+}
+
+// The products of `count` groups, each of another size, at once: threads take tasks of all of them in one row. each(g):
+// group g's. A product gets as many tasks as its share of the work makes up for.
+template <class T, class Fn>
+static void run_products(int64_t count, const Fn& each) {
+  Cut<T>* cuts = static_cast<Cut<T>*>(thread_scratch(2, size_t(count) * sizeof(Cut<T>)));
+  int64_t* ends = static_cast<int64_t*>(thread_scratch(3, size_t(count) * sizeof(int64_t)));
+  const int64_t threads = num_threads();
+  int64_t work = 1, tasks = 0;
+  for (int64_t g = 0; g < count; g++) work += Cut<T>::work(each(g));
+  for (int64_t g = 0; g < count; g++) {
+    const Product<T> q = each(g);
+    const double share = double(Cut<T>::work(q)) / double(work);
+    cuts[g] = Cut<T>::of(q, 1 + int64_t(share * double(threads > 1 ? kTasksPerThread * threads : 0)));
+    ends[g] = tasks += cuts[g].tasks();
+  }
+  parallel_ranges(tasks, task_grain(work / (tasks > 0 ? tasks : 1)), [&](int64_t begin, int64_t end) {
+    int64_t g = 0;
+    for (int64_t task = begin; task < end; task++) {
+      while (ends[g] <= task) g++;
+      cuts[g].compute(task - (g ? ends[g - 1] : 0));
+    }
   });
 }
 

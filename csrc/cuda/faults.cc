@@ -55,8 +55,9 @@ void raise_fault(int device, const Fault& found) {
     throw Error(ErrorKind::value, std::string("[") + site.op + "] " + site.argument +
                                       ": expected integers other than 0, got 0 (seen on the device, after the call)");
   const std::string limit = std::to_string(found.limit);
-  const std::string expected =
-      site.wrong == Wrong::index ? "every index in [0, " + limit + ")" : "numbers that rise from 0 to " + limit;
+  const std::string expected = site.wrong == Wrong::index  ? "every index in [0, " + limit + ")"
+                               : site.wrong == Wrong::ends ? "ends that rise within [0, " + limit + "]"
+                                                           : "numbers that rise from 0 to " + limit;
   throw Error(site.wrong == Wrong::index ? ErrorKind::index : ErrorKind::value,
               std::string("[") + site.op + "] " + site.argument + ": expected " + expected + ", got " +
                   std::to_string(found.value) + " at position " + std::to_string(found.position) +

@@ -16,6 +16,7 @@ struct Fault {
 enum class Wrong {
   index,      // "expected every index in [0, limit), got value at position"
   cu_seqlens, // "expected numbers that rise from 0 to limit, got value at position"
+  ends,       // "expected ends that rise within [0, limit], got value at position"
   zero        // "expected integers other than 0, got 0"
 };
 

@@ -7,7 +7,7 @@ from math import erf, pi
 import numpy as np
 
 import engine
-from specs.spec import Bench, Spec, case, normal
+from specs.spec import Bench, Spec, case, const, normal
 
 _erf = np.vectorize(erf)
 
@@ -65,6 +65,35 @@ LINEAR = [
 ]
 
 
+# Rows, sizes k and n, and where the groups end: one group, none, empty ones, some behind the last, primes, uneven ones.
+GROUPED = [
+    (1, 1, 1, [1]),
+    (7, 3, 5, [7]),
+    (6, 4, 3, []),
+    (0, 4, 3, [0, 0]),
+    (5, 0, 3, [2, 5]),
+    (5, 3, 0, [2, 5]),
+    (11, 5, 3, [0, 4, 4, 9, 11, 11]),
+    (13, 7, 17, [3, 8]),
+    (5, 3, 4, [0, 0]),
+    (61, 1, 1, [2, 30, 61]),
+    (67, 33, 19, [5, 5, 48, 61]),
+    (601, 40, 65, [1, 3, 390, 391, 601]),
+    (300, 129, 260, [31, 300]),
+]
+
+
+def grouped(a, b, offs):
+    begins = [0, *offs[:-1]]
+    parts = [a[begin:end] @ b[g] for g, (begin, end) in enumerate(zip(begins, offs))]
+    rest = len(a) - (offs[-1] if len(offs) else 0)
+    return np.concatenate([*parts, np.zeros((rest, b.shape[2]))])
+
+
+def _grouped_case(t, k, n, offs):
+    return case(normal(t, k), normal(len(offs), k, n), const(np.array(offs, np.int32)))
+
+
 def _linear_case(m, k, n, **kwargs):
     return case(normal(m, k), normal(n, k), normal(n), **kwargs)
 
@@ -74,6 +103,8 @@ def _bench(*sizes):
 
 
 _SIZES = [(128, 128), (512, 128), (128, 512), (256, 256), (384, 384), (1536, 384), (384, 1536), (768, 768)]
+
+UNEVEN = [70, 1500, 1503, 2100, 2400, 2400, 3900, 4096]  # where 8 groups of rows end
 
 SPECS = [
     Spec(
@@ -150,5 +181,29 @@ SPECS = [
         f32_grad=1e-4,
         bench=_bench((512, 128), (1536, 384)),
         torch=lambda torch, x, w, b: torch.nn.functional.gelu(torch.nn.functional.linear(x, w, b)),
+    ),
+    Spec(
+        "grouped_mm",
+        lambda a, b, offs: engine.grouped_mm(a, b, offs=offs),
+        grouped,
+        [_grouped_case(*s) for s in GROUPED],
+        cuda=[
+            _grouped_case(*s)
+            for s in [
+                (259, 72, 136, [0, 129, 131, 131, 200]),
+                (140, 65, 67, [64, 131, 140]),
+                (400, 40, 1, [7, 399]),
+                (330, 1, 130, [3, 330]),
+            ]
+        ],
+        f32=2e-5,
+        f32_grad=1e-4,
+        bench=[
+            Bench(_grouped_case(4096, k, n, UNEVEN), flops=2 * 4096 * k * n, label=f"4096x{n}x{k}, 8 groups")
+            for n, k in [(384, 384), (1536, 384)]
+        ],
+        torch=lambda torch, a, b, offs: torch.cat(
+            [x @ w for x, w in zip(torch.tensor_split(a, offs[:-1].long()), b.unbind())]
+        ),
     ),
 ]

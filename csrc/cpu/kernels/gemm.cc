@@ -1,4 +1,5 @@
-// Dense products: matmul over broadcast batches, and linear layers with what stands before and behind their products.
+// Dense products: matmul over broadcast batches, linear layers with what stands before and behind their products, and
+// products of groups of rows.
 //
 // All of them fill in a Product (cpu/product.h) and run it. Transposed operands are strides: y = x · Wᵀ reads W (n, k)
 // as B(p, j) = W(j, p), dW = dyᵀ · x reads dy (tokens, n) as A(i, p) = dy(p, i). What belongs to a product is done
@@ -136,6 +137,50 @@ void linear_backward_weight(In dy, In input, Out dweight, Out dbias) {
   q.c_row = k;
   q.row_sums = dbias.data<T>();
   run_product(q);
+}
+
+// y's rows of group g = mat_a's · mat_b[g]
+template <class T>
+void grouped_mm(In mat_a, In mat_b, In offs, Out y) {
+  const int64_t t = mat_a.size(0), k = mat_a.size(1), groups = offs.size(0), n = y.size(1);
+  const int32_t* ends = offs.data<int32_t>();
+  check_ends("grouped_mm", "offs", ends, groups, t);
+  run_products<T>(groups, [&](int64_t g) {
+    const int64_t begin = g ? ends[g - 1] : 0;
+    Product<T> q{};
+    q.m = ends[g] - begin;
+    q.n = n;
+    q.k = k;
+    q.a = {mat_a.data<T>() + begin * k, k, 1};
+    q.b = {mat_b.data<T>() + g * mat_b.stride(0), mat_b.stride(1), mat_b.stride(2)};
+    q.c = y.data<T>() + begin * n;
+    q.c_row = n;
+    return q;
+  });
+  T* behind = y.data<T>() + (groups ? ends[groups - 1] : 0) * n;
+  parallel_ranges(y.data<T>() + t * n - behind, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) behind[i] = 0;
+  });
+}
+
+// dmat_b[g] = (mat_a's rows of group g)ᵀ · dy's
+template <class T>
+void grouped_mm_backward_mat_b(In mat_a, In dy, In offs, Out dmat_b) {
+  const int64_t k = mat_a.size(1), n = dy.size(1);
+  const int32_t* ends = offs.data<int32_t>();
+  check_ends("grouped_mm", "offs", ends, offs.size(0), mat_a.size(0));
+  run_products<T>(offs.size(0), [&](int64_t g) {
+    const int64_t begin = g ? ends[g - 1] : 0;
+    Product<T> q{};
+    q.m = k;
+    q.n = n;
+    q.k = ends[g] - begin;
+    q.a = {mat_a.data<T>() + begin * k, 1, k};
+    q.b = {dy.data<T>() + begin * n, n, 1};
+    q.c = dmat_b.data<T>() + g * k * n;
+    q.c_row = n;
+    return q;
+  });
 }
 
 } // namespace engine::ENGINE_ISA

@@ -18,6 +18,13 @@ struct GemmBatch {
   int64_t shape[6], a[6], b[6], c[6];
 };
 
+// Which dimension of a product is cut into groups, one after another, each up to its number of `ends`.
+enum class GemmGrouped : int32_t {
+  none,
+  rows, // of A and C: each group has a B of its own, the batch's; rows behind the last group's are zeros
+  depth // k: each group has a C of its own, the batch's
+};
+
 // C (m × n) = [C +] A (m × k) · B (k × n) [+ bias], for each of batch, summed over each of summed.
 struct GemmProduct {
   int64_t m, n, k;
@@ -32,8 +39,21 @@ struct GemmProduct {
   int32_t parts, tiles_m, tiles_n;
   int32_t gelu; // 1: erf, 2: tanh
   int32_t accumulate;
-  int32_t wide; // 4 columns of c, activated and bias can be accessed at once
-  GemmBatch batch, summed;
+  int32_t wide;            // 4 columns of c, activated and bias can be accessed at once
+  GemmBatch batch, summed; // where rows are grouped, batch counts 1 and its only dimension is that of the groups
+  const int32_t* ends;     // (groups,)
+  GemmGrouped grouped;
+  int32_t groups;
+  void* faults;
+  int32_t site; // of ends
+};
+
+// A block's tile of C: where it begins and how many of its rows and columns exist; and its share of k, in steps.
+struct GemmPlace {
+  int64_t batch, row, column, first_k;
+  int32_t begin, depths; // its first step among those of all of `summed`, and the steps of each
+  int32_t steps, last;   // how many, and what of k the last of `depths` takes
+  int32_t rows, columns;
 };
 
 } // namespace engine::cuda

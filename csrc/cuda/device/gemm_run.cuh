@@ -5,18 +5,63 @@
 #include "cuda/device/gemm_epilogue.cuh"
 #include "cuda/device/gemm_tile.cuh"
 
-// A tile of C and its place in the grid: eight rows of tiles go together through all columns, so that blocks that run
-// at the same time share operands in the second-level cache.
-struct GemmPlace {
-  int64_t batch, row, column;
-};
+__device__ __forceinline__ int gemm_part(int64_t left, int most) { return left < most ? int(left) : most; }
+
+// Of grouped products: the group, and where it lies. Group g has the rows of tiles from (its first row) / kSpan + g on:
+// enough for all its rows, at most one too many, and known without adding up lengths. All threads call it and look at
+// all ends; where they do not rise within the dimension, all groups are empty. k: the product's, and then the group's.
 template <int kSpan>
+__device__ __forceinline__ void gemm_group(const GemmProduct& q, GemmPlace& place, int64_t& k) {
+  const bool rows = q.grouped == GemmGrouped::rows;
+  const int64_t total = rows ? q.m : q.k;
+  const int slot = int(place.row / kSpan);
+  int group = rows ? 0 : int(place.batch);
+  bool wrong = false;
+#pragma unroll 1
+  for (int i = int(threadIdx.x); i - int(threadIdx.x) < q.groups; i += int(blockDim.x)) {
+    const bool real = i < q.groups;
+    const int end = real ? q.ends[i] : 0, begin = real && i ? q.ends[i - 1] : 0;
+    if (real && (end < begin || end > total)) {
+      wrong = true;
+      fault(static_cast<Fault*>(q.faults), q.site, i, end, total);
+    }
+    const int passed = __syncthreads_count(real && end / kSpan + i < slot);
+    if (rows) group += passed;
+  }
+  wrong = __syncthreads_or(wrong);
+  if (wrong && rows) group = q.groups;
+  const int begin = wrong || group == 0 ? 0 : q.ends[group - 1];
+  if (rows) { // what is behind the last group is one more, with nothing to add up
+    const bool behind = group == q.groups;
+    place.batch = behind ? 0 : group;
+    place.row = begin + (slot - (wrong ? 0 : begin / kSpan + group)) * int64_t(kSpan);
+    place.rows = gemm_part((behind ? total : q.ends[group]) - place.row, kSpan);
+    k = behind ? 0 : k;
+  } else {
+    place.first_k = begin;
+    k = wrong ? 0 : q.ends[group] - begin;
+  }
+}
+
+// The block's tile. Eight rows of tiles go together through all columns, so that blocks that run at the same time share
+// operands in the second-level cache.
+template <int kSpan, int kDepth>
 __device__ __forceinline__ GemmPlace gemm_place(const GemmProduct& q) {
   const int64_t tiles = int64_t(q.tiles_m) * q.tiles_n, batch = int64_t(blockIdx.x) / tiles;
   const int64_t tile = int64_t(blockIdx.x) - batch * tiles, group = tile / (8 * int64_t(q.tiles_n));
   const int in_group = int(tile - group * 8 * q.tiles_n);
   const int height = int(q.tiles_m - group * 8 < 8 ? q.tiles_m - group * 8 : 8);
-  return {q.first + batch, (group * 8 + in_group % height) * kSpan, int64_t(in_group / height) * kSpan};
+  const int64_t row = (group * 8 + in_group % height) * kSpan, column = int64_t(in_group / height) * kSpan;
+  int64_t k = q.k;
+  GemmPlace place;
+  place.batch = q.first + batch, place.row = row, place.column = column, place.first_k = 0;
+  place.rows = gemm_part(q.m - row, kSpan), place.columns = gemm_part(q.n - column, kSpan);
+  if (q.grouped != GemmGrouped::none) gemm_group<kSpan>(q, place, k);
+  place.depths = int((k + kDepth - 1) / kDepth), place.last = int((k - 1) % kDepth) + 1;
+  const int64_t all = place.depths * q.summed.count;
+  place.begin = int(all * blockIdx.y / q.parts);
+  place.steps = int(all * (blockIdx.y + 1) / q.parts - place.begin);
+  return place;
 }
 
 template <class T, class Core>
@@ -30,25 +75,31 @@ __device__ __forceinline__ void gemm_run(const GemmProduct& q) {
   static_assert(Core::kStagingBytes <= kStages * kStage, "results leave through the operands' memory");
   unsigned char* const shared = dynamic_shared();
 
-  const GemmPlace place = gemm_place<kSpan>(q);
-  const int64_t depths = (q.k + kDepth - 1) / kDepth, all = depths * q.summed.count;
-  const int64_t begin = all * blockIdx.y / q.parts, end = all * (blockIdx.y + 1) / q.parts;
-  const int steps = int(end - begin);
+  // In shared memory: the main loop needs the registers.
+  GemmPlace& place = *reinterpret_cast<GemmPlace*>(shared + kStages * kStage);
+  {
+    const GemmPlace found = gemm_place<kSpan, kDepth>(q);
+    if (found.rows <= 0) return;
+    if (threadIdx.x == 0) place = found;
+  }
+  __syncthreads();
+  const int steps = place.steps;
 
   LoadA load_a;
   LoadB load_b;
+  load_a.left = place.rows, load_b.left = place.columns;
   int next = 0; // the step with which the next term of the sum begins
   auto fetch = [&](int step) {
     if (step < steps) {
       if (step == next) {
-        const int64_t term = (begin + step) / depths, depth = begin + step - term * depths;
+        const int at = place.begin + step, term = at / place.depths, depth = at - term * place.depths;
         const GemmOffsets origin = offsets_of(q.batch, place.batch), more = offsets_of(q.summed, term);
-        load_a.seek(q.a, place.row, q.m, origin.a + more.a, depth * kDepth);
-        load_b.seek(q.b, place.column, q.n, origin.b + more.b, depth * kDepth);
-        next = step + int(depths - depth);
+        load_a.seek(q.a, place.row, origin.a + more.a, place.first_k + int64_t(depth) * kDepth);
+        load_b.seek(q.b, place.column, origin.b + more.b, place.first_k + int64_t(depth) * kDepth);
+        next = step + place.depths - depth;
       }
       unsigned char* tile = shared + step % kStages * kStage;
-      const int depth_left = step + 1 == next ? int((q.k - 1) % kDepth) + 1 : kDepth;
+      const int depth_left = step + 1 == next ? place.last : kDepth;
       load_a.copy(q.a, tile, depth_left);
       load_b.copy(q.b, tile + LoadA::kBytes, depth_left);
     }
@@ -89,7 +140,7 @@ __device__ __forceinline__ void gemm_run(const GemmProduct& q) {
   }
 
   constexpr int kColumns = Core::kWarpColumns, kRow = kColumns + 8, kRows = Core::kSliceRows, kLanes = kColumns / 4;
-  const int64_t offset = offsets_of(q.batch, place.batch).c;
+  const int64_t product = q.grouped == GemmGrouped::rows ? 0 : place.batch, offset = offsets_of(q.batch, product).c;
   const int lane = int(threadIdx.x) % 32;
   float* const staged = reinterpret_cast<float*>(shared) + int(threadIdx.x) / 32 * kRows * kRow;
   const int64_t column = place.column + core.warp_column() + lane % kLanes * 4;
@@ -100,17 +151,18 @@ __device__ __forceinline__ void gemm_run(const GemmProduct& q) {
     else
       core.stage(Core::kWarpRows / kRows - 1, staged);
     __syncwarp();
-    const int64_t first = place.row + core.warp_row() + slice * kRows;
+    const int first = core.warp_row() + slice * kRows;
 #pragma unroll 1
     for (int r = lane / kLanes; r < kRows; r += 32 / kLanes) {
-      if (first + r >= q.m || column >= q.n) continue;
+      if (first + r >= place.rows || column >= q.n) continue;
+      const int64_t row = place.row + first + r;
       float v[4];
       load4(staged + r * kRow + lane % kLanes * 4, v);
       if (q.partial)
-        put4(q.partial + ((blockIdx.y * q.batch.count + place.batch) * q.m + first + r) * q.n + column,
+        put4(q.partial + ((blockIdx.y * q.batch.count + product) * q.m + row) * q.n + column,
              int(q.n - column < 4 ? q.n - column : 4), q.n % 4 == 0, v);
       else
-        finish4<T>(q, offset, first + r, column, v);
+        finish4<T>(q, offset, row, column, v);
     }
     __syncwarp();
   }

@@ -10,7 +10,9 @@
 #include "cuda/device/mma.cuh"
 
 using engine::cuda::GemmBatch;
+using engine::cuda::GemmGrouped;
 using engine::cuda::GemmOperand;
+using engine::cuda::GemmPlace;
 using engine::cuda::GemmProduct;
 
 constexpr int kDepthBytes = 64;
@@ -48,8 +50,7 @@ struct GemmLoader {
 
   __device__ static bool wide(const GemmOperand& o) { return !kNarrow || o.width == 16; }
   // To step k of the product whose operand begins `offset` elements further on.
-  __device__ void seek(const GemmOperand& o, int64_t first, int64_t end, int64_t offset, int64_t k) {
-    left = int(end - first < kSpan ? end - first : kSpan);
+  __device__ void seek(const GemmOperand& o, int64_t first, int64_t offset, int64_t k) {
     at = static_cast<const T*>(o.data) + offset + first * o.outer + k * o.depth;
     if (wide(o)) at += int(threadIdx.x) / kChunks * (kOuter ? o.depth : o.outer) + int(threadIdx.x) % kChunks * kPack;
   }

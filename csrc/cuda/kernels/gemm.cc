@@ -1,4 +1,5 @@
-// Dense products: matmul over broadcast batches, and linear layers with what stands before and behind their products.
+// Dense products: matmul over broadcast batches, linear layers with what stands before and behind their products, and
+// products of groups of rows.
 //
 // All of them fill in a GemmProduct (device/gemm_product.cuh) and run it. Here it is decided which kernel does: by how
 // operands are stored and multiplied, by the direction in which they have no gaps, and by the size of its tile.
@@ -51,8 +52,9 @@ bool aligned(const GemmProduct& q, int64_t bytes, const void* data, int64_t row,
 }
 
 // Decides in which direction an operand is copied: across k (true) or along it, and how many bytes at a time.
+enum class Direction { any, along, across };
 template <class T>
-bool orient(const GemmProduct& q, GemmOperand& o, int64_t size, const int64_t (GemmBatch::*step)[6], bool must_outer) {
+bool orient(const GemmProduct& q, GemmOperand& o, int64_t size, const int64_t (GemmBatch::*step)[6], Direction must) {
   auto width = [&](bool outer) {
     const bool gaps = outer ? o.outer != 1 && size > 1 : o.depth != 1 && q.k > 1;
     const int64_t row = outer ? (q.k > 1 ? o.depth : 0) : (size > 1 ? o.outer : 0);
@@ -62,7 +64,7 @@ bool orient(const GemmProduct& q, GemmOperand& o, int64_t size, const int64_t (G
     return int(sizeof(T));
   };
   const int along = width(false), across = width(true);
-  const bool outer = must_outer || across > along;
+  const bool outer = must == Direction::any ? across > along : must == Direction::across;
   o.width = std::max(outer ? across : along, int(sizeof(T)));
   // What is beyond a single row is not read, but its address must be aligned like any other.
   if (outer ? q.k == 1 : size == 1) (outer ? o.depth : o.outer) = 0;
@@ -95,26 +97,37 @@ const Kernels& kernels() {
   }
 }
 
+// How many rows of tiles there are: of groups of rows, at most.
+int64_t tile_rows(const GemmProduct& q, int64_t span) {
+  return q.grouped == GemmGrouped::rows ? q.m / span + q.groups + 1 : div_up(q.m, span);
+}
+
 // Whether tiles of 128 × 128 take less time than tiles of 64 × 64: what the busiest multiprocessor computes, at the
 // rates that the two reach (four thirds apart, by what they read from shared memory for each product).
 bool large_tiles(const GemmProduct& q, int64_t repeats) {
   const int64_t processors = current_device().multiprocessors;
-  const int64_t large = div_up(div_up(q.m, 128) * div_up(q.n, 128) * repeats, processors) * 4;
-  const int64_t small = div_up(div_up(q.m, 64) * div_up(q.n, 64) * repeats, processors);
+  const int64_t large = div_up(tile_rows(q, 128) * div_up(q.n, 128) * repeats, processors) * 4;
+  const int64_t small = div_up(tile_rows(q, 64) * div_up(q.n, 64) * repeats, processors);
   return large * 3 <= small * 4;
 }
 
 template <class T>
 void run(GemmProduct& q) {
   if (q.m == 0 || q.batch.count == 0 || (q.n == 0 && !q.row_sums)) return;
-  const bool a_outer = orient<T>(q, q.a, q.m, &GemmBatch::a, q.row_sums != nullptr);
+  // Copies go across the dimension that groups begin anywhere in: along it they would not be aligned.
+  const bool across = q.row_sums || q.grouped == GemmGrouped::depth;
+  const Direction must = across                           ? Direction::across
+                         : q.grouped == GemmGrouped::rows ? Direction::along
+                                                          : Direction::any;
+  const bool a_outer = orient<T>(q, q.a, q.m, &GemmBatch::a, must);
   // There are no kernels for A across and B along k: B is then copied element by element.
-  const bool b_outer = orient<T>(q, q.b, q.n, &GemmBatch::b, a_outer);
+  const bool b_outer = orient<T>(q, q.b, q.n, &GemmBatch::b, a_outer ? Direction::across : Direction::any);
   const int64_t four = 4 * sizeof(T);
   q.wide = aligned<T>(q, four, q.c, q.c_row, &GemmBatch::c) && aligned<T>(q, four, q.activated, 0, &GemmBatch::c) &&
            aligned<T>(q, four, q.bias, 0, &GemmBatch::c);
 
-  const int64_t steps = div_up(q.k * int64_t(sizeof(T)), kDepthBytes) * q.summed.count;
+  const int64_t depth = q.grouped == GemmGrouped::depth ? div_up(q.k, q.groups) : q.k; // of a group, on average
+  const int64_t steps = div_up(depth * int64_t(sizeof(T)), kDepthBytes) * q.summed.count;
   const int64_t columns = std::max<int64_t>(1, q.n); // no columns: A's rows may still be wanted
   const int64_t tiles = div_up(q.m, 128) * div_up(columns, 128) * q.batch.count;
   q.parts = int32_t(std::max<int64_t>(1, std::min(kWantedTiles / tiles, steps / kPartSteps)));
@@ -127,14 +140,14 @@ void run(GemmProduct& q) {
 
   const bool large = q.a.width == 16 && q.b.width == 16 && large_tiles(q, q.batch.count * q.parts);
   const int64_t span = large ? 128 : 64;
-  q.tiles_m = int32_t(div_up(q.m, span)), q.tiles_n = int32_t(div_up(columns, span));
+  q.tiles_m = int32_t(tile_rows(q, span)), q.tiles_n = int32_t(div_up(columns, span));
   const int64_t in_one = int64_t(q.tiles_m) * q.tiles_n, at_once = std::max<int64_t>(1, kMostBlocks / in_one);
   const Kernel& kernel = kernels<T>().all[a_outer ? 2 : !b_outer][large];
   const bool fma = std::is_same_v<T, float> && matmul_precision() == Precision::highest;
   for (q.first = 0; q.first < q.batch.count; q.first += at_once) {
     const int64_t count = std::min(at_once, q.batch.count - q.first);
-    launch(kernel, {unsigned(count * in_one), unsigned(q.parts)}, {large && fma ? 256u : 128u}, large ? 49152 : 32768,
-           q);
+    launch(kernel, {unsigned(count * in_one), unsigned(q.parts)}, {large && fma ? 256u : 128u},
+           (large ? 49152 : 32768) + unsigned(sizeof(GemmPlace)), q);
   }
   if (q.parts > 1) {
     static const Kernel combine("gemm_parts", named<T>("gemm_combine"));
@@ -194,6 +207,14 @@ GemmProduct backward(const T* dy, In weight, Out dinput) {
                     operand(weight.data<T>(), weight.stride(1), weight.stride(0)), dinput.data<T>(), k);
 }
 
+// The dimension of the product whose groups end at `offs`.
+void group(GemmProduct& q, GemmGrouped grouped, In offs) {
+  static const int site = fault_site("grouped_mm", "offs", Wrong::ends);
+  q.grouped = grouped;
+  q.groups = int32_t(offs.numel()), q.ends = offs.data<int32_t>();
+  q.faults = faults(), q.site = site;
+}
+
 } // namespace
 
 template <class T>
@@ -245,6 +266,29 @@ void linear_backward_weight(In dy, In input, Out dweight, Out dbias) {
   GemmProduct q =
       product<T>(n, k, dy.rows(), operand(dy.data<T>(), 1, n), operand(input.data<T>(), 1, k), dweight.data<T>(), k);
   q.row_sums = dbias.data<T>();
+  run<T>(q);
+}
+
+// y's rows of group g = mat_a's · mat_b[g]
+template <class T>
+void grouped_mm(In mat_a, In mat_b, In offs, Out y) {
+  const int64_t k = mat_a.size(1), n = y.size(1);
+  GemmProduct q = product<T>(mat_a.size(0), n, k, operand(mat_a.data<T>(), k, 1),
+                             operand(mat_b.data<T>(), mat_b.stride(2), mat_b.stride(1)), y.data<T>(), n);
+  group(q, GemmGrouped::rows, offs);
+  push(q.batch, std::max(q.groups, 1), 0, mat_b.stride(0), 0);
+  q.batch.count = 1;
+  run<T>(q);
+}
+
+// dmat_b[g] = (mat_a's rows of group g)ᵀ · dy's
+template <class T>
+void grouped_mm_backward_mat_b(In mat_a, In dy, In offs, Out dmat_b) {
+  const int64_t k = mat_a.size(1), n = dy.size(1);
+  GemmProduct q =
+      product<T>(k, n, mat_a.size(0), operand(mat_a.data<T>(), 1, k), operand(dy.data<T>(), 1, n), dmat_b.data<T>(), n);
+  group(q, GemmGrouped::depth, offs);
+  push(q.batch, q.groups, 0, 0, k * n);
   run<T>(q);
 }
 

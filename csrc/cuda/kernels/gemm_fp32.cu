@@ -11,8 +11,8 @@ struct FloatCore {
   static constexpr int kWarpRows = 32, kWarpColumns = kSpan / 2, kSliceRows = 16;
   static constexpr int kStagingBytes = kThreads / 32 * kSliceRows * (kWarpColumns + 8) * 4;
   static constexpr int M = 8, N = kWarpColumns / 8, kOuterRow = kSpan * 4;
-  // Steps of k that are taken at once. Where A is read along k and B across it, four would need too many registers.
-  static constexpr int kGrain = !kAOuter && kBOuter ? 2 : 4;
+  // Steps of k that are taken at once. Where B is read across k, four would need too many registers.
+  static constexpr int kGrain = kBOuter ? 2 : 4;
   using Tile = const unsigned char*;
 
   float sums[M][N];

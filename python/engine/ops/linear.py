@@ -1,4 +1,5 @@
-"""Dense products: matmul over broadcast batches, linear layers, and a linear layer with GELU behind it."""
+"""Dense products: matmul over broadcast batches, linear layers, a linear layer with GELU behind it, and products of groups
+of rows."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from engine.autograd.tape import Node, record, will_record
 from engine.ops import precision
 from engine.tensor import Tensor, as_array, tensor_method
 
-__all__ = ["bmm", "linear", "linear_gelu", "matmul", "mm"]
+__all__ = ["bmm", "grouped_mm", "linear", "linear_gelu", "matmul", "mm"]
 
 K = _core.kernels
 
@@ -173,3 +174,29 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, appro
     y, z = K.linear_gelu(x, w, b, tanh, will_record(input, weight, bias))
     first = x if _learns(weight, bias) else None
     return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, first, w, z, tanh)
+
+
+# ---------------------------------------------------------------- groups of rows
+
+
+def _grouped_mm_backward(ctx: Node, dy: Array) -> Any:
+    a, b, offs = ctx.saved
+    da = K.grouped_mm(dy, b.transpose(-1, -2), offs) if ctx.needs[0] else None
+    db = K.grouped_mm_backward_mat_b(a, dy, offs) if ctx.needs[1] else None
+    return da, db
+
+
+def grouped_mm(mat_a: Tensor, mat_b: Tensor, *, offs: Tensor) -> Tensor:
+    """Products of groups of rows, each with a matrix of its own: y[offs[i-1]:offs[i]] = mat_a[offs[i-1]:offs[i]] · mat_b[i].
+
+    The case of PyTorch's `grouped_mm` that layers of experts need. mat_a: (t, k), float32 or float64, its rows group after
+    group; mat_b: (g, k, n), transposed or not; offs: int32 (g,), where each group ends. Groups may be empty.
+    Returns (t, n); rows behind the last group's are zeros, and no gradient comes from them. Raises ValueError where shapes
+    do not fit or offs do not rise within [0, t], TypeError for other or different dtypes.
+    """
+    if precision.active:
+        mat_a, mat_b = precision.lowered(mat_a, mat_b)
+    op = "grouped_mm"
+    a, b, ends = as_array(op, "mat_a", mat_a), as_array(op, "mat_b", mat_b), as_array(op, "offs", offs)
+    first, second = a if mat_b._requires_grad else None, b if mat_a._requires_grad else None
+    return record(op, K.grouped_mm(a, b, ends), (mat_a, mat_b), _grouped_mm_backward, first, second, ends)
