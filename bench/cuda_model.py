@@ -129,7 +129,7 @@ class Model:
         parts = max(1, min(128 // (div_up(m, 128) * div_up(n, 128)), steps // 16))
         blocks = {span: div_up(m, span) * div_up(n, span) * parts for span in (64, 128)}
         busiest = {span: div_up(count, self.card.processors) for span, count in blocks.items()}
-        span = 128 if busiest[128] * 12 <= busiest[64] * 4 else 64
+        span = 128 if busiest[128] * 4 <= busiest[64] * (1 if self.math == "f32" else 2) else 64
         kernel = f"gemm_{self.math}_{layout}_{span}"
         unit, bound = self.unit(kernel, 2)
         work = span * span * div_up(steps, parts) * depth

@@ -71,8 +71,8 @@ def count(kernel: str, task: Callable[[], Any]) -> dict[str, Any]:
 def gemm(kernel: str, steps: int) -> dict[str, Any]:
     """One row of tiles, `steps` steps of 64 bytes of k."""
     _, math, layout, span = kernel.split("_")
-    # Three blocks of large tiles, where four multiprocessors (the simulator's) take no longer by small ones.
-    m, n = (128, 384) if span == "128" else (64, 128)
+    # Four blocks of large tiles, one for each of the simulator's multiprocessors: small ones would take no less.
+    m, n = (128, 512) if span == "128" else (64, 128)
     with counting(math) as dtype:
         k = steps * (32 if dtype == "bfloat16" else 16)
         if layout == "nn":

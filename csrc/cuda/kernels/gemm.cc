@@ -103,12 +103,13 @@ int64_t tile_rows(const GemmProduct& q, int64_t span) {
 }
 
 // Whether tiles of 128 × 128 take less time than tiles of 64 × 64: what the busiest multiprocessor computes, at the
-// rates that the two reach (four thirds apart, by what they read from shared memory for each product).
-bool large_tiles(const GemmProduct& q, int64_t repeats) {
+// rates that the two reach: equal by FFMA; tensor cores are kept waiting by small tiles for about twice as long, by
+// what is read and issued for each product (docs/cuda.md, "Performance model").
+bool large_tiles(const GemmProduct& q, int64_t repeats, bool fma) {
   const int64_t processors = current_device().multiprocessors;
   const int64_t large = div_up(tile_rows(q, 128) * div_up(q.n, 128) * repeats, processors) * 4;
   const int64_t small = div_up(tile_rows(q, 64) * div_up(q.n, 64) * repeats, processors);
-  return large * 3 <= small * 4;
+  return large <= (fma ? small : small * 2);
 }
 
 template <class T>
@@ -138,12 +139,12 @@ void run(GemmProduct& q) {
     q.partial = partial->data<float>();
   }
 
-  const bool large = q.a.width == 16 && q.b.width == 16 && large_tiles(q, q.batch.count * q.parts);
+  const bool fma = std::is_same_v<T, float> && matmul_precision() == Precision::highest;
+  const bool large = q.a.width == 16 && q.b.width == 16 && large_tiles(q, q.batch.count * q.parts, fma);
   const int64_t span = large ? 128 : 64;
   q.tiles_m = int32_t(tile_rows(q, span)), q.tiles_n = int32_t(div_up(columns, span));
   const int64_t in_one = int64_t(q.tiles_m) * q.tiles_n, at_once = std::max<int64_t>(1, kMostBlocks / in_one);
   const Kernel& kernel = kernels<T>().all[a_outer ? 2 : !b_outer][large];
-  const bool fma = std::is_same_v<T, float> && matmul_precision() == Precision::highest;
   for (q.first = 0; q.first < q.batch.count; q.first += at_once) {
     const int64_t count = std::min(at_once, q.batch.count - q.first);
     launch(kernel, {unsigned(count * in_one), unsigned(q.parts)}, {large && fma ? 256u : 128u},
