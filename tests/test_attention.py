@@ -394,14 +394,13 @@ def test_masked_rows_give_zeros(isa):
 
 def test_rectangle_dropout_is_that_of_the_packed_batch(place):
     rng = np.random.default_rng(13)
-    for _ in range(2):
-        x = draws(rng, np.float32, *[(2, 3, 20, 8)] * 3)
-        engine.manual_seed(14)
-        a = engine.scaled_dot_product_attention(*(tensor(t, place) for t in x), dropout_p=0.3).cpu().numpy()
-        engine.manual_seed(14)
-        lay = [tensor(t.transpose(0, 2, 1, 3).reshape(40, 3, 8), place) for t in x]
-        b = engine.attention(*lay, tensor(cu_of([20, 20]), place), dropout_p=0.3).cpu().numpy()
-        assert np.array_equal(a, b.reshape(2, 20, 3, 8).transpose(0, 2, 1, 3))
+    x = draws(rng, np.float32, *[(2, 3, 23, 8)] * 3)
+    engine.manual_seed(14)
+    a = engine.scaled_dot_product_attention(*(tensor(t, place) for t in x), dropout_p=0.3).cpu().numpy()
+    engine.manual_seed(14)
+    lay = [tensor(t.transpose(0, 2, 1, 3).reshape(46, 3, 8), place) for t in x]
+    b = engine.attention(*lay, tensor(cu_of([23, 23]), place), dropout_p=0.3).cpu().numpy()
+    assert np.array_equal(a, b.reshape(2, 23, 3, 8).transpose(0, 2, 1, 3))
 
 
 # ---------------------------------------------------------------- errors
@@ -442,7 +441,7 @@ def test_wrong_cu_seqlens(cu, message, device):
 @pytest.mark.parametrize("keys", [1, 2, 7, 8, 15, 16, 17, 33, 128, 513, 1100])
 @pytest.mark.parametrize("where", ["query", "key", "mask"])
 def test_nan_stays_nan(keys: int, where: str, place: str) -> None:
-    if place == "cuda" and keys < 128:
+    if place == "cuda" and keys < 513:
         pytest.skip("less than a tile")
     rng = np.random.default_rng(keys)
     q, k, v, mask = (rng.standard_normal(shape, np.float32) for shape in [(3, 4), (keys, 4), (keys, 4), (3, keys)])
