@@ -78,6 +78,18 @@ def device(request):
     return request.param
 
 
+@pytest.fixture(params=[*SUPPORTED_ISAS, "cuda"])
+def place(request):
+    """A device, as `device`; on the CPU the test runs once an ISA."""
+    if request.param == "cuda":
+        yield request.getfixturevalue("cuda")
+        return
+    before = _core.get_cpu_isa()
+    _core.set_cpu_isa(request.param)
+    yield "cpu"
+    _core.set_cpu_isa(before)
+
+
 def pytest_terminal_summary(terminalreporter):
     if not _seconds:
         return

@@ -15,8 +15,13 @@ TOLERANCE = {np.float32: 4e-6, np.float64: 1e-13}
 GRADIENT_TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
 
-def tensor(array: np.ndarray) -> Tensor:
-    return Tensor(_core.from_buffer(np.array(array)))
+def tensor(array: np.ndarray, device: str = "cpu") -> Tensor:
+    return Tensor(_core.from_buffer(np.array(array))).to(device)
+
+
+def dtypes(place: str) -> tuple:
+    """float64 stays on the CPU."""
+    return (np.float32, np.float64) if place == "cpu" else (np.float32,)
 
 
 def cu_of(lengths) -> np.ndarray:
@@ -124,18 +129,18 @@ def draws(rng, dtype, *shapes):
 
 def check(found: Tensor | None, wanted: np.ndarray, tolerance: float, what: str) -> None:
     assert found is not None and found.shape == wanted.shape, what
-    error = np.abs(found.detach().numpy() - wanted) / (1 + np.abs(wanted))
+    error = np.abs(found.detach().cpu().numpy() - wanted) / (1 + np.abs(wanted))
     assert error.size == 0 or error.max() <= tolerance, f"{what}: off by {error.max():.3g}, allowed {tolerance:.3g}"
 
 
-def run(q, k, v, dout, cu_q, cu_k, **options):
+def run(q, k, v, dout, cu_q, cu_k, device="cpu", **options):
     """Forward and gradients of `attention`."""
-    inputs = [tensor(x) for x in (q, k, v)]
+    inputs = [tensor(x, device) for x in (q, k, v)]
     for x in inputs:
         x.requires_grad_()
-    ks = None if cu_k is None else tensor(cu_k)
-    out = engine.attention(*inputs, tensor(cu_q), cu_seqlens_k=ks, **options)
-    out.backward(tensor(dout))
+    ks = None if cu_k is None else tensor(cu_k, device)
+    out = engine.attention(*inputs, tensor(cu_q, device), cu_seqlens_k=ks, **options)
+    out.backward(tensor(dout, device))
     return [out, *(x.grad for x in inputs)]
 
 
@@ -175,9 +180,11 @@ RAGGED = [
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("lengths", RAGGED, ids=str)
-def test_ragged_lengths(lengths, causal, isa, guards):
-    for dtype in (np.float32, np.float64):
-        compare(dtype, lengths, lengths, 2, 32, 32, is_causal=causal)
+def test_ragged_lengths(lengths, causal, place, guards):
+    if place == "cuda" and sum(lengths) < 17:
+        pytest.skip("less than a tile; the specs have such cases")
+    for dtype in dtypes(place):
+        compare(dtype, lengths, lengths, 2, 32, 32, is_causal=causal, device=place)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -203,29 +210,29 @@ def test_head_sizes(d, e, isa, guards):
 @pytest.mark.parametrize(
     "lengths", [([5, 0, 7, 60], [9, 4, 0, 60]), ([130], [20]), ([20], [150]), ([1], [700])], ids=str
 )
-def test_queries_and_keys_of_different_lengths(lengths, causal, isa, guards):
-    for dtype in (np.float32, np.float64):
-        compare(dtype, *lengths, 2, 24, 24, is_causal=causal)
+def test_queries_and_keys_of_different_lengths(lengths, causal, place, guards):
+    for dtype in dtypes(place):
+        compare(dtype, *lengths, 2, 24, 24, is_causal=causal, device=place)
 
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("lengths", [[7, 20], [130, 17], [300], [550]], ids=str)
 @pytest.mark.parametrize("p", [0.1, 0.5])
-def test_dropout(lengths, p, causal, isa, guards):
-    for dtype in (np.float32, np.float64):
-        compare(dtype, lengths, lengths, 2, 32, 32, is_causal=causal, dropout_p=p)
+def test_dropout(lengths, p, causal, place, guards):
+    for dtype in dtypes(place):
+        compare(dtype, lengths, lengths, 2, 32, 32, is_causal=causal, dropout_p=p, device=place)
 
 
-def test_dropout_of_everything_and_of_nothing(isa):
+def test_dropout_of_everything_and_of_nothing(place):
     rng = np.random.default_rng(1)
-    q, k, v, dout = draws(rng, np.float32, *[(9, 2, 8)] * 4)
-    for x in run(q, k, v, dout, cu_of([9]), None, dropout_p=1.0):
-        assert not x.detach().numpy().any()
-    plain = run(q, k, v, dout, cu_of([9]), None)
+    q, k, v, dout = draws(rng, np.float32, *[(90, 2, 8)] * 4)
+    for x in run(q, k, v, dout, cu_of([90]), None, place, dropout_p=1.0):
+        assert not x.detach().cpu().numpy().any()
+    plain = run(q, k, v, dout, cu_of([90]), None, place)
     state = _core.random_state()
     for options in ({"dropout_p": 0.0}, {"dropout_p": 0.4, "training": False}):
-        for a, b in zip(plain, run(q, k, v, dout, cu_of([9]), None, **options)):
-            assert np.array_equal(a.detach().numpy(), b.detach().numpy())
+        for a, b in zip(plain, run(q, k, v, dout, cu_of([90]), None, place, **options)):
+            assert np.array_equal(a.detach().cpu().numpy(), b.detach().cpu().numpy())
     assert _core.random_state() == state
 
 
@@ -235,20 +242,20 @@ def test_negative_scale(isa):
 
 @pytest.mark.parametrize("p", [0.0, 0.2])
 @pytest.mark.parametrize("causal", [False, True])
-def test_fused_projection(p, causal, isa, guards):
+def test_fused_projection(p, causal, place, guards):
     rng = np.random.default_rng(3)
     cu = cu_of([5, 60, 0, 17])
-    for dtype, d in itertools.product((np.float32, np.float64), (32, 7)):
+    for dtype, d in itertools.product(dtypes(place), (32, 7)):
         (qkv, dout) = draws(rng, dtype, (82, 3, 2, d), (82, 2, d))
-        x = tensor(qkv).requires_grad_()
+        x = tensor(qkv, place).requires_grad_()
         engine.manual_seed(5)
-        out = engine.attention_qkv(x, tensor(cu), is_causal=causal, dropout_p=p)
-        out.backward(tensor(dout))
+        out = engine.attention_qkv(x, tensor(cu, place), is_causal=causal, dropout_p=p)
+        out.backward(tensor(dout, place))
         engine.manual_seed(5)
-        apart = run(*(qkv[:, i] for i in range(3)), dout, cu, None, is_causal=causal, dropout_p=p)
-        assert np.array_equal(out.detach().numpy(), apart[0].detach().numpy())
+        apart = run(*(qkv[:, i] for i in range(3)), dout, cu, None, place, is_causal=causal, dropout_p=p)
+        assert np.array_equal(out.detach().cpu().numpy(), apart[0].detach().cpu().numpy())
         for i in range(3):
-            assert np.array_equal(x.grad.numpy()[:, i], apart[i + 1].numpy())
+            assert np.array_equal(x.grad.cpu().numpy()[:, i], apart[i + 1].cpu().numpy())
 
 
 def test_slices_are_taken_as_they_are(isa, guards):
@@ -275,13 +282,13 @@ def test_same_bits_at_any_thread_count(isa, threads):
     assert results[0] == results[1] == results[2]
 
 
-def test_a_sequence_alone_and_in_company(isa):
+def test_a_sequence_alone_and_in_company(place):
     """The same bits wherever a sequence stands in a batch."""
     rng = np.random.default_rng(8)
     cu = cu_of([21, 70, 9])
     q, k, v, dout = draws(rng, np.float32, *[(100, 2, 32)] * 4)
-    company = [x.detach().numpy()[21:91] for x in run(q, k, v, dout, cu, None)]
-    alone = [x.detach().numpy() for x in run(*(x[21:91] for x in (q, k, v, dout)), cu_of([70]), None)]
+    company = [x.detach().cpu().numpy()[21:91] for x in run(q, k, v, dout, cu, None, place)]
+    alone = [x.detach().cpu().numpy() for x in run(*(x[21:91] for x in (q, k, v, dout)), cu_of([70]), None, place)]
     for a, b in zip(company, alone):
         assert np.array_equal(a, b)
 
@@ -304,21 +311,21 @@ def rectangle_reference(q, k, v, dout, mask, causal=False, scale=None):
     return results
 
 
-def compare_rectangle(dtype, lead, rows, keys, d, e, mask, order=None, **options):
+def compare_rectangle(dtype, lead, rows, keys, d, e, mask, order=None, device="cpu", **options):
     rng = np.random.default_rng(9)
     shapes = [(*lead, rows, d), (*lead, keys, d), (*lead, keys, e), (*lead, rows, e)]
     arrays = draws(rng, dtype, *shapes)
 
     def lay(x: np.ndarray) -> Tensor:
         if order is None:
-            return tensor(x)
+            return tensor(x, device)
         inverse = np.argsort(order)
-        return Tensor(_core.from_buffer(np.ascontiguousarray(x.transpose(order))).permute([int(i) for i in inverse]))
+        return tensor(np.ascontiguousarray(x.transpose(order)), device).permute(*[int(i) for i in inverse])
 
-    q, k, v, dout = (lay(x) for x in arrays)
+    q, k, v, dout = (lay(x).detach() for x in arrays)
     for x in (q, k, v):
         x.requires_grad_()
-    given = None if mask is None else tensor(mask if mask.dtype == bool else mask.astype(dtype))
+    given = None if mask is None else tensor(mask if mask.dtype == bool else mask.astype(dtype), device)
     out = engine.scaled_dot_product_attention(q, k, v, given, **options)
     out.backward(dout)
     wanted = rectangle_reference(*arrays, mask, options.get("is_causal", False), options.get("scale"))
@@ -357,12 +364,12 @@ def masks(rng, b, h, q, k):
 
 
 @pytest.mark.parametrize("number", range(12))
-def test_masks(number, isa, guards):
-    for shape in [(2, 3, 7, 7), (1, 2, 50, 140), (3, 1, 20, 530)]:
+def test_masks(number, place, guards):
+    for shape in [(2, 3, 7, 7), (1, 2, 50, 140), (3, 1, 20, 530)][place == "cuda" :]:
         mask = list(masks(np.random.default_rng(11), *shape))[number]
         b, h, q, k = shape
-        for dtype, causal, order in itertools.product((np.float32, np.float64), (False, True), (None, (0, 2, 1, 3))):
-            compare_rectangle(dtype, (b, h), q, k, 12, 12, mask, order, is_causal=causal)
+        for dtype, causal, order in itertools.product(dtypes(place), (False, True), (None, (0, 2, 1, 3))):
+            compare_rectangle(dtype, (b, h), q, k, 12, 12, mask, order, place, is_causal=causal)
 
 
 def test_masked_rows_give_zeros(isa):
@@ -385,24 +392,22 @@ def test_masked_rows_give_zeros(isa):
     assert np.array_equal(np.asarray(lse), np.full((1, 4), -np.inf, np.float32))
 
 
-def test_rectangle_dropout_is_that_of_the_packed_batch(isa):
+def test_rectangle_dropout_is_that_of_the_packed_batch(place):
     rng = np.random.default_rng(13)
-    for order in (None, (0, 2, 1, 3)):
-        x = draws(rng, np.float32, *[(2, 3, 20, 8)] * 3)
-        engine.manual_seed(14)
-        a = engine.scaled_dot_product_attention(*(tensor(t) for t in x), dropout_p=0.3).numpy()
-        engine.manual_seed(14)
-        lay = [tensor(t.transpose(0, 2, 1, 3).reshape(40, 3, 8)) for t in x]
-        b = engine.attention(*lay, tensor(cu_of([20, 20])), dropout_p=0.3).numpy()
-        assert np.array_equal(a, b.reshape(2, 20, 3, 8).transpose(0, 2, 1, 3))
-        del order
+    x = draws(rng, np.float32, *[(2, 3, 23, 8)] * 3)
+    engine.manual_seed(14)
+    a = engine.scaled_dot_product_attention(*(tensor(t, place) for t in x), dropout_p=0.3).cpu().numpy()
+    engine.manual_seed(14)
+    lay = [tensor(t.transpose(0, 2, 1, 3).reshape(46, 3, 8), place) for t in x]
+    b = engine.attention(*lay, tensor(cu_of([23, 23]), place), dropout_p=0.3).cpu().numpy()
+    assert np.array_equal(a, b.reshape(2, 23, 3, 8).transpose(0, 2, 1, 3))
 
 
 # ---------------------------------------------------------------- errors
 
 
-def packed_arguments():
-    return [tensor(np.zeros((6, 2, 4), np.float32)) for _ in range(3)]
+def packed_arguments(device="cpu", dim=4):
+    return [tensor(np.zeros((6, 2, dim), np.float32), device) for _ in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -414,29 +419,39 @@ def packed_arguments():
         ([0, 3, 7], "cu_seqlens: expected to end at the number of tokens 6, got 7"),
     ],
 )
-def test_wrong_cu_seqlens(cu, message):
-    q, k, v = packed_arguments()
-    good, bad = tensor(np.array([0] * (len(cu) - 1) + [6], np.int32)), tensor(np.array(cu, np.int32))
+def test_wrong_cu_seqlens(cu, message, device):
+    """On a device the error comes where the host next waits, and says less."""
+    if device == "cuda":
+        message = "cu_seqlens: expected numbers that rise from 0 to 6, got"
+    dim = 4 if device == "cpu" else 96
+    q, k, v = packed_arguments(device, dim)
+    good, bad = (tensor(np.array(x, np.int32), device) for x in ([0] * (len(cu) - 1) + [6], cu))
+    wait = engine.cuda.synchronize if device == "cuda" else lambda: None
     with pytest.raises(ValueError, match=f"\\[attention\\] {message}"):
         engine.attention(q, k, v, bad)
+        wait()
     with pytest.raises(ValueError, match=f"\\[attention\\] {message.replace('cu_seqlens', 'cu_seqlens_k')}"):
         engine.attention(q, k, v, good, cu_seqlens_k=bad)
+        wait()
     with pytest.raises(ValueError, match=f"\\[attention_qkv\\] {message}"):
-        engine.attention_qkv(tensor(np.zeros((6, 3, 2, 4), np.float32)), bad)
+        engine.attention_qkv(tensor(np.zeros((6, 3, 2, dim), np.float32), device), bad)
+        wait()
 
 
 @pytest.mark.parametrize("keys", [1, 2, 7, 8, 15, 16, 17, 33, 128, 513, 1100])
 @pytest.mark.parametrize("where", ["query", "key", "mask"])
-def test_nan_stays_nan(keys: int, where: str, isa: str) -> None:
+def test_nan_stays_nan(keys: int, where: str, place: str) -> None:
+    if place == "cuda" and keys < 513:
+        pytest.skip("less than a tile")
     rng = np.random.default_rng(keys)
     q, k, v, mask = (rng.standard_normal(shape, np.float32) for shape in [(3, 4), (keys, 4), (keys, 4), (3, keys)])
     {"query": q[1:2], "key": k, "mask": mask[1:2]}[where][:] = np.nan
     wanted = np.isnan(q @ k.T + mask).any(1)
-    tensors = [tensor(x).requires_grad_() for x in (q, k, v)]
-    out = engine.scaled_dot_product_attention(*tensors, tensor(mask))
-    assert (np.isnan(out.detach().numpy()).any(1) == wanted).all()
+    tensors = [tensor(x, place).requires_grad_() for x in (q, k, v)]
+    out = engine.scaled_dot_product_attention(*tensors, tensor(mask, place))
+    assert (np.isnan(out.detach().cpu().numpy()).any(1) == wanted).all()
     out.sum().backward()
-    assert (np.isnan(tensors[0].grad.numpy()).any(1) == wanted).all()
+    assert (np.isnan(tensors[0].grad.cpu().numpy()).any(1) == wanted).all()
 
 
 def test_wrong_arguments():

@@ -127,6 +127,25 @@ def test_float64_stays_on_the_cpu(cuda):
             call()
 
 
+def test_gradcheck_is_for_the_cpu(cuda):
+    x = engine.ones(33, 32, device="cuda", requires_grad=True)
+    with pytest.raises(
+        ValueError, match=r"\[gradcheck\] inputs\[0\]: expected a float64 tensor on the CPU, got one on cuda:0"
+    ):
+        engine.autograd.gradcheck(lambda x: x * x, x)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x)), engine.from_dlpack])
+def test_duplicates_stay_on_the_device(cuda, duplicate):
+    x = engine.randn(33, 35, device="cuda")
+    for each in (x, x[1:, ::2], x.bfloat16()):
+        y = duplicate(each)
+        assert y.device == x.device and y.dtype is each.dtype and y.tolist() == each.tolist()
+    y = duplicate(x)
+    y.fill_(2.0)  # DLPack shares memory, copies do not
+    assert (x[0, 0].item() == 2.0) == (duplicate is engine.from_dlpack)
+
+
 def test_gradients_come_back_to_the_source(cuda):
     x = engine.tensor([1.0, 2.0], requires_grad=True)
     y = x.to("cuda", engine.bfloat16)

@@ -68,24 +68,26 @@ def test_part_backward_is_one_node():
 # ---------------------------------------------------------------- assignment
 
 
-def test_assignment_writes_through_views(guards):
+def test_assignment_writes_through_views(guards, device):
     array = np.arange(24.0).reshape(4, 6)
-    x, expected = engine.tensor(array), array.copy()
+    if device == "cuda":
+        array = np.arange(1300, dtype=np.float32).reshape(50, 26)
+    x, expected = engine.tensor(array, device=device), array.copy()
     x.T[1:3][..., 0] = 7
     expected.T[1:3][..., 0] = 7
-    x[1:][:, ::2][[0, 2, 0], [1, 1, 2]] = engine.tensor([1, 2, 3])  # index arrays into a strided view
+    x[1:][:, ::2][[0, 2, 0], [1, 1, 2]] = engine.tensor([1, 2, 3], device=device)  # index arrays into a strided view
     expected[1:][:, ::2][[0, 2, 0], [1, 1, 2]] = [1, 2, 3]
     x.T[expected.T > 20] = -1.0
     expected.T[expected.T > 20] = -1
-    x[0] = [1, 2, 3, 4, 5, 6]
-    expected[0] = [1, 2, 3, 4, 5, 6]
-    x[2:] = x[:2]  # the same storage
-    expected[2:] = expected[:2].copy()
+    x[0, :6] = [1, 2, 3, 4, 5, 6]
+    expected[0, :6] = [1, 2, 3, 4, 5, 6]
+    x[2:4] = x[:2]  # the same storage
+    expected[2:4] = expected[:2].copy()
     x[1:] = x[:-1]  # overlapping
     expected[1:] = expected[:-1].copy()
     x[3, 3] = np.float32(0.5)
     expected[3, 3] = 0.5
-    assert np.array_equal(x.numpy(), expected)
+    assert np.array_equal(x.cpu().numpy(), expected)
 
 
 def test_assignment_cuts_across_dimensions(guards):
@@ -97,16 +99,17 @@ def test_assignment_cuts_across_dimensions(guards):
     assert np.array_equal(x.numpy(), expected)
 
 
-def test_last_of_equal_indices_wins(threads, isa):
-    index = RNG.integers(0, 10, 5000)
-    values = RNG.standard_normal((5000, 300))
+def test_last_of_equal_indices_wins(threads, place):
+    n, dtype = (5000, np.float64) if place == "cpu" else (301, np.float32)
+    index = RNG.integers(0, 10, n)
+    values = RNG.standard_normal((n, 300)).astype(dtype)
     expected = np.zeros((10, 300))
     expected[index] = values
-    for n in (1, 2, 3):
-        threads(n)
-        x = engine.zeros(10, 300, dtype=engine.float64)
-        x[index] = engine.tensor(values)
-        assert np.array_equal(x.numpy(), expected)
+    for count in (1, 2, 3) if place == "cpu" else (1,):
+        threads(count)
+        x = engine.zeros(10, 300, dtype=getattr(engine, np.dtype(dtype).name), device=place)
+        x[index] = engine.tensor(values, device=place)
+        assert np.array_equal(x.cpu().numpy(), expected)
 
 
 def test_assignment_converts():

@@ -32,19 +32,22 @@ TYPES = [[0, 0, 1, 1, 1], [1], [0] * 9, [0, 1]]
 LABELS = [1, 0, 3, 2]
 
 
-def model(config: TransformerConfig, kind=TransformerClassifier, seed: int = 0):
-    """In float64 and evaluation mode, every parameter away from 0 and 1."""
+COPIES = {"cpu": 1, "cuda": 6}  # of the sequences: more than a tile
+
+
+def model(config: TransformerConfig, kind=TransformerClassifier, seed: int = 0, device: str = "cpu"):
+    """In float64 (on a CUDA device float32) and evaluation mode, every parameter away from 0 and 1."""
     engine.manual_seed(seed)
-    m = kind(config).double().eval()
+    m = kind(config).to(device, engine.float64 if device == "cpu" else engine.float32).eval()
     rng = np.random.default_rng(seed)
     with engine.no_grad():
         for p in m.parameters():
-            p.copy_(p + engine.tensor(rng.uniform(-0.2, 0.2, p.shape)))
+            p.copy_(p + engine.tensor(rng.uniform(-0.2, 0.2, p.shape), dtype=p.dtype, device=device))
     return m
 
 
 def arrays(m: nn.Module) -> dict[str, np.ndarray]:
-    return {name: t.numpy().copy() for name, t in m.state_dict().items()}
+    return {name: t.cpu().numpy().astype(np.float64) for name, t in m.state_dict().items()}
 
 
 def padded(sequences, left: bool = False, extra: int = 1):
@@ -57,19 +60,37 @@ def padded(sequences, left: bool = False, extra: int = 1):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_forward_against_numpy(name):
+def test_forward_against_numpy(name, device):
     c = VARIANTS[name]
-    m = model(c)
-    types = TYPES if c.type_vocab_size else None
-    batch = PackedBatch.from_sequences(SEQUENCES, token_type_ids=types)
+    close = {"rtol": 1e-10, "atol": 1e-11} if device == "cpu" else {"rtol": 1e-4, "atol": 2e-5}
+    m = model(c, device=device)
+    sequences = SEQUENCES * COPIES[device]
+    types = TYPES * COPIES[device] if c.type_vocab_size else None
+    batch = PackedBatch.from_sequences(sequences, token_type_ids=types).to(device)
     np.testing.assert_allclose(
-        m(batch).detach().numpy(), reference.classify(arrays(m), SEQUENCES, c, types), rtol=1e-10, atol=1e-11
+        m(batch).detach().cpu().numpy(), reference.classify(arrays(m), sequences, c, types), **close
     )
-    encoder = model(c, TransformerEncoderModel)
+    encoder = model(c, TransformerEncoderModel, device=device)
     hidden = encoder(batch)
-    assert hidden.shape == (17, 12)
-    wanted = [reference.bert(arrays(encoder), s, c, types and t) for s, t in zip(SEQUENCES, TYPES)]
-    np.testing.assert_allclose(hidden.detach().numpy(), np.concatenate(wanted), rtol=1e-10, atol=1e-11)
+    assert hidden.shape == (17 * COPIES[device], 12)
+    wanted = [reference.bert(arrays(encoder), s, c, types and types[i]) for i, s in enumerate(sequences)]
+    np.testing.assert_allclose(hidden.detach().cpu().numpy(), np.concatenate(wanted), **close)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_gradients_on_cuda_as_on_the_cpu(name, cuda):
+    """Those of the CPU are compared with NumPy's below."""
+    c = VARIANTS[name]
+    found = []
+    for device in ("cpu", cuda):
+        m = model(c).float().to(device)
+        batch = PackedBatch.from_sequences(SEQUENCES * COPIES[cuda], labels=LABELS * COPIES[cuda]).to(device)
+        nn.functional.cross_entropy(m(batch), batch.labels).backward()
+        found.append({n: p.grad.cpu().numpy() for n, p in m.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    for key, wanted in found[0].items():
+        scale = max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(found[1][key], wanted, rtol=1e-3, atol=2e-5 * scale, err_msg=key)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -188,10 +209,10 @@ def test_a_tiny_classifier_learns_its_data_by_heart():
         assert m(batch).argmax(-1).tolist() == labels
 
 
-def test_training_and_evaluation():
+def test_training_and_evaluation(device):
     engine.manual_seed(0)
-    m = TransformerClassifier(CONFIG)
-    batch = PackedBatch.from_sequences(SEQUENCES)
+    m = TransformerClassifier(CONFIG).to(device)
+    batch = PackedBatch.from_sequences(SEQUENCES * COPIES[device]).to(device)
     assert m(batch).tolist() != m(batch).tolist()
     m.eval()
     assert m(batch).tolist() == m(batch).tolist()
@@ -199,7 +220,7 @@ def test_training_and_evaluation():
 
     def trained():
         engine.manual_seed(3)
-        m = TransformerClassifier(CONFIG)
+        m = TransformerClassifier(CONFIG).to(device)
         optimizer = optim.AdamW(m.parameters())
         for _ in range(3):
             optimizer.zero_grad()
@@ -231,9 +252,9 @@ def test_published_names():
     )  # fmt: skip
 
 
-def test_state_dict_of_the_joined_projection():
-    a, b = model(CONFIG), model(CONFIG, seed=1)
-    batch = PackedBatch.from_sequences(SEQUENCES)
+def test_state_dict_of_the_joined_projection(device):
+    a, b = model(CONFIG, device=device), model(CONFIG, seed=1, device=device)
+    batch = PackedBatch.from_sequences(SEQUENCES * COPIES[device]).to(device)
     assert b.load_state_dict(a.state_dict()) == ([], [])
     assert a(batch).tolist() == b(batch).tolist()
     state = a.state_dict()
@@ -247,13 +268,13 @@ def test_state_dict_of_the_joined_projection():
     )
 
 
-def test_save_and_load(tmp_path):
+def test_save_and_load(tmp_path, device):
     config = replace(CONFIG, id2label={0: "zero", 1: "één", 2: "two", 3: "three"})
-    m = model(config).float()
+    m = model(config, device=device).float()
     m.save_pretrained(tmp_path / "a" / "b")
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == ["config.json", "model.safetensors"]
-    other = TransformerClassifier.from_pretrained(tmp_path / "a" / "b")
-    batch = PackedBatch.from_sequences(SEQUENCES)
+    other = TransformerClassifier.from_pretrained(tmp_path / "a" / "b").to(device)
+    batch = PackedBatch.from_sequences(SEQUENCES * COPIES[device]).to(device)
     assert other.config == config and not other.training and other(batch).tolist() == m(batch).tolist()
     m.save_pretrained(tmp_path / "a" / "b")  # in place of the old one
 
@@ -336,21 +357,25 @@ def test_activations(act):
 
 @pytest.mark.parametrize("name", ["post-LN", "pre-LN", "types"])
 @pytest.mark.parametrize("sequences", [SEQUENCES, [[4], [2, 3]]], ids=["ragged", "short"])
-def test_only_what_pooling_reads_is_computed_of_the_last_layer(name, sequences):
-    m = model(VARIANTS[name])
-    batch = PackedBatch.from_sequences(sequences)
-    weights = engine.tensor(np.random.default_rng(1).standard_normal((len(sequences), 4)))
+def test_only_what_pooling_reads_is_computed_of_the_last_layer(name, sequences, device):
+    m = model(VARIANTS[name], device=device)
+    sequences = sequences * (1 if device == "cpu" else 35)
+    close = {"rtol": 1e-10, "atol": 1e-11} if device == "cpu" else {"rtol": 1e-3, "atol": 2e-4}
+    batch = PackedBatch.from_sequences(sequences).to(device)
+    weights = engine.tensor(np.random.default_rng(1).standard_normal((len(sequences), 4))).to(
+        device, m.classifier.weight.dtype
+    )
     found = {}
     for compute_unread in (True, False):
         m.bert.compute_unread = compute_unread
         m.zero_grad()
         logits = m(batch)
         (logits * weights).sum().backward()
-        found[compute_unread] = {n: p.grad.numpy().copy() for n, p in m.named_parameters()} | {
-            "": logits.detach().numpy()
+        found[compute_unread] = {n: p.grad.cpu().numpy().copy() for n, p in m.named_parameters()} | {
+            "": logits.detach().cpu().numpy()
         }
     for key, full in found[True].items():
-        np.testing.assert_allclose(found[False][key], full, rtol=1e-10, atol=1e-11, err_msg=key)
+        np.testing.assert_allclose(found[False][key], full, **close, err_msg=key)
 
 
 @pytest.mark.parametrize("name", ["post-LN", "pre-LN"])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -64,6 +65,26 @@ def test_layer_as_pytorch(make, shape):
         np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("make, shape", [row[1:] for row in LAYERS], ids=[row[0] for row in LAYERS])
+def test_layer_on_cuda_as_on_the_cpu(make, shape, cuda):
+    shape = (401, *shape[1:])
+    engine.manual_seed(0)
+    here = make(nn)
+    there = copy.deepcopy(here).to(cuda)
+    x = engine.tensor(values(*shape), dtype=engine.float32)
+    y = x.clone().to(cuda)
+    outputs = [here(x.requires_grad_()), there(y.requires_grad_())]
+    seed = engine.tensor(values(*outputs[0].shape, seed=1), dtype=engine.float32)
+    for out in outputs:
+        out.backward(seed.to(out.device))
+    pairs = [(outputs[1].detach(), outputs[0].detach()), (y.grad, x.grad)]
+    pairs += [(p.grad, q.grad) for p, q in zip(there.parameters(), here.parameters())]
+    for found, wanted in pairs:
+        assert found.is_cuda and found.shape == wanted.shape
+        scale = max(1.0, float(wanted.abs().max().item()))
+        np.testing.assert_allclose(found.cpu().numpy(), wanted.numpy(), rtol=1e-5, atol=1e-5 * scale)
+
+
 @pytest.mark.parametrize("make", [row[1] for row in LAYERS if "RMS" not in row[0]][:-1])
 def test_repr_as_pytorch(make):
     torch = pytest.importorskip("torch")
@@ -100,33 +121,51 @@ def test_loss_as_pytorch(name, options):
         np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("name, options", LOSSES)
+def test_loss_on_cuda_as_on_the_cpu(name, options, cuda):
+    x, n = values(401, 4).astype(np.float32), 401
+    classes = np.random.default_rng(2).integers(0, 4, n)
+    targets = classes if name in ("CrossEntropyLoss", "NLLLoss") else (np.abs(values(n, 4, seed=2)) % 1).astype("f4")
+    seen = []
+    for device in ("cpu", cuda):
+        made = {k: engine.tensor(v) if isinstance(v, list) else v for k, v in options.items()}
+        module = getattr(nn, name)(**made).to(device)  # weights move with the module
+        t = engine.tensor(x, device=device).requires_grad_()
+        loss = module(t, engine.tensor(targets, device=device))
+        loss.sum().backward()
+        seen.append((loss.detach().cpu().numpy(), t.grad.cpu().numpy()))
+    for found, wanted in zip(seen[1], seen[0]):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_loss_mistakes():
     with pytest.raises(ValueError, match=r"\[MSELoss\] reduction"):
         nn.MSELoss("average")
 
 
-def test_embedding():
-    e = nn.Embedding(10, 3, padding_idx=-8)
-    assert e.padding_idx == 2 and e.weight[2].tolist() == [0, 0, 0] and repr(e) == "Embedding(10, 3, padding_idx=2)"
-    y = e(engine.tensor([[1, 2], [1, 9]]))
-    assert y.shape == (2, 2, 3) and y[1, 1].tolist() == e.weight[9].tolist()
+def test_embedding(device):
+    d = 3 if device == "cpu" else 131
+    e = nn.Embedding(10, d, padding_idx=-8, device=device)
+    assert e.padding_idx == 2 and e.weight[2].tolist() == [0] * d and repr(e) == f"Embedding(10, {d}, padding_idx=2)"
+    y = e(engine.tensor([[1, 2], [1, 9]], device=device))
+    assert y.shape == (2, 2, d) and y[1, 1].tolist() == e.weight[9].tolist()
     y.sum().backward()
-    assert e.weight.grad.sum(1).tolist() == [0, 6, 0, 0, 0, 0, 0, 0, 0, 3]
+    assert e.weight.grad.sum(1).tolist() == [0, 2 * d, 0, 0, 0, 0, 0, 0, 0, d]
     with pytest.raises(ValueError, match="padding_idx"):
         nn.Embedding(3, 2, padding_idx=3)
     with pytest.raises(IndexError):
-        e(engine.tensor([10]))
-    table = engine.arange(6.0).view(3, 2)
+        e(engine.tensor([10], device=device)).tolist()
+    table = engine.arange(6.0, device=device).view(3, 2)
     frozen = nn.Embedding.from_pretrained(table)
-    assert frozen(engine.tensor([2])).tolist() == [[4, 5]] and not frozen.weight.requires_grad
+    assert frozen(engine.tensor([2], device=device)).tolist() == [[4, 5]] and not frozen.weight.requires_grad
     assert nn.Embedding.from_pretrained(table, freeze=False).weight.requires_grad
 
 
-def test_dropout():
+def test_dropout(device):
     engine.manual_seed(0)
     d = nn.Dropout(0.25)
-    x = engine.ones(40000)
-    y = d(x).numpy()
+    x = engine.ones(40000, device=device)
+    y = d(x).cpu().numpy()
     assert set(np.unique(y)) == {0.0, np.float32(4 / 3)} and abs((y == 0).mean() - 0.25) < 0.01
     assert d.eval()(x).tolist() == x.tolist()
     assert repr(d) == "Dropout(p=0.25, inplace=False)"
@@ -178,11 +217,15 @@ def test_same_seed_same_values():
     assert draw() == draw()
 
 
-def test_vector_of_parameters():
-    m = nn.Linear(2, 3)
+def test_vector_of_parameters(device):
+    inputs, outputs = (2, 3) if device == "cpu" else (34, 33)
+    m = nn.Linear(inputs, outputs, device=device)
+    n = outputs * (inputs + 1)
     v = nn.utils.parameters_to_vector(m.parameters())
-    assert v.shape == (9,)
-    nn.utils.vector_to_parameters(engine.arange(9.0), m.parameters())
-    assert m.bias.tolist() == [6, 7, 8] and m.weight.tolist() == [[0, 1], [2, 3], [4, 5]] and m.bias.is_leaf
-    with pytest.raises(ValueError, match="expected 9 elements, got 8"):
-        nn.utils.vector_to_parameters(engine.arange(8.0), m.parameters())
+    assert v.shape == (n,) and v.device == m.bias.device
+    line = engine.arange(float(n), device=device)
+    nn.utils.vector_to_parameters(line, m.parameters())
+    assert m.bias.tolist() == line[n - outputs :].tolist() and m.bias.is_leaf
+    assert m.weight.tolist() == line[: n - outputs].view(outputs, inputs).tolist()
+    with pytest.raises(ValueError, match=f"expected {n} elements, got {n - 1}"):
+        nn.utils.vector_to_parameters(line[1:], m.parameters())

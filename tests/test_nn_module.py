@@ -27,10 +27,13 @@ class Scale(nn.Module):
         return "n=2"
 
 
+SIZE = {"cpu": 2, "cuda": 1100}
+
+
 class Pair(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, n: int = 2) -> None:
         super().__init__()
-        self.first = Scale()
+        self.first = Scale(n)
         self.rest = nn.ModuleList([Scale(3), Scale(3)])
         self.free = nn.Parameter(engine.zeros(1))
 
@@ -99,8 +102,8 @@ def test_attributes():
         nn.Module()(1)
 
 
-def test_state_dict_round_trip():
-    a, b = Pair(), Pair()
+def test_state_dict_round_trip(device):
+    a, b = Pair(SIZE[device]).to(device), Pair(SIZE[device]).to(device)
     with engine.no_grad():
         for i, t in enumerate([*a.parameters(), *a.buffers()]):
             t.fill_(i + 1)
@@ -115,8 +118,8 @@ def test_state_dict_round_trip():
     assert {k: v.tolist() for k, v in b.state_dict().items()} == {k: v.tolist() for k, v in state.items()}
     state["free"].fill_(9)  # shares memory with a, not with b
     assert a.free.tolist() == [9] and b.free.tolist() == [1]
-    b.load_state_dict({k: v.double() for k, v in state.items()})
-    assert b.free.dtype is engine.float32 and b.free.tolist() == [9]
+    b.load_state_dict({k: v.cpu().double() for k, v in state.items()})
+    assert b.free.device == a.free.device and b.free.dtype is engine.float32 and b.free.tolist() == [9]
 
 
 def test_load_reports_everything_and_writes_nothing():
@@ -145,14 +148,15 @@ def test_load_reports_everything_and_writes_nothing():
         m.load_state_dict({"free": np.zeros(1)}, strict=False)
 
 
-def test_modes_and_gradients():
-    m = Pair()
+def test_modes_and_gradients(device):
+    n = SIZE[device]
+    m = Pair(n).to(device)
     assert m.training and m.eval() is m and not any(x.training for x in m.modules())
     m.train()
     assert all(x.training for x in m.modules())
-    m.first.weight.grad = engine.ones(2)
+    m.first.weight.grad = engine.ones(n, device=device)
     m.zero_grad(set_to_none=False)
-    assert m.first.weight.grad.tolist() == [0, 0]
+    assert m.first.weight.grad.tolist() == [0] * n
     m.zero_grad()
     assert m.first.weight.grad is None
     m.requires_grad_(False)
@@ -184,20 +188,21 @@ def test_apply_goes_from_the_leaves_to_the_root():
     assert seen == ["Scale", "Scale", "Scale", "ModuleList", "Pair"]
 
 
-def test_hooks():
-    m = Scale()
+def test_hooks(device):
+    n = SIZE[device]
+    m, ones = Scale(n).to(device), engine.ones(n, device=device)
     calls = []
     before = m.register_forward_pre_hook(lambda mod, args: calls.append(args) or (args[0] + args[0],))
     with m.register_forward_hook(lambda mod, args, out: calls.append(out) or out + out):
-        assert m(engine.ones(2)).tolist() == [6, 6]
+        assert m(ones).tolist() == [6] * n
     assert len(calls) == 2
     before.remove()
-    assert m(engine.ones(2)).tolist() == [2, 2]
+    assert m(ones).tolist() == [2] * n
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_copies(duplicate):
-    m = Pair()
+def test_copies(duplicate, device):
+    m = Pair(SIZE[device]).to(device)
     m.tied = m.first.weight
     m.first.weight.requires_grad_(False)
     other = duplicate(m)
@@ -205,6 +210,8 @@ def test_copies(duplicate):
     other.free.detach().fill_(5)
     assert m.free.tolist() == [0] and other.state_dict()["free"].tolist() == [5]
     assert other.first._parameters["weight"] is other.first.weight
+    assert other.first.weight.tolist() == m.first.weight.tolist()
+    assert all(t.device.type == device for t in [*other.parameters(), *other.buffers()])
     assert [n for n, _ in other.named_parameters()] == [n for n, _ in m.named_parameters()]
 
 

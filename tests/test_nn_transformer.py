@@ -4,6 +4,7 @@ installed, packed against rectangles."""
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 
 import numpy as np
@@ -23,9 +24,9 @@ def draw(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-def filled(module: nn.Module, seed: int = 3) -> nn.Module:
-    """In float64, every parameter drawn, so that no bias is 0 and no weight 1."""
-    module.double()
+def filled(module: nn.Module, seed: int = 3, device: str = "cpu") -> nn.Module:
+    """In float64 (on a CUDA device float32), every parameter drawn, so that no bias is 0 and no weight 1."""
+    module.to(device, engine.float64 if device == "cpu" else engine.float32)
     rng = np.random.default_rng(seed)
     with engine.no_grad():
         for p in module.parameters():
@@ -34,7 +35,7 @@ def filled(module: nn.Module, seed: int = 3) -> nn.Module:
 
 
 def arrays(module: nn.Module) -> dict[str, np.ndarray]:
-    return {k: v.numpy().copy() for k, v in module.state_dict().items()}
+    return {k: v.cpu().numpy().astype(np.float64) for k, v in module.state_dict().items()}
 
 
 def multihead(p, q, k, v, name="", causal=False):
@@ -60,31 +61,45 @@ def encoder_layer(p, x, name="", norm_first=False, act=lambda x: np.maximum(x, 0
     return norm(2, x + feed_forward(x))
 
 
-def sequences(x: np.ndarray) -> list[np.ndarray]:
-    """The packed array cut into sequences."""
-    return [x[a:b] for a, b in itertools.pairwise(CU.tolist())]
+class Ragged:
+    """Tokens of sequences, packed and as a rectangle."""
+
+    def __init__(self, lengths: list[int], dtype: type = np.float64) -> None:
+        self.real = np.arange(max(lengths)) < np.array(lengths)[:, None]
+        self.cu = np.cumsum([0, *lengths]).astype(np.int32)
+        self.packed = draw(sum(lengths), D).astype(dtype)
+        self.rectangle = draw(len(lengths), max(lengths), D, seed=9).astype(dtype)  # padding must not matter
+        self.rectangle[self.real] = self.packed
+
+    def sequences(self) -> list[np.ndarray]:
+        return [self.packed[a:b].astype(np.float64) for a, b in itertools.pairwise(self.cu.tolist())]
 
 
-PACKED = draw(sum(LENGTHS), D)
-RECTANGLE = draw(len(LENGTHS), LONGEST, D, seed=9)  # what stands at padding must not matter
-RECTANGLE[REAL] = PACKED
+RAGGED = {"cpu": Ragged(LENGTHS), "cuda": Ragged([33, 1, 65, 20], np.float32)}
+PACKED, RECTANGLE = RAGGED["cpu"].packed, RAGGED["cpu"].rectangle
 
 
-def in_all_forms(module, causal=False, call=lambda m, *a, **k: m(*a, **k)):
+def close(found, wanted, device: str, rtol: float = 1e-10, atol: float = 1e-11) -> None:
+    np.testing.assert_allclose(found, wanted, **({"rtol": rtol, "atol": atol} if device == "cpu" else {"atol": 2e-5}))
+
+
+def in_all_forms(module, causal=False, call=lambda m, *a, **k: m(*a, **k), device="cpu"):
     """The output on packed tokens, and that on rectangles of either order cut down to the real tokens."""
-    cu, padding = engine.tensor(CU), engine.tensor(~REAL)
-    packed = call(module, engine.tensor(PACKED), cu_seqlens=cu, is_causal=causal)
-    forms = [packed.detach().numpy()]
+    r = RAGGED[device]
+    tensor = functools.partial(engine.tensor, device=device)
+    cu, padding = tensor(r.cu), tensor(~r.real)
+    packed = call(module, tensor(r.packed), cu_seqlens=cu, is_causal=causal)
+    forms = [packed.detach().cpu().numpy()]
     for batch_first in (True, False):
         for m in module.modules():
             if hasattr(m, "batch_first"):
                 m.batch_first = batch_first
-        x = engine.tensor(RECTANGLE if batch_first else RECTANGLE.swapaxes(0, 1).copy())
-        for mask in (padding, engine.tensor(np.where(REAL, 0.0, -np.inf))):
-            y = call(module, x, mask=mask, is_causal=causal).detach().numpy()
+        x = tensor(r.rectangle if batch_first else r.rectangle.swapaxes(0, 1).copy())
+        for mask in (padding, tensor(np.where(r.real, 0.0, -np.inf).astype(r.packed.dtype))):
+            y = call(module, x, mask=mask, is_causal=causal).detach().cpu().numpy()
             y = y if batch_first else y.swapaxes(0, 1)
-            assert y.shape == RECTANGLE.shape and not y[~REAL].any()
-            forms.append(y[REAL])
+            assert y.shape == r.rectangle.shape and not y[~r.real].any()
+            forms.append(y[r.real])
     return forms
 
 
@@ -99,35 +114,35 @@ def call_layer(m, x, cu_seqlens=None, mask=None, is_causal=False):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_attention_against_numpy(causal):
-    m = filled(nn.MultiheadAttention(D, HEADS))
-    wanted = np.concatenate([multihead(arrays(m), x, x, x, causal=causal) for x in sequences(PACKED)])
-    for found in in_all_forms(m, causal, call_attention):
-        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
+def test_attention_against_numpy(causal, device):
+    m = filled(nn.MultiheadAttention(D, HEADS), device=device)
+    wanted = np.concatenate([multihead(arrays(m), x, x, x, causal=causal) for x in RAGGED[device].sequences()])
+    for found in in_all_forms(m, causal, call_attention, device):
+        close(found, wanted, device, 1e-11, 1e-12)
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("act, plain", [("relu", lambda x: np.maximum(x, 0)), ("gelu", reference.gelu)])
-def test_layer_against_numpy(norm_first, causal, act, plain):
-    m = filled(nn.TransformerEncoderLayer(D, HEADS, 20, activation=act, norm_first=norm_first)).eval()
+def test_layer_against_numpy(norm_first, causal, act, plain, device):
+    m = filled(nn.TransformerEncoderLayer(D, HEADS, 20, activation=act, norm_first=norm_first), device=device).eval()
     p = arrays(m)
-    wanted = np.concatenate([encoder_layer(p, x, "", norm_first, plain, causal) for x in sequences(PACKED)])
-    for found in in_all_forms(m, causal, call_layer):
-        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-11)
+    wanted = np.concatenate([encoder_layer(p, x, "", norm_first, plain, causal) for x in RAGGED[device].sequences()])
+    for found in in_all_forms(m, causal, call_layer, device):
+        close(found, wanted, device)
 
 
-def test_encoder_against_numpy():
+def test_encoder_against_numpy(device):
     layer = nn.TransformerEncoderLayer(D, HEADS, 20, dropout=0.0)
-    m = filled(nn.TransformerEncoder(layer, 3, norm=nn.LayerNorm(D)))
+    m = filled(nn.TransformerEncoder(layer, 3, norm=nn.LayerNorm(D)), device=device)
     p = arrays(m)
     wanted = []
-    for x in sequences(PACKED):
+    for x in RAGGED[device].sequences():
         for i in range(3):
             x = encoder_layer(p, x, f"layers.{i}.")
         wanted.append(reference.norm(p, "norm", x, 1e-5))
-    for found in in_all_forms(m, call=call_layer):
-        np.testing.assert_allclose(found, np.concatenate(wanted), rtol=1e-10, atol=1e-11)
+    for found in in_all_forms(m, call=call_layer, device=device):
+        close(found, np.concatenate(wanted), device)
 
 
 def test_layers_are_copies():
@@ -152,18 +167,50 @@ def test_one_sequence_without_a_batch():
     )
 
 
-def test_dropout_while_training():
+def test_dropout_while_training(device):
     engine.manual_seed(0)
-    m = nn.TransformerEncoderLayer(D, HEADS, 20, dropout=0.3)
-    x, cu = engine.tensor(PACKED).float(), engine.tensor(CU)
+    r = RAGGED[device]
+    m = nn.TransformerEncoderLayer(D, HEADS, 20, dropout=0.3).to(device)
+    x, cu = engine.tensor(r.packed, device=device).float(), engine.tensor(r.cu, device=device)
     assert m(x, cu_seqlens=cu).tolist() != m(x, cu_seqlens=cu).tolist()
     engine.manual_seed(1)
     first = m(x, cu_seqlens=cu).tolist()
     engine.manual_seed(1)
     assert m(x, cu_seqlens=cu).tolist() == first
+    engine.manual_seed(1)  # the CPU drops the same elements
+    np.testing.assert_allclose(first, copy.deepcopy(m).cpu()(x.cpu(), cu_seqlens=cu.cpu()).tolist(), atol=2e-5)
     m.eval()
     assert m(x, cu_seqlens=cu).tolist() == m(x, cu_seqlens=cu).tolist()
     assert copy.deepcopy(m)(x, cu_seqlens=cu).tolist() == m(x, cu_seqlens=cu).tolist()
+
+
+@pytest.mark.parametrize("mask", ["bool", "float", "per head"])
+@pytest.mark.parametrize("average", [None, True, False], ids=["no weights", "average", "weights"])
+def test_attention_masks_on_cuda_as_on_the_cpu(mask, average, cuda):
+    """Outputs, weights and gradients; the CPU's numbers are compared with PyTorch's below."""
+    r = RAGGED["cuda"]
+    batch, length, _ = r.rectangle.shape
+    rng = np.random.default_rng(4)
+    given = {
+        "bool": np.triu(np.ones((length, length), bool), 2),
+        "float": rng.standard_normal((length, length), np.float32),
+        "per head": rng.standard_normal((batch * HEADS, length, length), np.float32),
+    }[mask]
+    found = []
+    for device in ("cpu", cuda):
+        tensor = functools.partial(engine.tensor, device=device)
+        m = filled(nn.MultiheadAttention(D, HEADS, batch_first=True)).float().to(device)
+        x = tensor(r.rectangle).requires_grad_()
+        y, weights = m(
+            x, x, x, key_padding_mask=tensor(~r.real), attn_mask=tensor(given),
+            need_weights=average is not None, average_attn_weights=bool(average),
+        )  # fmt: skip
+        (y * y).sum().backward()
+        seen = [y, weights, x.grad, *(p.grad for p in m.parameters())]
+        found.append([t.detach().cpu().numpy() for t in seen if t is not None])
+    for on_cuda, wanted in zip(found[1], found[0]):
+        assert on_cuda.shape == wanted.shape
+        np.testing.assert_allclose(on_cuda, wanted, rtol=1e-4, atol=2e-5 * max(1, np.abs(wanted).max()))
 
 
 def test_mistakes():
@@ -329,10 +376,11 @@ def test_the_stored_losses_are_those_of_pytorch():
 
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("shape", [(2, 3, 8), (3, 8)])
-def test_outputs_may_be_written_in_place(batch_first, shape):
-    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=batch_first)
-    attention = nn.MultiheadAttention(8, 2, batch_first=batch_first)
-    x = engine.randn(*shape)
+def test_outputs_may_be_written_in_place(batch_first, shape, device):
+    shape = shape if device == "cpu" else (*shape[:-2], 131, 8)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=batch_first).to(device)
+    attention = nn.MultiheadAttention(8, 2, batch_first=batch_first).to(device)
+    x = engine.randn(*shape, device=device)
     for make in (layer, lambda x: attention(x, x, x)[0]):
         plain = make(x) + x
         y = make(x)

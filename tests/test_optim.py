@@ -17,8 +17,13 @@ from engine.tensor import Tensor
 SHAPES = [(3, 5), (), (1,), (0, 4), (130, 257), (17,), (20000,)]  # the fifth spans chunks, the others share one
 
 
-def make(array: np.ndarray) -> Tensor:
-    return Tensor(_core.from_buffer(np.array(array)))
+def make(array: np.ndarray, device: str = "cpu") -> Tensor:
+    return Tensor(_core.from_buffer(np.array(array))).to(device)
+
+
+def only_on_the_cpu(dtype: type, device: str) -> None:
+    if device == "cuda" and dtype is np.float64:
+        pytest.skip("float64 stays on the CPU")
 
 
 def draw(seed: int, dtype: type, shapes=SHAPES) -> list[np.ndarray]:
@@ -65,24 +70,25 @@ SGDS = [
 STEPS = 6
 
 
-def steps(make_optimizer, dtype, shapes=SHAPES):
+def steps(make_optimizer, dtype, shapes=SHAPES, device="cpu"):
     """Parameters after each of STEPS steps with drawn gradients; one parameter skips a step."""
-    params = [make(a).requires_grad_() for a in draw(0, dtype, shapes)]
+    params = [make(a, device).requires_grad_() for a in draw(0, dtype, shapes)]
     optimizer = make_optimizer(params)
     seen = []
     for t in range(STEPS):
         for i, (p, g) in enumerate(zip(params, draw(t + 1, dtype, shapes))):
-            p.grad = None if (t, i) == (2, 0) else make(g)
+            p.grad = None if (t, i) == (2, 0) else make(g, device)
         optimizer.step()
-        seen.append([p.detach().numpy().copy() for p in params])
+        seen.append([p.detach().cpu().numpy().copy() for p in params])
     return seen
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 3e-6)])
 @pytest.mark.parametrize("options", ADAMS)
 @pytest.mark.parametrize("kind", ["Adam", "AdamW"])
-def test_adam(kind, options, dtype, tolerance, isa, guards):
-    found = steps(lambda params: getattr(optim, kind)(params, **options), dtype)
+def test_adam(kind, options, dtype, tolerance, place, guards):
+    only_on_the_cpu(dtype, place)
+    found = steps(lambda params: getattr(optim, kind)(params, **options), dtype, device=place)
     for i, p in enumerate(draw(0, np.float64)):
         m = v = np.zeros(p.shape)
         t = 0
@@ -97,8 +103,9 @@ def test_adam(kind, options, dtype, tolerance, isa, guards):
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 3e-6)])
 @pytest.mark.parametrize("options", SGDS)
-def test_sgd(options, dtype, tolerance, isa, guards):
-    found = steps(lambda params: optim.SGD(params, **options), dtype)
+def test_sgd(options, dtype, tolerance, place, guards):
+    only_on_the_cpu(dtype, place)
+    found = steps(lambda params: optim.SGD(params, **options), dtype, device=place)
     for i, p in enumerate(draw(0, np.float64)):
         b = None
         for step in range(STEPS):
@@ -135,48 +142,56 @@ def test_same_bits_at_any_thread_count(kind, options, threads, isa):
     assert results[0] == results[1] == results[2]
 
 
-def test_groups_of_both_dtypes_in_one_step():
-    a, b, c = (make(np.ones(3, d)).requires_grad_() for d in (np.float32, np.float32, np.float64))
+def test_groups_in_one_step(device):
+    """Of both dtypes on the CPU; float64 stays there."""
+    n, second = (3, np.float64) if device == "cpu" else (1100, np.float32)
+    a, b, c = (make(np.ones(n, d), device).requires_grad_() for d in (np.float32, np.float32, second))
     optimizer = optim.AdamW(
         [{"params": [a], "lr": 0.1}, {"params": [b, c], "weight_decay": 0.0}], lr=0.01, weight_decay=0.5
     )
     for p in (a, b, c):
-        p.grad = make(np.full(3, 2.0, p.detach().numpy().dtype))
+        p.grad = make(np.full(n, 2.0, p.detach().cpu().numpy().dtype), device)
     optimizer.step()
     np.testing.assert_allclose(a.tolist(), 1 * (1 - 0.05) - 0.1, rtol=1e-6)
     np.testing.assert_allclose(b.tolist(), 1 - 0.01, rtol=1e-6)
-    np.testing.assert_allclose(c.tolist(), 1 - 0.01 * 2 / (2 + 1e-8), rtol=1e-14)
+    np.testing.assert_allclose(c.tolist(), 1 - 0.01 * 2 / (2 + 1e-8), rtol=1e-14 if device == "cpu" else 1e-6)
 
 
-def test_grad_scale_leaves_the_gradients():
-    a, b = (make(np.ones(5)).requires_grad_() for _ in range(2))
-    a.grad, b.grad = make(np.full(5, 8.0)), make(np.full(5, 2.0))
+def test_grad_scale_leaves_the_gradients(device):
+    n, dtype = (5, np.float64) if device == "cpu" else (1100, np.float32)
+    a, b = (make(np.ones(n, dtype), device).requires_grad_() for _ in range(2))
+    a.grad, b.grad = make(np.full(n, 8, dtype), device), make(np.full(n, 2, dtype), device)
     optim.SGD([a], lr=0.1).step(grad_scale=0.25)
     optim.SGD([b], lr=0.1).step()
-    assert a.tolist() == b.tolist() and a.grad.tolist() == [8.0] * 5
+    assert a.tolist() == b.tolist() and a.grad.tolist() == [8.0] * n
 
 
-def test_closure_and_zero_grad():
-    p = make(np.ones(2)).requires_grad_()
+def test_closure_and_zero_grad(device):
+    n = 2 if device == "cpu" else 1100
+    p = engine.ones(n, device=device, requires_grad=True)
     optimizer = optim.SGD([p], lr=1.0)
-    p.grad = make(np.ones(2))
+    p.grad = engine.ones(n, device=device)
     with engine.no_grad():
         assert optimizer.step(lambda: engine.is_grad_enabled()) is True
     optimizer.zero_grad(set_to_none=False)
-    assert p.grad.tolist() == [0, 0]
+    assert p.grad.tolist() == [0] * n
     optimizer.zero_grad()
     assert p.grad is None
     optimizer.step()  # nothing to do
-    assert p.tolist() == [0, 0]
+    assert p.tolist() == [0] * n
 
 
-def test_strided_gradients():
-    p = make(np.zeros((2, 3))).requires_grad_()
-    p.grad = Tensor(_core.from_buffer(np.arange(6.0).reshape(3, 2)).transpose(0, 1))
+def test_strided_gradients(device):
+    rows, columns = (2, 3) if device == "cpu" else (34, 33)
+    values = np.arange(float(rows * columns), dtype=np.float32).reshape(columns, rows)
+    p = engine.zeros(rows, columns, device=device, requires_grad=True)
+    p.grad = make(values, device).T
+    assert not p.grad.is_contiguous()
     optim.SGD([p], lr=1.0).step()
-    assert p.tolist() == [[0, -2, -4], [-1, -3, -5]]
+    assert p.tolist() == (-values.T).tolist()
     optim.clip_grad_norm_([p], 1.0)
-    np.testing.assert_allclose(p.grad.numpy(), np.arange(6.0).reshape(3, 2).T / math.sqrt(55), rtol=1e-6)
+    norm = math.sqrt((values.astype(np.float64) ** 2).sum())
+    np.testing.assert_allclose(p.grad.cpu().numpy(), values.T / norm, rtol=1e-6)
 
 
 def test_mistakes():
@@ -204,22 +219,27 @@ def test_mistakes():
 
 
 @pytest.mark.parametrize(
-    "make_optimizer", [lambda p: optim.AdamW(p, lr=0.1), lambda p: optim.SGD(p, lr=0.1, momentum=0.9)]
+    "make_optimizer",
+    [
+        lambda p: optim.AdamW(p, lr=0.1),
+        lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1),
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
+    ],
 )
-def test_state_dict(make_optimizer):
+def test_state_dict(make_optimizer, device):
     def run(first, second):
-        params = [make(a).requires_grad_() for a in draw(0, np.float32)]
+        params = [make(a, device).requires_grad_() for a in draw(0, np.float32)]
         optimizer = make_optimizer(params)
         for t in range(4):
             if t == 2 and second:
                 state = copy.deepcopy(optimizer.state_dict())
-                params = [make(p.detach().numpy()).requires_grad_() for p in params]
+                params = [make(p.detach().cpu().numpy(), device).requires_grad_() for p in params]
                 optimizer = make_optimizer(params)
                 optimizer.param_groups[0]["lr"] = 7.0
                 optimizer.load_state_dict(state)
                 assert optimizer.param_groups[0]["lr"] == 0.1
             for p, g in zip(params, draw(t + 1, np.float32)):
-                p.grad = make(g)
+                p.grad = make(g, device)
             optimizer.step()
         return [p.tolist() for p in params]
 
@@ -259,37 +279,51 @@ def test_named_parameters():
 
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, 0.5, math.inf])
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 1e-6)])
-def test_total_norm_and_clipping(norm_type, dtype, tolerance, isa, guards, threads):
+def test_total_norm_and_clipping(norm_type, dtype, tolerance, place, guards, threads):
+    only_on_the_cpu(dtype, place)
     arrays = draw(3, dtype)
     flat = np.concatenate([a.astype(np.float64).ravel() for a in arrays])
     wanted = np.abs(flat).max() if norm_type == math.inf else (np.abs(flat) ** norm_type).sum() ** (1 / norm_type)
     bits = set()
     for n in (1, 2, 3):
         threads(n)
-        norm = optim.get_total_norm([make(a) for a in arrays], norm_type)
-        assert norm.shape == () and norm.numpy().dtype == dtype
-        bits.add(norm.numpy().tobytes())
+        norm = optim.get_total_norm([make(a, place) for a in arrays], norm_type)
+        assert norm.shape == () and norm.cpu().numpy().dtype == dtype
+        bits.add(norm.cpu().numpy().tobytes())
         np.testing.assert_allclose(norm.item(), wanted, rtol=tolerance)
     assert len(bits) == 1
-    params = [make(np.zeros(a.shape, dtype)) for a in arrays]
+    params = [make(np.zeros(a.shape, dtype), place) for a in arrays]
     for max_norm in (2 * wanted, wanted / 3):
         for p, a in zip(params, arrays):
-            p.grad = make(a)
+            p.grad = make(a, place)
         np.testing.assert_allclose(optim.clip_grad_norm_(params, max_norm, norm_type).item(), wanted, rtol=tolerance)
         factor = min(1.0, max_norm / (wanted + 1e-6))
         for p, a in zip(params, arrays):
-            np.testing.assert_allclose(p.grad.numpy(), a * factor, rtol=tolerance * 2)
+            np.testing.assert_allclose(p.grad.cpu().numpy(), a * factor, rtol=tolerance * 2)
 
 
-def test_clipping_of_nothing_and_of_nonsense():
-    p = make(np.zeros(3))
+def test_clipping_of_nothing_and_of_nonsense(device):
+    n, dtype = (3, np.float64) if device == "cpu" else (1100, np.float32)
+    p = make(np.zeros(n, dtype), device)
     assert optim.clip_grad_norm_([p], 1.0).item() == 0.0
     for value in (math.nan, math.inf):
         for norm_type in (2.0, math.inf, 1.0, 3.0):
-            p.grad = make(np.array([1.0, value, 2.0]))
+            g = np.ones(n, dtype)
+            g[n // 2] = value
+            p.grad = make(g, device)
             with pytest.raises(ValueError, match="finite"):
                 optim.clip_grad_norm_([p], 1.0, norm_type, error_if_nonfinite=True)
             np.testing.assert_equal(optim.get_total_norm([p.grad], norm_type).item(), value)
+            optim.clip_grad_norm_([p], 1.0, norm_type)
+            left = p.grad.cpu().numpy()
+            assert (
+                np.isnan(left).all()
+                if math.isnan(value)
+                else np.isnan(left[n // 2]) and not np.delete(left, n // 2).any()
+            )
+
+
+def test_the_norm_of_both_dtypes():
     both = [make(np.full(4, 1.0, np.float32)), make(np.full(5, 2.0))]
     assert (
         optim.get_total_norm(both).item() == pytest.approx(math.sqrt(24))
@@ -297,14 +331,16 @@ def test_clipping_of_nothing_and_of_nonsense():
     )
 
 
-def test_clip_grad_value(isa, guards):
-    p = make(np.zeros(37, np.float32))
-    p.grad = make(np.linspace(-2, 2, 37, dtype=np.float32))
+def test_clip_grad_value(place, guards):
+    n = 37 if place == "cpu" else 1100
+    values = np.linspace(-2, 2, n, dtype=np.float32)
+    p = engine.zeros(n, device=place)
+    p.grad = make(values, place)
     optim.clip_grad_value_(p, 0.5)
-    np.testing.assert_array_equal(p.grad.numpy(), np.clip(np.linspace(-2, 2, 37, dtype=np.float32), -0.5, 0.5))
-    p.grad = make(np.full(37, np.nan, np.float32))
+    np.testing.assert_array_equal(p.grad.cpu().numpy(), np.clip(values, -0.5, 0.5))
+    p.grad = engine.full((n,), math.nan, device=place)
     optim.clip_grad_value_([p], 1.0)
-    assert np.isnan(p.grad.numpy()).all()
+    assert np.isnan(p.grad.cpu().numpy()).all()
 
 
 # ---- schedules

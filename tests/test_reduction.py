@@ -12,8 +12,13 @@ import engine
 NAN, INF = math.nan, math.inf
 
 
-def t(values, dtype=None, grad=False):
-    return engine.tensor(values, dtype=dtype, requires_grad=grad)
+def t(values, dtype=None, grad=False, device="cpu"):
+    return engine.tensor(values, dtype=dtype, requires_grad=grad, device=device)
+
+
+def many(rows, device: str, copies: int = 401) -> np.ndarray:
+    """The rows as they are on the CPU; on a device copies of them that are more than a tile."""
+    return np.concatenate([np.array(rows)] * (1 if device == "cpu" else copies))
 
 
 def test_no_elements() -> None:
@@ -48,20 +53,21 @@ def test_variance_of_too_few() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 3, 7, 40, 20000])
-def test_nan_is_found_wherever_it_stands(isa: str, n: int) -> None:
+def test_nan_is_found_wherever_it_stands(place: str, n: int) -> None:
+    n = n if place == "cpu" else 1025 + n % 5000
     for at in sorted({0, n // 2, n - 1}):
         x = np.arange(n, dtype=np.float32)
         x[at] = NAN
         for values in (x, x.reshape(-1, 1), np.stack([x, x], 1)):
-            row = engine.from_numpy(values)
+            row = engine.from_numpy(values).to(place)
             for op in (engine.amax, engine.amin):
-                assert np.isnan(op(row, 0).numpy()).all()
+                assert np.isnan(op(row, 0).cpu().numpy()).all()
             for op in (engine.argmax, engine.argmin):
-                assert (op(row, 0).numpy() == at).all()
+                assert (op(row, 0).cpu().numpy() == at).all()
             for op in (engine.max, engine.min):
                 found = op(row, 0)
-                assert np.isnan(found.values.numpy()).all()
-                assert (found.indices.numpy() == at).all()
+                assert np.isnan(found.values.cpu().numpy()).all()
+                assert (found.indices.cpu().numpy() == at).all()
 
 
 def test_infinities() -> None:
@@ -71,37 +77,42 @@ def test_infinities() -> None:
     assert math.isnan(t([INF, -INF]).sum().item())
 
 
-def test_equal_largest_elements_share_the_gradient() -> None:
-    x = t([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], grad=True)
-    x.amax(1).backward(t([6.0, 6.0]))
-    assert x.grad.tolist() == [[0, 3, 3], [2, 2, 2]]
+def test_equal_largest_elements_share_the_gradient(device) -> None:
+    x = t(many([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], device), engine.float32, grad=True, device=device)
+    copies = len(x) // 2
+    six = engine.full((len(x),), 6.0, device=device)
+    x.amax(1).backward(six)
+    assert x.grad.tolist() == [[0, 3, 3], [2, 2, 2]] * copies
     x.grad = None
     x.max().backward()
-    assert x.grad.tolist() == [[0, 0.5, 0.5], [0, 0, 0]]
+    np.testing.assert_allclose(x.grad.tolist(), np.array([[0, 0.5, 0.5], [0, 0, 0]] * copies) / copies, rtol=1e-6)
     x.grad = None
-    x.max(1).values.backward(t([6.0, 6.0]))  # along a dimension: the one at the index
-    assert x.grad.tolist() == [[0, 6, 0], [6, 0, 0]]
+    x.max(1).values.backward(six)  # along a dimension: the one at the index
+    assert x.grad.tolist() == [[0, 6, 0], [6, 0, 0]] * copies
     x.grad = None
-    x.min(0, keepdim=True).values.backward(t([[1.0, 1.0, 1.0]]))
-    assert x.grad.tolist() == [[1, 0, 0], [0, 1, 1]]
-    nans = t([NAN, 1.0, NAN], grad=True)
+    x.min(0, keepdim=True).values.backward(t([[1.0, 1.0, 1.0]], device=device))
+    assert x.grad.tolist() == [[1, 0, 0], [0, 1, 1]] + [[0, 0, 0]] * (len(x) - 2)
+    nans = t(many([NAN, 1.0, NAN], device), engine.float32, grad=True, device=device)
     nans.amax().backward()
-    assert nans.grad.tolist() == [0.5, 0, 0.5]
+    n = len(nans) // 3
+    np.testing.assert_allclose(nans.grad.tolist(), np.array([0.5, 0, 0.5] * n) / n, rtol=1e-6)
 
 
-def test_gradient_of_a_product_with_zeros() -> None:
-    x = t([[2.0, 3.0, 4.0], [0.0, 3.0, 4.0], [0.0, 3.0, 0.0]], grad=True)
-    x.prod(1).backward(t([1.0, 10.0, 100.0]))
-    assert x.grad.tolist() == [[12, 8, 6], [120, 0, 0], [0, 0, 0]]
+def test_gradient_of_a_product_with_zeros(device) -> None:
+    rows = [[2.0, 3.0, 4.0], [0.0, 3.0, 4.0], [0.0, 3.0, 0.0]]
+    x = t(many(rows, device), engine.float32, grad=True, device=device)
+    x.prod(1).backward(t(many([1.0, 10.0, 100.0], device), engine.float32, device=device))
+    assert x.grad.tolist() == [[12, 8, 6], [120, 0, 0], [0, 0, 0]] * (len(x) // 3)
 
 
-def test_gradients_where_norm_and_deviation_are_zero() -> None:
-    x = engine.zeros(2, 3, requires_grad=True)
-    x.norm(dim=1).backward(engine.ones(2))
-    assert x.grad.tolist() == [[0] * 3] * 2
+def test_gradients_where_norm_and_deviation_are_zero(device) -> None:
+    n = 2 if device == "cpu" else 401
+    x = engine.zeros(n, 3, requires_grad=True, device=device)
+    x.norm(dim=1).backward(engine.ones(n, device=device))
+    assert x.grad.tolist() == [[0] * 3] * n
     x.grad = None
-    x.std(1).backward(engine.ones(2))
-    assert x.grad.tolist() == [[0] * 3] * 2
+    x.std(1).backward(engine.ones(n, device=device))
+    assert x.grad.tolist() == [[0] * 3] * n
 
 
 def test_sums_are_accurate(isa: str) -> None:
@@ -118,14 +129,18 @@ def test_sums_are_accurate(isa: str) -> None:
     assert engine.from_numpy(y).var().item() == pytest.approx(y.astype(np.float64).var(ddof=1), rel=1e-5)
 
 
-def test_sums_of_integers_are_exact() -> None:
-    x = t([2**62, 1, -(2**62), 5])
+def test_sums_of_integers_are_exact(device) -> None:
+    def after(values, dtype, zeros: int):
+        """The values behind so many zeros."""
+        return t(np.array([0] * (0 if device == "cpu" else zeros) + values), dtype, device=device)
+
+    x = after([2**62, 1, -(2**62), 5], engine.int64, 1100)
     assert x.sum().item() == 6
-    assert x.cumsum(0).tolist() == [2**62, 2**62 + 1, 1, 6]
-    assert t([200, 100], engine.uint8).sum().item() == 300
-    assert t([2**31 - 1] * 2, engine.int32).sum().item() == 2**32 - 2
-    assert t([True] * 300).sum().item() == 300
-    assert t([3, 4], engine.uint8).prod().item() == 12
+    assert x.cumsum(0).tolist()[-4:] == [2**62, 2**62 + 1, 1, 6]
+    assert after([200, 100], engine.uint8, 1100).sum().item() == 300
+    assert after([2**31 - 1] * 2, engine.int32, 1100).sum().item() == 2**32 - 2
+    assert after([True] * 300, engine.bool, 1100).sum().item() == 300
+    assert t(np.array([1] * 1100 + [3, 4]), engine.uint8, device=device).prod().item() == 12
 
 
 @pytest.mark.parametrize("op", ["sum", "mean", "amax", "amin", "var", "std", "norm", "logsumexp"])

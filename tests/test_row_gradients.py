@@ -23,13 +23,13 @@ def kept_as_rows(request, monkeypatch):
     return request.param
 
 
-def ids(seed: int, n: int = 20) -> engine.Tensor:
-    return engine.from_numpy(np.random.default_rng(seed).integers(0, V // 2, n))
+def ids(seed: int, n: int = 20, device="cpu") -> engine.Tensor:
+    return engine.from_numpy(np.random.default_rng(seed).integers(0, V // 2, n)).to(device)
 
 
-def table(dtype=engine.float32) -> engine.Tensor:
+def table(dtype=engine.float32, device="cpu") -> engine.Tensor:
     engine.manual_seed(0)
-    return engine.randn(V, D, dtype=dtype).requires_grad_()
+    return engine.randn(V, D, dtype=dtype, device=device).requires_grad_()
 
 
 def is_rows(gradient) -> bool:
@@ -37,7 +37,7 @@ def is_rows(gradient) -> bool:
 
 
 def loss(w, seed: int):
-    y = F.embedding(ids(seed), w, padding_idx=3)
+    y = F.embedding(ids(seed, device=w.device), w, padding_idx=3)
     return (y * y).sum()
 
 
@@ -80,14 +80,14 @@ def test_optimizers_do_the_same_to_the_bit(name, dtype, isa, threads, guards, mo
         np.testing.assert_array_equal(again, wanted)
 
 
-def test_a_saved_state_goes_on_to_the_same_bits(kept_as_rows):
-    w = table()
+def test_a_saved_state_goes_on_to_the_same_bits(kept_as_rows, device):
+    w = table(device=device)
     optimizer = optim.AdamW([w], lr=0.1)
     for step in range(2):
         optimizer.zero_grad()
         loss(w, step).backward()
         optimizer.step()
-    other = engine.tensor(w.detach().numpy()).requires_grad_()
+    other = engine.tensor(w.detach().cpu().numpy(), device=device).requires_grad_()
     again = optim.AdamW([other], lr=0.1)
     again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for step in range(2, 5):
@@ -95,7 +95,7 @@ def test_a_saved_state_goes_on_to_the_same_bits(kept_as_rows):
             o.zero_grad()
             loss(p, step).backward()
             o.step()
-    np.testing.assert_array_equal(other.detach().numpy(), w.detach().numpy())
+    np.testing.assert_array_equal(other.detach().cpu().numpy(), w.detach().cpu().numpy())
 
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf")])
@@ -129,15 +129,15 @@ def test_averages_that_someone_else_sets_are_followed(replace, monkeypatch):
     np.testing.assert_array_equal(*results)
 
 
-def test_untouched_rows_are_left_alone():
-    w = table()
-    before = w.detach().numpy().copy()
+def test_untouched_rows_are_left_alone(device):
+    w = table(device=device)
+    before = w.detach().cpu().numpy().copy()
     optimizer = optim.AdamW([w], lr=0.1, weight_decay=0.0)
     loss(w, 0).backward()
     optimizer.step()
     used = np.unique(ids(0).numpy())
     used = used[used != 3]
-    changed = np.flatnonzero((w.detach().numpy() != before).any(1))
+    changed = np.flatnonzero((w.detach().cpu().numpy() != before).any(1))
     np.testing.assert_array_equal(changed, used)
 
 
@@ -152,60 +152,60 @@ def test_looking_at_a_gradient_lays_it_out():
     assert not is_rows(w._grad)
 
 
-def test_gradients_add_up(kept_as_rows):
-    w = table()
+def test_gradients_add_up(kept_as_rows, device):
+    w = table(device=device)
     loss(w, 0).backward()
-    first = w.grad.numpy().copy()
+    first = w.grad.cpu().numpy().copy()
     w.grad = None
     loss(w, 0).backward()
     loss(w, 1).backward()
-    both = w.grad.numpy().copy()
+    both = w.grad.cpu().numpy().copy()
     w.grad = None
     (loss(w, 0) + loss(w, 1)).backward()  # two lookups in one graph
-    np.testing.assert_allclose(w.grad.numpy(), both, rtol=1e-6)
+    np.testing.assert_allclose(w.grad.cpu().numpy(), both, rtol=1e-6)
     w.grad = None
     (loss(w, 0) + (w * 2).sum()).backward()  # a lookup and a dense use
-    np.testing.assert_allclose(w.grad.numpy(), first + 2, rtol=1e-6)
+    np.testing.assert_allclose(w.grad.cpu().numpy(), first + 2, rtol=1e-6)
     w.grad = None
     loss(w * 1.0, 0).backward()  # a table that is no leaf
-    np.testing.assert_allclose(w.grad.numpy(), first, rtol=1e-6)
+    np.testing.assert_allclose(w.grad.cpu().numpy(), first, rtol=1e-6)
 
 
-def test_hooks_grad_and_copies_see_the_whole(kept_as_rows):
-    w = table()
+def test_hooks_grad_and_copies_see_the_whole(kept_as_rows, device):
+    w = table(device=device)
     (whole,) = engine.autograd.grad(loss(w, 0), w)
     seen = []
-    handle = w.register_hook(lambda g: seen.append(g.numpy().copy()))
+    handle = w.register_hook(lambda g: seen.append(g.cpu().numpy().copy()))
     loss(w, 0).backward()
     handle.remove()
-    np.testing.assert_array_equal(seen[0], whole.numpy())
+    np.testing.assert_array_equal(seen[0], whole.cpu().numpy())
     w.grad = None
     loss(w, 0).backward()
     for other in (copy.deepcopy(w).grad, pickle.loads(pickle.dumps(w.grad)), w.grad.clone()):
-        np.testing.assert_array_equal(other.numpy(), whole.numpy())
+        np.testing.assert_array_equal(other.cpu().numpy(), whole.cpu().numpy())
 
 
 @pytest.mark.parametrize("norm_type", [1.0, 2.0, float("inf")])
-def test_clipping(norm_type, kept_as_rows):
-    w = table()
+def test_clipping(norm_type, kept_as_rows, device):
+    w = table(device=device)
     loss(w, 0).backward()
-    wanted = engine.autograd.grad(loss(w, 0), w)[0].numpy()
+    wanted = engine.autograd.grad(loss(w, 0), w)[0].cpu().numpy()
     norm = np.linalg.norm(wanted.ravel(), norm_type)
     assert nn.utils.clip_grad_norm_([w], 0.5, norm_type).item() == pytest.approx(norm, rel=1e-6)
-    assert is_rows(w._grad) == kept_as_rows
-    np.testing.assert_allclose(w.grad.numpy(), wanted * 0.5 / norm, rtol=1e-5)
+    assert is_rows(w._grad) == (kept_as_rows and device == "cpu")
+    np.testing.assert_allclose(w.grad.cpu().numpy(), wanted * 0.5 / norm, rtol=1e-5)
     w.grad = None
     loss(w, 0).backward()
     nn.utils.clip_grad_value_([w], 0.25)
-    assert is_rows(w._grad) == kept_as_rows
-    np.testing.assert_array_equal(w.grad.numpy(), np.clip(wanted, -0.25, 0.25))
+    assert is_rows(w._grad) == (kept_as_rows and device == "cpu")
+    np.testing.assert_array_equal(w.grad.cpu().numpy(), np.clip(wanted, -0.25, 0.25))
 
 
-def test_a_norm_that_is_no_number_reaches_the_whole_gradient(kept_as_rows):
-    w = table()
+def test_a_norm_that_is_no_number_reaches_the_whole_gradient(kept_as_rows, device):
+    w = table(device=device)
     (loss(w, 0) * float("nan")).backward()
     nn.utils.clip_grad_norm_([w], 1.0)
-    assert np.isnan(w.grad.numpy()).all()
+    assert np.isnan(w.grad.cpu().numpy()).all()
 
 
 def test_plain_sgd_leaves_the_gradient_as_rows():
@@ -226,18 +226,18 @@ def test_many_tokens_make_it_dense():
     assert not is_rows(w._grad)
 
 
-def test_the_sum_of_embeddings(kept_as_rows):
+def test_the_sum_of_embeddings(kept_as_rows, device):
     engine.manual_seed(1)
-    w, p, t = (engine.randn(n, D).requires_grad_() for n in (V, 9, 2))
-    at, kinds = engine.arange(8), engine.tensor([0, 1] * 4)
-    y = F.embedding_sum(ids(0, 8), w, at, p, kinds, t)
+    w, p, t = (engine.randn(n, D, device=device).requires_grad_() for n in (V, 9, 2))
+    at, kinds = engine.arange(8, device=device), engine.tensor([0, 1] * 4, device=device)
+    y = F.embedding_sum(ids(0, 8, device), w, at, p, kinds, t)
     (y * y).sum().backward()
-    g = 2 * y.detach().numpy()
-    assert is_rows(w._grad) == kept_as_rows
-    for tensor, index in ((w, ids(0, 8)), (p, at), (t, kinds)):
+    g = 2 * y.detach().cpu().numpy()
+    assert is_rows(w._grad) == (kept_as_rows and device == "cpu")
+    for tensor, index in ((w, ids(0, 8, device)), (p, at), (t, kinds)):
         wanted = np.zeros(tensor.shape, np.float32)
-        np.add.at(wanted, index.numpy(), g)
-        np.testing.assert_allclose(tensor.grad.numpy(), wanted, rtol=1e-5)
+        np.add.at(wanted, index.cpu().numpy(), g)
+        np.testing.assert_allclose(tensor.grad.cpu().numpy(), wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [[5, 5], [5, 4], [-1, 2], [0, V]])

@@ -113,12 +113,13 @@ def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads():
     assert results[0] == results[1] and results[0] != results[2]
 
 
-def test_the_steps_are_those_of_a_plain_loop():
+def test_the_steps_are_those_of_a_plain_loop(device):
     model, plain = toy_model(dropout=0.0), toy_model(dropout=0.0)
     data = toy_data()
-    config = replace(CONFIG, epochs=1, warmup_ratio=0.25, max_grad_norm=0.5)
+    config = replace(CONFIG, epochs=1, warmup_ratio=0.25, max_grad_norm=0.5, device=device)
     trainer = Trainer(model, config, data)
     trainer.train()
+    plain.to(device)
     decay = [p for p in plain.parameters() if p.ndim >= 2]
     rest = [p for p in plain.parameters() if p.ndim < 2]
     optimizer = engine.optim.AdamW(
@@ -127,6 +128,7 @@ def test_the_steps_are_those_of_a_plain_loop():
     loss_fn = engine.nn.CrossEntropyLoss(label_smoothing=0.1)
     loader = DataLoader(data, 8, shuffle=True, seed=7)
     for step, batch in enumerate(loader):
+        batch = batch.to(device)
         rate = step / 2 if step < 2 else (8 - step) / 6
         for group in optimizer.param_groups:
             group["lr"] = 5e-3 * rate
@@ -135,7 +137,7 @@ def test_the_steps_are_those_of_a_plain_loop():
         optimizer.step()
         optimizer.zero_grad()
     for (name, a), b in zip(model.state_dict().items(), plain.state_dict().values()):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(a.cpu().numpy(), b.cpu().numpy(), rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_best_weights_are_kept_and_loaded(tmp_path, monkeypatch):
@@ -234,8 +236,10 @@ def test_legends_cover_no_curve(tmp_path, monkeypatch, evaluated):
 
 
 @pytest.mark.parametrize(("every", "stop"), [(None, 11), (None, 8), (3, 11), (4, 17), (None, 3)])
-def test_resuming_gives_the_bits_of_an_uninterrupted_run(tmp_path, every, stop):
-    config = replace(CONFIG, checkpoint_every=every, max_tokens=50)
+def test_resuming_gives_the_bits_of_an_uninterrupted_run(tmp_path, every, stop, device):
+    if device == "cuda" and stop != 11:
+        pytest.skip("one run is enough there")
+    config = replace(CONFIG, checkpoint_every=every, max_tokens=50, device=device)
     data, held_out = toy_data(), toy_data(20, 1)
     hide = TokenDropout(0.2, 1, seed=3)
     whole = Trainer(toy_model(), config, data, held_out, output=tmp_path / "whole", transform=hide)

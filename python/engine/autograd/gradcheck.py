@@ -23,7 +23,7 @@ def gradcheck(
 ) -> bool:
     """True if the gradients of `func(*inputs)` agree with (f(x + eps) - f(x - eps)) / 2 eps for every input element.
 
-    Inputs that require grad must be float64. Each output is weighted by fixed random numbers, so one backward covers it.
+    Inputs that require grad must be float64, and so on the CPU. Each output is weighted by fixed random numbers, so one backward covers it.
     Raises RuntimeError naming input and element where they differ, or returns False with raise_exception=False.
     """
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
@@ -31,6 +31,10 @@ def gradcheck(
     if not checked:
         raise ValueError("[gradcheck] inputs: expected at least one tensor that requires grad, got none")
     for i in checked:
+        if args[i].is_cuda:
+            raise ValueError(
+                f"[gradcheck] inputs[{i}]: expected a float64 tensor on the CPU, got one on {args[i].device}"
+            )
         if args[i].dtype is not _core.float64:
             raise TypeError(f"[gradcheck] inputs[{i}]: expected float64, got {args[i].dtype.name}")
 
