@@ -129,6 +129,10 @@ def product(side: str, kind: str, precision: str, m: int, n: int, k: int, times:
         card.randn(n, dtype=dtype),
     )
     F, lib = card.F, card.lib
+    if kind == "grouped":  # rows of 8 experts, one without any, some with many
+        ends = [m * part // 64 for part in (1, 23, 24, 33, 38, 38, 61, 64)]
+        experts, offs = card.randn(8, n, k, dtype=dtype).transpose(-1, -2), lib.tensor(ends, dtype=lib.int32).to("cuda")
+        return card.without_grad(lambda: F.grouped_mm(x, experts, offs=offs), times)
     gelu = (lambda: F.linear_gelu(x, w, b)) if card.engine else card.compile(lambda: F.gelu(F.linear(x, w, b)))
     tasks = {
         "NT": lambda: F.linear(x, w),
@@ -277,7 +281,8 @@ def run(
         table = tables["products"] = Table("Products (PyTorch: cuBLAS)", "us")
         for precision in ("bfloat16",) if quick else ("bfloat16", *PRECISIONS):
             for n, k in BASE[:1] if quick else BASE:
-                for kind in ("NT",) if quick else ("NT", "NN", "TN", "gelu"):
+                kinds = ("NT", "NN", "TN", "gelu") + (("grouped",) if precision == "bfloat16" else ())
+                for kind in ("NT", "grouped") if quick else kinds:
                     c = compare(
                         "cuda:product",
                         sides=sides if kind == "gelu" else sides[:2],

@@ -107,3 +107,44 @@ def test_same_bits_however_the_blocks_are_cut(rows, inner, outer, isa, threads):
         y.backward(dy)
         results.append([t.numpy().tobytes() for t in (y.detach(), x.grad, w.grad)])
     assert results.count(results[0]) == len(results)
+
+
+@pytest.mark.parametrize("ends, position", [([3, 2, 5], 1), ([-1, 2, 5], 0), ([0, 2, 8], 2), ([7, 7, 5], 2)])
+def test_ends_of_groups_that_do_not_rise(device, ends, position):
+    message = (
+        rf"\[grouped_mm\] offs: expected ends that rise within \[0, 7\], got {ends[position]} at position {position}"
+    )
+    a, b = (engine.from_numpy(randn(*s)).to(device) for s in ((7, 3), (3, 3, 5)))
+    offs = engine.from_numpy(np.array(ends, np.int32)).to(device)
+    with pytest.raises(ValueError, match=message):
+        engine.grouped_mm(a, b, offs=offs).cpu()
+    with pytest.raises(ValueError, match=message):
+        _core.kernels.grouped_mm_backward_mat_b(a._data, engine.ones(7, 5, device=device)._data, offs._data).to_device(
+            -1
+        )
+
+
+def test_grouped_mm_takes_what_belongs_together():
+    a, b, offs = engine.from_numpy(randn(7, 3)), engine.from_numpy(randn(2, 3, 5)), np.array([3, 7], np.int32)
+    with pytest.raises(ValueError, match=r"\[grouped_mm\] offs: expected shape \(2,\), got \(1,\)"):
+        engine.grouped_mm(a, b, offs=engine.from_numpy(offs[:1].copy()))
+    with pytest.raises(TypeError, match=r"\[grouped_mm\] offs: expected int32, got int64"):
+        engine.grouped_mm(a, b, offs=engine.from_numpy(offs.astype(np.int64)))
+    with pytest.raises(ValueError, match=r"\[grouped_mm\] mat_b: expected shape \(2, 3, n\), got \(2, 4, 5\)"):
+        engine.grouped_mm(a, engine.from_numpy(randn(2, 4, 5)), offs=engine.from_numpy(offs))
+
+
+@pytest.mark.parametrize("precision, tolerance", [("highest", 2e-6), ("high", 2e-3), ("medium", 2e-2)])
+def test_grouped_mm_is_matmul_of_each_group(device, precision, tolerance):
+    """Weights as layers of experts have them, (g, n, k); another order of sums, the same precision."""
+    a, w, ends = randn(201, 36), randn(4, 68, 36), [64, 64, 150, 190]
+    x, y = engine.from_numpy(a).to(device), np.zeros((201, 68))
+    weights = engine.from_numpy(w).to(device)
+    for g, (begin, end) in enumerate(zip([0, *ends], ends)):
+        y[begin:end] = a[begin:end].astype(np.float64) @ w[g].T
+    engine.set_float32_matmul_precision(precision)
+    try:
+        found = engine.grouped_mm(x, weights.transpose(-1, -2), offs=engine.tensor(ends, dtype=engine.int32).to(device))
+    finally:
+        engine.set_float32_matmul_precision("highest")
+    assert np.abs(found.cpu().numpy() - y).max() <= tolerance * np.abs(y).max()

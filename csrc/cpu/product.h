@@ -396,8 +396,9 @@ struct Cut {
     return q.m * (q.n > 0 ? q.n : 1) * (q.k > 0 ? q.k : 1) * q.summed.count;
   }
   static Cut of(const Product<T>& given, int64_t threads) {
-    const Product<T> q = turns(given) ? turn(given) : given;
-    return {q, grid_of(q, work(q), threads)};
+    Cut whole = {turns(given) ? turn(given) : given, {}};
+    whole.grid = grid_of(whole.q, work(whole.q), threads);
+    return whole;
   }
 
   int64_t tasks() const { return q.m == 0 ? 0 : q.batch.count * grid.down * (q.dactivated ? 1 : grid.across); }

@@ -80,6 +80,7 @@ GROUPED = [
     (67, 33, 19, [5, 5, 48, 61]),
     (601, 40, 65, [1, 3, 390, 391, 601]),
     (300, 129, 260, [31, 300]),
+    (290, 3, 2, [i - i % 7 for i in range(290)]),  # more groups than threads look at at once
 ]
 
 
@@ -194,6 +195,10 @@ SPECS = [
                 (140, 65, 67, [64, 131, 140]),
                 (400, 40, 1, [7, 399]),
                 (330, 1, 130, [3, 330]),
+                (1024, 24, 256, [300, 777]),  # tiles of 128
+                (70, 256, 264, [16, 65]),
+                (65, 1100, 9, [3, 60]),  # k in parts
+                (1100, 9, 65, [30, 1090]),
             ]
         ],
         f32=2e-5,
@@ -202,8 +207,6 @@ SPECS = [
             Bench(_grouped_case(4096, k, n, UNEVEN), flops=2 * 4096 * k * n, label=f"4096x{n}x{k}, 8 groups")
             for n, k in [(384, 384), (1536, 384)]
         ],
-        torch=lambda torch, a, b, offs: torch.cat(
-            [x @ w for x, w in zip(torch.tensor_split(a, offs[:-1].long()), b.unbind())]
-        ),
+        torch=lambda torch, a, b, offs: torch.nn.functional.grouped_mm(a, b, offs=offs),
     ),
 ]

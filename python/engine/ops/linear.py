@@ -191,8 +191,8 @@ def grouped_mm(mat_a: Tensor, mat_b: Tensor, *, offs: Tensor) -> Tensor:
 
     The case of PyTorch's `grouped_mm` that layers of experts need. mat_a: (t, k), float32 or float64, its rows group after
     group; mat_b: (g, k, n), transposed or not; offs: int32 (g,), where each group ends. Groups may be empty.
-    Returns (t, n); rows behind the last group's are zeros, and no gradient comes from them. Raises ValueError where shapes
-    do not fit or offs do not rise within [0, t], TypeError for other or different dtypes.
+    Returns (t, n); rows behind the last group's are zeros (PyTorch leaves them undefined) and get no gradient.
+    Raises ValueError where shapes do not fit or offs do not rise within [0, t], TypeError for other or different dtypes.
     """
     if precision.active:
         mat_a, mat_b = precision.lowered(mat_a, mat_b)
