@@ -1,11 +1,9 @@
 #include "cuda/sort.h"
 
-#include "cuda/device/axes.cuh"
+#include "cuda/device/shared.h"
 
 namespace engine::cuda {
 namespace {
-constexpr int64_t kRun = 2048;  // as in kernels/indexing_sort.cu
-constexpr int64_t kWindow = 64; // as in kernels/embedding.cu
 
 struct Shape {
   int64_t ndim;

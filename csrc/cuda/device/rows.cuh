@@ -5,8 +5,8 @@
 // stick out of the row; their elements are read and written one by one.
 #pragma once
 #include "cuda/device/common.cuh"
+#include "cuda/device/shared.h"
 
-constexpr int kTeamShared = 512;
 constexpr float kInfinity = __builtin_huge_valf();
 
 // Elements from the multiple of 16 bytes at or below p to p.

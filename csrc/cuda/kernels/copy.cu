@@ -42,10 +42,10 @@ FROM_INTEGERS(float, f32)
 FROM_F32(bf16, bf16)
 FROM_F16(bf16, bf16)
 FROM_INTEGERS(bf16, bf16)
-FROM_F32(f16, f16) FROM_BF16(f16, f16) FROM_INTEGERS(f16, f16) FROM_FLOATING(int32_t, i32) FROM_I64(int32_t, i32)
-    FROM_U8(int32_t, i32) FROM_FLOATING(int64_t, i64) FROM_I32(int64_t, i64) FROM_U8(int64_t, i64)
-        FROM_FLOATING(uint8_t, u8) FROM_I32(uint8_t, u8) FROM_I64(uint8_t, u8) FROM_FLOATING(bool, bool)
-            FROM_INTEGERS(bool, bool)
+FROM_F32(f16, f16)
+FROM_BF16(f16, f16) FROM_INTEGERS(f16, f16) FROM_FLOATING(int32_t, i32) FROM_I64(int32_t, i32) FROM_U8(int32_t, i32)
+    FROM_FLOATING(int64_t, i64) FROM_I32(int64_t, i64) FROM_U8(int64_t, i64) FROM_FLOATING(uint8_t, u8)
+        FROM_I32(uint8_t, u8) FROM_I64(uint8_t, u8) FROM_FLOATING(bool, bool) FROM_INTEGERS(bool, bool)
 
     // Matrices in any number of outer dimensions. A warp reads 32 elements that follow each other in src, and writes 32
     // that do in dst.

@@ -1,5 +1,6 @@
-// Table lookups and their gradients: launches. A gradient sorts the indices and sums what shares one (cuda/sort.h).
-#include "cuda/device/axes.cuh"
+// LookupTable lookups and their gradients: launches. A gradient sorts the indices and sums what shares one
+// (cuda/sort.h).
+#include "cuda/device/shared.h"
 #include "cuda/rows.h"
 #include "cuda/sort.h"
 
@@ -46,14 +47,6 @@ void embedding_backward_sparse(In dy, In input, int64_t v, int64_t padding_idx, 
       .sum_rows(dy.data<T>(), 1, d, values.data<T>(), rows.data<int64_t>(), count.data<int64_t>());
 }
 
-namespace {
-struct Table { // as in embedding.cu
-  const void* rows;
-  const int64_t* ids;
-  int64_t size;
-};
-} // namespace
-
 template <class T>
 void embedding_sum(In word, In input, In position, In position_ids, Opt token_type, Opt token_type_ids, Out y) {
   static const Kernel kernel("embedding", named<T>("embedding_sum"));
@@ -66,10 +59,10 @@ void embedding_sum(In word, In input, In position, In position_ids, Opt token_ty
   if (token_type && !token_type_ids && n > 0 && token_type.size(0) == 0)
     throw Error(ErrorKind::index, "[embedding_sum] token_type_weight: expected at least one row, got 0");
   if (n * d == 0) return;
-  const Table words = {word.v->data, input.data<int64_t>(), word.size(0)},
-              positions = {position.v->data, position_ids.data<int64_t>(), position.size(0)},
-              types = {token_type ? token_type.v->data : nullptr, token_type_ids.data<int64_t>(),
-                       token_type ? token_type.size(0) : 0};
+  const LookupTable words = {word.v->data, input.data<int64_t>(), word.size(0)},
+                    positions = {position.v->data, position_ids.data<int64_t>(), position.size(0)},
+                    types = {token_type ? token_type.v->data : nullptr, token_type_ids.data<int64_t>(),
+                             token_type ? token_type.size(0) : 0};
   const int64_t unit =
       (Unit() << words.rows << positions.rows << types.rows << y.v->data << d * int64_t(sizeof(T))).bytes();
   const int64_t vector = unit == 16;

@@ -7,8 +7,7 @@
 // writes each row of the table that is left: the sum of its parts, in order, or zeros. So long segments (token types,
 // frequent words) are shared by many blocks, and every sum has a fixed order.
 #include "cuda/device/elementwise.cuh"
-
-constexpr int kWindow = 64;
+#include "cuda/device/shared.h"
 
 template <class T, int V>
 __device__ __forceinline__ void load_row(float (&x)[V], const T* p) {
@@ -123,16 +122,10 @@ __device__ __forceinline__ void finish_rows(const float* parts, int64_t windows,
   store_row<T, V>(to + (slot ? slot[r] : r) * d, sum);
 }
 
-struct Table {
-  const void* rows;
-  const int64_t* ids; // null: all 0
-  int64_t size;
-};
-
 // y = the sum of three tables' rows; a bad index counts as a row of zeros.
 template <class T, int V>
-__device__ __forceinline__ void embedding_sum(const Table (&tables)[3], int64_t n, int64_t d, int lanes, T* y, Fault* f,
-                                              const int (&sites)[3]) {
+__device__ __forceinline__ void embedding_sum(const LookupTable (&tables)[3], int64_t n, int64_t d, int lanes, T* y,
+                                              Fault* f, const int (&sites)[3]) {
   const int64_t units = d / V;
   const int each = 256 / lanes;
   const int64_t i = blockIdx.x * int64_t(each) + threadIdx.x / lanes;
@@ -179,11 +172,11 @@ __device__ __forceinline__ void embedding_sum(const Table (&tables)[3], int64_t 
     else                                                                                                               \
       finish_rows<T, 1>(parts, windows, limit, d, start, end, slot, to);                                               \
   }                                                                                                                    \
-  extern "C" __global__ void __launch_bounds__(256)                                                                    \
-      embedding_sum_##suffix(const __grid_constant__ Table word, const __grid_constant__ Table position,               \
-                             const __grid_constant__ Table type, int64_t n, int64_t d, int64_t vector, int64_t lanes,  \
-                             T* y, Fault* f, int64_t word_site, int64_t position_site, int64_t type_site) {            \
-    const Table tables[3] = {word, position, type};                                                                    \
+  extern "C" __global__ void __launch_bounds__(256) embedding_sum_##suffix(                                            \
+      const __grid_constant__ LookupTable word, const __grid_constant__ LookupTable position,                          \
+      const __grid_constant__ LookupTable type, int64_t n, int64_t d, int64_t vector, int64_t lanes, T* y, Fault* f,   \
+      int64_t word_site, int64_t position_site, int64_t type_site) {                                                   \
+    const LookupTable tables[3] = {word, position, type};                                                              \
     const int sites[3] = {int(word_site), int(position_site), int(type_site)};                                         \
     if (vector)                                                                                                        \
       embedding_sum<T, 16 / sizeof(T)>(tables, n, d, int(lanes), y, f, sites);                                         \

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "cuda/axes.h"
+#include "cuda/device/shared.h"
 #include "cuda/rows.h"
 #include "cuda/sort.h"
 
@@ -184,14 +185,6 @@ void scatter_add(InOut input, int64_t dim, In index, In src) {
          input.stride(int(dim)), index.data<int64_t>(), index.stride(int(dim)), src.data<T>(), src.stride(int(dim)),
          input.size(int(dim)), length, n, faults(), int64_t(site));
 }
-
-namespace {
-struct Piece { // as in indexing.cu
-  const void* data;
-  int64_t at, units, block;
-  Divisor length;
-};
-} // namespace
 
 template <class T>
 void cat(InOut out, InList tensors) {

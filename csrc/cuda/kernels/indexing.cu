@@ -2,6 +2,7 @@
 // bytes, whatever they hold; a bad index is a fault, and nothing is touched for it.
 #include "cuda/device/axes.cuh"
 #include "cuda/device/lookup.cuh"
+#include "cuda/device/shared.h"
 
 #define FOR_UNITS(M) M(uint8_t, 1) M(uint16_t, 2) M(uint32_t, 4) M(uint2, 8) M(uint4, 16)
 #define FOR_ELEMENTS(M) M(uint8_t, 1) M(uint16_t, 2) M(uint32_t, 4) M(uint64_t, 8)
@@ -143,14 +144,6 @@ __device__ __forceinline__ void scatter_add(const Axes<3>& axes, T* x, int64_t s
 FOR_REALS(SCATTER_ADD)
 
 // ---- cat: a table of tensors, a block for 1024 units of one.
-
-struct Piece {
-  const void* data;
-  int64_t at;     // where a row of it begins in a row of out
-  int64_t units;  // in all
-  int64_t block;  // its first one
-  Divisor length; // of a row
-};
 
 template <class W>
 __device__ __forceinline__ void cat(const Piece* pieces, int64_t count, int64_t row, W* out) {

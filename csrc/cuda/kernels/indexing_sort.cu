@@ -7,8 +7,9 @@
 // time: an element's rank among equal digits of its warp is a population count of the lanes before it.
 #include "cuda/device/axes.cuh"
 #include "cuda/device/scan.cuh"
+#include "cuda/device/shared.h"
 
-constexpr int kRun = 2048, kDigits = 256, kWarps = kScanThreads / 32, kSteps = kRun / kScanThreads;
+constexpr int kDigits = 256, kWarps = kScanThreads / 32, kSteps = kRun / kScanThreads;
 
 // Exclusive sums in place; by one block. total (may be null) gets that of all, largest (may be
 // null) the largest number. shared: kScanThreads elements.

@@ -158,7 +158,6 @@ void sgd_momentum_step(InOutList params, InList grads, InOutList momentum_buffer
 
 template <class T>
 void grad_norm(InList grads, double norm_type, Out norm) {
-  enum : int { kTwo, kOne, kLargest, kAny }; // as in optimizer.cu
   static const Kernel pieces("optimizer", named<T>("norm_pieces")), any("optimizer", named<T>("norm_pieces_any")),
       total("optimizer", "norm_total");
   const int kind = norm_type == 2 ? kTwo : norm_type == 1 ? kOne : isinf(norm_type) ? kLargest : kAny;

@@ -3,6 +3,7 @@
 // by accesses of 16 bytes where the tensor is aligned.
 #include "cuda/device/optimizer_arguments.h"
 #include "cuda/device/rows.cuh"
+#include "cuda/device/shared.h"
 
 // The last of the tensors whose pieces begin at or before the piece.
 __device__ __forceinline__ const Tensors& tensor_of(const Tensors* tensors, int count, int64_t piece) {
@@ -152,8 +153,6 @@ __device__ __forceinline__ void clip(const Tensors* tensors, int count, const fl
     store_pack(x, e, t.n, t.vector, v);
   });
 }
-
-enum Norm : int { kTwo, kOne, kLargest, kAny };
 
 __device__ __forceinline__ double larger(double a, double b) { return b > a || b != b ? b : a; } // a NaN stays
 

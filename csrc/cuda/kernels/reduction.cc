@@ -4,6 +4,7 @@
 
 #include "cuda/axes.h"
 #include "cuda/device/reduction.cuh"
+#include "cuda/device/shared.h"
 #include "cuda/elementwise.h"
 
 namespace engine::cuda {
@@ -232,21 +233,10 @@ void min(In input, int64_t dims, bool, Out values, Out indices) {
   arg_extreme<T>("min", input, dims, true, values.data<T>(), indices);
 }
 
-namespace {
-struct Running { // as in reduction_scan.cu
-  int64_t a, r, b, chunk, chunks;
-  int64_t reverse;
-  Divisor by_b;
-  const void* x;
-  void* y;
-  void* parts;
-};
-} // namespace
-
 template <class T>
 void cumsum(In input, int64_t dim, bool reverse, Out y) {
   static const Kernel sums("reduction_scan", named<T>("scan_sums")), scan("reduction_scan", named<T>("scan"));
-  Running q = {1, 1, 1, 0, 0, reverse, {}, input.data<T>(), y.data<T>(), nullptr};
+  Running q = {1, 1, 1, 0, 0, reverse, 0, {}, input.data<T>(), y.data<T>(), nullptr};
   for (int d = 0; d < input.ndim(); d++) (d < dim ? q.a : d == dim ? q.r : q.b) *= input.size(d);
   if (q.a * q.r * q.b == 0) return;
   q.by_b = divisor(q.b);
@@ -257,7 +247,10 @@ void cumsum(In input, int64_t dim, bool reverse, Out y) {
   const int64_t least = rows ? 4096 : 128, most_chunks = rows ? 512 : 64;
   if (q.chunk < least) q.chunk = least;
   if (q.chunk < divide_up(q.r, most_chunks)) q.chunk = divide_up(q.r, most_chunks);
+  q.chunk = divide_up(q.chunk, 16) * 16;
   q.chunks = divide_up(q.r, q.chunk);
+  const auto addresses = reinterpret_cast<uintptr_t>(q.x) | reinterpret_cast<uintptr_t>(q.y);
+  q.vector = (addresses | uintptr_t(q.r * int64_t(sizeof(T)))) % 16 == 0;
   const Scratch parts(q.chunks > 1 ? size_t(q.a * q.chunks * q.b) * 8 : 0);
   q.parts = parts.data<void>();
   const Extent grid = {unsigned(tiles), unsigned(q.chunks)};

@@ -1,20 +1,12 @@
 // cumsum: running sums along the middle dimension of (a, r, b), forwards or backwards, in chunks of r.
 //
-// b = 1: a block of 256 scans a chunk of a row, 4 elements a thread at a time: sums within the thread, within the warp
+// b = 1: a block of 256 scans a chunk of a row, 16 bytes a thread at a time: sums within the thread, within the warp
 // by shuffles, over the warps through shared memory. b > 1: a thread runs down a chunk of a column, neighbours beside
 // each other. Where there are several chunks, a first kernel takes the sum of each, and every block adds up those
 // before its own, in a fixed order (Blelloch, "Prefix sums and their applications", 1990: reduce, then scan).
 #include "cuda/device/axes.cuh"
 #include "cuda/device/scan.cuh"
-
-struct Running {
-  int64_t a, r, b, chunk, chunks;
-  int64_t reverse;
-  Divisor by_b;
-  const void* x;
-  void* y;
-  void* parts; // (a, chunks, b)
-};
+#include "cuda/device/shared.h"
 
 template <class T>
 struct Sums { // in float64: a running sum is one long chain of roundings, and memory is slower than these additions
@@ -33,7 +25,7 @@ struct Sums<int64_t> {
 template <class T, bool sums_only>
 __device__ __forceinline__ void scan_rows(const Running& q) {
   using S = typename Sums<T>::type;
-  constexpr int kItems = 4;
+  constexpr int kItems = Pack<T>::N;
   __shared__ S shared[33];
   const int64_t row = blockIdx.x, begin = blockIdx.y * q.chunk;
   const int64_t n = q.r - begin < q.chunk ? q.r - begin : q.chunk;
@@ -50,17 +42,34 @@ __device__ __forceinline__ void scan_rows(const Running& q) {
 #pragma unroll 1
   for (int64_t at = 0; at < n; at += kScanThreads * kItems) {
     const int64_t first = at + threadIdx.x * kItems;
+    const bool whole = q.vector && first + kItems <= n;
+    const int64_t lowest = place(q.reverse ? first + kItems - 1 : first);
     S v[kItems], mine = 0;
+    if (whole) {
+      const Pack<T> pack = load16(x + lowest);
 #pragma unroll
-    for (int k = 0; k < kItems; k++) v[k] = first + k < n ? Sums<T>::read(x[place(first + k)]) : S(0);
+      for (int k = 0; k < kItems; k++) v[k] = Sums<T>::read(q.reverse ? pack.v[kItems - 1 - k] : pack.v[k]);
+    } else {
+#pragma unroll
+      for (int k = 0; k < kItems; k++) v[k] = first + k < n ? Sums<T>::read(x[place(first + k)]) : S(0);
+    }
 #pragma unroll
     for (int k = 0; k < kItems; k++) v[k] = mine = mine + v[k];
     S total;
     const S before = carry + block_scan(mine, total, shared);
-    if (!sums_only)
+    if (!sums_only && whole) {
+      Pack<T> pack;
+#pragma unroll
+      for (int k = 0; k < kItems; k++) {
+        const T z = Sums<T>::write(before + (q.reverse ? v[kItems - 1 - k] : v[k]));
+        pack.v[k] = z;
+      }
+      store16(y + lowest, pack);
+    } else if (!sums_only) {
 #pragma unroll
       for (int k = 0; k < kItems; k++)
         if (first + k < n) y[place(first + k)] = Sums<T>::write(before + v[k]);
+    }
     carry += total;
   }
   if (sums_only && threadIdx.x == 0) parts[blockIdx.y] = carry;

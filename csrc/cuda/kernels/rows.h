@@ -3,14 +3,13 @@
 #include <initializer_list>
 
 #include "cuda/device/norm_arguments.h"
+#include "cuda/device/shared.h"
 #include "cuda/launch.h"
 
 namespace engine::cuda {
 
 template <class T>
 constexpr int kPack = int(16 / sizeof(T));
-
-constexpr unsigned kTeamShared = 512; // as in device/rows.cuh
 
 // Bytes from a multiple of 16 to p.
 inline unsigned phase(const void* p) { return unsigned(reinterpret_cast<uintptr_t>(p) & 15); }

@@ -4,10 +4,8 @@
 namespace engine::cuda {
 namespace {
 
-enum Kind : int { kSoftmax, kLogSoftmax, kLogSumExp }; // as in softmax.cu
-
 template <class T>
-void forward(const char* op, In input, Out y, Kind kind) {
+void forward(const char* op, In input, Out y, SoftmaxKind kind) {
   static const Kernel held("softmax", named<T>("softmax")), longer("softmax", named<T>("softmax_long"));
   const int64_t n = input.rows();
   const int d = checked_width(op, input.size(-1));

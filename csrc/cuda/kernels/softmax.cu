@@ -5,9 +5,8 @@
 // 2018, "Online normalizer calculation for softmax"). A row of nothing but -inf gives NaNs (logsumexp: -inf), as does
 // one with a NaN or +inf (logsumexp: +inf for +inf).
 #include "cuda/device/rows.cuh"
+#include "cuda/device/shared.h"
 #include "cuda/device/softmax.cuh"
-
-enum Kind : int { kSoftmax, kLogSoftmax, kLogSumExp };
 
 template <class T, bool Held>
 __device__ __forceinline__ void softmax(const T* input, T* y, int64_t n, int d, int width, bool vector, int kind) {
