@@ -36,6 +36,7 @@ struct Convert {
 #define FROM_U8(D, to) CONVERT(uint8_t, u8, D, to)
 #define FROM_FLOATING(D, to) FROM_F32(D, to) FROM_BF16(D, to) FROM_F16(D, to)
 #define FROM_INTEGERS(D, to) FROM_I32(D, to) FROM_I64(D, to) FROM_U8(D, to)
+// clang-format off
 FROM_BF16(float, f32)
 FROM_F16(float, f32)
 FROM_INTEGERS(float, f32)
@@ -43,14 +44,25 @@ FROM_F32(bf16, bf16)
 FROM_F16(bf16, bf16)
 FROM_INTEGERS(bf16, bf16)
 FROM_F32(f16, f16)
-FROM_BF16(f16, f16) FROM_INTEGERS(f16, f16) FROM_FLOATING(int32_t, i32) FROM_I64(int32_t, i32) FROM_U8(int32_t, i32)
-    FROM_FLOATING(int64_t, i64) FROM_I32(int64_t, i64) FROM_U8(int64_t, i64) FROM_FLOATING(uint8_t, u8)
-        FROM_I32(uint8_t, u8) FROM_I64(uint8_t, u8) FROM_FLOATING(bool, bool) FROM_INTEGERS(bool, bool)
+FROM_BF16(f16, f16)
+FROM_INTEGERS(f16, f16)
+FROM_FLOATING(int32_t, i32)
+FROM_I64(int32_t, i32)
+FROM_U8(int32_t, i32)
+FROM_FLOATING(int64_t, i64)
+FROM_I32(int64_t, i64)
+FROM_U8(int64_t, i64)
+FROM_FLOATING(uint8_t, u8)
+FROM_I32(uint8_t, u8)
+FROM_I64(uint8_t, u8)
+FROM_FLOATING(bool, bool)
+FROM_INTEGERS(bool, bool)
+// clang-format on
 
-    // Matrices in any number of outer dimensions. A warp reads 32 elements that follow each other in src, and writes 32
-    // that do in dst.
-    template <class T>
-    __device__ __forceinline__ void transpose(const Transpose& p) {
+// Matrices in any number of outer dimensions. A warp reads 32 elements that follow each other in src, and writes 32
+// that do in dst.
+template <class T>
+__device__ __forceinline__ void transpose(const Transpose& p) {
   __shared__ T tile[32][32 + (sizeof(T) < 4 ? 4 / sizeof(T) : 1)];
   const uint32_t tiles = p.tiles_x * p.tiles_y, in_matrix = blockIdx.x % tiles;
   uint32_t matrix = blockIdx.x / tiles;
