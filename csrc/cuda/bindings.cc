@@ -27,7 +27,8 @@ class Event {
   explicit Event(bool timing) : timing_(timing) {}
   Event(const Event&) = delete;
   ~Event() {
-    if (event_) api().cuEventDestroy(event_);
+    if (event_ && !forked() && api().cuCtxSetCurrent(device(device_).context) == CUDA_SUCCESS)
+      api().cuEventDestroy(event_);
   }
   void record(int device) {
     enter(device);
@@ -42,12 +43,14 @@ class Event {
   }
   bool query() const {
     if (!event_) return true;
+    enter(device_);
     const CUresult result = api().cuEventQuery(event_);
     if (result != CUDA_ERROR_NOT_READY) check(result, "cuEventQuery");
     return result == CUDA_SUCCESS;
   }
   void wait() const {
     if (!event_) return;
+    enter(device_);
     count_host_wait(device_);
     check(api().cuEventSynchronize(event_), "cuEventSynchronize");
   }
@@ -139,6 +142,7 @@ PYBIND11_MODULE(_cuda, m) {
   m.def("reset_peak_memory_stats", &reset_peak_memory_stats);
   m.def("empty_cache", [](int device) {
     empty_cache(device);
+    enter(device);
     release_pinned();
   });
   m.def("mem_get_info", [](int device) {

@@ -1,6 +1,7 @@
 #include "cuda/driver.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,8 @@ const Library& opened() {
   return library;
 }
 
+std::atomic<bool> forked_since{false};
+
 // What the driver says of its devices, asked once.
 struct Driver {
   int count = 0, version = 0;
@@ -89,6 +92,7 @@ struct Driver {
       return;
     }
     const Api& a = *opened().api;
+    pthread_atfork(nullptr, nullptr, [] { forked_since = true; });
     const CUresult started = a.cuInit(0);
     if (started != CUDA_SUCCESS) {
       const char* text = nullptr;
@@ -212,7 +216,13 @@ const Device& device(int number) {
   return d.devices[number];
 }
 
+bool forked() { return forked_since.load(std::memory_order_relaxed); }
+
 void enter(int number) {
+  if (forked())
+    throw Error(ErrorKind::runtime,
+                "[cuda] process: expected the one that first used CUDA, got a fork of it (start "
+                "processes by multiprocessing's \"spawn\")");
   check(api().cuCtxSetCurrent(device(number).context), "cuCtxSetCurrent");
   entered = number;
 }

@@ -56,6 +56,7 @@ extern std::string (*unpack_image)(const unsigned char* data, size_t bytes);
 constexpr CUstream kStream = nullptr;
 
 void enter(int number);         // makes its context current and its kernels the ones that launch
+bool forked();                  // whether this process is a child of the one that opened the driver: CUDA is not for it
 const Device& current_device(); // of this thread, as entered last
 void synchronize(int number);   // waits for all work; raises what kernels found wrong (faults.h)
 

@@ -97,12 +97,18 @@ void map_layout(const Kernel& kernel, const Layout<N>& l, Extra... extra) {
     width = l.item[k] > width ? l.item[k] : width;
   }
   width = vector_width(int(width));
-  if (large) { // in two halves along the longest dimension; multiples of 16 keep vectors aligned
+  if (large) { // in two halves along the dimension that reaches furthest; multiples of 16 keep vectors aligned
     int longest = 0;
-    for (int d = 1; d < l.dims; d++)
-      if (l.size[d] > l.size[longest]) longest = d;
+    int64_t furthest = -1;
+    for (int d = 0; d < l.dims; d++)
+      for (int k = 0; k < N; k++)
+        if ((l.size[d] - 1) * l.stride[d][k] > furthest) {
+          furthest = (l.size[d] - 1) * l.stride[d][k];
+          longest = d;
+        }
     Layout<N> half = l;
-    half.size[longest] = (l.size[longest] / 2 + 15) / 16 * 16;
+    half.size[longest] = l.size[longest] / 2;
+    if (half.size[longest] >= 16) half.size[longest] = half.size[longest] / 16 * 16;
     map_layout(kernel, half, extra...);
     for (int k = 0; k < N; k++)
       if (half.data[k]) half.data[k] += half.size[longest] * l.stride[longest][k] * l.item[k];

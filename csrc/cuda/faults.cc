@@ -1,5 +1,8 @@
 #include "cuda/faults.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <deque>
 #include <mutex>
 #include <string>
@@ -54,6 +57,15 @@ void raise_fault(int device, const Fault& found) {
   if (site.wrong == Wrong::zero)
     throw Error(ErrorKind::value, std::string("[") + site.op + "] " + site.argument +
                                       ": expected integers other than 0, got 0 (seen on the device, after the call)");
+  if (site.wrong == Wrong::probability) {
+    double p;
+    memcpy(&p, &found.value, sizeof p);
+    char text[32];
+    snprintf(text, sizeof text, "%g", p);
+    throw Error(ErrorKind::value, std::string("[") + site.op + "] " + site.argument +
+                                      ": expected probabilities in [0, 1], got " + text + " at position " +
+                                      std::to_string(found.position) + " (seen on the device, after the call)");
+  }
   const std::string limit = std::to_string(found.limit);
   const std::string expected = site.wrong == Wrong::index  ? "every index in [0, " + limit + ")"
                                : site.wrong == Wrong::ends ? "ends that rise within [0, " + limit + "]"

@@ -14,10 +14,11 @@ struct Fault {
 };
 
 enum class Wrong {
-  index,      // "expected every index in [0, limit), got value at position"
-  cu_seqlens, // "expected numbers that rise from 0 to limit, got value at position"
-  ends,       // "expected ends that rise within [0, limit], got value at position"
-  zero        // "expected integers other than 0, got 0"
+  index,       // "expected every index in [0, limit), got value at position"
+  cu_seqlens,  // "expected numbers that rise from 0 to limit, got value at position"
+  ends,        // "expected ends that rise within [0, limit], got value at position"
+  probability, // "expected probabilities in [0, 1], got value (the bits of a double) at position"
+  zero         // "expected integers other than 0, got 0"
 };
 
 // The number under which kernels report an argument; the texts must be literals. Make it static.

@@ -105,10 +105,10 @@ class Cache {
   }
 
   Blocks::iterator add_segment(int device, size_t size) {
-    const size_t wanted = !caching()             ? size
-                          : small(size)          ? kSmallSegment
-                          : size < kLargeSegment ? kLargeSegment
-                                                 : round_up(size, kRound);
+    size_t wanted = !caching()             ? size
+                    : small(size)          ? kSmallSegment
+                    : size < kLargeSegment ? kLargeSegment
+                                           : round_up(size, kRound);
     enter(device);
     CUdeviceptr p;
     CUresult result = api().cuMemAlloc(&p, wanted);
@@ -116,6 +116,7 @@ class Cache {
       release_free(device);
       result = api().cuMemAlloc(&p, wanted);
     }
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && wanted > size) result = api().cuMemAlloc(&p, wanted = size);
     if (result == CUDA_ERROR_OUT_OF_MEMORY) {
       size_t available = 0, total = 0;
       api().cuMemGetInfo(&available, &total);
@@ -311,7 +312,9 @@ Pending& pending(int device) {
 
 void* allocate(int device, size_t bytes) { return cache(device).allocate(device, bytes); }
 
-void deallocate(int device, void* data, size_t) noexcept { cache(device).deallocate(device, data); }
+void deallocate(int device, void* data, size_t) noexcept {
+  if (!forked()) cache(device).deallocate(device, data); // a lock may have been held when the process was forked
+}
 
 MemoryStats memory_stats(int device) { return cache(device).stats(); }
 void reset_peak_memory_stats(int device) { cache(device).reset_peaks(); }

@@ -15,10 +15,11 @@ unsigned threads(int64_t n) { return blocks(n, 256); }
 uint64_t value_bits(DType t) {
   switch (t) {
     case DType::f32:
-      return 0x7fffffff;
+      return 0x7f800000; // the exponent: subnormal numbers count as zero
     case DType::bf16:
+      return 0x7f80;
     case DType::f16:
-      return 0x7fff;
+      return 0x7fff; // its subnormal numbers are none in float32
     default:
       return ~uint64_t(0);
   }

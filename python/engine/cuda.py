@@ -58,8 +58,8 @@ def _module() -> ModuleType:
         module = import_module("engine._cuda")
     except ImportError as error:
         raise RuntimeError(
-            "[device] type: expected a build with the CUDA backend for 'cuda', got one without (nvcc was not found when it "
-            "was built)"
+            "[device] type: expected a build with the CUDA backend for 'cuda', got one without (no nvcc "
+            "was found when it was built, or ENGINE_CUDA=OFF)"
         ) from error
     _core.register_backend(module.backend())
     module.set_matmul_precision(_PRECISIONS.index(_precision))

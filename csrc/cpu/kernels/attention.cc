@@ -29,7 +29,7 @@ static Dropout dropout_of(const char* op, double p, int64_t seed, int64_t call) 
 
 template <class T>
 static Heads<const T> heads_of(const char* op, const char* arg, In x, int64_t skip) {
-  if (x.size(-1) > 1 && x.stride(-1) != 1)
+  if (x.size(-1) > 1 && x.stride(-1) != 1 && x.numel() > 0)
     raise_value("[%s] %s: expected elements of a head side by side, got a stride of %lld", op, arg,
                 (long long)x.stride(-1));
   return {x.data<T>() + (skip ? skip * x.stride(1) : 0), x.stride(0), x.stride(-2)};

@@ -22,7 +22,7 @@ AttentionMath math_of() {
 
 // One of a row's packed tensors of heads, and what it is called in errors.
 AttentionHeads heads_of(const char* op, const char* argument, const Param& x, int64_t part = 0) {
-  if (x.size(-1) > 1 && x.stride(-1) != 1)
+  if (x.size(-1) > 1 && x.stride(-1) != 1 && x.numel() > 0)
     throw Error(ErrorKind::value, std::string("[") + op + "] " + argument +
                                       ": expected elements of a head side by side, got a stride of " +
                                       std::to_string(x.stride(-1)));

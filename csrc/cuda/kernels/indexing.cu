@@ -18,12 +18,10 @@ extern "C" __global__ void __launch_bounds__(256)
   int64_t at[2];
   axes.locate(i, at);
   const int64_t k = index ? index[at[0]] : index_value, before = previous ? previous[at[1]] : previous_value;
-  int64_t wrapped = k < 0 ? k + size : k;
-  if (wrapped < 0 || wrapped >= size) {
-    fault(f, int(site), i, k, size);
-    wrapped = 0;
-  }
-  y[i] = before * size + wrapped;
+  const int64_t wrapped = k < 0 ? k + size : k;
+  const bool valid = wrapped >= 0 && wrapped < size;
+  if (!valid) fault(f, int(site), i, k, size);
+  y[i] = valid && before >= 0 ? before * size + wrapped : -1; // -1: whoever takes it touches nothing
 }
 
 // y[o, k] = x[o, index[k]]; strides and d count in units. Rows of a bad index are zeros.

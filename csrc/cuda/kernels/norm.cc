@@ -24,6 +24,7 @@ void forward(NormForward<T> a, bool centred) {
 
 template <class T>
 void backward(NormBackward<T> a, T* dweight, T* dbias) {
+  if (a.d == 0) return; // no columns: nothing to write
   const bool centred = a.mean;
   const int parts = centred ? 2 : 1;
   // About a thousand chunks: enough for every multiprocessor, few enough for their sums to be small beside the rows.

@@ -48,7 +48,7 @@ void normal(InOut out, double mean, double std, int64_t seed, int64_t call) {
 template <class T>
 void bernoulli(In input, int64_t seed, int64_t call, Out y) {
   static const Kernel kernel("random", named<T>("bernoulli"));
-  static const int site = fault_site("bernoulli", "input", Wrong::index);
+  static const int site = fault_site("bernoulli", "input", Wrong::probability);
   const Key key(seed, call);
   launch(kernel, {busy_blocks(input.numel(), 1024, 16)}, {256}, 0, input.data<T>(), y.data<T>(), input.numel(), key.k0,
          key.k1, key.call, faults(), int32_t(site));

@@ -45,7 +45,7 @@ __device__ __forceinline__ void bernoulli(const T* input, T* y, int64_t n, const
       const int64_t i = e + 16 * w;
       if (i >= n) continue;
       const float p = to_float(input[i]);
-      if (!(p >= 0 && p <= 1)) fault(f, site, i, int64_t(floorf(p)), 1);
+      if (!(p >= 0 && p <= 1)) fault(f, site, i, __double_as_longlong(double(p)), 1);
       y[i] = from_float<T>(unit(words.w[w]) < p ? 1.f : 0.f);
     }
   });

@@ -30,6 +30,10 @@ struct Plan : Reduction {
     r = count(reduced);
     x = v.data;
     divisor = power = exponent = 1.f;
+    chunk = chunks = 1;
+    lanes = join_lanes = 1;
+    width_ = 1;
+    if (outputs == 0) return; // nothing is launched
     const int64_t item = item_size(v.dtype), wide_row = 16 / item;
     // Vectors must be aligned wherever they start, which all strides but the innermost decide.
     auto even = [&](const Axes<1>& a, int first, int64_t n) {
