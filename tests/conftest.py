@@ -62,8 +62,14 @@ def cuda(request):
     before = time.perf_counter()
     yield "cuda"
     module.synchronize()
-    family = getattr(request, "param", None) or request.node.originalname
-    _seconds[f"{request.path.name}: {family}"] += time.perf_counter() - before
+    spec = getattr(request.node, "callspec", None) and request.node.callspec.params.get("spec")
+    if spec:
+        from specs import FAMILIES
+
+        family = f"family {FAMILIES[spec.name]}"
+    else:
+        family = f"{request.path.name}: {request.node.originalname}"
+    _seconds[family] += time.perf_counter() - before
     found = cuda_device.findings()
     assert not found, "the checker found:\n" + "\n".join(
         f"{f['kind']} in {f['kernel']} at {' in '.join(f['at'])}: {f['what']} (other: {f['other']})" for f in found[:5]

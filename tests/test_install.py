@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,16 @@ def clean_python(wheel: Path, tmp_path_factory) -> Path:
 
 
 def test_wheel_size(wheel: Path, record_property) -> None:
-    size = wheel.stat().st_size / 2**20
+    """Without the CUDA backend 5 MiB at most; its module, unpacked, 25."""
+    files = zipfile.ZipFile(wheel).infolist()
+    cuda = [f for f in files if "/_cuda." in f.filename]
+    size = (wheel.stat().st_size - sum(f.compress_size for f in cuda)) / 2**20
+    module = sum(f.file_size for f in cuda) / 2**20
     record_property("wheel_mib", round(size, 2))
-    print(f"wheel: {size:.2f} MiB")
+    record_property("cuda_module_mib", round(module, 2))
+    print(f"wheel: {size:.2f} MiB without CUDA, whose module has {module:.2f} MiB")
     assert size <= 5
+    assert module <= 25
 
 
 def test_trains_without_extras_and_imports_quickly(clean_python: Path, record_property, tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ import pkgutil
 from specs.spec import Spec
 
 SPECS: list[Spec] = []
+FAMILIES: dict[str, str] = {}  # of each row, the file
 for _module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
     if _module.name not in ("spec", "reference"):
-        SPECS += importlib.import_module(f"specs.{_module.name}").SPECS
+        _rows = importlib.import_module(f"specs.{_module.name}").SPECS
+        SPECS += _rows
+        FAMILIES |= {s.name: _module.name for s in _rows}
 
 _names = [s.name for s in SPECS]
 assert len(set(_names)) == len(_names), f"two rows of one name: {sorted({n for n in _names if _names.count(n) > 1})}"
