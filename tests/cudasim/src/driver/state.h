@@ -13,7 +13,7 @@
 
 #define CUDASIM_EXPORT extern "C" __attribute__((visibility("default")))
 #define CUDASIM_DECLARE(name, symbol, parameters) CUDASIM_EXPORT CUresult symbol parameters;
-CUDA_DRIVER_API(CUDASIM_DECLARE) // a definition that differs from the list does not compile
+CUDASIM_API(CUDASIM_DECLARE) // a definition that differs from the list does not compile
 
 struct CUctx_st {
   int device = 0;
