@@ -139,6 +139,13 @@ Array pinned(const Array& a) {
 
 } // namespace
 
+void check_device_number(const char* op, int device) {
+  const int count = device == kCpu ? 0 : backend().device_count();
+  if (device < kCpu || device >= count + (device == kCpu))
+    throw Error(ErrorKind::value, std::string("[") + op + "] device: expected -1 (the CPU) or a number below " +
+                                      std::to_string(count) + ", got " + std::to_string(device));
+}
+
 Array to_device(const Array& a, int device, bool non_blocking) {
   const Array from = a.is_contiguous() ? a : cast_to(a, a.dtype);
   Array to = Array::empty(a.shape, a.ndim, a.dtype, device);
@@ -172,13 +179,6 @@ void copy_into(const Array& dst, const Array& src, bool non_blocking) {
 
 // What the host may read.
 Array on_cpu(const Array& a) { return a.device() == kCpu ? a : to_device(a, kCpu); }
-
-void check_device_number(const char* op, int device) {
-  const int count = device == kCpu ? 0 : backend().device_count();
-  if (device < kCpu || device >= count + (device == kCpu))
-    throw Error(ErrorKind::value, std::string("[") + op + "] device: expected -1 (the CPU) or a number below " +
-                                      std::to_string(count) + ", got " + std::to_string(device));
-}
 
 py::tuple shape_tuple(const Array& a) {
   py::tuple t(a.ndim);

@@ -19,6 +19,8 @@ PyObject* array_out(Array&& array);
 
 // A contiguous copy in another dtype, or in the same.
 Array cast_to(const Array& a, DType t);
+// Raises Error(value) unless it is -1, the CPU, or the number of a device.
+void check_device_number(const char* op, int device);
 // A contiguous copy on another device; non_blocking: from pinned memory the copy is only queued.
 Array to_device(const Array& a, int device, bool non_blocking = false);
 
@@ -36,7 +38,5 @@ class ReleaseGil {
  private:
   PyThreadState* state_;
 };
-
-void set_python_error(const Error& error);
 
 } // namespace engine

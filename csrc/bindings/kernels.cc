@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "bindings/call.h"
+#include "bindings/errors.h"
 #include "core/fpenv.h"
 #include "cpu/dispatch.h"
 
@@ -19,8 +20,7 @@ int device_keyword(const Row& row, PyObject* const* values, PyObject* names) {
     fail(row, ErrorKind::type, "arguments", "no keyword but device", py::repr(names).cast<std::string>());
   const long device = PyLong_AsLong(values[0]);
   if (PyErr_Occurred()) throw py::error_already_set();
-  if (device < kCpu || (device != kCpu && device >= backend().device_count()))
-    fail(row, ErrorKind::value, "device", "the number of a device", std::to_string(device));
+  check_device_number(row.name, int(device));
   return int(device);
 }
 

@@ -1,8 +1,8 @@
 // The extension module engine._cuda: hands its Backend to engine._core, and tells about the devices.
 #include <pybind11/pybind11.h>
 
+#include "bindings/errors.h"
 #include "core/device.h"
-#include "core/errors.h"
 #include "cuda/driver.h"
 #include "cuda/memory.h"
 #include "cuda/precision.h"
@@ -102,18 +102,7 @@ PYBIND11_MODULE(_cuda, m) {
   using namespace engine::cuda;
   unpack_image = &unpacked_by_zlib;
   m.doc() = "The CUDA backend of engine; use engine.cuda instead.";
-  py::register_exception_translator([](std::exception_ptr p) {
-    try {
-      if (p) std::rethrow_exception(p);
-    } catch (const engine::Error& error) {
-      PyObject* type = error.kind == engine::ErrorKind::memory  ? PyExc_MemoryError
-                       : error.kind == engine::ErrorKind::value ? PyExc_ValueError
-                       : error.kind == engine::ErrorKind::index ? PyExc_IndexError
-                       : error.kind == engine::ErrorKind::type  ? PyExc_TypeError
-                                                                : PyExc_RuntimeError;
-      PyErr_SetString(type, error.what());
-    }
-  });
+  engine::register_errors();
   m.def("backend", [] { return py::capsule(&the_backend); });
   m.def("device_count", &device_count);
   m.def("why_no_device", &why_no_device);
