@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import engine
 from engine import _core
 from engine.tensor import Tensor
 from specs import SPECS
@@ -141,3 +142,33 @@ def test_every_row_has_cases_of_a_tile_and_an_edge() -> None:
         for number, case in enumerate(spec.cuda):
             largest = max(int(np.prod(i.shape)) for i in case.inputs)
             assert largest > TILE, f"{spec.name}, cuda case {number}: {largest} elements, fewer than a tile and an edge"
+
+
+# An operand is rounded by up to u = 2^-11 of itself in tf32, 2^-8 in bfloat16. A sum of k products of normal numbers is then off
+# by some 0.8 u sqrt(k): 10 u for the longest sums here (136 terms; longer ones are larger themselves). Allowed is four times that.
+@pytest.mark.parametrize("precision, tolerance", [("high", 40 * 2.0**-11), ("medium", 40 * 2.0**-8)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(s, id=s.name)
+        for s in ROWS
+        if s.name
+        in ("matmul", "bmm", "linear", "linear_gelu", "attention", "attention_qkv", "scaled_dot_product_attention")
+    ],
+)
+def test_products_of_float32_at_lower_precision(spec: Spec, precision: str, tolerance: float, cuda: str) -> None:
+    spec = with_cases(spec, "tiles")
+    for number in range(len(spec.cases)):
+        arrays = draw(spec, number, "float32")
+        wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays]
+        wanted = np.asarray(spec.reference(*wide, **spec.cases[number].kwargs))
+        _, exact = run(spec, number, arrays, make=on_device("float32"), grad=True)
+        engine.set_float32_matmul_precision(precision)
+        try:
+            (found,), gradients = run(spec, number, arrays, make=on_device("float32"), grad=True)
+        finally:
+            engine.set_float32_matmul_precision("highest")
+        check(f"case {number}, {precision}", found, wanted, tolerance)
+        for i, w in exact.items():
+            error = float(np.abs(gradients[i] - w).max()) / max(1.0, float(np.abs(w).max()))
+            assert error <= tolerance, f"case {number}, {precision}, gradient {i}: off by {error:.3g} of the largest"
