@@ -8,7 +8,9 @@ Everything between the embeddings and the pooling works on packed tokens, (total
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from engine import nn, ops
 from engine.models.config import TransformerConfig
@@ -16,21 +18,58 @@ from engine.models.pretrained import Pretrained
 from engine.nn import functional as F
 from engine.nn.module import Module, plan_entry
 from engine.ops.naming import called_as
-from engine.ops.packing import RectangleLayout, pack_padded, pad_packed, rectangle_layout
+from engine.ops.packing import RectangleLayout, pack_padded, pad_packed, rectangle_layout, take_tokens
 from engine.tensor import Tensor
 
 __all__ = ["TransformerClassifier", "TransformerEncoderModel"]
 
 
+class _Rows(NamedTuple):
+    """The tokens that are read of the last layer: all else of it need not be computed.
+
+    indices: int64 (m,), rising, None: the first of each sequence; cu_seqlens: where those of each sequence start.
+    """
+
+    indices: Tensor | None
+    cu_seqlens: Tensor
+
+    def take(self, x: Tensor, cu_seqlens: Tensor) -> Tensor:
+        """The rows of x (total_tokens, d) that are read."""
+        return F.pool_packed(x, cu_seqlens, "first") if self.indices is None else take_tokens(x, self.indices)
+
+
+def _first_rows(cu_seqlens: Tensor) -> _Rows:
+    return _Rows(None, ops.arange(cu_seqlens.shape[0], dtype=cu_seqlens.dtype, device=cu_seqlens.device))
+
+
+def _chosen_rows(op: str, indices: Any, cu_seqlens: Tensor) -> _Rows:
+    """Checks the numbers of the tokens to read; their sequences are found on the host."""
+    chosen = indices.cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
+    ends = cu_seqlens.cpu().numpy()
+    if chosen.ndim != 1 or not (np.issubdtype(chosen.dtype, np.integer) or not chosen.size):
+        raise ValueError(f"[{op}] rows: expected integers of shape (m,), got {chosen.dtype} {chosen.shape}")
+    if chosen.size and (chosen[0] < 0 or chosen[-1] >= ends[-1] or (np.diff(chosen) <= 0).any()):
+        raise IndexError(f"[{op}] rows: expected rising numbers of tokens in [0, {ends[-1]}), got others")
+    starts = ops.from_numpy(np.searchsorted(chosen, ends).astype(np.int32))
+    rows = ops.from_numpy(np.ascontiguousarray(chosen, dtype=np.int64))
+    return _Rows(rows.to(cu_seqlens.device), starts.to(cu_seqlens.device))
+
+
 class _Inputs:
     """Ids of a packed batch, whichever way they came."""
 
-    __slots__ = ("cu_seqlens", "ids", "layout", "op", "positions", "types")
+    __slots__ = ("cu_seqlens", "embeds", "ids", "layout", "op", "positions", "types")
 
     def __init__(
-        self, op: str, input: Any, attention_mask: Tensor | None, token_type_ids: Tensor | None, limit: int
+        self,
+        op: str,
+        input: Any,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+        limit: int,
     ) -> None:
-        self.op = op
+        self.op, self.embeds = op, inputs_embeds
         self.layout: RectangleLayout | None = None
         if hasattr(input, "cu_seqlens"):  # a PackedBatch
             if attention_mask is not None:
@@ -52,6 +91,10 @@ class _Inputs:
                 self.types = called_as(op, pack_padded, token_type_ids, self.layout, input_as="token_type_ids")
             self.cu_seqlens, self.positions = self.layout.cu_seqlens, self.layout.position_ids
             longest = self.layout.max_seqlen
+        if inputs_embeds is not None and inputs_embeds.shape[:1] != self.ids.shape:
+            raise ValueError(
+                f"[{op}] inputs_embeds: expected one row for each of {self.ids.shape[0]} tokens, got {inputs_embeds.shape}"
+            )
         if longest > limit:
             raise ValueError(
                 f"[{op}] input_ids: expected at most {limit} tokens a sequence (max_position_embeddings), got {longest}"
@@ -63,7 +106,8 @@ class _Embeddings(Module):
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
-        d = c.hidden_size
+        d = c.embedding_size or c.hidden_size
+        self.offset = c.position_offset
         self.word_embeddings = nn.Embedding(c.vocab_size, d, padding_idx=c.pad_token_id)
         self.position_embeddings = nn.Embedding(c.max_position_embeddings, d)
         self.token_type_embeddings = nn.Embedding(c.type_vocab_size, d) if c.type_vocab_size else None
@@ -73,18 +117,28 @@ class _Embeddings(Module):
     def forward(self, x: _Inputs) -> Tensor:
         types = self.token_type_embeddings
         words = self.word_embeddings
+        positions = x.positions + self.offset if self.offset else x.positions
+        if x.embeds is not None:
+            return self._from_words(x, x.embeds, positions)
         y = called_as(
             x.op,
             F.embedding_sum,
             x.ids,
             words.weight,
-            x.positions,
+            positions,
             self.position_embeddings.weight,
             None if types is None else x.types,
             None if types is None else types.weight,
             padding_idx=words.padding_idx,
             input_as="input_ids",
         )
+        return self.dropout(self.LayerNorm(y))
+
+    def _from_words(self, x: _Inputs, words: Tensor, positions: Tensor) -> Tensor:
+        """The same with given rows in place of those of the words."""
+        y = words + self.position_embeddings(positions)
+        if self.token_type_embeddings is not None:
+            y = y + self.token_type_embeddings(ops.zeros_like(x.ids) if x.types is None else x.types)
         return self.dropout(self.LayerNorm(y))
 
 
@@ -96,26 +150,25 @@ class _SelfAttention(Module):
         self.heads, self.p = c.num_attention_heads, c.attention_probs_dropout_prob
         self.qkv = nn.Linear(c.hidden_size, 3 * c.hidden_size)
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor, first: bool) -> Tensor:
-        """One row a token; first: one a sequence, that of its first token."""
+    def forward(self, x: Tensor, cu_seqlens: Tensor, rows: _Rows | None) -> Tensor:
+        """One row a token, or of the `rows` alone."""
         tokens, d = x.shape
-        if first:
-            return self._first(x, cu_seqlens)
+        if rows is not None:
+            return self._of_rows(x, cu_seqlens, rows)
         qkv = self.qkv(x).view(tokens, 3, self.heads, d // self.heads)
         y = ops.attention_qkv(qkv, cu_seqlens, dropout_p=self.p, training=self.training)
         return y.view(tokens, d)
 
-    def _first(self, x: Tensor, cu_seqlens: Tensor) -> Tensor:
-        """Keys and values of all tokens, queries of the first ones alone."""
-        d, batch = x.shape[1], cu_seqlens.shape[0] - 1
+    def _of_rows(self, x: Tensor, cu_seqlens: Tensor, rows: _Rows) -> Tensor:
+        """Keys and values of all tokens, queries of those rows alone."""
+        d = x.shape[1]
         assert self.qkv.bias is not None
         # Parts of one split: their gradients are joined in one pass, where slices would each write the whole.
         (wq, wkv), (bq, bkv) = self.qkv.weight.split([d, 2 * d]), self.qkv.bias.split([d, 2 * d])
-        q = F.linear(F.pool_packed(x, cu_seqlens, "first"), wq, bq).view(batch, self.heads, d // self.heads)
+        q = F.linear(rows.take(x, cu_seqlens), wq, bq).view(-1, self.heads, d // self.heads)
         k, v = F.linear(x, wkv, bkv).view(x.shape[0], 2, self.heads, d // self.heads).unbind(1)
-        ones = ops.arange(batch + 1, dtype=cu_seqlens.dtype, device=cu_seqlens.device)
-        y = ops.attention(q, k, v, ones, cu_seqlens_k=cu_seqlens, dropout_p=self.p, training=self.training)
-        return y.view(batch, d)
+        y = ops.attention(q, k, v, rows.cu_seqlens, cu_seqlens_k=cu_seqlens, dropout_p=self.p, training=self.training)
+        return y.view(-1, d)
 
     def _parts(self, prefix: str, state: dict[str, Tensor]) -> Any:
         """(published name, its part of the memory) for each entry."""
@@ -158,6 +211,12 @@ class _Output(Module):
         return self.add_and_norm(self.dense(x), residual, self.LayerNorm)
 
 
+def dense_and_act(x: Tensor, dense: nn.Linear, act: str) -> Tensor:
+    if act in ("gelu", "gelu_new", "gelu_pytorch_tanh"):
+        return F.linear_gelu(x, dense.weight, dense.bias, "none" if act == "gelu" else "tanh")
+    return getattr(F, act)(dense(x))
+
+
 class _Intermediate(Module):
     """The first half of the feed-forward network: a projection and the activation."""
 
@@ -167,10 +226,7 @@ class _Intermediate(Module):
         self.act = c.hidden_act
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.act in ("gelu", "gelu_new", "gelu_pytorch_tanh"):
-            approximate = "none" if self.act == "gelu" else "tanh"
-            return F.linear_gelu(x, self.dense.weight, self.dense.bias, approximate)
-        return getattr(F, self.act)(self.dense(x))
+        return dense_and_act(x, self.dense, self.act)
 
 
 class _Attention(Module):
@@ -183,8 +239,8 @@ class _Attention(Module):
 class _Layer(Module):
     """Post-LN: LN(x + part(x)) for both parts. Pre-LN: x + part(LN(x)); the LN is the one that stands behind in post-LN.
 
-    first: only the rows of each sequence's first token are computed, which is all that is read of a last layer before
-    pooling by first token.
+    rows: only these are computed, which is all that is read of a last layer before pooling by first token, or by a loss over
+    some of the tokens.
     """
 
     def __init__(self, c: TransformerConfig) -> None:
@@ -193,42 +249,51 @@ class _Layer(Module):
         self.intermediate = _Intermediate(c)
         self.output = _Output(c, c.intermediate_size)
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor, first: bool) -> Tensor:
+    def forward(self, x: Tensor, cu_seqlens: Tensor, rows: _Rows | None) -> Tensor:
         attention = self.attention
-        y = attention.self(x, cu_seqlens, first)
-        x = attention.output(y, F.pool_packed(x, cu_seqlens, "first") if first else x)
+        y = attention.self(x, cu_seqlens, rows)
+        x = attention.output(y, x if rows is None else rows.take(x, cu_seqlens))
         return self.output(self.intermediate(x), x)
 
     def pre_norm(
-        self, x: Tensor, normed: Tensor, cu_seqlens: Tensor, next_norm: nn.LayerNorm, first: bool
+        self, x: Tensor, normed: Tensor, cu_seqlens: Tensor, next_norm: nn.LayerNorm, rows: _Rows | None
     ) -> tuple[Tensor, Tensor]:
         """x and its normalised form in; the same of the layer's output, normalised for what follows, out."""
         upper, lower = self.attention.output, self.output
-        y = upper.dense(self.attention.self(normed, cu_seqlens, first))
-        if first:
-            x = F.pool_packed(x, cu_seqlens, "first")
+        y = upper.dense(self.attention.self(normed, cu_seqlens, rows))
+        if rows is not None:
+            x = rows.take(x, cu_seqlens)
         normed, x = upper.add_and_norm(y, x, lower.LayerNorm, prenorm=True)
         normed, x = lower.add_and_norm(lower.dense(self.intermediate(normed)), x, next_norm, prenorm=True)
         return x, normed
 
 
 class _Encoder(Module):
+    """The stack; fewer layers than the config's are each used several times, side by side (ALBERT's groups)."""
+
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
-        self.layer = nn.ModuleList([_Layer(c) for _ in range(c.num_hidden_layers)])
+        self.depth = c.num_hidden_layers
+        held = min(self.depth, c.num_hidden_groups or self.depth)
+        self.layer = nn.ModuleList([_Layer(c) for _ in range(held)])
         self.LayerNorm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps) if c.norm_first else None
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor, first: bool = False) -> Tensor:
-        """Hidden states of all tokens; first: of each sequence's first token alone."""
-        last = len(self.layer) - 1
+    def layers(self) -> list[Any]:
+        """The layers in the order in which they run."""
+        return [self.layer[i * len(self.layer) // self.depth] for i in range(self.depth)]
+
+    def forward(self, x: Tensor, cu_seqlens: Tensor, rows: _Rows | None = None) -> Tensor:
+        """Hidden states of all tokens, or of the `rows` alone."""
+        layers = self.layers()
+        last = self.depth - 1
         if self.LayerNorm is None:
-            for i, layer in enumerate(self.layer):
-                x = layer(x, cu_seqlens, first and i == last)
+            for i, layer in enumerate(layers):
+                x = layer(x, cu_seqlens, rows if i == last else None)
             return x
-        norms = [layer.attention.output.LayerNorm for layer in self.layer] + [self.LayerNorm]
+        norms = [layer.attention.output.LayerNorm for layer in layers] + [self.LayerNorm]
         normed = norms[0](x)
-        for i, layer in enumerate(self.layer):
-            x, normed = layer.pre_norm(x, normed, cu_seqlens, norms[i + 1], first and i == last)
+        for i, layer in enumerate(layers):
+            x, normed = layer.pre_norm(x, normed, cu_seqlens, norms[i + 1], rows if i == last else None)
         return normed
 
 
@@ -236,12 +301,15 @@ class _Pooler(Module):
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(c.hidden_size, c.hidden_size)
+        self.act = c.pooler_act
+        p = c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
+        self.dropout = nn.Dropout(p) if c.pooler_dropout else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.tanh(self.dense(x))
+        return dense_and_act(x if self.dropout is None else self.dropout(x), self.dense, self.act)
 
 
-def _init_weights(module: Module, std: float) -> None:
+def init_weights(module: Module, std: float) -> None:
     """BERT's initial values: N(0, 0.02^2) for projections and tables, 0 for biases."""
     for m in module.modules():
         if isinstance(m, nn.Linear | nn.Embedding):
@@ -268,39 +336,72 @@ class TransformerEncoderModel(Pretrained):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
         self.embeddings = _Embeddings(config)
+        small = config.embedding_size
+        projects = small is not None and (small != config.hidden_size or config.num_hidden_groups is not None)
+        self.embeddings_project = nn.Linear(small, config.hidden_size) if small is not None and projects else None
         self.encoder = _Encoder(config)
         self.pooler = _Pooler(config) if config.pooler else None
-        _init_weights(self, config.initializer_range)
+        init_weights(self, config.initializer_range)
 
-    def encode(self, x: _Inputs) -> Tensor:
-        """Hidden states (total_tokens, hidden_size)."""
-        return self.encoder(self.embeddings(x), x.cu_seqlens)
+    def encode(self, x: _Inputs, rows: _Rows | None = None) -> Tensor:
+        """Hidden states (total_tokens, hidden_size), or of the `rows` alone."""
+        y = self.embeddings(x)
+        if self.embeddings_project is not None:
+            y = self.embeddings_project(y)
+        if rows is not None and self.encoder.depth == 0:
+            return rows.take(self.encoder(y, x.cu_seqlens), x.cu_seqlens)
+        return self.encoder(y, x.cu_seqlens, rows)
 
-    def inputs(self, input: Any, attention_mask: Tensor | None, token_type_ids: Tensor | None) -> _Inputs:
+    def encode_rows(self, x: _Inputs, rows: Any = None) -> Tensor:
+        """Hidden states of the tokens with the numbers `rows` (m, hidden_size), of all where None; of the last layer only what is
+        read is computed. Raises IndexError unless they rise within [0, total_tokens)."""
+        if rows is None:
+            return self.encode(x)
+        chosen = _chosen_rows(x.op, rows, x.cu_seqlens)
+        return chosen.take(self.encode(x), x.cu_seqlens) if self.compute_unread else self.encode(x, chosen)
+
+    def inputs(
+        self,
+        input: Any,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        inputs_embeds: Tensor | None = None,
+        op: str | None = None,
+    ) -> _Inputs:
         """Reads a packed batch or a rectangle."""
-        limit = self.config.max_position_embeddings
-        return _Inputs(type(self).__name__, input, attention_mask, token_type_ids, limit)
+        limit = self.config.max_length
+        return _Inputs(op or type(self).__name__, input, attention_mask, token_type_ids, inputs_embeds, limit)
 
     def forward(
-        self, input_ids: Any, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
-    ) -> Tensor:
-        x = self.inputs(input_ids, attention_mask, token_type_ids)
+        self,
+        input_ids: Any,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        inputs_embeds: Tensor | None = None,
+    ) -> Any:
+        x = self.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds)
         y = self.encode(x)
         return y if x.layout is None else pad_packed(y, x.layout)
 
+    def pool(self, hidden: Tensor, cu_seqlens: Tensor) -> Tensor:
+        """One row a sequence, (batch, hidden_size), of hidden states (total_tokens, hidden_size), as the config says."""
+        y = F.pool_packed(hidden, cu_seqlens, self.config.pooling)
+        return y if self.pooler is None else self.pooler(y)
+
     def encode_pooled(self, x: _Inputs) -> Tensor:
         """One row a sequence, (batch, hidden_size), as the config says; of the last layer only what pooling reads."""
-        if self.config.pooling == "first" and len(self.encoder.layer) > 0 and not self.compute_unread:
-            y = self.encoder(self.embeddings(x), x.cu_seqlens, first=True)
-        else:
-            y = F.pool_packed(self.encode(x), x.cu_seqlens, self.config.pooling)
+        if self.config.pooling != "first" or self.compute_unread:
+            return self.pool(self.encode(x), x.cu_seqlens)
+        y = self.encode(x, _first_rows(x.cu_seqlens))
         return y if self.pooler is None else self.pooler(y)
 
 
 class TransformerClassifier(Pretrained):
     """An encoder, pooling, dropout and a projection to logits (batch, num_labels).
 
-    Called with a packed batch, or with input_ids (batch, length) and an attention_mask.
+    Called with a packed batch, or with input_ids (batch, length) and an attention_mask. inputs_embeds: rows (total_tokens,
+    embedding size) in place of those that the ids have in the table of words.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -309,10 +410,15 @@ class TransformerClassifier(Pretrained):
         p = config.classifier_dropout
         self.dropout = nn.Dropout(config.hidden_dropout_prob if p is None else p)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        _init_weights(self.classifier, config.initializer_range)
+        init_weights(self.classifier, config.initializer_range)
 
     def forward(
-        self, input_ids: Any, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+        self,
+        input_ids: Any,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        inputs_embeds: Tensor | None = None,
     ) -> Tensor:
-        x = self.bert.inputs(input_ids, attention_mask, token_type_ids)
+        x = self.bert.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds)
         return self.classifier(self.dropout(self.bert.encode_pooled(x)))

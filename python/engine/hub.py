@@ -1,0 +1,39 @@
+"""Where a published model lies: a directory, or a name on the Hugging Face hub, through `huggingface_hub` where it is installed."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["resolve"]
+
+_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never the pickle files
+
+
+def resolve(directory_or_name: str | os.PathLike[str], op: str, revision: str | None = None) -> str:
+    """The directory with the files of a model: the one named, or the local copy of a repository of the hub.
+
+    A directory is taken as it is, without a network. Raises FileNotFoundError where there is neither, OSError where the hub
+    cannot be reached or has no such repository, ImportError where a name is given and `huggingface_hub` is missing.
+    """
+    name = os.fspath(directory_or_name)
+    if os.path.isdir(name):
+        return name
+    if os.path.exists(name):
+        raise NotADirectoryError(f"[{op}] directory: expected a folder, got the file {name}")
+    parts = name.split("/")
+    if len(parts) > 2 or not all(parts) or name.startswith((".", "~")):  # a path, not "name" or "owner/name"
+        raise FileNotFoundError(f"[{op}] directory: expected an existing folder, got {name}")
+    try:
+        from huggingface_hub import snapshot_download
+    except ModuleNotFoundError:
+        raise FileNotFoundError(
+            f"[{op}] directory: expected an existing folder, got {name} (a name on the Hugging Face hub needs "
+            "huggingface_hub: pip install 'engine[hub]')"
+        ) from None
+    try:
+        return str(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+    except Exception as error:  # the library has a dozen kinds: no network, no such repository, no permission
+        raise OSError(
+            f"[{op}] directory: expected an existing folder or a repository of the Hugging Face hub, got {name} "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'})"
+        ) from None

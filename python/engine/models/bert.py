@@ -1,0 +1,263 @@
+"""Published encoders (BERT, DistilBERT, RoBERTa, XLM-RoBERTa, ELECTRA, ALBERT: see `families.py`) and their heads.
+
+One class a head serves all families: `config.model_type` says which one a model is of, and with it the pooler, the names in its
+files and the class that its config.json names. `AutoModel` and its kin open a directory by what it says of itself.
+
+Differs from `transformers`: models with a head give their logits, not an object that holds them; each takes a packed batch, and
+a rectangle likewise.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from engine import nn, ops
+from engine.hub import resolve
+from engine.models.config import TransformerConfig
+from engine.models.families import FAMILIES
+from engine.models.pretrained import Pretrained, read_config
+from engine.models.transformer import TransformerClassifier, TransformerEncoderModel, dense_and_act, init_weights
+from engine.nn import functional as F
+from engine.ops.packing import pad_packed
+from engine.tensor import Tensor
+
+__all__ = [
+    "AutoModel",
+    "AutoModelForMaskedLM",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "BertForMaskedLM",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "BertModel",
+    "EncoderOutput",
+]
+
+
+def _with_pooler(config: TransformerConfig, head: str) -> TransformerConfig:
+    """The config with the pooler that this head has in its family."""
+    if config.model_type is None:
+        config = replace(config, model_type="bert")
+    family = FAMILIES[str(config.model_type)]
+    chosen = family.pooler if head == "sequence" else {}
+    default = {"pooler_act": "tanh", "pooler_dropout": False}
+    return replace(config, pooler=head in family.pooled, **{**default, **chosen})
+
+
+class EncoderOutput(NamedTuple):
+    """What an encoder gives.
+
+    last_hidden_state: (total_tokens, hidden_size) of a packed batch, (batch, length, hidden_size) of a rectangle, 0 at padding.
+    pooler_output: (batch, hidden_size), what the pooler makes of the first tokens; None in families without one.
+    """
+
+    last_hidden_state: Tensor
+    pooler_output: Tensor | None
+
+
+class BertModel(TransformerEncoderModel):
+    """The encoder of a published family. `model(batch).last_hidden_state`."""
+
+    head = "base"
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(self.config_for(config))
+
+    @classmethod
+    def config_for(cls, config: TransformerConfig) -> TransformerConfig:
+        return _with_pooler(config, cls.head)
+
+    def forward(
+        self,
+        input_ids: Any,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        inputs_embeds: Tensor | None = None,
+    ) -> EncoderOutput:
+        x = self.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds)
+        y = self.encode(x)
+        pooled = None if self.pooler is None else self.pool(y, x.cu_seqlens)
+        return EncoderOutput(y if x.layout is None else pad_packed(y, x.layout), pooled)
+
+
+class BertForSequenceClassification(TransformerClassifier):
+    """Logits (batch, num_labels) of whole texts: the pooled first token, dropout, a projection.
+
+    `config.problem_type` says what they mean: one label of several, any number of labels, or numbers (regression).
+    """
+
+    head = "sequence"
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(self.config_for(config))
+
+    @classmethod
+    def config_for(cls, config: TransformerConfig) -> TransformerConfig:
+        return _with_pooler(config, cls.head)
+
+
+class _TokenModel(Pretrained):
+    """An encoder without a pooler, and something on top of each token."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(self.config_for(config))
+        self.bert = TransformerEncoderModel(self.config)
+
+    @classmethod
+    def config_for(cls, config: TransformerConfig) -> TransformerConfig:
+        return _with_pooler(config, cls.head)
+
+    def on_top(self, hidden: Tensor) -> Tensor:
+        raise NotImplementedError(f"[{type(self).__name__}] on_top: expected a method of this name, got none")
+
+    def forward(
+        self,
+        input_ids: Any,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        rows: Any = None,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of every token: (total_tokens, n) of a packed batch, (batch, length, n) of a rectangle, 0 at padding.
+
+        rows: rising numbers of tokens of a packed batch, (m,): logits (m, n) of these alone, and nothing is computed that they do
+        not need. On a CUDA device the host waits for `cu_seqlens`.
+        """
+        x = self.bert.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds, type(self).__name__)
+        if rows is not None and x.layout is not None:
+            raise ValueError(f"[{type(self).__name__}] rows: expected None beside a rectangle, got numbers of tokens")
+        y = self.on_top(self.bert.encode_rows(x, rows))
+        return y if x.layout is None else pad_packed(y, x.layout)
+
+    def loss(self, batch: Any, ignore_index: int = -100, **options: Any) -> Tensor:
+        """Cross-entropy over the tokens whose label, `batch.labels` (total_tokens,), is not ignore_index; only these are computed.
+
+        options: of `cross_entropy`. A batch in which no token counts gives 0.
+        """
+        labels = batch.labels
+        if labels is None or labels.shape != batch.input_ids.shape:
+            got = None if labels is None else labels.shape
+            raise ValueError(
+                f"[{type(self).__name__}.loss] labels: expected one a token, shape {batch.input_ids.shape}, got {got}"
+            )
+        (rows,) = (labels.cpu().numpy() != ignore_index).nonzero()
+        logits = self(batch, rows=rows)
+        if not len(rows):
+            return logits.sum()
+        target = ops.take_tokens(labels, ops.from_numpy(rows).to(labels.device))
+        return F.cross_entropy(logits, target, ignore_index=ignore_index, **options)
+
+
+class BertForTokenClassification(_TokenModel):
+    """Logits of each token, (total_tokens, num_labels): dropout and a projection."""
+
+    head = "token"
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        c = self.config
+        p = getattr(c, FAMILIES[str(c.model_type)].token_dropout)
+        self.dropout = nn.Dropout(c.hidden_dropout_prob if p is None else p)
+        self.classifier = nn.Linear(c.hidden_size, c.num_labels)
+        init_weights(self.classifier, c.initializer_range)
+
+    def on_top(self, hidden: Tensor) -> Tensor:
+        return self.classifier(self.dropout(hidden))
+
+
+class BertForMaskedLM(_TokenModel):
+    """Logits of each token over the vocabulary, (total_tokens, vocab_size): a projection, the activation, a normalisation, and
+    the table of words as the last projection (its weight is that of the embedding), with a bias of its own."""
+
+    head = "masked"
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self.cls = _Predictions(self.config)
+
+    def on_top(self, hidden: Tensor) -> Tensor:
+        return self.cls.predictions(hidden, self.bert.embeddings.word_embeddings.weight)
+
+
+class _Predictions(nn.Module):
+    """`cls.predictions`, as BERT names it."""
+
+    def __init__(self, c: TransformerConfig) -> None:
+        super().__init__()
+        self.predictions = _PredictionHead(c)
+
+
+class _PredictionHead(nn.Module):
+    def __init__(self, c: TransformerConfig) -> None:
+        super().__init__()
+        self.transform = _Transform(c)
+        self.bias = nn.Parameter(ops.zeros(c.vocab_size))
+
+    def forward(self, hidden: Tensor, words: Tensor) -> Tensor:
+        return F.linear(self.transform(hidden), words, self.bias)
+
+
+class _Transform(nn.Module):
+    def __init__(self, c: TransformerConfig) -> None:
+        super().__init__()
+        size = c.embedding_size or c.hidden_size
+        self.dense = nn.Linear(c.hidden_size, size)
+        # RoBERTa and ELECTRA have GELU here, whatever the encoder's activation.
+        self.act = "gelu" if c.model_type in ("roberta", "xlm-roberta", "electra") else c.hidden_act
+        self.LayerNorm = nn.LayerNorm(size, c.layer_norm_eps)
+        init_weights(self.dense, c.initializer_range)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.LayerNorm(dense_and_act(x, self.dense, self.act))
+
+
+class _Auto:
+    """Opens a directory (or a name on the hub) as the model that it says it is. See `Pretrained.from_pretrained`."""
+
+    published: type[Pretrained]
+    own: type[Pretrained] | None = None
+
+    @classmethod
+    def from_pretrained(cls, directory: str | os.PathLike[str], *, revision: str | None = None, **options: Any) -> Any:
+        op = f"{cls.__name__}.from_pretrained"
+        folder = resolve(directory, op, revision)
+        kind = cls.published
+        if cls.own is not None and read_config(folder, op).model_type is None:
+            kind = cls.own
+        return kind.from_pretrained(folder, **options)
+
+    @classmethod
+    def from_config(cls, config: TransformerConfig) -> Any:
+        """A model with initial values."""
+        own = cls.own is not None and config.model_type is None
+        return cls.own(config) if own and cls.own else cls.published(config)
+
+
+class AutoModel(_Auto):
+    """`BertModel` of any family, or engine's own `TransformerEncoderModel`."""
+
+    published = BertModel
+    own = TransformerEncoderModel
+
+
+class AutoModelForSequenceClassification(_Auto):
+    """`BertForSequenceClassification` of any family, or engine's own `TransformerClassifier`."""
+
+    published = BertForSequenceClassification
+    own = TransformerClassifier
+
+
+class AutoModelForTokenClassification(_Auto):
+    """`BertForTokenClassification` of any family."""
+
+    published = BertForTokenClassification
+
+
+class AutoModelForMaskedLM(_Auto):
+    """`BertForMaskedLM` of any family."""
+
+    published = BertForMaskedLM

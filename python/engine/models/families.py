@@ -1,0 +1,197 @@
+"""The published families of encoders: what their config.json calls engine's fields, and their weights engine's names.
+
+Every family here is BERT's encoder (Devlin et al. 2019, arXiv 1810.04805) with other names and a few other choices: DistilBERT
+(Sanh et al. 2019, 1910.01108), RoBERTa (Liu et al. 2019, 1907.11692) and XLM-RoBERTa (Conneau et al. 2019, 1911.02116), ELECTRA
+(Clark et al. 2020, 2003.10555), ALBERT (Lan et al. 2019, 1909.11942). The names are those of `transformers`, so that a
+checkpoint goes both ways. A new family is a row in `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["FAMILIES", "HEADS", "Family"]
+
+HEADS = {
+    "base": "Model",
+    "sequence": "ForSequenceClassification",
+    "token": "ForTokenClassification",
+    "masked": "ForMaskedLM",
+}
+"""Heads, and how `transformers` ends the names of their classes."""
+
+Names = tuple[tuple[str, str], ...]
+
+# engine's field -> the key of BERT's config.json, where the two are the same; the defaults are those of `transformers`.
+_COMMON: dict[str, Any] = {
+    "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+    "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
+    "layer_norm_eps": 1e-12, "hidden_act": "gelu", "pad_token_id": 0, "initializer_range": 0.02, "classifier_dropout": None,
+}  # fmt: skip
+_ACTIVATIONS = {"swish": "silu", "gelu_fast": "gelu_pytorch_tanh", "gelu_python": "gelu"}
+# Choices that change what a model computes, with the only value that is computed here.
+_ONLY: dict[str, Any] = {
+    "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False, "tie_word_embeddings": True,
+    "inner_group_num": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one family's files say what engine's say.
+
+    title: how the names of its classes begin. prefix: where a model with a head keeps its encoder.
+    keys: engine's field -> the key in config.json, where it is another. defaults: of fields, where not BERT's. fixed: fields
+    that its config.json does not name. names: fragments of names of weights, engine's -> published, for the encoder; heads: the
+    same for each head. pooled: heads with a pooler; pooler: its fields in a sequence classifier. token_dropout: the field that
+    a token classifier's dropout follows. offset: whether positions begin behind the padding token's id.
+    """
+
+    title: str
+    prefix: str
+    keys: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    names: Names = ()
+    heads: Mapping[str, Names] = field(default_factory=dict)
+    pooled: tuple[str, ...] = ("base", "sequence")
+    pooler: Mapping[str, Any] = field(default_factory=dict)
+    token_dropout: str = "classifier_dropout"
+    offset: bool = False
+
+    def read(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(engine's fields, the other entries) of a config.json. Raises ValueError for choices that are not computed here."""
+        for key, only in _ONLY.items():
+            if values.get(key, only) != only:
+                raise ValueError(f"[TransformerConfig] {key}: expected {only!r}, got {values[key]!r}")
+        fields: dict[str, Any] = {"model_type": values["model_type"], **self.fixed}
+        taken = {"model_type", "id2label", "label2id", "num_labels", "problem_type", "pooling"}
+        for name, default in {**_COMMON, **self.defaults}.items():
+            if name in self.fixed:
+                continue
+            key = self.keys.get(name, name)
+            fields[name] = values.get(key, default)
+            taken.add(key)
+        for name in ("hidden_act", "pooler_act"):
+            if name in fields:
+                fields[name] = _ACTIVATIONS.get(fields[name], fields[name])
+        if self.offset:
+            pad = fields["pad_token_id"]
+            if pad is None:
+                raise ValueError("[TransformerConfig] pad_token_id: expected a number (positions follow it), got None")
+            fields["position_offset"] = pad + 1
+        for name in ("id2label", "num_labels", "problem_type", "pooling"):
+            if values.get(name) is not None:
+                fields[name] = values[name]
+        if "id2label" in fields:
+            fields.pop("num_labels", None)  # as in `transformers`, the names count
+        return fields, {key: value for key, value in values.items() if key not in taken}
+
+    def write(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A config.json's entries of engine's fields, without labels."""
+        written: dict[str, Any] = {"model_type": fields["model_type"]}
+        for name in {**_COMMON, **self.defaults}:
+            if name not in self.fixed:
+                written[self.keys.get(name, name)] = fields[name]
+        return written
+
+    def published(self, name: str, head: str) -> str:
+        """The published name of engine's weight `name` in a model with that head."""
+        for own, theirs in self.heads.get(head, ()):
+            if name.startswith(own):
+                return theirs + name[len(own) :]
+        inside = name.startswith("bert.")
+        if head != "base" and not inside:
+            return name
+        name = name[5:] if inside else name
+        for own, theirs in self.names:
+            name = name.replace(own, theirs)
+        return name if head == "base" else f"{self.prefix}.{name}"
+
+
+def _masked(dense: str, norm: str, bias: str) -> Names:
+    """Names of the head of a masked language model."""
+    start = "cls.predictions."
+    return ((f"{start}transform.dense.", dense), (f"{start}transform.LayerNorm.", norm), (f"{start}bias", bias))
+
+
+_ROBERTA = Family(
+    "Roberta",
+    "roberta",
+    defaults={"vocab_size": 50265, "type_vocab_size": 2, "pad_token_id": 1, "layer_norm_eps": 1e-12},
+    heads={
+        "sequence": (("bert.pooler.dense.", "classifier.dense."), ("classifier.", "classifier.out_proj.")),
+        "masked": _masked("lm_head.dense.", "lm_head.layer_norm.", "lm_head.bias"),
+    },
+    pooler={"pooler_dropout": True},
+    offset=True,
+)
+
+FAMILIES: dict[str, Family] = {
+    "bert": Family("Bert", "bert"),
+    "distilbert": Family(
+        "DistilBert",
+        "distilbert",
+        keys={
+            "hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
+            "intermediate_size": "hidden_dim", "hidden_dropout_prob": "dropout", "hidden_act": "activation",
+            "attention_probs_dropout_prob": "attention_dropout", "classifier_dropout": "seq_classif_dropout",
+        },
+        defaults={"num_hidden_layers": 6, "classifier_dropout": 0.2},
+        fixed={"type_vocab_size": 0, "layer_norm_eps": 1e-12},
+        names=(
+            ("encoder.layer.", "transformer.layer."), ("attention.self.query.", "attention.q_lin."),
+            ("attention.self.key.", "attention.k_lin."), ("attention.self.value.", "attention.v_lin."),
+            ("attention.output.dense.", "attention.out_lin."), ("attention.output.LayerNorm.", "sa_layer_norm."),
+            ("intermediate.dense.", "ffn.lin1."), (".output.dense.", ".ffn.lin2."),
+            (".output.LayerNorm.", ".output_layer_norm."),
+        ),
+        heads={
+            "sequence": (("bert.pooler.dense.", "pre_classifier."),),
+            "masked": _masked("vocab_transform.", "vocab_layer_norm.", "vocab_projector.bias"),
+        },
+        pooled=("sequence",),
+        pooler={"pooler_act": "relu"},
+        token_dropout="hidden_dropout_prob",
+    ),
+    "roberta": _ROBERTA,
+    "xlm-roberta": Family(
+        "XLMRoberta", "roberta", defaults={**_ROBERTA.defaults, "vocab_size": 30522}, heads=_ROBERTA.heads,
+        pooler=_ROBERTA.pooler, offset=True,
+    ),
+    "electra": Family(
+        "Electra",
+        "electra",
+        defaults={
+            "embedding_size": 128, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024,
+        },
+        heads={
+            "sequence": (("bert.pooler.dense.", "classifier.dense."), ("classifier.", "classifier.out_proj.")),
+            "masked": _masked(
+                "generator_predictions.dense.", "generator_predictions.LayerNorm.", "generator_lm_head.bias"
+            ),
+        },
+        pooled=("sequence",),
+        pooler={"pooler_dropout": True, "pooler_act": "gelu"},
+    ),
+    "albert": Family(
+        "Albert",
+        "albert",
+        keys={"classifier_dropout": "classifier_dropout_prob"},
+        defaults={
+            "vocab_size": 30000, "embedding_size": 128, "hidden_size": 4096, "num_attention_heads": 64,
+            "intermediate_size": 16384, "hidden_dropout_prob": 0, "attention_probs_dropout_prob": 0, "hidden_act": "gelu_new",
+            "num_hidden_groups": 1, "classifier_dropout": 0.1,
+        },
+        names=(
+            ("embeddings_project.", "encoder.embedding_hidden_mapping_in."), ("pooler.dense.", "pooler."),
+            ("encoder.layer.", "encoder.albert_layer_groups."), (".attention.self.", ".albert_layers.0.attention."),
+            (".attention.output.", ".albert_layers.0.attention."), (".intermediate.dense.", ".albert_layers.0.ffn."),
+            (".output.dense.", ".albert_layers.0.ffn_output."),
+            (".output.LayerNorm.", ".albert_layers.0.full_layer_layer_norm."),
+        ),
+        heads={"masked": _masked("predictions.dense.", "predictions.LayerNorm.", "predictions.bias")},
+    ),
+}  # fmt: skip
