@@ -74,9 +74,7 @@ class Family:
             key = self.keys.get(name, name)
             fields[name] = values.get(key, default)
             taken.add(key)
-        for name in ("hidden_act", "pooler_act"):
-            if name in fields:
-                fields[name] = _ACTIVATIONS.get(fields[name], fields[name])
+        fields["hidden_act"] = _ACTIVATIONS.get(str(fields["hidden_act"]), fields["hidden_act"])
         if self.offset:
             pad = fields["pad_token_id"]
             if pad is None:

@@ -114,12 +114,18 @@ class Pretrained(Module):
         """
         op = f"{cls.__name__}.from_pretrained"
         folder = resolve(directory, op, revision)
-        config = cls.config_for(read_config(folder, op, **overrides))
+        config = read_config(folder, op, **overrides)
         if cls.head and config.model_type is None:
             raise ValueError(
                 f"[{op}] directory: expected a published model (model_type in {CONFIG}), got {folder} "
                 "(TransformerClassifier reads engine's own)"
             )
+        if not cls.head and config.model_type is not None:
+            raise ValueError(
+                f"[{op}] directory: expected a model of engine's own, got a published one in {folder} "
+                "(BertForSequenceClassification, BertModel and their kin read those)"
+            )
+        config = cls.config_for(config)
         state = read_weights(folder, op)
         # Numbers in config.json are not trusted to allocate: the weights, which exist, bound them.
         held, described = sum(t.numel() for t in state.values()), _at_least(config, "num_labels" not in overrides)
