@@ -1,4 +1,4 @@
-"""Trainer beyond classifiers: own losses and metrics, streams, accumulated batches, parameter groups, frozen parts."""
+"""Trainer beyond classifiers: own losses and metrics, streams, accumulated batches."""
 
 from __future__ import annotations
 
