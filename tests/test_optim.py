@@ -410,6 +410,7 @@ def test_warmup():
 
     assert rates(lambda o: optim.get_constant_schedule(o)) == [1] * 9
     assert rates(lambda o: optim.get_constant_schedule_with_warmup(o, 4)) == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
+    assert rates(lambda o: optim.get_constant_schedule_with_warmup(o, 0)) == [1] * 9
     assert rates(lambda o: optim.get_linear_schedule_with_warmup(o, 2, 6)) == [0, 0.5, 1, 0.75, 0.5, 0.25, 0, 0, 0]
     cosine = rates(lambda o: optim.get_cosine_schedule_with_warmup(o, 2, 6))
     np.testing.assert_allclose(

@@ -399,7 +399,7 @@ def test_token_dropout():
         ({"schedule": "step"}, "schedule: expected 'linear'"),
         ({"warmup_ratio": 1.5}, r"warmup_ratio: expected a number in \[0, 1\]"),
         ({"batch_size": None}, "batch_size: expected a number where max_tokens is None"),
-        ({"metric": "bleu"}, "metric: expected one of accuracy"),
+        ({"metric": ""}, "metric: expected the name of a figure"),
         ({"max_grad_norm": 0.0}, "max_grad_norm"),
         ({"lr": float("nan")}, "lr: expected a finite number >= 0"),
         ({"lr": float("inf")}, "lr: expected a finite number >= 0, got inf"),

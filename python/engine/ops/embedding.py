@@ -54,8 +54,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
 
 def _embedding_sum_backward(ctx: Node, dy: Array) -> Any:
     ids, positions, types, v, p, t, padding = ctx.saved
-    rows = by_rows(dy, ids, v, padding)
-    words = 0 if rows else v  # none: the kernel leaves their table out
+    rows = by_rows(dy, ids, v, padding) if ctx.needs[1] else None
+    words = 0 if rows or not ctx.needs[1] else v  # none: the kernel leaves their table out
+    t = t if ctx.needs[5] else 0
     dword, dposition, dtype = K.embedding_sum_backward(dy, ids, positions, types, words, p, t, padding)
     return None, rows or dword, None, dposition, None, dtype if t else None
 

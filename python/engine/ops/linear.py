@@ -155,7 +155,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _linear_gelu_backward(ctx: Node, dy: Array) -> Any:
     x, w, z, tanh = ctx.saved
-    dx, dz = K.linear_gelu_backward(dy, z, w, tanh)
+    if ctx.needs[0]:
+        dx, dz = K.linear_gelu_backward(dy, z, w, tanh)
+    else:
+        dx, dz = None, K.gelu_backward(dy, z, tanh)
     return dx, *_weight_gradients(ctx, dz, x)
 
 
@@ -173,7 +176,8 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, appro
     tanh = approximate == "tanh"
     y, z = K.linear_gelu(x, w, b, tanh, will_record(input, weight, bias))
     first = x if _learns(weight, bias) else None
-    return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, first, w, z, tanh)
+    second = w if input._requires_grad else None
+    return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, first, second, z, tanh)
 
 
 # ---------------------------------------------------------------- groups of rows

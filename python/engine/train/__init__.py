@@ -13,17 +13,21 @@ from engine.train.checkpoint import save_checkpoint as save_checkpoint
 from engine.train.classifier import Prediction as Prediction
 from engine.train.classifier import TextClassifier as TextClassifier
 from engine.train.config import TrainerConfig as TrainerConfig
+from engine.train.parameters import freeze as freeze
+from engine.train.parameters import parameter_groups as parameter_groups
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
 from engine.train.report import plot_curves as plot_curves
+from engine.train.sources import BatchStream as BatchStream
+from engine.train.state import TrainerState as TrainerState
 from engine.train.text import TextData as TextData
 from engine.train.text import resume_text_classifier as resume_text_classifier
 from engine.train.text import train_text_classifier as train_text_classifier
 from engine.train.trainer import Trainer as Trainer
-from engine.train.trainer import TrainerState as TrainerState
 
 __all__ = [
+    "BatchStream",
     "Callback",
     "InterruptAfterStep",
     "JsonlLog",
@@ -38,9 +42,11 @@ __all__ = [
     "evaluation",
     "format_evaluation",
     "format_report",
+    "freeze",
     "latest_checkpoint",
     "load_checkpoint",
     "metrics",
+    "parameter_groups",
     "plot_curves",
     "read_log",
     "resume_text_classifier",

@@ -27,7 +27,7 @@ class Callback:
         """Before the first step, also of a resumed run."""
 
     def on_step_end(self, trainer: Trainer, loss: Any) -> None:
-        """After each optimizer step; `loss` is that of its batch: a float, on a CUDA device a 0-dim Tensor, for which the host
+        """After each optimizer step; `loss` is that of its batches: a float, on a CUDA device a 0-dim Tensor, for which the host
         waits where it is read (`float(loss)`)."""
 
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
@@ -162,10 +162,12 @@ class ProgressBar(Callback):
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
         if record["event"] != "epoch" or self._bar is None:
             return
-        parts = [f"epoch {record['epoch']}/{trainer.config.epochs}", f"loss {record['loss']:.4f}"]
-        if "held_out" in record:
-            held_out = record["held_out"]
-            parts.append(f"held-out loss {held_out['loss']:.4f} accuracy {held_out['accuracy']:.4f}")
+        config = trainer.config
+        epochs = "" if config.max_steps else f"/{config.epochs}"
+        parts = [f"epoch {record['epoch']}{epochs}", f"loss {record['loss']:.4f}"]
+        if held_out := record.get("held_out"):
+            names = [name for name in dict.fromkeys(("loss", config.metric)) if name in held_out]
+            parts.append("held-out " + " ".join(f"{name} {held_out[name]:.4f}" for name in names))
         parts += [f"{record['tokens_per_second']:,.0f} tokens/s", f"{record['seconds']:.1f} s"]
         self._tqdm.write("  ".join(parts), file=sys.stderr)
 

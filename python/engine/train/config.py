@@ -18,10 +18,15 @@ class TrainerConfig:
 
     Attributes:
         epochs: passes over the training data.
+        max_steps: optimizer steps after which training ends, instead of `epochs`; data of unknown length need it. None: none.
         batch_size: the most sequences in a batch; None: no limit (then `max_tokens` is needed).
         max_tokens: the most tokens in a batch; None: no limit.
         bucket_by_length: draw texts of similar length together. Packed batches need no such thing; it is for comparison.
+        gradient_accumulation_steps: batches that make one optimizer step together, as if they were one batch (the last step
+            of an epoch may have fewer).
         lr: highest learning rate of AdamW.
+        layer_wise_lr_decay: factor on the rate from each layer to the one below it (see `parameter_groups`).
+        head_lr: highest rate of what stands above the layers, such as a classifier; None: `lr`.
         weight_decay: of matrices; biases, norms and other vectors do not decay.
         betas, eps: of AdamW.
         schedule: "linear" or "cosine" fall to 0 at the end, "constant" stays.
@@ -31,7 +36,8 @@ class TrainerConfig:
         max_grad_norm: longer gradients are scaled down to it; None: no clipping.
         seed: decides the order of batches and all random draws.
         eval_every: steps between evaluations; None: at the end of each epoch.
-        metric: what selects the best model: "accuracy", "macro_f1", "micro_f1", "mcc" (highest) or "loss" (lowest).
+        metric: what selects the best model: one of the figures of an evaluation. "loss" is best where it is lowest, "accuracy",
+            "macro_f1", "micro_f1", "mcc" where they are highest (others: see `minimize` of `Trainer`).
         early_stopping: evaluations without a better metric after which training ends; None: never.
         checkpoint_every: steps between checkpoints; None: at the end of each epoch; 0: none at all.
         keep_checkpoints: how many checkpoints stay.
@@ -45,10 +51,14 @@ class TrainerConfig:
     """
 
     epochs: int = 10
+    max_steps: int | None = None
     batch_size: int | None = 32
     max_tokens: int | None = None
     bucket_by_length: bool = False
+    gradient_accumulation_steps: int = 1
     lr: float = 1e-3
+    layer_wise_lr_decay: float = 1.0
+    head_lr: float | None = None
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -82,15 +92,16 @@ class TrainerConfig:
         norm = self.max_grad_norm
         self._check("max_grad_norm", norm is None or 0 < norm < math.inf, "None or a finite number > 0")
         self._check("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
-        metrics = ("accuracy", "macro_f1", "micro_f1", "mcc", "loss")
-        self._check("metric", self.metric in metrics, f"one of {', '.join(metrics)}")
-        for name in ("batch_size", "max_tokens", "eval_every", "early_stopping"):
+        self._check("metric", isinstance(self.metric, str) and bool(self.metric), "the name of a figure")
+        self._check("layer_wise_lr_decay", 0 < self.layer_wise_lr_decay <= 1, "a number in (0, 1]")
+        self._check("head_lr", self.head_lr is None or 0 <= self.head_lr < math.inf, "None or a finite number >= 0")
+        for name in ("max_steps", "batch_size", "max_tokens", "eval_every", "early_stopping"):
             value = getattr(self, name)
             self._check(name, value is None or value >= 1, "None or at least 1")
         self._check("batch_size", (self.batch_size or self.max_tokens) is not None, "a number where max_tokens is None")
         self._check("checkpoint_every", (self.checkpoint_every or 0) >= 0, "None or at least 0")
         self._check("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
-        for name in ("keep_checkpoints", "log_every", "eval_batch_size"):
+        for name in ("gradient_accumulation_steps", "keep_checkpoints", "log_every", "eval_batch_size"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
 
     def _check(self, name: str, right: bool, expected: str) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from itertools import accumulate
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine import _core
-from engine.autograd import no_grad
-from engine.data import DataLoader, PackedBatch
-from engine.nn import Module, Parameter
+from engine.data import PackedBatch
+from engine.nn import Module
 from engine.nn import functional as F
 from engine.nn.utils import clip_coefficient, get_total_norm
 from engine.ops.precision import autocast
@@ -30,53 +28,24 @@ from engine.optim import (
 from engine.optim.lr_scheduler import LRScheduler
 from engine.serialization import load_file, save_file
 from engine.tensor import Tensor
-from engine.tensor import device as Device
+from engine.train.accumulation import counted_targets, shares
 from engine.train.callbacks import Callback, JsonlLog, ProgressBar, read_log
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from engine.train.config import TrainerConfig
+from engine.train.inference import compute_logits, counted_rows, device_of_model, evaluating
 from engine.train.metrics import classification_metrics
+from engine.train.parameters import parameter_groups
+from engine.train.sources import evaluation_source, in_groups, training_source
+from engine.train.state import TrainerState
 
-__all__ = ["Trainer", "TrainerState", "compute_logits", "parameter_groups"]
+__all__ = ["MINIMIZED", "Trainer", "TrainerState", "compute_logits", "parameter_groups"]
 
-
-@dataclass
-class TrainerState:
-    """Where a run stands. Everything here goes through checkpoints.
-
-    Attributes:
-        epoch: whole epochs done.
-        step: optimizer steps done.
-        samples, tokens, padded_tokens: trained on so far; the last is what rectangles as long as each batch's longest
-            sequence would have held.
-        seconds: spent training, without evaluations and checkpoints.
-        best_metric, best_step: the best evaluation so far, None and 0 before the first.
-        waited: evaluations since the best one.
-        stop: whether to end after the present step.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    samples: int = 0
-    tokens: int = 0
-    padded_tokens: int = 0
-    seconds: float = 0.0
-    best_metric: float | None = None
-    best_step: int = 0
-    waited: int = 0
-    stop: bool = False
-    # Sums since the last line of the log, and since the last epoch.
-    interval_loss: float = 0.0
-    interval_steps: int = 0
-    interval_tokens: int = 0
-    interval_seconds: float = 0.0
-    epoch_loss: float = 0.0
-    epoch_steps: int = 0
-    epoch_tokens: int = 0
-    epoch_seconds: float = 0.0
+MINIMIZED = frozenset({"loss", "mse", "mae", "rmse", "perplexity"})
+Figures = Mapping[str, float]
 
 
 class Trainer:
-    """Trains a classifier, evaluates it, and keeps what is needed to go on.
+    """Trains a model, evaluates it, and keeps what is needed to go on.
 
         >>> trainer = Trainer(model, TrainerConfig(epochs=3), train_data, held_out, output="runs/first")
         >>> trainer.train()
@@ -86,23 +55,34 @@ class Trainer:
     by `config.metric`; without `eval_data` the last ones). The same data, config and seed give the same bits, at any
     number of threads, and also when the run was broken off and resumed.
 
+    As it stands it trains classifiers; `compute_loss` and `metrics` or `evaluate_fn` make it a trainer of anything else.
+
     Args:
-        model: `model(batch)` gives logits of shape (batch, num_labels).
+        model: `model(batch)` gives logits, a row for each label of the batch.
         config: the settings.
-        train_data: a dataset that gives `PackedBatch`es with labels, such as `TextDataset`, or a `DataLoader` of one (then
-            its own batch size, order and seed hold).
+        train_data: a dataset that gives `PackedBatch`es with labels, such as `TextDataset`; or a `DataLoader` of one (then
+            its own batch size, order and seed hold); or any iterable of batches (see `BatchStream`), which needs
+            `config.max_steps` where it does not say how many.
         eval_data: held-out data, likewise; never shuffled here.
         output: a folder, made where it is missing; None: nothing is written.
         progress: show a progress bar on standard error (needs tqdm: `pip install engine[cli]`).
         callbacks: called after the built-in ones.
-        optimizer: None: AdamW by the config, without decay of vectors.
+        optimizer: None: AdamW by the config, without decay of vectors, of the parameters that require grad.
         scheduler: None: by the config.
         loss_fn: `loss_fn(logits, labels)`, a scalar; None: cross-entropy with `config.label_smoothing`.
-        transform: `transform(batch, step)` changes each training batch, such as `TokenDropout`.
+        transform: `transform(batch, number)` changes each training batch, such as `TokenDropout`; `number` counts them.
+        compute_loss: `compute_loss(model, batch)`, a scalar, the mean over the batch; None: `loss_fn(model(batch), labels)`.
+        metrics: `metrics(labels, logits)` gives the figures of an evaluation, `config.metric` among them, from all rows whose
+            label is not -100; None: `classification_metrics`.
+        evaluate_fn: `evaluate_fn(model, batches)` gives the figures in another way, the model being in evaluation mode.
+        minimize: names of metrics that are best where they are lowest; all others are best where they are highest.
+        batch_weight: `batch_weight(batch)`, what a batch's mean loss was divided by, to weigh accumulated batches; None:
+            `counted_targets`, which knows ignored targets and the class weights of the losses in `nn`.
 
     Raises:
         ImportError: if progress is asked for and tqdm is missing.
-        ValueError: on data without labels or without a single batch.
+        ValueError: on data without labels, without a single batch or of unknown length without `max_steps`, and for a metric
+            that the evaluation does not give.
     """
 
     def __init__(
@@ -119,6 +99,11 @@ class Trainer:
         scheduler: LRScheduler | None = None,
         loss_fn: Callable[[Tensor, Tensor], Tensor] | None = None,
         transform: Callable[[PackedBatch, int], PackedBatch] | None = None,
+        compute_loss: Callable[[Module, PackedBatch], Tensor] | None = None,
+        metrics: Callable[[np.ndarray, np.ndarray], Figures] | None = None,
+        evaluate_fn: Callable[[Module, Iterable[PackedBatch]], Figures] | None = None,
+        minimize: Collection[str] = MINIMIZED,
+        batch_weight: Callable[[PackedBatch], float] | None = None,
     ) -> None:
         self.model = model
         self.config = config
@@ -127,18 +112,24 @@ class Trainer:
         self.device = device_of_model(model)
         if config.precision == "bfloat16" and self.device.type != "cuda":
             raise ValueError(f"[Trainer] precision: expected 'float32' on {self.device}, got 'bfloat16'")
-        self.train_loader = train_data if isinstance(train_data, DataLoader) else self._train_loader(train_data)
-        self.eval_loader = None if eval_data is None else self._eval_loader(eval_data)
-        self._epoch_ends = list(accumulate(self.train_loader.num_batches(epoch) for epoch in range(config.epochs)))
-        if not self._epoch_ends[0]:
-            raise ValueError("[Trainer] train_data: expected at least one batch an epoch, got none")
-        self.total_steps = self._epoch_ends[-1]
+        self.train_loader = training_source(train_data, config)
+        self.eval_loader = None if eval_data is None else evaluation_source(eval_data, config)
+        self._epoch_ends: list[int] = []
+        self.total_steps = config.max_steps or self._count_steps()
         self.optimizer = optimizer or AdamW(
-            parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, eps=config.eps
-        )
+            parameter_groups(model, config.weight_decay, config.lr, config.layer_wise_lr_decay, config.head_lr),
+            lr=config.lr, betas=config.betas, eps=config.eps,
+        )  # fmt: skip
         self.scheduler = scheduler or self._schedule()
         self.loss_fn = loss_fn or self._cross_entropy
         self.transform = transform
+        self.compute_loss = compute_loss or self._loss_of_labels
+        self.metrics = metrics or classification_metrics
+        self.evaluate_fn = evaluate_fn
+        if self.eval_loader is not None and metrics is None and evaluate_fn is None:  # known before anything is trained
+            self._check_metric(classification_metrics(np.zeros(0, np.int64), np.zeros((0, 1))))
+        self.minimize = frozenset([minimize] if isinstance(minimize, str) else minimize)
+        self.batch_weight = batch_weight or (lambda batch: counted_targets(batch, self.loss_fn))
         self.state = TrainerState()
         self.output = None if output is None else Path(output)
         self._best: dict[str, Tensor] | None = None
@@ -189,21 +180,26 @@ class Trainer:
     def _train(self) -> None:
         state, config = self.state, self.config
         self.model.train()
-        while state.epoch < config.epochs and not state.stop:
+        while state.step < self.total_steps and not state.stop:
             self.train_loader.set_epoch(state.epoch)
-            end = self._epoch_ends[state.epoch]
-            for batch in self.train_loader:
-                self._step(batch)
-                if state.step == end or state.stop:
+            end = self._epoch_end(state.epoch)
+            for batches in in_groups(self.train_loader, config.gradient_accumulation_steps):
+                self._step(batches)
+                if state.step in (end, self.total_steps) or state.stop:
                     break
                 if self._due(config.eval_every):
                     self._evaluate()
                 if self._due(config.checkpoint_every) or self._interrupted:
                     self._checkpoint()
                 self._break_off()
-            if state.step < end:
+                if state.stop:
+                    break
+            else:
+                end = state.step  # of data that did not say how many batches an epoch has
+            if state.step == end:
+                state.epoch += 1
+            elif state.step < self.total_steps:
                 break  # stopped within the epoch
-            state.epoch += 1
             self._end_epoch()
             self._break_off()
         self._read_losses()
@@ -216,23 +212,13 @@ class Trainer:
         self.model.eval()
         self._record("end", best_metric=state.best_metric, best_step=state.best_step, seconds=state.seconds)
 
-    def _step(self, batch: PackedBatch) -> None:
+    def _step(self, batches: list[PackedBatch]) -> None:
         start = time.perf_counter()
         state, config = self.state, self.config
-        labels = batch.labels
-        if labels is None:
-            raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
         if self.transform is not None:
-            batch = self.transform(batch, state.step)
-        batch, labels = batch.to(self.device), labels.to(self.device)
-        with autocast(enabled=config.precision == "bfloat16"):
-            loss_tensor = self.loss_fn(self.model(batch), labels)
-        loss: Any = None
-        if loss_tensor.is_cuda:  # not read before it is wanted: the host runs ahead of the device
-            self._losses.append(loss_tensor.detach())
-        else:
-            loss = self._finite(float(loss_tensor.item()), state.step + 1)
-        loss_tensor.backward()
+            first = state.step * config.gradient_accumulation_steps
+            batches = [self.transform(batch, first + i) for i, batch in enumerate(batches)]
+        loss = self._backward(batches)
         scale: float | Tensor = 1.0
         if config.max_grad_norm is not None:
             gradients = [grad for p in self._parameters if (grad := p.grad) is not None]
@@ -244,22 +230,46 @@ class Trainer:
         self.scheduler.step()
         self.optimizer.zero_grad()
         seconds = time.perf_counter() - start
+        tokens = sum(batch.total_tokens for batch in batches)
         state.step += 1
-        state.samples += batch.batch_size
-        state.tokens += batch.total_tokens
-        state.padded_tokens += batch.padded_tokens
+        state.samples += sum(batch.batch_size for batch in batches)
+        state.tokens += tokens
+        state.padded_tokens += sum(batch.padded_tokens for batch in batches)
         state.seconds += seconds
         self._add("steps", 1)
-        self._add("tokens", batch.total_tokens)
+        self._add("tokens", tokens)
         self._add("seconds", seconds)
-        if loss is None:
-            loss = self._losses[-1]
+        if isinstance(loss, Tensor):  # not read before it is wanted: the host runs ahead of the device
+            self._losses.append(loss)
         else:
             self._add("loss", loss)
         if state.step % config.log_every == 0 or state.step == self.total_steps:
             self._record("train", lr=lr, **self._take("interval"))
         for callback in self.callbacks:
             callback.on_step_end(self, loss)
+
+    def _backward(self, batches: list[PackedBatch]) -> Any:
+        """Makes the gradients of the mean loss over all batches; that loss, a number, or on a device a 0-dim Tensor."""
+        total: Any = None
+        for batch, share in zip(batches, shares(batches, self.batch_weight)):
+            if share == 0:
+                continue  # nothing in it counts
+            with autocast(enabled=self.config.precision == "bfloat16"):
+                loss = self.compute_loss(self.model, batch.to(self.device))
+            if not isinstance(loss, Tensor) or loss.numel() != 1:
+                got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
+                raise TypeError(f"[Trainer] compute_loss: expected a Tensor of one element, got {got}")
+            if share != 1:
+                loss = loss * share
+            value = loss.detach() if loss.is_cuda else self._finite(float(loss.item()), self.state.step + 1)
+            total = value if total is None else total + value
+            loss.backward()
+        return total
+
+    def _loss_of_labels(self, model: Module, batch: PackedBatch) -> Tensor:
+        if batch.labels is None:
+            raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
+        return self.loss_fn(model(batch), batch.labels)
 
     def _add(self, name: str, value: float) -> None:
         for part in ("interval", "epoch"):
@@ -287,7 +297,7 @@ class Trainer:
     def _end_epoch(self) -> None:
         config, state = self.config, self.state
         figures = self._take("epoch")
-        last = state.epoch == config.epochs or state.stop
+        last = state.step == self.total_steps or state.stop
         if self.eval_loader is not None and (config.eval_every is None or self._due(config.eval_every) or last):
             figures["held_out"] = self._evaluate()
         self._record("epoch", **figures)
@@ -319,8 +329,9 @@ class Trainer:
             return None
         self._read_losses()  # their seconds are training's
         figures = self.evaluate(self.eval_loader)
+        self._check_metric(figures)
         metric = figures[config.metric]
-        sign = -1.0 if config.metric == "loss" else 1.0
+        sign = -1.0 if config.metric in self.minimize else 1.0
         if state.best_metric is None or sign * metric > sign * state.best_metric:
             state.best_metric, state.best_step, state.waited = metric, state.step, 0
             self._keep_weights()
@@ -331,6 +342,12 @@ class Trainer:
         self._record("eval", **figures)
         return figures
 
+    def _check_metric(self, figures: Figures) -> None:
+        if self.config.metric not in figures:
+            raise ValueError(
+                f"[Trainer] metric: expected one of {', '.join(figures)}, got {self.config.metric!r} in the config"
+            )
+
     def _keep_weights(self) -> None:
         if self.output is not None:
             save_file(self.model.state_dict(), self.output / "model.safetensors", {"format": "pt"})
@@ -340,11 +357,14 @@ class Trainer:
     # --- evaluating --------------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """loss, accuracy, macro_f1, micro_f1 and mcc on labelled data (see `classification_metrics`)."""
+        """The figures of labelled data: by `metrics` (at first loss, accuracy, macro_f1, micro_f1 and mcc), or `evaluate_fn`."""
+        if self.evaluate_fn is not None:
+            with evaluating(self.model), autocast(enabled=self.config.precision == "bfloat16"):
+                return dict(self.evaluate_fn(self.model, evaluation_source(data, self.config)))
         logits, labels = self._logits(data)
         if labels is None:
             raise ValueError("[Trainer.evaluate] data: expected batches with labels, got none")
-        return classification_metrics(labels, logits)
+        return dict(self.metrics(*counted_rows(labels, logits)))
 
     def predict(self, data: Any) -> np.ndarray:
         """Logits of shape (n, num_labels), in the order of the data."""
@@ -352,7 +372,7 @@ class Trainer:
 
     def _logits(self, data: Any) -> tuple[np.ndarray, np.ndarray | None]:
         with autocast(enabled=self.config.precision == "bfloat16"):
-            return compute_logits(self.model, self._eval_loader(data))
+            return compute_logits(self.model, evaluation_source(data, self.config))
 
     # --- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -387,7 +407,7 @@ class Trainer:
             return 0
         saved = load_checkpoint(path)
         try:
-            before = {"precision": "float32", **saved["config"]}  # older checkpoints have none
+            before = {**TrainerConfig().to_dict(), **saved["config"]}  # older checkpoints lack younger settings
             for name, value in self.config.to_dict().items():
                 if before.get(name) != value:
                     raise ValueError(f"[Trainer.train] {name}: expected {before.get(name)!r}, got {value!r}")
@@ -405,15 +425,25 @@ class Trainer:
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
-    def _train_loader(self, data: Any) -> DataLoader:
-        config = self.config
-        return DataLoader(
-            data, config.batch_size, shuffle=True, bucket_by_length=config.bucket_by_length,
-            max_tokens=config.max_tokens, seed=config.seed,
-        )  # fmt: skip
+    def _epoch_end(self, epoch: int) -> int | None:
+        """The step at which an epoch ends; None where the data do not say."""
+        while len(self._epoch_ends) <= epoch:
+            batches = self.train_loader.num_batches(len(self._epoch_ends))
+            if batches is None:
+                return None
+            if not batches:
+                raise ValueError("[Trainer] train_data: expected at least one batch an epoch, got none")
+            steps = -(-batches // self.config.gradient_accumulation_steps)
+            self._epoch_ends.append(steps + (self._epoch_ends[-1] if self._epoch_ends else 0))
+        return self._epoch_ends[epoch]
 
-    def _eval_loader(self, data: Any) -> DataLoader:
-        return data if isinstance(data, DataLoader) else DataLoader(data, self.config.eval_batch_size)
+    def _count_steps(self) -> int:
+        total = self._epoch_end(self.config.epochs - 1)
+        if total is None:
+            raise ValueError(
+                "[Trainer] max_steps: expected a number in the config for data of unknown length, got None"
+            )
+        return total
 
     def _schedule(self) -> LRScheduler:
         warmup = round(self.config.warmup_ratio * self.total_steps)
@@ -434,43 +464,3 @@ class Trainer:
     def _call(self, name: str) -> None:
         for callback in self.callbacks:
             getattr(callback, name)(self)
-
-
-def parameter_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters that need gradients in two groups: matrices, which decay, and vectors (biases, norms), which do not."""
-    trained: Sequence[Parameter] = [p for p in model.parameters() if p.requires_grad]
-    groups = (
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    )
-    return [group for group in groups if group["params"]]
-
-
-def device_of_model(model: Module) -> Device:
-    """Where a model's parameters are; the CPU where it has none."""
-    return next((p.device for p in model.parameters()), Device("cpu"))
-
-
-def compute_logits(model: Module, loader: Iterable[PackedBatch]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Logits (n, num_labels) and labels (n,), or None where there are none, of all batches in their order.
-
-    The model works in evaluation mode, on its device, and is left in the mode it had. Raises ValueError where there is no batch.
-    """
-    training = model.training
-    model.eval()
-    where = device_of_model(model)
-    logits: list[Tensor] = []
-    labels: list[np.ndarray] = []
-    try:
-        with no_grad():
-            for batch in loader:
-                logits.append(model(batch.to(where)))
-                if batch.labels is not None:
-                    labels.append(batch.labels.cpu().numpy())
-    finally:
-        model.train(training)
-    if not logits:
-        raise ValueError("[compute_logits] loader: expected at least one batch, got none")
-    return np.concatenate(
-        [(x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy() for x in logits]
-    ), np.concatenate(labels) if len(labels) == len(logits) else None

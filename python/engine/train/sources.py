@@ -1,0 +1,105 @@
+"""Where a `Trainer` gets its batches from: datasets, loaders, and streams of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from engine.data import DataLoader, PackedBatch
+from engine.train.config import TrainerConfig
+
+__all__ = ["BatchStream", "evaluation_source", "in_groups", "training_source"]
+
+
+class BatchStream:
+    """Batches of any iterable, with what the Trainer asks of a `DataLoader`: epochs, a place, and how to go on from it.
+
+    Args:
+        data: gives PackedBatches each time it is iterated. If it has `set_epoch(epoch)`, that is called before each epoch;
+            if it has `state_dict()` and `load_state_dict(state)`, a resumed run goes on through them. Otherwise the batches
+            that were done are drawn again and passed over, which gives the same bits where each iteration of an epoch gives
+            the same batches.
+    """
+
+    def __init__(self, data: Iterable[PackedBatch]) -> None:
+        self.data: Any = data
+        self._epoch = self._position = 0
+        self._skip: int | None = None  # batches to pass over after a resume; None: the data begin an epoch
+
+    def num_batches(self, epoch: int) -> int | None:
+        """Batches of an epoch; None where the data do not say."""
+        count = getattr(self.data, "num_batches", None)
+        if count is not None:
+            return int(count(epoch))
+        return len(self.data) if hasattr(self.data, "__len__") else None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch that the next iteration runs; naming that of a loaded state keeps its place."""
+        if self._skip is None or epoch != self._epoch:
+            self._epoch, self._position, self._skip = epoch, 0, None
+            if hasattr(self.data, "set_epoch"):
+                self.data.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[PackedBatch]:
+        skip, self._skip = self._skip or 0, None
+        for batch in islice(self.data, skip, None):
+            self._position += 1
+            yield batch
+        if not self._position:
+            raise ValueError(f"[Trainer] train_data: expected at least one batch in epoch {self._epoch}, got none")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch, batches handed out, and the data's own state where they have one."""
+        state: dict[str, Any] = {"epoch": self._epoch, "position": self._position}
+        if hasattr(self.data, "state_dict"):
+            state["data"] = self.data.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken. Raises ValueError where that was of data of another kind."""
+        own = hasattr(self.data, "load_state_dict")
+        if own != ("data" in state) or not {"epoch", "position"} <= set(state):
+            expected = "with" if own else "without"
+            raise ValueError(
+                f"[Trainer] train_data: expected a state of data {expected} a state of its own, got another"
+            )
+        self._epoch, self._position = int(state["epoch"]), int(state["position"])
+        if hasattr(self.data, "set_epoch"):
+            self.data.set_epoch(self._epoch)
+        if own:
+            self.data.load_state_dict(state["data"])
+        self._skip = 0 if own else self._position
+
+
+def _gives_batches(data: Any) -> bool:
+    """Whether iterating gives batches, and not the items of a dataset."""
+    if hasattr(data, "num_batches") or not hasattr(data, "__getitem__"):
+        return True
+    return isinstance(data, (list, tuple)) and bool(data) and isinstance(data[0], PackedBatch)
+
+
+def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStream:
+    """Shuffled batches of a dataset by the config; loaders and streams as they are. Raises TypeError for anything else."""
+    if isinstance(data, DataLoader):
+        return data
+    if not _gives_batches(data):
+        return DataLoader(
+            data, config.batch_size, shuffle=True, bucket_by_length=config.bucket_by_length,
+            max_tokens=config.max_tokens, seed=config.seed,
+        )  # fmt: skip
+    if not hasattr(data, "__iter__"):
+        raise TypeError(f"[Trainer] train_data: expected a dataset, a loader or batches, got {type(data).__name__}")
+    return BatchStream(data)
+
+
+def evaluation_source(data: Any, config: TrainerConfig) -> Any:
+    """Batches of a dataset in its order; loaders and iterables of batches as they are."""
+    return data if isinstance(data, DataLoader) or _gives_batches(data) else DataLoader(data, config.eval_batch_size)
+
+
+def in_groups(batches: Iterable[PackedBatch], size: int) -> Iterator[list[PackedBatch]]:
+    """Lists of `size` batches, the last one perhaps shorter; none is drawn before it is wanted."""
+    iterator = iter(batches)
+    while group := list(islice(iterator, size)):
+        yield group

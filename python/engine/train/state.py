@@ -1,0 +1,43 @@
+"""Where a training run stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["TrainerState"]
+
+
+@dataclass
+class TrainerState:
+    """Where a run stands. Everything here goes through checkpoints.
+
+    Attributes:
+        epoch: whole epochs done.
+        step: optimizer steps done.
+        samples, tokens, padded_tokens: trained on so far; the last is what rectangles as long as each batch's longest
+            sequence would have held.
+        seconds: spent training, without evaluations and checkpoints.
+        best_metric, best_step: the best evaluation so far, None and 0 before the first.
+        waited: evaluations since the best one.
+        stop: whether to end after the present step.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    samples: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0
+    seconds: float = 0.0
+    best_metric: float | None = None
+    best_step: int = 0
+    waited: int = 0
+    stop: bool = False
+    # Sums since the last line of the log, and since the last epoch.
+    interval_loss: float = 0.0
+    interval_steps: int = 0
+    interval_tokens: int = 0
+    interval_seconds: float = 0.0
+    epoch_loss: float = 0.0
+    epoch_steps: int = 0
+    epoch_tokens: int = 0
+    epoch_seconds: float = 0.0
