@@ -2,6 +2,7 @@
 
 from engine.data.collate import default_collate as default_collate
 from engine.data.dataset import Dataset as Dataset
+from engine.data.dataset import LazyTextDataset as LazyTextDataset
 from engine.data.dataset import Subset as Subset
 from engine.data.dataset import TensorDataset as TensorDataset
 from engine.data.dataset import TextDataset as TextDataset
@@ -12,6 +13,7 @@ from engine.data.loader import DataLoader as DataLoader
 from engine.data.packed import PackedBatch as PackedBatch
 from engine.data.packed import PackedLayout as PackedLayout
 from engine.data.packed import packed_layout as packed_layout
+from engine.data.prefetch import Prefetcher as Prefetcher
 from engine.data.readers import read_table as read_table
 from engine.data.sampler import BatchSampler as BatchSampler
 from engine.data.text import DuplicateReport as DuplicateReport
@@ -29,8 +31,10 @@ __all__ = [
     "DuplicateReport",
     "LabelConflict",
     "Labels",
+    "LazyTextDataset",
     "PackedBatch",
     "PackedLayout",
+    "Prefetcher",
     "Subset",
     "TensorDataset",
     "TextDataset",
