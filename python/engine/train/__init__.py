@@ -17,6 +17,11 @@ from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
 from engine.train.report import plot_curves as plot_curves
+from engine.train.spans import Span as Span
+from engine.train.spans import SpanScores as SpanScores
+from engine.train.spans import TypeScores as TypeScores
+from engine.train.spans import span_scores as span_scores
+from engine.train.spans import tag_spans as tag_spans
 from engine.train.text import TextData as TextData
 from engine.train.text import resume_text_classifier as resume_text_classifier
 from engine.train.text import train_text_classifier as train_text_classifier
@@ -29,12 +34,15 @@ __all__ = [
     "JsonlLog",
     "Prediction",
     "ProgressBar",
+    "Span",
+    "SpanScores",
     "TextClassifier",
     "TextData",
     "TokenDropout",
     "Trainer",
     "TrainerConfig",
     "TrainerState",
+    "TypeScores",
     "evaluation",
     "format_evaluation",
     "format_report",
@@ -45,5 +53,7 @@ __all__ = [
     "read_log",
     "resume_text_classifier",
     "save_checkpoint",
+    "span_scores",
+    "tag_spans",
     "train_text_classifier",
 ]
