@@ -16,6 +16,10 @@ from engine.data.packed import packed_layout as packed_layout
 from engine.data.prefetch import Prefetcher as Prefetcher
 from engine.data.readers import read_table as read_table
 from engine.data.sampler import BatchSampler as BatchSampler
+from engine.data.tagging import TagDataset as TagDataset
+from engine.data.tagging import TaggedTable as TaggedTable
+from engine.data.tagging import read_tagged as read_tagged
+from engine.data.tagging import tag_dataset as tag_dataset
 from engine.data.text import DuplicateReport as DuplicateReport
 from engine.data.text import LabelConflict as LabelConflict
 from engine.data.text import TextTable as TextTable
@@ -36,6 +40,8 @@ __all__ = [
     "PackedLayout",
     "Prefetcher",
     "Subset",
+    "TagDataset",
+    "TaggedTable",
     "TensorDataset",
     "TextDataset",
     "TextItem",
@@ -46,6 +52,8 @@ __all__ = [
     "packed_layout",
     "random_split",
     "read_table",
+    "read_tagged",
     "remove_duplicates",
+    "tag_dataset",
     "train_test_split",
 ]

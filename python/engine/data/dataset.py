@@ -141,7 +141,7 @@ class TextDataset(Dataset[TextItem]):
         Raises:
             TypeError, ValueError: as `Tokenizer.encode_batch` and the constructor.
         """
-        dataset = cls.__new__(cls)
+        dataset = cls([])
         flat, lengths, types = tokenizer.encode_flat(texts, pairs, max_length, progress)
         dataset._hold(flat, lengths, labels, types, None)
         return dataset
