@@ -41,9 +41,9 @@ def rows(batches: Any) -> list[list[int]]:
 def test_items_and_batches_of_a_text_dataset() -> None:
     data = TextDataset([[5, 6], [], [7, 8, 9]], labels=[1, 0, 2], token_type_ids=[[0, 1], [], [0, 0, 1]])
     assert len(data) == 3
-    ids, label, types = data[2]
+    ids, label, types, tags = data[2]
     assert ids.tolist() == [7, 8, 9] and ids.dtype == np.int64 and label == 2
-    assert types is not None and types.tolist() == [0, 0, 1]
+    assert types is not None and types.tolist() == [0, 0, 1] and tags is None
     assert data[1].input_ids.shape == (0,)
     assert data[-1].label == 2
     assert data.lengths.tolist() == [2, 0, 3] and data.total_tokens == 5

@@ -149,8 +149,9 @@ def test_pairs(tmp_path: Path, first: int, second: int) -> None:
     assert tokenizer.encode(one, two) == layout(first, second)[0]
     for length in range(5, 17):
         a, b = first, second
-        while a + b + 3 > length:  # the longer is cut first; of two equal ones the second
-            a, b = (a - 1, b) if a > b else (a, b - 1)
+        # The longer is cut first; of two equal ones the one that was shorter, or the first. (What the library does.)
+        while a + b + 3 > length:
+            a, b = (a - 1, b) if a > b or (a == b and first <= second) else (a, b - 1)
         ids, types = tokenizer.encode_pairs([one], [two], max_length=length)
         assert (ids[0], types[0]) == layout(a, b)
         assert tokenizer.encode(one, two, length) == ids[0]

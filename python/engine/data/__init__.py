@@ -2,6 +2,7 @@
 
 from engine.data.collate import default_collate as default_collate
 from engine.data.dataset import Dataset as Dataset
+from engine.data.dataset import LazyTextDataset as LazyTextDataset
 from engine.data.dataset import Subset as Subset
 from engine.data.dataset import TensorDataset as TensorDataset
 from engine.data.dataset import TextDataset as TextDataset
@@ -12,8 +13,13 @@ from engine.data.loader import DataLoader as DataLoader
 from engine.data.packed import PackedBatch as PackedBatch
 from engine.data.packed import PackedLayout as PackedLayout
 from engine.data.packed import packed_layout as packed_layout
+from engine.data.prefetch import Prefetcher as Prefetcher
 from engine.data.readers import read_table as read_table
 from engine.data.sampler import BatchSampler as BatchSampler
+from engine.data.tagging import TagDataset as TagDataset
+from engine.data.tagging import TaggedTable as TaggedTable
+from engine.data.tagging import read_tagged as read_tagged
+from engine.data.tagging import tag_dataset as tag_dataset
 from engine.data.text import DuplicateReport as DuplicateReport
 from engine.data.text import LabelConflict as LabelConflict
 from engine.data.text import TextTable as TextTable
@@ -29,9 +35,13 @@ __all__ = [
     "DuplicateReport",
     "LabelConflict",
     "Labels",
+    "LazyTextDataset",
     "PackedBatch",
     "PackedLayout",
+    "Prefetcher",
     "Subset",
+    "TagDataset",
+    "TaggedTable",
     "TensorDataset",
     "TextDataset",
     "TextItem",
@@ -42,6 +52,8 @@ __all__ = [
     "packed_layout",
     "random_split",
     "read_table",
+    "read_tagged",
     "remove_duplicates",
+    "tag_dataset",
     "train_test_split",
 ]

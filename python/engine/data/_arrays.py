@@ -16,6 +16,7 @@ __all__ = [
     "checked_indices",
     "first_difference",
     "flatten_ids",
+    "flatten_like",
     "from_numpy",
     "integer",
     "label_array",
@@ -41,8 +42,10 @@ def integer(op: str, name: str, value: Any) -> int:
         raise TypeError(f"[{op}] {name}: expected an integer, got {value!r}") from None
 
 
-def flatten_ids(op: str, name: str, sequences: Iterable[Sequence[int] | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Join sequences of non-negative integers: flat ids int64 (total,), lengths int64 (n,)."""
+def flatten_ids(
+    op: str, name: str, sequences: Iterable[Sequence[int] | np.ndarray], *, signed: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Join sequences of integers, non-negative unless `signed`: flat ids int64 (total,), lengths int64 (n,)."""
     if isinstance(sequences, (str, bytes)):
         raise TypeError(f"[{op}] {name}: expected sequences of integers, got {type(sequences).__name__}")
     arrays = []
@@ -61,10 +64,26 @@ def flatten_ids(op: str, name: str, sequences: Iterable[Sequence[int] | np.ndarr
     filled = [array for array in arrays if array.size]
     if filled:
         np.concatenate(filled, out=flat, casting="unsafe")
-    if flat.size and flat.min() < 0:
+    if flat.size and not signed and flat.min() < 0:
         row = int(np.searchsorted(np.cumsum(lengths), int(np.argmin(flat)), side="right"))
         raise ValueError(f"[{op}] {name}: expected ids >= 0, got {flat.min()} in row {row}")
     return flat, lengths
+
+
+def flatten_like(
+    op: str,
+    name: str,
+    sequences: Iterable[Sequence[int] | np.ndarray],
+    lengths: np.ndarray,
+    owner: str,
+    **options: bool,
+) -> np.ndarray:
+    """`flatten_ids` of what must have the lengths of `owner`: flat int64 (total,)."""
+    flat, others = flatten_ids(op, name, sequences, **options)
+    if not np.array_equal(lengths, others):
+        got = first_difference(lengths, others)
+        raise ValueError(f"[{op}] {name}: expected the same lengths as {owner}, got {got}")
+    return flat
 
 
 def first_difference(lengths: np.ndarray, others: np.ndarray) -> str:
@@ -103,5 +122,6 @@ def checked_indices(op: str, indices: Sequence[int] | np.ndarray, size: int) -> 
 
 def narrow(values: np.ndarray) -> np.ndarray:
     """Integers as int32 where all of them fit."""
-    fits = not values.size or values.max() <= np.iinfo(np.int32).max
-    return values.astype(np.int32) if fits else values
+    limits = np.iinfo(np.int32)
+    fits = not values.size or (limits.min <= values.min() and values.max() <= limits.max)
+    return values.astype(np.int32, copy=False) if fits else values

@@ -5,6 +5,7 @@ The library is imported at the first use, for it is an extra and `import engine`
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tokenizers
 
-__all__ = ["bert", "library", "load", "read_vocab", "smallest_vocabulary", "train_bpe", "train_wordpiece"]
+__all__ = [
+    "bert",
+    "library",
+    "load",
+    "read_vocab",
+    "smallest_vocabulary",
+    "train_bpe",
+    "train_wordpiece",
+    "with_leading_spaces",
+]
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -69,6 +79,24 @@ def load(path: str) -> tokenizers.Tokenizer:
         return tokenizer_class.from_file(path)
     except Exception as error:  # the library raises bare Exception
         raise ValueError(f"[Tokenizer.from_file] path: expected a tokenizer.json, got {path} ({error})") from None
+
+
+def with_leading_spaces(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """A tokenizer that takes every text as if a space stood before it: itself, or a copy that shares nothing.
+
+    Words that are already apart have lost the space that byte-level BPE ('Ġword') and Metaspace ('▁word') see in running
+    text, and would be spelled as the inside of a word, which the model never saw there.
+    """
+    state = json.loads(backend.to_str())
+    pre_tokenizer = state.get("pre_tokenizer") or {}
+    changed = False
+    for step in (pre_tokenizer, *pre_tokenizer.get("pretokenizers", ())):
+        if step.get("type") == "ByteLevel" and not step["add_prefix_space"]:
+            step["add_prefix_space"] = changed = True
+        elif step.get("type") == "Metaspace" and step.get("prepend_scheme", "always") != "always":
+            step["prepend_scheme"] = "always"
+            changed = True
+    return library().Tokenizer.from_str(json.dumps(state)) if changed else backend
 
 
 def read_vocab(path: str) -> dict[str, int]:

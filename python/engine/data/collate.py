@@ -79,7 +79,8 @@ def _stack(arrays: list[np.ndarray]) -> Tensor:
 def _pack(items: Sequence[TextItem]) -> PackedBatch:
     labels = [item.label for item in items]
     types = [item.token_type_ids for item in items]
-    for name, values in (("label", labels), ("token_type_ids", types)):
+    tags = [item.token_labels for item in items]
+    for name, values in (("label", labels), ("token_type_ids", types), ("token_labels", tags)):
         missing = sum(value is None for value in values)
         if missing not in (0, len(items)):
             raise ValueError(f"[default_collate] {name}: expected one in every item or in none, got {missing} without")
@@ -87,4 +88,5 @@ def _pack(items: Sequence[TextItem]) -> PackedBatch:
         [item.input_ids for item in items],
         labels=None if labels[0] is None else np.stack([np.asarray(label) for label in labels]),
         token_type_ids=None if types[0] is None else [ids for ids in types if ids is not None],
+        token_labels=None if tags[0] is None else [ids for ids in tags if ids is not None],
     )

@@ -1,6 +1,7 @@
 """DataLoader: batches of a dataset, epoch after epoch, in an order that can be resumed.
 
-Runs in the caller's thread: making a packed batch is one gather, microseconds beside a training step.
+Runs in the caller's thread unless told otherwise: making a packed batch is one gather, microseconds beside a training
+step. Where it costs more, as for a `LazyTextDataset`, `prefetch` makes batches in a thread of its own.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.data._arrays import integer
 from engine.data.collate import default_collate
 from engine.data.dataset import BatchSource, Dataset, unwrap
+from engine.data.prefetch import Prefetcher
 from engine.data.sampler import BatchSampler
 
 __all__ = ["DataLoader"]
@@ -43,10 +46,13 @@ class DataLoader:
         seed: decides the random orders.
         collate_fn: makes a batch of a list of items; None: the dataset's `gather` where it has one,
             `default_collate` otherwise.
+        prefetch: how many batches a background thread makes ahead; 0: none, they are made when asked for. The batches,
+            their order and `state_dict` are the same: batches made and not handed out do not count. The dataset and
+            `collate_fn` then run in that thread and should draw no random numbers there.
 
     Raises:
         TypeError: if the dataset has no length.
-        ValueError: on sizes below 1, a budget or buckets for a dataset without lengths, or an item longer than
+        ValueError: on sizes below 1, a negative `prefetch`, a budget or buckets for a dataset without lengths, or an item longer than
             `max_tokens`.
     """
 
@@ -61,6 +67,7 @@ class DataLoader:
         drop_last: bool = False,
         seed: int = 0,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        prefetch: int = 0,
     ) -> None:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise TypeError(
@@ -70,6 +77,9 @@ class DataLoader:
             batch_size = 32
         self.dataset = dataset
         self.collate_fn = collate_fn
+        self.prefetch = integer("DataLoader", "prefetch", prefetch)
+        if self.prefetch < 0:
+            raise ValueError(f"[DataLoader] prefetch: expected at least 0, got {prefetch}")
         self._base, self._rows = unwrap(dataset)
         lengths = getattr(self._base, "lengths", None)
         if lengths is not None:
@@ -128,10 +138,16 @@ class DataLoader:
         return self._iterate(token, self._batches(self._epoch)[self._position :])
 
     def _iterate(self, token: object, batches: list[np.ndarray]) -> Iterator[Any]:
-        for rows in batches:
-            if self._current is token:
-                self._position += 1
-            yield self._fetch(rows)
+        made: Iterator[Any] = map(self._fetch, batches)
+        ahead = Prefetcher(made, self.prefetch) if self.prefetch and batches else None
+        try:
+            for batch in made if ahead is None else ahead:
+                if self._current is token:
+                    self._position += 1
+                yield batch
+        finally:
+            if ahead is not None:
+                ahead.close()
         if self._current is token:
             self._begin(self._epoch + 1, 0)
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine import _core
-from engine.data._arrays import as_array, first_difference, flatten_ids, from_numpy, label_array
+from engine.data._arrays import as_array, flatten_ids, flatten_like, from_numpy, label_array
 from engine.tensor import Tensor, device_of, number_of
 from engine.tensor import device as Device
 
@@ -52,7 +52,8 @@ class PackedBatch:
         position_ids: int64 (total_tokens,), counting from 0 within each sequence.
         max_seqlen: length of the longest sequence, in tokens.
         token_type_ids: int64 (total_tokens,) or None.
-        labels: (batch,) int64 class numbers, or floating-point targets of shape (batch, ...), or None.
+        labels: (batch,) int64 class numbers, floating-point targets of shape (batch, ...), one int64 class number a
+            token (total_tokens,), or None.
 
     Raises:
         ValueError: where shapes or the contents of `cu_seqlens` do not fit together.
@@ -93,10 +94,19 @@ class PackedBatch:
                 _expect_flat(name, values, np.int64)
                 if values.size != total:
                     raise ValueError(f"[PackedBatch] {name}: expected shape ({total},), got {values.shape}")
-        if self.labels is not None and (not self.labels.shape or self.labels.shape[0] != lengths.size):
+        self._check_labels(lengths.size, total)
+
+    def _check_labels(self, batch: int, total: int) -> None:
+        labels = self.labels
+        if labels is None or (labels.shape and labels.shape[0] == batch):
+            return
+        if labels.shape != (total,):
             raise ValueError(
-                f"[PackedBatch] labels: expected {lengths.size} rows, one a sequence, got shape {self.labels.shape}"
+                f"[PackedBatch] labels: expected {batch} rows, one a sequence, or shape ({total},), one a token, got "
+                f"shape {labels.shape}"
             )
+        if labels.dtype is not _core.int64:
+            raise TypeError(f"[PackedBatch] labels: expected int64, one a token, got {labels.dtype.name}")
 
     def _check_on_device(self) -> None:
         """Shapes, dtypes and devices alone: numbers are the kernels' to check, the host does not wait for them."""
@@ -118,10 +128,7 @@ class PackedBatch:
                 raise ValueError(
                     f"[PackedBatch] {name}: expected a tensor on {self.input_ids.device}, got {field.device}"
                 )
-        if self.labels is not None and (not self.labels.shape or self.labels.shape[0] != batch):
-            raise ValueError(
-                f"[PackedBatch] labels: expected {batch} rows, one a sequence, got shape {self.labels.shape}"
-            )
+        self._check_labels(batch, total)
 
     # ---- devices
 
@@ -165,6 +172,7 @@ class PackedBatch:
         ids: Iterable[Sequence[int] | np.ndarray],
         labels: Any = None,
         token_type_ids: Iterable[Sequence[int] | np.ndarray] | None = None,
+        token_labels: Iterable[Sequence[int] | np.ndarray] | None = None,
     ) -> PackedBatch:
         """Pack sequences of token ids.
 
@@ -172,20 +180,23 @@ class PackedBatch:
             ids: one sequence of non-negative integers (list, tuple or 1-D array) for each text; may be empty.
             labels: one label a sequence: integers become int64, Python floats float32, arrays keep their float dtype.
             token_type_ids: segment numbers, of the same lengths as `ids`.
+            token_labels: one class number a token instead of `labels`, of the same lengths as `ids`; -100 where there
+                is none. They become the batch's `labels`, int64 (total_tokens,).
 
         Raises:
             TypeError: if an id is not an integer.
-            ValueError: if an id is negative, or lengths differ between `ids`, `labels` and `token_type_ids`.
+            ValueError: if an id is negative, lengths differ between `ids` and the rest, or both kinds of labels are
+                given.
         """
-        flat, lengths = flatten_ids("PackedBatch.from_sequences", "ids", ids)
+        op = "PackedBatch.from_sequences"
+        if labels is not None and token_labels is not None:
+            raise ValueError(f"[{op}] token_labels: expected None beside labels, got both")
+        flat, lengths = flatten_ids(op, "ids", ids)
         types = None
         if token_type_ids is not None:
-            types, type_lengths = flatten_ids("PackedBatch.from_sequences", "token_type_ids", token_type_ids)
-            if not np.array_equal(lengths, type_lengths):
-                raise ValueError(
-                    "[PackedBatch.from_sequences] token_type_ids: expected the same lengths as ids, got "
-                    + first_difference(lengths, type_lengths)
-                )
+            types = flatten_like(op, "token_type_ids", token_type_ids, lengths, "ids")
+        if token_labels is not None:
+            labels = flatten_like(op, "token_labels", token_labels, lengths, "ids", signed=True)
         return cls.from_flat(flat, lengths, labels=labels, token_type_ids=types)
 
     @classmethod
@@ -201,7 +212,7 @@ class PackedBatch:
         Args:
             flat_ids: integers (total_tokens,).
             lengths: integers (batch,), summing to total_tokens.
-            labels: as in `from_sequences`.
+            labels: as in `from_sequences`, or integers (total_tokens,).
             token_type_ids: integers (total_tokens,).
 
         Raises:

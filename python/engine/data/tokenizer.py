@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from engine.data import _tokenizer_backend as _backend
 from engine.data._arrays import integer
@@ -20,7 +23,10 @@ from engine.serialization import write_text
 if TYPE_CHECKING:
     import tokenizers
 
-__all__ = ["Tokenizer"]
+__all__ = ["Tokenizer", "checked_texts"]
+
+_CHUNK = 4096  # texts tokenized at once: the library's objects weigh some kilobytes a text
+_NO_LIMIT = 10**9  # what files say who know no largest length is larger still
 
 _ROLES: dict[str, tuple[str, ...]] = {
     "pad": ("[PAD]", "<pad>", "<|padding|>"),
@@ -41,6 +47,8 @@ class Tokenizer:
         vocab_size: one more than the largest token id, so the number of rows an embedding needs.
         pad_token_id, unk_token_id, cls_token_id, sep_token_id, mask_token_id: ids of the special tokens, or None
             where there is no such token.
+        model_max_length: the most tokens that the model it was made for takes, or None where the files do not say.
+            Nothing is cut by it: pass it as `max_length`.
 
     Raises:
         ImportError: if the `tokenizers` library is missing; says `pip install engine[text]`.
@@ -60,6 +68,8 @@ class Tokenizer:
         backend.no_padding()
         backend.no_truncation()
         self.backend = backend
+        self.model_max_length: int | None = None
+        self._for_words: tokenizers.Tokenizer | None = None
         vocab = backend.get_vocab(with_added_tokens=True)
         if not vocab:
             raise ValueError("[Tokenizer] backend: expected a vocabulary with tokens, got an empty one")
@@ -112,7 +122,7 @@ class Tokenizer:
         op = "Tokenizer.train"
         if kind not in ("wordpiece", "bpe"):
             raise ValueError(f"[{op}] kind: expected 'wordpiece' or 'bpe', got {kind!r}")
-        checked = _checked_texts(op, "texts", texts)
+        checked = checked_texts(op, "texts", texts)
         if not any(text and not text.isspace() for text in checked):
             raise ValueError(f"[{op}] texts: expected at least one text that is not blank, got {len(checked)} texts")
         least = _backend.smallest_vocabulary(kind)
@@ -173,6 +183,14 @@ class Tokenizer:
             token = token.get("content") if isinstance(token, dict) else token
             if isinstance(token, str):
                 special[role] = token
+        tokenizer = cls._from_folder(folder, config, special)
+        limit = config.get("model_max_length")
+        if isinstance(limit, (int, float)) and not isinstance(limit, bool) and 0 < limit < _NO_LIMIT:
+            tokenizer.model_max_length = int(limit)
+        return tokenizer
+
+    @classmethod
+    def _from_folder(cls, folder: str, config: dict[str, Any], special: dict[str, str]) -> Tokenizer:
         path = os.path.join(folder, "tokenizer.json")
         if os.path.isfile(path):
             return cls(_backend.load(path), special)
@@ -198,6 +216,8 @@ class Tokenizer:
         os.makedirs(folder, exist_ok=True)
         config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
         config.update({f"{role}_token": token for role, token in self._special.items()})
+        if self.model_max_length is not None:
+            config["model_max_length"] = self.model_max_length
         write_text(os.path.join(folder, "tokenizer.json"), self.backend.to_str(pretty=True))
         write_text(os.path.join(folder, "tokenizer_config.json"), json.dumps(config, ensure_ascii=False, indent=2))
 
@@ -232,6 +252,93 @@ class Tokenizer:
         encodings = self._encode("Tokenizer.encode_pairs", texts, pairs, max_length)
         return [encoding.ids for encoding in encodings], [encoding.type_ids for encoding in encodings]
 
+    def encode_flat(
+        self,
+        texts: Iterable[str],
+        pairs: Iterable[str] | None = None,
+        max_length: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Token ids of many texts, or pairs of texts, back to back: what a corpus takes little memory as.
+
+        Args:
+            texts: n strings.
+            pairs: n second texts, or None.
+            max_length: as in `encode`.
+            progress: called as `progress(done, n)` after each chunk of texts.
+
+        Returns:
+            (ids int32 (total_tokens,), lengths int64 (n,), token types int32 (total_tokens,) or None without pairs).
+
+        Raises:
+            TypeError, ValueError: as `encode_pairs`, before anything is tokenized.
+        """
+        op = "Tokenizer.encode_flat"
+        first, second = _checked_pairs(op, texts, pairs)
+        room = self.check_room(op, max_length, pair=second is not None)
+        none = np.zeros(0, dtype=np.int32)
+        ids, types, lengths = [none], [none], [none]
+        for start in range(0, len(first), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            encodings = self._encodings(first[rows], None if second is None else second[rows], room, ids_only=True)
+            ids.append(_joined(encodings, "ids"))
+            lengths.append(np.fromiter(map(len, encodings), dtype=np.int32, count=len(encodings)))
+            if second is not None:
+                types.append(_joined(encodings, "type_ids"))
+            if progress is not None:
+                progress(start + len(encodings), len(first))
+        joined = np.concatenate(lengths).astype(np.int64)
+        return np.concatenate(ids), joined, None if second is None else np.concatenate(types)
+
+    def encode_words(
+        self, sentences: Iterable[Sequence[str]], max_length: int | None = None
+    ) -> tuple[list[list[int]], list[list[int | None]]]:
+        """Token ids of sentences that are split into words, and the word that each token comes from.
+
+        Byte-level BPE and Unigram take each word as they would after a space, the first of a sentence too.
+
+        Args:
+            sentences: lists of words. A word may give no token (an empty one, say).
+            max_length: the most ids to give, special tokens included; cut at the end.
+
+        Returns:
+            (ids, word ids), a list a sentence each; the word id of a special token is None.
+
+        Raises:
+            TypeError: if a sentence is not a list of strings.
+            ValueError: as `encode`.
+        """
+        op = "Tokenizer.encode_words"
+        if isinstance(sentences, (str, bytes)):
+            raise TypeError(f"[{op}] sentences: expected lists of strings, got one {type(sentences).__name__}")
+        checked = [checked_texts(op, f"sentences[{row}]", sentence) for row, sentence in enumerate(sentences)]
+        room = self.check_room(op, max_length)
+        if self._for_words is None:
+            self._for_words = _backend.with_leading_spaces(self.backend)
+        backend = self._for_words
+        encodings = backend.encode_batch(checked, is_pretokenized=True)
+        for row, encoding in enumerate(encodings):
+            if max_length is not None and room is not None and len(encoding) > max_length:
+                head = backend.encode(checked[row], is_pretokenized=True, add_special_tokens=False)
+                encodings[row] = self._shortened(head, None, room)
+        return [encoding.ids for encoding in encodings], [encoding.word_ids for encoding in encodings]
+
+    def check_room(self, op: str, max_length: int | None, pair: bool = False) -> int | None:
+        """How many tokens besides the special ones fit into `max_length`; None: any number.
+
+        Raises:
+            ValueError: if there is no room for a token of each text; names the caller `op`.
+            TypeError: if `max_length` is no integer.
+        """
+        if max_length is None:
+            return None
+        special = self.backend.num_special_tokens_to_add(pair)
+        least = 2 if pair else 1
+        room = integer(op, "max_length", max_length) - special
+        if room < least:
+            raise ValueError(f"[{op}] max_length: expected at least {special + least}, got {max_length}")
+        return room
+
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
         """The text of token ids, as far as the tokenizer kept it (case and spacing may be lost).
 
@@ -260,44 +367,67 @@ class Tokenizer:
     def __repr__(self) -> str:
         return f"Tokenizer({type(self.backend.model).__name__}, vocab_size={self.vocab_size})"
 
+    # --- underneath --------------------------------------------------------------------------------------------------
+
     def _encode(
         self, op: str, texts: Iterable[str], pairs: Iterable[str] | None, max_length: int | None
     ) -> list[tokenizers.Encoding]:
-        first = _checked_texts(op, "texts", texts)
-        second = None if pairs is None else _checked_texts(op, "pairs", pairs)
-        if second is not None and len(second) != len(first):
-            raise ValueError(f"[{op}] pairs: expected {len(first)} texts, one a text, got {len(second)}")
-        room = None
-        if max_length is not None:
-            special = self.backend.num_special_tokens_to_add(second is not None)
-            room = max_length - special
-            least = 1 if second is None else 2
-            if room < least:
-                raise ValueError(f"[{op}] max_length: expected at least {special + least}, got {max_length}")
-        inputs: Any = first if second is None else list(zip(first, second, strict=True))
-        encodings = self.backend.encode_batch(inputs)
-        if max_length is None or room is None:
+        first, second = _checked_pairs(op, texts, pairs)
+        return self._encodings(first, second, self.check_room(op, max_length, pair=second is not None))
+
+    def _encodings(
+        self, first: list[str], second: list[str] | None, room: int | None, ids_only: bool = False
+    ) -> list[tokenizers.Encoding]:
+        """Encodings of checked texts, with at most `room` tokens besides the special ones."""
+        encode: Any = self.backend.encode_batch
+        if ids_only:  # leaves out where in the text each token stands
+            encode = getattr(self.backend, "encode_batch_fast", encode)
+        encodings = encode(first if second is None else list(zip(first, second, strict=True)))
+        if room is None:
             return encodings
-        for row, encoding in enumerate(encodings):
-            if len(encoding) > max_length:
-                encodings[row] = self._shortened(first[row], None if second is None else second[row], room)
+        limit = room + self.backend.num_special_tokens_to_add(second is not None)
+        long = [row for row, encoding in enumerate(encodings) if len(encoding) > limit]
+        if not long:
+            return encodings
+        heads = encode([first[row] for row in long], add_special_tokens=False)
+        tails = heads if second is None else encode([second[row] for row in long], add_special_tokens=False)
+        for row, head, tail in zip(long, heads, tails, strict=True):
+            encodings[row] = self._shortened(head, None if second is None else tail, room)
         return encodings
 
-    def _shortened(self, text: str, pair: str | None, room: int) -> tokenizers.Encoding:
-        """Encode with at most `room` tokens besides the special ones."""
-        head = self.backend.encode(text, add_special_tokens=False)
-        if pair is None:
+    def _shortened(self, head: tokenizers.Encoding, tail: tokenizers.Encoding | None, room: int) -> tokenizers.Encoding:
+        """Cut to at most `room` tokens, and put special ones around."""
+        if tail is None:
             head.truncate(room)
             return self.backend.post_process(head)
-        tail = self.backend.encode(pair, add_special_tokens=False)
-        # The longer is cut first: the shorter keeps what it has, up to half of the room.
-        first_room = min(len(head), max(room - len(tail), (room + 1) // 2))
+        # The longer is cut first: the shorter keeps what it has, up to half of the room; of two alike the second is
+        # the longer.
+        if len(head) > len(tail):
+            first_room = room - min(len(tail), room // 2)
+        else:
+            first_room = min(len(head), room // 2)
         head.truncate(first_room)
         tail.truncate(room - first_room)
         return self.backend.post_process(head, tail)
 
 
-def _checked_texts(op: str, argument: str, texts: Iterable[str]) -> list[str]:
+def _checked_pairs(op: str, texts: Iterable[str], pairs: Iterable[str] | None) -> tuple[list[str], list[str] | None]:
+    first = checked_texts(op, "texts", texts)
+    if pairs is None:
+        return first, None
+    second = checked_texts(op, "pairs", pairs)
+    if len(second) != len(first):
+        raise ValueError(f"[{op}] pairs: expected {len(first)} texts, one a text, got {len(second)}")
+    return first, second
+
+
+def _joined(encodings: list[tokenizers.Encoding], field: str) -> np.ndarray:
+    numbers = chain.from_iterable(getattr(encoding, field) for encoding in encodings)
+    return np.fromiter(numbers, dtype=np.int32, count=sum(map(len, encodings)))
+
+
+def checked_texts(op: str, argument: str, texts: Iterable[str]) -> list[str]:
+    """The texts as a list. Raises TypeError for what is no string, ValueError for what is not valid Unicode."""
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"[{op}] {argument}: expected a list of strings, got one {type(texts).__name__}")
     checked = list(texts)

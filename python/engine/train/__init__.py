@@ -20,6 +20,11 @@ from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
 from engine.train.report import plot_curves as plot_curves
 from engine.train.sources import BatchStream as BatchStream
+from engine.train.spans import Span as Span
+from engine.train.spans import SpanScores as SpanScores
+from engine.train.spans import TypeScores as TypeScores
+from engine.train.spans import span_scores as span_scores
+from engine.train.spans import tag_spans as tag_spans
 from engine.train.state import TrainerState as TrainerState
 from engine.train.text import TextData as TextData
 from engine.train.text import resume_text_classifier as resume_text_classifier
@@ -33,12 +38,15 @@ __all__ = [
     "JsonlLog",
     "Prediction",
     "ProgressBar",
+    "Span",
+    "SpanScores",
     "TextClassifier",
     "TextData",
     "TokenDropout",
     "Trainer",
     "TrainerConfig",
     "TrainerState",
+    "TypeScores",
     "evaluation",
     "format_evaluation",
     "format_report",
@@ -51,5 +59,7 @@ __all__ = [
     "read_log",
     "resume_text_classifier",
     "save_checkpoint",
+    "span_scores",
+    "tag_spans",
     "train_text_classifier",
 ]

@@ -1,0 +1,159 @@
+"""Making batches ahead, in a thread of its own.
+
+The thread is worth its while where making a batch lets go of Python's lock, as tokenizing does, or waits for a disk.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from engine.data._arrays import integer
+
+__all__ = ["Prefetcher"]
+
+T = TypeVar("T")
+
+
+class Prefetcher(Generic[T]):
+    """An iterator over `source` that a background thread keeps `depth` items ahead.
+
+    Gives the same items in the same order. What `source` raises is raised where its item would have stood. The thread
+    ends with the source, with `close`, or when nobody holds the iterator any more; so a loop may be left at any item.
+
+        >>> list(Prefetcher(range(3), depth=2))
+        [0, 1, 2]
+
+    `source` runs in the other thread: it must not share what it changes with the code that reads the items.
+
+    Args:
+        source: anything to iterate over; begun in the thread, with the first item at once.
+        depth: the most items made and not yet asked for.
+
+    Raises:
+        ValueError: if `depth` is below 1.
+        TypeError: if `source` cannot be iterated over, or `depth` is no integer.
+    """
+
+    def __init__(self, source: Iterable[T], depth: int = 2) -> None:
+        if integer("Prefetcher", "depth", depth) < 1:
+            raise ValueError(f"[Prefetcher] depth: expected at least 1, got {depth}")
+        try:
+            items = iter(source)
+        except TypeError:
+            raise TypeError(f"[Prefetcher] source: expected an iterable, got {type(source).__name__}") from None
+        # The thread holds the channel and not this object, so that dropping this object ends it.
+        self._channel: _Channel[T] = _Channel(depth)
+        self._thread = threading.Thread(
+            target=_make, args=(items, self._channel), name="engine.data.Prefetcher", daemon=True
+        )
+        _alive.add(self)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return self._channel.take(self._thread)
+
+    def close(self) -> None:
+        """End the thread after the item it is at; what was made ahead is dropped. Iterating then stops."""
+        self._channel.close()
+
+    def __del__(self) -> None:
+        channel = getattr(self, "_channel", None)
+        if channel is not None:
+            channel.close()
+
+
+_alive: weakref.WeakSet[Prefetcher[Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A thread inside the tokenizers library must not be running when the interpreter goes down."""
+    for prefetcher in list(_alive):
+        prefetcher.close()
+        prefetcher._thread.join(timeout=10)
+
+
+def _orphan_all() -> None:
+    """The child of a fork has no such thread, and a lock that it may have held at that moment stays locked."""
+    for prefetcher in list(_alive):
+        prefetcher._channel = _Channel(1)
+
+
+os.register_at_fork(after_in_child=_orphan_all)
+
+
+class _Channel(Generic[T]):
+    """A bounded queue that either side may end.
+
+    `Condition` stands on a reentrant lock, so a close from a finalizer that runs within `take` does not lock up.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._items: deque[T] = deque()
+        self._error: BaseException | None = None
+        self._ended = False  # nothing more will be made
+        self._closed = False  # nothing more is wanted
+        self._changed = threading.Condition()
+
+    def put(self, item: T) -> bool:
+        """Hand over an item when there is room; False: nobody wants it."""
+        with self._changed:
+            while len(self._items) >= self._depth and not self._closed:
+                self._changed.wait()
+            if not self._closed:
+                self._items.append(item)
+                self._changed.notify_all()
+            return not self._closed
+
+    def end(self, error: BaseException | None = None) -> None:
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def take(self, maker: threading.Thread) -> T:
+        with self._changed:
+            while not (self._items or self._ended or self._closed):
+                if not maker.is_alive():  # after a fork the child has the iterator, but not the thread
+                    raise RuntimeError(
+                        "[Prefetcher] source: expected to be in the process that began it, got a fork of it"
+                    )
+                self._changed.wait()
+            if self._items:
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            error, self._error = self._error, None
+        if error is not None and not self._closed:
+            raise error
+        raise StopIteration
+
+
+def _make(items: Iterator[T], channel: _Channel[T]) -> None:
+    error: BaseException | None = None
+    try:
+        for item in items:
+            if not channel.put(item):
+                break
+    except BaseException as caught:  # raised again by the one who asks for the item
+        error = caught
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()
+        channel.end(error)
