@@ -13,10 +13,12 @@ from engine.train.checkpoint import save_checkpoint as save_checkpoint
 from engine.train.classifier import Prediction as Prediction
 from engine.train.classifier import TextClassifier as TextClassifier
 from engine.train.config import TrainerConfig as TrainerConfig
+from engine.train.plots import plot_confusion as plot_confusion
+from engine.train.plots import plot_curves as plot_curves
+from engine.train.plots import plot_reliability as plot_reliability
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
-from engine.train.report import plot_curves as plot_curves
 from engine.train.text import TextData as TextData
 from engine.train.text import resume_text_classifier as resume_text_classifier
 from engine.train.text import train_text_classifier as train_text_classifier
@@ -41,7 +43,9 @@ __all__ = [
     "latest_checkpoint",
     "load_checkpoint",
     "metrics",
+    "plot_confusion",
     "plot_curves",
+    "plot_reliability",
     "read_log",
     "resume_text_classifier",
     "save_checkpoint",

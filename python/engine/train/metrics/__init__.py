@@ -13,6 +13,7 @@ from engine.train.metrics.classification import ClassScores as ClassScores
 from engine.train.metrics.classification import Confusion as Confusion
 from engine.train.metrics.classification import accuracy_score as accuracy_score
 from engine.train.metrics.classification import classification_metrics as classification_metrics
+from engine.train.metrics.classification import condense_confusion as condense_confusion
 from engine.train.metrics.classification import confusion_matrix as confusion_matrix
 from engine.train.metrics.classification import f1_score as f1_score
 from engine.train.metrics.classification import log_loss as log_loss

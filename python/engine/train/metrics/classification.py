@@ -14,6 +14,7 @@ __all__ = [
     "Confusion",
     "accuracy_score",
     "classification_metrics",
+    "condense_confusion",
     "confusion_matrix",
     "f1_score",
     "log_loss",
@@ -158,6 +159,31 @@ def most_confused(confusion: NDArray[np.int64], labels: Sequence[str] | None = N
             break
         pairs.append(Confusion(names[i], names[j], int(off[i, j]), float(off[i, j] / confusion[i].sum())))
     return pairs
+
+
+def condense_confusion(
+    confusion: ArrayLike, labels: Sequence[str], limit: int = 40
+) -> tuple[NDArray[np.int64], list[str]]:
+    """A confusion matrix of at most `limit` classes to look at, and their names.
+
+    Where there are more, those with the most mistakes, as true or as predicted class, stay in their order, and a last one
+    holds all others. Raises ValueError for a matrix that is not square or does not fit the labels.
+    """
+    counts = np.asarray(confusion)
+    n = len(labels)
+    if counts.shape != (n, n):
+        raise ValueError(f"[condense_confusion] confusion: expected shape ({n}, {n}), got {counts.shape}")
+    if limit < 2:
+        raise ValueError(f"[condense_confusion] limit: expected at least 2, got {limit}")
+    if n <= limit:
+        return counts.astype(np.int64), list(labels)
+    mistakes = counts.sum(0) + counts.sum(1) - 2 * np.diag(counts)
+    kept = np.sort(np.argsort(-mistakes, kind="stable")[: limit - 1])
+    place = np.full(n, limit - 1)
+    place[kept] = np.arange(limit - 1)
+    out = np.zeros((limit, limit), np.int64)
+    np.add.at(out, (place[:, None], place[None, :]), counts)
+    return out, [*(labels[i] for i in kept), f"({n - limit + 1} others)"]
 
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
