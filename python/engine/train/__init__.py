@@ -15,6 +15,9 @@ from engine.train.classifier import TextClassifier as TextClassifier
 from engine.train.config import TrainerConfig as TrainerConfig
 from engine.train.parameters import freeze as freeze
 from engine.train.parameters import parameter_groups as parameter_groups
+from engine.train.plots import plot_confusion as plot_confusion
+from engine.train.plots import plot_curves as plot_curves
+from engine.train.plots import plot_reliability as plot_reliability
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
@@ -55,7 +58,9 @@ __all__ = [
     "load_checkpoint",
     "metrics",
     "parameter_groups",
+    "plot_confusion",
     "plot_curves",
+    "plot_reliability",
     "read_log",
     "resume_text_classifier",
     "save_checkpoint",

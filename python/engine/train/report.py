@@ -1,14 +1,12 @@
-"""What a training run was worth: figures as JSON, the same for people as Markdown, and a picture of the curves."""
+"""What a training run was worth: figures as JSON, and the same for people as Markdown."""
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from engine.train.metrics import (
     most_confused,
     precision_recall_fscore_support,
 )
+from engine.train.plots import plot_curves
 
 __all__ = ["environment", "evaluation", "format_evaluation", "format_report", "peak_memory_bytes", "plot_curves"]
 
@@ -147,37 +146,3 @@ def format_report(report: Mapping[str, Any]) -> str:
     if "test" in report:
         lines += ["", f"test accuracy {report['test']['accuracy']:.4f}"]
     return "\n".join(lines) + "\n"
-
-
-def plot_curves(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> Path:
-    """Draw loss, held-out accuracy and learning rate over steps from the records of a log (`read_log`).
-
-    Raises ImportError if matplotlib is missing (extra `plot`).
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            "[plot_curves] matplotlib: expected it to be installed (pip install 'engine[plot]'), got none"
-        ) from error
-    train = [r for r in records if r["event"] == "train"]
-    held_out = [r for r in records if r["event"] == "eval"]
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    loss, accuracy, rate = figure.subplots(1, 3)
-    accuracy.set_visible(bool(held_out))
-    loss.plot([r["step"] for r in train], [r["loss"] for r in train], label="training (smoothed labels, dropout)", lw=1)
-    if held_out:
-        steps = [r["step"] for r in held_out]
-        loss.plot(steps, [r["loss"] for r in held_out], "o-", label="held out", ms=4)
-        accuracy.plot(steps, [r["accuracy"] for r in held_out], "o-", label="accuracy", ms=4)
-        accuracy.plot(steps, [r["macro_f1"] for r in held_out], "s--", label="macro F1", ms=3)
-    rate.plot([r["step"] for r in train], [r["lr"] for r in train])
-    for axes in (loss, accuracy):  # below the panels: within, they would cover some run's curve
-        if axes.get_visible():
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize="small", frameon=False)
-    for axes, title in ((loss, "loss"), (accuracy, "held out"), (rate, "learning rate")):
-        axes.set(title=title, xlabel="step")
-        axes.grid(alpha=0.3)
-    target = Path(path)
-    figure.savefig(target, dpi=120)
-    return target

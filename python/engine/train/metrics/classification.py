@@ -1,7 +1,4 @@
-"""Metrics of classifiers: pure functions of integer labels, in NumPy, with scikit-learn's names and argument order.
-
-Labels are integers 0 … num_classes-1. Where a ratio has denominator zero its value is 0.
-"""
+"""Metrics of classifiers that choose one class: functions of integer labels 0 … num_classes-1."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ __all__ = [
     "Confusion",
     "accuracy_score",
     "classification_metrics",
+    "condense_confusion",
     "confusion_matrix",
     "f1_score",
     "log_loss",
@@ -29,7 +27,7 @@ __all__ = [
 Average = Literal["macro", "micro", "weighted"]
 
 
-def _labels(name: str, value: ArrayLike) -> NDArray[np.int64]:
+def labels_of(name: str, value: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(value)
     if array.size == 0:
         array = array.astype(np.int64)
@@ -40,14 +38,14 @@ def _labels(name: str, value: ArrayLike) -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    true, pred = _labels("y_true", y_true), _labels("y_pred", y_pred)
+def pair_of(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    true, pred = labels_of("y_true", y_true), labels_of("y_pred", y_pred)
     if true.shape != pred.shape:
         raise ValueError(f"[metrics] y_pred: expected shape {true.shape}, got {pred.shape}")
     return true, pred
 
 
-def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
     out = np.zeros(np.broadcast(numerator, denominator).shape)
     return np.divide(numerator, denominator, out=out, where=denominator != 0)
 
@@ -57,7 +55,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int | No
 
     num_classes: by default one more than the largest label. Raises ValueError for labels out of range.
     """
-    true, pred = _pair(y_true, y_pred)
+    true, pred = pair_of(y_true, y_pred)
     largest = int(max(true.max(initial=-1), pred.max(initial=-1)))
     smallest = int(min(true.min(initial=0), pred.min(initial=0)))
     n = largest + 1 if num_classes is None else num_classes
@@ -68,7 +66,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int | No
 
 def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Share of equal labels; 0.0 for no labels at all."""
-    true, pred = _pair(y_true, y_pred)
+    true, pred = pair_of(y_true, y_pred)
     return float(np.mean(true == pred)) if true.size else 0.0
 
 
@@ -86,15 +84,15 @@ def precision_recall_fscore_support(
     y_true: ArrayLike, y_pred: ArrayLike, num_classes: int | None = None
 ) -> ClassScores:
     """The scores of each class; see `ClassScores`."""
-    return _class_scores(confusion_matrix(y_true, y_pred, num_classes))
+    return scores_of(confusion_matrix(y_true, y_pred, num_classes))
 
 
-def _class_scores(confusion: NDArray[np.int64]) -> ClassScores:
+def scores_of(confusion: NDArray[np.int64]) -> ClassScores:
     hits, support, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     return ClassScores(
-        precision=_ratio(hits, predicted),
-        recall=_ratio(hits, support),
-        f1=_ratio(2 * hits, support + predicted),
+        precision=ratio(hits, predicted),
+        recall=ratio(hits, support),
+        f1=ratio(2 * hits, support + predicted),
         support=support,
     )
 
@@ -105,11 +103,11 @@ def f1_score(y_true: ArrayLike, y_pred: ArrayLike, average: Average = "macro", n
     average: "macro" (mean over the classes that occur in y_true or y_pred), "micro" (of the counts summed over classes;
     with one label a sample this is the accuracy) or "weighted" (mean weighted by the number of true samples).
     """
-    return _f1(confusion_matrix(y_true, y_pred, num_classes), average)
+    return f1_of(confusion_matrix(y_true, y_pred, num_classes), average)
 
 
-def _f1(confusion: NDArray[np.int64], average: Average) -> float:
-    scores = _class_scores(confusion)
+def f1_of(confusion: NDArray[np.int64], average: Average) -> float:
+    scores = scores_of(confusion)
     if average == "macro":
         occurs = (confusion.sum(0) + confusion.sum(1)) > 0
         return float(scores.f1[occurs].mean()) if occurs.any() else 0.0
@@ -163,6 +161,31 @@ def most_confused(confusion: NDArray[np.int64], labels: Sequence[str] | None = N
     return pairs
 
 
+def condense_confusion(
+    confusion: ArrayLike, labels: Sequence[str], limit: int = 40
+) -> tuple[NDArray[np.int64], list[str]]:
+    """A confusion matrix of at most `limit` classes to look at, and their names.
+
+    Where there are more, those with the most mistakes, as true or as predicted class, stay in their order, and a last one
+    holds all others. Raises ValueError for a matrix that is not square or does not fit the labels.
+    """
+    counts = np.asarray(confusion)
+    n = len(labels)
+    if counts.shape != (n, n):
+        raise ValueError(f"[condense_confusion] confusion: expected shape ({n}, {n}), got {counts.shape}")
+    if limit < 2:
+        raise ValueError(f"[condense_confusion] limit: expected at least 2, got {limit}")
+    if n <= limit:
+        return counts.astype(np.int64), list(labels)
+    mistakes = counts.sum(0) + counts.sum(1) - 2 * np.diag(counts)
+    kept = np.sort(np.argsort(-mistakes, kind="stable")[: limit - 1])
+    place = np.full(n, limit - 1)
+    place[kept] = np.arange(limit - 1)
+    out = np.zeros((limit, limit), np.int64)
+    np.add.at(out, (place[:, None], place[None, :]), counts)
+    return out, [*(labels[i] for i in kept), f"({n - limit + 1} others)"]
+
+
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
     """Probabilities over the last axis, in float64."""
     x = np.asarray(logits, dtype=np.float64)
@@ -172,7 +195,7 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
 
 def log_loss(y_true: ArrayLike, logits: ArrayLike) -> float:
     """Mean negative log-likelihood (nats) of the true classes, from logits of shape (n, num_classes)."""
-    true, x = _labels("y_true", y_true), np.asarray(logits, dtype=np.float64)
+    true, x = labels_of("y_true", y_true), np.asarray(logits, dtype=np.float64)
     if x.ndim != 2 or len(x) != len(true):
         raise ValueError(f"[log_loss] logits: expected shape ({len(true)}, num_classes), got {x.shape}")
     if not len(true):
@@ -191,7 +214,7 @@ def classification_metrics(y_true: ArrayLike, logits: ArrayLike) -> dict[str, fl
     return {
         "loss": log_loss(y_true, x),
         "accuracy": float(np.trace(confusion) / total) if total else 0.0,
-        "macro_f1": _f1(confusion, "macro"),
-        "micro_f1": _f1(confusion, "micro"),
+        "macro_f1": f1_of(confusion, "macro"),
+        "micro_f1": f1_of(confusion, "micro"),
         "mcc": _mcc(confusion),
     }

@@ -1,0 +1,88 @@
+"""Which installed fonts draw a text, for pictures with matplotlib: labels may be in any script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+__all__ = ["Fonts", "fonts_for"]
+
+_DEFAULT = "DejaVu Sans"  # comes with matplotlib
+_UNKNOWN = "□"
+_ADVICE = "apt install fonts-noto-cjk"
+# Of fonts that draw as many of the characters, these first: clean sans-serif faces rather than whatever comes by name.
+_PREFERRED = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Hiragino Sans GB",
+    "Microsoft YaHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei", "Droid Sans Fallback", "Arial Unicode MS",
+)  # fmt: skip
+
+
+class Fonts(NamedTuple):
+    """families: names for matplotlib, asked in this order for each character; missing: characters that none of them has."""
+
+    families: list[str]
+    missing: frozenset[str]
+
+    def drawable(self, text: str) -> str:
+        """The text on one line, with a box for each character that no font has: matplotlib would warn of it."""
+        return "".join(_UNKNOWN if c in self.missing else c if c.isprintable() else " " for c in text)
+
+    @property
+    def note(self) -> str:
+        """What to tell the reader of the picture; empty where all is drawn."""
+        return f"{_UNKNOWN}: no installed font has this character ({_ADVICE})" if self.missing else ""
+
+
+def fonts_for(texts: Iterable[str]) -> Fonts:
+    """The fewest installed fonts, matplotlib's own first, that draw these texts. Needs matplotlib."""
+    characters = frozenset(c for text in texts for c in text if c.isprintable())
+    families, missing = [_DEFAULT], characters - _characters_of(_DEFAULT, characters)
+    for fresh in (False, True):  # fonts that were installed after matplotlib made its list, only where they are needed
+        if fresh and missing:
+            _add_new_fonts()
+        while missing:
+            best = max(_families(), key=lambda name: (len(_characters_of(name, missing)), -_rank(name)))
+            drawn = _characters_of(best, missing)
+            if not drawn:
+                break
+            families.append(best)
+            missing -= drawn
+    return Fonts(families, missing)
+
+
+def _rank(name: str) -> int:
+    return _PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED)
+
+
+def _families() -> list[str]:
+    from matplotlib import font_manager
+
+    return sorted({font.name for font in font_manager.fontManager.ttflist})
+
+
+def _add_new_fonts() -> None:
+    from matplotlib import font_manager
+
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
+        try:
+            font_manager.fontManager.addfont(path)
+        except (OSError, RuntimeError, ValueError):  # a file that FreeType cannot read
+            continue
+
+
+@lru_cache(maxsize=4096)
+def _characters_of(family: str, characters: frozenset[str]) -> frozenset[str]:
+    """Which of the characters the most regular face of a family has."""
+    from matplotlib import font_manager, ft2font
+
+    faces = [font for font in font_manager.fontManager.ttflist if font.name == family]
+    if not faces:
+        return frozenset()
+    face = min(faces, key=lambda font: (font.style != "normal", str(font.weight) not in ("400", "normal"), font.fname))
+    try:
+        font = ft2font.FT2Font(face.fname)  # get_font's would also ask a font that draws boxes for everything
+    except (OSError, RuntimeError, ValueError):  # gone, or damaged
+        return frozenset()
+    return frozenset(c for c in characters if font.get_char_index(ord(c)))
