@@ -318,7 +318,7 @@ def test_pickles_are_refused_with_the_way_out(tmp_path):
     with pytest.raises(ValueError, match=r"pickle, which can run code .*save_pretrained"):
         BertModel.from_pretrained(folder)
     (folder / "pytorch_model.bin").unlink()
-    with pytest.raises(FileNotFoundError, match="model.safetensors or"):
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors or"):
         BertModel.from_pretrained(folder)
 
 

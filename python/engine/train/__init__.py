@@ -21,7 +21,6 @@ from engine.train.plots import plot_reliability as plot_reliability
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
-from engine.train.report import plot_curves as plot_curves
 from engine.train.sources import BatchStream as BatchStream
 from engine.train.spans import Span as Span
 from engine.train.spans import SpanScores as SpanScores
