@@ -10,14 +10,9 @@ The run folder holds
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import hashlib
 import os
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,15 +25,23 @@ from engine.serialization import write_text
 from engine.tensor import number_of
 from engine.train.augment import TokenDropout
 from engine.train.callbacks import Callback, read_log
-from engine.train.checkpoint import read_json, write_json
+from engine.train.checkpoint import write_json
 from engine.train.classifier import TextClassifier, encode_texts
 from engine.train.config import TrainerConfig
 from engine.train.report import environment, evaluation, format_report, peak_memory_bytes, plot_curves
+from engine.train.runfolder import (
+    FORMAT,
+    check_output,
+    find_file,
+    load_tokenizer,
+    locked,
+    read_run,
+    remove_run,
+    sha256_of,
+)
 from engine.train.trainer import Trainer
 
 __all__ = ["TextData", "read_run", "resume_text_classifier", "train_text_classifier"]
-
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,10 @@ def train_text_classifier(
     """
     folder = Path(output)
     tables, labels = _read(data)
-    _check_output(folder, overwrite)
-    tokenizer = _tokenizer(data, tables["train"].texts)
+    check_output(folder, overwrite)
+    tokenizer = (
+        load_tokenizer(data.tokenizer) if data.tokenizer else Tokenizer.train(tables["train"].texts, data.vocab_size)
+    )
     config = TransformerConfig(
         vocab_size=tokenizer.vocab_size,
         max_position_embeddings=data.max_length,
@@ -135,14 +140,14 @@ def train_text_classifier(
         **(model or {}),
     )
     run = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "task": "text-classification",
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": trainer.seed,
         "data": {
             **asdict(data),
             "train": list(data.train),
-            "sha256": {path: _sha256(path) for path in data.files},
+            "sha256": {path: sha256_of(path) for path in data.files},
             "absolute": {path: os.path.abspath(path) for path in data.files},  # to resume from another folder
         },
         "model": config.to_dict(),
@@ -152,10 +157,10 @@ def train_text_classifier(
     if trainer.device is not None:
         number_of(trainer.device)  # refused before anything is written
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        _check_output(folder, overwrite)  # again: another training may have begun here in the meantime
+    with locked(folder):
+        check_output(folder, overwrite)  # again: another training may have begun here in the meantime
         if overwrite:
-            _remove_run(folder)
+            remove_run(folder)
         tokenizer.save(folder)
         write_json(folder / "config.json", {"architectures": ["TransformerClassifier"], **config.to_dict()})
         write_json(folder / "run.json", run)
@@ -183,8 +188,8 @@ def resume_text_classifier(
         raise ValueError(
             f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
         ) from None
-    with _locked(folder):
-        found = {path: _find(path, absolute.get(path, path), hashes.get(path)) for path in data.files}
+    with locked(folder):
+        found = {path: find_file(path, absolute.get(path, path), hashes.get(path)) for path in data.files}
         data = replace(
             data,
             train=tuple(found[path] for path in data.train),
@@ -193,35 +198,6 @@ def resume_text_classifier(
         )
         tables, _ = _read(data)
         return _train(folder, tables, Tokenizer.from_pretrained(folder), config, trainer, progress, True, callbacks)
-
-
-def _find(path: str, absolute: str, sha256: str | None) -> str:
-    """Where a file of a run now lies: under the path it was given by, seen from here, or where it was then."""
-    places = list(dict.fromkeys([os.path.abspath(path), absolute]))
-    there = [place for place in places if os.path.isfile(place)]
-    for place in there:
-        if _sha256(place) == sha256:
-            return path if place == places[0] else place
-    if there:
-        raise ValueError(
-            f"[resume] data: expected {path} as it was when the run began, got a changed file at {' and '.join(there)}"
-        )
-    raise FileNotFoundError(
-        f"[resume] data: expected the file {path} that the run began with, got none at {' or '.join(places)}"
-    )
-
-
-def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The run.json of a run folder. Raises FileNotFoundError or ValueError if the folder is no run of this program."""
-    path = Path(folder)
-    if not path.is_dir():
-        raise FileNotFoundError(f"[run] folder: expected an existing run folder, got {path}")
-    if not (path / "run.json").is_file():
-        raise FileNotFoundError(f"[run] folder: expected a run folder with run.json, got {path}")
-    run = read_json(path / "run.json")
-    if run.get("format") != _FORMAT:
-        raise ValueError(f"[run] folder: expected a run.json of format {_FORMAT}, got {run.get('format')!r} in {path}")
-    return run
 
 
 # --- the parts of a run ----------------------------------------------------------------------------------------------
@@ -251,59 +227,6 @@ def _labelled(path: str, data: TextData) -> TextTable:
             f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column="
         )
     return table
-
-
-def _tokenizer(data: TextData, texts: list[str]) -> Tokenizer:
-    if data.tokenizer is None:
-        return Tokenizer.train(texts, data.vocab_size)
-    if os.path.isdir(data.tokenizer):
-        return Tokenizer.from_pretrained(data.tokenizer)
-    if data.tokenizer.endswith(".json"):
-        return Tokenizer.from_file(data.tokenizer)
-    return Tokenizer.from_vocab(data.tokenizer)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a run folder. The lock ends with the process, however that ends.
-
-    It is on the folder itself, so nothing is left behind; a file system without such locks (some of NFS) goes without.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise BlockingIOError(
-                    f"[train] output: expected a run folder of its own, got {folder}, where another training works"
-                ) from None
-        yield
-    finally:
-        os.close(handle)
-
-
-def _check_output(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"[train] output: expected a folder, got the file {folder}")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    if not (folder / "run.json").is_file():
-        raise FileExistsError(f"[train] output: expected a new or empty folder, got {folder} with other files in it")
-    if not overwrite:
-        raise FileExistsError(
-            f"[train] output: expected a new folder, got the run {folder} (go on with it by resume=, or begin anew by overwrite=)"
-        )
-
-
-def _remove_run(folder: Path) -> None:
-    """Remove what a run writes, and nothing else."""
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    for name in (
-        "run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
-        "report.json", "report.md", "curves.png",
-    ):  # fmt: skip
-        (folder / name).unlink(missing_ok=True)
 
 
 def _train(
@@ -391,11 +314,3 @@ def _token_dropout(settings: TrainerConfig, tokenizer: Tokenizer) -> TokenDropou
     return TokenDropout(
         settings.token_dropout, tokenizer.unk_token_id, [i for i in special if i is not None], settings.seed
     )
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
