@@ -8,12 +8,20 @@ from engine.data.dataset import TextDataset as TextDataset
 from engine.data.dataset import TextItem as TextItem
 from engine.data.dataset import random_split as random_split
 from engine.data.labels import Labels as Labels
+from engine.data.labels import parse_numbers as parse_numbers
+from engine.data.labels import split_labels as split_labels
 from engine.data.loader import DataLoader as DataLoader
+from engine.data.markup import strip_markup as strip_markup
 from engine.data.packed import PackedBatch as PackedBatch
 from engine.data.packed import PackedLayout as PackedLayout
 from engine.data.packed import packed_layout as packed_layout
+from engine.data.quality import Problem as Problem
+from engine.data.quality import QualityReport as QualityReport
+from engine.data.quality import find_problems as find_problems
+from engine.data.quality import remove_problems as remove_problems
 from engine.data.readers import read_table as read_table
 from engine.data.sampler import BatchSampler as BatchSampler
+from engine.data.similarity import similar_pairs as similar_pairs
 from engine.data.text import DuplicateReport as DuplicateReport
 from engine.data.text import LabelConflict as LabelConflict
 from engine.data.text import TextTable as TextTable
@@ -31,6 +39,8 @@ __all__ = [
     "Labels",
     "PackedBatch",
     "PackedLayout",
+    "Problem",
+    "QualityReport",
     "Subset",
     "TensorDataset",
     "TextDataset",
@@ -39,9 +49,15 @@ __all__ = [
     "Tokenizer",
     "clean_text",
     "default_collate",
+    "find_problems",
     "packed_layout",
+    "parse_numbers",
     "random_split",
     "read_table",
     "remove_duplicates",
+    "remove_problems",
+    "similar_pairs",
+    "split_labels",
+    "strip_markup",
     "train_test_split",
 ]
