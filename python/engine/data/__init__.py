@@ -9,13 +9,21 @@ from engine.data.dataset import TextDataset as TextDataset
 from engine.data.dataset import TextItem as TextItem
 from engine.data.dataset import random_split as random_split
 from engine.data.labels import Labels as Labels
+from engine.data.labels import parse_numbers as parse_numbers
+from engine.data.labels import split_labels as split_labels
 from engine.data.loader import DataLoader as DataLoader
+from engine.data.markup import strip_markup as strip_markup
 from engine.data.packed import PackedBatch as PackedBatch
 from engine.data.packed import PackedLayout as PackedLayout
 from engine.data.packed import packed_layout as packed_layout
 from engine.data.prefetch import Prefetcher as Prefetcher
+from engine.data.quality import Problem as Problem
+from engine.data.quality import QualityReport as QualityReport
+from engine.data.quality import find_problems as find_problems
+from engine.data.quality import remove_problems as remove_problems
 from engine.data.readers import read_table as read_table
 from engine.data.sampler import BatchSampler as BatchSampler
+from engine.data.similarity import similar_pairs as similar_pairs
 from engine.data.tagging import TagDataset as TagDataset
 from engine.data.tagging import TaggedTable as TaggedTable
 from engine.data.tagging import read_tagged as read_tagged
@@ -39,6 +47,8 @@ __all__ = [
     "PackedBatch",
     "PackedLayout",
     "Prefetcher",
+    "Problem",
+    "QualityReport",
     "Subset",
     "TagDataset",
     "TaggedTable",
@@ -49,11 +59,17 @@ __all__ = [
     "Tokenizer",
     "clean_text",
     "default_collate",
+    "find_problems",
     "packed_layout",
+    "parse_numbers",
     "random_split",
     "read_table",
     "read_tagged",
     "remove_duplicates",
+    "remove_problems",
+    "similar_pairs",
+    "split_labels",
+    "strip_markup",
     "tag_dataset",
     "train_test_split",
 ]

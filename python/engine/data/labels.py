@@ -1,15 +1,18 @@
-"""Label names and their numbers."""
+"""Label names and their numbers; several labels a text; labels that are numbers."""
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from engine.data._arrays import integer
 
-__all__ = ["Labels"]
+__all__ = ["Labels", "parse_numbers", "split_labels"]
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Labels:
@@ -82,10 +85,39 @@ class Labels:
         for row, label in enumerate(labels):
             number = self._ids.get(label)
             if number is None:
-                where = f"row {row}" if lines is None else f"line {lines[row]}"
-                raise ValueError(self._unknown(label, f"{where} of {source}" if source else where))
+                raise ValueError(self._unknown("encode", label, _where(row, source, lines)))
             numbers.append(number)
         return np.array(numbers, dtype=np.int64)
+
+    def encode_many(
+        self, rows: Iterable[Iterable[str]], *, source: str | None = None, lines: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Texts with any number of labels each: 1 where a text has the label and 0 elsewhere, float32 (n, len(self)).
+
+            >>> Labels(["a", "b", "c"]).encode_many([("c", "a"), ()]).tolist()
+            [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+
+        Args:
+            rows: the names of each text, such as `split_labels` gives; a text may have none.
+            source, lines: as in `encode`.
+
+        Raises:
+            ValueError: on an unknown label, as `encode`.
+            TypeError: if a row is one string.
+        """
+        if isinstance(rows, str):
+            raise TypeError("[Labels.encode_many] rows: expected a list of lists of strings, got one string")
+        given = list(rows)
+        encoded = np.zeros((len(given), len(self.names)), dtype=np.float32)
+        for row, names in enumerate(given):
+            if isinstance(names, str):
+                raise TypeError(f"[Labels.encode_many] rows: expected lists of strings, got {names!r} in row {row}")
+            for name in names:
+                number = self._ids.get(name)
+                if number is None:
+                    raise ValueError(self._unknown("encode_many", name, _where(row, source, lines)))
+                encoded[row, number] = 1
+        return encoded
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Names of the given numbers.
@@ -104,13 +136,13 @@ class Labels:
             names.append(self.names[number])
         return names
 
-    def _unknown(self, label: object, where: str) -> str:
+    def _unknown(self, method: str, label: object, where: str) -> str:
         known = f"one of {len(self.names)} known labels"
         if len(self.names) <= 8:
             known = "one of " + ", ".join(map(repr, self.names))
         near = difflib.get_close_matches(label, self.names, n=1) if isinstance(label, str) else []
         hint = f" (nearest known: {near[0]!r})" if near and len(self.names) > 8 else ""
-        return f"[Labels.encode] labels: expected {known}, got {label!r} in {where}{hint}"
+        return f"[Labels.{method}] {'labels' if method == 'encode' else 'rows'}: expected {known}, got {label!r} in {where}{hint}"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -127,3 +159,72 @@ class Labels:
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.names[:4])) + (", ..." if len(self.names) > 4 else "")
         return f"Labels({len(self.names)}: {shown})"
+
+
+def split_labels(
+    labels: Iterable[str], separator: str = "|", *, source: str | None = None, lines: Sequence[int] | None = None
+) -> list[tuple[str, ...]]:
+    """The names in labels that hold several: "sport|politics" is ("sport", "politics"), and "" is ().
+
+    Space around a name goes; a name that stands twice in a row is kept once.
+
+    Args:
+        labels: one string a text, as a table holds them.
+        separator: what stands between names.
+        source, lines: where they come from, for messages, as in `Labels.encode`.
+
+    Raises:
+        ValueError: if the separator is empty, or a name is ("a||b").
+        TypeError: if a label is not a string.
+    """
+    if isinstance(labels, str):
+        raise TypeError("[split_labels] labels: expected a list of strings, got one string")
+    if not separator:
+        raise ValueError("[split_labels] separator: expected at least one character, got ''")
+    split = []
+    for row, label in enumerate(labels):
+        if not isinstance(label, str):
+            raise TypeError(f"[split_labels] labels: expected strings, got {type(label).__name__} in row {row}")
+        names = tuple(dict.fromkeys(name.strip() for name in label.split(separator))) if label.strip() else ()
+        if "" in names:
+            where = _where(row, source, lines)
+            raise ValueError(
+                f"[split_labels] labels: expected a name at each side of {separator!r}, got {label!r} in {where}"
+            )
+        split.append(names)
+    return split
+
+
+def parse_numbers(
+    labels: Iterable[str], *, source: str | None = None, lines: Sequence[int] | None = None
+) -> np.ndarray:
+    """Labels that are numbers, for regression: float32 (n,).
+
+    Args:
+        labels: one number a text, in decimal or scientific notation.
+        source, lines: where they come from, for messages, as in `Labels.encode`.
+
+    Raises:
+        ValueError: if one is no number, or not a finite float32; names its row or line.
+        TypeError: if a label is not a string.
+    """
+    if isinstance(labels, str):
+        raise TypeError("[parse_numbers] labels: expected a list of strings, got one string")
+    numbers = []
+    for row, label in enumerate(labels):
+        if not isinstance(label, str):
+            raise TypeError(f"[parse_numbers] labels: expected strings, got {type(label).__name__} in row {row}")
+        try:
+            number = float(label) if "_" not in label else math.nan  # Python reads 1_000, files do not mean it
+        except ValueError:
+            number = math.nan
+        if not abs(number) <= _FLOAT32_MAX:
+            where = _where(row, source, lines)
+            raise ValueError(f"[parse_numbers] labels: expected a finite number, got {label!r} in {where}")
+        numbers.append(number)
+    return np.array(numbers, dtype=np.float32)
+
+
+def _where(row: int, source: str | None, lines: Sequence[int] | None) -> str:
+    place = f"row {row}" if lines is None else f"line {lines[row]}"
+    return f"{place} of {source}" if source else place

@@ -46,12 +46,49 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_LABEL = "\0label"  # the key of label values, which no column has: a column may be read as label and as it stands
+
 _csv_limit_lock = threading.Lock()  # csv's limit on a field's size is one setting for the whole process
 
 
 class _Record(NamedTuple):
     line: int
     cells: list[str]
+
+
+class _Wanted(NamedTuple):
+    """What a caller asked for."""
+
+    text: str | None
+    label: str | None
+    pair: str | None
+    extra: tuple[str, ...]
+    read_labels: bool
+    empty_labels: bool
+    separator: str
+    skip_empty_lines: bool
+
+
+class _Columns(NamedTuple):
+    """The columns that are read; None: there is none."""
+
+    text: str
+    label: str | None
+    pair: str | None
+    extra: tuple[str, ...]
+
+    def table(self, source: _Source, lines: list[int], values: dict[str, list[str]]) -> TextTable:
+        return TextTable(
+            values[self.text],
+            None if self.label is None else values[_LABEL],
+            self.text,
+            self.label,
+            source.name,
+            lines,
+            None if self.pair is None else values[self.pair],
+            self.pair,
+            {name: values[name] for name in self.extra},
+        )
 
 
 class _Source(NamedTuple):
@@ -79,6 +116,10 @@ def read_table(
     quoting: bool | None = None,
     encoding: str | None = None,
     skip_empty_lines: bool = True,
+    pair_column: str | None = None,
+    extra_columns: Sequence[str] = (),
+    empty_labels: bool = False,
+    label_separator: str = "|",
 ) -> TextTable:
     """Read texts, and labels where there are any, from one file.
 
@@ -86,9 +127,11 @@ def read_table(
     the header). Without `text_column`, the text is the column with the first name of `TEXT_COLUMNS` that is there,
     and likewise the label with `LABEL_COLUMNS`; of two columns of which one is recognised as the label the other is
     the text, and a lone column is the text where `columns` names it. JSON Lines have one object a line, and
-    their keys are the columns. Labels may be numbers there, and become '3'; booleans and NaN are errors.
+    their keys are the columns. Labels may be numbers there, and become '3'; booleans and NaN are errors. They may be
+    arrays of several labels, and become one string with `label_separator` between the names; `split_labels` parts them
+    again, and those of a CSV.
 
-    Empty lines are skipped; empty texts are kept; an empty label is an error. Line ends may be LF, CRLF or CR, and
+    Empty lines are skipped; empty texts are kept; an empty label is an error unless `empty_labels`. Line ends may be LF, CRLF or CR, and
     quoted CSV fields may contain them. In TSV, quotes are ordinary characters unless `quoting=True`. A `txt` file has
     one text a line and no labels.
 
@@ -105,12 +148,17 @@ def read_table(
         encoding: None: what the byte-order mark says, and UTF-8 without one.
         skip_empty_lines: False keeps them as empty texts, so that rows match lines (a header comes first all the same);
             without labels only.
+        pair_column: name of the column of second texts, for tasks on two; it is never guessed.
+        extra_columns: names of further columns to read, such as the groups that metrics are wanted for. In JSON their
+            values may be strings, numbers, booleans and null, which is ''.
+        empty_labels: whether a label may be empty: a text with none of several labels.
+        label_separator: what stands between the names of several labels.
 
     Raises:
         FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
         ValueError: on an unknown format, an empty file, a missing column (names those there are), a row with too many
-            or too few fields, bytes that are not in the encoding, invalid JSON or an empty label (these name the
-            line).
+            or too few fields, bytes that are not in the encoding, invalid JSON, an empty label, or one of several
+            with the separator in its name (these name the line).
         TypeError: if `path` is neither a path nor a stream.
     """
     source, extension = _load(path, encoding)
@@ -120,8 +168,11 @@ def read_table(
         format = _EXTENSIONS[extension]
     elif format not in ("csv", "tsv", "jsonl", "txt"):
         raise source.wrong("format", "'csv', 'tsv', 'jsonl' or 'txt'", repr(format))
-    if isinstance(columns, str):
-        raise TypeError("[read_table] columns: expected a list of names, got one string")
+    for argument, names in (("columns", columns), ("extra_columns", extra_columns)):
+        if isinstance(names, str):
+            raise TypeError(f"[read_table] {argument}: expected a list of names, got one string")
+    if not label_separator:
+        raise source.wrong("label_separator", "at least one character", "''")
     if not skip_empty_lines and read_labels and format != "txt":
         raise source.wrong("skip_empty_lines", "True where labels are read", "False")
     if not (source.text.strip() or (source.text and format == "txt" and not skip_empty_lines)):
@@ -129,19 +180,21 @@ def read_table(
     if "\0" in source.text:
         line = next(number for number, row in _lines(source.text) if "\0" in row)
         raise source.wrong_line(line, "text", "a NUL character; is it binary, or UTF-16 without a byte-order mark?")
+    extra = tuple(dict.fromkeys(extra_columns))
+    wanted = _Wanted(
+        text_column, label_column, pair_column, extra, read_labels, empty_labels, label_separator, skip_empty_lines
+    )
     if format == "jsonl":
-        return _read_jsonl(source, text_column, label_column, read_labels, skip_empty_lines)
+        return _read_jsonl(source, wanted)
     if format == "txt":
-        return _read_lines(source, text_column, label_column, skip_empty_lines)
+        return _read_lines(source, wanted)
     if quoting is None:
         quoting = format == "csv"
     if delimiter is None:
         delimiter = "\t" if format == "tsv" else ("," if columns else _csv_delimiter(source.text))
     elif not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
         raise source.wrong("delimiter", "one character", repr(delimiter))
-    return _read_delimited(
-        source, text_column, label_column, read_labels, columns, delimiter, quoting, skip_empty_lines
-    )
+    return _read_delimited(source, wanted, columns, delimiter, quoting)
 
 
 # --- bytes and lines -------------------------------------------------------------------------------------------------
@@ -223,14 +276,7 @@ def _records(source: _Source, delimiter: str, quoting: bool) -> Iterator[_Record
 
 
 def _read_delimited(
-    source: _Source,
-    text_column: str | None,
-    label_column: str | None,
-    read_labels: bool,
-    columns: Sequence[str] | None,
-    delimiter: str,
-    quoting: bool,
-    skip_empty_lines: bool,
+    source: _Source, wanted: _Wanted, columns: Sequence[str] | None, delimiter: str, quoting: bool
 ) -> TextTable:
     with _csv_limit_lock:
         limit = csv.field_size_limit(max(len(source.text), 1))  # a field may be as long as the file
@@ -239,7 +285,7 @@ def _read_delimited(
         finally:
             csv.field_size_limit(limit)
     first = next((i for i, record in enumerate(records) if record.cells), 0)
-    if skip_empty_lines:
+    if wanted.skip_empty_lines:
         records = [record for record in records if record.cells]
     elif columns is None:
         records = records[first:]  # a header may come after empty lines
@@ -250,93 +296,93 @@ def _read_delimited(
     for record in records:
         if len(record.cells) != len(header):
             raise source.wrong_line(record.line, f"{len(header)} columns", str(len(record.cells)))
-    text_name, label_name = _choose_columns(source, header, text_column, label_column, read_labels, columns is None)
+    chosen = _choose_columns(source, header, wanted, columns is None)
     if not records:
         raise source.wrong("path", "at least one row below the header", f"none in {source.name}")
-    text_at = header.index(text_name)
-    texts = [record.cells[text_at] for record in records]
-    lines = [record.line for record in records]
-    labels = None
-    if label_name is not None:
-        label_at = header.index(label_name)
-        labels = [_checked_label(source, record.line, record.cells[label_at]) for record in records]
-    return TextTable(texts, labels, text_name, label_name, source.name, lines)
+    values = {
+        name: [record.cells[at] for record in records]
+        for name in (chosen.text, chosen.pair, *chosen.extra)
+        if name is not None
+        for at in (header.index(name),)
+    }
+    if chosen.label is not None:
+        at = header.index(chosen.label)
+        values[_LABEL] = [_checked_label(source, record.line, record.cells[at], wanted) for record in records]
+    return chosen.table(source, [record.line for record in records], values)
 
 
-def _checked_label(source: _Source, line: int, label: str) -> str:
+def _checked_label(source: _Source, line: int, label: str, wanted: _Wanted) -> str:
     label = label.strip()
-    if not label:
+    if not label and not wanted.empty_labels:
         raise source.wrong_line(line, "a label", "an empty field")
     return label
 
 
-def _choose_columns(
-    source: _Source,
-    header: list[str],
-    text_column: str | None,
-    label_column: str | None,
-    read_labels: bool,
-    from_file: bool,
-) -> tuple[str, str | None]:
-    """Names of the text column and of the label column (None: there is none)."""
+def _choose_columns(source: _Source, header: list[str], wanted: _Wanted, from_file: bool) -> _Columns:
+    """The columns to read, those that were not named by the names they usually have."""
     there = ", ".join(map(repr, header)) or "none"
-    for argument, name in (("text_column", text_column), ("label_column", label_column if read_labels else None)):
+    text, label, pair, extra = wanted[:4]
+    named = [("text_column", text), ("label_column", label if wanted.read_labels else None), ("pair_column", pair)]
+    for argument, name in (*named, *(("extra_columns", name) for name in extra)):
         if name is not None and name not in header:
             raise source.wrong(argument, f"one of the columns of {source.name} ({there})", repr(name))
-    if not read_labels:
+    if not wanted.read_labels:
         # Still found, so that of two columns the other is known to be the text.
-        label_column = label_column if label_column in header else None
-    if text_column is not None and text_column == label_column:
-        raise source.wrong("label_column", "another column than the text's", repr(label_column))
-    if label_column is None:
-        label_column = _first_known(header, LABEL_COLUMNS, text_column)
-    if text_column is None:
-        text_column = _first_known(header, TEXT_COLUMNS, label_column)
-        others = [name for name in header if name != label_column]
-        if text_column is None and len(others) == 1 and (label_column is not None or not from_file):
-            text_column = others[0]
-    if text_column is None:
+        label = label if label in header else None
+    if text is not None and text == label:
+        raise source.wrong("label_column", "another column than the text's", repr(label))
+    if pair is not None and pair in (text, label):
+        raise source.wrong("pair_column", "another column than the text's and the label's", repr(pair))
+    if label is None:
+        label = _first_known(header, LABEL_COLUMNS, {text, pair, *extra})
+    if text is None:
+        text = _first_known(header, TEXT_COLUMNS, {label, pair, *extra})
+        others = [name for name in header if name not in (label, pair, *extra)]
+        if text is None and len(others) == 1 and (label is not None or not from_file):
+            text = others[0]
+    if text is None:
         hint = "; name it with text_column=" + (", or the columns of a file without a header with columns=" * from_file)
         raise source.wrong("text_column", f"a column such as {', '.join(map(repr, TEXT_COLUMNS[:4]))}", there + hint)
-    chosen = (text_column, label_column) if read_labels and label_column is not None else (text_column,)
-    for name in chosen:
-        if header.count(name) > 1:
+    chosen = _Columns(text, label if wanted.read_labels else None, pair, extra)
+    for name in (chosen.text, chosen.label, chosen.pair, *chosen.extra):
+        if name is not None and header.count(name) > 1:
             raise source.wrong("path", f"one column {name!r} in {source.name}", str(header.count(name)))
-    return text_column, label_column if read_labels else None
+    return chosen
 
 
-def _first_known(header: list[str], known: Sequence[str], taken: str | None) -> str | None:
-    by_folded = {name.casefold(): name for name in reversed(header) if name != taken}
+def _first_known(header: list[str], known: Sequence[str], taken: set[str | None]) -> str | None:
+    by_folded = {name.casefold(): name for name in reversed(header) if name not in taken}
     return next((by_folded[name] for name in known if name in by_folded), None)
 
 
 # --- JSON Lines and plain lines --------------------------------------------------------------------------------------
 
 
-def _read_jsonl(
-    source: _Source, text_column: str | None, label_column: str | None, read_labels: bool, skip_empty_lines: bool
-) -> TextTable:
+def _read_jsonl(source: _Source, wanted: _Wanted) -> TextTable:
     records = [
         (line, _json_object(source, line, row) if row.strip() else None)
         for line, row in _lines(source.text)
-        if row.strip() or not skip_empty_lines
+        if row.strip() or not wanted.skip_empty_lines
     ]
     keys = list(dict.fromkeys(key for _, record in records for key in record or ()))
-    text_name, label_name = _choose_columns(source, keys, text_column, label_column, read_labels, False)
-    texts: list[str] = []
-    labels: list[str] = []
+    chosen = _choose_columns(source, keys, wanted, False)
+    texts = [name for name in (chosen.text, chosen.pair) if name is not None]
+    names = dict.fromkeys((*texts, *chosen.extra))
+    values: dict[str, list[str]] = {name: [] for name in (*names, _LABEL)}
     for line, record in records:
         if record is None:
-            texts.append("")
+            for name in names:
+                values[name].append("")
             continue
-        for name in (text_name, label_name):
-            if name is not None and name not in record:
-                raise source.wrong_line(line, f"the key {name!r}", ", ".join(map(repr, record)) or "no keys")
-        texts.append(_json_text(source, line, text_name, record[text_name]))
-        if label_name is not None:
-            labels.append(_json_label(source, line, label_name, record[label_name]))
-    lines = [line for line, _ in records]
-    return TextTable(texts, labels if label_name is not None else None, text_name, label_name, source.name, lines)
+        for key in (chosen.text, chosen.label, *names):
+            if key is not None and key not in record:
+                raise source.wrong_line(line, f"the key {key!r}", ", ".join(map(repr, record)) or "no keys")
+        for name in names:
+            read = _json_text if name in texts else _json_cell
+            values[name].append(read(source, line, name, record[name]))
+        if chosen.label is not None:
+            values[_LABEL].append(_json_label(source, line, chosen.label, record[chosen.label], wanted))
+    return chosen.table(source, [line for line, _ in records], values)
 
 
 def _json_object(source: _Source, line: int, row: str) -> dict[str, Any]:
@@ -358,12 +404,39 @@ def _json_text(source: _Source, line: int, name: str, value: object) -> str:
     return value
 
 
-def _json_label(source: _Source, line: int, name: str, value: object) -> str:
+def _json_cell(source: _Source, line: int, name: str, value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "" if value is None else str(value).lower()  # as JSON spells it
     if isinstance(value, str):
-        return _checked_label(source, line, value)
-    if type(value) is int or (type(value) is float and math.isfinite(value)):  # bool is a kind of int
+        return _json_text(source, line, name, value)
+    if _is_number(value):
+        return str(value)
+    raise source.wrong_line(line, f"a string, number, boolean or null at {name!r}", _json_kind(value))
+
+
+def _json_label(source: _Source, line: int, name: str, value: object, wanted: _Wanted) -> str:
+    if isinstance(value, list):
+        several = [_json_name(source, line, name, label) for label in value]
+        for label in several:
+            if not label:
+                raise source.wrong_line(line, f"a label at each place of the array at {name!r}", "an empty string")
+            if wanted.separator in label:
+                expected = f"labels without {wanted.separator!r} (or another label_separator=)"
+                raise source.wrong_line(line, expected, repr(label))
+        return _checked_label(source, line, wanted.separator.join(several), wanted)
+    return _checked_label(source, line, _json_name(source, line, name, value), wanted)
+
+
+def _json_name(source: _Source, line: int, name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if _is_number(value):
         return str(value)
     raise source.wrong_line(line, f"a string or number at {name!r}", _json_kind(value))
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int or (type(value) is float and math.isfinite(value))  # bool is a kind of int
 
 
 def _json_kind(value: object) -> str:
@@ -374,11 +447,11 @@ def _json_kind(value: object) -> str:
     return next((name for kind, name in names if isinstance(value, kind)), number)
 
 
-def _read_lines(
-    source: _Source, text_column: str | None, label_column: str | None, skip_empty_lines: bool
-) -> TextTable:
-    for argument, name in (("text_column", text_column), ("label_column", label_column)):
+def _read_lines(source: _Source, wanted: _Wanted) -> TextTable:
+    for argument, name in zip(("text_column", "label_column", "pair_column"), wanted[:3]):
         if name is not None:
             raise source.wrong(argument, "None for a file of plain lines", repr(name))
-    rows = [(line, row) for line, row in _lines(source.text) if row.strip() or not skip_empty_lines]
+    if wanted.extra:
+        raise source.wrong("extra_columns", "none for a file of plain lines", ", ".join(map(repr, wanted.extra)))
+    rows = [(line, row) for line, row in _lines(source.text) if row.strip() or not wanted.skip_empty_lines]
     return TextTable([row for _, row in rows], None, source=source.name, lines=[line for line, _ in rows])

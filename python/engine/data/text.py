@@ -17,6 +17,7 @@ import numpy as np
 from engine.data._arrays import integer
 from engine.data._random import SPLIT, check_seed, permutation
 from engine.data.labels import Labels
+from engine.data.markup import strip_markup
 
 __all__ = ["DuplicateReport", "LabelConflict", "TextTable", "clean_text", "remove_duplicates", "train_test_split"]
 
@@ -25,10 +26,10 @@ NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 # Characters that show nothing and carry no meaning in a classifier's input: C0 and C1 controls other than white space,
 # soft hyphen, zero-width space and word joiner, marks of writing direction, byte-order mark. The zero-width joiners
 # U+200C and U+200D stay: emoji and several scripts spell with them.
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean_text(text: str, form: NormalForm | None = "NFC", *, collapse_whitespace: bool = True) -> str:
@@ -53,8 +54,8 @@ def clean_text(text: str, form: NormalForm | None = "NFC", *, collapse_whitespac
     if form not in ("NFC", "NFD", "NFKC", "NFKD", None):
         raise ValueError(f"[clean_text] form: expected 'NFC', 'NFD', 'NFKC', 'NFKD' or None, got {form!r}")
     if not text.isascii():
-        text = _SURROGATE.sub("\ufffd", text)
-    text = _INVISIBLE.sub("", text)
+        text = SURROGATE.sub("\ufffd", text)
+    text = INVISIBLE.sub("", text)
     if form is not None and not text.isascii():
         text = unicodedata.normalize(form, text)
     return " ".join(text.split()) if collapse_whitespace else text
@@ -62,7 +63,7 @@ def clean_text(text: str, form: NormalForm | None = "NFC", *, collapse_whitespac
 
 @dataclass(frozen=True)
 class TextTable:
-    """Texts with optional labels, as read from one file.
+    """Texts with optional labels, second texts and further columns, as read from one file.
 
     Attributes:
         texts: n strings.
@@ -71,6 +72,9 @@ class TextTable:
         label_column: the column the labels came from, or None.
         source: the file's name, for messages, or None.
         lines: the line of each row in that file, counted from 1, for messages, or None.
+        pairs: n second texts, for tasks on two, or None.
+        pair_column: the column the second texts came from, or None.
+        columns: further columns by name, n strings each, such as the groups that metrics are wanted for.
 
     `len(table)` is n; `table[i]` is (text, label or None); a slice gives a table.
 
@@ -84,16 +88,22 @@ class TextTable:
     label_column: str | None = None
     source: str | None = None
     lines: list[int] | None = field(default=None, repr=False)
+    pairs: list[str] | None = None
+    pair_column: str | None = None
+    columns: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("labels", "lines"):
-            values = getattr(self, name)
+        lists = {name: getattr(self, name) for name in ("labels", "lines", "pairs")}
+        lists |= {f"columns[{name!r}]": values for name, values in self.columns.items()}
+        for name, values in lists.items():
             if values is not None and len(values) != len(self.texts):
                 raise ValueError(
                     f"[TextTable] {name}: expected {len(self.texts)} entries, one a text, got {len(values)}"
                 )
         if self.labels is not None and self.label_column is None:
             object.__setattr__(self, "label_column", "label")
+        if self.pairs is not None and self.pair_column is None:
+            object.__setattr__(self, "pair_column", "pair")
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -113,8 +123,10 @@ class TextTable:
 
     def __repr__(self) -> str:
         labels = "no labels" if self.labels is None else f"{len(set(self.labels))} labels in {self.label_column!r}"
+        pairs = "" if self.pairs is None else f", pairs in {self.pair_column!r}"
+        columns = f", columns {', '.join(map(repr, self.columns))}" if self.columns else ""
         source = f", source={self.source!r}" if self.source else ""
-        return f"TextTable({len(self)} texts in {self.text_column!r}, {labels}{source})"
+        return f"TextTable({len(self)} texts in {self.text_column!r}{pairs}, {labels}{columns}{source})"
 
     def select(self, rows: Iterable[int] | np.ndarray) -> TextTable:
         """The table of the given rows, in the order given.
@@ -132,11 +144,17 @@ class TextTable:
             texts=[self.texts[row] for row in chosen],
             labels=None if self.labels is None else [self.labels[row] for row in chosen],
             lines=None if self.lines is None else [self.lines[row] for row in chosen],
+            pairs=None if self.pairs is None else [self.pairs[row] for row in chosen],
+            columns={name: [values[row] for row in chosen] for name, values in self.columns.items()},
         )
 
-    def clean(self, form: NormalForm | None = "NFC") -> TextTable:
-        """The table with `clean_text` applied to each text."""
-        return replace(self, texts=[clean_text(text, form) for text in self.texts])
+    def clean(self, form: NormalForm | None = "NFC", *, markup: bool = False) -> TextTable:
+        """The table with `clean_text` applied to each text and second text; with `markup`, `strip_markup` before it."""
+
+        def cleaned(texts: list[str]) -> list[str]:
+            return [clean_text(strip_markup(text) if markup else text, form) for text in texts]
+
+        return replace(self, texts=cleaned(self.texts), pairs=None if self.pairs is None else cleaned(self.pairs))
 
     def split(self, fraction: float, seed: int = 0, stratify: bool = True) -> tuple[TextTable, TextTable]:
         """Hold out a part: (the rest, the held-out part). See `train_test_split`."""
@@ -171,11 +189,12 @@ class TextTable:
 
 @dataclass(frozen=True)
 class LabelConflict:
-    """One text that stands under several labels: `labels[i]` is the label of row `rows[i]` of the original table."""
+    """One text (or pair) that stands under several labels: `labels[i]` is that of row `rows[i]` of the original table."""
 
     text: str
     labels: tuple[str, ...]
     rows: tuple[int, ...]
+    pair: str | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +222,7 @@ def remove_duplicates(
     ignore_case: bool = False,
     on_conflict: Literal["first", "drop", "error"] = "first",
 ) -> tuple[TextTable, DuplicateReport]:
-    """Keep the first of the rows whose texts are equal after `clean_text(text, form)`.
+    """Keep the first of the rows whose texts (and second texts) are equal after `clean_text(text, form)`.
 
     Kept texts stay as they were: normalisation is for comparison only.
 
@@ -222,10 +241,14 @@ def remove_duplicates(
     """
     if on_conflict not in ("first", "drop", "error"):
         raise ValueError(f"[remove_duplicates] on_conflict: expected 'first', 'drop' or 'error', got {on_conflict!r}")
-    groups: dict[str, list[int]] = {}
+
+    def key(text: str) -> str:
+        text = clean_text(text, form)
+        return text.casefold() if ignore_case else text
+
+    groups: dict[tuple[str, ...], list[int]] = {}
     for row, text in enumerate(table.texts):
-        key = clean_text(text, form)
-        groups.setdefault(key.casefold() if ignore_case else key, []).append(row)
+        groups.setdefault((key(text),) if table.pairs is None else (key(text), key(table.pairs[row])), []).append(row)
     kept: list[int] = []
     conflicts: list[LabelConflict] = []
     for rows in groups.values():
@@ -237,7 +260,8 @@ def remove_duplicates(
                     f"[remove_duplicates] table: expected one label for equal texts, got {labels[0]!r} in "
                     f"{table.where(rows[0])} and {labels[other]!r} in {table.where(rows[other])}"
                 )
-            conflicts.append(LabelConflict(table.texts[rows[0]], labels, tuple(rows)))
+            pair = None if table.pairs is None else table.pairs[rows[0]]
+            conflicts.append(LabelConflict(table.texts[rows[0]], labels, tuple(rows), pair))
             if on_conflict == "drop":
                 continue
         kept.append(rows[0])

@@ -1,7 +1,12 @@
 """Training: the Trainer, metrics, checkpoints, reports, and text classifiers from files to predictions."""
 
 from engine.train import metrics as metrics
+from engine.train.augment import Compose as Compose
+from engine.train.augment import RandomDeletion as RandomDeletion
+from engine.train.augment import RandomSwap as RandomSwap
 from engine.train.augment import TokenDropout as TokenDropout
+from engine.train.augment import TokenMasking as TokenMasking
+from engine.train.augment import augmentation as augmentation
 from engine.train.callbacks import Callback as Callback
 from engine.train.callbacks import InterruptAfterStep as InterruptAfterStep
 from engine.train.callbacks import JsonlLog as JsonlLog
@@ -36,19 +41,24 @@ from engine.train.trainer import Trainer as Trainer
 __all__ = [
     "BatchStream",
     "Callback",
+    "Compose",
     "InterruptAfterStep",
     "JsonlLog",
     "Prediction",
     "ProgressBar",
+    "RandomDeletion",
+    "RandomSwap",
     "Span",
     "SpanScores",
     "TextClassifier",
     "TextData",
     "TokenDropout",
+    "TokenMasking",
     "Trainer",
     "TrainerConfig",
     "TrainerState",
     "TypeScores",
+    "augmentation",
     "evaluation",
     "format_evaluation",
     "format_report",

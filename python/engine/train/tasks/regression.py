@@ -27,7 +27,9 @@ class Regression(Task):
 
     @classmethod
     def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:
-        name = next((table.label_column for table in tables if isinstance(table, TextTable) and table.label_column), None)
+        name = next(
+            (table.label_column for table in tables if isinstance(table, TextTable) and table.label_column), None
+        )
         return Labels([name or "value"])
 
     def targets(self, table: Table) -> np.ndarray:

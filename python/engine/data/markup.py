@@ -1,0 +1,123 @@
+"""Taking the markup out of texts that were cut from web pages or XML.
+
+A scanner of its own rather than `html.parser`: that one reads "x<y and y>z" as a tag, and what it makes of unfinished
+tags differs between versions of Python. Every step stops at the next "<", so the time is linear in the text.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+__all__ = ["strip_markup"]
+
+# An attribute's value holds no "<" here (XML forbids it), which is what keeps the scan linear.
+_TAG = re.compile(
+    r"""<(?P<end>/?)(?P<name>[A-Za-z][\w:.-]*)
+        (?P<attributes>(?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"<]*"|'[^'<]*'|[^\s"'=<>`]+))?)*)
+        \s*(?P<closed>/?)>""",
+    re.VERBOSE,
+)
+_ATTRIBUTE = re.compile(r"""[^\s"'<>/=]+(?P<value>\s*=\s*(?:(?P<quoted>"[^"]*"|'[^']*')|[^\s"'=<>`]+))?""")
+_END_TAG = re.compile(r"</([A-Za-z][\w:.-]*)\s*>")
+_DECLARATION = re.compile(r"<(?:![Dd][Oo][Cc][Tt][Yy][Pp][Ee]\b[^<>]*|\?xml\b[^<>]*\?)>")
+# Only with its semicolon: "?a=1&copy=2" is an address, not a copyright sign.
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+# Elements within a line of text: "<b>w</b>ord" is one word. All others part what stands around them.
+_INLINE = _names(
+    "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label mark q ruby s samp small span strike strong "
+    "sub sup time tt u var wbr"
+)
+_BLOCK = _names(
+    "address area article aside audio base blockquote body br button canvas caption center col colgroup dd details "
+    "dialog div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html "
+    "iframe img input legend li link main map menu meta nav noscript object ol optgroup option output p param picture "
+    "pre progress rp rt script section select source style summary svg table tbody td template textarea tfoot th thead "
+    "title tr track ul video"
+)
+_WITHOUT_VALUE = _names(
+    "alt async autofocus autoplay checked controls default defer disabled hidden itemscope loop multiple muted nowrap "
+    "open readonly required reversed selected"
+)
+_LETTERS = frozenset("abiqsu")  # names that a comparison may hold as well: "a<b>c"
+
+
+def strip_markup(text: str) -> str:
+    """The text without HTML or XML: tags, comments and the contents of `script` and `style` go, entities become characters.
+
+    Tags that end a line or a cell leave a space, those within a line nothing. What only looks like markup stays:
+    "a < b", "<3", "x<y and y>z", "List<String>", "<name@host>". A tag is one if HTML has its name, or if it has an end
+    tag, closes itself, or has quoted attributes. One level of entities is undone: "&lt;b&gt;" becomes the text "<b>".
+    `clean_text` after it takes care of the white space.
+
+    Raises:
+        TypeError: if `text` is not a string.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"[strip_markup] text: expected a string, got {type(text).__name__}")
+    if "<" not in text:
+        return _unescaped(text) if "&" in text else text
+    ended = {name.lower() for name in _END_TAG.findall(text)}
+    parts: list[str] = []
+    literal = begin = 0  # where the text not yet taken over begins; where to look for the next "<"
+    while (at := text.find("<", begin)) >= 0:
+        found = _markup_at(text, at, ended)
+        if found is None:
+            begin = at + 1
+            continue
+        end, left = found
+        parts += (_unescaped(text[literal:at]), left)
+        literal = begin = end
+    return "".join(parts) + _unescaped(text[literal:])
+
+
+def _markup_at(text: str, at: int, ended: set[str]) -> tuple[int, str] | None:
+    """What begins at a "<": (where it ends, what it leaves behind), or None where it is text."""
+    for opening, closing in (("<!--", "-->"), ("<![CDATA[", "]]>")):
+        if text.startswith(opening, at):
+            # Without an end it is text; `ended` then remembers that, or each further opening would search to the end.
+            end = -1 if opening in ended else text.find(closing, at + len(opening))
+            if end < 0:
+                ended.add(opening)
+                return None
+            return end + len(closing), text[at + len(opening) : end] if opening == "<![CDATA[" else ""
+    declaration = _DECLARATION.match(text, at)
+    if declaration is not None:
+        return declaration.end(), " "
+    tag = _TAG.match(text, at)
+    if tag is None or not _is_tag(tag, ended):
+        return None
+    name = tag["name"].lower()
+    if name in ("script", "style") and not tag["end"] and not tag["closed"]:
+        if name not in ended:
+            return tag.end(), " "
+        close = re.compile(rf"</{name}\s*>", re.IGNORECASE).search(text, tag.end())
+        if close is not None:
+            return close.end(), " "
+        ended.discard(name)
+    return tag.end(), "" if name in _INLINE else " "
+
+
+def _is_tag(tag: re.Match[str], ended: set[str]) -> bool:
+    name = tag["name"].lower()
+    if tag["end"]:
+        return not tag["attributes"].strip()
+    if name in ended and name not in _LETTERS:
+        return True
+    attributes = list(_ATTRIBUTE.finditer(tag["attributes"]))
+    if name in _LETTERS and not (name in ended or (attributes and all(a["quoted"] for a in attributes))):
+        return False
+    if name in _INLINE or name in _BLOCK:
+        # "x<b and c>" is no tag: attributes without a value are few.
+        return all(a["value"] or a[0].lower() in _WITHOUT_VALUE for a in attributes)
+    return bool(tag["closed"]) or (bool(attributes) and all(a["quoted"] for a in attributes))
+
+
+def _unescaped(text: str) -> str:
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
