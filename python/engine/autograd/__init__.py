@@ -1,5 +1,6 @@
 """Reverse-mode differentiation: the tape, its modes, and ops of your own."""
 
+from engine.autograd.checkpoint import checkpoint
 from engine.autograd.function import Function
 from engine.autograd.gradcheck import gradcheck
 from engine.autograd.tape import (
@@ -22,6 +23,7 @@ __all__ = [
     "Node",
     "backward",
     "check_inplace",
+    "checkpoint",
     "enable_grad",
     "grad",
     "gradcheck",

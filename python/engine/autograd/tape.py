@@ -26,6 +26,7 @@ Edge = Any  # None, a leaf Tensor, or (Node, output index)
 
 class _GradMode(threading.local):
     enabled = True
+    recorder: Any = None  # takes what nodes save, within a checkpoint
 
 
 _mode = _GradMode()
@@ -118,6 +119,7 @@ class Node:
     _versions: Sequence[int | None] = ()
     _hooks: dict[int, dict[int, Any]] | None = None
     _retained: dict[int, weakref.ref[Tensor]] | None = None
+    _call: Any = None  # of a checkpointed function, which runs again for what was saved
 
     def __init__(
         self, name: str, inputs: Sequence[Tensor | None], backward: Callable[..., Any], saved: tuple[Any, ...]
@@ -131,6 +133,8 @@ class Node:
         self._saved: tuple[Any, ...] | None = saved
         if saved:
             self._versions = [a.version if type(a) is Array else None for a in saved]
+            if _mode.recorder is not None:
+                self._saved = _mode.recorder.take(self, saved)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -143,6 +147,8 @@ class Node:
     @property
     def saved(self) -> tuple[Any, ...]:
         """What the op saved. Raises RuntimeError if it was freed, or overwritten since."""
+        if self._call is not None:
+            self._call.again()
         if self._saved is None:
             raise RuntimeError(
                 f"[{self.name}] backward: expected a graph that was not walked yet, got one whose saved arrays were freed "
@@ -171,7 +177,7 @@ class Node:
     def free(self) -> None:
         """Lets go of the arrays that the op saved; an op without any may be walked again."""
         if any(version is not None for version in self._versions):
-            self._saved = None
+            self._saved = self._call = None
 
 
 def record(

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine import _core, cuda
 from engine._core import DType
+from engine.autograd.checkpoint import surroundings
 from engine.autograd.tape import is_grad_enabled
 from engine.ops.convert import cast
 from engine.tensor import Tensor, device
@@ -98,6 +99,15 @@ class autocast:
                 return function(*args, **kwargs)
 
         return wrapped
+
+
+def _as_now() -> Callable[[], autocast]:
+    """For checkpointed functions, which run again in backward. Without the casts kept, both runs make the same ones."""
+    enabled = _state.enabled
+    return lambda: autocast(enabled=enabled, cache_enabled=False)
+
+
+surroundings.append(_as_now)
 
 
 def _low(tensor: Any) -> Any:
