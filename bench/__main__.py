@@ -16,7 +16,10 @@ from bench.protocol import Run, Worker, has
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the ops' rows
 
-PARTS = ("ops", "gemm", "attention", "fused", "step", "banking77", "inference", "small", "memory", "robustness")
+PARTS = (
+    "ops", "gemm", "attention", "fused", "step", "banking77", "parity", "finetune", "inference", "small", "memory",
+    "robustness",
+)  # fmt: skip
 
 
 def processor() -> str:

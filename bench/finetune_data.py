@@ -56,10 +56,7 @@ class Task:
     names: list[str]  # of the labels
     train: Split
     test: Split
-
-    @property
-    def recipe(self) -> Recipe:
-        return RECIPES[self.name]
+    recipe: Recipe
 
 
 def checkpoint(path: str | None = None) -> Path:
@@ -76,14 +73,14 @@ def checkpoint(path: str | None = None) -> Path:
     return folder
 
 
-def _snips(part: str) -> tuple[list[list[str]], list[list[str]], list[str]]:
+def snips(part: str) -> tuple[list[list[str]], list[list[str]], list[str]]:
     """(words, tags, intent) of each text."""
     with (EXAMPLES / "snips" / f"{part}.tsv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     return [r["text"].split(" ") for r in rows], [r["tags"].split(" ") for r in rows], [r["intent"] for r in rows]
 
 
-def _banking77(part: str) -> tuple[list[str], list[str]]:
+def banking77(part: str) -> tuple[list[str], list[str]]:
     with (EXAMPLES / "banking77" / f"{part}.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     return [r["text"] for r in rows], [r["category"] for r in rows]
@@ -99,8 +96,8 @@ def load(name: str, folder: Path, validate: bool = False) -> Task:
     tokenizer.enable_truncation(MAX_LENGTH)
     second = "valid" if validate else "test"
     if name == "banking77":
-        texts, names = _banking77("train")
-        data = {"train": (texts, names), "test": _banking77("test")}
+        texts, names = banking77("train")
+        data = {"train": (texts, names), "test": banking77("test")}
         if validate:
             held = np.random.default_rng(0).permutation(len(texts)) < len(texts) // 10
             data = {
@@ -111,7 +108,7 @@ def load(name: str, folder: Path, validate: bool = False) -> Task:
     elif name == "snips-intent":
         data = {}
         for key, part in (("train", "train"), ("test", second)):
-            words, _, intents = _snips(part)
+            words, _, intents = snips(part)
             data[key] = ([" ".join(w) for w in words], intents)
         known = sorted(set(data["train"][1]))
     elif name == "snips-slots":
@@ -124,7 +121,7 @@ def load(name: str, folder: Path, validate: bool = False) -> Task:
         ids = [np.array(e.ids, np.int64) for e in tokenizer.encode_batch(texts)]
         return Split(ids, [np.array([number[n]], np.int64) for n in labels], [])
 
-    return Task(name, False, known, split(*data["train"]), split(*data["test"]))
+    return Task(name, False, known, split(*data["train"]), split(*data["test"]), RECIPES[name])
 
 
 def _slots(name: str, tokenizer: object, second: str) -> Task:
@@ -132,7 +129,7 @@ def _slots(name: str, tokenizer: object, second: str) -> Task:
     known: list[str] = []
     splits = []
     for part in ("train", second):
-        words, tags, _ = _snips(part)
+        words, tags, _ = snips(part)
         known = known or sorted({t for row in tags for t in row})
         number = {tag: i for i, tag in enumerate(known)}
         encoded = tokenizer.encode_batch(words, is_pretokenized=True)  # type: ignore[attr-defined]
@@ -144,7 +141,7 @@ def _slots(name: str, tokenizer: object, second: str) -> Task:
                     own[place] = number.get(row[word], number["O"])  # a tag that training has not seen cannot be told
             labels.append(own)
         splits.append(Split([np.array(e.ids, np.int64) for e in encoded], labels, tags))
-    return Task(name, True, known, *splits)
+    return Task(name, True, known, *splits, RECIPES[name])
 
 
 def batches(task: Task, seed: int, epoch: int, bucketed: bool = False) -> list[np.ndarray]:
@@ -172,9 +169,8 @@ def schedule(task: Task) -> tuple[int, int]:
 def classifier(task: Task, hidden: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The classifier's first weight (labels, hidden) and bias, as BERT draws them."""
     rng = np.random.default_rng([seed, 77])
-    return (0.02 * rng.standard_normal((len(task.names), hidden))).astype(np.float32), np.zeros(
-        len(task.names), np.float32
-    )
+    weight = 0.02 * rng.standard_normal((len(task.names), hidden))
+    return weight.astype(np.float32), np.zeros(len(task.names), np.float32)
 
 
 def padded(split: Split, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

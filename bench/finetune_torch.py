@@ -16,7 +16,7 @@ from bench.finetune_data import Split, Task, by_length, classifier, padded, sche
 class Side:
     """A model, its optimizer and its schedule. dropout: None for the checkpoint's own."""
 
-    def __init__(self, task: Task, folder: Path, seed: int = 0, dropout: float | None = None, lr: float | None = None):
+    def __init__(self, task: Task, folder: Path, seed: int = 0, dropout: float | None = None) -> None:
         torch.manual_seed(seed)
         kind = BertForTokenClassification if task.per_token else BertForSequenceClassification
         rates = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
@@ -28,7 +28,7 @@ class Side:
         self.model.train()
         self.task, recipe = task, task.recipe
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=lr or recipe.lr, weight_decay=recipe.weight_decay, fused=True
+            self.model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, *schedule(task))
 

@@ -1,0 +1,73 @@
+"""engine's side of fine-tuning: its BERT with a head, on packed batches. The same interface as `bench.finetune_torch.Side`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import engine
+from bench.finetune_data import Split, Task, by_length, classifier, padded, schedule
+from engine import Tensor, optim
+from engine.data import PackedBatch
+from engine.models import BertForSequenceClassification, BertForTokenClassification
+from engine.nn import functional as F
+from engine.nn.utils import clip_coefficient, get_total_norm
+
+
+class Side:
+    """A model, its optimizer and its schedule. dropout: None for the checkpoint's own. padding: computed as if it were text."""
+
+    def __init__(
+        self, task: Task, folder: Path, seed: int = 0, dropout: float | None = None, padding: bool = False
+    ) -> None:
+        engine.manual_seed(seed)
+        kind: Any = BertForTokenClassification if task.per_token else BertForSequenceClassification
+        rates = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        self.model = kind.from_pretrained(folder, num_labels=len(task.names), **rates)
+        weight, bias = classifier(task, self.model.config.hidden_size, seed)
+        with engine.no_grad():
+            self.model.classifier.weight.copy_(engine.from_numpy(weight))
+            self.model.classifier.bias.copy_(engine.from_numpy(bias))
+        self.model.train()
+        self.task, self.padding = task, padding
+        self.parameters = list(self.model.parameters())
+        self.optimizer = optim.AdamW(self.parameters, lr=task.recipe.lr, weight_decay=task.recipe.weight_decay)
+        self.schedule = optim.get_linear_schedule_with_warmup(self.optimizer, *schedule(task))
+
+    def logits(self, split: Split, rows: Any) -> tuple[Tensor, Tensor]:
+        if self.padding:
+            ids, _, own = padded(split, rows)
+            batch = PackedBatch.from_flat(ids.reshape(-1), np.full(len(ids), ids.shape[1]))
+        else:
+            lengths = np.array([len(split.ids[i]) for i in rows])
+            batch = PackedBatch.from_flat(np.concatenate([split.ids[i] for i in rows]), lengths)
+            own = np.concatenate([split.labels[i] for i in rows])
+        return self.model(batch), engine.from_numpy(own.reshape(-1))
+
+    def step(self, rows: np.ndarray, parts: int = 1) -> float:
+        """One update on some training texts; the loss. parts: not needed where nothing is padded."""
+        logits, labels = self.logits(self.task.train, rows)
+        loss = F.cross_entropy(logits, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        gradients = [g for p in self.parameters if (g := p.grad) is not None]
+        scale = clip_coefficient(get_total_norm(gradients), self.task.recipe.clip)
+        assert isinstance(scale, float)
+        self.optimizer.step(grad_scale=min(1.0, scale))
+        self.schedule.step()
+        return float(loss.item())
+
+    def predict(self, split: Split) -> list[np.ndarray]:
+        """The number of the best label, one a text or one a token, of each text."""
+        found: list[np.ndarray] = [np.zeros(0, np.int64)] * len(split)
+        self.model.eval()
+        with engine.no_grad():
+            for rows in by_length(split, 64):
+                best = self.logits(split, rows)[0].numpy().argmax(-1)
+                ends = np.cumsum([len(split.labels[i]) for i in rows])
+                for i, part in zip(rows, np.split(best, ends[:-1])):
+                    found[i] = part
+        self.model.train()
+        return found
