@@ -77,10 +77,31 @@ class Pretrained(Module):
         outputs.
         """
         os.makedirs(save_directory, exist_ok=True)
-        state = {self.published_name(name): tensor for name, tensor in self.state_dict().items()}
-        save_file(state, os.path.join(save_directory, WEIGHTS), {"format": "pt"})
+        self.save_weights(os.path.join(save_directory, WEIGHTS))
         values = {"architectures": [self.architecture], **self.config.to_dict()}
         write_text(os.path.join(save_directory, CONFIG), json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+    def save_weights(self, filename: str | os.PathLike[str]) -> None:
+        """Writes the weights alone, by their published names; whole or not at all."""
+        state = {self.published_name(name): tensor for name, tensor in self.state_dict().items()}
+        save_file(state, filename, {"format": "pt"})
+
+    def load_weights(self, filename: str | os.PathLike[str]) -> None:
+        """Reads what `save_weights` wrote. Raises FileNotFoundError, or ValueError where it does not fit the model."""
+        names = {self.published_name(name): name for name in self.state_dict()}
+        self.load_state_dict({names.get(name, name): tensor for name, tensor in load_file(filename).items()})
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Compute each layer again in the backward pass instead of keeping what that needs: less memory, more time, same bits."""
+        for module in self.modules():
+            if hasattr(module, "gradient_checkpointing"):
+                module.gradient_checkpointing = True
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep what the backward pass needs."""
+        for module in self.modules():
+            if hasattr(module, "gradient_checkpointing"):
+                module.gradient_checkpointing = False
 
     @classmethod
     def config_for(cls, config: TransformerConfig) -> TransformerConfig:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine import nn, ops
+from engine.autograd import checkpoint
 from engine.models.config import TransformerConfig
 from engine.models.pretrained import Pretrained
 from engine.nn import functional as F
@@ -271,6 +272,8 @@ class _Layer(Module):
 class _Encoder(Module):
     """The stack; fewer layers than the config's are each used several times, side by side (ALBERT's groups)."""
 
+    gradient_checkpointing = False
+
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
         self.depth = c.num_hidden_layers
@@ -286,14 +289,17 @@ class _Encoder(Module):
         """Hidden states of all tokens, or of the `rows` alone."""
         layers = self.layers()
         last = self.depth - 1
+        again = self.gradient_checkpointing and self.training
         if self.LayerNorm is None:
             for i, layer in enumerate(layers):
-                x = layer(x, cu_seqlens, rows if i == last else None)
+                chosen = rows if i == last else None
+                x = checkpoint(layer, x, cu_seqlens, chosen) if again else layer(x, cu_seqlens, chosen)
             return x
         norms = [layer.attention.output.LayerNorm for layer in layers] + [self.LayerNorm]
         normed = norms[0](x)
         for i, layer in enumerate(layers):
-            x, normed = layer.pre_norm(x, normed, cu_seqlens, norms[i + 1], rows if i == last else None)
+            given = (x, normed, cu_seqlens, norms[i + 1], rows if i == last else None)
+            x, normed = checkpoint(layer.pre_norm, *given) if again else layer.pre_norm(*given)
         return normed
 
 

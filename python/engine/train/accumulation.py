@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.data import PackedBatch
 from engine.nn import CrossEntropyLoss, NLLLoss
-from engine.train.inference import IGNORED
+from engine.data.tagging import IGNORED
 
 __all__ = ["counted_targets", "shares"]
 

@@ -32,6 +32,8 @@ class TrainerConfig:
         schedule: "linear" or "cosine" fall to 0 at the end, "constant" stays.
         warmup_ratio: part of all steps over which the rate first rises from 0.
         label_smoothing: share of the target spread over all classes.
+        class_weights: "balanced": each class weighs as if all had as many samples; None: each sample weighs the same.
+        augment: changes of the training texts, "deletion=0.1,swap=0.05,mask=0.1" (see `augmentation`; needs the tokenizer).
         token_dropout: share of tokens hidden behind the unknown token while training (needs a tokenizer that has one).
         max_grad_norm: longer gradients are scaled down to it; None: no clipping.
         seed: decides the order of batches and all random draws.
@@ -65,6 +67,8 @@ class TrainerConfig:
     schedule: str = "linear"
     warmup_ratio: float = 0.1
     label_smoothing: float = 0.0
+    class_weights: str | None = None
+    augment: str | None = None
     token_dropout: float = 0.0
     max_grad_norm: float | None = 1.0
     seed: int = 0
@@ -95,6 +99,7 @@ class TrainerConfig:
         self._check("metric", isinstance(self.metric, str) and bool(self.metric), "the name of a figure")
         self._check("layer_wise_lr_decay", 0 < self.layer_wise_lr_decay <= 1, "a number in (0, 1]")
         self._check("head_lr", self.head_lr is None or 0 <= self.head_lr < math.inf, "None or a finite number >= 0")
+        self._check("class_weights", self.class_weights in (None, "balanced"), "None or 'balanced'")
         for name in ("max_steps", "batch_size", "max_tokens", "eval_every", "early_stopping"):
             value = getattr(self, name)
             self._check(name, value is None or value >= 1, "None or at least 1")

@@ -10,13 +10,14 @@ import numpy as np
 from engine import _core
 from engine.autograd import no_grad
 from engine.data import PackedBatch
+from engine.data.tagging import IGNORED
 from engine.nn import Module
 from engine.tensor import Tensor
 from engine.tensor import device as Device
 
-__all__ = ["IGNORED", "compute_logits", "counted_rows", "device_of_model", "evaluating"]
+__all__ = ["compute_logits", "counted_rows", "device_of_model", "evaluating"]
 
-IGNORED = -100  # the class number of targets that do not count, as in `cross_entropy`
+
 
 
 def device_of_model(model: Module) -> Device:

@@ -72,15 +72,17 @@ def remove_run(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     for name in (
         "run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
-        "report.json", "report.md", "curves.png",
+        "report.json", "report.md", "report.html", "curves.png", "confusion.png", "reliability.png",
+        "adapter_config.json", "adapter_model.safetensors",
     ):  # fmt: skip
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
 def find_file(path: str, absolute: str, sha256: str | None) -> str:
     """Where a file of a run now lies: under the path it was given by, seen from here, or where it was then."""
     places = list(dict.fromkeys([os.path.abspath(path), absolute]))
-    there = [place for place in places if os.path.isfile(place)]
+    there = [place for place in places if os.path.exists(place)]
     for place in there:
         if sha256_of(place) == sha256:
             return path if place == places[0] else place
@@ -94,8 +96,13 @@ def find_file(path: str, absolute: str, sha256: str | None) -> str:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file, read in blocks."""
+    """The SHA-256 of a file, read in blocks; of a folder, that of its files' names and hashes."""
     digest = hashlib.sha256()
+    if os.path.isdir(path):
+        for name in sorted(os.listdir(path)):
+            if os.path.isfile(os.path.join(path, name)):
+                digest.update(f"{name} {sha256_of(os.path.join(path, name))}\n".encode())
+        return digest.hexdigest()
     with open(path, "rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

@@ -1,11 +1,13 @@
-"""From files of labelled texts to a trained classifier, a run folder and a report: what `engine train` does.
+"""From files of labelled texts to a trained model, a run folder and a report: what `engine train` does.
 
 The run folder holds
-    run.json             data and their hashes, settings, versions, seed
+    run.json             data and their hashes, what the model started from, settings, versions, seed
     config.json, model.safetensors, tokenizer.json, tokenizer_config.json    the best model, as other libraries open it
+    adapter_config.json, adapter_model.safetensors    with LoRA: the adapters alone, as `peft` opens them
     log.jsonl            a line each `log_every` steps, evaluation and epoch
     checkpoints/         what is needed to go on
-    report.json, report.md, curves.png
+    report.json, report.md, report.html, curves.png, confusion.png
+    tensorboard/         where asked for
 """
 
 from __future__ import annotations
@@ -13,86 +15,44 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from engine.data import Labels, TextDataset, TextTable, Tokenizer, read_table
-from engine.models import TransformerClassifier, TransformerConfig
+from engine import manual_seed
+from engine.data import TaggedTable, Tokenizer
+from engine.models import TransformerConfig
+from engine.models.pretrained import Pretrained
+from engine.nn.lora import merge_lora, save_lora
 from engine.serialization import write_text
 from engine.tensor import number_of
-from engine.train.augment import TokenDropout
-from engine.train.callbacks import Callback, read_log
-from engine.train.checkpoint import write_json
-from engine.train.classifier import TextClassifier, encode_texts
+from engine.train.augment import Compose, TokenDropout, augmentation
+from engine.train.callbacks import Callback, TensorBoardLog
+from engine.train.checkpoint import latest_checkpoint, write_json
 from engine.train.config import TrainerConfig
-from engine.train.report import environment, evaluation, format_report, peak_memory_bytes, plot_curves
-from engine.train.runfolder import (
-    FORMAT,
-    check_output,
-    find_file,
-    load_tokenizer,
-    locked,
-    read_run,
-    remove_run,
-    sha256_of,
-)
+from engine.train.judge import judge_run, write_report
+from engine.train.predictor import Predictor
+from engine.train.report import environment
+from engine.train.runfolder import FORMAT, check_output, find_file, load_tokenizer, locked, read_run, remove_run, sha256_of
+from engine.train.start import StartConfig
+from engine.train.state import TrainerState
+from engine.train.textdata import Parts, TextData
 from engine.train.trainer import Trainer
 
-__all__ = ["TextData", "read_run", "resume_text_classifier", "train_text_classifier"]
+__all__ = ["StartConfig", "TextData", "read_run", "resume_text_classifier", "train_text_classifier"]
 
 
 @dataclass(frozen=True)
-class TextData:
-    """Which texts to train on, and how they become tokens.
+class _Run:
+    """What a training needs to know, fresh or resumed."""
 
-    Attributes:
-        train: files of labelled texts (CSV, TSV, JSONL), taken together.
-        validation: a file of held-out texts; None: `validation_fraction` of the training texts, equally of each label.
-        validation_fraction: 0 holds out nothing; then the last weights are kept.
-        test: a file to evaluate the finished model on, once.
-        text_column, label_column: None: found by their names.
-        encoding: of all files; None: by their byte-order marks, and UTF-8 without one.
-        tokenizer: a vocab.txt, a tokenizer.json, or a folder with one; None: WordPiece trained on the training texts.
-        vocab_size: of a trained tokenizer, at most.
-        max_length: tokens after which texts are cut.
-    """
-
-    train: tuple[str, ...]
-    validation: str | None = None
-    validation_fraction: float = 0.1
-    test: str | None = None
-    text_column: str | None = None
-    label_column: str | None = None
-    tokenizer: str | None = None
-    vocab_size: int = 8000
-    max_length: int = 128
-    encoding: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "train", tuple(os.fspath(path) for path in self.train))
-        if not self.train:
-            raise ValueError("[TextData] train: expected at least one file, got none")
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError(
-                f"[TextData] validation_fraction: expected a number in [0, 1), got {self.validation_fraction}"
-            )
-        if self.max_length < 3:
-            raise ValueError(f"[TextData] max_length: expected at least 3, got {self.max_length}")
-
-    @property
-    def files(self) -> list[str]:
-        """All files, each once."""
-        return list(dict.fromkeys([*self.train, *(path for path in (self.validation, self.test) if path)]))
-
-
-class _Part(NamedTuple):
-    """Texts and label numbers of one part of the data."""
-
-    texts: list[str]
-    labels: np.ndarray
+    folder: Path
+    data: TextData
+    start: StartConfig
+    settings: TrainerConfig
+    parts: Parts
+    tokenizer: Tokenizer
+    config: TransformerConfig
 
 
 def train_text_classifier(
@@ -100,20 +60,24 @@ def train_text_classifier(
     trainer: TrainerConfig,
     output: str | os.PathLike[str],
     *,
+    start: StartConfig | None = None,
     model: Mapping[str, Any] | None = None,
     progress: bool = False,
     overwrite: bool = False,
+    tensorboard: bool = False,
     callbacks: tuple[Callback, ...] = (),
 ) -> dict[str, Any]:
-    """Train a classifier from scratch, evaluate it, and write the run folder.
+    """Train a model for a task on texts, evaluate it, and write the run folder.
 
     Args:
-        data: the texts.
-        trainer: the settings of the training.
+        data: the texts, and the task.
+        trainer: the settings of the training. Its metric "accuracy" becomes the task's own where that has none.
         output: the run folder; must be new, or empty.
+        start: a published model to start from, or sizes; which parts are trained. None: `StartConfig(sizes=model)`.
         model: fields of `TransformerConfig`, without those that the data decide (vocab_size, num_labels, ...).
         progress: show a progress bar on standard error.
         overwrite: remove an earlier run in `output` first.
+        tensorboard: write event files into `tensorboard/` (extra `tensorboard`).
         callbacks: for the `Trainer`.
 
     Returns:
@@ -126,22 +90,14 @@ def train_text_classifier(
         BlockingIOError: if another training works in `output`.
     """
     folder = Path(output)
-    tables, labels = _read(data)
+    start = start or StartConfig(sizes=model or {})
+    parts = data.read()
     check_output(folder, overwrite)
-    tokenizer = (
-        load_tokenizer(data.tokenizer) if data.tokenizer else Tokenizer.train(tables["train"].texts, data.vocab_size)
-    )
-    config = TransformerConfig(
-        vocab_size=tokenizer.vocab_size,
-        max_position_embeddings=data.max_length,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels.names)),
-        pad_token_id=tokenizer.pad_token_id,
-        **(model or {}),
-    )
+    tokenizer = _tokenizer(data, start, parts)
+    config = start.config(parts.task, tokenizer, data.max_length, data.pair_column is not None)
     run = {
         "format": FORMAT,
-        "task": "text-classification",
+        "task": f"text-{data.task}" if data.task == "classification" else data.task,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": trainer.seed,
         "data": {
@@ -150,21 +106,29 @@ def train_text_classifier(
             "sha256": {path: sha256_of(path) for path in data.files},
             "absolute": {path: os.path.abspath(path) for path in data.files},  # to resume from another folder
         },
-        "model": config.to_dict(),
+        "cleaning": parts.cleaning,
+        "start": {**start.to_dict(), "sha256": start.hashes()},
+        "model": {"architectures": [""], **config.to_dict()},
+        "tensorboard": tensorboard,
         "trainer": trainer.to_dict(),
         "environment": environment(),
     }
     if trainer.device is not None:
         number_of(trainer.device)  # refused before anything is written
+    written = TensorBoardLog(folder / "tensorboard") if tensorboard else None  # as a missing library
+    manual_seed(trainer.seed)  # the initial weights
+    made = start.build(config, parts.task)
+    run["model"] = {"architectures": [made.architecture], **made.config.to_dict()}
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         check_output(folder, overwrite)  # again: another training may have begun here in the meantime
         if overwrite:
             remove_run(folder)
         tokenizer.save(folder)
-        write_json(folder / "config.json", {"architectures": ["TransformerClassifier"], **config.to_dict()})
+        write_json(folder / "config.json", run["model"])
         write_json(folder / "run.json", run)
-        return _train(folder, tables, tokenizer, config, trainer, progress, False, callbacks)
+        whole = _Run(folder, data, start, trainer, parts, tokenizer, made.config)
+        return _train(whole, made, progress, False, (*callbacks, *([written] if written else [])))
 
 
 def resume_text_classifier(
@@ -179,93 +143,99 @@ def resume_text_classifier(
     folder = Path(output)
     run = read_run(folder)
     try:
-        settings = dict(run["data"])
-        hashes, absolute = settings.pop("sha256"), settings.pop("absolute", {})
-        data = TextData(**settings)
-        trainer = TrainerConfig.from_dict(run["trainer"])
+        values = dict(run["data"])
+        hashes, absolute = values.pop("sha256"), values.pop("absolute", {})
+        data = TextData(**values)
+        settings = TrainerConfig.from_dict(run["trainer"])
         config = TransformerConfig.from_dict(run["model"])
+        started = {key: value for key, value in run.get("start", {}).items() if key != "sha256"}
+        start = StartConfig(**started)
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
         ) from None
     with locked(folder):
-        found = {path: find_file(path, absolute.get(path, path), hashes.get(path)) for path in data.files}
-        data = replace(
-            data,
-            train=tuple(found[path] for path in data.train),
-            validation=found[data.validation] if data.validation else None,
-            test=found[data.test] if data.test else None,
-        )
-        tables, _ = _read(data)
-        return _train(folder, tables, Tokenizer.from_pretrained(folder), config, trainer, progress, True, callbacks)
+        places = {path: find_file(path, absolute.get(path, path), hashes.get(path)) for path in data.files}
+        parts = data.moved(places).read()
+        # Before the first checkpoint the weights are those that the run began with.
+        fresh = latest_checkpoint(folder / "checkpoints") is None
+        if fresh and start.hashes() != run.get("start", {}).get("sha256", {}):
+            raise ValueError(f"[resume] init: expected {start.init} as it was when the run began, got other weights")
+        manual_seed(settings.seed)
+        made = start.build(config, parts.task, weights=fresh)
+        if run.get("tensorboard"):
+            callbacks = (*callbacks, TensorBoardLog(folder / "tensorboard"))
+        whole = _Run(folder, data, start, settings, parts, Tokenizer.from_pretrained(folder), made.config)
+        return _train(whole, made, progress, True, callbacks)
 
 
 # --- the parts of a run ----------------------------------------------------------------------------------------------
 
 
-def _read(data: TextData) -> tuple[dict[str, _Part], Labels]:
-    """The parts of the data by name ("train", and "held_out", "test" where there are), and the labels."""
-    tables = [_labelled(path, data) for path in data.train]
-    labels = Labels.from_labels(label for table in tables for label in table.labels or ())
-    if len(labels) < 2:
-        raise ValueError(f"[train] labels: expected at least two different ones, got only {labels.names[0]!r}")
-    whole = TextTable([t for table in tables for t in table.texts], [n for table in tables for n in table.labels or ()])
-    parts = {"train": whole}
-    if data.validation is not None:
-        parts["held_out"] = _labelled(data.validation, data)
-    elif data.validation_fraction:
-        parts["train"], parts["held_out"] = whole.split(data.validation_fraction)
-    if data.test is not None:
-        parts["test"] = _labelled(data.test, data)
-    return {name: _Part(table.texts, table.encode_labels(labels)) for name, table in parts.items()}, labels
-
-
-def _labelled(path: str, data: TextData) -> TextTable:
-    table = read_table(path, data.text_column, data.label_column, encoding=data.encoding)
-    if table.labels is None:
-        raise ValueError(
-            f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column="
-        )
-    return table
+def _tokenizer(data: TextData, start: StartConfig, parts: Parts) -> Tokenizer:
+    folder = data.tokenizer or start.folder()
+    tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if folder is None else load_tokenizer(folder)
+    tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
+    return tokenizer
 
 
 def _train(
-    folder: Path,
-    parts: Mapping[str, _Part],
-    tokenizer: Tokenizer,
-    config: TransformerConfig,
-    settings: TrainerConfig,
-    progress: bool,
-    resume: bool,
-    callbacks: tuple[Callback, ...],
+    run: _Run, model: Pretrained, progress: bool, resume: bool, callbacks: tuple[Callback, ...]
 ) -> dict[str, Any]:
-    import engine
-
     started = time.perf_counter()
-    engine.manual_seed(settings.seed)  # the initial weights
-    model = TransformerClassifier(config)
-
-    def dataset(part: _Part) -> TextDataset:
-        return encode_texts(part.texts, tokenizer, config.max_position_embeddings, part.labels)
-
+    task, tables = run.parts.task, run.parts.tables
+    settings = _settings(run.settings, task)
+    datasets = {name: task.dataset(table, run.tokenizer, run.data.max_length) for name, table in tables.items()}
+    if settings.class_weights == "balanced":
+        task.weigh(task.targets(tables["train"]))
     trainer = Trainer(
         model,
         settings,
-        dataset(parts["train"]),
-        dataset(parts["held_out"]) if "held_out" in parts else None,
-        output=folder,
+        datasets["train"],
+        datasets.get("held_out"),
+        output=run.folder,
         progress=progress,
         callbacks=callbacks,
-        transform=_token_dropout(settings, tokenizer),
+        transform=_transform(settings, run.tokenizer, isinstance(tables["train"], TaggedTable)),
+        compute_loss=lambda m, batch: task.loss(m, batch, settings.label_smoothing),
+        metrics=task.figures,
+        evaluate_fn=task.evaluate,
+        batch_weight=task.batch_weight,
     )
+    if task.class_weights is not None:
+        task.class_weights = task.class_weights.to(trainer.device)
     state = trainer.train(resume)
-    classifier = TextClassifier(model, tokenizer)
-    report: dict[str, Any] = {
-        "seed": settings.seed,
+    if run.start.lora_rank:
+        save_lora(model, run.folder, run.start.init)
+        merge_lora(model)
+        model.save_weights(run.folder / "model.safetensors")
+    predictor = Predictor(model, run.tokenizer, task)
+    report = {**_facts(run, model, state), **judge_run(predictor, tables, datasets, run.data, settings)}
+    report["environment"] = environment(trainer.device)
+    report["wall_seconds"] = time.perf_counter() - started
+    return write_report(report, run.folder)
+
+
+def _settings(settings: TrainerConfig, task: Any) -> TrainerConfig:
+    """The settings with the task's metric, where the default means nothing to it."""
+    from dataclasses import replace
+
+    if settings.metric == TrainerConfig.metric and task.metric != TrainerConfig.metric:
+        return replace(settings, metric=task.metric)
+    return settings
+
+
+def _facts(run: _Run, model: Pretrained, state: TrainerState) -> dict[str, Any]:
+    """What was trained on what, for how long."""
+    tables, config = run.parts.tables, run.config
+    return {
+        "seed": run.settings.seed,
+        "task": run.data.task,
         "data": {
-            "train_samples": len(parts["train"].texts),
-            "held_out_samples": len(parts["held_out"].texts) if "held_out" in parts else 0,
-            "labels": len(classifier.labels),
+            "train_samples": len(tables["train"]),
+            "held_out_samples": len(tables["held_out"]) if "held_out" in tables else 0,
+            "labels": len(run.parts.labels),
+            **({"cleaning": run.parts.cleaning} if run.parts.cleaning else {}),
         },
         "model": {
             "layers": config.num_hidden_layers,
@@ -273,6 +243,7 @@ def _train(
             "heads": config.num_attention_heads,
             "vocab_size": config.vocab_size,
             "parameters": model.num_parameters(),
+            **({"init": run.start.init} if run.start.init else {}),
         },
         "training": {
             "epochs": state.epoch,
@@ -285,32 +256,17 @@ def _train(
             "best_step": state.best_step,
         },
     }
-    for name in ("held_out", "test"):
-        if name in parts:
-            logits = classifier.logits(parts[name].texts, settings.eval_batch_size)
-            report[name] = evaluation(parts[name].labels, logits, classifier.labels.names)
-    stats = engine._core.memory_stats()
-    report["memory"] = {
-        "peak_resident_bytes": peak_memory_bytes(),
-        "peak_array_bytes": stats["peak_allocated_bytes"],
-    }
-    report["environment"] = environment(trainer.device)
-    try:
-        report["curves"] = plot_curves(read_log(folder / "log.jsonl"), folder / "curves.png").name
-    except ImportError:
-        report["curves"] = None  # the report's figures need no picture
-    report["wall_seconds"] = time.perf_counter() - started
-    write_json(folder / "report.json", report)
-    write_text(folder / "report.md", format_report(report))
-    return report
 
 
-def _token_dropout(settings: TrainerConfig, tokenizer: Tokenizer) -> TokenDropout | None:
-    if not settings.token_dropout:
-        return None
-    if tokenizer.unk_token_id is None:
-        raise ValueError("[train] token_dropout: expected a tokenizer with an unknown token, got one without")
-    special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
-    return TokenDropout(
-        settings.token_dropout, tokenizer.unk_token_id, [i for i in special if i is not None], settings.seed
-    )
+def _transform(settings: TrainerConfig, tokenizer: Tokenizer, tags: bool) -> Any:
+    """What changes training batches: token dropout, augmentation; None: nothing."""
+    steps: list[Any] = []
+    if settings.token_dropout:
+        if tokenizer.unk_token_id is None:
+            raise ValueError("[train] token_dropout: expected a tokenizer with an unknown token, got one without")
+        special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
+        keep = [i for i in special if i is not None]
+        steps.append(TokenDropout(settings.token_dropout, tokenizer.unk_token_id, keep, settings.seed))
+    if settings.augment:
+        steps.append(augmentation(settings.augment, tokenizer, settings.seed))
+    return steps[0] if len(steps) == 1 else Compose(steps) if steps else None

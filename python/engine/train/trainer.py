@@ -206,7 +206,7 @@ class Trainer:
         if state.best_metric is None:
             self._keep_weights()
         elif self.output is not None:
-            self.model.load_state_dict(load_file(self.output / "model.safetensors"))
+            _load_weights(self.model, self.output / "model.safetensors")
         elif self._best is not None:
             self.model.load_state_dict(self._best)
         self.model.eval()
@@ -350,7 +350,7 @@ class Trainer:
 
     def _keep_weights(self) -> None:
         if self.output is not None:
-            save_file(self.model.state_dict(), self.output / "model.safetensors", {"format": "pt"})
+            _save_weights(self.model, self.output / "model.safetensors")
         else:
             self._best = {name: Tensor(tensor._data.clone()) for name, tensor in self.model.state_dict().items()}
 
@@ -464,3 +464,20 @@ class Trainer:
     def _call(self, name: str) -> None:
         for callback in self.callbacks:
             getattr(callback, name)(self)
+
+
+def _save_weights(model: Module, path: Path) -> None:
+    """By the names that the model is published with, where it has such."""
+    save = getattr(model, "save_weights", None)
+    if save is not None:
+        save(path)
+    else:
+        save_file(model.state_dict(), path, {"format": "pt"})
+
+
+def _load_weights(model: Module, path: Path) -> None:
+    load = getattr(model, "load_weights", None)
+    if load is not None:
+        load(path)
+    else:
+        model.load_state_dict(load_file(path))

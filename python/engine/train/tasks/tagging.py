@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -124,4 +125,4 @@ class Tagging(Task):
 
 def _sentences(batch: PackedBatch, start: int) -> Iterable[tuple[int, int]]:
     ends = (batch.cu_seqlens.cpu().numpy() + start).tolist()
-    return zip(ends, ends[1:])
+    return pairwise(ends)

@@ -1,0 +1,92 @@
+"""Judging a finished run: its figures on held-out and test data, calibration, groups, the worst mistakes, and its report's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import engine
+from engine.data import TextDataset, TextTable
+from engine.serialization import write_text
+from engine.train.callbacks import read_log
+from engine.train.checkpoint import write_json
+from engine.train.config import TrainerConfig
+from engine.train.explain import explain_examples
+from engine.train.html import html_report
+from engine.train.metrics import fit_temperature
+from engine.train.plots import plot_confusion, plot_curves, plot_reliability
+from engine.train.predictor import Predictor
+from engine.train.report import format_report, peak_memory_bytes, worst_examples
+from engine.train.runfolder import read_run
+from engine.train.tasks import Table
+from engine.train.textdata import TextData
+
+__all__ = ["judge_run", "write_report"]
+
+
+def judge_run(
+    predictor: Predictor,
+    tables: Mapping[str, Table],
+    datasets: Mapping[str, TextDataset],
+    data: TextData,
+    settings: TrainerConfig,
+) -> dict[str, Any]:
+    """The parts of a report that need the model: "held_out", "test", "examples", "attention", "memory".
+
+    The temperature of the calibration is fitted on the held-out texts, and tried on the test texts.
+    """
+    task = predictor.task
+    report: dict[str, Any] = {}
+    temperature = None
+    for name in ("held_out", "test"):
+        if name not in tables:
+            continue
+        table, dataset = tables[name], datasets[name]
+        logits = predictor.dataset_logits(dataset, settings.eval_batch_size)
+        detail: dict[str, Any] = {}
+        if task.name == "classification":
+            if name == "held_out":
+                temperature = fit_temperature(logits, task.targets(table))
+            groups = {c: table.columns[c] for c in data.group_columns} if isinstance(table, TextTable) else {}
+            detail = {"detail": True, "temperature": temperature, "groups": groups}
+        report[name] = task.report(table, dataset, logits, **detail)
+        if task.name == "classification":
+            worst = worst_examples(task.texts(table), task.targets(table), logits, task.labels.names)
+            report.update(explain_examples(predictor, dataset, worst))
+    stats = engine._core.memory_stats()
+    report["memory"] = {
+        "peak_resident_bytes": peak_memory_bytes(),
+        "peak_array_bytes": stats["peak_allocated_bytes"],
+    }
+    return report
+
+
+def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Writes report.json, report.md, report.html and the pictures (where matplotlib is installed); the report with their names."""
+    records = read_log(folder / "log.jsonl")
+    judged = report.get("test") or report.get("held_out") or {}
+    try:
+        report["curves"] = plot_curves(records, folder / "curves.png").name
+        if "confusion" in judged:
+            confusion = judged["confusion"]
+            plot_confusion(np.array(confusion["counts"]), confusion["labels"], folder / "confusion.png")
+        if judged.get("calibration"):
+            plot_reliability(judged["calibration"], folder / "reliability.png")
+    except ImportError:
+        report["curves"] = None  # the report's figures need no picture
+    write_json(folder / "report.json", report)
+    write_text(folder / "report.md", format_report(report))
+    run = read_run(folder)
+    page = {
+        "title": f"{folder.resolve().name}",
+        "created": run.get("created"),
+        **report,
+        "settings": {**run["trainer"], **{k: v for k, v in run.get("start", {}).items() if v and k != "sha256"}},
+        "data": {**report["data"], "sha256": {**run["data"].get("sha256", {}), **run.get("start", {}).get("sha256", {})}},
+        "log": records,
+    }
+    html_report(page, folder / "report.html")
+    return report
