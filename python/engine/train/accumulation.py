@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from engine.data import PackedBatch
-from engine.nn import CrossEntropyLoss, NLLLoss
 from engine.data.tagging import IGNORED
+from engine.nn import CrossEntropyLoss, NLLLoss
 
 __all__ = ["counted_targets", "shares"]
 

@@ -37,9 +37,9 @@ class Prediction:
 class TextClassifier(Predictor):
     """Classifies texts: a `Predictor` of one label a text.
 
-        >>> classifier = TextClassifier.from_pretrained("runs/banking77")
-        >>> classifier.predict(["My card has not arrived yet"])[0].label
-        'card_arrival'
+    >>> classifier = TextClassifier.from_pretrained("runs/banking77")
+    >>> classifier.predict(["My card has not arrived yet"])[0].label
+    'card_arrival'
     """
 
     labels: Labels

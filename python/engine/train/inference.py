@@ -18,8 +18,6 @@ from engine.tensor import device as Device
 __all__ = ["compute_logits", "counted_rows", "device_of_model", "evaluating"]
 
 
-
-
 def device_of_model(model: Module) -> Device:
     """Where a model's parameters are; the CPU where it has none."""
     return next((p.device for p in model.parameters()), Device("cpu"))

@@ -85,7 +85,10 @@ def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         "created": run.get("created"),
         **report,
         "settings": {**run["trainer"], **{k: v for k, v in run.get("start", {}).items() if v and k != "sha256"}},
-        "data": {**report["data"], "sha256": {**run["data"].get("sha256", {}), **run.get("start", {}).get("sha256", {})}},
+        "data": {
+            **report["data"],
+            "sha256": {**run["data"].get("sha256", {}), **run.get("start", {}).get("sha256", {})},
+        },
         "log": records,
     }
     html_report(page, folder / "report.html")

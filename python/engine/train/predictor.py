@@ -55,7 +55,9 @@ class Predictor:
             FileNotFoundError: if the folder or a file in it is missing; ValueError: if a file is damaged.
         """
         if not os.path.isdir(directory):
-            raise FileNotFoundError(f"[{cls.__name__}] directory: expected an existing folder, got {os.fspath(directory)}")
+            raise FileNotFoundError(
+                f"[{cls.__name__}] directory: expected an existing folder, got {os.fspath(directory)}"
+            )
         of_tokens = _architecture(directory).endswith("ForTokenClassification")
         auto = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
         model = auto.from_pretrained(directory)

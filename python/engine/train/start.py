@@ -58,7 +58,9 @@ class StartConfig:
                 raise ValueError(f"[StartConfig] {name}: expected at least 0, got {getattr(self, name)}")
         if self.lora_rank and (self.freeze_layers or self.freeze_embeddings):
             name = "freeze_layers" if self.freeze_layers else "freeze_embeddings"
-            raise ValueError(f"[StartConfig] {name}: expected none beside adapters, which freeze all, got {getattr(self, name)}")
+            raise ValueError(
+                f"[StartConfig] {name}: expected none beside adapters, which freeze all, got {getattr(self, name)}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, fit for JSON."""
@@ -123,4 +125,8 @@ class StartConfig:
         folder = self.folder()
         if folder is None:
             return {}
-        return {name: sha256_of(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if name.endswith(".safetensors")}
+        return {
+            name: sha256_of(os.path.join(folder, name))
+            for name in sorted(os.listdir(folder))
+            if name.endswith(".safetensors")
+        }

@@ -24,7 +24,6 @@ from engine.data import TaggedTable, Tokenizer
 from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained
 from engine.nn.lora import merge_lora, save_lora
-from engine.serialization import write_text
 from engine.tensor import number_of
 from engine.train.augment import Compose, TokenDropout, augmentation
 from engine.train.callbacks import Callback, TensorBoardLog
@@ -33,7 +32,16 @@ from engine.train.config import TrainerConfig
 from engine.train.judge import judge_run, write_report
 from engine.train.predictor import Predictor
 from engine.train.report import environment
-from engine.train.runfolder import FORMAT, check_output, find_file, load_tokenizer, locked, read_run, remove_run, sha256_of
+from engine.train.runfolder import (
+    FORMAT,
+    check_output,
+    find_file,
+    load_tokenizer,
+    locked,
+    read_run,
+    remove_run,
+    sha256_of,
+)
 from engine.train.start import StartConfig
 from engine.train.state import TrainerState
 from engine.train.textdata import Parts, TextData

@@ -163,7 +163,13 @@ def _joined(tables: Sequence[Table]) -> Table:
     first = tables[0]
     extra = {name: [v for table in tables for v in table.columns[name]] for name in first.columns}  # type: ignore[union-attr]
     return replace(
-        first, texts=column("texts"), labels=column("labels"), pairs=column("pairs"), columns=extra, source=None, lines=None
+        first,
+        texts=column("texts"),
+        labels=column("labels"),
+        pairs=column("pairs"),
+        columns=extra,
+        source=None,
+        lines=None,
     )
 
 

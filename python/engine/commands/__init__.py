@@ -1,0 +1,49 @@
+"""The commands of `engine`, a file each. Heavy parts of the package are imported when a command runs."""
+
+from __future__ import annotations
+
+import click
+
+import engine
+from engine.commands.check import check
+from engine.commands.common import Command
+from engine.commands.embed import embed
+from engine.commands.evaluate import evaluate
+from engine.commands.export import export
+from engine.commands.info import info
+from engine.commands.predict import predict
+from engine.commands.pretrain import pretrain
+from engine.commands.search import search
+from engine.commands.train import train
+
+__all__ = ["cli"]
+
+
+class _Group(click.Group):
+    """Lists commands in the order of a working day."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(engine.__version__, prog_name="engine")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Train transformers on text, evaluate them, predict with them.
+
+    \b
+    Example:
+      engine train questions.csv --test test.csv --output runs/first
+      engine train questions.csv --init MiniLM --output runs/tuned
+      engine predict runs/first "My card has not arrived yet"
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+for command in (check, pretrain, train, evaluate, predict, embed, export, search, info):
+    cli.add_command(command)

@@ -1,0 +1,184 @@
+"""What the commands share: errors in the words of options, options that several have, settings files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import engine
+from engine.tensor import number_of
+
+if TYPE_CHECKING:
+    from engine.train import InterruptAfterStep
+
+__all__ = [
+    "PATH",
+    "RUN",
+    "Command",
+    "advice",
+    "columns_of",
+    "config_option",
+    "device_option",
+    "encoding_option",
+    "given_beside_resume",
+    "settings_options",
+    "threads_option",
+]
+
+PATH = click.Path(exists=True)
+RUN = click.Path(exists=True, file_okay=False)
+
+_FIELDS = {
+    "hidden_size": "dim", "num_hidden_layers": "layers", "num_attention_heads": "heads", "intermediate_size": "ff",
+    "hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "dropout",
+}  # fmt: skip
+
+
+class Command(click.Command):
+    """Words the package's errors, which name arguments of Python, in options."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
+            if ctx.find_root().params["debug"]:
+                raise
+            raise click.UsageError(self._in_options(str(error)), ctx) from error
+
+    def _in_options(self, message: str) -> str:
+        options = {p.name: p.opts[0] for p in self.params if isinstance(p, click.Option) and p.name}
+        options |= {name: options[option] for name, option in _FIELDS.items() if option in options}
+        message = message.replace(", or the columns of a file without a header with columns=", "")
+        message = re.sub(r"\b(\w+)=(?!\w)", lambda match: options.get(match[1], match[0]), message)
+        return re.sub(r"^\[[\w.]+\] (\w+)(?=: )", lambda match: options.get(match[1], match[0]), message)
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+def _threads(ctx: click.Context, parameter: click.Parameter, value: int | None) -> None:
+    if value is not None:
+        engine.set_num_threads(value)
+
+
+def _device(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        number_of(value)
+    except (RuntimeError, ValueError) as error:  # there is none, or no such one
+        raise click.BadParameter(re.sub(r"^\[\w+\] \w+: ", "", str(error))) from None
+    return value
+
+
+encoding_option = click.option(
+    "--encoding", metavar="NAME", help="Of the files (default: by their byte-order mark, else UTF-8)."
+)
+device_option = click.option(
+    "--device", metavar="NAME", callback=_device, help="cpu, cuda or cuda:1: where the model runs (default: cpu)."
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    expose_value=False,
+    callback=_threads,
+    help="CPU threads (default: all allowed).",
+)
+
+
+def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Values of a TOML file become the defaults; what the command line says goes before them."""
+    if value is None:
+        return
+    from engine.train.toml import read_toml
+
+    known = {p.name for p in ctx.command.params if p.name and p.name not in ("config", "resume", "overwrite")}
+    try:
+        found = flat(read_toml(value))
+    except (ValueError, OSError, ImportError) as error:
+        raise click.UsageError(re.sub(r"^\[\w+\] \w+: ", "", str(error)), ctx) from None
+    unknown = sorted(set(found) - known)
+    if unknown:
+        raise click.UsageError(f"{value}: expected names of options, got {unknown[0]!r}", ctx)
+    ctx.default_map = {**(ctx.default_map or {}), **found}
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by name of a settings file: its tables only group them."""
+    settings: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = flat(value) if isinstance(value, Mapping) else {name.replace("-", "_"): value}
+        twice = sorted(settings.keys() & inner.keys())
+        if twice:
+            raise ValueError(f"[config] {twice[0]}: expected it once, got it twice")
+        settings.update(inner)
+    return settings
+
+
+config_option = click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False), is_eager=True, expose_value=False, callback=_read_config,
+    help="A TOML file of options, such as lr = 1e-4; those given here go before it.",
+)  # fmt: skip
+
+
+def settings_options(options: Iterable[Any]) -> Any:
+    """Several options as one decorator, in the order of help."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(list(options)):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def given_beside_resume(ctx: click.Context, data: Any) -> None:
+    """Raises UsageError where --resume stands beside settings: a run goes on with its own."""
+    free = ("data", "resume", "threads", "progress")
+    given = [
+        p.name
+        for p in ctx.command.params
+        if p.name and p.name not in free and ctx.get_parameter_source(p.name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if data or given:
+        name = "DATA" if data else f"--{given[0].replace('_', '-')}"
+        raise click.UsageError(f"{name} cannot be given beside --resume: a run goes on with its own settings.", ctx)
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def advice(folder: str, ctrl_c: InterruptAfterStep, command: str) -> Iterator[None]:
+    """Says beside the error how to go on where training was broken off, or how to begin again where it failed."""
+    from engine.train import latest_checkpoint
+
+    try:
+        yield
+    except FloatingPointError as error:
+        message = str(error).replace("a lower lr may", "a lower --lr may")
+        raise FloatingPointError(f"{message}; to begin again in {folder}, give --overwrite") from error
+    except KeyboardInterrupt:
+        if not ctrl_c.begun or latest_checkpoint(os.path.join(folder, "checkpoints")) is None:
+            raise
+        if sys.stderr.isatty():
+            click.echo(err=True)  # below the terminal's ^C
+        raise _Interrupted(f"interrupted; to go on: engine {command} --resume {shlex.quote(folder)}") from None
+
+
+class _Interrupted(click.ClickException):
+    exit_code = 130
+
+
+def columns_of(run: str) -> dict[str, Any]:
+    """What the run was told of its data's columns, {} for a folder of `save_pretrained`."""
+    from engine.train.text import read_run
+
+    return read_run(run).get("data", {}) if os.path.exists(os.path.join(run, "run.json")) else {}

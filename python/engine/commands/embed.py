@@ -1,0 +1,56 @@
+"""`engine embed`: sentence embeddings of texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from engine.commands.common import PATH, Command, device_option, encoding_option, threads_option
+
+__all__ = ["embed"]
+
+
+@click.command(cls=Command, short_help="Turn texts into vectors.")
+@click.argument("model", metavar="MODEL")
+@click.argument("data", type=PATH)
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="vectors.npy, or vectors.jsonl with the texts.",
+)
+@click.option("--text-column", help="Column of the texts (default: found by its name).")
+@encoding_option
+@click.option(
+    "--pooling",
+    type=click.Choice(["mean", "max", "first"]),
+    help="Of the tokens (default: as the model says, else mean).",
+)
+@click.option(
+    "--normalize/--no-normalize", default=None, help="Scale vectors to length 1 (default: as the model says)."
+)
+@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
+@device_option
+@threads_option
+def embed(model: str, data: str, output: str, device: str | None, **options: Any) -> None:
+    """Write a vector for each text of a file (CSV, TSV, JSONL, or TXT with one a line): the mean of its tokens' hidden states, as
+    sentence-transformers has it.
+
+    MODEL is a folder of sentence-transformers, of a published encoder, or of a run.
+
+    \b
+    Example:
+      engine embed MiniLM questions.csv --output questions.npy
+    """  # fmt: skip
+    from engine.train import SentenceEncoder, embed_file
+
+    encoder = SentenceEncoder.from_pretrained(
+        model, pooling=options["pooling"], normalize=options["normalize"], device=device
+    )
+    shape = embed_file(
+        encoder, data, output, text_column=options["text_column"], encoding=options["encoding"],
+        batch_size=options["batch_size"],
+    )  # fmt: skip
+    click.echo(f"{shape[0]} vectors of {shape[1]} numbers written to {output}")

@@ -1,0 +1,89 @@
+"""`engine search`: hyper-parameters that suit the data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from engine.commands.common import PATH, Command, flat, settings_options, threads_option
+from engine.commands.train import training, training_options
+
+__all__ = ["search"]
+
+
+@click.command(cls=Command, short_help="Search for hyper-parameters.")
+@click.argument("space", type=click.Path(exists=True, dir_okay=False))
+@click.argument("data", nargs=-1, type=PATH, required=True)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FOLDER",
+    required=True,
+    help="Where trials and best settings go; an earlier search goes on.",
+)
+@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Trainings in all.")
+@click.option("--search-seed", type=int, default=0, show_default=True)
+@click.option("--prune/--no-prune", default=True, show_default=True, help="Break off trainings that fall behind.")
+@settings_options(training_options)
+@threads_option
+@click.pass_context
+def search(
+    ctx: click.Context,
+    space: str,
+    data: tuple[str, ...],
+    output: str,
+    trials: int,
+    search_seed: int,
+    prune: bool,
+    **options: Any,
+) -> None:
+    """Train many times with settings from SPACE and keep the best by the held-out metric; test data are never looked at.
+
+    SPACE is a TOML file that names options of `engine train` and what to try for each; all other options stay as given here.
+
+    \b
+    Example of SPACE:
+      lr = { low = 1e-5, high = 5e-4, log = true }
+      epochs = [3, 4, 5]
+    \b
+    Example:
+      engine search space.toml train.csv --init MiniLM --trials 20 --output runs/search
+      engine train train.csv --init MiniLM --config runs/search/best.toml --output runs/best
+    """
+    from engine.train import train_text_classifier
+    from engine.train.search import SearchSpace
+    from engine.train.search import search as run
+    from engine.train.tasks import TASKS
+
+    if options["test"]:
+        raise click.UsageError("--test cannot be given: a search that saw test data would flatter itself.", ctx)
+    wanted = SearchSpace.from_toml(space)
+    names = {p.name for p in ctx.command.params}
+    for name in wanted.names:
+        if name.rpartition(".")[2].replace("-", "_") not in names:
+            raise click.UsageError(f"SPACE: expected names of options, got {name!r}", ctx)
+    metric = options["metric"]
+    if metric == "accuracy":
+        metric = TASKS[options["task"]].metric
+
+    def train(settings: dict[str, Any], callbacks: tuple[Any, ...]) -> float:
+        arguments = training(ctx, data, {**options, **flat(settings)})
+        arguments["trainer"] = replace(arguments["trainer"], checkpoint_every=0)
+        folder = tempfile.mkdtemp(prefix="trial-", dir=output)
+        try:
+            report = train_text_classifier(**arguments, output=os.path.join(folder, "run"), callbacks=callbacks)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return float(report["held_out"][metric])
+
+    os.makedirs(output, exist_ok=True)
+    result = run(
+        train, wanted, output, trials=trials, metric=metric, seed=search_seed, prune=prune,
+        on_trial=lambda record: click.echo(f"trial {record.number}: {record.state} {record.value}  {record.settings}"),
+    )  # fmt: skip
+    click.echo(f"\nbest {metric} {result.value:.4f}, in {os.path.join(output, 'best.toml')}")
