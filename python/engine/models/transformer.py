@@ -192,6 +192,9 @@ class _SelfAttention(Module):
     ) -> None:
         for name, target in self._parts(prefix, {f"qkv.{k}": v for k, v in self.qkv.named_parameters()}):
             plan_entry(name, target, state, plan, missing, misshaped)
+        for name, value in self.qkv.named_parameters():
+            if name not in ("weight", "bias"):  # an adapter's
+                plan_entry(f"{prefix}qkv.{name}", value, state, plan, missing, misshaped)
 
 
 class _Output(Module):

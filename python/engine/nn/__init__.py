@@ -1,6 +1,6 @@
 """Layers by PyTorch's names. They hold parameters; the mathematics lives in `engine.ops`."""
 
-from engine.nn import functional, init, utils
+from engine.nn import functional, init, lora, utils
 from engine.nn.activations import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from engine.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from engine.nn.layers import Dropout, Embedding, Flatten, Identity, LayerNorm, Linear, RMSNorm
@@ -40,5 +40,6 @@ __all__ = [
     "TransformerEncoderLayer",
     "functional",
     "init",
+    "lora",
     "utils",
 ]
