@@ -18,6 +18,7 @@ from engine.train.checkpoint import save_checkpoint as save_checkpoint
 from engine.train.classifier import Prediction as Prediction
 from engine.train.classifier import TextClassifier as TextClassifier
 from engine.train.config import TrainerConfig as TrainerConfig
+from engine.train.html import html_report as html_report
 from engine.train.parameters import freeze as freeze
 from engine.train.parameters import parameter_groups as parameter_groups
 from engine.train.plots import plot_confusion as plot_confusion
@@ -26,6 +27,9 @@ from engine.train.plots import plot_reliability as plot_reliability
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
+from engine.train.report import multilabel_evaluation as multilabel_evaluation
+from engine.train.report import regression_evaluation as regression_evaluation
+from engine.train.report import worst_examples as worst_examples
 from engine.train.sources import BatchStream as BatchStream
 from engine.train.spans import Span as Span
 from engine.train.spans import SpanScores as SpanScores
@@ -63,17 +67,21 @@ __all__ = [
     "format_evaluation",
     "format_report",
     "freeze",
+    "html_report",
     "latest_checkpoint",
     "load_checkpoint",
     "metrics",
+    "multilabel_evaluation",
     "parameter_groups",
     "plot_confusion",
     "plot_curves",
     "plot_reliability",
     "read_log",
+    "regression_evaluation",
     "resume_text_classifier",
     "save_checkpoint",
     "span_scores",
     "tag_spans",
     "train_text_classifier",
+    "worst_examples",
 ]

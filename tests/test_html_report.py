@@ -1,0 +1,215 @@
+"""The page of a report: whole, harmless, without a network; a section for each part that is there."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from engine.train import (
+    evaluation,
+    format_evaluation,
+    html_report,
+    metrics,
+    multilabel_evaluation,
+    regression_evaluation,
+    worst_examples,
+)
+from engine.train.html import render_report
+from engine.train.html.tokens import coloured, readable
+
+_VOID = {"meta", "br", "img", "link", "input", "hr"}
+_EVIL = "</style></svg><script>alert(1)</script><img src=http://x/y.png onerror='x'> &amp; \"quoted\" \x00\ud800"
+
+
+class Page(HTMLParser):
+    """What stands in a page; fails where tags do not close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def whole_report(word: str = "plain") -> dict:
+    rng = np.random.default_rng(0)
+    names = [f"{word} 类{i}" for i in range(5)]
+    true, logits = rng.integers(0, 5, 200), rng.normal(size=(200, 5))
+    logits[np.arange(200), true] += 2
+    tokens = ["[CLS]", word, "##ing", "我", "的", "[SEP]"]
+    weights = np.full((2, 3, 6, 6), 1 / 6, np.float32)
+    records = [{"event": "train", "step": i, "loss": 1 / i, "lr": 1e-3} for i in range(1, 900)]
+    records += [{"event": "eval", "step": i, "loss": 1.0, "accuracy": 0.5, word: 0.3} for i in (5, 9)]
+    figures = evaluation(true, logits, names, detail=True, temperature=1.3, groups={word: [word, ""] * 100})
+    return {
+        "title": word, "task": "text classification", "created": "2026", "seed": 3, "settings": {"lr": 1e-4, word: word},
+        "data": {"train_samples": 12345, "sha256": {word: "ab" * 32}}, "model": {"layers": 2, "parameters": 22_700_000},
+        "training": {"seconds": 3.2, word: word}, "memory": {"peak_resident_bytes": 2**30},
+        "environment": {"versions": {"engine": "0.1", word: word}, "threads": 2}, "log": records,
+        "held_out": evaluation(true, logits, names), "test": figures,
+        "examples": [
+            {"text": word, "true": word, "predicted": names[0], "loss": 3.0},
+            {"true": word, "predicted": names[1], "probability": 0.9, "tokens": tokens, "attributions": np.arange(6) - 2.0},
+        ],
+        "attention": {"tokens": tokens, "weights": weights},
+    }  # fmt: skip
+
+
+def test_nothing_comes_from_a_network_and_no_text_is_markup(tmp_path):
+    path = html_report(whole_report(_EVIL), tmp_path / "report.html")
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "base", "img", "form"}
+    for tag, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("src", "href", "xlink:href", "action", "data"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/png")), (tag, attributes)
+        assert "url(" not in (attributes.get("style") or "")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style and not re.search(r"url\(|@import|http", style[1])
+    assert "<script>alert(1)</script>" in page.text and "\ufffd" in page.text and "\x00" not in text
+
+
+def test_every_part_has_its_section():
+    text = render_report(whole_report())
+    page = Page(text)
+    found = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert found == [
+        "summary", "curves", "figures", "classes", "confusion", "calibration", "groups", "examples", "attention", "setup",
+    ]  # fmt: skip
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert links == [f"#{name}" for name in found]
+    for words in ("12,345", "22.7 M", "1,024 MiB", "T = 1.300", "(empty)", "0.0001", "abab", "类4", "few samples"):
+        assert words in page.text
+    assert text.count("<polyline") == 5  # training and held-out loss, two figures, the learning rate
+    assert max(len(points.split()) for points in re.findall(r'points="([^"]*)"', text)) <= 450  # of 899 steps
+
+
+@pytest.mark.parametrize("key", [None, "data", "model", "training", "log", "test", "held_out", "examples", "attention"])
+def test_every_part_is_optional(key):
+    report = whole_report()
+    Page(render_report({key: report[key]} if key else {}))
+    report.pop(key, None)
+    Page(render_report(report))
+
+
+def test_other_tasks():
+    rng = np.random.default_rng(1)
+    true = rng.normal(size=3000)
+    page = Page(render_report({"test": regression_evaluation(true, true + 1)}))
+    assert sum(tag == "circle" for tag, _ in page.tags) == 1500 and "MAE" in page.text and "R²" in page.text
+    labels = (rng.random((40, 3)) < 0.5).astype(int)
+    page = Page(render_report({"test": multilabel_evaluation(labels, labels * 2.0 - 1, ["甲", "b", "c"])}))
+    assert "甲" in page.text and "average precision" in page.text and "all labels right" in page.text
+    spans = {"label": "city", "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 4}
+    page = Page(render_report({"test": {"f1": 0.9, "precision": 0.8, "classes": [spans]}}))
+    assert "city" in page.text and "0.667" in page.text and "test F1" in page.text
+    Page(render_report({"test": regression_evaluation(np.zeros(0), np.zeros(0))}))
+    Page(render_report({"test": regression_evaluation(np.ones(1), np.ones((1, 1)))}))
+    Page(render_report({"test": evaluation(np.zeros(0, np.int64), np.zeros((0, 2)), ["a", "b"], detail=True)}))
+
+
+def test_many_classes_are_condensed():
+    counts = np.diag(np.full(150, 9))
+    counts[7, 8] = 3
+    report = {"test": {"confusion": {"labels": [f"c{i}" for i in range(150)], "counts": counts.tolist()}}}
+    page = Page(render_report(report))
+    assert "(111 others)" in page.text and "c7 → c8: 3 (25.0%)" in page.text
+
+
+def test_attention_is_a_picture_of_the_mean_over_heads():
+    weights = np.zeros((1, 2, 2, 2))
+    weights[0, 0], weights[0, 1] = [[1, 0], [0, 1]], [[0, 1], [0, 1]]
+    page = Page(render_report({"attention": {"tokens": ["a", "b"], "weights": weights.tolist()}}))
+    (href,) = [attributes["href"] for tag, attributes in page.tags if tag == "image"]
+    data = base64.b64decode(href.split(",", 1)[1])
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", data[16:24]) == (2, 2)
+    size = struct.unpack(">I", data[33:37])[0]
+    rows = np.frombuffer(zlib.decompress(data[41 : 41 + size]), np.uint8).reshape(2, 9)[:, 1:].reshape(2, 2, 4)
+    np.testing.assert_allclose(rows[..., 3] / 255, np.sqrt([[0.5, 0.5], [0, 1]]), atol=0.003)
+
+
+def test_tokens_become_text_again():
+    assert readable(["[CLS]", "un", "##real", "!", "我", "的", "cat", "[SEP]"]) == "[CLS] unreal! 我的 cat [SEP]"
+    assert readable(["<s>", "Hello", "Ġwor", "ld", ",", "Ġyes", "</s>"]) == "<s> Hello world, yes </s>"
+    assert readable(["▁Hel", "lo", "▁你", "好"]) == "Hello 你好" and readable([]) == ""
+    page = Page(coloured(["a", "<b>"], [0.5, -1.0]))
+    assert page.text == "a <b>"
+    assert "rgba(47,111,201,0.38)" in page.tags[0][1]["style"] and "rgba(210,59,59,0.75)" in page.tags[1][1]["style"]
+    Page(coloured(["a"], [0.0]))
+
+
+def test_worst_examples():
+    logits = np.array([[2.0, 0.0], [0.0, 3.0], [0.0, 1.0]])
+    rows = worst_examples(["a", "b", "c"], np.array([0, 0, 0]), logits, ["no", "yes"], k=2)
+    assert [(r["index"], r["text"], r["true"], r["predicted"]) for r in rows] == [
+        (1, "b", "no", "yes"),
+        (2, "c", "no", "yes"),
+    ]
+    assert rows[0]["loss"] == pytest.approx(np.log(1 + np.exp(3))) and rows[0]["probability"] == pytest.approx(
+        1 / (1 + np.exp(-3))
+    )
+    assert worst_examples([], np.zeros(0, np.int64), np.zeros((0, 2)), ["a", "b"]) == []
+    with pytest.raises(ValueError, match="texts: expected as many"):
+        worst_examples(["a"], np.zeros(2, np.int64), np.zeros((2, 2)), ["a", "b"])
+
+
+def test_markdown_of_any_task():
+    lines = format_evaluation(regression_evaluation(np.array([1.0, 2.0]), np.array([1.0, 2.0]))).splitlines()
+    names = [cell.strip() for cell in lines[0].strip("|").split("|")]
+    assert names == ["samples", "RMSE", "MAE", "R²", "Pearson", "Spearman", "loss"]
+    assert lines[2].split()[1:6:2] == ["2", "0.0000", "0.0000"] and len({len(line) for line in lines}) == 1
+    table = format_evaluation(multilabel_evaluation(np.eye(2, dtype=int), np.eye(2) - 0.5, ["x", "y"]), per_class=True)
+    assert "| x " in table and "all labels right" in table
+
+
+def test_parts_that_do_not_fit_are_refused(tmp_path):
+    bad = [
+        (
+            {"examples": [{"tokens": ["a"], "attributions": [1.0, 2.0]}]},
+            "examples: expected an attribution for each of 1",
+        ),
+        (
+            {"attention": {"tokens": ["a"], "weights": np.zeros((1, 1, 2, 2))}},
+            r"attention: expected shape \(layers, heads, 1",
+        ),
+        ({"test": {"points": {"true": [1], "predicted": []}}}, "points: expected as many"),
+        ({"test": {"confusion": {"labels": ["a"], "counts": [[1, 2]]}}}, r"confusion: expected shape \(1, 1\)"),
+    ]
+    for report, text in bad:
+        with pytest.raises(ValueError, match=text):
+            html_report(report, tmp_path / "report.html")
+        assert not (tmp_path / "report.html").exists()
+
+
+def test_evaluation_without_details_is_as_before():
+    assert set(evaluation(np.array([0, 1]), np.eye(2), ["a", "b"])) == {
+        "samples", "loss", "accuracy", "macro_f1", "micro_f1", "mcc", "classes", "most_confused",
+    }  # fmt: skip
+    detailed = evaluation(np.array([0, 1]), np.eye(2), ["a", "b"], detail=True)
+    assert detailed["confusion"] == {"labels": ["a", "b"], "counts": [[1, 0], [0, 1]]}
+    assert detailed["calibration"]["before"]["ece"] == pytest.approx(1 - metrics.softmax(np.eye(2))[0, 0])
