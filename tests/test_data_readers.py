@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import read_table
+from engine.data import read_table, split_labels
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -336,3 +336,121 @@ def test_empty_lines_are_kept_where_rows_must_match_lines(tmp_path: Path) -> Non
         assert skipped == (["a", "", "b"] if name == "b.csv" else [text for text in texts if text.strip()]), name
     with pytest.raises(ValueError, match="skip_empty_lines: expected True where labels are read"):
         read_table(tmp_path / "a.csv", skip_empty_lines=False)
+
+
+# --- second texts, further columns, several labels ---
+
+WIDE = "id,premise,hypothesis,label,city\n1,a,b,yes,巴黎\n2,c,,no,\n"
+
+
+@pytest.mark.parametrize("end", [".csv", ".tsv", ".jsonl"])
+def test_pairs_and_extra_columns(tmp_path: Path, end: str) -> None:
+    rows = [line.split(",") for line in WIDE.split()]
+    if end == ".jsonl":
+        content = "\n\n".join(json.dumps(dict(zip(rows[0], row))) for row in rows[1:])
+    else:
+        content = WIDE.replace(",", "\t") if end == ".tsv" else WIDE
+    path = write(tmp_path / f"a{end}", content)
+    extra = ["city", "id", "city", "label"]
+    table = read_table(path, "premise", "label", pair_column="hypothesis", extra_columns=extra)
+    assert (table.texts, table.pairs, table.labels) == (["a", "c"], ["b", ""], ["yes", "no"])
+    assert table.columns == {"city": ["巴黎", ""], "id": ["1", "2"], "label": ["yes", "no"]}
+    assert (table.text_column, table.pair_column, table.label_column) == ("premise", "hypothesis", "label")
+    assert read_table(path, "premise", "label").pairs is None and read_table(path, "premise").columns == {}
+    # With all others named, the text is what is left.
+    table = read_table(path, pair_column="hypothesis", extra_columns=("city", "id"))
+    assert table.text_column == "premise"
+    table = read_table(path, "premise", pair_column="hypothesis", read_labels=False)
+    assert (table.labels, table.pairs) == (None, ["b", ""])
+
+
+def test_extra_columns_are_taken_neither_for_the_text_nor_for_the_label(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text,title,label,category\na,b,c,d\n")
+    table = read_table(path, extra_columns=["text", "label"])
+    assert (table.text_column, table.label_column) == ("title", "category")
+    table = read_table(path, "text", "label", extra_columns=["text", "label"])
+    assert (table.texts, table.labels, table.columns) == (["a"], ["c"], {"text": ["a"], "label": ["c"]})
+    assert read_table(path, pair_column="text").text_column == "title"
+
+
+def test_wrong_pair_and_extra_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text,label,n,n\na,b,1,2\n")
+    with pytest.raises(
+        ValueError, match=r"\[read_table\] pair_column: expected one of the columns .*'text', .* got 'x'"
+    ):
+        read_table(path, pair_column="x")
+    with pytest.raises(ValueError, match=r"extra_columns: expected one of the columns .* got 'y'"):
+        read_table(path, extra_columns=["label", "y"])
+    for name in ("text", "label"):
+        with pytest.raises(ValueError, match=r"pair_column: expected another column than the text's and the label's"):
+            read_table(path, "text", "label", pair_column=name)
+    with pytest.raises(ValueError, match=r"one column 'n' .* got 2"):
+        read_table(path, extra_columns=["n"])
+    with pytest.raises(TypeError, match="extra_columns: expected a list of names, got one string"):
+        read_table(path, extra_columns="text")
+    plain = write(tmp_path / "a.txt", "one\n")
+    with pytest.raises(ValueError, match="pair_column: expected None for a file of plain lines"):
+        read_table(plain, pair_column="x")
+    with pytest.raises(ValueError, match="extra_columns: expected none for a file of plain lines, got 'x'"):
+        read_table(plain, extra_columns=["x"])
+
+
+def test_values_of_extra_columns_in_json(tmp_path: Path) -> None:
+    values = ["a", "", 3, 2.5, True, False, None, "我"]
+    content = "\n".join(json.dumps({"text": "t", "group": value}) for value in values)
+    table = read_table(write(tmp_path / "a.jsonl", content), extra_columns=["group"])
+    assert table.columns["group"] == ["a", "", "3", "2.5", "true", "false", "", "我"]
+    for wrong, got in (("[1]", "an array"), ("{}", "an object"), ("NaN", "a number that is not finite")):
+        path = write(tmp_path / "b.jsonl", '{"text": "t", "group": 1}\n{"text": "t", "group": ' + wrong + "}\n")
+        with pytest.raises(
+            ValueError, match=rf"a string, number, boolean or null at 'group' in line 2 of .*, got {got}"
+        ):
+            read_table(path, extra_columns=["group"])
+    path = write(tmp_path / "c.jsonl", '{"text": "t", "group": 1}\n{"text": "t"}\n')
+    with pytest.raises(ValueError, match=r"the key 'group' in line 2 of .*, got 'text'"):
+        read_table(path, extra_columns=["group"])
+    path = write(tmp_path / "d.jsonl", '{"text": "t", "pair": 3}\n')
+    with pytest.raises(ValueError, match=r"a string at 'pair' in line 1 of .*, got a number"):
+        read_table(path, pair_column="pair")
+
+
+def test_empty_lines_keep_their_place_in_pairs_and_columns(tmp_path: Path) -> None:
+    for path in (
+        write(tmp_path / "a.csv", "text,pair,n\na,b,1\n\nc,d,2\n"),
+        write(tmp_path / "a.jsonl", '{"text":"a","pair":"b","n":1}\n\n{"text":"c","pair":"d","n":2}\n'),
+    ):
+        table = read_table(path, pair_column="pair", extra_columns=["n"], read_labels=False, skip_empty_lines=False)
+        assert (table.texts, table.pairs, table.columns["n"]) == (["a", "", "c"], ["b", "", "d"], ["1", "", "2"])
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    values = [["x", " y "], "z", [3, "我"], [], ["x"]]
+    path = write(tmp_path / "a.jsonl", "\n".join(json.dumps({"text": "t", "labels": value}) for value in values))
+    table = read_table(path, empty_labels=True)
+    assert table.labels == ["x|y", "z", "3|我", "", "x"]
+    assert split_labels(table.labels) == [("x", "y"), ("z",), ("3", "我"), (), ("x",)]
+    assert read_table(path, empty_labels=True, label_separator="; ").labels[0] == "x; y"
+    with pytest.raises(ValueError, match=r"a label in line 4 of .*, got an empty field"):
+        read_table(path)
+    with pytest.raises(ValueError, match="label_separator: expected at least one character"):
+        read_table(path, label_separator="")
+    path = write(tmp_path / "a.csv", "text,labels\na,x|y\nb, \n")
+    assert read_table(path, empty_labels=True).labels == ["x|y", ""]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ('["a|b"]', r"labels without '\|' \(or another label_separator=\) in line 2 of .*, got 'a\|b'"),
+        ('["a", ""]', r"a label at each place of the array at 'label' in line 2 of .*, got an empty string"),
+        ('["a", ["b"]]', "a string or number at 'label' in line 2 of .*, got an array"),
+        ('["a", null]', "a string or number at 'label' in line 2 of .*, got null"),
+        ('["a", true]', "a string or number at 'label' in line 2 of .*, got a boolean"),
+        ('{"a": 1}', "a string or number at 'label' in line 2 of .*, got an object"),
+    ],
+)
+def test_wrong_labels_in_arrays(tmp_path: Path, label: str, message: str) -> None:
+    path = write(tmp_path / "a.jsonl", '{"text": "t", "label": ["a"]}\n{"text": "t", "label": ' + label + "}\n")
+    with pytest.raises(ValueError, match=message):
+        read_table(path, empty_labels=True)
+    assert read_table(path, read_labels=False).texts == ["t", "t"]

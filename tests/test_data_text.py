@@ -9,7 +9,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engine.data import Labels, TextTable, clean_text, remove_duplicates, train_test_split
+from engine.data import (
+    Labels,
+    TextTable,
+    clean_text,
+    parse_numbers,
+    remove_duplicates,
+    split_labels,
+    train_test_split,
+)
 
 # --- clean_text ---
 
@@ -119,6 +127,50 @@ def test_table_access() -> None:
         TextTable(["a"], [])
     with pytest.raises(ValueError, match="label_counts"):
         TextTable(["a"]).label_counts()
+
+
+PAIRS = TextTable(
+    ["a", "b", "a ", "a"],
+    ["x", "y", "x", "z"],
+    lines=[2, 3, 4, 5],
+    pairs=["p", "q", " p", "r"],
+    columns={"city": ["k", "l", "m", "n"], "时": ["1", "2", "3", "4"]},
+)
+
+
+def test_pairs_and_columns_go_with_their_rows() -> None:
+    chosen = PAIRS.select([3, 1])
+    assert (chosen.texts, chosen.labels, chosen.lines, chosen.pairs) == (["a", "b"], ["z", "y"], [5, 3], ["r", "q"])
+    assert chosen.columns == {"city": ["n", "l"], "时": ["4", "2"]}
+    assert PAIRS[2:].columns["city"] == ["m", "n"]
+    assert PAIRS.clean().pairs == ["p", "q", "p", "r"] and PAIRS.clean().columns == PAIRS.columns
+    assert (PAIRS.pair_column, TextTable(["a"]).pair_column) == ("pair", None)
+    rest, held_out = PAIRS.split(0.5, seed=1, stratify=False)
+    for part in (rest, held_out):
+        at = [PAIRS.columns["city"].index(city) for city in part.columns["city"]]
+        assert part == PAIRS.select(at)
+    assert len(rest) == len(held_out) == 2
+    assert PAIRS.columns["city"] == ["k", "l", "m", "n"]  # the table itself is as it was
+    assert repr(PAIRS) == "TextTable(4 texts in 'text', pairs in 'pair', 3 labels in 'label', columns 'city', '时')"
+
+
+def test_lists_of_other_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[TextTable\] pairs: expected 1 entries, one a text, got 2"):
+        TextTable(["a"], pairs=["b", "c"])
+    with pytest.raises(ValueError, match=r"\[TextTable\] columns\['city'\]: expected 1 entries, one a text, got 0"):
+        TextTable(["a"], columns={"city": []})
+
+
+def test_duplicates_of_pairs_are_equal_in_both_texts() -> None:
+    kept, report = remove_duplicates(PAIRS)
+    assert report.removed == (2,) and not report.conflicts
+    assert (kept.pairs, kept.columns["city"]) == (["p", "q", "r"], ["k", "l", "n"])
+    table = TextTable(["a", "A", "ab", "a"], ["x", "y", "x", "x"], pairs=["B", "b", "", "c"])
+    kept, report = remove_duplicates(table, ignore_case=True)
+    (conflict,) = report.conflicts
+    assert (conflict.text, conflict.pair, conflict.labels, conflict.rows) == ("a", "B", ("x", "y"), (0, 1))
+    assert report.removed == (1,)
+    assert remove_duplicates(TextTable(["a", "a"], ["x", "y"]))[1].conflicts[0].pair is None
 
 
 # --- splits ---
@@ -253,3 +305,61 @@ def test_label_errors() -> None:
             Labels(["a", "b"]).decode([0, number])
     with pytest.raises(TypeError, match=r"\[Labels.decode\] ids: expected an integer, got 0.5"):
         Labels(["a", "b"]).decode([0.5])  # type: ignore[list-item]
+
+
+# --- several labels a text, and numbers ---
+
+
+def test_split_labels_and_encode_many() -> None:
+    rows = split_labels(["sport|news", "", " news ", "类 | sport|类", "  "])
+    assert rows == [("sport", "news"), (), ("news",), ("类", "sport"), ()]
+    assert split_labels(["a, b|c"], ",") == [("a", "b|c")]
+    assert split_labels([]) == []
+    encoded = Labels(["news", "sport", "类"]).encode_many(rows)
+    assert encoded.dtype == np.float32
+    assert encoded.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    assert Labels(["a"]).encode_many([]).shape == (0, 1)
+    assert Labels(["a", "b"]).encode_many([["b", "b"], iter(["a"])]).tolist() == [[0, 1], [1, 0]]
+
+
+def test_split_labels_and_encode_many_errors() -> None:
+    for label in ("a||b", "|a", "a|", "|"):
+        with pytest.raises(
+            ValueError, match=r"\[split_labels\] labels: expected a name at each side of '\|', got .* row 1"
+        ):
+            split_labels(["a", label])
+    with pytest.raises(ValueError, match=r"in line 7 of f\.csv"):
+        split_labels(["a|"], source="f.csv", lines=[7])
+    with pytest.raises(ValueError, match="separator"):
+        split_labels(["a"], "")
+    with pytest.raises(TypeError, match="got one string"):
+        split_labels("ab")
+    with pytest.raises(TypeError, match="expected strings, got int in row 0"):
+        split_labels([3])  # type: ignore[list-item]
+    labels = Labels(["ham", "spam"])
+    with pytest.raises(
+        ValueError, match=r"\[Labels.encode_many\] rows: expected one of 'ham', 'spam', got 'egg' in row 1"
+    ):
+        labels.encode_many([["ham"], ["spam", "egg"]])
+    with pytest.raises(ValueError, match=r"got 'egg' in line 9 of f\.csv"):
+        labels.encode_many([["egg"]], source="f.csv", lines=[9])
+    with pytest.raises(TypeError, match=r"\[Labels.encode_many\] rows: expected lists of strings, got 'ham' in row 0"):
+        labels.encode_many(["ham"])
+    with pytest.raises(TypeError, match="got one string"):
+        labels.encode_many("ham")
+
+
+def test_parse_numbers() -> None:
+    numbers = parse_numbers(["1", " -2.5 ", "1e3", "0x"[:1], "+.5", "3.4e38"])
+    assert numbers.dtype == np.float32
+    np.testing.assert_array_equal(numbers, np.array([1, -2.5, 1000, 0, 0.5, 3.4e38], np.float32))
+    assert parse_numbers([]).shape == (0,)
+    for wrong in ("", "abc", "nan", "inf", "-Infinity", "1,5", "1_000", "0x10", "3.5e38", "-1e999", "一"):
+        with pytest.raises(ValueError, match=r"\[parse_numbers\] labels: expected a finite number, got '.*' in row 1"):
+            parse_numbers(["1", wrong])
+    with pytest.raises(ValueError, match=r"got 'x' in line 4 of f\.csv"):
+        parse_numbers(["1", "x"], source="f.csv", lines=[2, 4])
+    with pytest.raises(TypeError, match="expected strings, got float in row 0"):
+        parse_numbers([1.0])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="got one string"):
+        parse_numbers("12")

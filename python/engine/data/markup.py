@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from html.entities import html5
 
 __all__ = ["strip_markup"]
 
@@ -120,4 +121,9 @@ def _is_tag(tag: re.Match[str], ended: set[str]) -> bool:
 
 
 def _unescaped(text: str) -> str:
-    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+    return _ENTITY.sub(_character, text)
+
+
+def _character(entity: re.Match[str]) -> str:
+    # html.unescape would also take an entity at the front of an unknown name.
+    return html.unescape(entity[0]) if entity[0][1] == "#" else html5.get(entity[0][1:], entity[0])

@@ -25,7 +25,8 @@ control: invisible control characters, halves of surrogate pairs, or the mark of
 markup: HTML or XML, which `strip_markup` would change.
 long: more characters than asked for.
 duplicate: equal to an earlier row after `clean_text(text, "NFKC")`.
-near_duplicate: nearly equal to an earlier row that is no near-duplicate itself.
+near_duplicate: nearly equal to an earlier row that is no near-duplicate itself. Without the rows of this kind (and the
+    duplicates) no two rows are nearly equal.
 label_conflict: equal or nearly equal to an earlier row with another label.
 leak: equal to a row of another split; near_leak: nearly equal to one.
 rare_label: its label stands in too few rows.
@@ -35,6 +36,7 @@ KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 """All kinds, in the order of reports."""
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
+_Key = tuple[str, ...]  # a text, or a pair of them
 _SHOWN = 3  # examples of each kind in the printed report
 _WIDTH = 60  # characters of a text there
 
@@ -275,7 +277,7 @@ class _Comparison:
     ) -> None:
         self.table, self.splits = table, splits
         self.labels = _label_sets(table, separator)
-        self.numbers: dict[str, int] = {}  # of comparison texts
+        self.numbers: dict[_Key, int] = {}  # of comparison texts
         self.exact = _exact_keys(table)
         self.rough = [self._number(key) for key in self.exact]
         own = len(self.numbers)
@@ -284,16 +286,19 @@ class _Comparison:
             exact = _exact_keys(split)
             self.others[name] = exact, [self._number(key) for key in exact]
         self.near: list[list[tuple[int, float]]] = [[(number, 1.0)] for number in range(len(self.numbers))]
-        pairs = similar_pairs(list(self.numbers), similarity, shingle, first=own)
+        texts = [key[0] for key in self.numbers]
+        seconds = None if table.pairs is None else [key[1] for key in self.numbers]
+        pairs = similar_pairs(texts, similarity, shingle, seconds=seconds, first=own)
         for left, right, alike in zip(*(array.tolist() for array in pairs), strict=True):
             self.near[left].append((right, alike))
             self.near[right].append((left, alike))
 
-    def _number(self, key: str | None) -> int:
+    def _number(self, key: _Key | None) -> int:
         """The number of what a text is compared by: letters and digits without case; -1 for an empty text."""
         if key is None:
             return -1
-        rough = _NOT_A_WORD.sub(" ", key.casefold()).strip() or key  # a text of signs alone is compared as it is
+        # A text of signs alone is compared as it is.
+        rough = tuple(_NOT_A_WORD.sub(" ", part.casefold()).strip() or part for part in key)
         return self.numbers.setdefault(rough, len(self.numbers))
 
     def problems(self) -> Iterator[Problem]:
@@ -303,14 +308,15 @@ class _Comparison:
             yield from self._leaks(name, split)
 
     def _duplicates(self) -> Iterator[Problem]:
-        first: dict[str, int] = {}  # rows by exact text
+        first: dict[_Key, int] = {}  # rows by exact text
         leaders: dict[int, int] = {}  # rows that are like no row before them, by comparison text
         for row, (key, number) in enumerate(zip(self.exact, self.rough, strict=True)):
             if key is None:
                 continue
             if first.setdefault(key, row) != row:
                 yield _problem(self.table, "duplicate", row, _other(self.table, None, first[key], 1.0))
-                continue
+                if leaders.get(number) == first[key]:
+                    continue
             alike = [(leaders[near], share) for near, share in self.near[number] if near in leaders]
             if alike:
                 leader, share = min(alike, key=lambda found: (-found[1], found[0]))
@@ -350,13 +356,10 @@ class _Comparison:
                 yield _problem(self.table, "near_leak", row, _other(split, name, found, share))
 
 
-def _exact_keys(table: TextTable) -> list[str | None]:
+def _exact_keys(table: TextTable) -> list[_Key | None]:
     """What equal rows have in common, None for empty ones: `remove_duplicates` compares in the same way."""
-    keys = []
-    for row in range(len(table)):
-        parts = [clean_text(part, "NFKC") for part in _parts(table, row)]
-        keys.append("\n".join(parts) if any(parts) else None)  # a cleaned text holds no line end
-    return keys
+    keys = [tuple(clean_text(part, "NFKC") for part in _parts(table, row)) for row in range(len(table))]
+    return [key if any(key) else None for key in keys]
 
 
 def _other(table: TextTable, split: str | None, row: int, similarity: float) -> Other:

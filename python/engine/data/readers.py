@@ -149,8 +149,9 @@ def read_table(
         skip_empty_lines: False keeps them as empty texts, so that rows match lines (a header comes first all the same);
             without labels only.
         pair_column: name of the column of second texts, for tasks on two; it is never guessed.
-        extra_columns: names of further columns to read, such as the groups that metrics are wanted for. In JSON their
-            values may be strings, numbers, booleans and null, which is ''.
+        extra_columns: names of further columns to read, such as the groups that metrics are wanted for; none of them is
+            guessed to be the text or the label. In JSON their values may be strings, numbers, booleans and null, which
+            is ''.
         empty_labels: whether a label may be empty: a text with none of several labels.
         label_separator: what stands between the names of several labels.
 

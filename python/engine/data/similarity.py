@@ -43,7 +43,12 @@ class _Sets(NamedTuple):
 
 
 def similar_pairs(
-    texts: Sequence[str], threshold: float = 0.8, shingle: int = 3, first: int | None = None
+    texts: Sequence[str],
+    threshold: float = 0.8,
+    shingle: int = 3,
+    *,
+    seconds: Sequence[str] | None = None,
+    first: int | None = None,
 ) -> SimilarPairs:
     """All pairs of texts whose sets of shingles have a Jaccard similarity of at least `threshold`.
 
@@ -51,10 +56,11 @@ def similar_pairs(
         texts: n strings, compared as they are. One shorter than a shingle is a shingle of its own.
         threshold: in (0, 1]; small ones take long, since then nearly all texts meet.
         shingle: characters in a shingle.
+        seconds: n second texts, where items are pairs of texts; their shingles count as others than those of the first.
         first: only pairs of which one is among the first so many texts.
 
     Raises:
-        ValueError: if `threshold` or `shingle` is out of range.
+        ValueError: if `threshold` or `shingle` is out of range, or there are not as many second texts.
         TypeError: if texts is one string.
     """
     if isinstance(texts, str):
@@ -63,8 +69,10 @@ def similar_pairs(
         raise ValueError(f"[similar_pairs] threshold: expected a number in (0, 1], got {threshold}")
     if shingle < 1:
         raise ValueError(f"[similar_pairs] shingle: expected at least 1 character, got {shingle}")
+    if seconds is not None and len(seconds) != len(texts):
+        raise ValueError(f"[similar_pairs] seconds: expected {len(texts)} texts, one a text, got {len(seconds)}")
     first = len(texts) if first is None else first
-    sets = _shingles(texts, shingle)
+    sets = _shingles([*texts, *(seconds or ())], len(texts), shingle)
     index = np.repeat(np.arange(len(texts)), np.diff(sets.starts)) * sets.vocabulary + sets.members
     sketches = _sketches(sets)
     keys, similarities = [np.zeros(0, np.int64)], [np.zeros(0)]
@@ -79,7 +87,8 @@ def similar_pairs(
     return SimilarPairs(*np.divmod(pairs, max(len(texts), 1)), np.concatenate(similarities)[at])
 
 
-def _shingles(texts: Sequence[str], n: int) -> _Sets:
+def _shingles(texts: Sequence[str], count: int, n: int) -> _Sets:
+    """The sets of `count` items: item i has the shingles of texts[i] and those of texts[count + i], told apart."""
     padded = [text.ljust(n, "\0") for text in texts]
     characters = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32)
     windows = np.fromiter(map(len, padded), np.int64, len(padded)) - (n - 1)
@@ -89,14 +98,16 @@ def _shingles(texts: Sequence[str], n: int) -> _Sets:
     for offset in range(n):  # FNV-1a over characters; up to 64 bits, so distinct shingles stay distinct
         hashes = (hashes ^ characters[begins + offset].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         hashes ^= hashes >> np.uint64(29)
+    pieces = np.repeat(np.arange(windows.size), windows)
+    hashes[pieces >= count] ^= np.uint64(0xD6E8FEB86659FD93)
     distinct, numbers = np.unique(hashes, return_inverse=True)
-    keys = np.unique(np.repeat(np.arange(windows.size), windows) * distinct.size + numbers.reshape(-1))
+    keys = np.unique(pieces % max(count, 1) * distinct.size + numbers.reshape(-1))
     owners, numbers = np.divmod(keys, max(distinct.size, 1))
     rank = np.empty(distinct.size, np.int64)
     rank[np.argsort(np.bincount(numbers, minlength=distinct.size), kind="stable")] = np.arange(distinct.size)
     members = np.sort(owners * distinct.size + rank[numbers]) - owners * distinct.size
-    starts = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum(np.bincount(owners, minlength=len(texts)), out=starts[1:])
+    starts = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(owners, minlength=count), out=starts[1:])
     return _Sets(starts, members, distinct.size)
 
 

@@ -55,8 +55,10 @@ class _RandomTokens(ABC):
         real = np.flatnonzero(~np.isin(ids, self.keep))
         starts = np.zeros(ids.size + 1, np.bool_)
         starts[batch.cu_seqlens.cpu().numpy()] = True
-        # A stretch begins behind a gap, and where a sequence begins.
+        # A stretch begins where a sequence does, behind a kept token, and where the token type changes.
         begins = starts[real] | (np.diff(real, prepend=-2) > 1)
+        if batch.token_type_ids is not None:
+            begins |= np.diff(batch.token_type_ids.cpu().numpy()[real], prepend=-1) != 0
         return real, np.cumsum(begins) - 1
 
     def _chosen_but_one(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
@@ -202,45 +204,44 @@ class Compose:
 
 
 def augmentation(settings: str, tokenizer: Tokenizer, seed: int = 0) -> Compose:
-    """Augmentations by name: "deletion=0.1,swap=0.05,mask=0.1", done in the order given.
+    """Augmentations by name, such as "deletion=0.1,swap=0.05,mask=0.1".
+
+    They are done in this order, whatever order they are named in: masking comes last, so that the one token which it
+    leaves in sight is not deleted after it.
 
     Args:
-        settings: names and shares of tokens. 'deletion', 'swap', 'mask' (behind the tokenizer's mask token) and
-            'unknown' (behind its unknown token).
-        tokenizer: knows the special tokens; those that pad, begin and part texts are kept.
+        settings: names, each with its share of tokens in [0, 1].
+        tokenizer: knows the mask token, and the special tokens to keep: those that pad, begin and part texts.
         seed: of the draws.
 
     Raises:
-        ValueError: on an unknown name, one given twice, a share that is no number in [0, 1], or a tokenizer without the
-            token that is needed.
+        ValueError: on an unknown name, one given twice, a share that is no number in [0, 1], or 'mask' with a tokenizer
+            that has no mask token.
     """
-    special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
-    keep = [number for number in special if number is not None]
-    hidden_behind = {"mask": tokenizer.mask_token_id, "unknown": tokenizer.unk_token_id}
-    transforms: dict[str, Transform] = {}
+    shares: dict[str, float] = {}
     for setting in settings.split(","):
         name, _, value = (part.strip() for part in setting.partition("="))
-        if name not in ("deletion", "swap", "mask", "unknown"):
-            raise ValueError(
-                f"[augmentation] settings: expected names deletion, swap, mask or unknown with =, got {setting.strip()!r}"
-            )
-        if name in transforms:
+        if name not in ("deletion", "swap", "mask"):
+            raise ValueError(f"[augmentation] settings: expected deletion=, swap= or mask=, got {setting.strip()!r}")
+        if name in shares:
             raise ValueError(f"[augmentation] settings: expected each name once, got {name!r} twice")
         try:
-            share = float(value)
+            shares[name] = float(value)
         except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
+            shares[name] = -1.0
+        if not 0 <= shares[name] <= 1:
             raise ValueError(f"[augmentation] settings: expected a number in [0, 1] for {name}, got {value!r}")
-        if name == "deletion":
-            transforms[name] = RandomDeletion(share, keep, seed)
-        elif name == "swap":
-            transforms[name] = RandomSwap(share, keep, seed)
-        else:
-            token = hidden_behind[name]
-            if token is None:
-                raise ValueError(
-                    f"[augmentation] settings: expected a tokenizer with a token for {name!r}, got one without"
-                )
-            transforms[name] = TokenMasking(share, token, keep, seed)
-    return Compose(transforms.values())
+    special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
+    keep = [number for number in special if number is not None]
+    transforms: list[Transform] = []
+    if "deletion" in shares:
+        transforms.append(RandomDeletion(shares["deletion"], keep, seed))
+    if "swap" in shares:
+        transforms.append(RandomSwap(shares["swap"], keep, seed))
+    if "mask" in shares:
+        if tokenizer.mask_token_id is None:
+            raise ValueError(
+                "[augmentation] settings: expected a tokenizer with a mask token for mask=, got one without"
+            )
+        transforms.append(TokenMasking(shares["mask"], tokenizer.mask_token_id, keep, seed))
+    return Compose(transforms)
