@@ -138,7 +138,7 @@ class DataLoader:
         return self._iterate(token, self._batches(self._epoch)[self._position :])
 
     def _iterate(self, token: object, batches: list[np.ndarray]) -> Iterator[Any]:
-        made: Iterator[Any] = map(self._fetch, batches)
+        made = (self._fetch(rows) for rows in batches)
         ahead = Prefetcher(made, self.prefetch) if self.prefetch and batches else None
         try:
             for batch in made if ahead is None else ahead:
