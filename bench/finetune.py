@@ -43,9 +43,9 @@ def load(name: str, validate: bool = False) -> data.Task:
     return data.load(name, data.checkpoint(os.environ.get("ENGINE_BENCH_CHECKPOINT")), validate)
 
 
-def prepare(side: str, task: str, count: int, bucketed: bool = False, padding: bool = False) -> Any:
-    """A task that trains on `count` batches; bucketed: the same texts, like lengths together."""
-    given = load(task)
+def prepare(side: str, name: str, count: int, bucketed: bool = False, padding: bool = False) -> Any:
+    """A worker's task that trains on `count` batches of the one of that name; bucketed: the same texts, like lengths together."""
+    given = load(name)
     batches = data.batches(given, seed=0, epoch=0)[:count]
     if bucketed:
         texts = np.concatenate(batches)
@@ -109,7 +109,7 @@ def run(run: Run) -> list[Table]:
 
     def compare(task: str, ours: dict[str, bool], theirs: dict[str, bool], savings: tuple[str, ...]) -> Comparison:
         return run.compare(
-            "finetune:prepare", task=task, count=count, pairs=7, seconds=0.0, savings=savings,
+            "finetune:prepare", name=task, count=count, pairs=7, seconds=0.0, savings=savings,
             per_side={"engine": ours, "torch": theirs},
         )  # fmt: skip
 

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch.nn import functional as F
 from transformers import BertForSequenceClassification, BertForTokenClassification, get_linear_schedule_with_warmup
 
 from bench.finetune_data import Split, Task, by_length, classifier, padded, schedule
+
+transformers.logging.set_verbosity_error()  # of the classifier, which no checkpoint has
+transformers.logging.disable_progress_bar()
 
 
 class Side:

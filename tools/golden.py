@@ -1,5 +1,6 @@
-"""Writes tests/golden: tiny random models of `transformers` and what they compute, so that ours are tested where neither it nor
-PyTorch is installed. Needs both: `python tools/golden.py [folder]`. The same versions write the same bytes.
+"""Writes tests/golden: tiny random models of `transformers` and what they compute, so that ours are tested without it.
+
+Needs it and PyTorch: `python tools/golden.py [folder]`. The same versions write the same bytes.
 """
 
 from __future__ import annotations
@@ -56,12 +57,13 @@ ENDS = (
 
 README = f"""# Tiny models of `transformers`, and what they compute
 
-Written by `tools/golden.py` with transformers {transformers.__version__} and PyTorch {torch.__version__}: random weights, no trained model. One folder a family
-and head, as `save_pretrained` writes it, and `expected.safetensors` with
+Written by `tools/golden.py` with transformers {transformers.__version__} and PyTorch {torch.__version__}.
+Random weights, no trained model. One folder a family and head, as `save_pretrained` writes it, and `expected.safetensors` with
 
-- `input_ids`, `attention_mask` and, where the family has token types, `token_type_ids`: (4, 9) int64, right-padded, lengths {LENGTHS};
-- of models without a head `last_hidden_state`, its padding 0, and `pooler_output` where there is one;
-- of the others `labels` (-100: not counted), `logits`, their padding 0, the mean cross-entropy `loss`, and `grad.NAME` of some
+- `input_ids`, `attention_mask` and, where the family has token types, `token_type_ids`: int64 (4, 9), right-padded, of
+  lengths {", ".join(map(str, LENGTHS))};
+- of models without a head `last_hidden_state`, 0 at padding, and `pooler_output` where there is one;
+- of the others `labels` (-100: not counted), `logits`, 0 at padding, the mean cross-entropy `loss`, and `grad.NAME` of some
   parameters.
 
 Outputs were computed in float64 from the float32 weights, without dropout, and rounded to float32.
