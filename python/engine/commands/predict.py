@@ -127,7 +127,7 @@ def _file_batches(
         else:
             table = read_tagged(source)
     else:
-        named = {
+        named: dict[str, Any] = {
             name: options[name] or (None if lines else trained.get(name)) for name in ("text_column", "pair_column")
         }
         read = read_table(source, read_labels=False, encoding=options["encoding"], skip_empty_lines=False, **named)

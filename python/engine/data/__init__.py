@@ -35,6 +35,7 @@ from engine.data.text import clean_text as clean_text
 from engine.data.text import remove_duplicates as remove_duplicates
 from engine.data.text import train_test_split as train_test_split
 from engine.data.tokenizer import Tokenizer as Tokenizer
+from engine.data.writer import write_table as write_table
 
 __all__ = [
     "BatchSampler",
@@ -72,4 +73,5 @@ __all__ = [
     "strip_markup",
     "tag_dataset",
     "train_test_split",
+    "write_table",
 ]

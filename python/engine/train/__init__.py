@@ -24,6 +24,7 @@ from engine.train.parameters import parameter_groups as parameter_groups
 from engine.train.plots import plot_confusion as plot_confusion
 from engine.train.plots import plot_curves as plot_curves
 from engine.train.plots import plot_reliability as plot_reliability
+from engine.train.predictor import Predictor as Predictor
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
@@ -36,7 +37,10 @@ from engine.train.spans import SpanScores as SpanScores
 from engine.train.spans import TypeScores as TypeScores
 from engine.train.spans import span_scores as span_scores
 from engine.train.spans import tag_spans as tag_spans
+from engine.train.start import StartConfig as StartConfig
 from engine.train.state import TrainerState as TrainerState
+from engine.train.tasks import TASKS as TASKS
+from engine.train.tasks import Task as Task
 from engine.train.text import TextData as TextData
 from engine.train.text import resume_text_classifier as resume_text_classifier
 from engine.train.text import train_text_classifier as train_text_classifier
@@ -49,11 +53,15 @@ __all__ = [
     "InterruptAfterStep",
     "JsonlLog",
     "Prediction",
+    "Predictor",
     "ProgressBar",
     "RandomDeletion",
     "RandomSwap",
     "Span",
     "SpanScores",
+    "StartConfig",
+    "TASKS",
+    "Task",
     "TextClassifier",
     "TextData",
     "TokenDropout",

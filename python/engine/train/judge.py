@@ -14,7 +14,7 @@ from engine.serialization import write_text
 from engine.train.callbacks import read_log
 from engine.train.checkpoint import write_json
 from engine.train.config import TrainerConfig
-from engine.train.explain import explain_examples
+from engine.train.explain import attention_of, explain_examples
 from engine.train.html import html_report
 from engine.train.metrics import fit_temperature
 from engine.train.plots import plot_confusion, plot_curves, plot_reliability
@@ -34,7 +34,7 @@ def judge_run(
     data: TextData,
     settings: TrainerConfig,
 ) -> dict[str, Any]:
-    """The parts of a report that need the model: "held_out", "test", "examples", "attention", "memory".
+    """The parts of a report that need the model: "held_out", "test", "examples", "attention" (of the worst), "memory".
 
     The temperature of the calibration is fitted on the held-out texts, and tried on the test texts.
     """
@@ -55,7 +55,11 @@ def judge_run(
         report[name] = task.report(table, dataset, logits, **detail)
         if task.name == "classification":
             worst = worst_examples(task.texts(table), task.targets(table), logits, task.labels.names)
-            report.update(explain_examples(predictor, dataset, worst))
+            report["examples"] = explain_examples(
+                worst, predictor.model, dataset, predictor.tokenizer, task.labels.names
+            )
+            if worst:
+                report["attention"] = attention_of(predictor.model, dataset, predictor.tokenizer, worst[0]["index"])
     stats = engine._core.memory_stats()
     report["memory"] = {
         "peak_resident_bytes": peak_memory_bytes(),
@@ -65,7 +69,10 @@ def judge_run(
 
 
 def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Writes report.json, report.md, report.html and the pictures (where matplotlib is installed); the report with their names."""
+    """Writes report.json, report.md, report.html and the pictures (where matplotlib is installed); the report as written.
+
+    The attention goes into the page alone: it is large."""
+    attention = report.pop("attention", None)
     records = read_log(folder / "log.jsonl")
     judged = report.get("test") or report.get("held_out") or {}
     try:
@@ -90,6 +97,7 @@ def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
             "sha256": {**run["data"].get("sha256", {}), **run.get("start", {}).get("sha256", {})},
         },
         "log": records,
+        "attention": attention,
     }
     html_report(page, folder / "report.html")
     return report

@@ -46,6 +46,7 @@ class Predictor:
         self.model = model
         self.tokenizer = tokenizer
         self.labels = self.task.labels
+        self.temperature = 1.0  # logits are divided by it for the probabilities of answers
 
     @classmethod
     def from_pretrained(cls: type[Self], directory: str | os.PathLike[str], *, device: Any = None) -> Self:
@@ -105,7 +106,8 @@ class Predictor:
     def answer_table(self, table: Table, top_k: int = 1, batch_size: int = 128) -> list[dict[str, Any]]:
         """The same of a table's rows."""
         dataset = self.encode(table)
-        return self.task.answers(table, dataset, self.dataset_logits(dataset, batch_size), top_k)
+        logits = self.dataset_logits(dataset, batch_size) / np.float32(self.temperature)
+        return self.task.answers(table, dataset, logits, top_k)
 
     def judge(self, table: Table, batch_size: int = 128, **detail: Any) -> dict[str, Any]:
         """The figures of an evaluation on a labelled table, as `report.json` holds them; detail: see `evaluation`.

@@ -109,14 +109,20 @@ class Task(ABC):
         weights = numbers.size / (len(self.labels) * np.maximum(counts, 1))
         self.class_weights = from_numpy(weights.astype(np.float32))
 
+    @staticmethod
+    def labels_in(batch: PackedBatch) -> Tensor:
+        """A training batch's labels. Raises ValueError where it has none."""
+        if batch.labels is None:
+            raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
+        return batch.labels
+
     @abstractmethod
     def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
         """The loss of a batch, a scalar: `compute_loss` of a Trainer."""
 
     def batch_weight(self, batch: PackedBatch) -> float:
         """What the mean loss of a batch was divided by, to weigh accumulated batches."""
-        assert batch.labels is not None
-        labels = batch.labels.cpu().numpy()
+        labels = self.labels_in(batch).cpu().numpy()
         if not np.issubdtype(labels.dtype, np.integer):
             return len(labels)
         counted = labels[labels >= 0]
@@ -143,7 +149,7 @@ class Task(ABC):
         """The same for people: cells of a line."""
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.labels == self.labels  # type: ignore[attr-defined]
+        return type(other) is type(self) and other.labels == self.labels
 
     def __hash__(self) -> int:
         return hash((self.name, self.labels))

@@ -36,7 +36,8 @@ class Classification(Task):
         return table.encode_labels(self.labels)
 
     def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
-        return F.cross_entropy(model(batch), batch.labels, self.class_weights, label_smoothing=label_smoothing)
+        labels = self.labels_in(batch)
+        return F.cross_entropy(model(batch), labels, self.class_weights, label_smoothing=label_smoothing)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return classification_metrics(targets, logits)

@@ -57,8 +57,7 @@ class MultiLabel(Task):
         self.class_weights = from_numpy(ratio.astype(np.float32))
 
     def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
-        assert batch.labels is not None
-        target = batch.labels
+        target = self.labels_in(batch)
         if label_smoothing:
             target = target * (1 - label_smoothing) + label_smoothing / 2
         return F.binary_cross_entropy_with_logits(model(batch), target, pos_weight=self.class_weights)

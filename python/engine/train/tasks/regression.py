@@ -40,7 +40,7 @@ class Regression(Task):
         raise ValueError("[train] class_weights: expected none for a regression, got 'balanced'")
 
     def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
-        return F.mse_loss(model(batch).squeeze(1), batch.labels)
+        return F.mse_loss(model(batch).squeeze(1), self.labels_in(batch))
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         figures = regression_metrics(targets, logits)

@@ -69,7 +69,7 @@ class Tagging(Task):
         """Of tags one by one; spans need whole sentences: see `evaluate`."""
         return classification_metrics(targets, logits)
 
-    def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:  # type: ignore[override]
+    def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
         """Precision, recall and F1 of spans over the words that have a token, with loss and accuracy of their tags."""
         kept = list(batches)
         logits, labels = compute_logits(model, kept)
