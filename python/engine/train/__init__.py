@@ -18,6 +18,11 @@ from engine.train.checkpoint import save_checkpoint as save_checkpoint
 from engine.train.classifier import Prediction as Prediction
 from engine.train.classifier import TextClassifier as TextClassifier
 from engine.train.config import TrainerConfig as TrainerConfig
+from engine.train.explain import Attribution as Attribution
+from engine.train.explain import attention_maps as attention_maps
+from engine.train.explain import attention_of as attention_of
+from engine.train.explain import explain_examples as explain_examples
+from engine.train.explain import integrated_gradients as integrated_gradients
 from engine.train.html import html_report as html_report
 from engine.train.parameters import freeze as freeze
 from engine.train.parameters import parameter_groups as parameter_groups
@@ -47,6 +52,7 @@ from engine.train.text import train_text_classifier as train_text_classifier
 from engine.train.trainer import Trainer as Trainer
 
 __all__ = [
+    "Attribution",
     "BatchStream",
     "Callback",
     "Compose",
@@ -71,11 +77,15 @@ __all__ = [
     "TrainerState",
     "TypeScores",
     "augmentation",
+    "attention_maps",
+    "attention_of",
     "evaluation",
+    "explain_examples",
     "format_evaluation",
     "format_report",
     "freeze",
     "html_report",
+    "integrated_gradients",
     "latest_checkpoint",
     "load_checkpoint",
     "metrics",
