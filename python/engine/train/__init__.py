@@ -11,6 +11,7 @@ from engine.train.callbacks import Callback as Callback
 from engine.train.callbacks import InterruptAfterStep as InterruptAfterStep
 from engine.train.callbacks import JsonlLog as JsonlLog
 from engine.train.callbacks import ProgressBar as ProgressBar
+from engine.train.callbacks import TensorBoardLog as TensorBoardLog
 from engine.train.callbacks import read_log as read_log
 from engine.train.checkpoint import latest_checkpoint as latest_checkpoint
 from engine.train.checkpoint import load_checkpoint as load_checkpoint
@@ -54,6 +55,7 @@ __all__ = [
     "RandomSwap",
     "Span",
     "SpanScores",
+    "TensorBoardLog",
     "TextClassifier",
     "TextData",
     "TokenDropout",
