@@ -11,6 +11,7 @@ from engine.train.callbacks import Callback as Callback
 from engine.train.callbacks import InterruptAfterStep as InterruptAfterStep
 from engine.train.callbacks import JsonlLog as JsonlLog
 from engine.train.callbacks import ProgressBar as ProgressBar
+from engine.train.callbacks import TensorBoardLog as TensorBoardLog
 from engine.train.callbacks import read_log as read_log
 from engine.train.checkpoint import latest_checkpoint as latest_checkpoint
 from engine.train.checkpoint import load_checkpoint as load_checkpoint
@@ -68,6 +69,7 @@ __all__ = [
     "StartConfig",
     "TASKS",
     "Task",
+    "TensorBoardLog",
     "TextClassifier",
     "TextData",
     "TokenDropout",
@@ -76,9 +78,9 @@ __all__ = [
     "TrainerConfig",
     "TrainerState",
     "TypeScores",
-    "augmentation",
     "attention_maps",
     "attention_of",
+    "augmentation",
     "evaluation",
     "explain_examples",
     "format_evaluation",

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.train.trainer import Trainer
 
-__all__ = ["Callback", "InterruptAfterStep", "JsonlLog", "ProgressBar", "read_log"]
+__all__ = ["Callback", "InterruptAfterStep", "JsonlLog", "ProgressBar", "TensorBoardLog", "read_log"]
 
 
 class Callback:
@@ -175,3 +176,54 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class TensorBoardLog(Callback):
+    """Writes event files for TensorBoard: train/loss, train/lr and train/tokens_per_second of each line of the log, and the
+    figures of evaluations as held_out/….
+
+    A resumed run goes on from its checkpoint: TensorBoard drops what the run that was broken off had written of later steps.
+    folder: made where it is missing; runs in folders side by side are compared. Written by TensorBoard's own writer. Raises
+    ImportError if tensorboard is missing (extra `tensorboard`).
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "[TensorBoardLog] tensorboard: expected it to be installed (pip install 'engine[tensorboard]'), got none"
+            ) from error
+        self.folder = Path(folder)
+        self._open, self._events, self._summaries = EventFileWriter, event_pb2, summary_pb2
+        self._writer: Any = None
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        begun = self.folder.is_dir() and any(self.folder.glob("events.out.tfevents.*"))
+        self._writer = self._open(str(self.folder))
+        if begun:  # a session that starts at a step: readers drop what stands before it and is not older
+            start = self._events.SessionLog(status=self._events.SessionLog.START)
+            self._write(trainer.state.step + 1, session_log=start)
+
+    def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
+        group = {"train": "train", "eval": "held_out"}.get(record["event"])
+        if group is None or self._writer is None:
+            return
+        numbers = {
+            name: value
+            for name, value in record.items()
+            if name not in ("step", "epoch", "seconds") and isinstance(value, (int, float))
+        }
+        value = self._summaries.Summary.Value
+        values = [value(tag=f"{group}/{name}", simple_value=number) for name, number in numbers.items()]
+        self._write(record["step"], summary=self._summaries.Summary(value=values))
+
+    def _write(self, step: int, **what: Any) -> None:
+        self._writer.add_event(self._events.Event(wall_time=time.time(), step=step, **what))
+        self._writer.flush()  # what is seen is what was trained
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
