@@ -18,11 +18,16 @@ from engine.train.checkpoint import save_checkpoint as save_checkpoint
 from engine.train.classifier import Prediction as Prediction
 from engine.train.classifier import TextClassifier as TextClassifier
 from engine.train.config import TrainerConfig as TrainerConfig
+from engine.train.masking import MaskedLanguageModeling as MaskedLanguageModeling
+from engine.train.masking import evaluate_masked as evaluate_masked
 from engine.train.parameters import freeze as freeze
 from engine.train.parameters import parameter_groups as parameter_groups
 from engine.train.plots import plot_confusion as plot_confusion
 from engine.train.plots import plot_curves as plot_curves
 from engine.train.plots import plot_reliability as plot_reliability
+from engine.train.pretraining import format_pretraining_report as format_pretraining_report
+from engine.train.pretraining import pretrain as pretrain
+from engine.train.pretraining import resume_pretraining as resume_pretraining
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
@@ -44,6 +49,7 @@ __all__ = [
     "Compose",
     "InterruptAfterStep",
     "JsonlLog",
+    "MaskedLanguageModeling",
     "Prediction",
     "ProgressBar",
     "RandomDeletion",
@@ -59,8 +65,10 @@ __all__ = [
     "TrainerState",
     "TypeScores",
     "augmentation",
+    "evaluate_masked",
     "evaluation",
     "format_evaluation",
+    "format_pretraining_report",
     "format_report",
     "freeze",
     "latest_checkpoint",
@@ -70,7 +78,9 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_reliability",
+    "pretrain",
     "read_log",
+    "resume_pretraining",
     "resume_text_classifier",
     "save_checkpoint",
     "span_scores",
