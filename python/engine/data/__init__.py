@@ -1,6 +1,8 @@
 """Data: text tables, tokenizing, datasets and packed batches."""
 
 from engine.data.collate import default_collate as default_collate
+from engine.data.corpus import TextCorpus as TextCorpus
+from engine.data.corpus import read_documents as read_documents
 from engine.data.dataset import Dataset as Dataset
 from engine.data.dataset import LazyTextDataset as LazyTextDataset
 from engine.data.dataset import Subset as Subset
@@ -54,6 +56,7 @@ __all__ = [
     "TagDataset",
     "TaggedTable",
     "TensorDataset",
+    "TextCorpus",
     "TextDataset",
     "TextItem",
     "TextTable",
@@ -64,6 +67,7 @@ __all__ = [
     "packed_layout",
     "parse_numbers",
     "random_split",
+    "read_documents",
     "read_table",
     "read_tagged",
     "remove_duplicates",

@@ -25,12 +25,17 @@ from engine.train.explain import attention_of as attention_of
 from engine.train.explain import explain_examples as explain_examples
 from engine.train.explain import integrated_gradients as integrated_gradients
 from engine.train.html import html_report as html_report
+from engine.train.masking import MaskedLanguageModeling as MaskedLanguageModeling
+from engine.train.masking import evaluate_masked as evaluate_masked
 from engine.train.parameters import freeze as freeze
 from engine.train.parameters import parameter_groups as parameter_groups
 from engine.train.plots import plot_confusion as plot_confusion
 from engine.train.plots import plot_curves as plot_curves
 from engine.train.plots import plot_reliability as plot_reliability
 from engine.train.predictor import Predictor as Predictor
+from engine.train.pretraining import format_pretraining_report as format_pretraining_report
+from engine.train.pretraining import pretrain as pretrain
+from engine.train.pretraining import resume_pretraining as resume_pretraining
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
@@ -59,6 +64,7 @@ __all__ = [
     "Compose",
     "InterruptAfterStep",
     "JsonlLog",
+    "MaskedLanguageModeling",
     "Prediction",
     "Predictor",
     "ProgressBar",
@@ -81,9 +87,11 @@ __all__ = [
     "attention_maps",
     "attention_of",
     "augmentation",
+    "evaluate_masked",
     "evaluation",
     "explain_examples",
     "format_evaluation",
+    "format_pretraining_report",
     "format_report",
     "freeze",
     "html_report",
@@ -96,8 +104,10 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_reliability",
+    "pretrain",
     "read_log",
     "regression_evaluation",
+    "resume_pretraining",
     "resume_text_classifier",
     "save_checkpoint",
     "span_scores",
