@@ -270,7 +270,7 @@ def test_paths_that_are_none(tmp_path, tokenizer):
     with pytest.raises(IsADirectoryError, match="got the folder"):
         TextCorpus([tmp_path], tokenizer)
     blank = write(tmp_path / "blank.txt", "\n \n\u200b\n")
-    with pytest.raises(ValueError, match="expected at least one text, got none in .*blank.txt"):
+    with pytest.raises(ValueError, match=r"expected at least one text, got none in .*blank\.txt"):
         list(TextCorpus([blank], tokenizer))
 
 

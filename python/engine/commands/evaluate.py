@@ -36,6 +36,7 @@ def evaluate(
       engine evaluate runs/banking77 test.csv --per-class --picture confusion.png
     """
     from engine.train import Predictor, format_evaluation, plot_confusion
+    from engine.train.runfolder import read_temperature
     from engine.train.tasks import Columns
 
     predictor = Predictor.from_pretrained(run, device=device)
@@ -56,7 +57,11 @@ def evaluate(
     table = task.read(data, columns)
     detail: dict[str, Any] = {}
     if picture or groups or (as_json and task.name == "classification"):
-        detail = {"detail": True, "groups": {name: table.columns[name] for name in groups}}  # type: ignore[union-attr]
+        detail = {
+            "detail": True,
+            "temperature": read_temperature(run),
+            "groups": {name: table.columns[name] for name in groups},
+        }  # type: ignore[union-attr]
     figures = predictor.judge(table, **detail)
     if picture:
         import numpy as np

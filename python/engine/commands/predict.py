@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -69,10 +68,14 @@ def predict(
             raise click.UsageError(f"--{name.replace('_', '-')} needs --input.")
     from engine.serialization import replace_file
     from engine.train import Predictor
+    from engine.train.runfolder import read_temperature
 
     predictor = Predictor.from_pretrained(run, device=device)
     if calibrated:
-        predictor.temperature = _temperature(run)
+        temperature = read_temperature(run)
+        if temperature is None:
+            raise ValueError(f"[predict] calibrated: expected a report with a temperature in {run}, got none")
+        predictor.temperature = temperature
     trained = columns_of(run)
     pairs = bool(trained.get("pair_column")) or bool(options["pair_column"])
     if source:
@@ -100,16 +103,6 @@ def predict(
         replace_file(output, write, "predict")  # complete or not at all
     else:
         write(output)  # grows as the lines come
-
-
-def _temperature(run: str) -> float:
-    from engine.train.checkpoint import read_json
-
-    report = read_json(os.path.join(run, "report.json"))
-    temperature = (report.get("held_out", {}).get("calibration") or {}).get("temperature")
-    if not isinstance(temperature, int | float):
-        raise ValueError(f"[predict] calibrated: expected a report with a temperature in {run}, got none")
-    return float(temperature)
 
 
 def _file_batches(

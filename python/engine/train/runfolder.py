@@ -15,7 +15,17 @@ from typing import Any
 from engine.data import Tokenizer
 from engine.train.checkpoint import read_json
 
-__all__ = ["FORMAT", "check_output", "find_file", "load_tokenizer", "locked", "read_run", "remove_run", "sha256_of"]
+__all__ = [
+    "FORMAT",
+    "check_output",
+    "find_file",
+    "load_tokenizer",
+    "locked",
+    "read_run",
+    "read_temperature",
+    "remove_run",
+    "sha256_of",
+]
 
 FORMAT = 1  # of run.json
 
@@ -31,6 +41,14 @@ def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if run.get("format") != FORMAT:
         raise ValueError(f"[run] folder: expected a run.json of format {FORMAT}, got {run.get('format')!r} in {path}")
     return run
+
+
+def read_temperature(folder: str | os.PathLike[str]) -> float | None:
+    """The temperature of a classifier's probabilities that was fitted on its held-out texts; None where there is none."""
+    path = Path(folder) / "report.json"
+    calibration = read_json(path).get("held_out", {}).get("calibration") if path.is_file() else None
+    temperature = calibration.get("temperature") if isinstance(calibration, dict) else None
+    return float(temperature) if isinstance(temperature, int | float) else None
 
 
 @contextmanager

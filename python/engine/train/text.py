@@ -26,7 +26,7 @@ from engine.models.pretrained import Pretrained
 from engine.nn.lora import merge_lora, save_lora
 from engine.tensor import number_of
 from engine.train.augment import Compose, TokenDropout, augmentation
-from engine.train.callbacks import Callback
+from engine.train.callbacks import Callback, TensorBoardLog
 from engine.train.checkpoint import latest_checkpoint, write_json
 from engine.train.config import TrainerConfig
 from engine.train.judge import judge_run, write_report
@@ -123,7 +123,7 @@ def train_text_classifier(
     }
     if trainer.device is not None:
         number_of(trainer.device)  # refused before anything is written
-    written = _tensorboard(folder) if tensorboard else None  # as a missing library
+    written = TensorBoardLog(folder / "tensorboard") if tensorboard else None  # as a missing library
     manual_seed(trainer.seed)  # the initial weights
     made = start.build(config, parts.task)
     run["model"] = {"architectures": [made.architecture], **made.config.to_dict()}
@@ -172,18 +172,12 @@ def resume_text_classifier(
         manual_seed(settings.seed)
         made = start.build(config, parts.task, weights=fresh)
         if run.get("tensorboard"):
-            callbacks = (*callbacks, _tensorboard(folder))
+            callbacks = (*callbacks, TensorBoardLog(folder / "tensorboard"))
         whole = _Run(folder, data, start, settings, parts, Tokenizer.from_pretrained(folder), made.config)
         return _train(whole, made, progress, True, callbacks)
 
 
 # --- the parts of a run ----------------------------------------------------------------------------------------------
-
-
-def _tensorboard(folder: Path) -> Callback:
-    from engine.train.callbacks import TensorBoardLog
-
-    return TensorBoardLog(folder / "tensorboard")
 
 
 def _tokenizer(data: TextData, start: StartConfig, parts: Parts) -> Tokenizer:
