@@ -27,7 +27,7 @@ _NAMES = {
     "seconds": "time", "peak_resident_bytes": "peak memory", "peak_array_bytes": "of it arrays",
 }  # fmt: skip
 _FIRST = (
-    "accuracy", "f1", "subset_accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "r2", "rmse", "mae", "perplexity",
+    "f1", "accuracy", "subset_accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "r2", "rmse", "mae", "perplexity",
     "mcc", "loss",
 )  # fmt: skip
 _TOKENS = 32  # of a text, that attention maps show
@@ -77,7 +77,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1, 
 def _facts(title: str, facts: Mapping[str, Any], exact: bool = False) -> str:
     """A small table of names and values; exact: numbers as they were given."""
     rows = "".join(
-        f'<tr><td class="key">{escape(_name(key))}</td><td>{escape(value) if exact else _number(value, key)}</td></tr>'
+        f'<tr><td class="key">{escape(_name(key))}</td><td>{escape(value) if exact and value is not None else _number(value, key)}</td></tr>'
         for key, value in facts.items()
         if not isinstance(value, Mapping)
     )
