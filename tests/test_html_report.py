@@ -134,6 +134,39 @@ def test_other_tasks():
     Page(render_report({"test": evaluation(np.zeros(0, np.int64), np.zeros((0, 2)), ["a", "b"], detail=True)}))
 
 
+def test_a_single_point_stands_in_the_middle():
+    page = Page(render_report({"log": [{"event": "eval", "step": 54, "loss": 0.5}]}))
+    (point,) = [attributes for tag, attributes in page.tags if tag == "circle"]
+    assert 140 < float(point["cx"]) < 190 and 20 < float(point["cy"]) < 180
+
+
+def test_numbers_as_people_read_them():
+    facts = {
+        "a": 430.891,
+        "b": 0.12345,
+        "c": 12345.6,
+        "d": 1e-5,
+        "e": None,
+        "f": 20000,
+        "g_seconds": 2.0,
+        "h": float("nan"),
+    }
+    page = Page(render_report({"model": facts, "settings": {"lr": 1e-5, "none": None}}))
+    for words in (
+        "a430.9",
+        "b0.1235",
+        "c12,346",
+        "d1.00e-05",
+        "e–",
+        "f20,000",
+        "g seconds2.0 s",
+        "hnan",
+        "lr1e-05",
+        "none–",
+    ):
+        assert words in page.text, words
+
+
 def test_many_classes_are_condensed():
     counts = np.diag(np.full(150, 9))
     counts[7, 8] = 3

@@ -55,9 +55,10 @@ def _number(value: Any, key: str = "") -> str:
         return str(value)
     if key.endswith("seconds"):
         return f"{value:,.1f} s"
-    return (
-        f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}" if abs(value) >= 1e-3 or not value else f"{value:.2e}"
-    )
+    size = abs(value)
+    if size >= 10:
+        return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}"
+    return f"{value:.4f}" if size >= 1e-3 or not value else f"{value:.2e}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1, kind: str = "") -> str:
@@ -102,7 +103,8 @@ def tiles(report: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
     shown = [(f"{of} {_name(key)}", _number(judged[key], key)) for key in keys]
     calibration = judged.get("calibration")
     if calibration:
-        shown.append(("calibration error", f"{calibration.get('after', calibration['before'])['ece']:.3f}"))
+        side, name = ("after", "ECE, scaled") if "after" in calibration else ("before", "ECE")
+        shown.append((name, f"{calibration[side]['ece']:.3f}"))
     if _is_number(report.get("training", {}).get("seconds")):
         shown.append(("training", _number(report["training"]["seconds"], "seconds")))
     if _is_number(report.get("model", {}).get("parameters")):
