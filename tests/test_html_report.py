@@ -14,6 +14,7 @@ import pytest
 from engine.train import (
     evaluation,
     format_evaluation,
+    format_report,
     html_report,
     metrics,
     multilabel_evaluation,
@@ -133,6 +134,39 @@ def test_other_tasks():
     Page(render_report({"test": evaluation(np.zeros(0, np.int64), np.zeros((0, 2)), ["a", "b"], detail=True)}))
 
 
+def test_a_single_point_stands_in_the_middle():
+    page = Page(render_report({"log": [{"event": "eval", "step": 54, "loss": 0.5}]}))
+    (point,) = [attributes for tag, attributes in page.tags if tag == "circle"]
+    assert 140 < float(point["cx"]) < 190 and 20 < float(point["cy"]) < 180
+
+
+def test_numbers_as_people_read_them():
+    facts = {
+        "a": 430.891,
+        "b": 0.12345,
+        "c": 12345.6,
+        "d": 1e-5,
+        "e": None,
+        "f": 20000,
+        "g_seconds": 2.0,
+        "h": float("nan"),
+    }
+    page = Page(render_report({"model": facts, "settings": {"lr": 1e-5, "none": None}}))
+    for words in (
+        "a430.9",
+        "b0.1235",
+        "c12,346",
+        "d1.00e-05",
+        "e–",
+        "f20,000",
+        "g seconds2.0 s",
+        "hnan",
+        "lr1e-05",
+        "none–",
+    ):
+        assert words in page.text, words
+
+
 def test_many_classes_are_condensed():
     counts = np.diag(np.full(150, 9))
     counts[7, 8] = 3
@@ -176,6 +210,23 @@ def test_worst_examples():
     assert worst_examples([], np.zeros(0, np.int64), np.zeros((0, 2)), ["a", "b"]) == []
     with pytest.raises(ValueError, match="texts: expected as many"):
         worst_examples(["a"], np.zeros(2, np.int64), np.zeros((2, 2)), ["a", "b"])
+
+
+def test_the_last_line_of_a_report_is_what_says_most():
+    report = {
+        "training": {"epochs": 1, "steps": 2, "seconds": 1.0, "tokens_per_second": 1.0, "samples_per_second": 1.0, "padding_saved": 0.5},
+        "model": {"layers": 1, "hidden_size": 8, "heads": 2, "parameters": 9, "vocab_size": 7}, "seed": 0,
+        "data": {"train_samples": 3, "held_out_samples": 0, "labels": 2}, "environment": {"threads": 1, "cpu_isa": "avx2"},
+        "memory": {"peak_resident_bytes": 1, "peak_array_bytes": 1},
+    }  # fmt: skip
+    assert "test" not in format_report(report).splitlines()[-1]
+    for figures, line in (
+        ({"accuracy": 0.9, "macro_f1": 0.8, "loss": 1.0}, "test accuracy 0.9000"),
+        ({"accuracy": 0.9, "f1": 0.8, "loss": 1.0}, "test F1 0.8000"),
+        ({"pearson": -0.5, "rmse": 1.0}, "test Pearson -0.5000"),
+        ({"subset_accuracy": 0.1, "micro_f1": 0.25}, "test micro F1 0.2500"),
+    ):
+        assert format_report({**report, "test": {"samples": 4, **figures}}).splitlines()[-1] == line
 
 
 def test_markdown_of_any_task():

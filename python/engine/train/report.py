@@ -180,6 +180,10 @@ _COLUMNS = {
 }  # fmt: skip
 
 
+# What says most of a task comes first: F1 of spans (beside the accuracy of tags), accuracy of classes, and so on.
+_MAIN = ("f1", "accuracy", "micro_f1", "pearson", "perplexity", "loss")
+
+
 def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> str:
     """An evaluation, of any task, as Markdown tables."""
     cells = [("samples", str(figures["samples"]))]
@@ -220,7 +224,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def format_report(report: Mapping[str, Any]) -> str:
-    """A run's report as Markdown; a test accuracy is its very last line."""
+    """A run's report as Markdown; its very last line is the test accuracy, or what says most where that says little."""
     training, model, data = report["training"], report["model"], report["data"]
     lines = [
         "# Training report",
@@ -242,6 +246,7 @@ def format_report(report: Mapping[str, Any]) -> str:
             lines += ["", f"## {title}", "", format_evaluation(report[name])]
     if report.get("curves"):
         lines += ["", f"![curves]({report['curves']})"]
-    if "test" in report:
-        lines += ["", f"test accuracy {report['test']['accuracy']:.4f}"]
+    first = next((key for key in _MAIN if key in report.get("test", {})), None)
+    if first is not None:
+        lines += ["", f"test {_COLUMNS[first]} {report['test'][first]:.4f}"]
     return "\n".join(lines) + "\n"

@@ -27,7 +27,7 @@ _NAMES = {
     "seconds": "time", "peak_resident_bytes": "peak memory", "peak_array_bytes": "of it arrays",
 }  # fmt: skip
 _FIRST = (
-    "accuracy", "f1", "subset_accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "r2", "rmse", "mae", "perplexity",
+    "f1", "accuracy", "subset_accuracy", "macro_f1", "micro_f1", "pearson", "spearman", "r2", "rmse", "mae", "perplexity",
     "mcc", "loss",
 )  # fmt: skip
 _TOKENS = 32  # of a text, that attention maps show
@@ -55,9 +55,10 @@ def _number(value: Any, key: str = "") -> str:
         return str(value)
     if key.endswith("seconds"):
         return f"{value:,.1f} s"
-    return (
-        f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}" if abs(value) >= 1e-3 or not value else f"{value:.2e}"
-    )
+    size = abs(value)
+    if size >= 10:
+        return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}"
+    return f"{value:.4f}" if size >= 1e-3 or not value else f"{value:.2e}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1, kind: str = "") -> str:
@@ -77,7 +78,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1, 
 def _facts(title: str, facts: Mapping[str, Any], exact: bool = False) -> str:
     """A small table of names and values; exact: numbers as they were given."""
     rows = "".join(
-        f'<tr><td class="key">{escape(_name(key))}</td><td>{escape(value) if exact else _number(value, key)}</td></tr>'
+        f'<tr><td class="key">{escape(_name(key))}</td><td>{escape(value) if exact and value is not None else _number(value, key)}</td></tr>'
         for key, value in facts.items()
         if not isinstance(value, Mapping)
     )
@@ -102,7 +103,8 @@ def tiles(report: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
     shown = [(f"{of} {_name(key)}", _number(judged[key], key)) for key in keys]
     calibration = judged.get("calibration")
     if calibration:
-        shown.append(("calibration error", f"{calibration.get('after', calibration['before'])['ece']:.3f}"))
+        side, name = ("after", "ECE, scaled") if "after" in calibration else ("before", "ECE")
+        shown.append((name, f"{calibration[side]['ece']:.3f}"))
     if _is_number(report.get("training", {}).get("seconds")):
         shown.append(("training", _number(report["training"]["seconds"], "seconds")))
     if _is_number(report.get("model", {}).get("parameters")):

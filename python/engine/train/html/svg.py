@@ -77,7 +77,8 @@ def curve_chart(panel: Panel) -> str:
     low, high = min(ys), max(ys)
     pad = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
     low = 0.0 if 0 <= low < 0.4 * high else low - pad
-    parts, (a, b, c, d), _ = _frame(300, 220, (min(xs), max(xs)), (low, high + pad), "step")
+    span = (min(xs), max(xs)) if max(xs) > min(xs) else (xs[0] - 1, xs[0] + 1)  # a single point stands in the middle
+    parts, (a, b, c, d), _ = _frame(300, 220, span, (low, high + pad), "step")
     for i, (name, steps, values, marked) in enumerate(panel.curves):
         points = [(a + b * x, c + d * y) for x, y in _thinned(steps, values)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
