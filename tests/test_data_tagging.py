@@ -102,6 +102,21 @@ def test_a_batch_checks_labels_of_either_kind() -> None:
         packed(np.array(3))
 
 
+def test_labels_a_token_from_a_rectangle() -> None:
+    ids, mask = np.array([[5, 6, 0], [0, 7, 8]]), np.array([[1, 1, 0], [0, 1, 1]])
+    tags = np.array([[1, -100, -100], [9, 2, 3]], np.int32)
+    batch = PackedBatch.from_padded(ids, mask, token_labels=tags, token_type_ids=from_numpy(ids + 1))
+    assert labels_of(batch) == [1, -100, 2, 3] and batch.input_ids.numpy().tolist() == [5, 6, 7, 8]
+    assert batch.token_type_ids is not None and batch.token_type_ids.numpy().tolist() == [6, 7, 8, 9]
+    assert labels_of(PackedBatch.from_padded(ids, mask, token_labels=from_numpy(tags))) == labels_of(batch)
+    with pytest.raises(ValueError, match=r"token_labels: expected shape \(2, 3\), got \(2, 2\)"):
+        PackedBatch.from_padded(ids, mask, token_labels=tags[:, 1:])
+    with pytest.raises(ValueError, match="token_labels: expected None beside labels, got both"):
+        PackedBatch.from_padded(ids, mask, labels=[0, 1], token_labels=tags)
+    with pytest.raises(TypeError, match="token_labels: expected integers, got float64"):
+        PackedBatch.from_padded(ids, mask, token_labels=tags * 1.0)
+
+
 def test_cross_entropy_leaves_out_what_has_no_tag() -> None:
     batch = PackedBatch.from_sequences([[1, 2], [3]], token_labels=[[-100, 1], [0]])
     logits = np.array([[9.0, -9.0], [0.5, 1.5], [2.0, -1.0]], np.float32)
