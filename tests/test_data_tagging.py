@@ -295,15 +295,43 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         read_tagged(tmp_path / "none.conll")
     with pytest.raises(FileNotFoundError, match=r"expected a folder with the file seq\.in"):
         read_tagged(tmp_path)
-    with pytest.raises(ValueError, match=r"format: expected 'conll', 'jsonl' or 'folder', got 'csv'"):
+    with pytest.raises(ValueError, match=r"format: expected 'conll', 'jsonl', 'folder' or 'tsv', got 'csv'"):
         read_tagged(tmp_path, "csv")  # type: ignore[arg-type]
+
+
+def test_a_table_with_a_sentence_a_line(tmp_path: Path) -> None:
+    text = "\ufefftext\tintent\ttags\nplay  我\tPlayMusic\tO B-歌\n\n# \tX\tO\n"
+    read = read_tagged(written(tmp_path, "train.tsv", text))
+    assert read.words == [["play", "我"], ["#"]] and read.tags == [["O", "B-歌"], ["O"]]
+    assert (read.labels, read.lines) == (["PlayMusic", "X"], [2, 4])
+    alone = written(tmp_path, "alone.tsv", "n\tsentence\n1\tplay it\n")
+    assert read_tagged(alone, "tsv").words == [["play", "it"]] and read_tagged(alone, "tsv").tags is None
+    columns = written(tmp_path, "columns.tsv", "text\tO\ntags\tB-x\n")  # not a header: words and their tags
+    assert read_tagged(columns).words == [["text", "tags"]]
+    both = written(tmp_path, "both.tsv", "text\ttags\n")
+    assert read_tagged(both, "conll").words == [["text"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("text\ttags\n", "expected at least one sentence, got none in"),
+        ("text\ttags\na b\tO\n", "expected 2 tags, one a word in line 2 of .*a.tsv, got 1"),
+        ("text\ttags\na\n", "expected 2 columns in line 2 of .*, got 1"),
+        ("text\ttags\n\tO\n", "expected words in line 2 of .*, got an empty field"),
+        ("text\ttags\tlabel\na\tO\t \n", "expected a label in line 2 of .*, got an empty field"),
+        ("a\ttags\nb\tO\n", "expected a header with 'text' or .* in line 1 of .*, got 'a', 'tags'"),
+        ("", "expected a header with 'text' or .* in line 1 of .*, got nothing"),
+    ],
+)
+def test_wrong_tables_of_sentences(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=r"\[read_tagged\] path: " + message):
+        read_tagged(written(tmp_path, "a.tsv", text), "tsv")
 
 
 @pytest.mark.parametrize(("part", "sentences"), [("train", 13_084), ("valid", 700), ("test", 700)])
 def test_snips_is_read_whole(part: str, sentences: int) -> None:
-    if not (SNIPS / part / "seq.in").exists():
-        pytest.skip("examples/snips has no such folder")
-    read = read_tagged(SNIPS / part)
+    read = read_tagged(SNIPS / f"{part}.tsv")
     assert len(read) == sentences and read.labels is not None and len(set(read.labels)) == 7
     assert len(read.tag_labels()) == (72 if part == "train" else 70)
 
