@@ -29,7 +29,10 @@ def threads() -> list[threading.Thread]:
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     yield
-    gc.collect()
+    for thread in threads():
+        thread.join(1)
+    if threads():
+        gc.collect()
     for thread in threads():
         thread.join(SECONDS)
     assert not threads()
@@ -397,7 +400,7 @@ def test_lazy_datasets_are_checked_at_once(tokenizer: Tokenizer) -> None:
         lazy.gather([1])
     for options in ({"max_tokens": 5}, {"bucket_by_length": True}):
         with pytest.raises(ValueError, match="expected a dataset with lengths"):
-            DataLoader(lazy, **options)  # type: ignore[arg-type]
+            DataLoader(lazy, **options)
     assert repr(lazy) == "LazyTextDataset(1 texts)"
 
 
@@ -408,7 +411,7 @@ def test_chunks_give_the_same_dataset_and_tell_how_far_they_are(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = TextDataset.from_texts(TEXTS * 3, tokenizer, list(range(15)), 6, PAIRS * 3)
-    monkeypatch.setattr("engine.data.tokenizer._CHUNK", 4)
+    monkeypatch.setattr("engine.data.tokenizer._CHUNK_TEXTS", 4)
     told: list[tuple[int, int]] = []
     chunked = TextDataset.from_texts(
         iter(TEXTS * 3), tokenizer, list(range(15)), 6, iter(PAIRS * 3), progress=lambda *done: told.append(done)
@@ -431,7 +434,7 @@ def test_chunks_give_the_same_dataset_and_tell_how_far_they_are(
 
 def test_a_corpus_does_not_hold_the_librarys_objects(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more encodings are alive at once than a chunk has."""
-    monkeypatch.setattr("engine.data.tokenizer._CHUNK", 16)
+    monkeypatch.setattr("engine.data.tokenizer._CHUNK_TEXTS", 16)
     sizes: list[int] = []
     encode = tokenizer._encodings
 
@@ -443,3 +446,14 @@ def test_a_corpus_does_not_hold_the_librarys_objects(tokenizer: Tokenizer, monke
     data = TextDataset.from_texts(TEXTS * 20, tokenizer)
     assert sizes == [16] * 6 + [4] and len(data) == 100
     assert data.nbytes == data.total_tokens * 4 + 101 * 8
+
+
+def test_long_texts_come_in_smaller_chunks(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.data.tokenizer._CHUNK_CHARACTERS", 20)
+    monkeypatch.setattr("engine.data.tokenizer._CHUNK_TEXTS", 3)
+    told: list[int] = []
+    texts = ["my " * 30, "a", "card " * 3, "a" * 5, "", "", "", "", "why " * 9]
+    flat, lengths, _ = tokenizer.encode_flat(texts, progress=lambda done, total: told.append(done))
+    assert told == [1, 3, 6, 8, 9]
+    assert flat.tolist() == [number for ids in tokenizer.encode_batch(texts) for number in ids]
+    assert lengths.tolist() == [32, 3, 5, 3, 2, 2, 2, 2, 11]

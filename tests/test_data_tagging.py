@@ -102,6 +102,21 @@ def test_a_batch_checks_labels_of_either_kind() -> None:
         packed(np.array(3))
 
 
+def test_labels_a_token_from_a_rectangle() -> None:
+    ids, mask = np.array([[5, 6, 0], [0, 7, 8]]), np.array([[1, 1, 0], [0, 1, 1]])
+    tags = np.array([[1, -100, -100], [9, 2, 3]], np.int32)
+    batch = PackedBatch.from_padded(ids, mask, token_labels=tags, token_type_ids=from_numpy(ids + 1))
+    assert labels_of(batch) == [1, -100, 2, 3] and batch.input_ids.numpy().tolist() == [5, 6, 7, 8]
+    assert batch.token_type_ids is not None and batch.token_type_ids.numpy().tolist() == [6, 7, 8, 9]
+    assert labels_of(PackedBatch.from_padded(ids, mask, token_labels=from_numpy(tags))) == labels_of(batch)
+    with pytest.raises(ValueError, match=r"token_labels: expected shape \(2, 3\), got \(2, 2\)"):
+        PackedBatch.from_padded(ids, mask, token_labels=tags[:, 1:])
+    with pytest.raises(ValueError, match="token_labels: expected None beside labels, got both"):
+        PackedBatch.from_padded(ids, mask, labels=[0, 1], token_labels=tags)
+    with pytest.raises(TypeError, match="token_labels: expected integers, got float64"):
+        PackedBatch.from_padded(ids, mask, token_labels=tags * 1.0)
+
+
 def test_cross_entropy_leaves_out_what_has_no_tag() -> None:
     batch = PackedBatch.from_sequences([[1, 2], [3]], token_labels=[[-100, 1], [0]])
     logits = np.array([[9.0, -9.0], [0.5, 1.5], [2.0, -1.0]], np.float32)
@@ -280,15 +295,43 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         read_tagged(tmp_path / "none.conll")
     with pytest.raises(FileNotFoundError, match=r"expected a folder with the file seq\.in"):
         read_tagged(tmp_path)
-    with pytest.raises(ValueError, match=r"format: expected 'conll', 'jsonl' or 'folder', got 'csv'"):
+    with pytest.raises(ValueError, match=r"format: expected 'conll', 'jsonl', 'folder' or 'tsv', got 'csv'"):
         read_tagged(tmp_path, "csv")  # type: ignore[arg-type]
+
+
+def test_a_table_with_a_sentence_a_line(tmp_path: Path) -> None:
+    text = "\ufefftext\tintent\ttags\nplay  我\tPlayMusic\tO B-歌\n\n# \tX\tO\n"
+    read = read_tagged(written(tmp_path, "train.tsv", text))
+    assert read.words == [["play", "我"], ["#"]] and read.tags == [["O", "B-歌"], ["O"]]
+    assert (read.labels, read.lines) == (["PlayMusic", "X"], [2, 4])
+    alone = written(tmp_path, "alone.tsv", "n\tsentence\n1\tplay it\n")
+    assert read_tagged(alone, "tsv").words == [["play", "it"]] and read_tagged(alone, "tsv").tags is None
+    columns = written(tmp_path, "columns.tsv", "text\tO\ntags\tB-x\n")  # not a header: words and their tags
+    assert read_tagged(columns).words == [["text", "tags"]]
+    both = written(tmp_path, "both.tsv", "text\ttags\n")
+    assert read_tagged(both, "conll").words == [["text"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("text\ttags\n", "expected at least one sentence, got none in"),
+        ("text\ttags\na b\tO\n", "expected 2 tags, one a word in line 2 of .*a.tsv, got 1"),
+        ("text\ttags\na\n", "expected 2 columns in line 2 of .*, got 1"),
+        ("text\ttags\n\tO\n", "expected words in line 2 of .*, got an empty field"),
+        ("text\ttags\tlabel\na\tO\t \n", "expected a label in line 2 of .*, got an empty field"),
+        ("a\ttags\nb\tO\n", "expected a header with 'text' or .* in line 1 of .*, got 'a', 'tags'"),
+        ("", "expected a header with 'text' or .* in line 1 of .*, got nothing"),
+    ],
+)
+def test_wrong_tables_of_sentences(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=r"\[read_tagged\] path: " + message):
+        read_tagged(written(tmp_path, "a.tsv", text), "tsv")
 
 
 @pytest.mark.parametrize(("part", "sentences"), [("train", 13_084), ("valid", 700), ("test", 700)])
 def test_snips_is_read_whole(part: str, sentences: int) -> None:
-    if not (SNIPS / part / "seq.in").exists():
-        pytest.skip("examples/snips has no such folder")
-    read = read_tagged(SNIPS / part)
+    read = read_tagged(SNIPS / f"{part}.tsv")
     assert len(read) == sentences and read.labels is not None and len(set(read.labels)) == 7
     assert len(read.tag_labels()) == (72 if part == "train" else 70)
 

@@ -240,6 +240,7 @@ class PackedBatch:
         attention_mask: Tensor | np.ndarray | None = None,
         token_type_ids: Tensor | np.ndarray | None = None,
         labels: Any = None,
+        token_labels: Tensor | np.ndarray | None = None,
     ) -> PackedBatch:
         """Pack the rectangle that PyTorch users have.
 
@@ -249,10 +250,12 @@ class PackedBatch:
                 real tokens of a row must be one unbroken run (padding on the right or on the left).
             token_type_ids: integers (batch, length).
             labels: as in `from_sequences`.
+            token_labels: integers (batch, length) instead of `labels`; those of padding are left out.
 
         Raises:
             TypeError: if ids are not integers.
-            ValueError: on other shapes, a mask with values other than 0 and 1, or a gap between real tokens.
+            ValueError: on other shapes, a mask with values other than 0 and 1, a gap between real tokens, or both kinds
+                of labels.
         """
         op = "PackedBatch.from_padded"
         ids = _rectangle(op, "input_ids", input_ids)
@@ -260,12 +263,16 @@ class PackedBatch:
         if mask.shape != ids.shape:
             raise ValueError(f"[{op}] attention_mask: expected shape {ids.shape}, got {mask.shape}")
         layout = packed_layout(mask, op=op)
-        types = None
-        if token_type_ids is not None:
-            rectangle = _rectangle(op, "token_type_ids", token_type_ids)
-            if rectangle.shape != ids.shape:
-                raise ValueError(f"[{op}] token_type_ids: expected shape {ids.shape}, got {rectangle.shape}")
-            types = rectangle.reshape(-1)[layout.indices]
+        if labels is not None and token_labels is not None:
+            raise ValueError(f"[{op}] token_labels: expected None beside labels, got both")
+        packed: dict[str, np.ndarray] = {}
+        for name, value in (("token_type_ids", token_type_ids), ("token_labels", token_labels)):
+            if value is not None:
+                rectangle = _rectangle(op, name, value)
+                if rectangle.shape != ids.shape:
+                    raise ValueError(f"[{op}] {name}: expected shape {ids.shape}, got {rectangle.shape}")
+                packed[name] = rectangle.reshape(-1)[layout.indices].astype(np.int64, copy=False)
+        types = packed.get("token_type_ids")
         flat = ids.reshape(-1)[layout.indices].astype(np.int64, copy=False)
         if flat.size and flat.min() < 0:
             raise ValueError(f"[{op}] input_ids: expected ids >= 0, got {flat.min()}")
@@ -274,8 +281,8 @@ class PackedBatch:
             cu_seqlens=from_numpy(layout.cu_seqlens),
             position_ids=from_numpy(layout.position_ids),
             max_seqlen=layout.max_seqlen,
-            token_type_ids=None if types is None else from_numpy(types.astype(np.int64, copy=False)),
-            labels=_labels_tensor(labels),
+            token_type_ids=None if types is None else from_numpy(types),
+            labels=_labels_tensor(packed.get("token_labels", labels)),
         )
 
     def to_padded(self, pad_id: int = 0) -> tuple[Tensor, Tensor]:

@@ -21,12 +21,13 @@ from engine.tensor import Tensor
 
 __all__ = ["TagDataset", "TaggedTable", "read_tagged", "tag_dataset"]
 
-TaggedFormat = Literal["conll", "jsonl", "folder"]
+TaggedFormat = Literal["conll", "jsonl", "folder", "tsv"]
 
 IGNORED = -100
 """The class number of tokens that have no tag of their own; losses leave it out."""
 
 _WORDS, _TAGS, _LABELS = ("tokens", "words"), ("tags", "labels"), ("label", "intent")
+_TEXTS = ("text", "sentence", *_WORDS)  # columns of a table that hold words
 
 
 @dataclass(frozen=True)
@@ -151,22 +152,32 @@ def read_tagged(path: str | os.PathLike[str], format: TaggedFormat | None = None
       a string under 'label' (or 'intent') is the sentence's label.
     - 'folder': a sentence a line in `seq.in`, its tags in `seq.out` and its label in `label`, where those are there;
       words and tags stand apart by spaces.
+    - 'tsv': a sentence a line below a header, tabs between columns, no quoting: words in 'text' (or 'sentence', 'tokens',
+      'words'), tags in 'tags', the sentence's label in 'label' (or 'intent'); words and tags stand apart by spaces.
 
     Args:
         path: a file or, for 'folder', a folder.
-        format: None: 'folder' for a folder, 'jsonl' for .jsonl, .ndjson and .json, otherwise 'conll'.
+        format: None: 'folder' for a folder, 'jsonl' for .jsonl, .ndjson and .json, 'tsv' where the first line is such a
+            header with words and tags, otherwise 'conll'.
 
     Raises:
         FileNotFoundError: if there is no such file, or no `seq.in` in the folder.
         ValueError: on an unknown format, a file without a sentence, or what does not fit together; names file and line.
     """
     name = os.fspath(path)
+    guessed = format is None
     if format is None:
         ending = os.path.splitext(name)[1].lower()
         format = "folder" if os.path.isdir(name) else "jsonl" if ending in (".jsonl", ".ndjson", ".json") else "conll"
-    if format not in ("conll", "jsonl", "folder"):
-        raise ValueError(f"[read_tagged] format: expected 'conll', 'jsonl' or 'folder', got {format!r}")
-    table = {"conll": _read_conll, "jsonl": _read_jsonl, "folder": _read_folder}[format](name)
+    if format not in ("conll", "jsonl", "folder", "tsv"):
+        raise ValueError(f"[read_tagged] format: expected 'conll', 'jsonl', 'folder' or 'tsv', got {format!r}")
+    if format == "folder":
+        table = _read_folder(name)
+    else:
+        lines = _lines(name)
+        if format == "conll" and guessed and _is_header(lines[:1]):
+            format = "tsv"
+        table = {"conll": _read_conll, "jsonl": _read_jsonl, "tsv": _read_tsv}[format](name, lines)
     if not len(table):
         raise ValueError(f"[read_tagged] path: expected at least one sentence, got none in {name}")
     return table
@@ -195,12 +206,17 @@ def _cells(line: str) -> list[str]:
     return [cell for cell in line.replace("\t", " ").split(" ") if cell]
 
 
-def _read_conll(name: str) -> TaggedTable:
+def _is_header(lines: list[str]) -> bool:
+    names = [cell.strip() for line in lines for cell in line.split("\t")]
+    return "tags" in names and any(name in names for name in _TEXTS)
+
+
+def _read_conll(name: str, rows: list[str]) -> TaggedTable:
     words: list[list[str]] = []
     tags: list[list[str]] = []
     lines: list[int] = []
     columns, tabs, inside = 0, False, False
-    for number, line in enumerate(_lines(name), start=1):
+    for number, line in enumerate(rows, start=1):
         cells = _cells(line)
         if not cells or cells[0] == "-DOCSTART-":
             inside = False
@@ -224,12 +240,12 @@ def _read_conll(name: str) -> TaggedTable:
     return TaggedTable(words, tags if columns > 1 else None, source=name, lines=lines)
 
 
-def _read_jsonl(name: str) -> TaggedTable:
+def _read_jsonl(name: str, rows: list[str]) -> TaggedTable:
     words: list[list[str]] = []
     tags: list[list[str]] = []
     labels: list[str] = []
     lines: list[int] = []
-    for number, line in enumerate(_lines(name), start=1):
+    for number, line in enumerate(rows, start=1):
         if not line.strip():
             continue
         try:
@@ -265,6 +281,41 @@ def _strings(name: str, line: int, record: dict[str, Any], keys: tuple[str, ...]
     if key in _TAGS and not all(values):
         raise _wrong(name, line, f"tags at {key!r}", "an empty string")
     return values
+
+
+def _read_tsv(name: str, rows: list[str]) -> TaggedTable:
+    header = [cell.strip() for cell in rows[0].split("\t")] if rows else []
+    places = [next((header.index(key) for key in keys if key in header), None) for keys in (_TEXTS, ("tags",), _LABELS)]
+    text_at, tags_at, label_at = places
+    if text_at is None:
+        raise _wrong(
+            name, 1, f"a header with {' or '.join(map(repr, _TEXTS))}", ", ".join(map(repr, header)) or "nothing"
+        )
+    words: list[list[str]] = []
+    tags: list[list[str]] = []
+    labels: list[str] = []
+    lines: list[int] = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not _cells(row):
+            continue
+        cells = row.split("\t")
+        if len(cells) != len(header):
+            raise _wrong(name, number, f"{len(header)} columns", str(len(cells)))
+        words.append(_cells(cells[text_at]))
+        lines.append(number)
+        if not words[-1]:
+            raise _wrong(name, number, "words", "an empty field")
+        if tags_at is not None:
+            tags.append(_cells(cells[tags_at]))
+            if len(tags[-1]) != len(words[-1]):
+                raise _wrong(name, number, f"{len(words[-1])} tags, one a word", str(len(tags[-1])))
+        if label_at is not None:
+            labels.append(cells[label_at].strip())
+            if not labels[-1]:
+                raise _wrong(name, number, "a label", "an empty field")
+    return TaggedTable(
+        words, tags if tags_at is not None else None, labels if label_at is not None else None, name, lines
+    )
 
 
 def _read_folder(name: str) -> TaggedTable:

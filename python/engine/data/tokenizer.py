@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Tokenizer", "checked_texts"]
 
-_CHUNK = 4096  # texts tokenized at once: the library's objects weigh some kilobytes a text
+# Tokenized at once: the library's objects weigh kilobytes a text and some 64 bytes a token.
+_CHUNK_TEXTS = 4096
+_CHUNK_CHARACTERS = 2**21
 _NO_LIMIT = 10**9  # what files say who know no largest length is larger still
 
 _ROLES: dict[str, tuple[str, ...]] = {
@@ -278,15 +280,14 @@ class Tokenizer:
         room = self.check_room(op, max_length, pair=second is not None)
         none = np.zeros(0, dtype=np.int32)
         ids, types, lengths = [none], [none], [none]
-        for start in range(0, len(first), _CHUNK):
-            rows = slice(start, start + _CHUNK)
+        for rows in _chunks(first, second):
             encodings = self._encodings(first[rows], None if second is None else second[rows], room, ids_only=True)
             ids.append(_joined(encodings, "ids"))
             lengths.append(np.fromiter(map(len, encodings), dtype=np.int32, count=len(encodings)))
             if second is not None:
                 types.append(_joined(encodings, "type_ids"))
             if progress is not None:
-                progress(start + len(encodings), len(first))
+                progress(rows.stop, len(first))
         joined = np.concatenate(lengths).astype(np.int64)
         return np.concatenate(ids), joined, None if second is None else np.concatenate(types)
 
@@ -419,6 +420,19 @@ def _checked_pairs(op: str, texts: Iterable[str], pairs: Iterable[str] | None) -
     if len(second) != len(first):
         raise ValueError(f"[{op}] pairs: expected {len(first)} texts, one a text, got {len(second)}")
     return first, second
+
+
+def _chunks(first: list[str], second: list[str] | None) -> Iterator[slice]:
+    """Runs of rows of a limited number of texts and characters, at least one text each."""
+    start = characters = 0
+    for row, text in enumerate(first):
+        length = len(text) + (0 if second is None else len(second[row]))
+        if row - start == _CHUNK_TEXTS or (row > start and characters + length > _CHUNK_CHARACTERS):
+            yield slice(start, row)
+            start, characters = row, 0
+        characters += length
+    if first:
+        yield slice(start, len(first))
 
 
 def _joined(encodings: list[tokenizers.Encoding], field: str) -> np.ndarray:
