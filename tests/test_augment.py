@@ -155,6 +155,16 @@ def test_little_to_change(kind: str, sequences: list[list[int]]) -> None:
     assert changed.token_type_ids is None and changed.labels is None
 
 
+def test_sequences_without_special_tokens_are_told_apart() -> None:
+    batch = PackedBatch.from_sequences([[10, 11, 12]] * 300)
+    deleted = RandomDeletion(1.0)(batch, 0)
+    assert deleted.cu_seqlens.tolist() == list(range(301))
+    left = Counter(deleted.input_ids.tolist())
+    assert set(left) == {10, 11, 12} and min(left.values()) > 60  # any of them may stay
+    swapped = RandomSwap(0.5)(batch, 0).input_ids.numpy().reshape(300, 3)
+    assert (np.sort(swapped) == [10, 11, 12]).all() and (swapped != [10, 11, 12]).any()
+
+
 def test_a_type_ends_a_stretch_where_no_token_does() -> None:
     batch = PackedBatch.from_sequences([[10, 11, 12, 13]] * 50, token_type_ids=[[0, 0, 1, 1]] * 50)
     swapped = RandomSwap(0.5)(batch, 0).input_ids.numpy().reshape(50, 4)

@@ -76,6 +76,7 @@ def test_markup_of_a_kind_is_known_by_the_rest_of_the_text() -> None:
     assert strip_markup("<b>bold</b>") == "bold" and strip_markup("<b>bold") == "<b>bold"
     assert strip_markup("<user>x</user>") == " x " and strip_markup("<user>x") == "<user>x"
     assert strip_markup('<q cite="x">y') == "y"
+    assert strip_markup("<b>x</b>: a<b and c>d") == "x: a<b and c>d"
 
 
 def test_escaped_text_comes_back_and_tags_around_it_go() -> None:
@@ -242,6 +243,8 @@ def rows(report, kind):  # type: ignore[no-untyped-def]
 
 
 def test_every_kind_of_problem() -> None:
+    odd = ["a\x00", "b\ud800", "c\ufffd", "d\u200b", "e\u200d", "f\t", "\ufeff"]
+    assert rows(find_problems(TextTable(odd)), "control") == [(0, None), (1, None), (2, None), (3, None), (6, None)]
     report = find_problems(table_of(TEXTS, LABELS), max_characters=60)
     assert rows(report, "empty") == [(2, None), (13, None)]
     assert rows(report, "control") == [(6, None)]
@@ -291,8 +294,20 @@ def test_leaks_between_splits() -> None:
     assert report.counts()["label_conflict"] == report.counts()["duplicate"] == 0  # those are of one table
     two = find_problems(train, {"validation": test[:1], "test": test[3:]})
     assert [(p.row, p.other.split) for p in two.of("near_leak")] == [(0, "validation"), (2, "test")]
+    # Of several rows, the most alike is named, and of those the first.
+    test = TextTable([TEXTS[5], TEXTS[4], TEXTS[4], TEXTS[0], TEXTS[0]])
+    assert rows(find_problems(table_of([TEXTS[0], TEXTS[0].upper()]), test), "leak") == [(0, 3)]
+    assert rows(find_problems(table_of([TEXTS[0].upper()]), test), "near_leak") == [(0, 1)]
     # Nearly equal texts within the other split are not this table's problem.
     assert sum(find_problems(table_of(["x y z"] * 2, ["a"] * 2), test).counts().values()) == 1
+
+
+def test_a_near_duplicate_names_the_row_that_is_most_alike() -> None:
+    texts = ["abcdefghijklmnopqrst", "fghijklmnopqrstuvwxy", "efghijklmnopqrstuvwx", "fghijklmnopqrstuvwxy!"]
+    assert rows(find_problems(TextTable(texts[:2]), similarity=0.5), "near_duplicate") == [(1, 0)]
+    similar = brute_force(texts[:3], 0.6, 3)
+    assert sorted(similar) == [(0, 2), (1, 2)] and similar[0, 2] < similar[1, 2]
+    assert rows(find_problems(TextTable(texts), similarity=0.6), "near_duplicate") == [(2, 1), (3, 1)]
 
 
 def test_a_near_duplicate_is_compared_with_rows_that_stay() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from engine.data.labels import split_labels
 from engine.data.markup import strip_markup
 from engine.data.similarity import similar_pairs
@@ -285,13 +287,21 @@ class _Comparison:
         for name, split in splits.items():
             exact = _exact_keys(split)
             self.others[name] = exact, [self._number(key) for key in exact]
-        self.near: list[list[tuple[int, float]]] = [[(number, 1.0)] for number in range(len(self.numbers))]
         texts = [key[0] for key in self.numbers]
         seconds = None if table.pairs is None else [key[1] for key in self.numbers]
-        pairs = similar_pairs(texts, similarity, shingle, seconds=seconds, first=own)
-        for left, right, alike in zip(*(array.tolist() for array in pairs), strict=True):
-            self.near[left].append((right, alike))
-            self.near[right].append((left, alike))
+        left, right, alike = similar_pairs(texts, similarity, shingle, seconds=seconds, first=own)
+        # Arrays, not lists: a table of one template has millions of pairs.
+        sources = np.concatenate([left, right])
+        order = np.argsort(sources, kind="stable")
+        self.starts = np.searchsorted(sources[order], np.arange(len(texts) + 1)).tolist()
+        self.targets = np.concatenate([right, left])[order]
+        self.shares = np.concatenate([alike, alike])[order]
+
+    def _near(self, number: int) -> Iterator[tuple[int, float]]:
+        """The comparison texts that are like one, itself first, each with the similarity."""
+        at = slice(self.starts[number], self.starts[number + 1])
+        yield number, 1.0
+        yield from zip(self.targets[at].tolist(), self.shares[at].tolist(), strict=True)
 
     def _number(self, key: _Key | None) -> int:
         """The number of what a text is compared by: letters and digits without case; -1 for an empty text."""
@@ -317,7 +327,7 @@ class _Comparison:
                 yield _problem(self.table, "duplicate", row, _other(self.table, None, first[key], 1.0))
                 if leaders.get(number) == first[key]:
                     continue
-            alike = [(leaders[near], share) for near, share in self.near[number] if near in leaders]
+            alike = [(leaders[near], share) for near, share in self._near(number) if near in leaders]
             if alike:
                 leader, share = min(alike, key=lambda found: (-found[1], found[0]))
                 yield _problem(self.table, "near_duplicate", row, _other(self.table, None, leader, share))
@@ -331,7 +341,7 @@ class _Comparison:
                 continue
             clashes = [
                 (earlier, share)
-                for near, share in self.near[number]
+                for near, share in self._near(number)
                 for other, earlier in seen.get(near, {}).items()
                 if other != label
             ]
@@ -350,7 +360,7 @@ class _Comparison:
             if key in first_exact:
                 yield _problem(self.table, "leak", row, _other(split, name, first_exact[key], 1.0))
                 continue
-            alike = [(first_rough[near], share) for near, share in self.near[number] if near in first_rough]
+            alike = [(first_rough[near], share) for near, share in self._near(number) if near in first_rough]
             if alike:
                 found, share = min(alike, key=lambda pair: (-pair[1], pair[0]))
                 yield _problem(self.table, "near_leak", row, _other(split, name, found, share))
