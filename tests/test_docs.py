@@ -90,7 +90,8 @@ def test_commands_and_their_options_are_there(document: Path) -> None:
 
 MODULES = (
     "engine", "engine.autograd", "engine.data", "engine.models", "engine.nn", "engine.nn.functional", "engine.nn.init",
-    "engine.nn.utils", "engine.optim", "engine.optim.lr_scheduler", "engine.serialization", "engine.train", "engine.train.metrics",
+    "engine.nn.lora", "engine.nn.utils", "engine.optim", "engine.optim.lr_scheduler", "engine.serialization", "engine.train",
+    "engine.train.metrics",
 )  # fmt: skip
 
 
