@@ -31,9 +31,9 @@ class Recipe:
 
 
 RECIPES = {
-    "banking77": Recipe(lr=2e-4, epochs=3),
+    "banking77": Recipe(lr=5e-4, epochs=3),
     "snips-intent": Recipe(lr=1e-4, epochs=2),
-    "snips-slots": Recipe(lr=2e-4, epochs=3),
+    "snips-slots": Recipe(lr=3e-4, epochs=3),
 }
 
 

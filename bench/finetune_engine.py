@@ -36,20 +36,26 @@ class Side:
         self.optimizer = optim.AdamW(self.parameters, lr=task.recipe.lr, weight_decay=task.recipe.weight_decay)
         self.schedule = optim.get_linear_schedule_with_warmup(self.optimizer, *schedule(task))
 
-    def logits(self, split: Split, rows: Any) -> tuple[Tensor, Tensor]:
+    def batch(self, split: Split, rows: Any) -> PackedBatch:
         if self.padding:
-            ids, _, own = padded(split, rows)
-            batch = PackedBatch.from_flat(ids.reshape(-1), np.full(len(ids), ids.shape[1]))
+            ids, _, labels = padded(split, rows)
+            flat, lengths = ids.reshape(-1), np.full(len(ids), ids.shape[1])
         else:
-            lengths = np.array([len(split.ids[i]) for i in rows])
-            batch = PackedBatch.from_flat(np.concatenate([split.ids[i] for i in rows]), lengths)
-            own = np.concatenate([split.labels[i] for i in rows])
-        return self.model(batch), engine.from_numpy(own.reshape(-1))
+            flat, lengths = np.concatenate([split.ids[i] for i in rows]), np.array([len(split.ids[i]) for i in rows])
+            labels = np.concatenate([split.labels[i] for i in rows])
+        return PackedBatch.from_flat(flat, lengths, labels=labels.reshape(-1))
+
+    def logits(self, split: Split, rows: Any) -> tuple[Tensor, Tensor]:
+        batch = self.batch(split, rows)
+        assert batch.labels is not None
+        return self.model(batch), batch.labels
 
     def step(self, rows: np.ndarray, parts: int = 1) -> float:
         """One update on some training texts; the loss. parts: not needed where nothing is padded."""
-        logits, labels = self.logits(self.task.train, rows)
-        loss = F.cross_entropy(logits, labels)
+        if self.task.per_token and not self.padding:
+            loss = self.model.loss(self.batch(self.task.train, rows))
+        else:
+            loss = F.cross_entropy(*self.logits(self.task.train, rows))
         self.optimizer.zero_grad()
         loss.backward()
         gradients = [g for p in self.parameters if (g := p.grad) is not None]
