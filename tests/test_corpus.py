@@ -13,7 +13,7 @@ pytest.importorskip("tokenizers")
 
 import itertools
 
-from engine.data import TextCorpus, Tokenizer, read_documents
+from engine.data import TextCorpus, Tokenizer, read_documents, read_texts
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "猫", "坐", "在", "垫", "子", "上", "straße"]
 
@@ -95,6 +95,7 @@ def test_a_document_without_end_is_cut_at_a_line(tmp_path):
         ("a.jsonl", b'{"body": "a"}\n', "line 1 of .*, got keys 'body'"),
         ("a.jsonl", b'{"text": 3}\n', "line 1 of .*, got int there"),
         ("a.txt.gz", gzip.compress(b"abc\n" * 1000)[:-9], "a whole gzip file, got .*a.txt.gz"),
+        ("a.txt.gz", gzip.compress(bytes(range(256)) * 9)[:20] + b"x" * 99, "a whole gzip file, got"),
         ("a.txt.gz", b"no gzip", "a whole gzip file, got .*a.txt.gz"),
     ],
 )
@@ -158,9 +159,9 @@ def test_budgets_of_tokens(tmp_path, tokenizer):
     assert {batch.batch_size for batch in both[:-1]} == {2}
 
 
-def test_texts_are_cleaned(tmp_path, tokenizer):
+def test_texts_are_cleaned(tmp_path):
     path = write(tmp_path / "a.txt", "the\u200b  cat\x00\nsat\n")
-    assert list(TextCorpus([path], tokenizer).texts()) == ["the cat sat"]
+    assert list(read_texts([path])) == ["the cat sat"]
 
 
 # --- orders and parts ------------------------------------------------------------------------------------------------
@@ -194,11 +195,9 @@ def test_no_more_than_a_stretch_is_held(tmp_path, tokenizer, monkeypatch):
     assert len(held) > 3 and max(held) < 600 + 100
 
 
-def test_parts_share_no_text(tmp_path, tokenizer):
+def test_parts_share_no_text(tmp_path):
     path = write(tmp_path / "a.txt", "\n".join(sentences(300) * 2))
-    parts = [
-        list(TextCorpus([path], tokenizer, document="line", part=part).texts()) for part in ((0, 0.8), (0.8, 1), (0, 1))
-    ]
+    parts = [list(read_texts([path], "line", part=part)) for part in ((0, 0.8), (0.8, 1), (0, 1))]
     assert not set(parts[0]) & set(parts[1])
     assert Counter(parts[0]) + Counter(parts[1]) == Counter(parts[2])
     assert 0.1 < len(set(parts[1])) / len(set(parts[2])) < 0.3
@@ -279,3 +278,17 @@ def test_an_error_in_the_thread_reaches_the_loop(tmp_path, tokenizer):
     path.write_bytes(b"the cat\n" * 5000 + b"\xff\n")
     with pytest.raises(ValueError, match="line 5001 of"):
         list(TextCorpus([path], tokenizer, document="line", shuffle_characters=1000))
+
+
+@pytest.mark.parametrize("length", [3, 4, 5])
+def test_the_shortest_sequences(tmp_path, tokenizer, length):
+    path = write(tmp_path / "a.txt", "cat\nthe mat sat\non a\n")
+    for packing in ("full", "document"):
+        found = sequences(TextCorpus([path], tokenizer, length, packing=packing, document="line", shuffle=False))
+        assert [t for s in found for t in s if t > 4] == tokenizer.encode("cat the mat sat on a")[1:-1]
+        assert all(s[0] == 2 and s[-1] == 3 and 3 <= len(s) <= length and s[-2] != 3 for s in found)
+
+
+def test_special_ids(tmp_path, tokenizer):
+    corpus = TextCorpus([write(tmp_path / "a.txt", "a")], tokenizer)
+    assert corpus.special_ids == (0, 1, 2, 3, 4)

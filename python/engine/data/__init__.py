@@ -3,6 +3,7 @@
 from engine.data.collate import default_collate as default_collate
 from engine.data.corpus import TextCorpus as TextCorpus
 from engine.data.corpus import read_documents as read_documents
+from engine.data.corpus import read_texts as read_texts
 from engine.data.dataset import Dataset as Dataset
 from engine.data.dataset import LazyTextDataset as LazyTextDataset
 from engine.data.dataset import Subset as Subset
@@ -70,6 +71,7 @@ __all__ = [
     "read_documents",
     "read_table",
     "read_tagged",
+    "read_texts",
     "remove_duplicates",
     "remove_problems",
     "similar_pairs",

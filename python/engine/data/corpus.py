@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import IO, Any, Literal, NamedTuple
@@ -23,7 +24,7 @@ from engine.data.prefetch import Prefetcher
 from engine.data.text import clean_text
 from engine.data.tokenizer import Tokenizer
 
-__all__ = ["TextCorpus", "read_documents"]
+__all__ = ["TextCorpus", "read_documents", "read_texts"]
 
 Document = Literal["block", "line", "file"]
 Packing = Literal["full", "document"]
@@ -59,7 +60,7 @@ def read_documents(
     offset: int = 0,
     line: int = 0,
 ) -> Iterator[_Document]:
-    """The documents of a file in its order, as (text, bytes read, lines read), never holding the whole file.
+    """The documents of a file in its order, as (text, bytes read, lines read), holding no more than a document or a line.
 
     A document longer than a million characters goes on as the next one, at the end of a line.
 
@@ -78,8 +79,7 @@ def read_documents(
     length = 0
     is_json = name.removesuffix(".gz").lower().endswith(_JSON)
     with _open(name) as stream:
-        stream.seek(offset)
-        for raw in _lines(stream, name):
+        for raw in _lines(stream, offset, name):
             line += 1
             text = _decoded(raw.removeprefix(b"\xef\xbb\xbf") if offset == 0 else raw, name, line, errors)
             offset += len(raw)
@@ -100,10 +100,11 @@ def _open(name: str) -> IO[bytes]:
     return gzip.open(name, "rb") if name.endswith(".gz") else open(name, "rb")  # type: ignore[return-value]
 
 
-def _lines(stream: IO[bytes], name: str) -> Iterator[bytes]:
+def _lines(stream: IO[bytes], offset: int, name: str) -> Iterator[bytes]:
     try:
+        stream.seek(offset)
         yield from stream
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"[read_documents] path: expected a whole gzip file, got {name} ({error})") from None
 
 
@@ -131,6 +132,31 @@ def _json_text(row: str, key: str, name: str, line: int) -> str:
             f"[read_documents] path: expected an object with text under {key!r} in line {line} of {name}, got {got}"
         )
     return text
+
+
+def read_texts(
+    paths: Iterable[str | os.PathLike[str]],
+    document: Document = "block",
+    *,
+    text_key: str = "text",
+    errors: DecodeErrors = "strict",
+    part: tuple[float, float] = (0.0, 1.0),
+) -> Iterator[str]:
+    """The documents of files in their order, cleaned, blank ones left out: what a `TextCorpus` makes tokens of, such as to train
+    the tokenizer. Arguments and errors as there."""
+    for path in _existing("read_texts", paths):
+        for found in read_documents(path, document, text_key=text_key, errors=errors):
+            text = clean_text(found.text)
+            if text and _is_in(text, part):
+                yield text
+
+
+def _is_in(text: str, part: tuple[float, float]) -> bool:
+    """Whether a text hashes into that part of [0, 1)."""
+    if part == (0.0, 1.0):
+        return True
+    digest = hashlib.blake2b(text.encode(), digest_size=6).digest()
+    return part[0] <= int.from_bytes(digest, "big") / 2**48 < part[1]
 
 
 class TextCorpus:
@@ -225,7 +251,8 @@ class TextCorpus:
     @property
     def special_ids(self) -> tuple[int, ...]:
         """Ids of the tokenizer's special tokens, rising."""
-        return tuple(sorted(set(self.tokenizer._ids.values())))
+        ids = [getattr(self.tokenizer, f"{role}_token_id") for role in self.tokenizer.special_tokens]
+        return tuple(sorted(set(ids)))
 
     @property
     def epoch(self) -> int:
@@ -268,11 +295,6 @@ class TextCorpus:
 
     # --- from files to batches ---------------------------------------------------------------------------------------
 
-    def texts(self) -> Iterator[str]:
-        """The documents in the order of the files, cleaned; blank ones left out. For training a tokenizer."""
-        for texts, _ in self._stretches(range(len(self.paths)), _Place()):
-            yield from texts
-
     def _stream(
         self, epoch: int, place: _Place, number: int, done: int
     ) -> Iterator[tuple[PackedBatch, dict[str, Any]]]:
@@ -303,7 +325,7 @@ class TextCorpus:
             with closing(documents):  # type: ignore[type-var]
                 for document in documents:
                     text = clean_text(document.text)
-                    if not text or not self._is_mine(text):
+                    if not text or not _is_in(text, self.part):
                         continue
                     texts.append(text)
                     characters += len(text)
@@ -312,12 +334,6 @@ class TextCorpus:
                         texts, characters = [], 0
         if texts:
             yield texts, _Place(len(files))
-
-    def _is_mine(self, text: str) -> bool:
-        if self.part == (0.0, 1.0):
-            return True
-        digest = hashlib.blake2b(text.encode(), digest_size=6).digest()
-        return self.part[0] <= int.from_bytes(digest, "big") / 2**48 < self.part[1]
 
     def _tokens(self, texts: list[str]) -> Iterator[list[int]]:
         """The ids of each text, without special tokens around it."""
@@ -348,7 +364,7 @@ class TextCorpus:
         for ids in self._tokens(texts):
             if not ids:
                 continue
-            if len(held) == room - 1:  # room for a separator, but for nothing behind it
+            if held and len(held) == room - 1:  # room for a separator, but for nothing behind it
                 yield wrapped(held)
                 held = []
             held = [*held, last, *ids] if held else ids

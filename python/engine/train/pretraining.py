@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import engine
 from engine.data import PackedBatch, Tokenizer
-from engine.data.corpus import Document, Packing, TextCorpus
+from engine.data.corpus import Document, Packing, TextCorpus, read_texts
 from engine.hub import resolve
 from engine.models import BertForMaskedLM, TransformerConfig
 from engine.serialization import write_text
@@ -76,14 +76,16 @@ class _Text:
     def all_files(self) -> list[str]:
         return list(dict.fromkeys([*self.files, *self.held_out]))
 
+    def part(self, held_out: bool = False) -> tuple[tuple[str, ...], tuple[float, float]]:
+        """The files to train on or to judge by, and the part of their documents."""
+        if self.held_out or not self.held_out_fraction:
+            return self.held_out if held_out else self.files, (0.0, 1.0)
+        edge = 1 - self.held_out_fraction
+        return self.files, (edge, 1.0) if held_out else (0.0, edge)
+
     def corpus(self, tokenizer: Tokenizer, settings: TrainerConfig, held_out: bool = False) -> TextCorpus:
         """The text to train on, or that held out, which is the same for every seed."""
-        files, part = self.files, (0.0, 1.0)
-        if held_out and self.held_out:
-            files = self.held_out
-        elif not self.held_out and self.held_out_fraction:
-            edge = 1 - self.held_out_fraction
-            part = (edge, 1.0) if held_out else (0.0, edge)
+        files, part = self.part(held_out)
         return TextCorpus(
             files, tokenizer, self.max_length, packing=self.packing, batch_size=settings.batch_size,
             max_tokens=settings.max_tokens, document=self.document, text_key=self.text_key, errors=self.errors,
@@ -183,7 +185,7 @@ def pretrain(
     )  # fmt: skip
     check_output(folder, overwrite)
     start = None if init is None else resolve(init, "pretrain")
-    words = _tokenizer(text, settings, tokenizer or start, vocab_size)
+    words = _tokenizer(text, tokenizer or start, vocab_size)
     batches = text.judged(words, settings)
     if settings.max_steps is None:
         settings = replace(settings, max_steps=_count_steps(text.corpus(words, settings), settings))
@@ -268,13 +270,13 @@ def _hashes(folder: str) -> dict[str, str]:
     return {name: sha256_of(os.path.join(folder, name)) for name in names}
 
 
-def _tokenizer(text: _Text, settings: TrainerConfig, path: Any, vocab_size: int) -> Tokenizer:
+def _tokenizer(text: _Text, path: Any, vocab_size: int) -> Tokenizer:
     if path is not None:
         words = load_tokenizer(path)
     else:
-        # Any tokenizer will do to read the corpus as text.
-        corpus = text.corpus(Tokenizer.train(["a"], 100, min_frequency=1), settings)
-        words = Tokenizer.train(_beginning(corpus.texts(), _VOCABULARY_CHARACTERS), vocab_size)
+        files, part = text.part()
+        texts = read_texts(files, text.document, text_key=text.text_key, errors=text.errors, part=part)
+        words = Tokenizer.train(_beginning(texts, _VOCABULARY_CHARACTERS), vocab_size)
     words.model_max_length = text.max_length
     return words
 
