@@ -1,6 +1,8 @@
 """Training: the Trainer, metrics, checkpoints, reports, and text classifiers from files to predictions."""
 
+from engine.train import export as export
 from engine.train import metrics as metrics
+from engine.train import search as search
 from engine.train.augment import TokenDropout as TokenDropout
 from engine.train.callbacks import Callback as Callback
 from engine.train.callbacks import InterruptAfterStep as InterruptAfterStep
@@ -13,6 +15,9 @@ from engine.train.checkpoint import save_checkpoint as save_checkpoint
 from engine.train.classifier import Prediction as Prediction
 from engine.train.classifier import TextClassifier as TextClassifier
 from engine.train.config import TrainerConfig as TrainerConfig
+from engine.train.embedder import SentenceEncoder as SentenceEncoder
+from engine.train.embedder import embed_file as embed_file
+from engine.train.embedder import similarity as similarity
 from engine.train.report import evaluation as evaluation
 from engine.train.report import format_evaluation as format_evaluation
 from engine.train.report import format_report as format_report
@@ -29,13 +34,16 @@ __all__ = [
     "JsonlLog",
     "Prediction",
     "ProgressBar",
+    "SentenceEncoder",
     "TextClassifier",
     "TextData",
     "TokenDropout",
     "Trainer",
     "TrainerConfig",
     "TrainerState",
+    "embed_file",
     "evaluation",
+    "export",
     "format_evaluation",
     "format_report",
     "latest_checkpoint",
@@ -45,5 +53,7 @@ __all__ = [
     "read_log",
     "resume_text_classifier",
     "save_checkpoint",
+    "search",
+    "similarity",
     "train_text_classifier",
 ]
