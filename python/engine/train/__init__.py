@@ -1,6 +1,8 @@
 """Training: the Trainer, metrics, checkpoints, reports, and text classifiers from files to predictions."""
 
+from engine.train import export as export
 from engine.train import metrics as metrics
+from engine.train import search as search
 from engine.train.augment import Compose as Compose
 from engine.train.augment import RandomDeletion as RandomDeletion
 from engine.train.augment import RandomSwap as RandomSwap
@@ -19,6 +21,9 @@ from engine.train.checkpoint import save_checkpoint as save_checkpoint
 from engine.train.classifier import Prediction as Prediction
 from engine.train.classifier import TextClassifier as TextClassifier
 from engine.train.config import TrainerConfig as TrainerConfig
+from engine.train.embedder import SentenceEncoder as SentenceEncoder
+from engine.train.embedder import embed_file as embed_file
+from engine.train.embedder import similarity as similarity
 from engine.train.explain import Attribution as Attribution
 from engine.train.explain import attention_maps as attention_maps
 from engine.train.explain import attention_of as attention_of
@@ -70,6 +75,7 @@ __all__ = [
     "ProgressBar",
     "RandomDeletion",
     "RandomSwap",
+    "SentenceEncoder",
     "Span",
     "SpanScores",
     "StartConfig",
@@ -87,9 +93,11 @@ __all__ = [
     "attention_maps",
     "attention_of",
     "augmentation",
+    "embed_file",
     "evaluate_masked",
     "evaluation",
     "explain_examples",
+    "export",
     "format_evaluation",
     "format_pretraining_report",
     "format_report",
@@ -110,6 +118,8 @@ __all__ = [
     "resume_pretraining",
     "resume_text_classifier",
     "save_checkpoint",
+    "search",
+    "similarity",
     "span_scores",
     "tag_spans",
     "train_text_classifier",

@@ -1,0 +1,56 @@
+"""Search hyper-parameters for BANKING77: a small model from scratch, judged on a tenth of the training set, held out.
+
+    python examples/search/search.py --trials 16 --output runs/search
+
+Broken off and called again, it goes on. The test set is not read; train with best.toml to see what it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from engine.train import Callback, TextData, TrainerConfig, train_text_classifier
+from engine.train.search import SearchSpace, search
+
+HERE = Path(__file__).parent
+DATA = TextData(train=(str(HERE.parent / "banking77" / "train.csv"),), vocab_size=4000)
+
+
+def train(settings: dict[str, Any], callbacks: tuple[Callback, ...]) -> float:
+    """Accuracy on the held-out tenth; the run folder is not kept."""
+    settings = dict(settings)
+    model = settings.pop("model", {})
+    folder = tempfile.mkdtemp()
+    try:
+        config = TrainerConfig.from_dict({**settings, "checkpoint_every": 0})
+        report = train_text_classifier(DATA, config, folder, model=model, callbacks=callbacks)
+    finally:
+        shutil.rmtree(folder)
+    return float(report["held_out"]["accuracy"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", default="runs/search", help="folder of the search; goes on with one that is there")
+    arguments = parser.parse_args()
+    result = search(
+        train,
+        SearchSpace.from_toml(HERE / "space.toml"),
+        arguments.output,
+        trials=arguments.trials,
+        seed=arguments.seed,
+        on_trial=lambda trial: print(trial, file=sys.stderr),
+    )
+    print((Path(arguments.output) / "trials.md").read_text())
+    print(f"best: trial {result.number}, held-out accuracy {result.value:.4f}")
+
+
+if __name__ == "__main__":
+    main()

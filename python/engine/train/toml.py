@@ -1,0 +1,60 @@
+"""TOML files of settings, read and written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from engine.serialization import write_text
+
+__all__ = ["read_toml", "write_toml"]
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises FileNotFoundError where there is none, ValueError where it is no TOML, ImportError where Python is 3.10 and tomli is
+    missing.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        try:
+            import tomli as tomllib
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "[read_toml] tomli: expected it to be installed (pip install 'engine[search]'), got none"
+            ) from error
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"[read_toml] path: expected an existing file, got {name}") from None
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise ValueError(f"[read_toml] path: expected TOML in {name}, got something else ({error})") from None
+
+
+def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any], comment: str = "") -> None:
+    """Write tables as TOML, complete or not at all; None is left out, as TOML has no such value.
+
+    comment: lines above them. Raises TypeError for values that TOML has not, ImportError where tomli-w is missing (extra `search`).
+    """
+    try:
+        import tomli_w
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "[write_toml] tomli-w: expected it to be installed (pip install 'engine[search]'), got none"
+        ) from error
+    head = "".join(f"# {line}\n" for line in comment.splitlines())
+    write_text(path, head + tomli_w.dumps(_without_none(values)))
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
