@@ -58,7 +58,7 @@ def finished(text, tmp_path_factory):
 def test_the_run_folder(text, finished):
     folder, report = finished
     assert {"run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
-            "report.json", "report.md", "checkpoints"} <= {path.name for path in folder.iterdir()}  # fmt: skip
+            "report.json", "report.md", "report.html", "checkpoints"} <= {path.name for path in folder.iterdir()}  # fmt: skip
     assert json.loads((folder / "report.json").read_text()) == report
     assert (folder / "report.md").read_text().splitlines()[-1] == (
         f"held-out perplexity {report['held_out']['perplexity']:.3f}"

@@ -90,10 +90,8 @@ def pretrain(
       engine pretrain questions.txt --document line --init MiniLM --lr 1e-4 --output runs/adapted
       engine train questions.csv --init runs/encoder --output runs/tuned
     """
-    from engine.train import InterruptAfterStep, TrainerConfig
-    from engine.train.pretrain import pretrain as run
-    from engine.train.pretrain import resume_pretraining
-    from engine.train.report import format_pretraining
+    from engine.train import InterruptAfterStep, TrainerConfig, format_pretraining, resume_pretraining
+    from engine.train import pretrain as run
 
     ctrl_c = InterruptAfterStep()
     if resume is not None:

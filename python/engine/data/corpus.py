@@ -77,7 +77,7 @@ def read_documents(
     name = os.fspath(path)
     parts: list[str] = []
     length = 0
-    is_json = name.removesuffix(".gz").lower().endswith(_JSON)
+    is_json = name.lower().removesuffix(".gz").endswith(_JSON)
     with _open(name) as stream:
         for raw in _lines(stream, offset, name):
             line += 1
@@ -97,7 +97,7 @@ def read_documents(
 
 
 def _open(name: str) -> IO[bytes]:
-    return gzip.open(name, "rb") if name.endswith(".gz") else open(name, "rb")  # type: ignore[return-value]
+    return gzip.open(name, "rb") if name.lower().endswith(".gz") else open(name, "rb")  # type: ignore[return-value]
 
 
 def _lines(stream: IO[bytes], offset: int, name: str) -> Iterator[bytes]:
@@ -114,7 +114,7 @@ def _decoded(raw: bytes, name: str, line: int, errors: str) -> str:
     except UnicodeDecodeError as error:
         raise ValueError(
             f"[read_documents] path: expected UTF-8 in line {line} of {name}, got byte 0x{raw[error.start]:02x} "
-            f"({error.reason}); errors='replace' puts U+FFFD there"
+            f"({error.reason}); errors= may have such bytes replaced"
         ) from None
 
 

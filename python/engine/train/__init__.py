@@ -38,7 +38,7 @@ from engine.train.plots import plot_confusion as plot_confusion
 from engine.train.plots import plot_curves as plot_curves
 from engine.train.plots import plot_reliability as plot_reliability
 from engine.train.predictor import Predictor as Predictor
-from engine.train.pretraining import format_pretraining_report as format_pretraining_report
+from engine.train.pretraining import format_pretraining as format_pretraining
 from engine.train.pretraining import pretrain as pretrain
 from engine.train.pretraining import resume_pretraining as resume_pretraining
 from engine.train.report import evaluation as evaluation
@@ -99,7 +99,7 @@ __all__ = [
     "explain_examples",
     "export",
     "format_evaluation",
-    "format_pretraining_report",
+    "format_pretraining",
     "format_report",
     "freeze",
     "html_report",

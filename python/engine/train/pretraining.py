@@ -5,7 +5,7 @@ The run folder holds
     config.json, model.safetensors, tokenizer.json, tokenizer_config.json    the best model, as other libraries open it
     log.jsonl            a line each `log_every` steps, evaluation and epoch
     checkpoints/         what is needed to go on
-    report.json, report.md, curves.png
+    report.json, report.md, report.html, curves.png
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from engine.tensor import number_of
 from engine.train.callbacks import Callback, read_log
 from engine.train.checkpoint import latest_checkpoint, write_json
 from engine.train.config import TrainerConfig
+from engine.train.html import html_report
 from engine.train.masking import MaskedLanguageModeling, evaluate_masked
 from engine.train.plots import plot_curves
 from engine.train.report import environment, peak_memory_bytes
@@ -42,11 +43,11 @@ from engine.train.runfolder import (
 )
 from engine.train.trainer import Trainer
 
-__all__ = ["format_pretraining_report", "pretrain", "resume_pretraining"]
+__all__ = ["format_pretraining", "pretrain", "resume_pretraining"]
 
 TASK = "masked-language-modeling"
 _VOCABULARY_CHARACTERS = 2**26  # a vocabulary is learned from the beginning of more text than this
-DEFAULTS = TrainerConfig(epochs=10, batch_size=None, max_tokens=4096, metric="loss")
+DEFAULTS = TrainerConfig(epochs=10, batch_size=None, max_tokens=4096, lr=5e-4, metric="loss")
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def pretrain(
         output: the run folder; must be new, or empty.
         trainer: the settings of the training; batch_size and max_tokens are those of the batches. Without `max_steps` the text is
             read once to count the batches of an epoch. The figures of an evaluation are "loss", "perplexity" and
-            "accuracy", of hidden tokens. None: 10 epochs of batches of 4096 tokens, the model with the lowest loss.
+            "accuracy", of hidden tokens. None: 10 epochs of batches of 4096 tokens, lr 5e-4, the model with the lowest loss.
         model: fields of `TransformerConfig`, such as hidden_size, num_hidden_layers; beside `init` only those that change no weight.
         init: a directory (or a name on the Hugging Face hub) of a published encoder to go on from.
         tokenizer: a vocab.txt, a tokenizer.json, or a folder with one. None: that of `init`; without it WordPiece, lower-case,
@@ -380,17 +381,28 @@ def _train(
         "peak_array_bytes": stats["peak_allocated_bytes"],
     }
     report["environment"] = environment(trainer.device)
+    records = read_log(folder / "log.jsonl")
     try:
-        report["curves"] = plot_curves(read_log(folder / "log.jsonl"), folder / "curves.png").name
+        report["curves"] = plot_curves(records, folder / "curves.png").name
     except ImportError:
         report["curves"] = None  # the report's figures need no picture
     report["wall_seconds"] = time.perf_counter() - started
     write_json(folder / "report.json", report)
-    write_text(folder / "report.md", format_pretraining_report(report))
+    write_text(folder / "report.md", format_pretraining(report))
+    run = read_run(folder)
+    page = {
+        "title": folder.resolve().name,
+        "created": run["created"],
+        **report,
+        "settings": {**run["trainer"], "init": (run["init"] or {}).get("directory")},
+        "data": {**report["data"], "sha256": run["data"]["sha256"]},
+        "log": records,
+    }
+    html_report(page, folder / "report.html")
     return report
 
 
-def format_pretraining_report(report: Mapping[str, Any]) -> str:
+def format_pretraining(report: Mapping[str, Any]) -> str:
     """The report of `pretrain` as Markdown; the held-out perplexity is its very last line."""
     training, model, data = report["training"], report["model"], report["data"]
     lines = [
