@@ -54,14 +54,14 @@ def evaluate(
     for name, given in (("--picture", picture), ("--group-column", groups)):
         if given and task.name != "classification":
             raise click.UsageError(f"{name} is for tasks of one label a text, this one is {task.name}.")
-    table = task.read(data, columns)
+    table: Any = task.read(data, columns)
     detail: dict[str, Any] = {}
     if picture or groups or (as_json and task.name == "classification"):
         detail = {
             "detail": True,
             "temperature": read_temperature(run),
             "groups": {name: table.columns[name] for name in groups},
-        }  # type: ignore[union-attr]
+        }
     figures = predictor.judge(table, **detail)
     if picture:
         import numpy as np
