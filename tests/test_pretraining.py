@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 pytest.importorskip("tokenizers")
 
 import engine
-from engine.data import Tokenizer
+from engine.data import Labels, TextTable, Tokenizer
 from engine.models import BertForMaskedLM, BertForSequenceClassification, TransformerConfig
 from engine.train import Callback, TrainerConfig, pretrain, read_log, resume_pretraining
 
@@ -65,8 +67,6 @@ def test_the_run_folder(text, finished):
     )
     facts = json.loads((folder / "run.json").read_text())
     assert facts["task"] == "masked-language-modeling" and facts["seed"] == 3 and facts["init"] is None
-    import hashlib
-
     assert facts["data"]["sha256"] == {str(text): hashlib.sha256(text.read_bytes()).hexdigest()}
     # Steps were counted before: two epochs of as many batches.
     assert facts["trainer"]["max_steps"] == report["training"]["steps"] > 10
@@ -243,3 +243,19 @@ def test_resuming_what_changed_or_is_none(tmp_path):
         resume_pretraining(tmp_path / "run")
     with pytest.raises(FileNotFoundError, match="expected an existing run folder"):
         resume_pretraining(tmp_path / "nowhere")
+
+
+def test_the_few_examples_of_the_example():
+    path = Path(__file__).parent.parent / "examples" / "pretraining" / "run.py"
+    spec = importlib.util.spec_from_file_location("pretraining_example", path)
+    assert spec is not None and spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    names = [f"intent {i % 7}" for i in range(300)]
+    table = TextTable([f"question {i}" for i in range(300)], names)
+    labels = Labels.from_labels(names)
+    first, second = example.few(table, labels, 2)
+    assert not set(first) & set(second)
+    for rows in (first, second):
+        assert np.array_equal(np.bincount(table.encode_labels(labels)[rows]), [10] * 7)
+    assert np.array_equal(example.few(table, labels, 2)[1], second)
