@@ -66,7 +66,7 @@ def test_the_run_folder(text, finished):
         f"held-out perplexity {report['held_out']['perplexity']:.3f}"
     )
     facts = json.loads((folder / "run.json").read_text())
-    assert facts["task"] == "masked-language-modeling" and facts["seed"] == 3 and facts["init"] is None
+    assert facts["task"] == "masked-language-modeling" and facts["seed"] == 3 and facts["start"] == {}
     assert facts["data"]["sha256"] == {str(text): hashlib.sha256(text.read_bytes()).hexdigest()}
     # Steps were counted before: two epochs of as many batches.
     assert facts["trainer"]["max_steps"] == report["training"]["steps"] > 10
@@ -165,7 +165,7 @@ def test_going_on_from_a_checkpoint(text, tmp_path, finished, kind):
     first = next(r for r in read_log(tmp_path / "adapted" / "log.jsonl") if r["event"] == "eval")
     if kind == "bert":
         assert first["loss"] < report["held_out"]["loss"] + 0.1
-        assert json.loads((tmp_path / "adapted" / "run.json").read_text())["init"]["sha256"]
+        assert json.loads((tmp_path / "adapted" / "run.json").read_text())["start"]["sha256"]
     made = BertForMaskedLM.from_pretrained(tmp_path / "adapted")
     assert made.config.hidden_dropout_prob == 0.0 and made.config.model_type == kind
     with pytest.raises(KeyboardInterrupt):

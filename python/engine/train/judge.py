@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import engine
 from engine.data import TextDataset, TextTable
 from engine.serialization import write_text
 from engine.train.callbacks import read_log
@@ -19,7 +18,7 @@ from engine.train.html import html_report
 from engine.train.metrics import fit_temperature
 from engine.train.plots import plot_confusion, plot_curves, plot_reliability
 from engine.train.predictor import Predictor
-from engine.train.report import format_report, peak_memory_bytes, worst_examples
+from engine.train.report import memory_facts, worst_examples
 from engine.train.runfolder import read_run
 from engine.train.tasks import Table
 from engine.train.textdata import TextData
@@ -60,18 +59,13 @@ def judge_run(
             )
             if worst:
                 report["attention"] = attention_of(predictor.model, dataset, predictor.tokenizer, worst[0]["index"])
-    stats = engine._core.memory_stats()
-    report["memory"] = {
-        "peak_resident_bytes": peak_memory_bytes(),
-        "peak_array_bytes": stats["peak_allocated_bytes"],
-    }
+    report["memory"] = memory_facts()
     return report
 
 
-def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Writes report.json, report.md, report.html and the pictures (where matplotlib is installed); the report as written.
-
-    The attention goes into the page alone: it is large."""
+def write_report(report: dict[str, Any], folder: Path, text: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
+    """Writes report.json, report.md (what `text` makes of it), report.html and the pictures, where matplotlib is installed; the
+    report as written. The attention goes into the page alone: it is large."""
     attention = report.pop("attention", None)
     records = read_log(folder / "log.jsonl")
     judged = report.get("test") or report.get("held_out") or {}
@@ -85,17 +79,16 @@ def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
     except ImportError:
         report["curves"] = None  # the report's figures need no picture
     write_json(folder / "report.json", report)
-    write_text(folder / "report.md", format_report(report))
+    write_text(folder / "report.md", text(report))
     run = read_run(folder)
+    start = run.get("start") or {}
+    hashes = {**run["data"].get("sha256", {}), **start.get("sha256", {})}
     page = {
-        "title": f"{folder.resolve().name}",
+        "title": folder.resolve().name,
         "created": run.get("created"),
         **report,
-        "settings": {**run["trainer"], **{k: v for k, v in run.get("start", {}).items() if v and k != "sha256"}},
-        "data": {
-            **report["data"],
-            "sha256": {**run["data"].get("sha256", {}), **run.get("start", {}).get("sha256", {})},
-        },
+        "settings": {**run["trainer"], **{k: v for k, v in start.items() if v and k != "sha256"}},
+        "data": {**report["data"], "sha256": hashes},
         "log": records,
         "attention": attention,
     }

@@ -22,15 +22,13 @@ from engine.data import PackedBatch, Tokenizer
 from engine.data.corpus import Document, Packing, TextCorpus, read_texts
 from engine.hub import resolve
 from engine.models import BertForMaskedLM, TransformerConfig
-from engine.serialization import write_text
 from engine.tensor import number_of
-from engine.train.callbacks import Callback, read_log
+from engine.train.callbacks import Callback
 from engine.train.checkpoint import latest_checkpoint, write_json
 from engine.train.config import TrainerConfig
-from engine.train.html import html_report
+from engine.train.judge import write_report
 from engine.train.masking import MaskedLanguageModeling, evaluate_masked
-from engine.train.plots import plot_curves
-from engine.train.report import environment, peak_memory_bytes
+from engine.train.report import environment, memory_facts, model_facts, training_facts
 from engine.train.runfolder import (
     FORMAT,
     check_output,
@@ -204,7 +202,7 @@ def pretrain(
             "sha256": {path: sha256_of(path) for path in text.all_files},
             "absolute": {path: os.path.abspath(path) for path in text.all_files},  # to resume from another folder
         },
-        "init": None if start is None else {"directory": os.path.abspath(start), "sha256": _hashes(start)},
+        "start": {} if start is None else {"init": os.path.abspath(start), "sha256": _hashes(start)},
         "model": made.config.to_dict(),
         "trainer": settings.to_dict(),
         "environment": environment(),
@@ -238,7 +236,7 @@ def resume_pretraining(
         hashes, absolute = values.pop("sha256"), values.pop("absolute")
         text = _Text(**{**values, "files": tuple(values["files"]), "held_out": tuple(values["held_out"])})
         settings = TrainerConfig.from_dict(run["trainer"])
-        config, init = TransformerConfig.from_dict(run["model"]), run["init"]
+        config, start = TransformerConfig.from_dict(run["model"]), run["start"]
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
@@ -250,13 +248,11 @@ def resume_pretraining(
         words = Tokenizer.from_pretrained(folder)
         engine.manual_seed(settings.seed)
         made = BertForMaskedLM(config)
-        if init is not None and latest_checkpoint(folder / "checkpoints") is None:
-            if _hashes(init["directory"]) != init["sha256"]:
-                raise ValueError(
-                    f"[resume] init: expected {init['directory']} as the run began with, got other weights"
-                )
+        if start and latest_checkpoint(folder / "checkpoints") is None:
+            if _hashes(start["init"]) != start["sha256"]:
+                raise ValueError(f"[resume] init: expected {start['init']} as the run began with, got other weights")
             engine.manual_seed(settings.seed)  # as in the first run, for what the directory lacks
-            source = BertForMaskedLM.from_pretrained(init["directory"])
+            source = BertForMaskedLM.from_pretrained(start["init"])
             made.load_state_dict(source.state_dict())
         batches = text.judged(words, settings)
         return _train(folder, text, words, made, settings, batches, progress, True, callbacks)
@@ -345,7 +341,6 @@ def _train(
     )
     state = trainer.train(resume)
     model.save_pretrained(folder)
-    config = model.config
     report: dict[str, Any] = {
         "seed": settings.seed,
         "task": TASK,
@@ -356,50 +351,15 @@ def _train(
             "packing": text.packing,
             "max_length": text.max_length,
         },
-        "model": {
-            "layers": config.num_hidden_layers,
-            "hidden_size": config.hidden_size,
-            "heads": config.num_attention_heads,
-            "vocab_size": config.vocab_size,
-            "parameters": model.num_parameters(),
-        },
-        "training": {
-            "epochs": state.epoch,
-            "steps": state.step,
-            "seconds": state.seconds,
-            "tokens": state.tokens,
-            "tokens_per_second": state.tokens / max(state.seconds, 1e-9),
-            "padding_saved": 1 - state.tokens / max(state.padded_tokens, 1),
-            "best_step": state.best_step,
-        },
+        "model": model_facts(model),
+        "training": training_facts(state),
     }
     if held_out is not None:
         report["held_out"] = trainer.evaluate(held_out)
-    stats = engine._core.memory_stats()
-    report["memory"] = {
-        "peak_resident_bytes": peak_memory_bytes(),
-        "peak_array_bytes": stats["peak_allocated_bytes"],
-    }
+    report["memory"] = memory_facts()
     report["environment"] = environment(trainer.device)
-    records = read_log(folder / "log.jsonl")
-    try:
-        report["curves"] = plot_curves(records, folder / "curves.png").name
-    except ImportError:
-        report["curves"] = None  # the report's figures need no picture
     report["wall_seconds"] = time.perf_counter() - started
-    write_json(folder / "report.json", report)
-    write_text(folder / "report.md", format_pretraining(report))
-    run = read_run(folder)
-    page = {
-        "title": folder.resolve().name,
-        "created": run["created"],
-        **report,
-        "settings": {**run["trainer"], "init": (run["init"] or {}).get("directory")},
-        "data": {**report["data"], "sha256": run["data"]["sha256"]},
-        "log": records,
-    }
-    html_report(page, folder / "report.html")
-    return report
+    return write_report(report, folder, format_pretraining)
 
 
 def format_pretraining(report: Mapping[str, Any]) -> str:

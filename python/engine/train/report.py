@@ -38,9 +38,12 @@ __all__ = [
     "format_evaluation",
     "format_report",
     "multilabel_evaluation",
+    "memory_facts",
+    "model_facts",
     "peak_memory_bytes",
     "plot_curves",
     "regression_evaluation",
+    "training_facts",
     "worst_examples",
 ]
 
@@ -149,6 +152,40 @@ def peak_memory_bytes() -> int:
         pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def model_facts(model: Any) -> dict[str, Any]:
+    """The sizes of a model, for its report."""
+    config = model.config
+    return {
+        "layers": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "heads": config.num_attention_heads,
+        "vocab_size": config.vocab_size,
+        "parameters": model.num_parameters(),
+    }
+
+
+def training_facts(state: Any) -> dict[str, Any]:
+    """How long a training took, for its report; state: a `TrainerState`."""
+    return {
+        "epochs": state.epoch,
+        "steps": state.step,
+        "seconds": state.seconds,
+        "tokens": state.tokens,
+        "tokens_per_second": state.tokens / max(state.seconds, 1e-9),
+        "samples_per_second": state.samples / max(state.seconds, 1e-9),
+        "padding_saved": 1 - state.tokens / max(state.padded_tokens, 1),
+        "best_step": state.best_step,
+    }
+
+
+def memory_facts() -> dict[str, int]:
+    """The largest memory that this process has had, in bytes."""
+    return {
+        "peak_resident_bytes": peak_memory_bytes(),
+        "peak_array_bytes": _core.memory_stats()["peak_allocated_bytes"],
+    }
 
 
 def environment(device: Device | None = None) -> dict[str, Any]:

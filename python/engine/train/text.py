@@ -31,7 +31,7 @@ from engine.train.checkpoint import latest_checkpoint, write_json
 from engine.train.config import TrainerConfig
 from engine.train.judge import judge_run, write_report
 from engine.train.predictor import Predictor
-from engine.train.report import environment
+from engine.train.report import environment, format_report, model_facts, training_facts
 from engine.train.runfolder import (
     FORMAT,
     check_output,
@@ -221,7 +221,7 @@ def _train(
     report = {**_facts(run, model, state), **judge_run(predictor, tables, datasets, run.data, settings)}
     report["environment"] = environment(trainer.device)
     report["wall_seconds"] = time.perf_counter() - started
-    return write_report(report, run.folder)
+    return write_report(report, run.folder, format_report)
 
 
 def _settings(settings: TrainerConfig, task: Any) -> TrainerConfig:
@@ -235,7 +235,7 @@ def _settings(settings: TrainerConfig, task: Any) -> TrainerConfig:
 
 def _facts(run: _Run, model: Pretrained, state: TrainerState) -> dict[str, Any]:
     """What was trained on what, for how long."""
-    tables, config = run.parts.tables, run.config
+    tables = run.parts.tables
     return {
         "seed": run.settings.seed,
         "task": run.data.task,
@@ -245,24 +245,8 @@ def _facts(run: _Run, model: Pretrained, state: TrainerState) -> dict[str, Any]:
             "labels": len(run.parts.labels),
             **({"cleaning": run.parts.cleaning} if run.parts.cleaning else {}),
         },
-        "model": {
-            "layers": config.num_hidden_layers,
-            "hidden_size": config.hidden_size,
-            "heads": config.num_attention_heads,
-            "vocab_size": config.vocab_size,
-            "parameters": model.num_parameters(),
-            **({"init": run.start.init} if run.start.init else {}),
-        },
-        "training": {
-            "epochs": state.epoch,
-            "steps": state.step,
-            "seconds": state.seconds,
-            "tokens": state.tokens,
-            "tokens_per_second": state.tokens / max(state.seconds, 1e-9),
-            "samples_per_second": state.samples / max(state.seconds, 1e-9),
-            "padding_saved": 1 - state.tokens / max(state.padded_tokens, 1),
-            "best_step": state.best_step,
-        },
+        "model": {**model_facts(model), **({"init": run.start.init} if run.start.init else {})},
+        "training": training_facts(state),
     }
 
 
