@@ -314,7 +314,7 @@ class _Reporter(Callback):
 
     def __init__(self, optuna: Any, trial: Any, metric: str, prune: bool) -> None:
         self._optuna, self._trial, self._metric, self._prune = optuna, trial, metric, prune
-        self._last = 0
+        self._last, self._value = 0, math.nan
 
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
         if record["event"] != "eval":
@@ -326,12 +326,13 @@ class _Reporter(Callback):
         value = float(record[self._metric])
         if not math.isfinite(value):
             raise FloatingPointError(f"[search] {self._metric}: expected a finite number, got {value}")
-        # An evaluation speaks for all tenths since the one before it: trainings of other lengths have others.
+        # An evaluation holds until the next one: trainings of other lengths have theirs elsewhere.
         tenth = min(_TENTHS, _TENTHS * int(record["step"]) // max(trainer.total_steps, 1))
-        for step in range(self._last + 1, tenth + 1):
-            self._trial.report(value, step)
+        for step in range(self._last + 1, tenth if self._last else 0):
+            self._trial.report(self._value, step)
         if tenth > self._last:
-            self._last = tenth
+            self._trial.report(value, tenth)
+            self._last, self._value = tenth, value
             if self._prune and tenth < _TENTHS and self._trial.should_prune():
                 raise self._optuna.TrialPruned
 
