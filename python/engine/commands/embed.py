@@ -25,7 +25,7 @@ __all__ = ["embed"]
 @encoding_option
 @click.option(
     "--pooling",
-    type=click.Choice(["mean", "max", "first"]),
+    type=click.Choice(["mean", "max", "cls"]),
     help="Of the tokens (default: as the model says, else mean).",
 )
 @click.option(

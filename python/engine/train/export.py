@@ -61,7 +61,7 @@ def export(
         output: a new or empty folder; it is there whole or not at all.
         card: whether to write README.md, from run.json and report.json where they are there. The licence is left open.
         dtype: of the weights: "float32", "float16" or "bfloat16".
-        max_length: tokens after which the tokenizer cuts; None: as many as the model takes.
+        max_length: tokens after which the tokenizer cuts; None: as in training, or as many as the model takes.
 
     Returns the folder. Raises ValueError for a model that no published family can open, weights that float16 cannot hold, and
     other values than those above; FileNotFoundError where files are missing, FileExistsError where `output` is not empty.
@@ -78,6 +78,7 @@ def export(
     limit = model.config.max_length
     if max_length is not None and not 1 <= max_length <= limit:
         raise ValueError(f"[export] max_length: expected 1 to {limit} tokens, got {max_length}")
+    cut = max_length or min(limit, tokenizer.model_max_length or limit)
     state = _weights(model, dtype)
     config = {"architectures": [model.architecture], **model.config.to_dict(), "dtype": dtype, "torch_dtype": dtype}
     config.pop("pooling", None)  # the first token, which needs no saying
@@ -86,7 +87,7 @@ def export(
     try:
         save_file(state, partial / "model.safetensors", {"format": "pt"})
         write_text(partial / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
-        write_tokenizer(partial, tokenizer, max_length or limit, model.config.type_vocab_size > 1)
+        write_tokenizer(partial, tokenizer, cut, model.config.type_vocab_size > 1)
         if card:
             write_text(partial / "README.md", model_card(source, model, dtype))
         mask = os.umask(0)
