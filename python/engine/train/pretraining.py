@@ -188,8 +188,10 @@ def pretrain(
     start = None if init is None else resolve(init, "pretrain")
     words = _tokenizer(text, tokenizer or start, vocab_size)
     batches = text.judged(words, settings)
+    an_epoch = None
     if settings.max_steps is None:
-        settings = replace(settings, max_steps=_count_steps(text.corpus(words, settings), settings))
+        an_epoch = _count_steps(text.corpus(words, settings), settings)
+        settings = replace(settings, max_steps=settings.epochs * an_epoch)
     if settings.device is not None:
         number_of(settings.device)  # refused before anything is written
     engine.manual_seed(settings.seed)  # the initial weights
@@ -206,6 +208,7 @@ def pretrain(
         },
         "init": None if start is None else {"directory": os.path.abspath(start), "sha256": _hashes(start)},
         "model": made.config.to_dict(),
+        "steps_an_epoch": an_epoch,
         "trainer": settings.to_dict(),
         "environment": environment(),
     }
@@ -291,9 +294,8 @@ def _beginning(texts: Iterable[str], characters: int) -> Iterator[str]:
 
 
 def _count_steps(corpus: TextCorpus, settings: TrainerConfig) -> int:
-    """Steps of all epochs, as many in each as in the first."""
-    batches = sum(1 for _ in corpus)
-    return settings.epochs * -(-batches // settings.gradient_accumulation_steps)
+    """Steps of the first epoch; the others have as many, give or take a few."""
+    return -(-sum(1 for _ in corpus) // settings.gradient_accumulation_steps)
 
 
 def _model(tokenizer: Tokenizer, max_length: int, init: str | None, sizes: dict[str, Any]) -> BertForMaskedLM:
@@ -345,7 +347,7 @@ def _train(
     )
     state = trainer.train(resume)
     model.save_pretrained(folder)
-    config = model.config
+    config, run = model.config, read_run(folder)
     report: dict[str, Any] = {
         "seed": settings.seed,
         "task": TASK,
@@ -364,7 +366,7 @@ def _train(
             "parameters": model.num_parameters(),
         },
         "training": {
-            "epochs": state.epoch,
+            "epochs": state.step // run["steps_an_epoch"] if run["steps_an_epoch"] else state.epoch,
             "steps": state.step,
             "seconds": state.seconds,
             "tokens": state.tokens,
@@ -389,7 +391,6 @@ def _train(
     report["wall_seconds"] = time.perf_counter() - started
     write_json(folder / "report.json", report)
     write_text(folder / "report.md", format_pretraining(report))
-    run = read_run(folder)
     page = {
         "title": folder.resolve().name,
         "created": run["created"],
