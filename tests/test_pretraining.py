@@ -69,7 +69,8 @@ def test_the_run_folder(text, finished):
     assert facts["task"] == "masked-language-modeling" and facts["seed"] == 3 and facts["start"] == {}
     assert facts["data"]["sha256"] == {str(text): hashlib.sha256(text.read_bytes()).hexdigest()}
     # Steps were counted before: two epochs of as many batches.
-    assert facts["trainer"]["max_steps"] == report["training"]["steps"] > 10
+    assert facts["trainer"]["max_steps"] == report["training"]["steps"] == 2 * facts["steps_an_epoch"] > 10
+    assert report["training"]["epochs"] == 2
     assert report["training"]["tokens"] > 2000 and 0 < report["data"]["held_out_tokens"] < 1000
     config = json.loads((folder / "config.json").read_text())
     assert config["architectures"] == ["BertForMaskedLM"] and config["model_type"] == "bert"

@@ -186,8 +186,10 @@ def pretrain(
     start = None if init is None else resolve(init, "pretrain")
     words = _tokenizer(text, tokenizer or start, vocab_size)
     batches = text.judged(words, settings)
+    an_epoch = None
     if settings.max_steps is None:
-        settings = replace(settings, max_steps=_count_steps(text.corpus(words, settings), settings))
+        an_epoch = _count_steps(text.corpus(words, settings), settings)
+        settings = replace(settings, max_steps=settings.epochs * an_epoch)
     if settings.device is not None:
         number_of(settings.device)  # refused before anything is written
     engine.manual_seed(settings.seed)  # the initial weights
@@ -204,6 +206,7 @@ def pretrain(
         },
         "start": {} if start is None else {"init": os.path.abspath(start), "sha256": _hashes(start)},
         "model": made.config.to_dict(),
+        "steps_an_epoch": an_epoch,
         "trainer": settings.to_dict(),
         "environment": environment(),
     }
@@ -287,9 +290,8 @@ def _beginning(texts: Iterable[str], characters: int) -> Iterator[str]:
 
 
 def _count_steps(corpus: TextCorpus, settings: TrainerConfig) -> int:
-    """Steps of all epochs, as many in each as in the first."""
-    batches = sum(1 for _ in corpus)
-    return settings.epochs * -(-batches // settings.gradient_accumulation_steps)
+    """Steps of the first epoch; the others have as many, give or take a few."""
+    return -(-sum(1 for _ in corpus) // settings.gradient_accumulation_steps)
 
 
 def _model(tokenizer: Tokenizer, max_length: int, init: str | None, sizes: dict[str, Any]) -> BertForMaskedLM:
@@ -341,6 +343,7 @@ def _train(
     )
     state = trainer.train(resume)
     model.save_pretrained(folder)
+    an_epoch = read_run(folder)["steps_an_epoch"]
     report: dict[str, Any] = {
         "seed": settings.seed,
         "task": TASK,
@@ -352,7 +355,7 @@ def _train(
             "max_length": text.max_length,
         },
         "model": model_facts(model),
-        "training": training_facts(state),
+        "training": {**training_facts(state), **({"epochs": state.step // an_epoch} if an_epoch else {})},
     }
     if held_out is not None:
         report["held_out"] = trainer.evaluate(held_out)
