@@ -138,6 +138,16 @@ def test_a_single_point_stands_in_the_middle():
     page = Page(render_report({"log": [{"event": "eval", "step": 54, "loss": 0.5}]}))
     (point,) = [attributes for tag, attributes in page.tags if tag == "circle"]
     assert 140 < float(point["cx"]) < 190 and 20 < float(point["cy"]) < 180
+    steps = [{"event": "train", "step": step, "lr": 0.1} for step in (20, 40)]
+    assert [sum(tag == "circle" for tag, _ in Page(render_report({"log": steps[:n]})).tags) for n in (1, 2)] == [1, 0]
+
+
+def test_short_trainings_and_what_was_cleaned():
+    found = {"duplicate": 3, "near_duplicate": 0, "rows_removed": 3}
+    page = Page(render_report({"training": {"epochs": 0, "padding_saved": 0.656}, "data": {"cleaning": found}}))
+    for words in ("epochsless than one", "padding saved65.6%", "Cleaning", "near duplicate0", "rows removed3"):
+        assert words in page.text, words
+    assert "Cleaning" not in Page(render_report({"training": {"epochs": 2}})).text
 
 
 def test_numbers_as_people_read_them():
@@ -173,6 +183,11 @@ def test_many_classes_are_condensed():
     report = {"test": {"confusion": {"labels": [f"c{i}" for i in range(150)], "counts": counts.tolist()}}}
     page = Page(render_report(report))
     assert "(111 others)" in page.text and "c7 → c8: 3 (25.0%)" in page.text
+    note = "The classes with the most mistakes are drawn"
+    few = {"labels": ["a", "(38 others)"], "counts": [[1, 0], [0, 2]]}  # as a run's own report has them
+    assert note in page.text and note in Page(render_report({"test": {"confusion": few}})).text
+    few["labels"] = ["a", "others"]
+    assert note not in Page(render_report({"test": {"confusion": few}})).text
 
 
 def test_attention_is_a_picture_of_the_mean_over_heads():
@@ -220,6 +235,11 @@ def test_the_last_line_of_a_report_is_what_says_most():
         "memory": {"peak_resident_bytes": 1, "peak_array_bytes": 1},
     }  # fmt: skip
     assert "test" not in format_report(report).splitlines()[-1]
+    assert "- epochs: 1, steps: 2" in format_report(report) and "cleaning" not in format_report(report)
+    report["training"]["epochs"] = 0
+    report["data"]["cleaning"] = {"markup": 1, "near_leak": 2, "rows_removed": 2}
+    assert "- epochs: less than one, steps: 2" in format_report(report)
+    assert "- cleaning: markup 1, near leak 2; 2 training rows removed" in format_report(report)
     for figures, line in (
         ({"accuracy": 0.9, "macro_f1": 0.8, "loss": 1.0}, "test accuracy 0.9000"),
         ({"accuracy": 0.9, "f1": 0.8, "loss": 1.0}, "test F1 0.8000"),

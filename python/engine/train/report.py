@@ -260,6 +260,12 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [line(header), rule, *map(line, cells)]
 
 
+def _cleaning(found: Mapping[str, int]) -> list[str]:
+    """What cleaning did, as a line of a list."""
+    kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in found.items() if kind != "rows_removed")
+    return [f"- cleaning: {kinds}; {found.get('rows_removed', 0)} training rows removed"] if kinds else []
+
+
 def format_report(report: Mapping[str, Any]) -> str:
     """A run's report as Markdown; its very last line is the test accuracy, or what says most where that says little."""
     training, model, data = report["training"], report["model"], report["data"]
@@ -270,7 +276,8 @@ def format_report(report: Mapping[str, Any]) -> str:
         f"{model['layers']} layers of {model['hidden_size']}, {model['heads']} heads, "
         f"{model['parameters']:,} parameters, vocabulary of {model['vocab_size']:,}; seed {report['seed']}.",
         "",
-        f"- epochs: {training['epochs']}, steps: {training['steps']}",
+        f"- epochs: {training['epochs'] or 'less than one'}, steps: {training['steps']}",
+        *_cleaning(data.get("cleaning") or {}),
         f"- training: {training['seconds']:.1f} s, {training['tokens_per_second']:,.0f} tokens/s, "
         f"{training['samples_per_second']:,.0f} texts/s on {report['environment']['threads']} threads "
         f"({report['environment']['cpu_isa']})",

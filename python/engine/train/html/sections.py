@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -55,6 +56,8 @@ def _number(value: Any, key: str = "") -> str:
         return str(value)
     if key.endswith("seconds"):
         return f"{value:,.1f} s"
+    if key == "padding_saved":
+        return f"{value:.1%}"
     size = abs(value)
     if size >= 10:
         return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}"
@@ -123,7 +126,11 @@ def _short(count: float) -> str:
 def summary(report: Mapping[str, Any]) -> str:
     """Data, model and training in small tables."""
     parts = [("Data", "data"), ("Model", "model"), ("Training", "training"), ("Memory", "memory")]
-    body = "".join(_facts(title, report.get(key) or {}) for title, key in parts)
+    facts = {key: dict(report.get(key) or {}) for _, key in parts}
+    if facts["training"].get("epochs") == 0:
+        facts["training"]["epochs"] = "less than one"
+    body = "".join(_facts(title, facts[key]) for title, key in parts)
+    body += _facts("Cleaning", facts["data"].get("cleaning") or {})
     return f'<div class="columns">{body}</div>' if body else ""
 
 
@@ -194,7 +201,7 @@ def confusion(judged: Mapping[str, Any]) -> str:
     labels = [str(label) for label in judged["confusion"]["labels"]]
     counts, names = condense_confusion(judged["confusion"]["counts"], labels, 40)
     note = "Blue: right; red: mistakes. Colour: the share of a row; numbers: samples."
-    if len(labels) > 40:
+    if len(names) < len(labels) or re.fullmatch(r"\(\d+ others\)", labels[-1]):  # here, or when the run was judged
         note += " The classes with the most mistakes are drawn, the others are put together."
     return f'<div class="scroll">{confusion_chart(counts, names)}</div>' + _note(note)
 

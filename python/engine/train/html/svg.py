@@ -83,7 +83,7 @@ def curve_chart(panel: Panel) -> str:
         points = [(a + b * x, c + d * y) for x, y in _thinned(steps, values)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="curve s{i % 6}" points="{path}"><title>{escape(name)}</title></polyline>')
-        if marked:
+        if marked or len(points) == 1:  # a line of one point is not seen
             parts += [f'<circle class="f{i % 6}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points]
     legend = "".join(f'<span><i class="f{i % 6}"></i>{escape(c[0])}</span>' for i, c in enumerate(panel.curves))
     return (
@@ -157,7 +157,7 @@ def confusion_chart(counts: np.ndarray, labels: Sequence[str]) -> str:
     """A confusion matrix: rows true, columns predicted; shares of a row as colour, counts as numbers."""
     n = len(labels)
     names = [_cut(label) for label in labels]
-    cell = 46 if n <= 8 else 28 if n <= 20 else 22
+    cell = 46 if n <= 8 else 28 if n <= 20 else 22 if n <= 32 else 20  # 40 classes fit the page
     left = 30 + max(map(_wide, names), default=0)
     width, height = left + n * cell + 10, 8 + n * cell + left
     total = np.maximum(counts.sum(1), 1)
