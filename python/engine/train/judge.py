@@ -91,7 +91,7 @@ def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         "title": f"{folder.resolve().name}",
         "created": run.get("created"),
         **report,
-        "settings": {**run["trainer"], **{k: v for k, v in run.get("start", {}).items() if v and k != "sha256"}},
+        "settings": {**run["trainer"], **_started(run)},
         "data": {
             **report["data"],
             "sha256": {**run["data"].get("sha256", {}), **run.get("start", {}).get("sha256", {})},
@@ -101,3 +101,8 @@ def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
     html_report(page, folder / "report.html")
     return report
+
+
+def _started(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model began with, without what is off and what only `--resume` reads."""
+    return {k: v for k, v in run.get("start", {}).items() if v and k not in ("sha256", "absolute")}
