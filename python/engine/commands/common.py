@@ -37,7 +37,8 @@ RUN = click.Path(exists=True, file_okay=False)
 
 _FIELDS = {
     "hidden_size": "dim", "num_hidden_layers": "layers", "num_attention_heads": "heads", "intermediate_size": "ff",
-    "hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "dropout",
+    "hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "dropout", "extra_columns": "group_columns",
+    "kinds": "remove",
 }  # fmt: skip
 
 

@@ -19,7 +19,9 @@ __all__ = ["evaluate"]
 @click.option("--text-column", help="Column of the texts (default: as in training, or found by its name).")
 @click.option("--label-column", help="Column of the labels (default: as in training, or found by its name).")
 @click.option("--pair-column", help="Column of second texts (default: as in training).")
-@click.option("--group-column", "groups", multiple=True, help="Compare the figures by the values of that column.")
+@click.option(
+    "--group-column", "group_columns", multiple=True, help="Compare the figures by the values of that column."
+)
 @encoding_option
 @click.option("--per-class", is_flag=True, help="Also precision, recall and F1 of each class.")
 @click.option("--picture", type=click.Path(dir_okay=False), help="Draw the confusion matrix into a PNG file.")
@@ -46,7 +48,7 @@ def evaluate(
     def column(name: str) -> Any:
         return options[name] or trained.get(name)
 
-    groups = options["groups"]
+    groups = options["group_columns"]
     columns = Columns(
         column("text_column"), column("label_column"), column("pair_column"), groups, options["encoding"],
         trained.get("label_separator", "|"),

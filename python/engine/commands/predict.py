@@ -144,7 +144,8 @@ def _predict(predictor: Predictor, batches: Iterable[Any], top_k: int, as_json: 
             if as_json:
                 stream.write(json.dumps({"text": text, **answer}, ensure_ascii=False) + "\n")
             else:
-                stream.write("\t".join([*task.columns(answer), " ".join(text.split())]) + "\n")
+                cells = (" ".join(cell.split()) for cell in [*task.columns(answer), text])  # a label may have tabs
+                stream.write("\t".join(cells) + "\n")
         stream.flush()
 
 

@@ -130,7 +130,7 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
         sizes = {"hidden_dropout_prob": options["dropout"], "attention_probs_dropout_prob": options["dropout"]}
     if tuned:
         for name in _SIZES:
-            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
                 option = f"--{name.replace('_', '-')}"
                 raise click.UsageError(f"{option} cannot be given beside --init: the published model has its own.", ctx)
     else:

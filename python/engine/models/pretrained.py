@@ -126,7 +126,7 @@ class Pretrained(Module):
 
         Args:
             directory: a directory, or a name on the Hugging Face hub (needs `huggingface_hub`: extra `hub`), of `revision`.
-            output_loading_info: give (model, `LoadingInfo`).
+            output_loading_info: give (model, `LoadingInfo`); the log then leaves initial values to the caller.
             ignore_mismatched_sizes: give initial values to weights of the head whose shape differs, rather than refuse.
             overrides: fields of `TransformerConfig` to change, such as num_labels, id2label, hidden_dropout_prob.
 
@@ -158,7 +158,11 @@ class Pretrained(Module):
         model = cls(config)
         info = model._take_weights(state, op, ignore_mismatched_sizes)
         model.eval()
-        return (model, info) if output_loading_info else model
+        if output_loading_info:
+            return model, info
+        if info.missing_keys or info.mismatched_keys:
+            _log.warning("%s: initial values for %s", op, ", ".join(info.missing_keys + info.mismatched_keys))
+        return model
 
     def _take_weights(self, state: dict[str, Tensor], op: str, ignore_mismatched_sizes: bool) -> LoadingInfo:
         """Copies published weights into the model; see `from_pretrained`."""
@@ -188,8 +192,6 @@ class Pretrained(Module):
                 "\n  ".join([f"[{op}] directory: expected the weights of {type(self).__name__}, got", *lines])
             )
         self.load_state_dict(found, strict=False)
-        if missing or mismatched:
-            _log.warning("%s: initial values for %s", op, ", ".join(missing + mismatched))
         strange = [name for name in unexpected if not _KNOWN.search(name)]
         if strange:
             _log.warning("%s: not used: %s", op, ", ".join(strange))

@@ -87,10 +87,15 @@ def write_report(report: dict[str, Any], folder: Path, text: Callable[[Mapping[s
         "title": folder.resolve().name,
         "created": run.get("created"),
         **report,
-        "settings": {**run["trainer"], **{k: v for k, v in start.items() if v and k != "sha256"}},
+        "settings": {**run["trainer"], **_started(run)},
         "data": {**report["data"], "sha256": hashes},
         "log": records,
         "attention": attention,
     }
     html_report(page, folder / "report.html")
     return report
+
+
+def _started(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model began with, without what is off and what only `--resume` reads."""
+    return {k: v for k, v in run.get("start", {}).items() if v and k not in ("sha256", "absolute")}

@@ -53,7 +53,8 @@ class Predictor:
         """Open the folder of a training run, or of `save_pretrained`; device: where the model is to be (None: the CPU).
 
         Raises:
-            FileNotFoundError: if the folder or a file in it is missing; ValueError: if a file is damaged.
+            FileNotFoundError: if the folder or a file in it is missing; ValueError: if a file is damaged, or the model has no
+                trained head, as an encoder alone.
         """
         if not os.path.isdir(directory):
             raise FileNotFoundError(
@@ -61,7 +62,12 @@ class Predictor:
             )
         of_tokens = _architecture(directory).endswith("ForTokenClassification")
         auto = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
-        model = auto.from_pretrained(directory)
+        model, info = auto.from_pretrained(directory, output_loading_info=True)
+        if info.missing_keys:
+            raise ValueError(
+                f"[{cls.__name__}] directory: expected a model trained for a task, got none of its weights "
+                f"{', '.join(info.missing_keys)} in {os.fspath(directory)}"
+            )
         if device is not None:
             model.to(device)
         return cls(model, Tokenizer.from_pretrained(directory))

@@ -237,6 +237,8 @@ def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> st
             for c in figures["classes"]
         ]
         lines += ["", *_table(("class", "precision", "recall", "F1", "support"), rows)]
+    for column in figures.get("groups") or ():
+        lines += ["", *_groups(column)]
     if figures.get("most_confused"):
         pairs = [
             (pair["true"], pair["predicted"], str(pair["count"]), f"{pair['share']:.0%}")
@@ -246,9 +248,21 @@ def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> st
     return "\n".join(lines)
 
 
+def _groups(column: Mapping[str, Any]) -> list[str]:
+    """The figures by the values of a column, with the gaps between them."""
+    rows = [
+        (g["group"], str(g["support"]), f"{g['accuracy']:.4f}", f"{g['accuracy_low']:.4f}–{g['accuracy_high']:.4f}",
+         f"{g['macro_f1']:.4f}")
+        for g in column["groups"]
+    ]  # fmt: skip
+    gaps = [f"{gap['figure'].replace('_', ' ')} {gap['gap']:.4f}" for gap in column["gaps"]]
+    last = ["", f"Gaps: {', '.join(gaps)}."] if gaps else []
+    return [*_table((column["column"], "samples", "accuracy", "95 % interval", "macro F1"), rows), *last]
+
+
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table whose columns line up; all but the leading text columns are to the right."""
-    cells = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
+    cells = [tuple(" ".join(cell.split()).replace("|", "\\|") for cell in row) for row in rows]
     widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
     right = [bool(rows) and all(row[i][:1].isdigit() for row in rows) for i in range(len(header))]
 

@@ -101,8 +101,9 @@ class StartConfig:
         """The model, with the parts that are not trained frozen; weights: read those of `init` (a checkpoint's follow else)."""
         folder = self.folder() if weights else None
         if folder is not None:
-            model: Pretrained = task.auto.from_pretrained(
-                folder, ignore_mismatched_sizes=True, **{**self.sizes, **task.fields}
+            model: Pretrained
+            model, _ = task.auto.from_pretrained(  # a new head is what was asked for
+                folder, ignore_mismatched_sizes=True, output_loading_info=True, **{**self.sizes, **task.fields}
             )
         elif isinstance(task, Tagging):
             model = BertForTokenClassification(config)
@@ -110,6 +111,10 @@ class StartConfig:
             model = TransformerClassifier(config)
         else:
             model = task.auto.published(config)
+        if self.freeze_layers > config.num_hidden_layers:
+            raise ValueError(
+                f"[train] freeze_layers: expected at most the model's {config.num_hidden_layers}, got {self.freeze_layers}"
+            )
         if self.lora_rank:
             # A pooler that belongs to the head has initial values, as the classifier.
             head = ("classifier", "pooler") if config.model_type in _OWN_POOLER and config.pooler else ("classifier",)

@@ -15,12 +15,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine import manual_seed
-from engine.data import TaggedTable, Tokenizer
+from engine.data import TaggedTable, TextDataset, Tokenizer
 from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained
 from engine.nn.lora import merge_lora, save_lora
@@ -61,6 +61,12 @@ class _Run:
     parts: Parts
     tokenizer: Tokenizer
     config: TransformerConfig
+
+
+class _Training(NamedTuple):
+    trainer: Trainer
+    datasets: dict[str, TextDataset]
+    started: float  # by the clock of the report
 
 
 def train_text_classifier(
@@ -115,7 +121,11 @@ def train_text_classifier(
             "absolute": {path: os.path.abspath(path) for path in data.files},  # to resume from another folder
         },
         "cleaning": parts.cleaning,
-        "start": {**start.to_dict(), "sha256": start.hashes()},
+        "start": {
+            **start.to_dict(),
+            "sha256": start.hashes(),
+            "absolute": None if start.init is None else os.path.abspath(start.folder() or start.init),
+        },
         "model": {"architectures": [""], **config.to_dict()},
         "tensorboard": tensorboard,
         "trainer": trainer.to_dict(),
@@ -127,6 +137,8 @@ def train_text_classifier(
     manual_seed(trainer.seed)  # the initial weights
     made = start.build(config, parts.task)
     run["model"] = {"architectures": [made.architecture], **made.config.to_dict()}
+    whole = _Run(folder, data, start, trainer, parts, tokenizer, made.config)
+    training = _prepared(whole, made, progress, (*callbacks, *([written] if written else [])))
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         check_output(folder, overwrite)  # again: another training may have begun here in the meantime
@@ -135,8 +147,7 @@ def train_text_classifier(
         tokenizer.save(folder)
         write_json(folder / "config.json", run["model"])
         write_json(folder / "run.json", run)
-        whole = _Run(folder, data, start, trainer, parts, tokenizer, made.config)
-        return _train(whole, made, progress, False, (*callbacks, *([written] if written else [])))
+        return _train(whole, made, training, False)
 
 
 def resume_text_classifier(
@@ -156,8 +167,9 @@ def resume_text_classifier(
         data = TextData(**values)
         settings = TrainerConfig.from_dict(run["trainer"])
         config = TransformerConfig.from_dict(run["model"])
-        started = {key: value for key, value in run.get("start", {}).items() if key != "sha256"}
-        start = StartConfig(**started)
+        begun = dict(run.get("start", {}))
+        weights, place = begun.pop("sha256", {}), begun.pop("absolute", None)
+        start = StartConfig(**begun)
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
@@ -167,14 +179,16 @@ def resume_text_classifier(
         parts = data.moved(places).read()
         # Before the first checkpoint the weights are those that the run began with.
         fresh = latest_checkpoint(folder / "checkpoints") is None
-        if fresh and start.hashes() != run.get("start", {}).get("sha256", {}):
+        if start.init and place and not os.path.isdir(start.init):
+            start = replace(start, init=place)  # the run is resumed from another folder
+        if fresh and start.hashes() != weights:
             raise ValueError(f"[resume] init: expected {start.init} as it was when the run began, got other weights")
         manual_seed(settings.seed)
         made = start.build(config, parts.task, weights=fresh)
         if run.get("tensorboard"):
             callbacks = (*callbacks, TensorBoardLog(folder / "tensorboard"))
         whole = _Run(folder, data, start, settings, parts, Tokenizer.from_pretrained(folder), made.config)
-        return _train(whole, made, progress, True, callbacks)
+        return _train(whole, made, _prepared(whole, made, progress, callbacks), True)
 
 
 # --- the parts of a run ----------------------------------------------------------------------------------------------
@@ -187,9 +201,8 @@ def _tokenizer(data: TextData, start: StartConfig, parts: Parts) -> Tokenizer:
     return tokenizer
 
 
-def _train(
-    run: _Run, model: Pretrained, progress: bool, resume: bool, callbacks: tuple[Callback, ...]
-) -> dict[str, Any]:
+def _prepared(run: _Run, model: Pretrained, progress: bool, callbacks: tuple[Callback, ...]) -> _Training:
+    """All that comes before the first step. What is wrong with the settings is said here, before anything is written."""
     started = time.perf_counter()
     task, tables = run.parts.task, run.parts.tables
     settings = _settings(run.settings, task)
@@ -212,24 +225,31 @@ def _train(
     )
     if task.class_weights is not None:
         task.class_weights = task.class_weights.to(trainer.device)
+    return _Training(trainer, datasets, started)
+
+
+def _train(run: _Run, model: Pretrained, training: _Training, resume: bool) -> dict[str, Any]:
+    task, tables, trainer = run.parts.task, run.parts.tables, training.trainer
     state = trainer.train(resume)
     if run.start.lora_rank:
         save_lora(model, run.folder, run.start.init)
         merge_lora(model)
         model.save_weights(run.folder / "model.safetensors")
     predictor = Predictor(model, run.tokenizer, task)
-    report = {**_facts(run, model, state), **judge_run(predictor, tables, datasets, run.data, settings)}
+    report = {**_facts(run, model, state), **judge_run(predictor, tables, training.datasets, run.data, trainer.config)}
     report["environment"] = environment(trainer.device)
-    report["wall_seconds"] = time.perf_counter() - started
+    report["wall_seconds"] = time.perf_counter() - training.started
     return write_report(report, run.folder, format_report)
 
 
 def _settings(settings: TrainerConfig, task: Any) -> TrainerConfig:
-    """The settings with the task's metric, where the default means nothing to it."""
-    from dataclasses import replace
-
-    if settings.metric == TrainerConfig.metric and task.metric != TrainerConfig.metric:
+    """The settings with the task's metric instead of the default. Raises ValueError for a metric that it does not measure."""
+    if settings.metric == TrainerConfig.metric:
         return replace(settings, metric=task.metric)
+    if settings.metric not in task.metrics:
+        raise ValueError(
+            f"[train] metric: expected one of {', '.join(task.metrics)} for {task.name}, got {settings.metric!r}"
+        )
     return settings
 
 
@@ -260,5 +280,10 @@ def _transform(settings: TrainerConfig, tokenizer: Tokenizer, tags: bool) -> Any
         keep = [i for i in special if i is not None]
         steps.append(TokenDropout(settings.token_dropout, tokenizer.unk_token_id, keep, settings.seed))
     if settings.augment:
-        steps.append(augmentation(settings.augment, tokenizer, settings.seed))
+        if tags and {part.partition("=")[0].strip() for part in settings.augment.split(",")} != {"mask"}:
+            raise ValueError(f"[train] augment: expected mask= alone where words have tags, got {settings.augment!r}")
+        try:
+            steps.append(augmentation(settings.augment, tokenizer, settings.seed))
+        except ValueError as error:
+            raise ValueError(str(error).replace("[augmentation] settings", "[train] augment")) from None
     return steps[0] if len(steps) == 1 else Compose(steps) if steps else None

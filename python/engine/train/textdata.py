@@ -36,10 +36,10 @@ class TextData:
         task: "classification", "multilabel", "regression" or "tagging".
         pair_column: a column with a second text, for tasks on two.
         label_separator: what stands between the labels of a text in "multilabel".
-        group_columns: columns by whose values the report compares the figures.
+        group_columns: columns by whose values the report compares the figures of a classification.
         clean: what to take out of the training texts: kinds of `find_problems`, such as "duplicate", "near_duplicate",
             "label_conflict", "leak", whose rows go; "markup" takes HTML and XML out of the texts of all files.
-        examples_per_class: train on that many texts of each label alone, the first of a random order; None: all.
+        examples_per_class: classify from that many texts of each label alone, the first of a random order; None: all.
     """
 
     train: tuple[str, ...]
@@ -81,9 +81,14 @@ class TextData:
             if kind not in KINDS:
                 raise ValueError(f"[TextData] clean: expected of {', '.join(KINDS)}, got {kind!r}")
         if self.task == "tagging":
-            for name in ("pair_column", "group_columns", "clean", "text_column", "label_column", "examples_per_class"):
-                if getattr(self, name):
-                    raise ValueError(f"[TextData] {name}: expected none for tagging, got {getattr(self, name)!r}")
+            self._refuse("pair_column", "group_columns", "clean", "text_column", "label_column", "encoding")
+        if self.task != "classification":
+            self._refuse("group_columns", "examples_per_class")
+
+    def _refuse(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name):
+                raise ValueError(f"[TextData] {name}: expected none for {self.task}, got {getattr(self, name)!r}")
 
     @property
     def files(self) -> list[str]:

@@ -42,6 +42,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     metric: ClassVar[str]  # what selects the best model
+    metrics: ClassVar[tuple[str, ...]]  # all the figures that can
     problem_type: ClassVar[str | None] = None  # in config.json
     auto: ClassVar[Any] = AutoModelForSequenceClassification
     evaluate: Callable[[Module, Iterable[PackedBatch]], Mapping[str, float]] | None = None  # `evaluate_fn` of a Trainer

@@ -23,6 +23,7 @@ class Classification(Task):
 
     name = "classification"
     metric = "accuracy"
+    metrics = ("loss", "accuracy", "macro_f1", "micro_f1", "mcc")
 
     @classmethod
     def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:

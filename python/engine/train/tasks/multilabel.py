@@ -28,6 +28,7 @@ class MultiLabel(Task):
 
     name = "multilabel"
     metric = "micro_f1"
+    metrics = ("loss", "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision")
     problem_type = "multi_label_classification"
 
     def __init__(self, labels: Labels, separator: str = "|") -> None:
@@ -40,7 +41,7 @@ class MultiLabel(Task):
 
     @classmethod
     def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:
-        sets = [s for table in tables for s in split_labels(table.labels or (), columns.separator)]
+        sets = [s for table in tables for s in _sets(table, columns.separator)]
         labels = Labels.from_labels(name for names in sets for name in names)
         if not len(labels):
             raise ValueError("[train] labels: expected at least one text with a label, got none")
@@ -48,8 +49,7 @@ class MultiLabel(Task):
 
     def targets(self, table: Table) -> np.ndarray:
         assert isinstance(table, TextTable)
-        sets = split_labels(table.labels or (), self.separator)
-        return self.labels.encode_many(sets, source=table.source, lines=table.lines)
+        return self.labels.encode_many(_sets(table, self.separator), source=table.source, lines=table.lines)
 
     def weigh(self, targets: np.ndarray) -> None:
         positives = targets.sum(0)
@@ -83,3 +83,8 @@ class MultiLabel(Task):
     def columns(self, answer: Mapping[str, Any]) -> list[str]:
         chosen = [f"{answer['probabilities'][name]:.4f}" for name in answer["labels"]]
         return [self.separator.join(answer["labels"]), self.separator.join(chosen)]
+
+
+def _sets(table: Table, separator: str) -> list[tuple[str, ...]]:
+    assert isinstance(table, TextTable)
+    return split_labels(table.labels or (), separator, source=table.source, lines=table.lines)

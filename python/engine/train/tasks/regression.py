@@ -23,6 +23,7 @@ class Regression(Task):
 
     name = "regression"
     metric = "pearson"
+    metrics = ("loss", "mse", "rmse", "mae", "r2", "pearson", "spearman")
     problem_type = "regression"
 
     @classmethod

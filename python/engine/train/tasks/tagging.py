@@ -29,6 +29,7 @@ class Tagging(Task):
 
     name = "tagging"
     metric = "f1"
+    metrics = ("loss", "accuracy", "precision", "recall", "f1")
     auto = AutoModelForTokenClassification
 
     @classmethod
@@ -46,6 +47,13 @@ class Tagging(Task):
 
     def targets(self, table: Table) -> np.ndarray:
         assert isinstance(table, TaggedTable)
+        for row, tags in enumerate(table.tags or ()):
+            for tag in tags:
+                if tag not in self.labels:
+                    known = ", ".join(map(repr, self.labels.names))
+                    raise ValueError(
+                        f"[train] tags: expected one of {known}, got {tag!r} in the sentence at {table.where(row)}"
+                    )
         return self.labels.encode([tag for tags in table.tags or () for tag in tags])
 
     def dataset(self, table: Table, tokenizer: Tokenizer, max_length: int) -> TextDataset:
