@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,11 @@ __all__ = [
     "PATH",
     "RUN",
     "Command",
-    "advice",
+    "begin_or_resume",
     "columns_of",
     "config_option",
     "device_option",
     "encoding_option",
-    "given_beside_resume",
     "settings_options",
     "threads_option",
 ]
@@ -140,7 +139,7 @@ def settings_options(options: Iterable[Any]) -> Any:
     return decorate
 
 
-def given_beside_resume(ctx: click.Context, data: Any) -> None:
+def _given_beside_resume(ctx: click.Context, data: Any) -> None:
     """Raises UsageError where --resume stands beside settings: a run goes on with its own."""
     free = ("data", "resume", "threads", "progress")
     given = [
@@ -156,8 +155,33 @@ def given_beside_resume(ctx: click.Context, data: Any) -> None:
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
+def begin_or_resume(
+    ctx: click.Context,
+    data: tuple[str, ...],
+    output: str | None,
+    resume: str | None,
+    begin: Callable[[str, tuple[Any, ...]], Any],
+    go_on: Callable[[str, tuple[Any, ...]], Any],
+) -> Any:
+    """What `begin` or, with --resume, `go_on` gives for (folder, callbacks); Ctrl-C ends either with a checkpoint."""
+    from engine.train import InterruptAfterStep
+
+    ctrl_c = InterruptAfterStep()
+    if resume is not None:
+        _given_beside_resume(ctx, data)
+        with _advice(resume, ctrl_c, str(ctx.command.name)):
+            return go_on(resume, (ctrl_c,))
+    if not data:
+        argument = next(p.human_readable_name for p in ctx.command.params if isinstance(p, click.Argument))
+        raise click.UsageError(f"Missing argument '{argument.upper()}...'.", ctx)
+    if output is None:
+        raise click.UsageError("Missing option '--output'.", ctx)
+    with _advice(output, ctrl_c, str(ctx.command.name)):
+        return begin(output, (ctrl_c,))
+
+
 @contextmanager
-def advice(folder: str, ctrl_c: InterruptAfterStep, command: str) -> Iterator[None]:
+def _advice(folder: str, ctrl_c: InterruptAfterStep, command: str) -> Iterator[None]:
     """Says beside the error how to go on where training was broken off, or how to begin again where it failed."""
     from engine.train import latest_checkpoint
 

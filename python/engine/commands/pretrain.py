@@ -10,10 +10,9 @@ from engine.commands.common import (
     PATH,
     RUN,
     Command,
-    advice,
+    begin_or_resume,
     config_option,
     device_option,
-    given_beside_resume,
     settings_options,
     threads_option,
 )
@@ -90,32 +89,26 @@ def pretrain(
       engine pretrain questions.txt --document line --init MiniLM --lr 1e-4 --output runs/adapted
       engine train questions.csv --init runs/encoder --output runs/tuned
     """
-    from engine.train import InterruptAfterStep, TrainerConfig, format_pretraining, resume_pretraining
+    from engine.train import TrainerConfig, format_pretraining, resume_pretraining
     from engine.train import pretrain as run
 
-    ctrl_c = InterruptAfterStep()
-    if resume is not None:
-        given_beside_resume(ctx, files)
-        with advice(resume, ctrl_c, "pretrain"):
-            report = resume_pretraining(resume, progress=options["progress"], callbacks=(ctrl_c,))
-    else:
-        if not files:
-            raise click.UsageError("Missing argument 'FILES...'.", ctx)
-        if output is None:
-            raise click.UsageError("Missing option '--output'.", ctx)
-        model: dict[str, Any] = {}
-        if options["init"] is None:
-            ff = 4 * options["dim"] if options["ff"] is None else options["ff"]
-            model = {
-                "hidden_size": options["dim"], "num_hidden_layers": options["layers"],
-                "num_attention_heads": options["heads"], "intermediate_size": ff,
-            }  # fmt: skip
-        if options["dropout"] is not None:
-            model |= {"hidden_dropout_prob": options["dropout"], "attention_probs_dropout_prob": options["dropout"]}
-        settings = TrainerConfig(metric="loss", **{name: options[name] for name in _TRAINER})
-        with advice(output, ctrl_c, "pretrain"):
-            report = run(
-                files, output, trainer=settings, model=model, progress=options["progress"], callbacks=(ctrl_c,),
-                overwrite=options["overwrite"], **{name: options[name] for name in _OTHERS},
-            )  # fmt: skip
+    progress = options["progress"]
+    model: dict[str, Any] = {}
+    if options["init"] is None:
+        ff = 4 * options["dim"] if options["ff"] is None else options["ff"]
+        model = {
+            "hidden_size": options["dim"], "num_hidden_layers": options["layers"],
+            "num_attention_heads": options["heads"], "intermediate_size": ff,
+        }  # fmt: skip
+    if options["dropout"] is not None:
+        model |= {"hidden_dropout_prob": options["dropout"], "attention_probs_dropout_prob": options["dropout"]}
+    report = begin_or_resume(
+        ctx, files, output, resume,
+        lambda folder, callbacks: run(
+            files, folder, trainer=TrainerConfig(metric="loss", **{name: options[name] for name in _TRAINER}),
+            model=model, progress=progress, callbacks=callbacks, overwrite=options["overwrite"],
+            **{name: options[name] for name in _OTHERS},
+        ),
+        lambda folder, callbacks: resume_pretraining(folder, progress=progress, callbacks=callbacks),
+    )  # fmt: skip
     click.echo(format_pretraining(report), nl=False)

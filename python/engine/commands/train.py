@@ -10,11 +10,10 @@ from engine.commands.common import (
     PATH,
     RUN,
     Command,
-    advice,
+    begin_or_resume,
     config_option,
     device_option,
     encoding_option,
-    given_beside_resume,
     settings_options,
     threads_option,
 )
@@ -182,25 +181,15 @@ def train(ctx: click.Context, data: tuple[str, ...], output: str | None, resume:
 
     Ctrl-C ends training after the present step, with a checkpoint to resume from; a second one ends it at once.
     """  # fmt: skip
-    from engine.train import InterruptAfterStep, format_report, resume_text_classifier, train_text_classifier
+    from engine.train import format_report, resume_text_classifier, train_text_classifier
 
-    ctrl_c = InterruptAfterStep()
-    if resume is not None:
-        given_beside_resume(ctx, data)
-        with advice(resume, ctrl_c, "train"):
-            report = resume_text_classifier(resume, progress=options["progress"], callbacks=(ctrl_c,))
-    else:
-        if not data:
-            raise click.UsageError("Missing argument 'DATA...'.", ctx)
-        if output is None:
-            raise click.UsageError("Missing option '--output'.", ctx)
-        with advice(output, ctrl_c, "train"):
-            report = train_text_classifier(
-                **training(ctx, data, options),
-                output=output,
-                progress=options["progress"],
-                overwrite=options["overwrite"],
-                tensorboard=options["tensorboard"],
-                callbacks=(ctrl_c,),
-            )
+    progress = options["progress"]
+    report = begin_or_resume(
+        ctx, data, output, resume,
+        lambda folder, callbacks: train_text_classifier(
+            **training(ctx, data, options), output=folder, progress=progress, overwrite=options["overwrite"],
+            tensorboard=options["tensorboard"], callbacks=callbacks,
+        ),
+        lambda folder, callbacks: resume_text_classifier(folder, progress=progress, callbacks=callbacks),
+    )  # fmt: skip
     click.echo(format_report(report), nl=False)
