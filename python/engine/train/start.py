@@ -17,9 +17,16 @@ from engine.train.parameters import freeze
 from engine.train.runfolder import sha256_of
 from engine.train.tasks import Tagging, Task
 
-__all__ = ["StartConfig"]
+__all__ = ["StartConfig", "suggested_lr"]
 
 _OWN_POOLER = ("distilbert", "roberta", "xlm-roberta", "electra")
+
+
+def suggested_lr(init: str) -> float:
+    """A rate that suits fine-tuning all of a published encoder, by the size of its hidden states: 5e-5 for BERT-base's 768, as its
+    authors have it, and 2e-4 for 384; between 1e-5 and 1e-3 for all."""
+    size = read_config(resolve(init, "train"), "train").hidden_size
+    return float(f"{min(max(2e-4 * (384 / size) ** 2, 1e-5), 1e-3):.2g}")
 
 
 @dataclass(frozen=True)
