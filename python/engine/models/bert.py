@@ -110,8 +110,8 @@ class _TokenModel(Pretrained):
     def config_for(cls, config: TransformerConfig) -> TransformerConfig:
         return _with_pooler(config, cls.head)
 
-    def on_top(self, hidden: Tensor) -> Tensor:
-        raise NotImplementedError(f"[{type(self).__name__}] on_top: expected a method of this name, got none")
+    def _on_top(self, hidden: Tensor) -> Tensor:
+        raise NotImplementedError(f"[{type(self).__name__}] _on_top: expected a method of this name, got none")
 
     def forward(
         self,
@@ -130,7 +130,7 @@ class _TokenModel(Pretrained):
         x = self.bert.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds, type(self).__name__)
         if rows is not None and x.layout is not None:
             raise ValueError(f"[{type(self).__name__}] rows: expected None beside a rectangle, got numbers of tokens")
-        y = self.on_top(self.bert.encode_rows(x, rows))
+        y = self._on_top(self.bert.encode_rows(x, rows))
         return y if x.layout is None else pad_packed(y, x.layout)
 
     def loss(self, batch: Any, ignore_index: int = -100, **options: Any) -> Tensor:
@@ -165,7 +165,7 @@ class BertForTokenClassification(_TokenModel):
         self.classifier = nn.Linear(c.hidden_size, c.num_labels)
         init_weights(self.classifier, c.initializer_range)
 
-    def on_top(self, hidden: Tensor) -> Tensor:
+    def _on_top(self, hidden: Tensor) -> Tensor:
         return self.classifier(self.dropout(hidden))
 
 
@@ -179,7 +179,7 @@ class BertForMaskedLM(_TokenModel):
         super().__init__(config)
         self.cls = _Predictions(self.config)
 
-    def on_top(self, hidden: Tensor) -> Tensor:
+    def _on_top(self, hidden: Tensor) -> Tensor:
         return self.cls.predictions(hidden, self.bert.embeddings.word_embeddings.weight)
 
 
