@@ -1,5 +1,5 @@
-"""The documents and the docstrings: every Python block of README.md and docs/*.md runs, links and commands lead somewhere,
-and every public name says what it is."""
+"""The documents and the docstrings: every Python block of README.md and docs/*.md runs, links and commands of all pages lead
+somewhere, settings files name options, and every public name says what it is."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from engine import _core
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "examples").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+by_page = pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 # ---------------------------------------------------------------- documents
@@ -68,14 +70,14 @@ def test_the_performance_model_is_what_its_script_prints() -> None:
     assert printed.strip() in (ROOT / "docs/cuda.md").read_text(encoding="utf-8"), "python -m bench.cuda_model"
 
 
-@by_name
+@by_page
 def test_links_lead_to_files(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (document.parent / target).exists(), f"{document.name} links to {target}, which is not there"
 
 
-@by_name
+@by_page
 def test_commands_and_their_options_are_there(document: Path) -> None:
     commands = pytest.importorskip("engine.commands").cli.commands
     for _, body in FENCED.findall(document.read_text(encoding="utf-8")):
@@ -84,6 +86,25 @@ def test_commands_and_their_options_are_there(document: Path) -> None:
             known = {option for p in commands[name].params for option in (*p.opts, *p.secondary_opts)}
             asked = {word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
             assert asked <= known, f"engine {name} has no {asked - known}"
+
+
+def names_of_settings(table: dict[str, Any]) -> Iterator[str]:
+    """Names in a settings file or a search space: tables only group them, unless they are ranges."""
+    for name, value in table.items():
+        if isinstance(value, dict) and "low" not in value:
+            yield from names_of_settings(value)
+        else:
+            yield name.replace("-", "_")
+
+
+@by_page
+def test_settings_files_name_options_of_train(document: Path) -> None:
+    tomllib = pytest.importorskip("tomllib")
+    options = {p.name for p in pytest.importorskip("engine.commands").cli.commands["train"].params}
+    for kind, body in FENCED.findall(document.read_text(encoding="utf-8")):
+        if kind == "toml":
+            unknown = set(names_of_settings(tomllib.loads(body))) - options
+            assert not unknown, f"engine train has no {unknown}"
 
 
 # ---------------------------------------------------------------- docstrings
