@@ -27,6 +27,7 @@ __all__ = [
     "config_option",
     "device_option",
     "encoding_option",
+    "option_values",
     "settings_options",
     "threads_option",
 ]
@@ -99,14 +100,10 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | No
         return
     from engine.train.toml import read_toml
 
-    known = {p.name for p in ctx.command.params if p.name and p.name not in ("config", "resume", "overwrite")}
     try:
-        found = flat(read_toml(value))
+        found = option_values(ctx.command, flat(read_toml(value)), value)
     except (ValueError, OSError, ImportError) as error:
-        raise click.UsageError(re.sub(r"^\[\w+\] \w+: ", "", str(error)), ctx) from None
-    unknown = sorted(set(found) - known)
-    if unknown:
-        raise click.UsageError(f"{value}: expected names of options, got {unknown[0]!r}", ctx)
+        raise click.UsageError(re.sub(r"^\[\w+\] path: |^\[\w+\] ", "", str(error)), ctx) from None
     ctx.default_map = {**(ctx.default_map or {}), **found}
 
 
@@ -120,6 +117,42 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"[config] {twice[0]}: expected it once, got it twice")
         settings.update(inner)
     return settings
+
+
+def option_values(command: click.Command, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Values of a settings file by the names of a command's parameters. Raises ValueError for others, and of other types.
+
+    Lists are for options with commas and those that may be repeated."""
+    known: dict[str, click.Parameter] = {}
+    for p in command.params:
+        if p.name and p.name not in ("config", "resume", "overwrite"):
+            known |= {name.lstrip("-").replace("-", "_"): p for name in (p.name, *p.opts)}
+    settings = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"[config] {source}: expected names of options, got {name!r}")
+        p = known[name]
+        kind, words = _kind(p)
+        several = value if isinstance(value, list) else [value]
+        many = p.nargs == -1 or p.multiple or kind is str
+        if not (len(several) == 1 or many) or not all(_is(v, kind) for v in several):
+            raise ValueError(f"[config] {source}: expected {words} for {name}, got {value!r}")
+        joined = ",".join(several) if kind is str else several[0]
+        settings[str(p.name)] = several if p.nargs == -1 or p.multiple else joined
+    return settings
+
+
+def _kind(p: click.Parameter) -> tuple[Any, str]:
+    if isinstance(p.type, click.types.BoolParamType):
+        return bool, "true or false"
+    if isinstance(p.type, click.types.IntParamType):
+        return int, "an integer"
+    return (float, "a number") if isinstance(p.type, click.types.FloatParamType) else (str, "a string")
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a value of TOML is of that kind; a whole number is a number, true is none."""
+    return isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
 
 
 config_option = click.option(

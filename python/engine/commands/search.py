@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from engine.commands.common import PATH, Command, flat, settings_options, threads_option
+from engine.commands.common import PATH, Command, flat, option_values, settings_options, threads_option
 from engine.commands.train import training, training_options
 
 __all__ = ["search"]
@@ -63,7 +63,7 @@ def search(
     if options["test"]:
         raise click.UsageError("--test cannot be given: a search that saw test data would flatter itself.", ctx)
     wanted = SearchSpace.from_toml(space)
-    names = {p.name for p in ctx.command.params}
+    names = {name.lstrip("-").replace("-", "_") for p in ctx.command.params for name in (str(p.name), *p.opts)}
     for name in wanted.names:
         if name.rpartition(".")[2].replace("-", "_") not in names:
             raise click.UsageError(f"SPACE: expected names of options, got {name!r}", ctx)
@@ -72,7 +72,7 @@ def search(
         metric = TASKS[options["task"]].metric
 
     def train(settings: dict[str, Any], callbacks: tuple[Any, ...]) -> float:
-        arguments = training(ctx, data, {**options, **flat(settings)})
+        arguments = training(ctx, data, {**options, **option_values(ctx.command, flat(settings), space)})
         arguments["trainer"] = replace(arguments["trainer"], checkpoint_every=0)
         folder = tempfile.mkdtemp(prefix="trial-", dir=output)
         try:
