@@ -97,8 +97,8 @@ class StartConfig:
                 config = task.auto.published.config_for(config)
             return config
         sizes = dict(self.sizes)
-        if isinstance(task, Tagging):  # no published classifier of tokens pools
-            sizes = {"model_type": "bert", **{k: v for k, v in sizes.items() if k != "pooling"}}
+        if isinstance(task, Tagging):  # a published one, which does not pool and has token types
+            sizes = {"model_type": "bert", "type_vocab_size": 2, **{k: v for k, v in sizes.items() if k != "pooling"}}
         return TransformerConfig(
             vocab_size=tokenizer.vocab_size, max_position_embeddings=max_length, pad_token_id=tokenizer.pad_token_id,
             **{"type_vocab_size": 2 if pairs else 0, **sizes, **task.fields},
