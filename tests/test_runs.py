@@ -80,8 +80,8 @@ def test_a_tuned_run_resumes_to_the_same_bits(place, tmp_path, variant):
         reports = [read_json(r / "report.json") for r in (run, tmp_path / "whole")]
         assert reports[0]["held_out"] == reports[1]["held_out"]
         if variant == "lora":
-            assert (run / "adapter_model.safetensors").read_bytes() == (
-                tmp_path / "whole/adapter_model.safetensors"
+            assert (run / "adapter/adapter_model.safetensors").read_bytes() == (
+                tmp_path / "whole/adapter/adapter_model.safetensors"
             ).read_bytes()
 
 

@@ -87,11 +87,11 @@ def check_output(folder: Path, overwrite: bool) -> None:
 
 def remove_run(folder: Path) -> None:
     """Remove what a run writes, and nothing else."""
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for name in ("checkpoints", "adapter"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name in (
         "run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
         "report.json", "report.md", "report.html", "curves.png", "confusion.png", "reliability.png",
-        "adapter_config.json", "adapter_model.safetensors",
     ):  # fmt: skip
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)

@@ -3,7 +3,8 @@
 The run folder holds
     run.json             data and their hashes, what the model started from, settings, versions, seed
     config.json, model.safetensors, tokenizer.json, tokenizer_config.json    the best model, as other libraries open it
-    adapter_config.json, adapter_model.safetensors    with LoRA: the adapters alone, as `peft` opens them
+    adapter/             with LoRA: the adapters alone, as `peft` opens them (beside the merged weights `transformers` would add
+                         them a second time)
     log.jsonl            a line each `log_every` steps, evaluation and epoch
     checkpoints/         what is needed to go on
     report.json, report.md, report.html, curves.png, confusion.png
@@ -232,7 +233,7 @@ def _train(run: _Run, model: Pretrained, training: _Training, resume: bool) -> d
     task, tables, trainer = run.parts.task, run.parts.tables, training.trainer
     state = trainer.train(resume)
     if run.start.lora_rank:
-        save_lora(model, run.folder, run.start.init)
+        save_lora(model, run.folder / "adapter", run.start.init)
         merge_lora(model)
         model.save_weights(run.folder / "model.safetensors")
     predictor = Predictor(model, run.tokenizer, task)
