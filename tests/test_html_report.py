@@ -246,7 +246,9 @@ def test_the_last_line_of_a_report_is_what_says_most():
         ({"pearson": -0.5, "rmse": 1.0}, "test Pearson -0.5000"),
         ({"subset_accuracy": 0.1, "micro_f1": 0.25}, "test micro F1 0.2500"),
     ):
-        assert format_report({**report, "test": {"samples": 4, **figures}}).splitlines()[-1] == line
+        both = {"test": {"samples": 4, **figures}, "held_out": {"samples": 3, "accuracy": 0.7, "loss": 1.0}}
+        assert format_report({**report, **both}).splitlines()[-1] == line
+    assert format_report({**report, "held_out": both["held_out"]}).splitlines()[-1] == "held-out accuracy 0.7000"
 
 
 def test_markdown_of_any_task():
