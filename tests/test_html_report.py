@@ -184,6 +184,9 @@ def test_many_classes_are_condensed():
     page = Page(render_report(report))
     assert "(111 others)" in page.text and "c7 → c8: 3 (25.0%)" in page.text
     note = "The classes with the most mistakes are drawn"
+    names = {"labels": ["a name as long as they are shown"] * 40, "counts": np.eye(40, dtype=int).tolist()}
+    wide = render_report({"test": {"confusion": names}})
+    assert 800 < float(re.search(r'<svg[^>]* width="(\d+)', wide)[1]) <= 980  # what the page has
     few = {"labels": ["a", "(38 others)"], "counts": [[1, 0], [0, 2]]}  # as a run's own report has them
     assert note in page.text and note in Page(render_report({"test": {"confusion": few}})).text
     few["labels"] = ["a", "others"]
