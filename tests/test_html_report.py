@@ -184,6 +184,9 @@ def test_many_classes_are_condensed():
     page = Page(render_report(report))
     assert "(111 others)" in page.text and "c7 → c8: 3 (25.0%)" in page.text
     note = "The classes with the most mistakes are drawn"
+    names = {"labels": ["a name as long as they are shown"] * 40, "counts": np.eye(40, dtype=int).tolist()}
+    wide = render_report({"test": {"confusion": names}})
+    assert 800 < float(re.search(r'<svg[^>]* width="(\d+)', wide)[1]) <= 980  # what the page has
     few = {"labels": ["a", "(38 others)"], "counts": [[1, 0], [0, 2]]}  # as a run's own report has them
     assert note in page.text and note in Page(render_report({"test": {"confusion": few}})).text
     few["labels"] = ["a", "others"]
@@ -246,7 +249,9 @@ def test_the_last_line_of_a_report_is_what_says_most():
         ({"pearson": -0.5, "rmse": 1.0}, "test Pearson -0.5000"),
         ({"subset_accuracy": 0.1, "micro_f1": 0.25}, "test micro F1 0.2500"),
     ):
-        assert format_report({**report, "test": {"samples": 4, **figures}}).splitlines()[-1] == line
+        both = {"test": {"samples": 4, **figures}, "held_out": {"samples": 3, "accuracy": 0.7, "loss": 1.0}}
+        assert format_report({**report, **both}).splitlines()[-1] == line
+    assert format_report({**report, "held_out": both["held_out"]}).splitlines()[-1] == "held-out accuracy 0.7000"
 
 
 def test_markdown_of_any_task():

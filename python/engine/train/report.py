@@ -281,7 +281,8 @@ def _cleaning(found: Mapping[str, int]) -> list[str]:
 
 
 def format_report(report: Mapping[str, Any]) -> str:
-    """A run's report as Markdown; its very last line is the test accuracy, or what says most where that says little."""
+    """A run's report as Markdown; its very last line is the test accuracy, or what says most where that says little; without a test
+    the held-out one."""
     training, model, data = report["training"], report["model"], report["data"]
     lines = [
         "# Training report",
@@ -304,7 +305,9 @@ def format_report(report: Mapping[str, Any]) -> str:
             lines += ["", f"## {title}", "", format_evaluation(report[name])]
     if report.get("curves"):
         lines += ["", f"![curves]({report['curves']})"]
-    first = next((key for key in _MAIN if key in report.get("test", {})), None)
-    if first is not None:
-        lines += ["", f"test {_COLUMNS[first]} {report['test'][first]:.4f}"]
+    for name, title in (("test", "test"), ("held_out", "held-out")):
+        first = next((key for key in _MAIN if key in report.get(name, {})), None)
+        if first is not None:
+            lines += ["", f"{title} {_COLUMNS[first]} {report[name][first]:.4f}"]
+            break
     return "\n".join(lines) + "\n"

@@ -157,8 +157,9 @@ def confusion_chart(counts: np.ndarray, labels: Sequence[str]) -> str:
     """A confusion matrix: rows true, columns predicted; shares of a row as colour, counts as numbers."""
     n = len(labels)
     names = [_cut(label) for label in labels]
-    cell = 46 if n <= 8 else 28 if n <= 20 else 22 if n <= 32 else 20  # 40 classes fit the page
     left = 30 + max(map(_wide, names), default=0)
+    cell = 46 if n <= 8 else 28 if n <= 20 else 22
+    cell = max(16, min(cell, int((960 - left) / max(n, 1))))  # as wide as the page
     width, height = left + n * cell + 10, 8 + n * cell + left
     total = np.maximum(counts.sum(1), 1)
     parts = [
