@@ -338,3 +338,32 @@ def test_shares_of_a_mean():
     assert shares(TOKEN_BATCHES[1:2], counted_targets) == [1.0]
     with pytest.raises(ValueError, match="expected a target that counts in 2 batches"):
         shares([TOKEN_BATCHES[1]] * 2, counted_targets)
+
+
+def test_texts_tokenized_on_demand_are_tokenized_on_another_thread(monkeypatch):
+    """A Trainer makes their batches ahead; the result has the bits of texts tokenized before."""
+    pytest.importorskip("tokenizers")
+    import threading
+
+    from engine.data import LazyTextDataset, TextDataset, Tokenizer
+    from engine.models import TransformerClassifier, TransformerConfig
+
+    texts = [
+        f"the {word} is {other}" for word in ("card", "money", "login") for other in ("late", "lost", "here", "new")
+    ]
+    labels = [i // 4 for i in range(12)]
+    tokenizer = Tokenizer.train(texts, vocab_size=60)
+    threads = set()
+    gather = LazyTextDataset.gather
+    monkeypatch.setattr(
+        LazyTextDataset, "gather", lambda self, rows: threads.add(threading.current_thread()) or gather(self, rows)
+    )
+    found = []
+    for data in (TextDataset.from_texts(texts, tokenizer, labels), LazyTextDataset(texts, tokenizer, labels)):
+        engine.manual_seed(0)
+        config = TransformerConfig(vocab_size=tokenizer.vocab_size, hidden_size=16, intermediate_size=32, num_labels=3)
+        trainer = Trainer(TransformerClassifier(config), TrainerConfig(epochs=2, batch_size=4), data, data)
+        trainer.train()
+        found.append([p.tolist() for p in trainer.model.parameters()])
+    assert found[0] == found[1]
+    assert threads and threading.main_thread() not in threads

@@ -28,6 +28,7 @@ _KNOWN = re.compile(
     r"^(vocab_projector|generator_lm_head)\.weight$|^discriminator_predictions\.|(^|\.)pooler\.(dense\.)?(weight|bias)$|"
     r"^(cls|sop_classifier|lm_head|predictions|vocab_transform|vocab_layer_norm|vocab_projector|generator_predictions)\."
 )
+_HEAD_NAMES = ("classifier.", "pre_classifier.", "qa_outputs.")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "pytorch_model.pt")
 
 
@@ -192,7 +193,7 @@ class Pretrained(Module):
                 "\n  ".join([f"[{op}] directory: expected the weights of {type(self).__name__}, got", *lines])
             )
         self.load_state_dict(found, strict=False)
-        strange = [name for name in unexpected if not _KNOWN.search(name)]
+        strange = [name for name in unexpected if not _KNOWN.search(name) and not self._is_a_head(name)]
         if strange:
             _log.warning("%s: not used: %s", op, ", ".join(strange))
         return LoadingInfo(missing, unexpected, mismatched)
@@ -214,6 +215,10 @@ class Pretrained(Module):
                     yield each[: -len(new)] + old
         if name == "cls.predictions.bias":
             yield published[: -len("bias")] + "decoder.bias"
+
+    def _is_a_head(self, name: str) -> bool:
+        """Whether a published name is of a head, where a bare encoder is read from a model that has one."""
+        return self.head == "base" and name.startswith(_HEAD_NAMES)
 
     def _is_encoder(self, name: str) -> bool:
         """Whether an entry of `state_dict` is the encoder's, without which a checkpoint is none; engine's own: all are."""

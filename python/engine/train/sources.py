@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from engine.data import DataLoader, PackedBatch
+from engine.data import DataLoader, LazyTextDataset, PackedBatch
+from engine.data.dataset import unwrap
 from engine.train.config import TrainerConfig
 
 __all__ = ["BatchStream", "evaluation_source", "in_groups", "training_source"]
@@ -86,7 +87,7 @@ def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStrea
     if not _gives_batches(data):
         return DataLoader(
             data, config.batch_size, shuffle=True, bucket_by_length=config.bucket_by_length,
-            max_tokens=config.max_tokens, seed=config.seed,
+            max_tokens=config.max_tokens, seed=config.seed, prefetch=_ahead(data),
         )  # fmt: skip
     if not hasattr(data, "__iter__"):
         raise TypeError(f"[Trainer] train_data: expected a dataset, a loader or batches, got {type(data).__name__}")
@@ -95,7 +96,15 @@ def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStrea
 
 def evaluation_source(data: Any, config: TrainerConfig) -> Any:
     """Batches of a dataset in its order; loaders and iterables of batches as they are."""
-    return data if isinstance(data, DataLoader) or _gives_batches(data) else DataLoader(data, config.eval_batch_size)
+    if isinstance(data, DataLoader) or _gives_batches(data):
+        return data
+    return DataLoader(data, config.eval_batch_size, prefetch=_ahead(data))
+
+
+def _ahead(data: Any) -> int:
+    """Batches to make ahead on another thread: texts that are tokenized when a batch wants them would hold up each step; where
+    they are tokenized, a batch is a gather of microseconds."""
+    return 2 if isinstance(unwrap(data)[0], LazyTextDataset) else 0
 
 
 def in_groups(batches: Iterable[PackedBatch], size: int) -> Iterator[list[PackedBatch]]:
