@@ -68,6 +68,28 @@ def prepare(side: str, name: str, count: int, bucketed: bool = False, padding: b
     return train, facts
 
 
+def flops(name: str, count: int, padding: bool) -> float:
+    """Multiply-adds x 2 of the products that engine does for `count` batches: forward and twice that backward, attention included;
+    of the last layer only what the loss reads. padding: every batch is a rectangle, and all of it is computed."""
+    given = load(name)
+    layers, d, ff = 6, 384, 1536
+    total = 0.0
+    for rows in data.batches(given, seed=0, epoch=0)[:count]:
+        lengths = np.array([len(given.train.ids[i]) for i in rows], float)
+        if padding:
+            lengths = np.full(len(rows), lengths.max())
+        read = lengths  # rows of the last layer, by text
+        if not padding:
+            labels = [given.train.labels[i] for i in rows]
+            read = (
+                np.array([(x != data.IGNORED).sum() for x in labels], float) if given.per_token else np.ones(len(rows))
+            )
+        whole = lengths.sum() * (4 * d * d + 2 * d * ff) + 2 * d * (lengths**2).sum()
+        last = lengths.sum() * 2 * d * d + read.sum() * (2 * d * d + 2 * d * ff) + 2 * d * (lengths * read).sum()
+        total += 6.0 * ((layers - 1) * whole + last)
+    return total
+
+
 def memory(side: str, task: str, steps: int) -> Any:
     """Peak MiB of a process that loads the weights, trains on random batches and predicts."""
     given = load(task)
@@ -116,14 +138,18 @@ def run(run: Run) -> list[Table]:
     for task, target in TARGETS.items():
         if run.quick and task != "banking77":
             continue
+        limit = run.limits["fma_gflops"] * 1e9
         c = compare(task, {}, {}, ALL)
-        speed.add(f"{task}: PyTorch on random batches", c, count=32 * count, target=target)
+        share = flops(task, count, False) / c.engine / limit
+        speed.add(f"{task}: PyTorch on random batches", c, count=32 * count, share=share, target=target)
         if run.quick:
             continue
         c = compare(task, {}, {"bucketed": True}, ALL)
-        speed.add(f"{task}: PyTorch on batches grouped by length", c, count=32 * count)
+        share = flops(task, count, False) / c.engine / limit
+        speed.add(f"{task}: PyTorch on batches grouped by length", c, count=32 * count, share=share)
         c = compare(task, {"padding": True}, {}, ())
-        speed.add(f"{task}: the same work: both compute the padding", c, count=32 * count)
+        share = flops(task, count, True) / c.engine / limit
+        speed.add(f"{task}: the same work: both compute the padding", c, count=32 * count, share=share)
         own = peak(run, "engine", task, ALL)
         theirs = peak(run, "torch", task, ()) if "torch" in c.seconds else None
         beside = f", {own / theirs:.2f} of PyTorch's {theirs:.0f} MiB" if theirs else ""

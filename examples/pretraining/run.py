@@ -30,7 +30,7 @@ PRETRAINING = TrainerConfig(
     epochs=60, batch_size=None, max_tokens=2048, lr=2e-3, metric="loss", warmup_ratio=0.05, checkpoint_every=0,
 )  # fmt: skip
 FINE_TUNING = TrainerConfig(epochs=30, batch_size=32, checkpoint_every=0, eval_every=10**6)
-RATES = (1e-3, 3e-3, 3e-4)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 POOLING = "mean"
 
 
