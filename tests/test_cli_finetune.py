@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -115,6 +116,49 @@ def test_check_finds_removes_and_writes_and_train_cleans(place, tmp_path):
     cleaning = read_json(run / "report.json")["data"]["cleaning"]
     assert cleaning["markup"] == 1 and cleaning["leak"] >= 2 and cleaning["rows_removed"] >= 4
     assert read_json(run / "run.json")["cleaning"] == cleaning
+
+
+def test_a_cleaned_copy_has_all_columns(tmp_path):
+    rows = [(str(i), text, "mail" if i % 2 else "chat", label) for i, (text, label) in enumerate(texts(2))]
+    data = write_rows(tmp_path / "data.csv", ("id", "text", "channel", "intent"), [*rows, rows[0]])
+    run_engine("check", data, "--remove", "duplicate", "-o", tmp_path / "clean.csv")
+    with open(tmp_path / "clean.csv", encoding="utf-8", newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert [(r["id"], r["text"], r["channel"], r["intent"]) for r in found] == rows
+
+
+def test_a_column_of_empty_texts_is_named(place, tmp_path):
+    data = write_rows(tmp_path / "data.csv", ("text", "message", "label"), [("", t, n) for t, n in texts(2)])
+    for options in (SCRATCH, ("--init", place / "encoder", *TUNED)):
+        error = run_engine("train", data, "-o", tmp_path / "run", *options, code=2)
+        assert "--text-column: expected texts in the column 'text'" in error and not (tmp_path / "run").exists()
+    run_engine("train", data, "-o", tmp_path / "run", *SCRATCH, "--text-column", "message")
+
+
+def test_a_metric_that_is_asked_for_is_the_one(tmp_path):
+    data = write_rows(tmp_path / "data.csv", ("text", "label"), [(t, str(i % 5)) for i, (t, _) in enumerate(texts(3))])
+    error = run_engine(
+        "train", data, "-o", tmp_path / "a", *SCRATCH, "--task", "regression", "--metric", "accuracy", code=2
+    )
+    assert "--metric: expected one of" in error
+    run_engine("train", data, "-o", tmp_path / "b", *SCRATCH, "--task", "regression", "--metric", "rmse")
+
+
+def test_texts_are_cut_where_a_short_model_ends(place, tmp_path):
+    encoder = write_encoder(tmp_path / "short", max_position_embeddings=12)
+    run_engine("train", place / "train.csv", "-o", tmp_path / "run", "--init", encoder, "--epochs", 1, "--no-progress")
+    assert read_json(tmp_path / "run/run.json")["data"]["max_length"] == 12
+
+
+def test_a_classifier_from_scratch_that_pools_as_bert_is_exported(place, tmp_path):
+    run_engine("train", place / "train.csv", "-o", tmp_path / "run", *SCRATCH, "--pooling", "pooler")
+    run_engine("export", tmp_path / "run", tmp_path / "hub")
+    about = read_json(tmp_path / "hub/config.json")
+    assert about["architectures"] == ["BertForSequenceClassification"] and about["model_type"] == "bert"
+    answers = [
+        run_engine("predict", folder, "my card is late", "--json") for folder in (tmp_path / "run", tmp_path / "hub")
+    ]
+    assert json.loads(answers[0]) == json.loads(answers[1])
 
 
 def test_pretrain_then_train(place, tmp_path):

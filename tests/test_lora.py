@@ -243,6 +243,26 @@ def test_a_plain_stack_and_a_fused_projection_as_a_whole():
 # ---- files
 
 
+def test_what_is_trained_whole_gets_no_adapter(tmp_path):
+    """Its weights would be trained, and then be missing from the adapters' files."""
+    with pytest.raises(ValueError, match="got 'classifier', which is none, or trained whole"):
+        add_lora(classifier(), LoRAConfig(r=2, target_modules=("query", "classifier")))
+    for targets, saved in ((("query", "dense"), ("classifier", "pooler")), (("query", "value"), None)):
+        base = BertForSequenceClassification(config(model_type="bert")).eval()
+        base.save_pretrained(tmp_path / "base")
+        adapted = add_lora(base, LoRAConfig(r=2, target_modules=targets, modules_to_save=saved))
+        assert not any("classifier" in name or "pooler" in name for name in adapted)
+        shake(base)
+        with engine.no_grad():
+            for name, p in base.named_parameters():
+                if p.requires_grad and "lora" not in name:
+                    p.add_(0.3)
+        save_lora(base, tmp_path / "adapter")
+        again = BertForSequenceClassification.from_pretrained(tmp_path / "base")
+        load_lora(again, tmp_path / "adapter")
+        assert again(batch()).tolist() == base(batch()).tolist()
+
+
 def test_names_and_shapes_of_the_files(tmp_path):
     model = classifier()
     add_lora(model, LoRAConfig(r=2, target_modules=("query", "layer.1.output.dense")))

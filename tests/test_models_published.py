@@ -336,7 +336,6 @@ def test_pickles_are_refused_with_the_way_out(tmp_path):
         ({"model_type": 3}, "model_type: expected one of"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type: expected 'absolute'"),
         ({"is_decoder": True}, "is_decoder: expected False"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings: expected True"),
         ({"hidden_act": "mish"}, "hidden_act: expected one of"),
         ({"hidden_act": ["gelu"]}, "hidden_act: expected one of"),
         ({"id2label": [1, 2]}, "id2label: expected a dict"),
@@ -439,3 +438,30 @@ def test_own_models_are_told_apart(tmp_path):
         BertForSequenceClassification.from_pretrained(tmp_path)
     with pytest.raises(ValueError, match="BertForSequenceClassification"):
         TransformerClassifier.from_pretrained(GOLDEN / "bert" / "sequence")
+
+
+def test_a_last_projection_of_its_own_is_refused(tmp_path):
+    """transformers leaves one that differs from the table of words as it is; here it would be lost in silence."""
+    words = "bert.embeddings.word_embeddings.weight"
+    equal = edited("bert/masked", tmp_path / "a", lambda s: {**s, "cls.predictions.decoder.weight": s[words]})
+    BertForMaskedLM.from_pretrained(equal)
+    other = edited("bert/masked", tmp_path / "b", lambda s: {**s, "cls.predictions.decoder.weight": s[words] * 2})
+    with pytest.raises(ValueError, match=r"table of words \(tied\), got another cls.predictions.decoder.weight"):
+        BertForMaskedLM.from_pretrained(other)
+    untied = edited("bert/masked", tmp_path / "c", tie_word_embeddings=False)
+    with pytest.raises(ValueError, match="tie_word_embeddings: expected True"):
+        BertForMaskedLM.from_pretrained(untied)
+    for kind in (BertModel, BertForSequenceClassification, BertForTokenClassification):  # they have none
+        kind.from_pretrained(untied)
+
+
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_files_say_the_dtype_that_they_have(key, tmp_path):
+    """float16 weights are float32 in memory and are written so; a config that says float16 would have them rounded."""
+    half = edited(
+        "bert/model", tmp_path / "a", lambda s: {k: t.to(engine.float16) for k, t in s.items()}, **{key: "float16"}
+    )
+    model = BertModel.from_pretrained(half)
+    model.save_pretrained(tmp_path / "b")
+    assert json.loads((tmp_path / "b" / "config.json").read_text())[key] == "float32"
+    assert load_file(tmp_path / "b" / "model.safetensors")["embeddings.LayerNorm.bias"].dtype is engine.float32

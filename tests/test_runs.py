@@ -131,11 +131,23 @@ def test_a_relative_init_is_found_from_another_folder(place, tmp_path, monkeypat
     assert (run / "report.json").exists()
 
 
-def test_resume_of_a_finished_run_changes_nothing(place, tmp_path):
-    run_engine("train", place / "train.csv", "-o", tmp_path / "run", "--init", place / "encoder", *TUNED, *EVERY)
+@pytest.mark.parametrize("variant", ["plain", "lora"])
+def test_resume_of_a_finished_run_changes_nothing(place, tmp_path, variant):
+    """As where the process ended between the last step and the report: adapters are merged by then."""
+    options = ("--init", place / "encoder", *TUNED, *EVERY, *VARIANTS[variant])
+    run_engine("train", place / "train.csv", "-o", tmp_path / "run", *options)
     before = weights(tmp_path / "run")
+    (tmp_path / "run/report.json").unlink()
     run_engine("train", "--resume", tmp_path / "run", "--no-progress")
-    assert weights(tmp_path / "run") == before
+    assert weights(tmp_path / "run") == before and (tmp_path / "run/report.json").exists()
+
+
+def test_each_command_resumes_its_own_runs(place, tmp_path):
+    (tmp_path / "text.txt").write_text("\n".join(text for text, _ in texts(4)))
+    options = ("--document", "line", "--tokenizer", place / "encoder", "--layers", 1, "--dim", 16, "--heads", 2)
+    options = (*options, "--max-steps", 2, "--max-length", 16, "--no-progress")
+    run_engine("pretrain", tmp_path / "text.txt", "-o", tmp_path / "run", *options)
+    assert "engine pretrain --resume" in run_engine("train", "--resume", tmp_path / "run", code=2)
 
 
 def test_a_run_json_from_before_models_could_be_tuned_resumes(place, tmp_path):

@@ -41,7 +41,7 @@ def check(
     """Report what is wrong with a file of texts (CSV, TSV or JSONL): empty texts, control characters, markup, duplicates and
     near-duplicates, the same text under different labels, texts that are in a test split too, rare labels.
 
-    Nothing is changed: --remove and --output write a cleaned copy.
+    Nothing is changed: --remove and --output write a cleaned copy, as CSV, with all columns of a CSV or TSV file.
 
     \b
     Example:
@@ -54,7 +54,9 @@ def check(
     if bool(kinds) != (output is not None):
         raise click.UsageError("--remove and --output go together.")
     columns = {name: options[name] for name in ("text_column", "label_column", "pair_column", "encoding")}
-    table = read_table(data, **columns)
+    # The cleaned copy has all columns; of JSON Lines, whose values need not fit a table, the text and the label.
+    whole = output is not None and not data.lower().endswith((".jsonl", ".ndjson", ".json", ".txt"))
+    table = read_table(data, **columns, extra_columns=None if whole else ())
     splits = {name: read_table(name, **columns) for name in others}
     report = find_problems(table, splits or None, similarity=similarity)
     left = None if output is None else remove_problems(table, report, kinds)

@@ -67,9 +67,7 @@ def search(
     for name in wanted.names:
         if name.rpartition(".")[2].replace("-", "_") not in names:
             raise click.UsageError(f"SPACE: expected names of options, got {name!r}", ctx)
-    metric = options["metric"]
-    if metric == "accuracy":
-        metric = TASKS[options["task"]].metric
+    metric = options["metric"] or TASKS[options["task"]].metric
 
     def train(settings: dict[str, Any], callbacks: tuple[Any, ...]) -> float:
         arguments = training(ctx, data, {**options, **option_values(ctx.command, flat(settings), space)})

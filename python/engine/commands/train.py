@@ -52,14 +52,14 @@ training_options = [
     click.option("--tokenizer", type=click.Path(exists=True),
                  help="vocab.txt, tokenizer.json or their folder (default: that of --init, or trained on DATA)."),
     click.option("--vocab-size", type=int, default=8000, show_default=True, help="Of the trained tokenizer, at most."),
-    click.option("--max-length", type=int, default=128, show_default=True, help="Tokens of a text, at most."),
+    click.option("--max-length", type=int, help="Tokens of a text, at most (default: 128, or fewer if the model takes no more)."),
     click.option("--layers", type=int, default=2, show_default=True),
     click.option("--dim", type=int, default=128, show_default=True, help="Size of the hidden states."),
     click.option("--heads", type=int, default=2, show_default=True),
     click.option("--ff", type=int, default=None, help="Size of the feed-forward part (default: 4 * dim)."),
     click.option("--dropout", type=float, help=_default("dropout")),
-    click.option("--pooling", type=click.Choice(["max", "mean", "first"]), default="max", show_default=True,
-                 help="What a classifier from scratch reads."),
+    click.option("--pooling", type=click.Choice(["max", "mean", "first", "pooler"]), default="max", show_default=True,
+                 help="What a classifier from scratch reads; pooler: the first token, as BERT's does, so that it can be exported."),
     click.option("--freeze-embeddings", is_flag=True, help="Do not train the tables."),
     click.option("--freeze-layers", type=int, default=0, metavar="N", help="Do not train the lowest N layers."),
     click.option("--lora-rank", type=int, default=0, metavar="R", help="Train adapters of rank R in place of the weights."),
@@ -83,7 +83,7 @@ training_options = [
     click.option("--token-dropout", type=float, help=f"Share of tokens hidden in training {_default('token_dropout')}."),
     click.option("--augment", metavar="LIST", help="Change training texts: deletion=0.1,swap=0.05,mask=0.1."),
     click.option("--max-grad-norm", type=float, default=1.0, show_default=True),
-    click.option("--metric", default="accuracy", show_default="the task's",
+    click.option("--metric", show_default="the task's",
                  help="Selects the best model: accuracy, macro_f1, micro_f1, mcc, f1, pearson, spearman, rmse, loss."),
     click.option("--early-stopping", type=int, default=None, metavar="N", help="Stop after N evaluations without a better one."),
     click.option("--checkpoint-every", type=int, metavar="N", help="Steps between checkpoints (default: one each epoch; 0: none)."),
@@ -105,6 +105,8 @@ _TRAINER_OPTIONS = (
 _START_OPTIONS = (
     "init", "freeze_embeddings", "freeze_layers", "lora_rank", "lora_alpha", "lora_dropout", "gradient_checkpointing",
 )  # fmt: skip
+# A classifier just as BERT's, which other libraries open.
+_POOLING = {"pooler": {"pooling": "first", "model_type": "bert", "type_vocab_size": 2}}
 _SIZES = ("layers", "dim", "heads", "ff", "pooling", "vocab_size")
 
 
@@ -117,13 +119,15 @@ def _parts(value: Any) -> tuple[str, ...]:
 def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     """Options as arguments of `train_text_classifier`."""
     from engine.train import StartConfig, TextData, TrainerConfig
-    from engine.train.start import suggested_lr
+    from engine.train.start import longest_text, suggested_lr
 
     options = dict(options)
     tuned = options["init"] is not None
     for name, defaults in _DEFAULTS.items():
         if options[name] is None:
             options[name] = defaults[tuned]
+    if options["max_length"] is None:
+        options["max_length"] = 128 if not tuned else min(128, longest_text(options["init"]))
     if options["lr"] is None:
         options["lr"] = suggested_lr(options["init"])
     if options["task"] == "tagging" and ctx.get_parameter_source("token_dropout") is click.core.ParameterSource.DEFAULT:
@@ -142,7 +146,7 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
             "num_hidden_layers": options["layers"],
             "num_attention_heads": options["heads"],
             "intermediate_size": 4 * options["dim"] if options["ff"] is None else options["ff"],
-            "pooling": options["pooling"],
+            **_POOLING.get(options["pooling"], {"pooling": options["pooling"]}),
         }
     return {
         "data": TextData(data, clean=_parts(options["clean"]), **{name: options[name] for name in _TEXT_OPTIONS}),

@@ -62,7 +62,7 @@ class _Wanted(NamedTuple):
     text: str | None
     label: str | None
     pair: str | None
-    extra: tuple[str, ...]
+    extra: tuple[str, ...] | None  # None: all there are
     read_labels: bool
     empty_labels: bool
     separator: str
@@ -117,7 +117,7 @@ def read_table(
     encoding: str | None = None,
     skip_empty_lines: bool = True,
     pair_column: str | None = None,
-    extra_columns: Sequence[str] = (),
+    extra_columns: Sequence[str] | None = (),
     empty_labels: bool = False,
     label_separator: str = "|",
 ) -> TextTable:
@@ -150,7 +150,7 @@ def read_table(
             without labels only.
         pair_column: name of the column of second texts, for tasks on two; it is never guessed.
         extra_columns: names of further columns to read, such as the groups that metrics are wanted for; none of them is
-            guessed to be the text or the label. In JSON their values may be strings, numbers, booleans and null, which
+            guessed to be the text or the label. None: all others. In JSON their values may be strings, numbers, booleans and null, which
             is ''.
         empty_labels: whether a label may be empty: a text with none of several labels.
         label_separator: what stands between the names of several labels.
@@ -181,7 +181,7 @@ def read_table(
     if "\0" in source.text:
         line = next(number for number, row in _lines(source.text) if "\0" in row)
         raise source.wrong_line(line, "text", "a NUL character; is it binary, or UTF-16 without a byte-order mark?")
-    extra = tuple(dict.fromkeys(extra_columns))
+    extra = None if extra_columns is None else tuple(dict.fromkeys(extra_columns))
     wanted = _Wanted(
         text_column, label_column, pair_column, extra, read_labels, empty_labels, label_separator, skip_empty_lines
     )
@@ -322,7 +322,8 @@ def _checked_label(source: _Source, line: int, label: str, wanted: _Wanted) -> s
 def _choose_columns(source: _Source, header: list[str], wanted: _Wanted, from_file: bool) -> _Columns:
     """The columns to read, those that were not named by the names they usually have."""
     there = ", ".join(map(repr, header)) or "none"
-    text, label, pair, extra = wanted[:4]
+    text, label, pair, asked = wanted[:4]
+    extra = asked or ()
     named = [("text_column", text), ("label_column", label if wanted.read_labels else None), ("pair_column", pair)]
     for argument, name in (*named, *(("extra_columns", name) for name in extra)):
         if name is not None and name not in header:
@@ -344,6 +345,8 @@ def _choose_columns(source: _Source, header: list[str], wanted: _Wanted, from_fi
     if text is None:
         hint = "; name it with text_column=" + (", or the columns of a file without a header with columns=" * from_file)
         raise source.wrong("text_column", f"a column such as {', '.join(map(repr, TEXT_COLUMNS[:4]))}", there + hint)
+    if asked is None:
+        extra = tuple(name for name in dict.fromkeys(header) if name not in (text, label, pair))
     chosen = _Columns(text, label if wanted.read_labels else None, pair, extra)
     for name in (chosen.text, chosen.label, chosen.pair, *chosen.extra):
         if name is not None and header.count(name) > 1:

@@ -182,6 +182,25 @@ class BertForMaskedLM(_TokenModel):
     def _on_top(self, hidden: Tensor) -> Tensor:
         return self.cls.predictions(hidden, self.bert.embeddings.word_embeddings.weight)
 
+    @classmethod
+    def config_for(cls, config: TransformerConfig) -> TransformerConfig:
+        if config.published.get("tie_word_embeddings") is False:
+            raise ValueError(
+                "[BertForMaskedLM] tie_word_embeddings: expected True (the last projection is the table of words), got False"
+            )
+        return super().config_for(config)
+
+    def _check_unused(self, state: dict[str, Tensor], op: str) -> None:
+        """A decoder that is in the file for itself must be the table of words."""
+        words = self.bert.embeddings.word_embeddings.weight
+        for name in sorted(state):
+            if name.endswith(".decoder.weight") or name in ("vocab_projector.weight", "generator_lm_head.weight"):
+                decoder = state[name]
+                if decoder.shape != words.shape or not bool((decoder.to(words.dtype) == words).all().item()):
+                    raise ValueError(
+                        f"[{op}] directory: expected a last projection that is the table of words (tied), got another {name}"
+                    )
+
 
 class _Predictions(nn.Module):
     """`cls.predictions`, as BERT names it."""

@@ -140,6 +140,9 @@ class TransformerConfig:
                     del values[name]
             return {**published, **values, "id2label": labels}
         written = {**published, **FAMILIES[self.model_type].write(values)}
+        for key in ("dtype", "torch_dtype"):  # of the file it came with: in memory and in new files weights are float32
+            if key in written:
+                written[key] = "float32"
         if self.num_labels != 2 or labels is not None:
             named = self.labels
             written["id2label"] = {str(number): label for number, label in named.items()}

@@ -33,8 +33,7 @@ _COMMON: dict[str, Any] = {
 _ACTIVATIONS = {"swish": "silu", "gelu_fast": "gelu_pytorch_tanh", "gelu_python": "gelu"}
 # Choices that change what a model computes, with the only value that is computed here.
 _ONLY: dict[str, Any] = {
-    "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False, "tie_word_embeddings": True,
-    "inner_group_num": 1,
+    "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False, "inner_group_num": 1,
 }  # fmt: skip
 
 

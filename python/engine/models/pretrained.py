@@ -193,6 +193,7 @@ class Pretrained(Module):
                 "\n  ".join([f"[{op}] directory: expected the weights of {type(self).__name__}, got", *lines])
             )
         self.load_state_dict(found, strict=False)
+        self._check_unused(state, op)
         strange = [name for name in unexpected if not _KNOWN.search(name) and not self._is_a_head(name)]
         if strange:
             _log.warning("%s: not used: %s", op, ", ".join(strange))
@@ -215,6 +216,9 @@ class Pretrained(Module):
                     yield each[: -len(new)] + old
         if name == "cls.predictions.bias":
             yield published[: -len("bias")] + "decoder.bias"
+
+    def _check_unused(self, state: dict[str, Tensor], op: str) -> None:
+        """Raises ValueError where what is left over of a file changes what the model should compute."""
 
     def _is_a_head(self, name: str) -> bool:
         """Whether a published name is of a head, where a bare encoder is read from a model that has one."""

@@ -206,11 +206,12 @@ def add_lora(
     plan: dict[str, dict[str, tuple[int, int]] | None] = {}
     left = set(config.target_modules)
     adapted = []
+    saved_paths = _saved(model, config)
     for path, module in model.named_modules():
         if isinstance(module, LoRALinear):
             raise ValueError(f"[add_lora] model: expected one without adapters, got one at {path} (merge_lora first)")
-        if not isinstance(module, Linear):
-            continue
+        if not isinstance(module, Linear) or any(path == s or path.startswith(f"{s}.") for s in saved_paths):
+            continue  # what is trained whole needs no adapter, and its weights would be lost from the adapters' file
         whole = _fitting(model, path, config.target_modules)
         left -= whole
         names = fused.get(path.rpartition(".")[2], ())
@@ -226,9 +227,9 @@ def add_lora(
             adapted += [_beside(path, part) for part in parts] or [path]
     if left:
         raise ValueError(
-            f"[add_lora] target_modules: expected names of Linear layers, got {sorted(left)[0]!r}, which is none"
+            f"[add_lora] target_modules: expected names of Linear layers, got {sorted(left)[0]!r}, which is none, or trained whole"
         )
-    saved = [p for name in _saved(model, config) for p in model.get_submodule(name).parameters()]
+    saved = [p for name in saved_paths for p in model.get_submodule(name).parameters()]
     model.requires_grad_(False)
     for p in saved:
         p.requires_grad_(True)

@@ -38,7 +38,7 @@ class TrainerConfig:
         max_grad_norm: longer gradients are scaled down to it; None: no clipping.
         seed: decides the order of batches and all random draws.
         eval_every: steps between evaluations; None: at the end of each epoch.
-        metric: what selects the best model: one of the figures of an evaluation. "loss" is best where it is lowest, "accuracy",
+        metric: what selects the best model: one of the figures of an evaluation; None: the task's own, "accuracy". "loss" is best where it is lowest, "accuracy",
             "macro_f1", "micro_f1", "mcc" where they are highest (others: see `minimize` of `Trainer`).
         early_stopping: evaluations without a better metric after which training ends; None: never.
         checkpoint_every: steps between checkpoints; None: at the end of each epoch; 0: none at all.
@@ -73,7 +73,7 @@ class TrainerConfig:
     max_grad_norm: float | None = 1.0
     seed: int = 0
     eval_every: int | None = None
-    metric: str = "accuracy"
+    metric: str | None = None
     early_stopping: int | None = None
     checkpoint_every: int | None = None
     keep_checkpoints: int = 1
@@ -96,7 +96,11 @@ class TrainerConfig:
         norm = self.max_grad_norm
         self._check("max_grad_norm", norm is None or 0 < norm < math.inf, "None or a finite number > 0")
         self._check("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
-        self._check("metric", isinstance(self.metric, str) and bool(self.metric), "the name of a figure")
+        self._check(
+            "metric",
+            self.metric is None or (isinstance(self.metric, str) and bool(self.metric)),
+            "the name of a figure",
+        )
         self._check("layer_wise_lr_decay", 0 < self.layer_wise_lr_decay <= 1, "a number in (0, 1]")
         self._check("head_lr", self.head_lr is None or 0 <= self.head_lr < math.inf, "None or a finite number >= 0")
         self._check("class_weights", self.class_weights in (None, "balanced"), "None or 'balanced'")

@@ -330,7 +330,8 @@ def _encoder(folder: Path) -> TransformerEncoderModel:
     values = _json(folder / "config.json")
     if values.get("model_type") is None and values.get("architectures") == ["TransformerClassifier"]:
         return TransformerClassifier.from_pretrained(folder).bert
-    model: TransformerEncoderModel = AutoModel.from_pretrained(folder)
+    model: TransformerEncoderModel
+    model, _ = AutoModel.from_pretrained(folder, output_loading_info=True)  # a pooler is not read here
     return model
 
 

@@ -189,8 +189,8 @@ def _refusal(op: str, reasons: Sequence[str]) -> ValueError:
     return ValueError(
         f"[{op}] model: expected one that a published family can hold, got engine's own TransformerClassifier or encoder: "
         + "; ".join(reasons)
-        + ". engine itself opens the folder as it is (from_pretrained). For `transformers`, train with pooling='first' and "
-        "pooler=True, or fine-tune a published encoder; SentenceEncoder.save_pretrained writes the encoder alone"
+        + ". engine itself opens the folder as it is (from_pretrained). For `transformers`, train with --pooling pooler "
+        "(pooling='first', pooler=True), or fine-tune a published encoder; SentenceEncoder.save_pretrained writes the encoder alone"
     )
 
 

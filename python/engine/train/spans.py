@@ -135,7 +135,7 @@ def span_scores(true: Iterable[Sequence[str]], pred: Iterable[Sequence[str]]) ->
         pred: a tagger's, as many.
 
     Returns:
-        `SpanScores`: equal to seqeval's in its default mode.
+        `SpanScores`: for IOB1, BIO and BIOES equal to seqeval's in its default mode, which does not know L- and U-.
 
     Raises:
         ValueError: if numbers of sentences or words differ, or on a tag that `tag_spans` refuses.

@@ -17,9 +17,7 @@ from engine.train.parameters import freeze
 from engine.train.runfolder import sha256_of
 from engine.train.tasks import Tagging, Task
 
-__all__ = ["StartConfig", "suggested_lr"]
-
-_OWN_POOLER = ("distilbert", "roberta", "xlm-roberta", "electra")
+__all__ = ["StartConfig", "longest_text", "suggested_lr"]
 
 
 def suggested_lr(init: str) -> float:
@@ -27,6 +25,11 @@ def suggested_lr(init: str) -> float:
     authors have it, and 2e-4 for 384; between 1e-5 and 1e-3 for all."""
     size = read_config(resolve(init, "train"), "train").hidden_size
     return float(f"{min(max(2e-4 * (384 / size) ** 2, 1e-5), 1e-3):.2g}")
+
+
+def longest_text(init: str) -> int:
+    """Tokens that a published encoder takes, at most."""
+    return read_config(resolve(init, "train"), "train").max_length
 
 
 @dataclass(frozen=True)
@@ -104,14 +107,17 @@ class StartConfig:
             **{"type_vocab_size": 2 if pairs else 0, **sizes, **task.fields},
         )  # fmt: skip
 
-    def build(self, config: TransformerConfig, task: Task, weights: bool = True) -> Pretrained:
-        """The model, with the parts that are not trained frozen; weights: read those of `init` (a checkpoint's follow else)."""
+    def build(self, config: TransformerConfig, task: Task, weights: bool = True) -> tuple[Pretrained, list[str]]:
+        """The model, with the parts that are not trained frozen, and the names of what `init` does not have (a new head, a pooler);
+        weights: read those of `init` (a checkpoint's follow else)."""
         folder = self.folder() if weights else None
+        new: list[str] = []
         if folder is not None:
             model: Pretrained
-            model, _ = task.auto.from_pretrained(  # a new head is what was asked for
+            model, info = task.auto.from_pretrained(  # a new head is what was asked for
                 folder, ignore_mismatched_sizes=True, output_loading_info=True, **{**self.sizes, **task.fields}
             )
+            new = info.missing_keys + info.mismatched_keys
         elif isinstance(task, Tagging):
             model = BertForTokenClassification(config)
         elif config.model_type is None:
@@ -123,14 +129,14 @@ class StartConfig:
                 f"[train] freeze_layers: expected at most the model's {config.num_hidden_layers}, got {self.freeze_layers}"
             )
         if self.lora_rank:
-            # A pooler that belongs to the head has initial values, as the classifier.
-            head = ("classifier", "pooler") if config.model_type in _OWN_POOLER and config.pooler else ("classifier",)
+            # The pooler is part of the head: in some families it is new, in the others some checkpoints lack it.
+            head = ("classifier", "pooler") if model.config.pooler else ("classifier",)
             add_lora(model, LoRAConfig(self.lora_rank, self.lora_alpha, self.lora_dropout, self.lora_targets, head))
         elif self.freeze_layers or self.freeze_embeddings:
             freeze(model, embeddings=self.freeze_embeddings, layers=self.freeze_layers)
         if self.gradient_checkpointing:
             model.gradient_checkpointing_enable()
-        return model
+        return model, new
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the weights that `init` holds, by file."""

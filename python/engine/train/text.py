@@ -51,6 +51,9 @@ from engine.train.trainer import Trainer
 __all__ = ["StartConfig", "TextData", "read_run", "resume_text_classifier", "train_text_classifier"]
 
 
+_ADAPTED = "checkpoints/adapted.safetensors"
+
+
 @dataclass(frozen=True)
 class _Run:
     """What a training needs to know, fresh or resumed."""
@@ -136,7 +139,8 @@ def train_text_classifier(
         number_of(trainer.device)  # refused before anything is written
     written = TensorBoardLog(folder / "tensorboard") if tensorboard else None  # as a missing library
     manual_seed(trainer.seed)  # the initial weights
-    made = start.build(config, parts.task)
+    made, new = start.build(config, parts.task)
+    run["start"]["initial_values"] = new
     run["model"] = {"architectures": [made.architecture], **made.config.to_dict()}
     whole = _Run(folder, data, start, trainer, parts, tokenizer, made.config)
     training = _prepared(whole, made, progress, (*callbacks, *([written] if written else [])))
@@ -170,8 +174,13 @@ def resume_text_classifier(
         config = TransformerConfig.from_dict(run["model"])
         begun = dict(run.get("start", {}))
         weights, place = begun.pop("sha256", {}), begun.pop("absolute", None)
+        begun.pop("initial_values", None)
         start = StartConfig(**begun)
     except (KeyError, TypeError) as error:
+        if run.get("task") == "masked-language-modeling":
+            raise ValueError(
+                f"[resume] output: expected a run of `engine train`, got the pretraining {folder} (engine pretrain --resume)"
+            ) from None
         raise ValueError(
             f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
         ) from None
@@ -185,7 +194,7 @@ def resume_text_classifier(
         if fresh and start.hashes() != weights:
             raise ValueError(f"[resume] init: expected {start.init} as it was when the run began, got other weights")
         manual_seed(settings.seed)
-        made = start.build(config, parts.task, weights=fresh)
+        made, _ = start.build(config, parts.task, weights=fresh)
         if run.get("tensorboard"):
             callbacks = (*callbacks, TensorBoardLog(folder / "tensorboard"))
         whole = _Run(folder, data, start, settings, parts, Tokenizer.from_pretrained(folder), made.config)
@@ -223,6 +232,8 @@ def _prepared(run: _Run, model: Pretrained, progress: bool, callbacks: tuple[Cal
         metrics=task.figures,
         evaluate_fn=task.evaluate,
         batch_weight=task.batch_weight,
+        # Adapters are merged into model.safetensors at the end; a resumed run wants the best weights as they were.
+        best_weights=_ADAPTED if run.start.lora_rank else "model.safetensors",
     )
     if task.class_weights is not None:
         task.class_weights = task.class_weights.to(trainer.device)
@@ -245,7 +256,7 @@ def _train(run: _Run, model: Pretrained, training: _Training, resume: bool) -> d
 
 def _settings(settings: TrainerConfig, task: Any) -> TrainerConfig:
     """The settings with the task's metric instead of the default. Raises ValueError for a metric that it does not measure."""
-    if settings.metric == TrainerConfig.metric:
+    if settings.metric is None:
         return replace(settings, metric=task.metric)
     if settings.metric not in task.metrics:
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ class Trainer:
         minimize: names of metrics that are best where they are lowest; all others are best where they are highest.
         batch_weight: `batch_weight(batch)`, what a batch's mean loss was divided by, to weigh accumulated batches; None:
             `counted_targets`, which knows ignored targets and the class weights of the losses in `nn`.
+        best_weights: the file in `output` for them.
 
     Raises:
         ImportError: if progress is asked for and tqdm is missing.
@@ -104,7 +105,9 @@ class Trainer:
         evaluate_fn: Callable[[Module, Iterable[PackedBatch]], Figures] | None = None,
         minimize: Collection[str] = MINIMIZED,
         batch_weight: Callable[[PackedBatch], float] | None = None,
+        best_weights: str = "model.safetensors",
     ) -> None:
+        config = replace(config, metric=config.metric or "accuracy")
         self.model = model
         self.config = config
         if config.device is not None:
@@ -132,6 +135,7 @@ class Trainer:
         self.batch_weight = batch_weight or (lambda batch: counted_targets(batch, self.loss_fn))
         self.state = TrainerState()
         self.output = None if output is None else Path(output)
+        self.best_weights = best_weights
         self._best: dict[str, Tensor] | None = None
         self._interrupted = False
         self._losses: list[Tensor] = []  # of the steps since the last time that the device's losses were read
@@ -206,7 +210,7 @@ class Trainer:
         if state.best_metric is None:
             self._keep_weights()
         elif self.output is not None:
-            _load_weights(self.model, self.output / "model.safetensors")
+            _load_weights(self.model, self.output / self.best_weights)
         elif self._best is not None:
             self.model.load_state_dict(self._best)
         self.model.eval()
@@ -330,7 +334,7 @@ class Trainer:
         self._read_losses()  # their seconds are training's
         figures = self.evaluate(self.eval_loader)
         self._check_metric(figures)
-        metric = figures[config.metric]
+        metric = figures[str(config.metric)]
         sign = -1.0 if config.metric in self.minimize else 1.0
         if state.best_metric is None or sign * metric > sign * state.best_metric:
             state.best_metric, state.best_step, state.waited = metric, state.step, 0
@@ -350,7 +354,8 @@ class Trainer:
 
     def _keep_weights(self) -> None:
         if self.output is not None:
-            _save_weights(self.model, self.output / "model.safetensors")
+            (self.output / self.best_weights).parent.mkdir(parents=True, exist_ok=True)
+            _save_weights(self.model, self.output / self.best_weights)
         else:
             self._best = {name: Tensor(tensor._data.clone()) for name, tensor in self.model.state_dict().items()}
 

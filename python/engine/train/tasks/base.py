@@ -60,6 +60,11 @@ class Task(ABC):
             path, columns.text, columns.label, encoding=columns.encoding, read_labels=labelled,
             pair_column=columns.pair, extra_columns=columns.extra, **cls._reading(columns),
         )  # fmt: skip
+        if labelled and not any(text.strip() for text in table.texts):
+            raise ValueError(
+                f"[train] text_column: expected texts in the column {table.text_column!r} of {path}, got {len(table)} empty ones; "
+                "name another with text_column="
+            )
         if labelled and table.labels is None:
             raise ValueError(
                 f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column="
