@@ -243,7 +243,9 @@ def test_ctrl_c_leaves_something_to_resume_and_says_how(run, tmp_path, every):
     folder = tmp_path / "a run"
     settings = [run / "train.csv", *TRAIN, "--epochs", "60", "--batch-size", "4", "--threads", "1", *every]
     command = [sys.executable, "-m", "engine.cli", "train", *map(str, settings), "-o", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    # A shell's background jobs ignore Ctrl-C, and hand that down to what they start: these tests may be one.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **heard) as process:
         log = folder / "log.jsonl"
         while process.poll() is None and not (log.exists() and log.stat().st_size):
             time.sleep(0.002)

@@ -93,7 +93,7 @@ def test_gradient_checkpointing_has_the_same_bits(place, tmp_path):
 
 
 def test_tensorboard_goes_on(place, tmp_path):
-    pytest.importorskip("tensorboardX")
+    pytest.importorskip("tensorboard")
     options = (*SCRATCH, "--epochs", 2, *EVERY)
     run = broken(place / "train.csv", tmp_path / "broken", *options, step=3, tensorboard=True)
     before = len(list((run / "tensorboard").iterdir()))

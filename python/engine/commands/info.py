@@ -70,7 +70,7 @@ def _cuda_devices() -> list[dict[str, Any]]:
 
 _EXTRAS = {
     "text": ("tokenizers",), "cli": ("click", "tqdm", "tokenizers"), "plot": ("matplotlib",), "hub": ("huggingface_hub",),
-    "tensorboard": ("tensorboardX",), "search": ("optuna",),
+    "tensorboard": ("tensorboard",), "search": ("optuna",),
 }  # fmt: skip
 
 
