@@ -44,8 +44,8 @@ class StartConfig:
         lora_rank: > 0: train adapters of that rank (LoRA), and the head, instead of the weights; they are merged at the end.
         lora_alpha, lora_dropout: of the adapters.
         lora_targets: the layers that get one, by the ends of their names.
-        gradient_checkpointing: compute each layer again in the backward pass instead of keeping what it needs: less memory, some
-            30 % more time, the same bits.
+        gradient_checkpointing: compute each layer again in the backward pass instead of keeping what it needs: less memory, one
+            more forward pass, the same bits.
     """
 
     init: str | None = None
