@@ -29,7 +29,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "banking77"
 
 def batches(count: int, bucketed: bool) -> list[tuple[list[list[int]], list[int]]]:
     """`count` batches of 32 tokenized questions."""
-    from engine.data import Labels, Tokenizer, read_table
+    from engine.text import Labels, Tokenizer, read_table
 
     data = read_table(EXAMPLE / "train.csv")
     tokenizer = Tokenizer.train(data.texts, vocab_size=8000)
@@ -49,7 +49,7 @@ def trainer(side: str, model: str, count: int, bucketed: bool, padded: bool) -> 
     data = batches(count, bucketed)
     if side == "engine":
         import engine
-        from engine.data import PackedBatch
+        from engine.text import PackedBatch
 
         if padded:
             data = [([s + [0] * (max(map(len, ids)) - len(s)) for s in ids], labels) for ids, labels in data]

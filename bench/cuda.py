@@ -226,7 +226,7 @@ def step(side: str, model: str, batch: int, length: int, dropout: float, precisi
         else lib.autocast(dtype=lib.bfloat16, enabled=precision == "bfloat16")
     )
     if card.engine:
-        from engine.data import PackedBatch
+        from engine.text import PackedBatch
 
         packed = PackedBatch.from_sequences(ids.tolist(), labels=labels.tolist()).to("cuda")
         optimizer: Any = lib.optim.AdamW(net.parameters(), lr=1e-4)

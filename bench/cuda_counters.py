@@ -66,7 +66,7 @@ def launches(layers: int, precision: str) -> dict[str, list[int]]:
     import engine
     from bench import engine_model, step
     from engine import _cuda
-    from engine.data import PackedBatch
+    from engine.text import PackedBatch
 
     texts = [data.decode() for _, kind, _, data in _cuda.images() if kind == "ptx"]
     names = [name for text in texts for name in re.findall(r"\.entry (\w+)", text)]

@@ -10,10 +10,10 @@ import numpy as np
 import engine
 from bench.finetune_data import Split, Task, by_length, classifier, padded, schedule
 from engine import Tensor, optim
-from engine.data import PackedBatch
 from engine.models import BertForSequenceClassification, BertForTokenClassification
 from engine.nn import functional as F
 from engine.nn.utils import clip_coefficient, get_total_norm
+from engine.text import PackedBatch
 
 
 class Side:

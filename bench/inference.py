@@ -108,7 +108,7 @@ def prepare(side: str, model: str, lengths: list[int]) -> Any:
         task = ctranslate2_task(model, texts)
     elif side == "engine":
         import engine
-        from engine.data import PackedBatch
+        from engine.text import PackedBatch
 
         net = build(side, model, 0.0, "first").eval()
         batch = PackedBatch.from_sequences(texts)

@@ -67,8 +67,8 @@ def hidden(folder: Path, ids: list[np.ndarray], size: int = 20) -> tuple[np.ndar
     import transformers
 
     import engine
-    from engine.data import PackedBatch
     from engine.models import BertModel
+    from engine.text import PackedBatch
 
     ours, theirs = BertModel.from_pretrained(folder).eval(), transformers.BertModel.from_pretrained(folder).eval()
     found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])

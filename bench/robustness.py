@@ -26,8 +26,8 @@ def per_token(side: str, tokens: int) -> Any:
     import numpy as np
 
     from bench.step import LABELS, VOCAB, build
-    from engine.data import PackedBatch
     from engine.nn import functional as F
+    from engine.text import PackedBatch
 
     rng = np.random.default_rng(0)
     net = build(side, "tiny", 0.0, "mean")

@@ -79,7 +79,7 @@ def prepare(side: str, model: str, batch: int, length: int, dropout: float) -> A
     net.train()
     if side == "engine":
         import engine
-        from engine.data import PackedBatch
+        from engine.text import PackedBatch
 
         packed = PackedBatch.from_sequences(ids.tolist(), labels=labels.tolist())
         optimizer: Any = engine.optim.AdamW(net.parameters(), lr=1e-4)

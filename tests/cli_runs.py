@@ -13,8 +13,8 @@ from typing import Any
 
 import engine
 from engine.cli import main
-from engine.data import Tokenizer
 from engine.models import BertModel, TransformerConfig
+from engine.text import Tokenizer
 
 WORDS = {
     "card": ["my card has not arrived", "where is the new card", "the card is late again", "card still not here"],

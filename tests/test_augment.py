@@ -9,9 +9,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from engine.data import PackedBatch, TextDataset, Tokenizer
 from engine.ops.factory import from_numpy
-from engine.train import Compose, RandomDeletion, RandomSwap, TokenDropout, TokenMasking, augmentation
+from engine.text import (
+    Compose,
+    PackedBatch,
+    RandomDeletion,
+    RandomSwap,
+    TextDataset,
+    TokenDropout,
+    Tokenizer,
+    TokenMasking,
+    augmentation,
+)
 
 CLS, SEP, MASK = 2, 3, 4
 KINDS = {

@@ -13,7 +13,7 @@ pytest.importorskip("tokenizers")
 
 import itertools
 
-from engine.data import TextCorpus, Tokenizer, read_documents, read_texts
+from engine.text import TextCorpus, Tokenizer, read_documents, read_texts
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "猫", "坐", "在", "垫", "子", "上", "straße"]
 

@@ -205,7 +205,7 @@ def classifier(device):
 
 
 def batches():
-    from engine.data import PackedBatch
+    from engine.text import PackedBatch
 
     rng = np.random.default_rng(0)
     for lengths in ((3, 5), (1, 7, 2), (4, 4)):
@@ -253,7 +253,8 @@ def test_a_training_step_waits_for_nothing(cuda, low):
 
 
 def test_the_trainer(cuda, tmp_path):
-    from engine.data import DataLoader, TextDataset
+    from engine.data import DataLoader
+    from engine.text import TextDataset
     from engine.train import Callback, Trainer, TrainerConfig
 
     rng = np.random.default_rng(1)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import engine
-from engine.data import PackedBatch
 from engine.models import TransformerClassifier, TransformerConfig
+from engine.text import PackedBatch
 
 VOCAB, LABELS = 211, 7
 LENGTHS = (1, 17, 33, 70, 5, 64)

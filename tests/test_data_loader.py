@@ -9,19 +9,9 @@ import numpy as np
 import pytest
 
 from engine import Tensor
-from engine.data import (
-    BatchSampler,
-    DataLoader,
-    Dataset,
-    PackedBatch,
-    Subset,
-    TensorDataset,
-    TextDataset,
-    TextItem,
-    default_collate,
-    random_split,
-)
+from engine.data import BatchSampler, DataLoader, Dataset, Subset, TensorDataset, default_collate, random_split
 from engine.data._arrays import from_numpy
+from engine.text import PackedBatch, TextDataset, TextItem
 
 
 def text_dataset(n: int = 97, seed: int = 0, low: int = 1) -> TextDataset:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engine import Tensor
-from engine.data import PackedBatch, packed_layout
 from engine.data._arrays import from_numpy
+from engine.text import PackedBatch, packed_layout
 
 
 def values(tensor: Tensor | None) -> list[Any]:

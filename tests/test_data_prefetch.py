@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.data import DataLoader, Dataset, LazyTextDataset, PackedBatch, Prefetcher, Subset, TextDataset, Tokenizer
+from engine.data import DataLoader, Dataset, Prefetcher, Subset
+from engine.text import LazyTextDataset, PackedBatch, TextDataset, Tokenizer
 
 SECONDS = 30  # a thread that takes longer to end does not end
 
@@ -411,7 +412,7 @@ def test_chunks_give_the_same_dataset_and_tell_how_far_they_are(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = TextDataset.from_texts(TEXTS * 3, tokenizer, list(range(15)), 6, PAIRS * 3)
-    monkeypatch.setattr("engine.data.tokenizer._CHUNK_TEXTS", 4)
+    monkeypatch.setattr("engine.text.tokenizer._CHUNK_TEXTS", 4)
     told: list[tuple[int, int]] = []
     chunked = TextDataset.from_texts(
         iter(TEXTS * 3), tokenizer, list(range(15)), 6, iter(PAIRS * 3), progress=lambda *done: told.append(done)
@@ -434,7 +435,7 @@ def test_chunks_give_the_same_dataset_and_tell_how_far_they_are(
 
 def test_a_corpus_does_not_hold_the_librarys_objects(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more encodings are alive at once than a chunk has."""
-    monkeypatch.setattr("engine.data.tokenizer._CHUNK_TEXTS", 16)
+    monkeypatch.setattr("engine.text.tokenizer._CHUNK_TEXTS", 16)
     sizes: list[int] = []
     encode = tokenizer._encodings
 
@@ -449,8 +450,8 @@ def test_a_corpus_does_not_hold_the_librarys_objects(tokenizer: Tokenizer, monke
 
 
 def test_long_texts_come_in_smaller_chunks(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.data.tokenizer._CHUNK_CHARACTERS", 20)
-    monkeypatch.setattr("engine.data.tokenizer._CHUNK_TEXTS", 3)
+    monkeypatch.setattr("engine.text.tokenizer._CHUNK_CHARACTERS", 20)
+    monkeypatch.setattr("engine.text.tokenizer._CHUNK_TEXTS", 3)
     told: list[int] = []
     texts = ["my " * 30, "a", "card " * 3, "a" * 5, "", "", "", "", "why " * 9]
     flat, lengths, _ = tokenizer.encode_flat(texts, progress=lambda done, total: told.append(done))

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from engine.data import (
+from engine.text import (
     TextTable,
     clean_text,
     find_problems,
@@ -19,7 +19,7 @@ from engine.data import (
     similar_pairs,
     strip_markup,
 )
-from engine.data.quality import KINDS
+from engine.text.quality import KINDS
 
 # --- strip_markup ---
 
@@ -167,7 +167,7 @@ def test_similar_pairs_are_those_of_brute_force(n: int, threshold: float, monkey
     expected = brute_force(texts, threshold, n)
     assert len(expected) > 20
     for chunk in (1 << 20, 50):
-        monkeypatch.setattr("engine.data.similarity._CHUNK", chunk)
+        monkeypatch.setattr("engine.text.similarity._CHUNK", chunk)
         left, right, similarity = similar_pairs(texts, threshold, n)
         assert list(zip(left.tolist(), right.tolist())) == sorted(expected)
         np.testing.assert_allclose(similarity, [expected[pair] for pair in sorted(expected)], rtol=0, atol=1e-15)

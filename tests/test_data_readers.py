@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import read_table, split_labels
+from engine.text import read_table, split_labels
 
 
 def write(path: Path, content: str | bytes) -> Path:

@@ -11,22 +11,20 @@ import pytest
 
 import engine
 from engine import Tensor
-from engine.data import (
-    DataLoader,
+from engine.data import DataLoader, Subset, default_collate
+from engine.data._arrays import from_numpy
+from engine.nn import functional as F
+from engine.text import (
     Labels,
     PackedBatch,
-    Subset,
     TagDataset,
     TaggedTable,
     TextDataset,
     TextItem,
     Tokenizer,
-    default_collate,
     read_tagged,
     tag_dataset,
 )
-from engine.data._arrays import from_numpy
-from engine.nn import functional as F
 
 SNIPS = Path(__file__).parent.parent / "examples" / "snips"
 

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engine.data import (
+from engine.text import (
     Labels,
     TextTable,
     clean_text,

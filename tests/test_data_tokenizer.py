@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import DataLoader, TextDataset, Tokenizer
+from engine.data import DataLoader
+from engine.text import TextDataset, Tokenizer
 
 pytest.importorskip("tokenizers")
 
@@ -273,7 +274,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_training_gives_the_same_bits_in_every_process(kind: str) -> None:
     code = f"""
         import random
-        from engine.data import Tokenizer
+        from engine.text import Tokenizer
         rng = random.Random(0)
         words = ["".join(rng.choice("abcdefghij") for _ in range(rng.randrange(2, 9))) for _ in range(400)]
         texts = [" ".join(rng.choices(words, k=8)) + "银行卡付款"[rng.randrange(5):] for _ in range(300)]
@@ -372,7 +373,7 @@ def test_threads_with_different_lengths_do_not_disturb_each_other() -> None:
 
 FORK = """
     import os, sys
-    from engine.data import Tokenizer
+    from engine.text import Tokenizer
     tokenizer = Tokenizer.train(["my card arrived"] * 50, vocab_size=60)
     texts = ["my card"] * 200
     expected = tokenizer.encode_batch(texts)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.data import Tokenizer
+from engine.text import Tokenizer
 
 lib = pytest.importorskip("tokenizers")
 

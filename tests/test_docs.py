@@ -110,9 +110,9 @@ def test_settings_files_name_options_of_train(document: Path) -> None:
 # ---------------------------------------------------------------- docstrings
 
 MODULES = (
-    "engine", "engine.autograd", "engine.data", "engine.models", "engine.nn", "engine.nn.functional", "engine.nn.init",
-    "engine.nn.lora", "engine.nn.utils", "engine.optim", "engine.optim.lr_scheduler", "engine.serialization", "engine.train",
-    "engine.train.metrics",
+    "engine", "engine.autograd", "engine.data", "engine.inference", "engine.metrics", "engine.models", "engine.nn",
+    "engine.nn.functional", "engine.nn.init", "engine.nn.lora", "engine.nn.utils", "engine.optim", "engine.optim.lr_scheduler",
+    "engine.report", "engine.runs", "engine.serialization", "engine.tasks", "engine.text", "engine.train",
 )  # fmt: skip
 
 

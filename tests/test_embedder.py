@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import engine
-from engine.data import PackedBatch, Tokenizer
+from engine.inference import SentenceEncoder, embed_file, similarity
+from engine.inference.embedder import POOLING_MODES
 from engine.models import AutoModel, BertModel, TransformerClassifier, TransformerConfig, TransformerEncoderModel
-from engine.train import SentenceEncoder, embed_file, similarity
-from engine.train.embedder import POOLING_MODES
+from engine.text import PackedBatch, Tokenizer
 
 TEXTS = [
     "a cat sat on the mat", "", "tax", "你好 世界", "Über café naïve", "the mat sat on a cat and a dog and a cow in the long grass",

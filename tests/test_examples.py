@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import engine.train
-from engine.train import StartConfig
+from engine.runs import StartConfig
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ["banking77/finetune.py", "snips/intent.py", "snips/slots.py"]
@@ -26,8 +26,8 @@ def asked(monkeypatch) -> list[dict[str, Any]]:
         calls.append({"data": data, "trainer": trainer, "output": output, "start": start})
         return {}
 
-    monkeypatch.setattr(engine.train, "train_text_classifier", record)
-    monkeypatch.setattr(engine.train, "format_report", lambda report: "")
+    monkeypatch.setattr(engine.runs, "train_text_classifier", record)
+    monkeypatch.setattr(engine.report, "format_report", lambda report: "")
     monkeypatch.chdir(ROOT)
     return calls
 

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 import engine
-from engine.data import PackedBatch, TextDataset
+from engine.inference import attention_maps, attention_of, explain_examples, integrated_gradients
+from engine.inference.explain import token_texts
+from engine.metrics import worst_examples
 from engine.models import (
     BertForSequenceClassification,
     BertForTokenClassification,
     TransformerClassifier,
     TransformerConfig,
 )
-from engine.train import attention_maps, attention_of, explain_examples, integrated_gradients, worst_examples
-from engine.train.explain import token_texts
-from engine.train.html import render_report
+from engine.report.html import render_report
+from engine.text import PackedBatch, TextDataset
 
 GOLDEN = Path(__file__).parent / "golden"
 CONFIG = TransformerConfig(
@@ -206,7 +207,7 @@ def test_no_texts_have_no_explanations():
 
 def test_from_texts_to_the_page(tmp_path):
     pytest.importorskip("tokenizers")
-    from engine.data import Tokenizer
+    from engine.text import Tokenizer
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "where", "is", "my", "card", "##s", "银", "行", "卡"]
     (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
@@ -232,7 +233,7 @@ def test_byte_level_tokens_are_letters_again():
     from tokenizers import Tokenizer as Backend
     from tokenizers import decoders, models, pre_tokenizers
 
-    from engine.data import Tokenizer
+    from engine.text import Tokenizer
 
     pieces = ["<pad>", "Ġcaf", "Ã©", "éĵ¶", "Ġ", "éĵ", "a"]
     backend = Backend(models.BPE({piece: i for i, piece in enumerate(pieces)}, []))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import engine
-from engine.data import PackedBatch, Tokenizer
+from engine.inference.export import export, published_classifier, published_encoder
 from engine.models import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
@@ -23,7 +23,7 @@ from engine.models import (
     TransformerEncoderModel,
 )
 from engine.serialization import load_file
-from engine.train.export import export, published_classifier, published_encoder
+from engine.text import PackedBatch, Tokenizer
 
 GOLDEN = Path(__file__).parent / "golden"
 TEXTS = ["My card has not arrived yet!", "", "Über café naïve", "你好 世界, and more", "card " * 40]
@@ -232,7 +232,7 @@ def test_an_empty_folder_and_one_that_failed(tmp_path, monkeypatch):
         raise OSError("no space")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine.train.export, "model_card", fails)
+        patch.setattr(engine.inference.export, "model_card", fails)
         with pytest.raises(OSError, match="no space"):
             export(tmp_path / "run", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir()) and len(list(tmp_path.iterdir())) == 2

@@ -11,18 +11,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from engine.train import (
-    evaluation,
-    format_evaluation,
-    format_report,
-    html_report,
-    metrics,
-    multilabel_evaluation,
-    regression_evaluation,
-    worst_examples,
-)
-from engine.train.html import render_report
-from engine.train.html.tokens import coloured, readable
+from engine import metrics
+from engine.metrics import evaluation, multilabel_evaluation, regression_evaluation, worst_examples
+from engine.report import format_evaluation, format_report, html_report
+from engine.report.html import render_report
+from engine.report.html.tokens import coloured, readable
 
 _VOID = {"meta", "br", "img", "link", "input", "hr"}
 _EVIL = "</style></svg><script>alert(1)</script><img src=http://x/y.png onerror='x'> &amp; \"quoted\" \x00\ud800"

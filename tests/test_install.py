@@ -83,7 +83,7 @@ def test_trains_without_extras_and_imports_quickly(clean_python: Path, record_pr
 @pytest.mark.parametrize(
     "code, extra",
     [
-        ("from engine.data import Tokenizer; Tokenizer.train(['a'])", "engine[text]"),
+        ("from engine.text import Tokenizer; Tokenizer.train(['a'])", "engine[text]"),
         ("import engine.cli; engine.cli.main()", "engine[cli]"),
     ],
 )

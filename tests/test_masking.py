@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import engine
-from engine.data import PackedBatch
 from engine.models import BertForMaskedLM, TransformerConfig
-from engine.train import MaskedLanguageModeling, evaluate_masked
+from engine.tasks import evaluate_masked
+from engine.text import MaskedLanguageModeling, PackedBatch
 
 VOCABULARY, MASK, SPECIAL = 60, 4, (0, 2, 3, 4)
 
@@ -90,7 +90,7 @@ def test_whole_words():
 
 def test_of_a_tokenizer():
     pytest.importorskip("tokenizers")
-    from engine.data import Tokenizer
+    from engine.text import Tokenizer
 
     tokenizer = Tokenizer.train(["playing played player plays 猫"] * 3, 60, min_frequency=1)
     made = MaskedLanguageModeling.of(tokenizer, whole_word=True)

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from engine.train import metrics
+from engine import metrics
 
 TRUE = [0, 0, 0, 1, 1, 2, 2, 2, 2, 2]
 PRED = [0, 1, 0, 1, 2, 2, 2, 2, 0, 2]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.train import metrics
+from engine import metrics
 
 TRUE = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]])
 LOGITS = np.array([[2.0, -1.0, -3.0], [0.5, -0.5, -2.0], [-1.0, 3.0, 0.25], [-2.0, -2.0, -2.0]])

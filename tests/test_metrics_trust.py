@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.train import metrics
+from engine import metrics
 
 
 def test_groups_by_hand():

@@ -12,9 +12,9 @@ import pytest
 import engine
 import reference
 from engine import nn, optim
-from engine.data.packed import PackedBatch
 from engine.models import TransformerClassifier, TransformerConfig, TransformerEncoderModel
 from engine.serialization import load_file, save_file
+from engine.text.packed import PackedBatch
 
 CONFIG = TransformerConfig(
     vocab_size=23, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20,

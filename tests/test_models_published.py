@@ -12,7 +12,6 @@ import pytest
 
 import engine
 from engine import nn
-from engine.data import PackedBatch
 from engine.models import (
     AutoModel,
     AutoModelForMaskedLM,
@@ -26,6 +25,7 @@ from engine.models import (
     TransformerConfig,
 )
 from engine.serialization import load_file, save_file
+from engine.text import PackedBatch
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = {

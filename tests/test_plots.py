@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from engine.train import fonts, plot_confusion, plot_curves, plot_reliability
-from engine.train.metrics import calibration_figures, condense_confusion
-from engine.train.plots import curve_panels
+from engine.metrics import calibration_figures, condense_confusion
+from engine.report import fonts, plot_confusion, plot_curves, plot_reliability
+from engine.report.plots import curve_panels
 
 CHINESE = ["体育新闻", "财经", "娱乐"]
 

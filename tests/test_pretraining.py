@@ -13,9 +13,10 @@ import pytest
 pytest.importorskip("tokenizers")
 
 import engine
-from engine.data import Labels, TextTable, Tokenizer
 from engine.models import BertForMaskedLM, BertForSequenceClassification, TransformerConfig
-from engine.train import Callback, TrainerConfig, pretrain, read_log, resume_pretraining
+from engine.runs import pretrain, resume_pretraining
+from engine.text import Labels, TextTable, Tokenizer
+from engine.train import Callback, TrainerConfig, read_log
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
 SETTINGS = TrainerConfig(epochs=2, batch_size=8, lr=5e-3, metric="loss", log_every=5, checkpoint_every=4, seed=3)

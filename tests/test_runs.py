@@ -13,7 +13,8 @@ pytest.importorskip("tokenizers")
 
 from cli_runs import SCRATCH, TUNED, read_json, run_engine, texts, write_encoder, write_rows, write_texts
 from engine.commands.train import train, training
-from engine.train import Callback, resume_text_classifier, train_text_classifier
+from engine.runs import resume_text_classifier, train_text_classifier
+from engine.train import Callback
 
 EVERY = ("--checkpoint-every", "2", "--dropout", "0.1")
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import engine
-from engine.data import TextDataset
 from engine.models import TransformerClassifier, TransformerConfig
+from engine.runs.search import SearchSpace, search
+from engine.runs.toml import read_toml, write_toml
+from engine.text import TextDataset
 from engine.train import Trainer, TrainerConfig
-from engine.train.search import SearchSpace, search
-from engine.train.toml import read_toml, write_toml
 
 SPACE = {
     "lr": {"low": 1e-5, "high": 1e-1, "log": True},

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.train import Span, span_scores, tag_spans
+from engine.metrics import Span, span_scores, tag_spans
 
 
 def span_list(text: str) -> list[tuple[str, int, int]]:

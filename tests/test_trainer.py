@@ -10,20 +10,19 @@ import numpy as np
 import pytest
 
 import engine
-from engine import _core
-from engine.data import DataLoader, TextDataset
+from engine import _core, metrics
+from engine.data import DataLoader
 from engine.models import TransformerClassifier, TransformerConfig
+from engine.report import plot_curves
 from engine.serialization import load_file
+from engine.text import TextDataset, TokenDropout
 from engine.train import (
     Callback,
-    TokenDropout,
     Trainer,
     TrainerConfig,
     checkpoint,
     latest_checkpoint,
     load_checkpoint,
-    metrics,
-    plot_curves,
     read_log,
     save_checkpoint,
 )

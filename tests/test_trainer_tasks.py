@@ -9,7 +9,7 @@ import pytest
 
 import engine
 from engine import nn, optim
-from engine.data import PackedBatch, TextDataset
+from engine.text import PackedBatch, TextDataset
 from engine.train import (
     Callback,
     ProgressBar,
@@ -345,8 +345,8 @@ def test_texts_tokenized_on_demand_are_tokenized_on_another_thread(monkeypatch):
     pytest.importorskip("tokenizers")
     import threading
 
-    from engine.data import LazyTextDataset, TextDataset, Tokenizer
     from engine.models import TransformerClassifier, TransformerConfig
+    from engine.text import LazyTextDataset, TextDataset, Tokenizer
 
     texts = [
         f"the {word} is {other}" for word in ("card", "money", "login") for other in ("late", "lost", "here", "new")

@@ -13,7 +13,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from engine.train import StartConfig, TextData, TrainerConfig, train_text_classifier
+from engine.runs import StartConfig, TextData, train_text_classifier
+from engine.train import TrainerConfig
 
 DATA = Path(__file__).parent.parent / "banking77"
 SIZES = {

@@ -15,7 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import engine
-from engine.train import StartConfig, TextData, TrainerConfig, format_report, train_text_classifier
+from engine.report import format_report
+from engine.runs import StartConfig, TextData, train_text_classifier
+from engine.train import TrainerConfig
 
 HERE = Path(__file__).parent
 

@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 import engine
-from engine.train import TextData, TrainerConfig, format_report, train_text_classifier
+from engine.report import format_report
+from engine.runs import TextData, train_text_classifier
+from engine.train import TrainerConfig
 
 HERE = Path(__file__).parent
 

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 import engine
-from engine.data import Labels, TextDataset, TextTable, Tokenizer, clean_text, read_table
+from engine.inference.classifier import encode_texts
 from engine.models import BertForSequenceClassification, TransformerConfig
+from engine.runs import pretrain
 from engine.serialization import write_text
-from engine.train import Trainer, TrainerConfig, pretrain
-from engine.train.classifier import encode_texts
+from engine.text import Labels, TextDataset, TextTable, Tokenizer, clean_text, read_table
+from engine.train import Trainer, TrainerConfig
 
 DATA = Path(__file__).parent.parent / "banking77"
 MODEL = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512}

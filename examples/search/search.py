@@ -14,8 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from engine.train import Callback, TextData, TrainerConfig, train_text_classifier
-from engine.train.search import SearchSpace, search
+from engine.runs import TextData, train_text_classifier
+from engine.runs.search import SearchSpace, search
+from engine.train import Callback, TrainerConfig
 
 HERE = Path(__file__).parent
 DATA = TextData(train=(str(HERE.parent / "banking77" / "train.csv"),), vocab_size=4000)

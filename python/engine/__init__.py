@@ -33,7 +33,9 @@ from engine.tensor import Tensor, device
 __version__ = "0.1.0"
 
 # Loaded at first use: `import engine; engine.nn.Linear` works without a second import, and importing engine stays quick.
-_PACKAGES = ("data", "models", "nn", "optim", "serialization", "train")
+_PACKAGES = (
+    "data", "hub", "inference", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text", "train",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> _Any:

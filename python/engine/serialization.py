@@ -6,6 +6,7 @@ and moved there, so that a reader finds the old file or the new one, never a par
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tempfile
@@ -17,7 +18,7 @@ import safetensors
 from engine import _core
 from engine.tensor import Tensor
 
-__all__ = ["load_file", "replace_file", "save_file", "write_text"]
+__all__ = ["load_file", "read_json", "replace_file", "save_file", "write_json", "write_text"]
 
 _DTYPES = {
     "F32": _core.float32, "F64": _core.float64, "I32": _core.int32, "I64": _core.int64, "U8": _core.uint8,
@@ -152,3 +153,23 @@ def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None],
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object in a JSON file. Raises FileNotFoundError, or ValueError where it is no JSON object."""
+    name = os.fspath(path)
+    try:
+        with open(name, encoding="utf-8") as stream:
+            value = json.load(stream)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"[read_json] path: expected an existing file, got {name}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"[read_json] path: expected JSON, got {name} ({error})") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"[read_json] path: expected a JSON object, got {type(value).__name__} in {name}")
+    return value
+
+
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
+    """Write a JSON object, complete or not at all."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -48,7 +48,7 @@ def check(
       engine check train.csv --test test.csv
       engine check train.csv --test test.csv --remove duplicate,label_conflict,leak --output clean.csv
     """  # fmt: skip
-    from engine.data import find_problems, read_table, remove_problems, write_table
+    from engine.text import find_problems, read_table, remove_problems, write_table
 
     kinds: Any = [kind.strip() for kind in remove.split(",") if kind.strip()]
     if bool(kinds) != (output is not None):

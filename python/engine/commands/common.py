@@ -98,7 +98,7 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | No
     """Values of a TOML file become the defaults; what the command line says goes before them."""
     if value is None:
         return
-    from engine.train.toml import read_toml
+    from engine.runs.toml import read_toml
 
     try:
         found = option_values(ctx.command, flat(read_toml(value)), value)
@@ -237,6 +237,6 @@ class _Interrupted(click.ClickException):
 
 def columns_of(run: str) -> dict[str, Any]:
     """What the run was told of its data's columns, {} for a folder of `save_pretrained`."""
-    from engine.train.text import read_run
+    from engine.runs.text import read_run
 
     return read_run(run).get("data", {}) if os.path.exists(os.path.join(run, "run.json")) else {}

@@ -44,7 +44,7 @@ def embed(model: str, data: str, output: str, device: str | None, **options: Any
     Example:
       engine embed MiniLM questions.csv --output questions.npy
     """  # fmt: skip
-    from engine.train import SentenceEncoder, embed_file
+    from engine.inference import SentenceEncoder, embed_file
 
     encoder = SentenceEncoder.from_pretrained(
         model, pooling=options["pooling"], normalize=options["normalize"], device=device

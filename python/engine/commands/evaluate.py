@@ -37,9 +37,10 @@ def evaluate(
     Example:
       engine evaluate runs/banking77 test.csv --per-class --picture confusion.png
     """
-    from engine.train import Predictor, format_evaluation, plot_confusion
-    from engine.train.runfolder import read_temperature
-    from engine.train.tasks import Columns
+    from engine.inference import Predictor
+    from engine.report import format_evaluation, plot_confusion
+    from engine.runs.runfolder import read_temperature
+    from engine.tasks import Columns
 
     predictor = Predictor.from_pretrained(run, device=device)
     task = predictor.task

@@ -25,7 +25,7 @@ def export(run: str, output: str, dtype: str, card: bool) -> None:
       engine export runs/tuned hub/banking77
       python -c "from transformers import pipeline; print(pipeline('text-classification', 'hub/banking77')('my card is lost'))"
     """  # fmt: skip
-    from engine.train.export import export as write
+    from engine.inference.export import export as write
 
     folder = write(run, output, dtype=dtype, card=card)
     click.echo(f"{', '.join(sorted(path.name for path in folder.iterdir()))} written to {folder}")

@@ -25,7 +25,7 @@ def info(as_json: bool) -> None:
       ENGINE_CPU_ISA=baseline engine info
     """
     from engine import _core
-    from engine.train.report import environment, peak_memory_bytes
+    from engine.runs.facts import environment, peak_memory_bytes
 
     about = environment()
     devices = _cuda_devices()

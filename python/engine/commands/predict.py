@@ -13,7 +13,7 @@ import click
 from engine.commands.common import PATH, RUN, Command, columns_of, device_option, encoding_option, threads_option
 
 if TYPE_CHECKING:
-    from engine.train import Predictor
+    from engine.inference import Predictor
 
 __all__ = ["predict"]
 
@@ -66,9 +66,9 @@ def predict(
     for name in ("text_column", "pair_column", "encoding"):
         if options[name] and not source:
             raise click.UsageError(f"--{name.replace('_', '-')} needs --input.")
+    from engine.inference import Predictor
+    from engine.runs.runfolder import read_temperature
     from engine.serialization import replace_file
-    from engine.train import Predictor
-    from engine.train.runfolder import read_temperature
 
     predictor = Predictor.from_pretrained(run, device=device)
     if calibrated:
@@ -109,7 +109,7 @@ def _file_batches(
     predictor: Predictor, source: str, trained: dict[str, Any], options: dict[str, Any], size: int
 ) -> Iterator[Any]:
     """Tables of the rows of a file, in parts."""
-    from engine.data import TextTable, read_table, read_tagged
+    from engine.text import TextTable, read_table, read_tagged
 
     table: Any
     lines = source.lower().endswith(".txt")

@@ -89,8 +89,9 @@ def pretrain(
       engine pretrain questions.txt --document line --init MiniLM --lr 1e-4 --output runs/adapted
       engine train questions.csv --init runs/encoder --output runs/tuned
     """
-    from engine.train import TrainerConfig, format_pretraining, resume_pretraining
-    from engine.train import pretrain as run
+    from engine.runs import format_pretraining, resume_pretraining
+    from engine.runs import pretrain as run
+    from engine.train import TrainerConfig
 
     progress = options["progress"]
     model: dict[str, Any] = {}

@@ -55,10 +55,10 @@ def search(
       engine search space.toml train.csv --init MiniLM --trials 20 --output runs/search
       engine train train.csv --init MiniLM --config runs/search/best.toml --output runs/best
     """
-    from engine.train import train_text_classifier
-    from engine.train.search import SearchSpace
-    from engine.train.search import search as run
-    from engine.train.tasks import TASKS
+    from engine.runs import train_text_classifier
+    from engine.runs.search import SearchSpace
+    from engine.runs.search import search as run
+    from engine.tasks import TASKS
 
     if options["test"]:
         raise click.UsageError("--test cannot be given: a search that saw test data would flatter itself.", ctx)

@@ -118,8 +118,9 @@ def _parts(value: Any) -> tuple[str, ...]:
 
 def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     """Options as arguments of `train_text_classifier`."""
-    from engine.train import StartConfig, TextData, TrainerConfig
-    from engine.train.start import longest_text, suggested_lr
+    from engine.runs import StartConfig, TextData
+    from engine.runs.start import longest_text, suggested_lr
+    from engine.train import TrainerConfig
 
     options = dict(options)
     tuned = options["init"] is not None
@@ -189,7 +190,8 @@ def train(ctx: click.Context, data: tuple[str, ...], output: str | None, resume:
 
     Ctrl-C ends training after the present step, with a checkpoint to resume from; a second one ends it at once.
     """  # fmt: skip
-    from engine.train import format_report, resume_text_classifier, train_text_classifier
+    from engine.report import format_report
+    from engine.runs import resume_text_classifier, train_text_classifier
 
     progress = options["progress"]
     report = begin_or_resume(

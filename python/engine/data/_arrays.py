@@ -104,7 +104,7 @@ def label_array(op: str, labels: Any) -> np.ndarray:
     if array.dtype.kind == "f":
         keep = isinstance(labels, (np.ndarray, Tensor))
         return np.array(array, dtype=array.dtype if keep else np.float32, order="C")
-    hint = "; engine.data.Labels makes numbers of names" if array.dtype.kind in "UOST" else ""
+    hint = "; engine.text.Labels makes numbers of names" if array.dtype.kind in "UOST" else ""
     raise TypeError(f"[{op}] labels: expected integers or floats, got {array.dtype}{hint}")
 
 

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from engine.data._arrays import from_numpy
-from engine.data.dataset import TextItem
-from engine.data.packed import PackedBatch
 from engine.tensor import Tensor
 
 __all__ = ["default_collate"]
@@ -20,7 +18,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
     Tensors, arrays and NumPy numbers are stacked along a new first dimension; Python integers become an int64 Tensor,
     booleans a bool one, floats a float64 one; strings and bytes stay a list; mappings, named tuples, tuples and lists
-    are put together entry by entry (tuples give a list). Differs: `TextItem`s give a `PackedBatch`.
+    are put together entry by entry (tuples give a list). Items of a class with a static method `collate(items)`, such as
+    `TextItem`, are put together by it.
 
     Args:
         batch: a non-empty list of items of the same kind.
@@ -32,8 +31,9 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if not len(batch):
         raise ValueError("[default_collate] batch: expected at least one item, got none")
     first = batch[0]
-    if isinstance(first, TextItem):
-        return _pack(batch)
+    collate = getattr(type(first), "collate", None)
+    if collate is not None:
+        return collate(batch)
     if isinstance(first, (Tensor, np.ndarray, np.generic)):
         return _stack([item.numpy() if isinstance(item, Tensor) else np.asarray(item) for item in batch])
     if isinstance(first, bool):
@@ -74,19 +74,3 @@ def _stack(arrays: list[np.ndarray]) -> Tensor:
                 f"{row}"
             )
     return from_numpy(np.stack(arrays))
-
-
-def _pack(items: Sequence[TextItem]) -> PackedBatch:
-    labels = [item.label for item in items]
-    types = [item.token_type_ids for item in items]
-    tags = [item.token_labels for item in items]
-    for name, values in (("label", labels), ("token_type_ids", types), ("token_labels", tags)):
-        missing = sum(value is None for value in values)
-        if missing not in (0, len(items)):
-            raise ValueError(f"[default_collate] {name}: expected one in every item or in none, got {missing} without")
-    return PackedBatch.from_sequences(
-        [item.input_ids for item in items],
-        labels=None if labels[0] is None else np.stack([np.asarray(label) for label in labels]),
-        token_type_ids=None if types[0] is None else [ids for ids in types if ids is not None],
-        token_labels=None if tags[0] is None else [ids for ids in tags if ids is not None],
-    )

@@ -14,6 +14,8 @@ from engine.tensor import Tensor, as_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
 
+IGNORE_INDEX = -100  # the class number of what has no target; losses leave it out
+
 K = _core.kernels
 
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}

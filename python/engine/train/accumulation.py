@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.data import PackedBatch
-from engine.data.tagging import IGNORED
 from engine.nn import CrossEntropyLoss, NLLLoss
+from engine.ops.loss import IGNORE_INDEX
+from engine.text import PackedBatch
 
 __all__ = ["counted_targets", "shares"]
 
@@ -23,7 +23,7 @@ def counted_targets(batch: PackedBatch, loss_fn: Any = None) -> float:
     if not np.issubdtype(labels.dtype, np.integer):
         return len(labels)
     by_class = isinstance(loss_fn, (CrossEntropyLoss, NLLLoss))
-    counted = labels[labels != (loss_fn.ignore_index if by_class else IGNORED)]
+    counted = labels[labels != (loss_fn.ignore_index if by_class else IGNORE_INDEX)]
     if by_class and loss_fn.weight is not None:
         weights = loss_fn.weight.cpu().numpy()
         counted = counted[(counted >= 0) & (counted < len(weights))]  # others are the loss's to refuse

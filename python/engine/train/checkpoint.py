@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.serialization import load_file, save_file, write_text
+from engine.serialization import load_file, read_json, save_file, write_json
 from engine.tensor import Tensor
 
-__all__ = ["latest_checkpoint", "load_checkpoint", "read_json", "save_checkpoint", "write_json"]
+__all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 _NAME = re.compile(r"step-(\d{8,})")
 _TEMPORARY = ".partial-"
@@ -98,26 +98,6 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         except KeyError as error:
             raise ValueError(f"[load_checkpoint] path: expected the tensor {error} in {file}, got none") from None
     return state
-
-
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file. Raises FileNotFoundError, or ValueError where it is no JSON object."""
-    name = os.fspath(path)
-    try:
-        with open(name, encoding="utf-8") as stream:
-            value = json.load(stream)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"[read_json] path: expected an existing file, got {name}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"[read_json] path: expected JSON, got {name} ({error})") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"[read_json] path: expected a JSON object, got {type(value).__name__} in {name}")
-    return value
-
-
-def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
-    """Write a JSON object, complete or not at all."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def _checkpoints(root: Path) -> list[Path]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from engine.data import DataLoader, LazyTextDataset, PackedBatch
+from engine.data import DataLoader
 from engine.data.dataset import unwrap
+from engine.text import LazyTextDataset, PackedBatch
 from engine.train.config import TrainerConfig
 
 __all__ = ["BatchStream", "evaluation_source", "in_groups", "training_source"]

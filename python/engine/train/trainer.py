@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from engine import _core
-from engine.data import PackedBatch
+from engine.metrics import classification_metrics
+from engine.models.forward import compute_logits, counted_rows, device_of_model, evaluating
 from engine.nn import Module
 from engine.nn import functional as F
 from engine.nn.utils import clip_coefficient, get_total_norm
@@ -28,12 +29,11 @@ from engine.optim import (
 from engine.optim.lr_scheduler import LRScheduler
 from engine.serialization import load_file, save_file
 from engine.tensor import Tensor
+from engine.text import PackedBatch
 from engine.train.accumulation import counted_targets, shares
 from engine.train.callbacks import Callback, JsonlLog, ProgressBar, read_log
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from engine.train.config import TrainerConfig
-from engine.train.inference import compute_logits, counted_rows, device_of_model, evaluating
-from engine.train.metrics import classification_metrics
 from engine.train.parameters import parameter_groups
 from engine.train.sources import evaluation_source, in_groups, training_source
 from engine.train.state import TrainerState

@@ -1,0 +1,74 @@
+"""TextClassifier: a model with its tokenizer and labels, from texts to labels with probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.inference.predictor import Predictor
+from engine.metrics import softmax
+from engine.models.pretrained import Pretrained
+from engine.tasks import Classification, Task, encode_texts, names_of
+from engine.text import Labels, TextDataset, TextTable, Tokenizer
+
+__all__ = ["Prediction", "TextClassifier"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The most probable labels of a text, most probable first, with their probabilities."""
+
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.labels[0]
+
+    @property
+    def probability(self) -> float:
+        """The probability of `label`."""
+        return self.probabilities[0]
+
+
+class TextClassifier(Predictor):
+    """Classifies texts: a `Predictor` of one label a text.
+
+    >>> classifier = TextClassifier.from_pretrained("runs/banking77")
+    >>> classifier.predict(["My card has not arrived yet"])[0].label
+    'card_arrival'
+    """
+
+    labels: Labels
+
+    def __init__(self, model: Pretrained, tokenizer: Tokenizer, task: Task | None = None) -> None:
+        super().__init__(model, tokenizer, Classification(names_of(model.config)) if task is None else task)
+
+    def dataset(self, texts: Iterable[str], labels: np.ndarray | None = None) -> TextDataset:
+        """Texts cleaned and tokenized."""
+        return encode_texts(texts, self.tokenizer, self.max_length, labels)
+
+    def logits(self, texts: Iterable[str], batch_size: int = 128) -> np.ndarray:
+        """Logits (n, num_labels), float32, in the order of the texts."""
+        return self.dataset_logits(self.dataset(texts), batch_size)
+
+    def predict(self, texts: Iterable[str], top_k: int = 1, batch_size: int = 128) -> list[Prediction]:
+        """The `top_k` most probable labels of each text. Raises ValueError if top_k is below 1."""
+        if top_k < 1:
+            raise ValueError(f"[TextClassifier.predict] top_k: expected at least 1, got {top_k}")
+        predictions = []
+        for row in softmax(self.logits(texts, batch_size)):
+            best = np.argsort(-row, kind="stable")[:top_k]
+            predictions.append(Prediction(tuple(self.labels.decode(best)), tuple(float(row[i]) for i in best)))
+        return predictions
+
+    def evaluate(self, table: TextTable, batch_size: int = 128) -> tuple[np.ndarray, np.ndarray]:
+        """(labels (n,), logits (n, num_labels)) of a table, for the functions of `engine.metrics`.
+
+        Raises:
+            ValueError: if the table has no labels, or one that the model does not know (names its line).
+        """
+        return table.encode_labels(self.labels), self.dataset_logits(self.encode(table), batch_size)

@@ -1,0 +1,309 @@
+"""What a model looked at: attention probabilities, and integrated gradients of each token (Sundararajan et al. 2017, arXiv
+1703.01365)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from engine import _core
+from engine.autograd import grad, no_grad
+from engine.models.forward import device_of_model, evaluating
+from engine.nn import Module
+from engine.ops.factory import from_numpy
+from engine.tensor import Tensor
+from engine.text import PackedBatch, TextDataset, Tokenizer
+
+__all__ = ["Attribution", "attention_maps", "attention_of", "explain_examples", "integrated_gradients", "token_texts"]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What each token of a text added to the score of a class.
+
+    Attributes:
+        values: (n,) float64, a number a token; tokens that the baseline shares have 0.
+        target: the class whose logit is explained.
+        score, baseline_score: that logit of the text, and of the baseline.
+        delta: the sum of values less (score - baseline_score). 0 for exact integrals; more steps make it smaller.
+    """
+
+    values: np.ndarray
+    target: int
+    score: float
+    baseline_score: float
+    delta: float
+
+
+def _encoder(op: str, model: Module) -> Any:
+    encoder = getattr(model, "bert", model)
+    if not (hasattr(encoder, "encoder") and hasattr(encoder, "embeddings")):
+        raise TypeError(f"[{op}] model: expected a transformer of engine.models, got {type(model).__name__}")
+    return encoder
+
+
+def _checked(op: str, batch: Any) -> PackedBatch:
+    if not isinstance(batch, PackedBatch):
+        raise TypeError(f"[{op}] batch: expected a PackedBatch, got {type(batch).__name__}")
+    return batch
+
+
+def _numpy(x: Tensor) -> np.ndarray:
+    x = x.detach()
+    return (x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy()
+
+
+# --- attention -------------------------------------------------------------------------------------------------------
+
+
+def attention_maps(model: Module, batch: PackedBatch) -> list[np.ndarray]:
+    """The attention probabilities of each sequence, float32 (layers, heads, n, n): rows look, columns are looked at.
+
+    model: an encoder, or a model on top of one as `bert`; it works in evaluation mode. Attention never stores these, so they
+    are computed again from the queries and keys of each layer. Layers that run several times (ALBERT's) count each time.
+    Raises TypeError for another model or batch.
+    """
+    op = "attention_maps"
+    encoder, batch = _encoder(op, model), _checked(op, batch).to(device_of_model(model))
+    starts = batch.cu_seqlens.cpu().numpy()
+    spans = list(pairwise(starts))
+    maps: list[list[np.ndarray]] = [[] for _ in spans]
+
+    def record(module: Any, args: tuple[Any, ...]) -> None:
+        hidden = args[0]
+        tokens, d = hidden.shape
+        qkv = _numpy(module.qkv(hidden)).reshape(tokens, 3, module.heads, d // module.heads)
+        for sequence, (a, b) in zip(maps, spans):
+            sequence.append(_probabilities(qkv[a:b, 0], qkv[a:b, 1]))
+
+    modules = {id(layer): layer.attention.get_submodule("self") for layer in encoder.encoder.layer}
+    hooks = [module.register_forward_pre_hook(record) for module in modules.values()]
+    try:
+        with evaluating(model):
+            model(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    heads = encoder.config.num_attention_heads
+    return [
+        np.stack(layers) if layers else np.zeros((0, heads, b - a, b - a), np.float32)
+        for layers, (a, b) in zip(maps, spans)
+    ]
+
+
+def _probabilities(q: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """softmax(q kᵀ / √d), (heads, n, n) float32, of (n, heads, d)."""
+    scores = np.einsum("ihd,jhd->hij", q.astype(np.float64), k.astype(np.float64)) / np.sqrt(q.shape[-1])
+    scores = np.exp(scores - scores.max(-1, keepdims=True, initial=-np.inf))
+    return (scores / scores.sum(-1, keepdims=True)).astype(np.float32)
+
+
+# --- integrated gradients --------------------------------------------------------------------------------------------
+
+
+def integrated_gradients(
+    model: Module,
+    batch: PackedBatch,
+    target: int | Sequence[int] | None = None,
+    steps: int = 32,
+    baseline: str | int = "pad",
+    *,
+    special_ids: Collection[int] = (),
+    max_tokens: int = 512,
+) -> list[Attribution]:
+    """What each token adds to the logit of a class: the gradient by its word embedding, integrated on the straight line from a
+    baseline to the text, times their difference.
+
+    Args:
+        model: gives logits (batch, num_labels) and takes `inputs_embeds`; it works in evaluation mode, no `.grad` changes.
+        batch: the texts.
+        target: the class, or one for each text; None: the predicted one.
+        steps: points of the integral (Gauss-Legendre); all points of all texts are packed into common batches.
+        baseline: what stands for "nothing": "pad", the row of the padding token; "zero"; or the number of a token, such as
+            `tokenizer.mask_token_id`.
+        special_ids: tokens that stay in the baseline, such as the first and the last of each text; they get 0.
+        max_tokens: in a packed batch of points, one of a longer text alone; more take more memory and hardly less time.
+
+    Raises:
+        TypeError: for another model or batch; ValueError: for other baselines, targets, steps, or logits of tokens.
+    """
+    op = "integrated_gradients"
+    encoder, batch = _encoder(op, model), _checked(op, batch)
+    if steps < 1:
+        raise ValueError(f"[{op}] steps: expected at least 1, got {steps}")
+    if not batch.batch_size:
+        return []
+    ids, starts = batch.input_ids.cpu().numpy(), batch.cu_seqlens.cpu().numpy()
+    types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy()
+    with _frozen(model):
+        with no_grad():
+            logits = _numpy(model(batch.to(device_of_model(model))))
+            words = encoder.embeddings.word_embeddings
+            end = _numpy(words(batch.input_ids.to(device_of_model(model))))
+            begin = np.array(np.broadcast_to(_baseline_row(op, encoder, baseline), end.shape))
+        if logits.shape[0] != batch.batch_size or logits.ndim != 2:
+            raise ValueError(f"[{op}] model: expected logits ({batch.batch_size}, num_labels), got {logits.shape}")
+        targets = _targets(op, target, logits)
+        kept = np.isin(ids, list(special_ids))
+        begin[kept] = end[kept]
+        nodes, weights = np.polynomial.legendre.leggauss(steps)
+        # On [0, 1], and both ends, which give the scores.
+        alphas, shares = np.array([0, *(nodes + 1) / 2, 1]), np.array([0, *weights / 2, 0])
+        total = np.zeros(end.shape)
+        scores = np.zeros((batch.batch_size, len(alphas)))
+        for part in _chunks(np.diff(starts), len(alphas), max_tokens):
+            rows = [np.arange(starts[i], starts[i + 1]) for i, _ in part]
+            source, lengths = np.concatenate(rows), np.array([len(r) for r in rows])
+            alpha = np.repeat([alphas[k] for _, k in part], lengths)[:, None]
+            points = (begin[source] + alpha * (end[source] - begin[source])).astype(end.dtype)
+            points_batch = PackedBatch.from_flat(
+                ids[source], lengths, token_type_ids=None if types is None else types[source]
+            )
+            found, slopes = _score(model, points_batch, points, targets[[i for i, _ in part]])
+            for (i, k), score in zip(part, found):
+                scores[i, k] = score
+            np.add.at(total, source, np.repeat([shares[k] for _, k in part], lengths)[:, None] * slopes)
+    values = (total * (end.astype(np.float64) - begin)).sum(1)
+    result = []
+    for i, (a, b) in enumerate(pairwise(starts)):
+        low, high = float(scores[i, 0]), float(scores[i, -1])
+        own = values[a:b]
+        result.append(Attribution(own, int(targets[i]), high, low, float(own.sum()) - (high - low)))
+    return result
+
+
+@contextmanager
+def _frozen(model: Module) -> Iterator[None]:
+    """Evaluation mode, and no gradients of parameters: they would cost as much again as those that are wanted."""
+    training = model.training
+    asked = [p for p in model.parameters() if p.requires_grad]
+    model.eval()
+    for p in asked:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in asked:
+            p.requires_grad_(True)
+        model.train(training)
+
+
+def _baseline_row(op: str, encoder: Any, baseline: str | int) -> np.ndarray:
+    words = encoder.embeddings.word_embeddings.weight
+    if isinstance(baseline, bool) or not isinstance(baseline, str | int):
+        raise TypeError(f"[{op}] baseline: expected 'pad', 'zero' or the number of a token, got {baseline!r}")
+    if baseline == "zero":
+        return np.zeros(words.shape[1], _numpy(words[:1]).dtype)
+    number = encoder.config.pad_token_id if baseline == "pad" else baseline
+    if isinstance(number, str) or number is None or not 0 <= number < words.shape[0]:
+        got = "a model without a padding token" if baseline == "pad" else repr(baseline)
+        raise ValueError(f"[{op}] baseline: expected 'pad', 'zero' or a token in [0, {words.shape[0]}), got {got}")
+    return _numpy(words[number : number + 1])[0]
+
+
+def _targets(op: str, target: int | Sequence[int] | None, logits: np.ndarray) -> np.ndarray:
+    n, classes = logits.shape
+    if target is None:
+        return logits.argmax(1)
+    numbers = np.asarray(target)
+    if numbers.dtype.kind not in "iu" or numbers.shape not in ((), (n,)):
+        raise ValueError(f"[{op}] target: expected None, a class, or {n} of them, got {target!r}")
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
+        raise ValueError(f"[{op}] target: expected classes in [0, {classes}), got {target!r}")
+    return np.broadcast_to(numbers, (n,)).astype(np.int64)
+
+
+def _chunks(lengths: np.ndarray, points: int, max_tokens: int) -> Iterator[list[tuple[int, int]]]:
+    """(sequence, point) pairs of all sequences, as many together as max_tokens allows."""
+    part: list[tuple[int, int]] = []
+    tokens = 0
+    for i, length in enumerate(lengths):
+        for k in range(points):
+            if part and tokens + length > max_tokens:
+                yield part
+                part, tokens = [], 0
+            part.append((i, k))
+            tokens += int(length)
+    if part:
+        yield part
+
+
+def _score(model: Module, batch: PackedBatch, points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The logit of each sequence's target, (batch,), and its gradient by the embeddings, (total_tokens, d)."""
+    where = device_of_model(model)
+    embeds = from_numpy(points).to(where).requires_grad_()
+    logits = model(batch.to(where), inputs_embeds=embeds)
+    chosen = np.zeros(logits.shape, points.dtype)
+    chosen[np.arange(len(targets)), targets] = 1
+    (slopes,) = grad((logits * from_numpy(chosen).to(where)).sum(), embeds)
+    assert slopes is not None
+    return (_numpy(logits) * chosen).sum(1), _numpy(slopes)
+
+
+# --- for the report --------------------------------------------------------------------------------------------------
+
+
+def token_texts(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> list[str]:
+    """The tokens of ids to show: as in the vocabulary, but for byte-level ones, whose bytes become letters again."""
+    tokens = [token or "" for token in tokenizer.tokens([int(i) for i in ids])]
+    if type(tokenizer.backend.decoder).__name__ != "ByteLevel":
+        return tokens
+    special = set(tokenizer.special_tokens.values())
+    return [token if token in special else _letters(token) for token in tokens]
+
+
+def _letters(token: str) -> str:
+    """A byte-level token's text; "Ġ", the space before a word, stays."""
+    codes = _byte_letters()
+    begins = token.startswith("Ġ")
+    known = bytes(codes[c] for c in token[begins:] if c in codes)
+    return "Ġ" * begins + known.decode("utf-8", "replace")
+
+
+def _byte_letters() -> dict[str, int]:
+    """The letter that stands for each byte: itself where it can be printed, else the next one from U+0100 on."""
+    printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in set(printed)]
+    return {chr(b): b for b in printed} | {chr(0x100 + i): b for i, b in enumerate(others)}
+
+
+def explain_examples(
+    examples: Sequence[Mapping[str, Any]],
+    model: Module,
+    dataset: TextDataset,
+    tokenizer: Tokenizer,
+    labels: Sequence[str],
+    steps: int = 32,
+    baseline: str | int = "pad",
+) -> list[dict[str, Any]]:
+    """The examples of a report (`worst_examples`) with tokens, attributions and delta of their predicted label.
+
+    dataset: the samples that "index" of the examples counts. First and last tokens of the texts stay in the baseline.
+    """
+    batch = dataset.gather([e["index"] for e in examples])
+    numbers = {label: i for i, label in enumerate(labels)}
+    ends = [i for i in (tokenizer.cls_token_id, tokenizer.sep_token_id) if i is not None]
+    found = integrated_gradients(
+        model, batch, [numbers[e["predicted"]] for e in examples], steps, baseline, special_ids=ends
+    )
+    ids, starts = batch.input_ids.numpy(), batch.cu_seqlens.numpy()
+    return [
+        {
+            **example,
+            "tokens": token_texts(tokenizer, ids[a:b]),
+            "attributions": part.values.tolist(),
+            "delta": part.delta,
+        }
+        for example, part, a, b in zip(examples, found, starts, starts[1:])
+    ]
+
+
+def attention_of(model: Module, dataset: TextDataset, tokenizer: Tokenizer, index: int) -> dict[str, Any]:
+    """The attention of one sample as a report shows it: {"tokens", "weights": (layers, heads, n, n) float32}."""
+    batch = dataset.gather([index])
+    return {"tokens": token_texts(tokenizer, batch.input_ids.numpy()), "weights": attention_maps(model, batch)[0]}

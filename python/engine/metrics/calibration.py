@@ -1,0 +1,150 @@
+"""Whether probabilities can be believed: reliability, calibration error, and temperature scaling (Guo et al. 2017,
+arXiv 1706.04599)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.metrics.classification import labels_of, log_loss, softmax
+
+__all__ = [
+    "Reliability",
+    "brier_score",
+    "calibration_figures",
+    "expected_calibration_error",
+    "fit_temperature",
+    "reliability",
+]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Samples in bins of equal width by the probability of the predicted class; each array has shape (bins,).
+
+    count: samples (int64); confidence: their mean probability; accuracy: the share of them that is right (float64, 0 in an
+    empty bin). Bin i holds the probabilities in (i / bins, (i + 1) / bins].
+    """
+
+    count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: |accuracy - confidence|, averaged over samples."""
+        total = self.count.sum()
+        return float((self.count * np.abs(self.accuracy - self.confidence)).sum() / total) if total else 0.0
+
+
+def _checked(op: str, values: ArrayLike, y_true: ArrayLike, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    x, true = np.asarray(values, dtype=np.float64), labels_of("y_true", y_true)
+    if x.ndim != 2 or len(x) != len(true) or not x.shape[1]:
+        raise ValueError(f"[{op}] {name}: expected shape ({len(true)}, num_classes), got {x.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"[{op}] {name}: expected finite numbers, got {x[~np.isfinite(x)][0]}")
+    odd = true[(true < 0) | (true >= x.shape[1])]
+    if odd.size:
+        raise ValueError(f"[{op}] y_true: expected 0 to {x.shape[1] - 1}, got {odd[0]}")
+    return x, true
+
+
+def _probabilities(op: str, values: ArrayLike, y_true: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    p, true = _checked(op, values, y_true, "probabilities")
+    if p.size and (p.min() < 0 or np.abs(p.sum(1) - 1).max() > 1e-3):
+        raise ValueError(f"[{op}] probabilities: expected rows of numbers >= 0 that sum to 1, got others (logits?)")
+    return p, true
+
+
+def reliability(probabilities: ArrayLike, y_true: ArrayLike, bins: int = 15) -> Reliability:
+    """The bins of a reliability diagram, from probabilities (n, num_classes) and true classes (n,)."""
+    p, true = _probabilities("reliability", probabilities, y_true)
+    if bins < 1:
+        raise ValueError(f"[reliability] bins: expected at least 1, got {bins}")
+    confidence, right = p.max(1, initial=0), p.argmax(1) == true
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    some = np.maximum(count, 1)
+    return Reliability(
+        count,
+        np.bincount(place, weights=confidence, minlength=bins) / some,
+        np.bincount(place, weights=right, minlength=bins) / some,
+    )
+
+
+def expected_calibration_error(probabilities: ArrayLike, y_true: ArrayLike, bins: int = 15) -> float:
+    """By how much the probability of the predicted class is off on average, 0 … 1, in bins of equal width."""
+    return reliability(probabilities, y_true, bins).error
+
+
+def brier_score(probabilities: ArrayLike, y_true: ArrayLike) -> float:
+    """Mean squared distance of the probabilities (n, num_classes) from the truth, summed over classes: 0 … 2."""
+    p, true = _probabilities("brier_score", probabilities, y_true)
+    if not len(true):
+        return 0.0
+    return float(((p - np.eye(p.shape[1])[true]) ** 2).sum(1).mean())
+
+
+def fit_temperature(logits: ArrayLike, y_true: ArrayLike, bounds: tuple[float, float] = (0.05, 20.0)) -> float:
+    """The T for which softmax(logits / T) gives y_true the smallest mean negative log-likelihood.
+
+    logits: (n, num_classes); y_true: classes (n,), of data that the model was not trained on. The loss is convex in 1/T,
+    so its derivative is bisected; where the loss falls all the way, as with logits that are never wrong, T is a bound.
+    Predicted classes do not change. Raises ValueError for no samples, for other shapes and for what is not finite.
+    """
+    x, true = _checked("fit_temperature", logits, y_true, "logits")
+    if not len(true):
+        raise ValueError("[fit_temperature] y_true: expected at least one sample, got none")
+    low, high = bounds
+    if not 0 < low < high:
+        raise ValueError(f"[fit_temperature] bounds: expected 0 < low < high, got {bounds}")
+    x = x - x.max(1, keepdims=True)  # equal logits become exact zeros, and no slope a sum of roundings
+    target = x[np.arange(len(x)), true]
+
+    def slope(temperature: float) -> float:
+        """Of the loss by 1/T: rises with 1/T, so it falls with T."""
+        return float(((softmax(x / temperature) * x).sum(1) - target).mean())
+
+    if slope(high) >= 0 or slope(low) <= 0:
+        if slope(high) == 0 == slope(low):  # all classes tie: T changes nothing
+            return 1.0
+        return high if slope(high) >= 0 else low
+    a, b = math.log(low), math.log(high)
+    while b - a > 1e-9:
+        middle = (a + b) / 2
+        a, b = (middle, b) if slope(math.exp(middle)) > 0 else (a, middle)
+    return math.exp((a + b) / 2)
+
+
+def calibration_figures(
+    logits: ArrayLike, y_true: ArrayLike, temperature: float | None = None, bins: int = 15
+) -> dict[str, Any]:
+    """Calibration of logits (n, num_classes) before and, with a temperature, after scaling, fit for JSON.
+
+    {"bins", "temperature", "before": {...}, "after": {...}}, each with loss, ece, brier and the bins' count, confidence and
+    accuracy. Take the temperature from other samples than these, or "after" flatters.
+    """
+    x, true = _checked("calibration_figures", logits, y_true, "logits")
+    if temperature is not None and not temperature > 0:
+        raise ValueError(f"[calibration_figures] temperature: expected a number above 0, got {temperature}")
+
+    def side(scaled: NDArray[np.float64]) -> dict[str, Any]:
+        p = softmax(scaled)
+        table = reliability(p, true, bins)
+        return {
+            "loss": log_loss(true, scaled),
+            "ece": table.error,
+            "brier": brier_score(p, true),
+            "count": table.count.tolist(),
+            "confidence": table.confidence.tolist(),
+            "accuracy": table.accuracy.tolist(),
+        }
+
+    figures: dict[str, Any] = {"bins": bins, "temperature": temperature, "before": side(x)}
+    if temperature is not None:
+        figures["after"] = side(x / temperature)
+    return figures

@@ -1,0 +1,93 @@
+"""Metrics of multi-label classifiers: any number of labels may hold for a sample, each decided on its own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.metrics.classification import ClassScores, ratio
+
+__all__ = ["average_precision", "multilabel_decisions", "multilabel_metrics", "multilabel_scores"]
+
+
+def _zeros_and_ones(op: str, name: str, value: ArrayLike) -> NDArray[np.bool_]:
+    array = np.asarray(value)
+    if array.ndim != 2:
+        raise ValueError(f"[{op}] {name}: expected shape (n, labels), got {array.shape}")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"[{op}] {name}: expected numbers 0 and 1, got {array.dtype}")
+    odd = array[(array != 0) & (array != 1)]
+    if odd.size:
+        raise ValueError(f"[{op}] {name}: expected 0 or 1, got {odd[0]}")
+    return array.astype(np.bool_)
+
+
+def _scores(op: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"[{op}] {name}: expected shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"[{op}] {name}: expected finite numbers, got {array[~np.isfinite(array)][0]}")
+    return array
+
+
+def multilabel_decisions(logits: ArrayLike, threshold: float = 0.5) -> NDArray[np.bool_]:
+    """Whether each label holds: its probability, the logistic function of the logit, is at least `threshold` (in (0, 1))."""
+    if not 0 < threshold < 1:
+        raise ValueError(f"[multilabel] threshold: expected a number in (0, 1), got {threshold}")
+    return np.asarray(np.asarray(logits, dtype=np.float64) >= math.log(threshold / (1 - threshold)))
+
+
+def multilabel_scores(y_true: ArrayLike, y_pred: ArrayLike) -> ClassScores:
+    """Precision, recall, F1 and support of each label, from 0/1 arrays of shape (n, labels)."""
+    true, pred = (_zeros_and_ones("multilabel_scores", *pair) for pair in (("y_true", y_true), ("y_pred", y_pred)))
+    if true.shape != pred.shape:
+        raise ValueError(f"[multilabel_scores] y_pred: expected shape {true.shape}, got {pred.shape}")
+    hits, support, predicted = (true & pred).sum(0), true.sum(0), pred.sum(0)
+    return ClassScores(ratio(hits, predicted), ratio(hits, support), ratio(2 * hits, support + predicted), support)
+
+
+def average_precision(y_true: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
+    """Average precision of each label, (labels,): the sum over thresholds of precision times the recall gained.
+
+    y_true: 0/1, (n, labels); scores: (n, labels), any monotone function of the probabilities. Equal scores are one
+    threshold. A label that no sample has gets 0.
+    """
+    true = _zeros_and_ones("average_precision", "y_true", y_true)
+    x = _scores("average_precision", "scores", scores, true.shape)
+    out = np.zeros(true.shape[1])
+    for label in range(true.shape[1]):
+        positives = true[:, label].sum()
+        if not positives:
+            continue
+        order = np.argsort(-x[:, label], kind="stable")
+        ordered = x[order, label]
+        ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # the last sample of each threshold
+        hits = np.cumsum(true[order, label])[ends]
+        out[label] = (np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / positives
+    return out
+
+
+def multilabel_metrics(y_true: ArrayLike, logits: ArrayLike, threshold: float = 0.5) -> dict[str, float]:
+    """The figures of one evaluation: loss, subset_accuracy, micro_f1, macro_f1, mean_average_precision.
+
+    y_true: 0/1, (n, labels); logits: (n, labels). The loss is the mean binary cross-entropy of all entries; a sample is
+    right in the subset accuracy if all its labels are; macro F1 is the mean over all labels, mean average precision that
+    over the labels that occur. Raises ValueError for other shapes, values or thresholds.
+    """
+    true = _zeros_and_ones("multilabel_metrics", "y_true", y_true)
+    x = _scores("multilabel_metrics", "logits", logits, true.shape)
+    pred = multilabel_decisions(x, threshold)
+    if not true.size:
+        return dict.fromkeys(("loss", "subset_accuracy", "micro_f1", "macro_f1", "mean_average_precision"), 0.0)
+    hits, marked = (true & pred).sum(), true.sum() + pred.sum()
+    occurs = true.any(0)
+    return {
+        "loss": float((np.maximum(x, 0) - x * true + np.log1p(np.exp(-np.abs(x)))).mean()),
+        "subset_accuracy": float((true == pred).all(1).mean()),
+        "micro_f1": float(2 * hits / marked) if marked else 0.0,
+        "macro_f1": float(multilabel_scores(true, pred).f1.mean()),
+        "mean_average_precision": float(average_precision(true, x)[occurs].mean()) if occurs.any() else 0.0,
+    }

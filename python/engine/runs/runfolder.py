@@ -1,0 +1,135 @@
+"""A folder that a training writes: whether it may, alone, and which files the run began with."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.serialization import read_json
+from engine.text import Tokenizer
+
+__all__ = [
+    "FORMAT",
+    "check_output",
+    "find_file",
+    "load_tokenizer",
+    "locked",
+    "read_run",
+    "read_temperature",
+    "remove_run",
+    "sha256_of",
+]
+
+FORMAT = 1  # of run.json
+
+
+def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The run.json of a run folder. Raises FileNotFoundError or ValueError if the folder is no run of this program."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise FileNotFoundError(f"[run] folder: expected an existing run folder, got {path}")
+    if not (path / "run.json").is_file():
+        raise FileNotFoundError(f"[run] folder: expected a run folder with run.json, got {path}")
+    run = read_json(path / "run.json")
+    if run.get("format") != FORMAT:
+        raise ValueError(f"[run] folder: expected a run.json of format {FORMAT}, got {run.get('format')!r} in {path}")
+    return run
+
+
+def read_temperature(folder: str | os.PathLike[str]) -> float | None:
+    """The temperature of a classifier's probabilities that was fitted on its held-out texts; None where there is none."""
+    path = Path(folder) / "report.json"
+    calibration = read_json(path).get("held_out", {}).get("calibration") if path.is_file() else None
+    temperature = calibration.get("temperature") if isinstance(calibration, dict) else None
+    return float(temperature) if isinstance(temperature, int | float) else None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a run folder. The lock ends with the process, however that ends.
+
+    It is on the folder itself, so nothing is left behind; a file system without such locks (some of NFS) goes without.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise BlockingIOError(
+                    f"[train] output: expected a run folder of its own, got {folder}, where another training works"
+                ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """Raise FileExistsError unless a run may begin in `folder`: a new or empty one, or with `overwrite` that of a run."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"[train] output: expected a folder, got the file {folder}")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not (folder / "run.json").is_file():
+        raise FileExistsError(f"[train] output: expected a new or empty folder, got {folder} with other files in it")
+    if not overwrite:
+        raise FileExistsError(
+            f"[train] output: expected a new folder, got the run {folder} (go on with it by resume=, or begin anew by overwrite=)"
+        )
+
+
+def remove_run(folder: Path) -> None:
+    """Remove what a run writes, and nothing else."""
+    for name in ("checkpoints", "adapter"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (
+        "run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
+        "report.json", "report.md", "report.html", "curves.png", "confusion.png", "reliability.png",
+    ):  # fmt: skip
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def find_file(path: str, absolute: str, sha256: str | None) -> str:
+    """Where a file of a run now lies: under the path it was given by, seen from here, or where it was then."""
+    places = list(dict.fromkeys([os.path.abspath(path), absolute]))
+    there = [place for place in places if os.path.exists(place)]
+    for place in there:
+        if sha256_of(place) == sha256:
+            return path if place == places[0] else place
+    if there:
+        raise ValueError(
+            f"[resume] data: expected {path} as it was when the run began, got a changed file at {' and '.join(there)}"
+        )
+    raise FileNotFoundError(
+        f"[resume] data: expected the file {path} that the run began with, got none at {' or '.join(places)}"
+    )
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, read in blocks; of a folder, that of its files' names and hashes."""
+    digest = hashlib.sha256()
+    if os.path.isdir(path):
+        for name in sorted(os.listdir(path)):
+            if os.path.isfile(os.path.join(path, name)):
+                digest.update(f"{name} {sha256_of(os.path.join(path, name))}\n".encode())
+        return digest.hexdigest()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer of a vocab.txt, a tokenizer.json, or a folder with one."""
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        return Tokenizer.from_pretrained(path)
+    return Tokenizer.from_file(path) if path.endswith(".json") else Tokenizer.from_vocab(path)

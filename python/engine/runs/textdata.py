@@ -1,0 +1,217 @@
+"""Which texts a run trains on, how they are cleaned, and the parts that they make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from engine.tasks import TASKS, Columns, Table, Task
+from engine.text import Labels, TaggedTable, TextTable, find_problems, remove_problems, strip_markup
+from engine.text.quality import KINDS
+
+__all__ = ["Parts", "TextData"]
+
+MARKUP = "markup"  # taken out of texts; the rows stay
+
+
+@dataclass(frozen=True)
+class TextData:
+    """Which texts to train on, and how they become tokens.
+
+    Attributes:
+        train: files of labelled texts (CSV, TSV, JSONL; for tags CoNLL columns, JSONL or a folder), taken together.
+        validation: a file of held-out texts; None: `validation_fraction` of the training texts, equally of each label.
+        validation_fraction: 0 holds out nothing; then the last weights are kept.
+        test: a file to evaluate the finished model on, once.
+        text_column, label_column: None: found by their names.
+        encoding: of all files; None: by their byte-order marks, and UTF-8 without one.
+        tokenizer: a vocab.txt, a tokenizer.json, or a folder with one; None: that of the model to start from, and without
+            one WordPiece trained on the training texts.
+        vocab_size: of a trained tokenizer, at most.
+        max_length: tokens after which texts are cut.
+        task: "classification", "multilabel", "regression" or "tagging".
+        pair_column: a column with a second text, for tasks on two.
+        label_separator: what stands between the labels of a text in "multilabel".
+        group_columns: columns by whose values the report compares the figures of a classification.
+        clean: what to take out of the training texts: kinds of `find_problems`, such as "duplicate", "near_duplicate",
+            "label_conflict", "leak", whose rows go; "markup" takes HTML and XML out of the texts of all files.
+        examples_per_class: classify from that many texts of each label alone, the first of a random order; None: all.
+    """
+
+    train: tuple[str, ...]
+    validation: str | None = None
+    validation_fraction: float = 0.1
+    test: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    tokenizer: str | None = None
+    vocab_size: int = 8000
+    max_length: int = 128
+    encoding: str | None = None
+    task: str = "classification"
+    pair_column: str | None = None
+    label_separator: str = "|"
+    group_columns: tuple[str, ...] = ()
+    clean: tuple[str, ...] = ()
+    examples_per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "train", tuple(os.fspath(path) for path in self.train))
+        for name in ("group_columns", "clean"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows no tuples
+        if not self.train:
+            raise ValueError("[TextData] train: expected at least one file, got none")
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(
+                f"[TextData] validation_fraction: expected a number in [0, 1), got {self.validation_fraction}"
+            )
+        if self.max_length < 3:
+            raise ValueError(f"[TextData] max_length: expected at least 3, got {self.max_length}")
+        if self.task not in TASKS:
+            raise ValueError(f"[TextData] task: expected one of {', '.join(TASKS)}, got {self.task!r}")
+        if not self.label_separator:
+            raise ValueError("[TextData] label_separator: expected at least one character, got ''")
+        if self.examples_per_class is not None and self.examples_per_class < 1:
+            raise ValueError(f"[TextData] examples_per_class: expected at least 1, got {self.examples_per_class}")
+        for kind in self.clean:
+            if kind not in KINDS:
+                raise ValueError(f"[TextData] clean: expected of {', '.join(KINDS)}, got {kind!r}")
+        if self.task == "tagging":
+            self._refuse("pair_column", "group_columns", "clean", "text_column", "label_column", "encoding")
+        if self.task != "classification":
+            self._refuse("group_columns", "examples_per_class")
+
+    def _refuse(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name):
+                raise ValueError(f"[TextData] {name}: expected none for {self.task}, got {getattr(self, name)!r}")
+
+    @property
+    def files(self) -> list[str]:
+        """All files, each once."""
+        return list(dict.fromkeys([*self.train, *(path for path in (self.validation, self.test) if path)]))
+
+    @property
+    def columns(self) -> Columns:
+        """Where the parts of a sample are."""
+        return Columns(
+            self.text_column, self.label_column, self.pair_column, self.group_columns, self.encoding,
+            self.label_separator,
+        )  # fmt: skip
+
+    def moved(self, places: Mapping[str, str]) -> TextData:
+        """The same with files where they now lie."""
+        return replace(
+            self,
+            train=tuple(places[path] for path in self.train),
+            validation=places[self.validation] if self.validation else None,
+            test=places[self.test] if self.test else None,
+        )
+
+    def read(self) -> Parts:
+        """Reads all files. Raises FileNotFoundError or ValueError, naming file and line, where something is wrong with them."""
+        kind = TASKS[self.task]
+        tables = [kind.read(path, self.columns) for path in self.train]
+        labels = kind.collect(tables, self.columns)
+        task = kind(labels)
+        if self.task == "multilabel":
+            task.separator = self.label_separator  # type: ignore[attr-defined]
+        whole = tables[0] if len(tables) == 1 else _joined(tables)
+        parts = {"train": whole}
+        if self.validation is not None:
+            parts["held_out"] = kind.read(self.validation, self.columns)
+        elif self.validation_fraction:
+            stratify = {} if isinstance(whole, TaggedTable) else {"stratify": self.task == "classification"}
+            parts["train"], parts["held_out"] = whole.split(self.validation_fraction, **stratify)
+        if self.test is not None:
+            parts["test"] = kind.read(self.test, self.columns)
+        cleaning = _clean(parts, self)
+        if self.examples_per_class is not None:
+            parts["train"] = _few(parts["train"], self.examples_per_class)
+        for table in parts.values():
+            task.targets(table)  # a label that training does not have is named now
+        return Parts(parts, task, labels, cleaning)
+
+
+@dataclass
+class Parts:
+    """The parts of the data by name ("train", and "held_out", "test" where there are), with their task and labels.
+
+    cleaning: what was taken out, by kind, or {}.
+    """
+
+    tables: dict[str, Table]
+    task: Task
+    labels: Labels
+    cleaning: dict[str, Any]
+
+    def texts(self) -> list[str]:
+        """The training texts, for a tokenizer to learn from."""
+        table = self.tables["train"]
+        pairs = [] if isinstance(table, TaggedTable) or table.pairs is None else table.pairs
+        return [*self.task.texts(table)] if not pairs else [*table.texts, *pairs]  # type: ignore[union-attr]
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    """Tables below each other."""
+
+    def column(name: str) -> Any:
+        values = [getattr(table, name) for table in tables]
+        return None if any(v is None for v in values) else [item for v in values for item in v]
+
+    if isinstance(tables[0], TaggedTable):
+        return TaggedTable(column("words"), column("tags"), column("labels"))
+    first = tables[0]
+    extra = {name: [v for table in tables for v in table.columns[name]] for name in first.columns}  # type: ignore[union-attr]
+    return replace(
+        first,
+        texts=column("texts"),
+        labels=column("labels"),
+        pairs=column("pairs"),
+        columns=extra,
+        source=None,
+        lines=None,
+    )
+
+
+def _clean(parts: dict[str, Table], data: TextData) -> dict[str, Any]:
+    """Cleans the training table in place of the old one; what was done, fit for JSON."""
+    if not data.clean:
+        return {}
+    done: dict[str, Any] = {}
+    tables: dict[str, TextTable] = {n: t for n, t in parts.items() if isinstance(t, TextTable)}
+    if MARKUP in data.clean:
+        for name, table in tables.items():
+            cleaned = [strip_markup(text) for text in table.texts]
+            done[MARKUP] = done.get(MARKUP, 0) + sum(a != b for a, b in zip(cleaned, table.texts))
+            pairs = None if table.pairs is None else [strip_markup(text) for text in table.pairs]
+            tables[name] = replace(table, texts=cleaned, pairs=pairs)
+    kinds: Any = [kind for kind in data.clean if kind != MARKUP]
+    if kinds:
+        others = {name: table for name, table in tables.items() if name != "train"}
+        separator = data.label_separator if data.task == "multilabel" else None
+        report = find_problems(tables["train"], others or None, label_separator=separator)
+        tables["train"], removed = remove_problems(tables["train"], report, kinds)
+        done.update({kind: len(report.of(kind)) for kind in kinds})
+        done["rows_removed"] = len(removed)
+        if not len(tables["train"]):
+            raise ValueError("[train] clean: expected texts to be left, got none")
+    parts.update(tables)
+    return done
+
+
+def _few(table: Table, count: int) -> Table:
+    """That many rows of each label, chosen at random by a fixed seed, in the table's order."""
+    assert isinstance(table, TextTable) and table.labels is not None
+    taken: dict[str, int] = {}
+    rows = []
+    for row in np.random.default_rng(0).permutation(len(table)).tolist():
+        label = table.labels[row]
+        if taken.get(label, 0) < count:
+            taken[label] = taken.get(label, 0) + 1
+            rows.append(row)
+    return table.select(sorted(rows))

@@ -1,0 +1,90 @@
+"""Any number of labels for each text, none included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.metrics import multilabel_metrics
+from engine.metrics.evaluation import multilabel_evaluation
+from engine.nn import Module
+from engine.nn import functional as F
+from engine.ops.factory import from_numpy
+from engine.tasks.base import Columns, Table, Task
+from engine.tensor import Tensor
+from engine.text import Labels, PackedBatch, TextDataset, TextTable, split_labels
+
+__all__ = ["MultiLabel"]
+
+
+class MultiLabel(Task):
+    """Multi-label classification: a sigmoid and binary cross-entropy for each label.
+
+    In files a text's labels stand in one field with a separator between them, or as a list in JSON Lines. label_smoothing moves
+    targets towards 1/2; class weights are factors of the positive part, the negatives by the positives of each label.
+    """
+
+    name = "multilabel"
+    metric = "micro_f1"
+    metrics = ("loss", "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision")
+    problem_type = "multi_label_classification"
+
+    def __init__(self, labels: Labels, separator: str = "|") -> None:
+        super().__init__(labels)
+        self.separator = separator
+
+    @classmethod
+    def _reading(cls, columns: Columns) -> dict[str, Any]:
+        return {"empty_labels": True, "label_separator": columns.separator}
+
+    @classmethod
+    def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:
+        sets = [s for table in tables for s in _sets(table, columns.separator)]
+        labels = Labels.from_labels(name for names in sets for name in names)
+        if not len(labels):
+            raise ValueError("[train] labels: expected at least one text with a label, got none")
+        return labels
+
+    def targets(self, table: Table) -> np.ndarray:
+        assert isinstance(table, TextTable)
+        return self.labels.encode_many(_sets(table, self.separator), source=table.source, lines=table.lines)
+
+    def weigh(self, targets: np.ndarray) -> None:
+        positives = targets.sum(0)
+        ratio = (len(targets) - positives) / np.maximum(positives, 1)
+        self.class_weights = from_numpy(ratio.astype(np.float32))
+
+    def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
+        target = self.labels_in(batch)
+        if label_smoothing:
+            target = target * (1 - label_smoothing) + label_smoothing / 2
+        return F.binary_cross_entropy_with_logits(model(batch), target, pos_weight=self.class_weights)
+
+    def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+        return multilabel_metrics(targets, logits)
+
+    def report(self, table: Table, dataset: TextDataset, logits: np.ndarray, **detail: Any) -> dict[str, Any]:
+        return multilabel_evaluation(self.targets(table), logits, self.labels.names)
+
+    def answers(self, table: Table, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
+        answers = []
+        for row in 1 / (1 + np.exp(-logits.astype(np.float64))):
+            shown = np.argsort(-row, kind="stable")[: max(top_k, int((row >= 0.5).sum()))]
+            answers.append(
+                {
+                    "labels": [self.labels.names[i] for i in shown if row[i] >= 0.5],
+                    "probabilities": {self.labels.names[i]: round(float(row[i]), 6) for i in shown},
+                }
+            )
+        return answers
+
+    def columns(self, answer: Mapping[str, Any]) -> list[str]:
+        chosen = [f"{answer['probabilities'][name]:.4f}" for name in answer["labels"]]
+        return [self.separator.join(answer["labels"]), self.separator.join(chosen)]
+
+
+def _sets(table: Table, separator: str) -> list[tuple[str, ...]]:
+    assert isinstance(table, TextTable)
+    return split_labels(table.labels or (), separator, source=table.source, lines=table.lines)
