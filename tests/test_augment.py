@@ -187,7 +187,9 @@ def test_labels_that_are_one_a_token() -> None:
     batch = PackedBatch.from_sequences([[CLS, 10, 11, 12, SEP], [CLS, 13, SEP]])
     batch.labels = from_numpy(np.arange(8))
     for kind in ("deletion", "swap"):
-        with pytest.raises(ValueError, match=r"labels: expected one a sequence \(2\), .* got 8, one a token"):
+        with pytest.raises(
+            ValueError, match=r"labels: expected one label for each sequence \(2\), got 8, one for each token"
+        ):
             KINDS[kind](0.5)(batch, 0)
     # Labels of any shape that are one a sequence go along.
     scores = PackedBatch.from_sequences([[CLS, 10, 11, 12, SEP]] * 2, labels=np.ones((2, 3), np.float32))

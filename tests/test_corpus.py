@@ -90,10 +90,10 @@ def test_a_document_without_end_is_cut_at_a_line(tmp_path):
     "name, content, message",
     [
         ("a.txt", b"fine\nb\xffd\n", "UTF-8 in line 2 of .*a.txt, got byte 0xff"),
-        ("a.jsonl", b'{"text": "a"}\n{"text": \n', "JSON in line 2 of"),
-        ("a.jsonl", b'{"text": "a"}\n[1]\n', "text under 'text' in line 2 of .*, got list"),
-        ("a.jsonl", b'{"body": "a"}\n', "line 1 of .*, got keys 'body'"),
-        ("a.jsonl", b'{"text": 3}\n', "line 1 of .*, got int there"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a JSON object in line 2 of .*, got invalid JSON"),
+        ("a.jsonl", b'{"text": "a"}\n[1]\n', "a JSON object in line 2 of .*, got an array"),
+        ("a.jsonl", b'{"body": "a"}\n', "the key 'text' in line 1 of .*, got 'body'"),
+        ("a.jsonl", b'{"text": 3}\n', "a string at 'text' in line 1 of .*, got a number"),
         ("a.txt.gz", gzip.compress(b"abc\n" * 1000)[:-9], "a whole gzip file, got .*a.txt.gz"),
         ("a.txt.gz", gzip.compress(bytes(range(256)) * 9)[:20] + b"x" * 99, "a whole gzip file, got"),
         ("a.txt.gz", b"no gzip", "a whole gzip file, got .*a.txt.gz"),
@@ -229,7 +229,7 @@ def test_resuming_gives_the_batches_that_were_left(tmp_path, tokenizer, packing,
 
 def test_states_of_other_corpora_are_refused(tmp_path, tokenizer):
     state = corpus_of(tmp_path, tokenizer).state_dict()
-    with pytest.raises(ValueError, match="seed: expected 5, got 1"):
+    with pytest.raises(ValueError, match="seed: expected 5 as in this corpus, got 1 in the state"):
         corpus_of(tmp_path, tokenizer, seed=5).load_state_dict(state)
     with pytest.raises(ValueError, match="expected the state of a TextCorpus"):
         corpus_of(tmp_path, tokenizer).load_state_dict({"epoch": 0})
@@ -248,7 +248,7 @@ def test_states_of_other_corpora_are_refused(tmp_path, tokenizer):
         ({"max_length": "8"}, TypeError, "max_length"),
         ({"batch_size": 0}, ValueError, "batch_size: expected None or at least 1, got 0"),
         ({"max_tokens": 100}, ValueError, r"max_tokens: expected None or at least max_length \(128\), got 100"),
-        ({"part": (0.5, 0.5)}, ValueError, "part: expected two rising numbers"),
+        ({"part": (0.5, 0.5)}, ValueError, "part: expected two numbers"),
         ({"seed": -1}, ValueError, "seed"),
         ({"prefetch": -1}, ValueError, "prefetch"),
     ],

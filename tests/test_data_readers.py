@@ -121,7 +121,7 @@ def test_columns_by_argument(tmp_path: Path) -> None:
 
 def test_unrecognised_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"text_column: expected a column such as 'text'.*got 'foo', 'bar'; .*columns="
+        ValueError, match=r"text_column: expected a column such as 'text'.*got 'foo', 'bar' \(.*columns="
     ):
         read_table(write(tmp_path / "a.csv", "foo,bar\n1,2\n"))
     with pytest.raises(ValueError, match=r"one column 'text' .* got 2"):

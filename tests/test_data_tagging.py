@@ -164,9 +164,9 @@ def test_a_split_is_random_and_repeats() -> None:
 
 
 def test_tables_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="tags: expected 2 entries, one a sentence, got 1"):
+    with pytest.raises(ValueError, match="tags: expected 2 entries, one for each row, got 1"):
         TaggedTable([["a"], ["b"]], [["O"]])
-    with pytest.raises(ValueError, match="tags: expected 2, one a word, got 1 in line 7 of f"):
+    with pytest.raises(ValueError, match="tags: expected 2, one for each word, got 1 in line 7 of f"):
         TaggedTable([["a", "b"]], [["O"]], source="f", lines=[7])
     with pytest.raises(ValueError, match="lines: expected 1 entries"):
         TaggedTable([["a"]], lines=[])
@@ -237,12 +237,12 @@ def test_json_lines(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ("{", "expected a JSON object in line 2 of .*, got invalid JSON"),
-        ("[1]", "expected a JSON object in line 2 of .*, got list"),
+        ("[1]", "expected a JSON object in line 2 of .*, got an array"),
         ("{}", "expected the key 'tokens' or 'words' in line 2 of .*, got no keys"),
         ('{"tokens": "a b", "tags": ["O"]}', "expected a list of strings at 'tokens' in line 2"),
         ('{"tokens": ["a"], "tags": [3]}', "expected a list of strings at 'tags' in line 2"),
         ('{"tokens": ["a"], "tags": [""]}', "expected tags at 'tags' in line 2 .* got an empty string"),
-        ('{"tokens": ["a", "b"], "tags": ["O"]}', "expected 2 tags, one a word in line 2 of .*, got 1"),
+        ('{"tokens": ["a", "b"], "tags": ["O"]}', "expected 2 tags, one for each word in line 2 of .*, got 1"),
         ('{"tokens": ["a"]}', "expected tags in every line or in none in line 2"),
         ('{"tokens": ["a"], "tags": ["O"], "label": "x"}', "expected a label in every line or in none in line 2"),
         ('{"tokens": ["a"], "tags": ["O"], "label": 3}', "expected a string at 'label' or 'intent' in line 2"),
@@ -276,10 +276,10 @@ def test_a_folder_of_lines(tmp_path: Path) -> None:
     ("files", "message"),
     [
         (("a b\nc\n", "O O\n"), r"expected 2 lines in .*seq\.out, got 1"),
-        (("a b\nc\n", "O\nO\n"), r"expected 2 tags, one a word in line 1 of .*seq\.out, got 1"),
+        (("a b\nc\n", "O\nO\n"), r"expected 2 tags, one for each word in line 1 of .*seq\.out, got 1"),
         (("a\n\nb\n", "O\n\nO\n"), r"expected words in line 2 of .*seq\.in, got an empty line"),
         (("a\nb\n", "O\nO\n", "x\n"), r"expected 2 lines in .*label, got 1"),
-        (("a\nb\n", "O\nO\n", "\nx\n"), r"expected a label in line 1 of .*label, got an empty line"),
+        (("a\nb\n", "O\nO\n", "\nx\n"), r"expected a label in line 1 of .*label, got an empty label"),
         (("",), "expected at least one sentence"),
     ],
 )
@@ -314,10 +314,10 @@ def test_a_table_with_a_sentence_a_line(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("text\ttags\n", "expected at least one sentence, got none in"),
-        ("text\ttags\na b\tO\n", "expected 2 tags, one a word in line 2 of .*a.tsv, got 1"),
+        ("text\ttags\na b\tO\n", "expected 2 tags, one for each word in line 2 of .*a.tsv, got 1"),
         ("text\ttags\na\n", "expected 2 columns in line 2 of .*, got 1"),
         ("text\ttags\n\tO\n", "expected words in line 2 of .*, got an empty field"),
-        ("text\ttags\tlabel\na\tO\t \n", "expected a label in line 2 of .*, got an empty field"),
+        ("text\ttags\tlabel\na\tO\t \n", "expected a label in line 2 of .*, got an empty label"),
         ("a\ttags\nb\tO\n", "expected a header with 'text' or .* in line 1 of .*, got 'a', 'tags'"),
         ("", "expected a header with 'text' or .* in line 1 of .*, got nothing"),
     ],
@@ -379,7 +379,7 @@ def test_predictions_come_back_to_the_words(tmp_path: Path) -> None:
     swapped = np.concatenate([numbers[11:], numbers[:9]])
     assert data.word_tags(swapped, labels, indices=[2, 0]) == [expected[2], expected[0]]
     assert data.word_tags([], labels, indices=[]) == []
-    with pytest.raises(ValueError, match=r"predictions: expected shape \(15,\), one a token, got \(14,\)"):
+    with pytest.raises(ValueError, match=r"predictions: expected shape \(15,\), one for each token, got \(14,\)"):
         data.word_tags(numbers[1:], labels)
     with pytest.raises(TypeError, match="predictions: expected integers, got float64"):
         data.word_tags(np.zeros(15), labels)
@@ -411,7 +411,7 @@ def test_unknown_tags_and_wrong_words(tmp_path: Path) -> None:
         tokenizer(tmp_path).encode_words([["a"], [3]])  # type: ignore[list-item]
     with pytest.raises(TypeError, match=r"sentences\[0\]: expected a list of strings, got one str"):
         tokenizer(tmp_path).encode_words(["a b"])
-    with pytest.raises(TypeError, match="sentences: expected lists of strings, got one str"):
+    with pytest.raises(TypeError, match=r"sentences\[0\]: expected a list of strings, got one string"):
         tokenizer(tmp_path).encode_words("ab")
     with pytest.raises(ValueError, match="half of a surrogate pair"):
         tokenizer(tmp_path).encode_words([["\ud800"]])
@@ -423,7 +423,7 @@ def test_word_ids_are_checked() -> None:
         return TagDataset([[1, 2], [3]], word_ids, num_words)
 
     assert make([[None, 0], [0]], [1, 1]).first_tokens.tolist() == [False, True, True]
-    with pytest.raises(ValueError, match="word_ids: expected 2, one a sentence, got 1 word_ids and 2 num_words"):
+    with pytest.raises(ValueError, match="word_ids: expected 2, one for each sentence, got 1 word_ids and 2 num_words"):
         make([[None, 0]], [1, 1])
     with pytest.raises(ValueError, match="word_ids: expected 1 in row 1, got 2"):
         make([[None, 0], [0, 0]], [1, 1])

@@ -155,9 +155,11 @@ def test_pairs_and_columns_go_with_their_rows() -> None:
 
 
 def test_lists_of_other_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\[TextTable\] pairs: expected 1 entries, one a text, got 2"):
+    with pytest.raises(ValueError, match=r"\[TextTable\] pairs: expected 1 entries, one for each row, got 2"):
         TextTable(["a"], pairs=["b", "c"])
-    with pytest.raises(ValueError, match=r"\[TextTable\] columns\['city'\]: expected 1 entries, one a text, got 0"):
+    with pytest.raises(
+        ValueError, match=r"\[TextTable\] columns\['city'\]: expected 1 entries, one for each row, got 0"
+    ):
         TextTable(["a"], columns={"city": []})
 
 
@@ -291,7 +293,7 @@ def test_label_errors() -> None:
         Labels(["a", ""])
     with pytest.raises(TypeError, match="one string"):
         Labels("abc")
-    with pytest.raises(TypeError, match="int at position 1"):
+    with pytest.raises(TypeError, match="int in row 1"):
         Labels(["a", 1])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="one string"):
         Labels(["a"]).encode("a")
@@ -343,7 +345,9 @@ def test_split_labels_and_encode_many_errors() -> None:
         labels.encode_many([["ham"], ["spam", "egg"]])
     with pytest.raises(ValueError, match=r"got 'egg' in line 9 of f\.csv"):
         labels.encode_many([["egg"]], source="f.csv", lines=[9])
-    with pytest.raises(TypeError, match=r"\[Labels.encode_many\] rows: expected lists of strings, got 'ham' in row 0"):
+    with pytest.raises(
+        TypeError, match=r"\[Labels.encode_many\] rows\[0\]: expected a list of strings, got one string"
+    ):
         labels.encode_many(["ham"])
     with pytest.raises(TypeError, match="got one string"):
         labels.encode_many("ham")

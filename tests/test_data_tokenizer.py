@@ -160,7 +160,9 @@ def test_pairs(tmp_path: Path, first: int, second: int) -> None:
 
 def test_pair_errors(tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_vocab(vocab_file(tmp_path))
-    with pytest.raises(ValueError, match=r"\[Tokenizer.encode_pairs\] pairs: expected 2 texts, one a text, got 1"):
+    with pytest.raises(
+        ValueError, match=r"\[Tokenizer.encode_pairs\] pairs: expected 2 texts, one for each text, got 1"
+    ):
         tokenizer.encode_pairs(["a", "b"], ["c"])
     with pytest.raises(ValueError, match="max_length: expected at least 5, got 4"):
         tokenizer.encode("a", "b", max_length=4)
@@ -307,7 +309,7 @@ def test_from_pretrained_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected a tokenizer\.json, got .*tokenizer\.json"):
         Tokenizer.from_pretrained(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"tokenizer_config\.json: expected JSON"):
+    with pytest.raises(ValueError, match=r"directory: expected JSON, got .*tokenizer_config\.json"):
         Tokenizer.from_pretrained(tmp_path)
 
 

@@ -155,18 +155,22 @@ def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None],
         raise
 
 
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file. Raises FileNotFoundError, or ValueError where it is no JSON object."""
+def read_json(path: str | os.PathLike[str], op: str = "read_json", argument: str = "path", kind: type = dict) -> Any:
+    """The object in a JSON file, or the array for `kind=list`. Messages name the call `op` and its argument.
+
+    Raises FileNotFoundError, or ValueError where the file holds anything else.
+    """
     name = os.fspath(path)
     try:
         with open(name, encoding="utf-8") as stream:
             value = json.load(stream)
     except FileNotFoundError:
-        raise FileNotFoundError(f"[read_json] path: expected an existing file, got {name}") from None
+        raise FileNotFoundError(f"[{op}] {argument}: expected an existing file, got {name}") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"[read_json] path: expected JSON, got {name} ({error})") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"[read_json] path: expected a JSON object, got {type(value).__name__} in {name}")
+        raise ValueError(f"[{op}] {argument}: expected JSON, got {name} ({error})") from None
+    if not isinstance(value, kind):
+        expected = "array" if kind is list else "object"
+        raise ValueError(f"[{op}] {argument}: expected a JSON {expected}, got {type(value).__name__} in {name}")
     return value
 
 

@@ -8,6 +8,7 @@ from engine.data.dataset import random_split as random_split
 from engine.data.loader import DataLoader as DataLoader
 from engine.data.prefetch import Prefetcher as Prefetcher
 from engine.data.sampler import BatchSampler as BatchSampler
+from engine.data.table import Table as Table
 
 __all__ = [
     "BatchSampler",
@@ -15,6 +16,7 @@ __all__ = [
     "Dataset",
     "Prefetcher",
     "Subset",
+    "Table",
     "TensorDataset",
     "default_collate",
     "random_split",

@@ -36,7 +36,8 @@ from engine.serialization import write_json
 from engine.tasks.masked import evaluate_masked
 from engine.tensor import number_of
 from engine.text import PackedBatch, Tokenizer
-from engine.text.corpus import Document, Packing, TextCorpus, read_texts
+from engine.text.corpus import Packing, TextCorpus
+from engine.text.documents import Document, read_texts
 from engine.text.masking import MaskedLanguageModeling
 from engine.train.callbacks import Callback
 from engine.train.checkpoint import latest_checkpoint

@@ -6,12 +6,16 @@ from engine.text.augment import RandomSwap as RandomSwap
 from engine.text.augment import TokenDropout as TokenDropout
 from engine.text.augment import TokenMasking as TokenMasking
 from engine.text.augment import augmentation as augmentation
+from engine.text.cleaning import clean_text as clean_text
 from engine.text.corpus import TextCorpus as TextCorpus
-from engine.text.corpus import read_documents as read_documents
-from engine.text.corpus import read_texts as read_texts
 from engine.text.dataset import LazyTextDataset as LazyTextDataset
 from engine.text.dataset import TextDataset as TextDataset
 from engine.text.dataset import TextItem as TextItem
+from engine.text.documents import read_documents as read_documents
+from engine.text.documents import read_texts as read_texts
+from engine.text.duplicates import DuplicateReport as DuplicateReport
+from engine.text.duplicates import LabelConflict as LabelConflict
+from engine.text.duplicates import remove_duplicates as remove_duplicates
 from engine.text.labels import Labels as Labels
 from engine.text.labels import parse_numbers as parse_numbers
 from engine.text.labels import split_labels as split_labels
@@ -20,24 +24,20 @@ from engine.text.masking import MaskedLanguageModeling as MaskedLanguageModeling
 from engine.text.packed import PackedBatch as PackedBatch
 from engine.text.packed import PackedLayout as PackedLayout
 from engine.text.packed import packed_layout as packed_layout
-from engine.text.quality import Problem as Problem
-from engine.text.quality import QualityReport as QualityReport
+from engine.text.problems import Problem as Problem
+from engine.text.problems import QualityReport as QualityReport
 from engine.text.quality import find_problems as find_problems
 from engine.text.quality import remove_problems as remove_problems
-from engine.text.readers import read_table as read_table
 from engine.text.similarity import similar_pairs as similar_pairs
-from engine.text.table import DuplicateReport as DuplicateReport
-from engine.text.table import LabelConflict as LabelConflict
 from engine.text.table import TextTable as TextTable
-from engine.text.table import clean_text as clean_text
-from engine.text.table import remove_duplicates as remove_duplicates
 from engine.text.table import train_test_split as train_test_split
-from engine.text.tagging import TagDataset as TagDataset
-from engine.text.tagging import TaggedTable as TaggedTable
-from engine.text.tagging import read_tagged as read_tagged
-from engine.text.tagging import tag_dataset as tag_dataset
+from engine.text.table_files import read_table as read_table
+from engine.text.table_files import write_table as write_table
+from engine.text.tagged_dataset import TagDataset as TagDataset
+from engine.text.tagged_dataset import tag_dataset as tag_dataset
+from engine.text.tagged_files import read_tagged as read_tagged
+from engine.text.tagged_table import TaggedTable as TaggedTable
 from engine.text.tokenizer import Tokenizer as Tokenizer
-from engine.text.writer import write_table as write_table
 
 __all__ = [
     "Compose",

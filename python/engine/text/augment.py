@@ -1,8 +1,8 @@
-"""Augmentation of packed batches while training.
+"""Augmentation of packed batches in training.
 
-What happens to a batch is decided by (seed, step, position in the batch) alone, so a resumed run repeats it. Tokens in
-`keep`, such as [CLS] and [SEP], stay where they are and divide a sequence into stretches: one in a single text, two in a
-pair. Nothing crosses a stretch, and deletion and masking leave at least one token in each.
+The changes depend only on the seed, the step and the position in the batch, so a resumed run repeats them. Tokens in
+`keep`, such as [CLS] and [SEP], stay where they are and divide a sequence into stretches: a single text is one stretch, a
+pair of texts is two. No token leaves its stretch, and deletion and masking leave at least one token in each stretch.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Transform = Callable[[PackedBatch, int], PackedBatch]
 
 
 class _RandomTokens(ABC):
-    """What happens to each token with probability p, by draws of its own."""
+    """Changes each token with probability p."""
 
-    purpose: int  # sets these draws apart from others of the same seed
+    purpose: int  # keeps these random numbers apart from others with the same seed
 
     def __init__(self, p: float, keep: Iterable[int] = (), seed: int = 0) -> None:
         name = type(self).__name__
@@ -36,34 +36,34 @@ class _RandomTokens(ABC):
         self.keep = np.array(sorted(set(keep)), dtype=np.int64)
 
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
-        """The batch changed; the one given stays as it is."""
+        """The changed batch; the given one is not changed."""
         return self._changed(batch, step) if self.p else batch
 
     @abstractmethod
     def _changed(self, batch: PackedBatch, step: int) -> PackedBatch: ...
 
     def _draws(self, n: int, step: int, stream: int = 0) -> np.ndarray:
-        """uint64 (n,), uniform."""
+        """Random numbers, uint64 (n,), uniform."""
         key = np.array([self.seed, step], np.uint64)
         return np.random.Philox(key=key, counter=[0, 0, stream, self.purpose]).random_raw(n)
 
     def _chosen(self, ids: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """Which tokens it happens to, bool (total_tokens,)."""
+        """Which tokens are changed, bool (total_tokens,)."""
         return ((draws >> np.uint64(11)) < round(self.p * 2**53)) & ~np.isin(ids, self.keep)
 
     def _stretches(self, batch: PackedBatch, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(places of the tokens that are not kept, int64 (m,); the number of the stretch of each, ascending from 0)."""
+        """(the places of the tokens outside `keep`, int64 (m,); the number of each one's stretch, ascending from 0)."""
         real = np.flatnonzero(~np.isin(ids, self.keep))
         starts = np.zeros(ids.size + 1, np.bool_)
         starts[batch.cu_seqlens.cpu().numpy()] = True
-        # A stretch begins where a sequence does, behind a kept token, and where the token type changes.
+        # A stretch begins at the start of a sequence, behind a token in `keep`, and where the token type changes.
         begins = starts[real] | (np.diff(real, prepend=-2) > 1)
         if batch.token_type_ids is not None:
             begins |= np.diff(batch.token_type_ids.cpu().numpy()[real], prepend=-1) != 0
         return real, np.cumsum(begins) - 1
 
     def _chosen_but_one(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
-        """As `_chosen`, but of a stretch of which all were chosen the token with the largest draw stays."""
+        """As `_chosen`; but if all tokens of a stretch are chosen, the one with the largest random number is not."""
         draws = self._draws(ids.size, step)
         chosen = self._chosen(ids, draws)
         real, stretch = self._stretches(batch, ids)
@@ -75,22 +75,22 @@ class _RandomTokens(ABC):
     def _refuse_token_labels(self, batch: PackedBatch) -> None:
         if batch.labels is not None and batch.labels.shape[0] != batch.batch_size:
             raise ValueError(
-                f"[{type(self).__name__}] labels: expected one a sequence ({batch.batch_size}), since tokens move, "
-                f"got {batch.labels.shape[0]}, one a token; TokenMasking leaves tokens in place"
+                f"[{type(self).__name__}] labels: expected one label for each sequence ({batch.batch_size}), got "
+                f"{batch.labels.shape[0]}, one for each token (tokens move; TokenMasking leaves them in place)"
             )
 
 
 class TokenDropout(_RandomTokens):
-    """Hides random tokens behind one token, such as [UNK] or [MASK] (word dropout: Iyyer et al., 2015).
+    """Replaces random tokens by one token, such as [UNK] or [MASK] (word dropout: Iyyer et al., 2015).
 
-    The model learns not to lean on single words, and what an unknown word may mean. Every token may go, all of a text
-    too; `TokenMasking` leaves one.
+    The model learns not to depend on single words, and to handle unknown words. All tokens of a text may be replaced;
+    `TokenMasking` leaves at least one.
 
     Args:
-        p: share of tokens to hide.
-        token_id: what stands in their place.
-        keep: ids that are never hidden, such as [CLS] and [SEP].
-        seed: of the draws.
+        p: the share of tokens to replace.
+        token_id: the id that takes their place.
+        keep: ids that are never replaced, such as [CLS] and [SEP].
+        seed: decides the random choices.
 
     Raises:
         ValueError: unless 0 <= p <= 1.
@@ -112,9 +112,9 @@ class TokenDropout(_RandomTokens):
 
 
 class TokenMasking(TokenDropout):
-    """Hides random tokens behind a mask, but at least one of a text (of each text of a pair) stays in sight.
+    """Replaces random tokens by a mask, but leaves at least one token of a text (of each text of a pair).
 
-    Arguments and errors as in `TokenDropout`. Tokens stay in place, so labels may be one a token.
+    Arguments and errors as in `TokenDropout`. Tokens keep their places, so there may be a label for each token.
     """
 
     purpose = 0x6D61736B
@@ -127,15 +127,15 @@ class TokenMasking(TokenDropout):
 
 
 class RandomDeletion(_RandomTokens):
-    """Deletes random tokens (Wei & Zou, "EDA", 2019; there words, here tokens), but never all of a text.
+    """Deletes random tokens (Wei & Zou, "EDA", 2019, delete words), but never all tokens of a text.
 
     Args:
-        p: share of tokens to delete.
+        p: the share of tokens to delete.
         keep: ids that are never deleted, such as [CLS] and [SEP].
-        seed: of the draws.
+        seed: decides the random choices.
 
     Raises:
-        ValueError: unless 0 <= p <= 1; when called, on labels that are one a token.
+        ValueError: unless 0 <= p <= 1; when called on a batch with a label for each token.
     """
 
     purpose = 0x64656C657465
@@ -152,15 +152,15 @@ class RandomDeletion(_RandomTokens):
 
 
 class RandomSwap(_RandomTokens):
-    """Swaps random tokens with others of the same text (Wei & Zou, "EDA", 2019; there words, here tokens).
+    """Swaps random tokens with others of the same text (Wei & Zou, "EDA", 2019, swap words).
 
     Args:
-        p: share of tokens that begin a swap; about twice as many move.
+        p: the share of tokens that begin a swap; about twice as many move.
         keep: ids that stay where they are, such as [CLS] and [SEP].
-        seed: of the draws.
+        seed: decides the random choices.
 
     Raises:
-        ValueError: unless 0 <= p <= 1; when called, on labels that are one a token.
+        ValueError: unless 0 <= p <= 1; when called on a batch with a label for each token.
     """
 
     purpose = 0x73776170
@@ -172,7 +172,7 @@ class RandomSwap(_RandomTokens):
         swaps = np.flatnonzero(self._chosen(ids, self._draws(ids.size, step))[real])
         sizes = np.bincount(stretch)
         first = np.cumsum(sizes) - sizes
-        # Any other token of the stretch: 1 to size - 1 places on, around its end.
+        # The partner is any other token of the stretch: 1 to size - 1 places further, from the end on to the beginning.
         of = stretch[swaps]
         others = (sizes[of] - 1).astype(np.uint64)
         ahead = ((self._draws(ids.size, step, 1)[real[swaps]] >> np.uint64(32)) * others >> np.uint64(32)).astype(
@@ -191,14 +191,14 @@ class Compose:
     """Several augmentations, one after the other.
 
     Args:
-        transforms: each takes (batch, step) and gives a batch.
+        transforms: functions of (batch, step) that return a batch.
     """
 
     def __init__(self, transforms: Iterable[Transform]) -> None:
         self.transforms = tuple(transforms)
 
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
-        """The batch changed; the one given stays as it is."""
+        """The changed batch; the given one is not changed."""
         for transform in self.transforms:
             batch = transform(batch, step)
         return batch
@@ -207,17 +207,18 @@ class Compose:
 def augmentation(settings: str, tokenizer: Tokenizer, seed: int = 0) -> Compose:
     """Augmentations by name, such as "deletion=0.1,swap=0.05,mask=0.1".
 
-    They are done in this order, whatever order they are named in: masking comes last, so that the one token which it
-    leaves in sight is not deleted after it.
+    They are always done in this order, however they are listed. Masking comes last: otherwise the one token that it leaves
+    in a text could be deleted after it.
 
     Args:
         settings: names, each with its share of tokens in [0, 1].
-        tokenizer: knows the mask token, and the special tokens to keep: those that pad, begin and part texts.
-        seed: of the draws.
+        tokenizer: has the mask token, and the special tokens to keep: those for padding, for the beginning of a text and
+            between texts.
+        seed: decides the random choices.
 
     Raises:
-        ValueError: on an unknown name, one given twice, a share that is no number in [0, 1], or 'mask' with a tokenizer
-            that has no mask token.
+        ValueError: on an unknown name, a name given twice, a share that is not a number in [0, 1], or 'mask' with a
+            tokenizer that has no mask token.
     """
     shares: dict[str, float] = {}
     for setting in settings.split(","):
@@ -234,11 +235,8 @@ def augmentation(settings: str, tokenizer: Tokenizer, seed: int = 0) -> Compose:
             raise ValueError(f"[augmentation] settings: expected a number in [0, 1] for {name}, got {value!r}")
     special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
     keep = [number for number in special if number is not None]
-    transforms: list[Transform] = []
-    if "deletion" in shares:
-        transforms.append(RandomDeletion(shares["deletion"], keep, seed))
-    if "swap" in shares:
-        transforms.append(RandomSwap(shares["swap"], keep, seed))
+    kinds: dict[str, type[_RandomTokens]] = {"deletion": RandomDeletion, "swap": RandomSwap}
+    transforms: list[Transform] = [kind(shares[name], keep, seed) for name, kind in kinds.items() if name in shares]
     if "mask" in shares:
         if tokenizer.mask_token_id is None:
             raise ValueError(

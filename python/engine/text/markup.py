@@ -1,7 +1,7 @@
-"""Taking the markup out of texts that were cut from web pages or XML.
+"""Removing the markup from texts that were cut from web pages or XML.
 
-A scanner of its own rather than `html.parser`: that one reads "x<y and y>z" as a tag, and what it makes of unfinished
-tags differs between versions of Python. Every step stops at the next "<", so the time is linear in the text.
+This is not `html.parser`, which reads "x<y and y>z" as a tag, and whose treatment of unfinished tags differs between
+versions of Python. Every step stops at the next "<", so the time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from html.entities import html5
 
 __all__ = ["strip_markup"]
 
-# An attribute's value holds no "<" here (XML forbids it), which is what keeps the scan linear.
+# An attribute's value holds no "<" here (XML forbids it), which keeps the scan linear.
 _TAG = re.compile(
     r"""<(?P<end>/?)(?P<name>[A-Za-z][\w:.-]*)
         (?P<attributes>(?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"<]*"|'[^'<]*'|[^\s"'=<>`]+))?)*)
@@ -22,7 +22,7 @@ _TAG = re.compile(
 _ATTRIBUTE = re.compile(r"""[^\s"'<>/=]+(?P<value>\s*=\s*(?:(?P<quoted>"[^"]*"|'[^']*')|[^\s"'=<>`]+))?""")
 _END_TAG = re.compile(r"</([A-Za-z][\w:.-]*)\s*>")
 _DECLARATION = re.compile(r"<(?:![Dd][Oo][Cc][Tt][Yy][Pp][Ee]\b[^<>]*|\?xml\b[^<>]*\?)>")
-# Only with its semicolon: "?a=1&copy=2" is an address, not a copyright sign.
+# An entity needs its semicolon: "?a=1&copy=2" is an address and has no copyright sign.
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
@@ -30,7 +30,7 @@ def _names(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-# Elements within a line of text: "<b>w</b>ord" is one word. All others part what stands around them.
+# Elements within a line of text: "<b>w</b>ord" is one word. All other elements separate the text around them.
 _INLINE = _names(
     "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label mark q ruby s samp small span strike strong "
     "sub sup time tt u var wbr"
@@ -46,16 +46,17 @@ _WITHOUT_VALUE = _names(
     "alt async autofocus autoplay checked controls default defer disabled hidden itemscope loop multiple muted nowrap "
     "open readonly required reversed selected"
 )
-_LETTERS = frozenset("abiqsu")  # names that a comparison may hold as well: "a<b>c"
+_LETTERS = frozenset("abiqsu")  # names that also occur in comparisons: "a<b>c"
 
 
 def strip_markup(text: str) -> str:
-    """The text without HTML or XML: tags, comments and the contents of `script` and `style` go, entities become characters.
+    """The text without HTML or XML. Tags, comments and the contents of `script` and `style` are removed, entities become
+    characters.
 
-    Tags that end a line or a cell leave a space, those within a line nothing. What only looks like markup stays:
-    "a < b", "<3", "x<y and y>z", "List<String>", "<name@host>". A tag is one if HTML has its name, or if it has an end
-    tag, closes itself, or has quoted attributes. One level of entities is undone: "&lt;b&gt;" becomes the text "<b>".
-    `clean_text` after it takes care of the white space.
+    Tags that end a line or a cell leave a space, those within a line leave nothing. What only looks like markup stays:
+    "a < b", "<3", "x<y and y>z", "List<String>", "<name@host>". Something in angle brackets is a tag if HTML has its name,
+    or if it has an end tag, closes itself, or has quoted attributes. One level of entities is replaced: "&lt;b&gt;" becomes
+    the text "<b>". Use `clean_text` afterwards for the white space.
 
     Raises:
         TypeError: if `text` is not a string.
@@ -66,7 +67,7 @@ def strip_markup(text: str) -> str:
         return _unescaped(text) if "&" in text else text
     ended = {name.lower() for name in _END_TAG.findall(text)}
     parts: list[str] = []
-    literal = begin = 0  # where the text not yet taken over begins; where to look for the next "<"
+    literal = begin = 0  # where the text that is not copied yet begins; where to look for the next "<"
     while (at := text.find("<", begin)) >= 0:
         found = _markup_at(text, at, ended)
         if found is None:
@@ -79,10 +80,10 @@ def strip_markup(text: str) -> str:
 
 
 def _markup_at(text: str, at: int, ended: set[str]) -> tuple[int, str] | None:
-    """What begins at a "<": (where it ends, what it leaves behind), or None where it is text."""
+    """The markup that begins at a "<": (where it ends, what it leaves behind), or None if it is text."""
     for opening, closing in (("<!--", "-->"), ("<![CDATA[", "]]>")):
         if text.startswith(opening, at):
-            # Without an end it is text; `ended` then remembers that, or each further opening would search to the end.
+            # Without an end it is text. `ended` remembers that; otherwise each further opening would search to the end.
             end = -1 if opening in ended else text.find(closing, at + len(opening))
             if end < 0:
                 ended.add(opening)
@@ -115,7 +116,7 @@ def _is_tag(tag: re.Match[str], ended: set[str]) -> bool:
     if name in _LETTERS and not (name in ended or (attributes and all(a["quoted"] for a in attributes))):
         return False
     if name in _INLINE or name in _BLOCK:
-        # "x<b and c>" is no tag: attributes without a value are few.
+        # "x<b and c>" is not a tag: only a few attributes have no value.
         return all(a["value"] or a[0].lower() in _WITHOUT_VALUE for a in attributes)
     return bool(tag["closed"]) or (bool(attributes) and all(a["quoted"] for a in attributes))
 
@@ -125,5 +126,5 @@ def _unescaped(text: str) -> str:
 
 
 def _character(entity: re.Match[str]) -> str:
-    # html.unescape would also take an entity at the front of an unknown name.
+    # html.unescape would also replace a known entity at the beginning of an unknown name.
     return html.unescape(entity[0]) if entity[0][1] == "#" else html5.get(entity[0][1:], entity[0])

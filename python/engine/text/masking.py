@@ -1,4 +1,4 @@
-"""Masked language modelling: which tokens a model has to guess (Devlin et al. 2019, arXiv 1810.04805)."""
+"""Masked language modelling: which tokens the model must predict (Devlin et al. 2019, arXiv 1810.04805)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from engine.text.tokenizer import Tokenizer
 
 __all__ = ["MaskedLanguageModeling"]
 
-_PURPOSE = 0x6D61736B  # sets these draws apart from others of the same seed
+_PURPOSE = 0x6D61736B  # keeps these random numbers apart from others with the same seed
 
 
 class MaskedLanguageModeling:
-    """Chooses tokens to guess: of these 80 % become [MASK], 10 % a random token, 10 % stay. A transform of a `Trainer`.
+    """Chooses tokens to predict: 80 % of them become [MASK], 10 % a random token, 10 % stay. A transform of a `Trainer`.
 
-    What happens to a token is decided by (seed, step, its position in the batch) alone: another choice each time a text is seen
-    (dynamic masking: Liu et al. 2019, arXiv 1907.11692), and the same in a resumed run.
+    The choice depends only on the seed, the step and the position in the batch. So it differs each time a text is seen
+    (dynamic masking: Liu et al. 2019, arXiv 1907.11692), and is the same in a resumed run.
 
     Args:
         mask_id: the id of [MASK].
         vocab_size: random tokens are ids below it.
         special_ids: ids that are never chosen and never drawn: [CLS], [SEP], [PAD], [MASK], ...
         p: the share of the other tokens to choose.
-        seed: of the draws.
-        continues: bool (vocab_size,), True at ids that go on with a word ("##ing"): whole words are chosen, then. None: tokens.
+        seed: decides the random choices.
+        continues: bool (vocab_size,), True for ids that continue a word ("##ing"); then whole words are chosen. None: single
+            tokens are chosen.
 
     Raises:
-        ValueError: unless 0 < p <= 1, for ids out of range, and where no token is left to draw.
+        ValueError: unless 0 < p <= 1; if an id is out of range; if all ids are special.
     """
 
     def __init__(
@@ -68,15 +69,12 @@ class MaskedLanguageModeling:
     def of(
         cls, tokenizer: Tokenizer, p: float = 0.15, seed: int = 0, whole_word: bool = False
     ) -> MaskedLanguageModeling:
-        """Masking for a tokenizer's ids; whole_word: of WordPiece, whose "##" goes on with a word.
+        """Masking for a tokenizer's ids. whole_word: choose whole words, for WordPiece, where "##" continues a word.
 
-        Raises ValueError if it has no mask token, or whole words are wanted and no token begins with "##".
+        Raises ValueError if the tokenizer has no mask token, or for whole words if no token begins with "##".
         """
         if tokenizer.mask_token_id is None:
             raise ValueError(f"[MaskedLanguageModeling] tokenizer: expected one with a mask token, got {tokenizer}")
-        special = [
-            i for role in ("pad", "unk", "cls", "sep") if (i := getattr(tokenizer, f"{role}_token_id")) is not None
-        ]
         continues = None
         if whole_word:
             tokens = tokenizer.tokens(range(tokenizer.vocab_size))
@@ -85,12 +83,12 @@ class MaskedLanguageModeling:
                 raise ValueError(
                     f"[MaskedLanguageModeling] whole_word: expected tokens that begin with '##', got none in {tokenizer}"
                 )
-        return cls(tokenizer.mask_token_id, tokenizer.vocab_size, special, p, seed, continues)
+        return cls(tokenizer.mask_token_id, tokenizer.vocab_size, tokenizer.special_ids, p, seed, continues)
 
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
-        """The batch with tokens hidden and labels (total_tokens,): the former id where one was chosen, -100 elsewhere.
+        """The batch with hidden tokens and with labels (total_tokens,): the original id at chosen tokens, -100 elsewhere.
 
-        At least one token is chosen, unless all are special. The batch given stays as it is. Raises IndexError for an id that is
+        At least one token is chosen, unless all are special. The given batch is not changed. Raises IndexError for an id that is
         not in the vocabulary.
         """
         ids = batch.input_ids.cpu().numpy()
@@ -98,7 +96,7 @@ class MaskedLanguageModeling:
             wrong = ids.min() if ids.min() < 0 else ids.max()
             raise IndexError(f"[MaskedLanguageModeling] input_ids: expected ids in [0, {self.vocab_size}), got {wrong}")
         bits = np.random.Philox(key=np.array([self.seed, step], np.uint64), counter=[0, 0, 0, _PURPOSE])
-        draws = (bits.random_raw(3 * ids.size) >> np.uint64(11)).reshape(-1, 3)  # three a position, of 53 bits
+        draws = (bits.random_raw(3 * ids.size) >> np.uint64(11)).reshape(-1, 3)  # three for each position, 53 bits each
         free = ~self._special[ids]
         chance = draws[:, 0]
         if self._continues is not None:
@@ -107,7 +105,7 @@ class MaskedLanguageModeling:
         if not chosen.any() and free.any():
             chosen = free & (chance == chance[free].min())
         action = draws[:, 1] / 2**53
-        # The upper bits times the number of ids: no remainder, so no id is likelier than another by more than 2^-32.
+        # The upper bits times the number of ids, without a remainder: no id is more likely than another by more than 2^-32.
         drawn = self._plain[(draws[:, 2] >> np.uint64(21)) * np.uint64(self._plain.size) >> np.uint64(32)]
         hidden = np.where(action < 0.8, self.mask_id, np.where(action < 0.9, drawn, ids))
         return replace(

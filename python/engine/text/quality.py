@@ -4,124 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
+from engine.text.cleaning import INVISIBLE, SURROGATE, clean_text
 from engine.text.labels import split_labels
 from engine.text.markup import strip_markup
+from engine.text.problems import KINDS, Other, Problem, ProblemKind, QualityReport, check_kinds
 from engine.text.similarity import similar_pairs
-from engine.text.table import INVISIBLE, SURROGATE, TextTable, clean_text
+from engine.text.table import TextTable
 
-__all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "find_problems", "remove_problems"]
-
-ProblemKind = Literal[
-    "empty", "control", "markup", "long", "duplicate", "near_duplicate", "label_conflict", "leak", "near_leak",
-    "rare_label",
-]  # fmt: skip
-"""
-empty: a text (or second text) with nothing to see in it.
-control: invisible control characters, halves of surrogate pairs, or the mark of a wrong encoding, U+FFFD.
-markup: HTML or XML, which `strip_markup` would change.
-long: more characters than asked for.
-duplicate: equal to an earlier row after `clean_text(text, "NFKC")`.
-near_duplicate: nearly equal to an earlier row that is no near-duplicate itself. Without the rows of this kind (and the
-    duplicates) no two rows are nearly equal.
-label_conflict: equal or nearly equal to an earlier row with another label.
-leak: equal to a row of another split; near_leak: nearly equal to one.
-rare_label: its label stands in too few rows.
-"""
-
-KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
-"""All kinds, in the order of reports."""
+__all__ = ["KINDS", "find_problems", "remove_problems"]
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
 _Key = tuple[str, ...]  # a text, or a pair of them
-_SHOWN = 3  # examples of each kind in the printed report
-_WIDTH = 60  # characters of a text there
-
-
-@dataclass(frozen=True)
-class Other:
-    """The row that a row clashes with.
-
-    Attributes:
-        split: the name of its split; None: the same table.
-        row, line, text, pair, label: as in `Problem`.
-        similarity: Jaccard similarity of the two, 1.0 where they are equal.
-    """
-
-    split: str | None
-    row: int
-    line: int | None
-    text: str
-    pair: str | None
-    label: str | None
-    similarity: float
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One problem of one row.
-
-    Attributes:
-        kind: what it is, one of `ProblemKind`.
-        row: the row of the table, from 0.
-        line: its line in the file, from 1, where that is known.
-        text, pair, label: what stands there.
-        other: the row it clashes with, for duplicates, conflicts and leaks.
-    """
-
-    kind: ProblemKind
-    row: int
-    line: int | None
-    text: str
-    pair: str | None
-    label: str | None
-    other: Other | None = None
-
-
-@dataclass(frozen=True)
-class QualityReport:
-    """What `find_problems` found.
-
-    Attributes:
-        rows: number of rows of the table.
-        source: its file's name, or None.
-        similarity, shingle: how alike near-duplicates are at least, and by what.
-        problems: all problems, by kind in the order of `ProblemKind`, then by row.
-    """
-
-    rows: int
-    source: str | None
-    similarity: float
-    shingle: int
-    problems: tuple[Problem, ...] = field(repr=False)
-
-    def of(self, kind: ProblemKind) -> list[Problem]:
-        """The problems of one kind. Raises ValueError on an unknown kind."""
-        _check_kinds("QualityReport.of", (kind,))
-        return [problem for problem in self.problems if problem.kind == kind]
-
-    def counts(self) -> dict[str, int]:
-        """How many rows have each problem, by kind; a row may have several."""
-        counted = Counter(problem.kind for problem in self.problems)
-        return {kind: counted[kind] for kind in KINDS}
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as plain lists and dictionaries, for JSON."""
-        content = {name: getattr(self, name) for name in ("rows", "source", "similarity", "shingle")}
-        return {**content, "counts": self.counts(), "problems": [asdict(problem) for problem in self.problems]}
-
-    def __str__(self) -> str:
-        lines = [f"{self.rows} rows" + (f" of {self.source}" if self.source else "")]
-        for kind in KINDS:
-            found = self.of(kind)
-            lines.append(f"  {kind.replace('_', ' '):15} {len(found):6}")
-            lines += [f"      {_example(problem)}" for problem in found[:_SHOWN]]
-        return "\n".join(lines)
 
 
 def find_problems(
@@ -134,20 +31,21 @@ def find_problems(
     min_label_count: int = 2,
     label_separator: str | None = None,
 ) -> QualityReport:
-    """Look for what makes a table of texts bad to train on. Nothing is changed.
+    """Find the problems of a table of texts. Nothing is changed.
 
-    Near-duplicates are compared without case, punctuation and differences of Unicode spelling, by the Jaccard similarity
-    of the sets of their shingles (see `similar_pairs`): all are found, in any script. A pair of texts counts as one text.
+    For near-duplicates, texts are compared without case, punctuation and differences of Unicode spelling, by the Jaccard
+    similarity of their sets of shingles (see `similar_pairs`). All are found, in any script. A pair of texts counts as one
+    text.
 
     Args:
-        table: the table, in most cases the training set.
-        test: the split, or several by name, that no row of the table may also be in.
-        similarity: how alike near-duplicates are at least, in (0, 1]; 1 finds those of equal shingles only.
-        shingle: characters in a shingle; 2 is kinder to short Chinese texts.
-        max_characters: the most characters of a text that is not too long.
-        min_label_count: the fewest rows of a label that is not too rare.
-        label_separator: what stands between the names where a text has several labels, which then clash as sets and
-            are counted one by one; None: each label is one name.
+        table: the table, usually the training set.
+        test: another split, or several by name. No row of the table should also be in one of them.
+        similarity: the least similarity of near-duplicates, in (0, 1]; 1 finds only texts with equal sets of shingles.
+        shingle: the number of characters in a shingle; 2 suits short Chinese texts better.
+        max_characters: the most characters of a text that is not "long".
+        min_label_count: the fewest rows of a label that is not "rare".
+        label_separator: what stands between the names, where a text has several labels. Such labels conflict if the sets
+            differ, and each name is counted by itself. None: each label is one name.
 
     Raises:
         ValueError: if a number is out of range; if one table has second texts and the other has none.
@@ -155,10 +53,8 @@ def find_problems(
     splits = {} if test is None else {"test": test} if isinstance(test, TextTable) else dict(test)
     for name, split in splits.items():
         if (split.pairs is None) != (table.pairs is None):
-            there = ["none" if t.pairs is None else "some" for t in (table, split)]
-            raise ValueError(
-                f"[find_problems] test: expected second texts as in table ({there[0]}), got {there[1]} in {name!r}"
-            )
+            expected, got = ("no second texts", "some") if table.pairs is None else ("second texts", "none")
+            raise ValueError(f"[find_problems] test: expected {expected}, as in the table, got {got} in {name!r}")
     for argument, value in (("max_characters", max_characters), ("min_label_count", min_label_count)):
         if value < 1:
             raise ValueError(f"[find_problems] {argument}: expected at least 1, got {value}")
@@ -178,33 +74,32 @@ def remove_problems(
 ) -> tuple[TextTable, tuple[int, ...]]:
     """The table without the rows that have problems of the given kinds.
 
-    Of duplicates and near-duplicates the first row stays. Of a label conflict none does, since nobody knows which label
-    is right. Leaks go from this table; the other split stays as it is. (`TextTable.clean` is the gentler way for
-    control characters and markup.)
+    Of duplicates and near-duplicates the first row stays. Of rows with conflicting labels none stays, since it is not known
+    which label is right. Leaks are removed from this table; the other split is not changed. (`TextTable.clean` removes control
+    characters and markup without removing rows.)
 
     Args:
-        table: the table that the report is on.
-        report: of `find_problems`.
-        kinds: which problems to act on.
+        table: the table that the report is about.
+        report: what `find_problems` returned.
+        kinds: the kinds of problems whose rows are removed.
 
     Returns:
-        (the table, the rows taken out, ascending).
+        (the table, the removed rows, ascending).
 
     Raises:
-        ValueError: on an unknown kind, or if the report is on a table of another length or with other texts.
+        ValueError: on an unknown kind, or if the report is about a table with another length or other texts.
         TypeError: if `kinds` is one string.
     """
     if isinstance(kinds, str):
         raise TypeError("[remove_problems] kinds: expected a list of kinds, got one string")
-    _check_kinds("remove_problems", kinds)
+    check_kinds("remove_problems", kinds)
     if report.rows != len(table):
         raise ValueError(f"[remove_problems] report: expected one on {len(table)} rows, got one on {report.rows}")
     removed = set()
     for problem in report.problems:
         if table.texts[problem.row] != problem.text:
-            raise ValueError(
-                f"[remove_problems] report: expected one on this table, got another text in row {problem.row}"
-            )
+            got = f"one with another text in row {problem.row}"
+            raise ValueError(f"[remove_problems] report: expected one on this table, got {got}")
         if problem.kind in kinds:
             removed.add(problem.row)
             if problem.kind == "label_conflict" and problem.other is not None:
@@ -215,35 +110,17 @@ def remove_problems(
 # --- single rows -----------------------------------------------------------------------------------------------------
 
 
-def _problem(table: TextTable, kind: ProblemKind, row: int, other: Other | None = None) -> Problem:
-    return Problem(kind, **_row(table, row), other=other)
-
-
-def _row(table: TextTable, row: int) -> dict[str, Any]:
-    return {
-        "row": row,
-        "line": None if table.lines is None else table.lines[row],
-        "text": table.texts[row],
-        "pair": None if table.pairs is None else table.pairs[row],
-        "label": None if table.labels is None else table.labels[row],
-    }
-
-
-def _parts(table: TextTable, row: int) -> tuple[str, ...]:
-    return (table.texts[row],) if table.pairs is None else (table.texts[row], table.pairs[row])
-
-
 def _odd_texts(table: TextTable, max_characters: int) -> Iterator[Problem]:
+    tests: dict[ProblemKind, Callable[[str], object]] = {
+        "empty": lambda text: not clean_text(text),
+        "control": lambda text: INVISIBLE.search(text) or SURROGATE.search(text) or "\ufffd" in text,
+        "markup": lambda text: strip_markup(text) != text,
+        "long": lambda text: len(text) > max_characters,
+    }
     for row in range(len(table)):
-        parts = _parts(table, row)
-        if not all(map(clean_text, parts)):
-            yield _problem(table, "empty", row)
-        if any(INVISIBLE.search(part) or SURROGATE.search(part) or "\ufffd" in part for part in parts):
-            yield _problem(table, "control", row)
-        if any(strip_markup(part) != part for part in parts):
-            yield _problem(table, "markup", row)
-        if any(len(part) > max_characters for part in parts):
-            yield _problem(table, "long", row)
+        for kind, test in tests.items():
+            if any(map(test, table.parts(row))):
+                yield Problem.of(table, row, kind)
 
 
 def _rare_labels(table: TextTable, least: int, separator: str | None) -> Iterator[Problem]:
@@ -251,7 +128,7 @@ def _rare_labels(table: TextTable, least: int, separator: str | None) -> Iterato
     counts = Counter(name for names in labels for name in names)
     for row, names in enumerate(labels):
         if any(counts[name] < least for name in names):
-            yield _problem(table, "rare_label", row)
+            yield Problem.of(table, row, "rare_label")
 
 
 def _label_sets(table: TextTable, separator: str | None) -> list[tuple[str, ...]]:
@@ -267,7 +144,7 @@ def _label_sets(table: TextTable, separator: str | None) -> list[tuple[str, ...]
 
 
 class _Comparison:
-    """The texts of all tables, each distinct one once, and which of them are nearly equal."""
+    """The texts of a table and of other splits, and which of them are nearly equal. The table's own name is None."""
 
     def __init__(
         self,
@@ -277,68 +154,75 @@ class _Comparison:
         shingle: int,
         separator: str | None,
     ) -> None:
-        self.table, self.splits = table, splits
+        self.tables: dict[str | None, TextTable] = {None: table} | dict(splits)
         self.labels = _label_sets(table, separator)
-        self.numbers: dict[_Key, int] = {}  # of comparison texts
-        self.exact = _exact_keys(table)
-        self.rough = [self._number(key) for key in self.exact]
-        own = len(self.numbers)
-        self.others = {}
-        for name, split in splits.items():
-            exact = _exact_keys(split)
-            self.others[name] = exact, [self._number(key) for key in exact]
+        self.numbers: dict[_Key, int] = {}  # of texts as they are compared
+        self.exact = {name: _exact_keys(each) for name, each in self.tables.items()}
+        self.rough = {name: [self._number(key) for key in keys] for name, keys in self.exact.items()}
+        own = max(self.rough[None], default=-1) + 1
         texts = [key[0] for key in self.numbers]
         seconds = None if table.pairs is None else [key[1] for key in self.numbers]
         left, right, alike = similar_pairs(texts, similarity, shingle, seconds=seconds, first=own)
-        # Arrays, not lists: a table of one template has millions of pairs.
+        # Arrays instead of lists: a table whose texts follow one template has millions of pairs.
         sources = np.concatenate([left, right])
         order = np.argsort(sources, kind="stable")
         self.starts = np.searchsorted(sources[order], np.arange(len(texts) + 1)).tolist()
         self.targets = np.concatenate([right, left])[order]
         self.shares = np.concatenate([alike, alike])[order]
 
+    def _number(self, key: _Key | None) -> int:
+        """The number of a text as it is compared, only by its letters and digits and without case; -1 for an empty text."""
+        if key is None:
+            return -1
+        # A text without letters and digits is compared as it is.
+        rough = tuple(_NOT_A_WORD.sub(" ", part.casefold()).strip() or part for part in key)
+        return self.numbers.setdefault(rough, len(self.numbers))
+
     def _near(self, number: int) -> Iterator[tuple[int, float]]:
-        """The comparison texts that are like one, itself first, each with the similarity."""
+        """The numbers of the texts that are similar to a text, its own first, each with the similarity."""
         at = slice(self.starts[number], self.starts[number + 1])
         yield number, 1.0
         yield from zip(self.targets[at].tolist(), self.shares[at].tolist(), strict=True)
 
-    def _number(self, key: _Key | None) -> int:
-        """The number of what a text is compared by: letters and digits without case; -1 for an empty text."""
-        if key is None:
-            return -1
-        # A text of signs alone is compared as it is.
-        rough = tuple(_NOT_A_WORD.sub(" ", part.casefold()).strip() or part for part in key)
-        return self.numbers.setdefault(rough, len(self.numbers))
+    def _nearest(self, number: int, rows: Mapping[int, int]) -> tuple[int, float] | None:
+        """Of rows by the number of their text, the one that is most similar to a text, with the similarity."""
+        alike = [(rows[near], share) for near, share in self._near(number) if near in rows]
+        return min(alike, key=lambda found: (-found[1], found[0]), default=None)
+
+    def _problem(self, row: int, kind: ProblemKind, other: int, similarity: float, split: str | None = None) -> Problem:
+        return Problem.of(self.tables[None], row, kind, Other.of(self.tables[split], other, split, similarity))
 
     def problems(self) -> Iterator[Problem]:
         yield from self._duplicates()
         yield from self._conflicts()
-        for name, split in self.splits.items():
-            yield from self._leaks(name, split)
+        for name in self.tables:
+            if name is not None:
+                yield from self._leaks(name)
+
+    def _rows(self) -> Iterator[tuple[int, _Key, int]]:
+        """(row, exact text, number) of the table's rows that are not empty."""
+        for row, (key, number) in enumerate(zip(self.exact[None], self.rough[None], strict=True)):
+            if key is not None:
+                yield row, key, number
 
     def _duplicates(self) -> Iterator[Problem]:
         first: dict[_Key, int] = {}  # rows by exact text
-        leaders: dict[int, int] = {}  # rows that are like no row before them, by comparison text
-        for row, (key, number) in enumerate(zip(self.exact, self.rough, strict=True)):
-            if key is None:
-                continue
+        leaders: dict[int, int] = {}  # rows that are not similar to a row before them, by number
+        for row, key, number in self._rows():
             if first.setdefault(key, row) != row:
-                yield _problem(self.table, "duplicate", row, _other(self.table, None, first[key], 1.0))
+                yield self._problem(row, "duplicate", first[key], 1.0)
                 if leaders.get(number) == first[key]:
                     continue
-            alike = [(leaders[near], share) for near, share in self._near(number) if near in leaders]
-            if alike:
-                leader, share = min(alike, key=lambda found: (-found[1], found[0]))
-                yield _problem(self.table, "near_duplicate", row, _other(self.table, None, leader, share))
-            else:
+            nearest = self._nearest(number, leaders)
+            if nearest is None:
                 leaders[number] = row
+            else:
+                yield self._problem(row, "near_duplicate", *nearest)
 
     def _conflicts(self) -> Iterator[Problem]:
-        seen: dict[int, dict[tuple[str, ...], int]] = {}  # by comparison text: the first row of each label
-        for row, (number, label) in enumerate(zip(self.rough, self.labels)):
-            if number < 0:
-                continue
+        seen: dict[int, dict[tuple[str, ...], int]] = {}  # by number: the first row with each label
+        for row, _, number in self._rows() if self.labels else ():
+            label = self.labels[row]
             clashes = [
                 (earlier, share)
                 for near, share in self._near(number)
@@ -347,60 +231,20 @@ class _Comparison:
             ]
             if clashes:
                 earlier, share = min(clashes)
-                yield _problem(self.table, "label_conflict", row, _other(self.table, None, earlier, share))
+                yield self._problem(row, "label_conflict", earlier, share)
             seen.setdefault(number, {}).setdefault(label, row)
 
-    def _leaks(self, name: str, split: TextTable) -> Iterator[Problem]:
-        exact, rough = self.others[name]
-        first_exact = {key: row for row, key in reversed(list(enumerate(exact)))}
-        first_rough = {number: row for row, number in reversed(list(enumerate(rough)))}
-        for row, (key, number) in enumerate(zip(self.exact, self.rough, strict=True)):
-            if key is None:
-                continue
+    def _leaks(self, split: str) -> Iterator[Problem]:
+        first_exact = {key: row for row, key in reversed(list(enumerate(self.exact[split])))}
+        first_rough = {number: row for row, number in reversed(list(enumerate(self.rough[split])))}
+        for row, key, number in self._rows():
             if key in first_exact:
-                yield _problem(self.table, "leak", row, _other(split, name, first_exact[key], 1.0))
-                continue
-            alike = [(first_rough[near], share) for near, share in self._near(number) if near in first_rough]
-            if alike:
-                found, share = min(alike, key=lambda pair: (-pair[1], pair[0]))
-                yield _problem(self.table, "near_leak", row, _other(split, name, found, share))
+                yield self._problem(row, "leak", first_exact[key], 1.0, split)
+            elif (nearest := self._nearest(number, first_rough)) is not None:
+                yield self._problem(row, "near_leak", *nearest, split)
 
 
 def _exact_keys(table: TextTable) -> list[_Key | None]:
-    """What equal rows have in common, None for empty ones: `remove_duplicates` compares in the same way."""
-    keys = [tuple(clean_text(part, "NFKC") for part in _parts(table, row)) for row in range(len(table))]
+    """The texts of each row as `remove_duplicates` compares them; None for an empty row."""
+    keys = [tuple(clean_text(part, "NFKC") for part in table.parts(row)) for row in range(len(table))]
     return [key if any(key) else None for key in keys]
-
-
-def _other(table: TextTable, split: str | None, row: int, similarity: float) -> Other:
-    return Other(split, **_row(table, row), similarity=similarity)
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
-def _check_kinds(op: str, kinds: Collection[str]) -> None:
-    for kind in kinds:
-        if kind not in KINDS:
-            raise ValueError(f"[{op}] kinds: expected some of {', '.join(KINDS)}, got {kind!r}")
-
-
-def _example(problem: Problem) -> str:
-    text = _shown(problem, problem.kind)
-    other = problem.other
-    if other is None:
-        return text
-    sign = "=" if other.similarity == 1 else f"~{other.similarity:.2f}"
-    return f"{text} {sign} {other.split + ' ' if other.split else ''}{_shown(other, problem.kind)}"
-
-
-def _shown(row: Problem | Other, kind: str) -> str:
-    place = f"row {row.row}" if row.line is None else f"line {row.line}"
-    texts = [row.text] if row.pair is None else [row.text, row.pair]
-    shown = " / ".join(ascii(t)[:_WIDTH] if kind == "control" else repr(_short(t)) for t in texts)
-    label = f" [{row.label}]" if kind in ("label_conflict", "rare_label", "leak", "near_leak") and row.label else ""
-    return f"{place} {shown}{label}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"

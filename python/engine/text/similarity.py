@@ -1,9 +1,10 @@
 """All pairs of texts that are nearly equal.
 
-How alike two texts are is their resemblance (Broder, 1997): of the runs of characters ("shingles") that either has, the
-share that both have. All pairs above a threshold are found without comparing each with each, and none is missed: two
-sets that share enough share one of their few rarest members (prefix filtering: Chaudhuri et al., 2006; Bayardo et al.,
-2007), so only texts that meet there are compared. Unlike MinHash this draws no random numbers.
+The similarity of two texts is their resemblance (Broder, 1997): the share of runs of characters ("shingles") that both
+have among those that at least one has. All pairs above a threshold are found without comparing each text with each: two
+sets with enough members in common have at least one of their few rarest members in common (prefix filtering: Chaudhuri
+et al., 2006; Bayardo et al., 2007), so only texts with a common rare shingle are compared. Unlike MinHash this needs no
+random numbers and misses no pair.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 __all__ = ["SimilarPairs", "similar_pairs"]
 
-_CHUNK = 1 << 20  # pairs looked at together; bounds the memory
+_CHUNK = 1 << 20  # pairs that are compared at a time; limits the memory
 _BITS = 256  # of a sketch
 _ONES = np.array([bin(number).count("1") for number in range(1 << 16)], np.uint8)
 _SLACK = 1e-9  # so that a rounded product never rounds a pair on the threshold away
@@ -24,7 +25,7 @@ _SLACK = 1e-9  # so that a rounded product never rounds a pair on the threshold 
 class SimilarPairs(NamedTuple):
     """Pairs of texts, sorted: left[i] < right[i].
 
-    left, right: int64 (pairs,), numbers of texts.
+    left, right: int64 (pairs,), the numbers of the texts.
     similarity: float64 (pairs,), in (0, 1].
     """
 
@@ -34,7 +35,7 @@ class SimilarPairs(NamedTuple):
 
 
 class _Sets(NamedTuple):
-    """The shingles of each text, numbered from the rarest to the most frequent: text i has
+    """The shingles of each text, numbered from the rarest to the most frequent: those of text i are
     members[starts[i]:starts[i + 1]], ascending."""
 
     starts: np.ndarray
@@ -53,11 +54,11 @@ def similar_pairs(
     """All pairs of texts whose sets of shingles have a Jaccard similarity of at least `threshold`.
 
     Args:
-        texts: n strings, compared as they are. One shorter than a shingle is a shingle of its own.
-        threshold: in (0, 1]; small ones take long, since then nearly all texts meet.
-        shingle: characters in a shingle.
-        seconds: n second texts, where items are pairs of texts; their shingles count as others than those of the first.
-        first: only pairs of which one is among the first so many texts.
+        texts: n strings, compared as they are. A text that is shorter than a shingle is one shingle.
+        threshold: in (0, 1]; small values take long, since then nearly all texts are compared.
+        shingle: the number of characters in a shingle.
+        seconds: n second texts, where items are pairs of texts. A shingle of a first and one of a second text are never equal.
+        first: find only pairs with one of the first so many texts.
 
     Raises:
         ValueError: if `threshold` or `shingle` is out of range, or there are not as many second texts.
@@ -70,7 +71,7 @@ def similar_pairs(
     if shingle < 1:
         raise ValueError(f"[similar_pairs] shingle: expected at least 1 character, got {shingle}")
     if seconds is not None and len(seconds) != len(texts):
-        raise ValueError(f"[similar_pairs] seconds: expected {len(texts)} texts, one a text, got {len(seconds)}")
+        raise ValueError(f"[similar_pairs] seconds: expected {len(texts)} texts, one for each text, got {len(seconds)}")
     first = len(texts) if first is None else first
     sets = _shingles([*texts, *(seconds or ())], len(texts), shingle)
     index = np.repeat(np.arange(len(texts)), np.diff(sets.starts)) * sets.vocabulary + sets.members
@@ -88,14 +89,14 @@ def similar_pairs(
 
 
 def _shingles(texts: Sequence[str], count: int, n: int) -> _Sets:
-    """The sets of `count` items: item i has the shingles of texts[i] and those of texts[count + i], told apart."""
+    """The sets of `count` items: item i has the shingles of texts[i] and, as different ones, those of texts[count + i]."""
     padded = [text.ljust(n, "\0") for text in texts]
     characters = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32)
     windows = np.fromiter(map(len, padded), np.int64, len(padded)) - (n - 1)
-    # Where each shingle begins: the running number, moved by the n - 1 characters that end each text before.
+    # Where each shingle begins: its running number, plus the n - 1 characters at the end of each text before.
     begins = np.arange(int(windows.sum())) + np.repeat(np.arange(windows.size) * (n - 1), windows)
     hashes = np.zeros(begins.size, np.uint64)
-    for offset in range(n):  # FNV-1a over characters; up to 64 bits, so distinct shingles stay distinct
+    for offset in range(n):  # FNV-1a over characters, in 64 bits, so that different shingles have different hashes
         hashes = (hashes ^ characters[begins + offset].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         hashes ^= hashes >> np.uint64(29)
     pieces = np.repeat(np.arange(windows.size), windows)
@@ -118,7 +119,7 @@ def _candidates(sets: _Sets, threshold: float, first: int, n: int) -> Iterator[n
     owners = np.repeat(np.arange(n), prefix)
     places = np.arange(owners.size) - np.repeat(np.cumsum(prefix) - prefix, prefix)
     members = sets.members[sets.starts[owners] + places]
-    # By shingle, and there by size: the partners of an entry are those after it that are not too large.
+    # Sorted by shingle, then by size: the partners of an entry are those after it that are not too large.
     order = np.lexsort((owners, sizes[owners], members))
     owners, places, members = owners[order], places[order], members[order]
     widest = int(sizes.max(initial=0)) + 1
@@ -143,7 +144,7 @@ def _candidates(sets: _Sets, threshold: float, first: int, n: int) -> Iterator[n
 
 
 def _sketches(sets: _Sets) -> np.ndarray:
-    """For each text _BITS bits, each the parity of the number of its shingles that fall on it: uint16 (n, _BITS / 16)."""
+    """_BITS bits for each text, each the parity of the number of shingles that are assigned to it: uint16 (n, _BITS / 16)."""
     n = sets.starts.size - 1
     sketches = np.zeros((n, _BITS // 16), np.uint16)
     for begin in range(0, n, 4096):
@@ -160,7 +161,7 @@ def _may_be_alike(
 ) -> np.ndarray:
     """False for pairs that cannot reach the threshold, bool (pairs,).
 
-    A shingle that only one text has changes one bit, so texts differ in at least as many shingles as bits.
+    A shingle that only one of the texts has changes one bit, so the texts differ in at least as many shingles as bits.
     """
     sizes = np.diff(sets.starts)
     differ = _ONES[sketches[left] ^ sketches[right]].sum(axis=1, dtype=np.int64)

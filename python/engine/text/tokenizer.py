@@ -1,9 +1,8 @@
-"""Tokenizer: texts to token ids and back, over the `tokenizers` library (the extra `text`).
+"""Tokenizer: texts to token ids and back, with the `tokenizers` library (the extra `text`).
 
-Trains or loads; never downloads. What it reads and writes is the library's `tokenizer.json`, BERT's `vocab.txt`
+A tokenizer is trained or loaded, never downloaded. The files are the library's `tokenizer.json`, BERT's `vocab.txt`
 (Devlin et al., 2019), and a `tokenizer_config.json` beside them, so that other libraries open the same folder.
-No padding and no state for truncation: encodings are plain lists, and `max_length` is an argument of each call, so
-several threads may encode at once.
+Nothing is padded, and `max_length` is an argument of each call, not a state, so several threads may encode at once.
 """
 
 from __future__ import annotations
@@ -18,17 +17,19 @@ import numpy as np
 
 from engine.data._arrays import integer
 from engine.serialization import write_text
-from engine.text import _tokenizer_backend as _backend
+from engine.text._tokenizer_backend import bert, with_leading_spaces
+from engine.text.strings import checked_texts
+from engine.text.tokenizer_files import read_folder, read_tokenizer, read_vocab
+from engine.text.tokenizer_training import smallest_vocabulary, train_bpe, train_wordpiece
 
 if TYPE_CHECKING:
     import tokenizers
 
 __all__ = ["Tokenizer", "checked_texts"]
 
-# Tokenized at once: the library's objects weigh kilobytes a text and some 64 bytes a token.
+# How much is tokenized at once: the library's objects take kilobytes for each text and about 64 bytes for each token.
 _CHUNK_TEXTS = 4096
 _CHUNK_CHARACTERS = 2**21
-_NO_LIMIT = 10**9  # what files say who know no largest length is larger still
 
 _ROLES: dict[str, tuple[str, ...]] = {
     "pad": ("[PAD]", "<pad>", "<|padding|>"),
@@ -46,11 +47,11 @@ class Tokenizer:
 
     Attributes:
         backend: the `tokenizers.Tokenizer` underneath.
-        vocab_size: one more than the largest token id, so the number of rows an embedding needs.
-        pad_token_id, unk_token_id, cls_token_id, sep_token_id, mask_token_id: ids of the special tokens, or None
-            where there is no such token.
-        model_max_length: the most tokens that the model it was made for takes, or None where the files do not say.
-            Nothing is cut by it: pass it as `max_length`.
+        vocab_size: one more than the largest token id: the number of rows that an embedding needs.
+        pad_token_id, unk_token_id, cls_token_id, sep_token_id, mask_token_id: the ids of the special tokens; None where
+            there is no such token.
+        model_max_length: the most tokens that the tokenizer's model takes, or None where the files do not say. Texts are
+            not cut to it by themselves: pass it as `max_length`.
 
     Raises:
         ImportError: if the `tokenizers` library is missing; says `pip install engine[text]`.
@@ -61,8 +62,8 @@ class Tokenizer:
 
         Args:
             backend: the tokenizer. Padding and truncation that its file asked for are switched off.
-            special_tokens: tokens by role ('pad', 'unk', 'cls', 'sep', 'mask'); roles left out are looked for under
-                the names that BERT and RoBERTa give them.
+            special_tokens: tokens by role ('pad', 'unk', 'cls', 'sep', 'mask'). For other roles the tokens that BERT and
+                RoBERTa use are looked for in the vocabulary.
 
         Raises:
             ValueError: on an unknown role, or a token that is not in the vocabulary.
@@ -76,14 +77,11 @@ class Tokenizer:
         if not vocab:
             raise ValueError("[Tokenizer] backend: expected a vocabulary with tokens, got an empty one")
         self.vocab_size = max(vocab.values()) + 1
-        self._special: dict[str, str] = {}
-        for role, names in _ROLES.items():
-            found = next((name for name in names if name in vocab), None)
-            if found is not None:
-                self._special[role] = found
+        present = {role: [name for name in names if name in vocab] for role, names in _ROLES.items()}
+        self._special = {role: names[0] for role, names in present.items() if names}
         for role, token in (special_tokens or {}).items():
             if role not in _ROLES:
-                raise ValueError(f"[Tokenizer] special_tokens: expected roles {', '.join(_ROLES)}, got {role!r}")
+                raise ValueError(f"[Tokenizer] special_tokens: expected the roles {', '.join(_ROLES)}, got {role!r}")
             if token not in vocab:
                 raise ValueError(f"[Tokenizer] special_tokens: expected a token of the vocabulary, got {token!r}")
             self._special[role] = token
@@ -109,16 +107,16 @@ class Tokenizer:
         """Learn a vocabulary from texts. The same texts give the same vocabulary, bit for bit.
 
         Args:
-            texts: the texts to learn from: the training set's only.
-            vocab_size: the most tokens to have, the five special tokens and the alphabet included. Where the alphabet
-                alone is larger, its rarest characters are left out (they become [UNK]).
+            texts: the texts to learn from: those of the training set only.
+            vocab_size: the most tokens, the five special tokens and the alphabet included. If the alphabet alone is
+                larger, its rarest characters are left out (they become [UNK]).
             kind: 'wordpiece' splits as BERT does (Chinese characters one by one); 'bpe' works on bytes (Sennrich et
                 al., 2016; Radford et al., 2019), knows every character, and needs a vocabulary of 261 or more.
             lowercase: fold case; 'wordpiece' then also strips accents, as BERT does.
-            min_frequency: how often a pair must stand in the texts to be merged.
+            min_frequency: how often a pair must occur in the texts to be merged.
 
         Raises:
-            ValueError: on an unknown kind, a vocabulary too small, or no text with a character in it.
+            ValueError: on an unknown kind, a vocabulary that is too small, or texts that are all blank.
             TypeError: if a text is not a string.
         """
         op = "Tokenizer.train"
@@ -126,32 +124,33 @@ class Tokenizer:
             raise ValueError(f"[{op}] kind: expected 'wordpiece' or 'bpe', got {kind!r}")
         checked = checked_texts(op, "texts", texts)
         if not any(text and not text.isspace() for text in checked):
-            raise ValueError(f"[{op}] texts: expected at least one text that is not blank, got {len(checked)} texts")
-        least = _backend.smallest_vocabulary(kind)
+            raise ValueError(
+                f"[{op}] texts: expected at least one text that is not blank, got {len(checked)} blank texts"
+            )
+        least = smallest_vocabulary(kind)
         if vocab_size < least:
             raise ValueError(f"[{op}] vocab_size: expected at least {least} for {kind!r}, got {vocab_size}")
-        train = _backend.train_wordpiece if kind == "wordpiece" else _backend.train_bpe
+        train = train_wordpiece if kind == "wordpiece" else train_bpe
         return cls(train(checked, vocab_size, lowercase, min_frequency))
 
     @classmethod
     def from_vocab(
         cls, path: str | os.PathLike[str], lowercase: bool = True, strip_accents: bool | None = None
     ) -> Tokenizer:
-        """BERT's WordPiece from a `vocab.txt` (one token a line; the line's number, from 0, is the id).
+        """BERT's WordPiece from a `vocab.txt` (one token in each line; the line's number, from 0, is the id).
 
         Text is split at white space and punctuation, and around every Chinese character.
 
         Args:
             path: the file.
             lowercase: fold case, for 'uncased' vocabularies.
-            strip_accents: None: as `lowercase` says, which is BERT's habit.
+            strip_accents: None: the same as `lowercase`, as in BERT.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if a token stands twice, or [UNK], [CLS], [SEP] or [PAD] is missing.
+            ValueError: if a token stands twice, or if [UNK], [CLS], [SEP] or [PAD] is missing.
         """
-        vocab = _backend.read_vocab(_existing_file("Tokenizer.from_vocab", path))
-        return cls(_backend.bert(vocab, lowercase=lowercase, strip_accents=strip_accents))
+        return cls(bert(read_vocab(path), lowercase=lowercase, strip_accents=strip_accents))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], special_tokens: dict[str, str] | None = None) -> Tokenizer:
@@ -159,60 +158,31 @@ class Tokenizer:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is not a tokenizer.
+            ValueError: if the file holds no tokenizer.
         """
-        name = _existing_file("Tokenizer.from_file", path)
-        return cls(_backend.load(name), special_tokens)
+        return cls(read_tokenizer(path), special_tokens)
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str]) -> Tokenizer:
         """Open a folder as `save` or other libraries write it: `tokenizer.json`, or else `vocab.txt`.
 
-        `tokenizer_config.json` and `special_tokens_map.json` are read where they are there. Nothing is downloaded.
+        `tokenizer_config.json` and `special_tokens_map.json` are read where they exist. Nothing is downloaded.
 
         Raises:
             FileNotFoundError: if there is no such folder, or neither file in it.
+            ValueError: if a file is damaged.
         """
-        folder = os.fspath(directory)
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(f"[Tokenizer.from_pretrained] directory: expected an existing folder, got {folder}")
-        config: dict[str, Any] = {}
-        for name in ("special_tokens_map.json", "tokenizer_config.json"):
-            config.update(_read_json(os.path.join(folder, name)))
-        special = {}
-        for role in _ROLES:
-            token = config.get(f"{role}_token")
-            token = token.get("content") if isinstance(token, dict) else token
-            if isinstance(token, str):
-                special[role] = token
-        tokenizer = cls._from_folder(folder, config, special)
-        limit = config.get("model_max_length")
-        if isinstance(limit, (int, float)) and not isinstance(limit, bool) and 0 < limit < _NO_LIMIT:
-            tokenizer.model_max_length = int(limit)
+        backend, config, limit = read_folder(directory)
+        tokens = {role: config.get(f"{role}_token") for role in _ROLES}
+        names = {role: token.get("content") if isinstance(token, dict) else token for role, token in tokens.items()}
+        tokenizer = cls(backend, {role: name for role, name in names.items() if isinstance(name, str)})
+        tokenizer.model_max_length = limit
         return tokenizer
 
-    @classmethod
-    def _from_folder(cls, folder: str, config: dict[str, Any], special: dict[str, str]) -> Tokenizer:
-        path = os.path.join(folder, "tokenizer.json")
-        if os.path.isfile(path):
-            return cls(_backend.load(path), special)
-        path = os.path.join(folder, "vocab.txt")
-        if os.path.isfile(path):
-            backend = _backend.bert(
-                _backend.read_vocab(path),
-                lowercase=bool(config.get("do_lower_case", True)),
-                strip_accents=config.get("strip_accents"),
-                split_chinese=bool(config.get("tokenize_chinese_chars", True)),
-            )
-            return cls(backend, special)
-        raise FileNotFoundError(
-            f"[Tokenizer.from_pretrained] directory: expected tokenizer.json or vocab.txt in it, got {folder}"
-        )
-
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json` into a folder, made where it is missing.
+        """Write `tokenizer.json` and `tokenizer_config.json` into a folder, which is made if it is missing.
 
-        Each file is complete or not there: it is written beside its place and then moved.
+        Each file is complete or not there: it is written under another name and then moved.
         """
         folder = os.fspath(directory)
         os.makedirs(folder, exist_ok=True)
@@ -226,32 +196,35 @@ class Tokenizer:
     # --- using it ----------------------------------------------------------------------------------------------------
 
     def encode(self, text: str, pair: str | None = None, max_length: int | None = None) -> list[int]:
-        """Token ids of a text, or of a pair of texts, with special tokens.
+        """The token ids of a text, or of a pair of texts, with special tokens.
 
         Args:
-            text: the text; an empty one gives the special tokens alone.
-            pair: a second text, for tasks on two.
-            max_length: the most ids to give, special tokens included; cut at the end, the longer of a pair first.
+            text: the text; an empty one gives only the special tokens.
+            pair: a second text, for tasks on pairs of texts.
+            max_length: the most ids, special tokens included. A text is cut at its end; of a pair the longer text is cut
+                first.
 
         Raises:
             TypeError: if a text is not a string.
             ValueError: if `max_length` leaves no room for a token, or a text is not valid Unicode.
         """
-        return self._encode("Tokenizer.encode", [text], None if pair is None else [pair], max_length)[0].ids
+        checked = self._checked("Tokenizer.encode", [text], None if pair is None else [pair], max_length)
+        return self._encodings(*checked)[0].ids
 
     def encode_batch(self, texts: Iterable[str], max_length: int | None = None) -> list[list[int]]:
-        """Token ids of each text; arguments and errors as in `encode`. Errors name the row."""
-        return [encoding.ids for encoding in self._encode("Tokenizer.encode_batch", texts, None, max_length)]
+        """The token ids of each text; arguments and errors as in `encode`. Errors name the row."""
+        checked = self._checked("Tokenizer.encode_batch", texts, None, max_length)
+        return [encoding.ids for encoding in self._encodings(*checked)]
 
     def encode_pairs(
         self, texts: Iterable[str], pairs: Iterable[str], max_length: int | None = None
     ) -> tuple[list[list[int]], list[list[int]]]:
-        """Pairs of texts: (token ids, token type ids), a list a pair; types are 0 in the first text, 1 in the second.
+        """(token ids, token type ids) of pairs of texts, a list for each pair; types are 0 in the first text, 1 in the second.
 
         Raises:
             ValueError: if there are not as many pairs as texts; otherwise as `encode`.
         """
-        encodings = self._encode("Tokenizer.encode_pairs", texts, pairs, max_length)
+        encodings = self._encodings(*self._checked("Tokenizer.encode_pairs", texts, pairs, max_length))
         return [encoding.ids for encoding in encodings], [encoding.type_ids for encoding in encodings]
 
     def encode_flat(
@@ -261,7 +234,7 @@ class Tokenizer:
         max_length: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Token ids of many texts, or pairs of texts, back to back: what a corpus takes little memory as.
+        """The token ids of many texts, or pairs of texts, back to back in arrays, which take little memory.
 
         Args:
             texts: n strings.
@@ -276,12 +249,11 @@ class Tokenizer:
             TypeError, ValueError: as `encode_pairs`, before anything is tokenized.
         """
         op = "Tokenizer.encode_flat"
-        first, second = _checked_pairs(op, texts, pairs)
-        room = self.check_room(op, max_length, pair=second is not None)
+        first, second, room = self._checked(op, texts, pairs, max_length)
         none = np.zeros(0, dtype=np.int32)
         ids, types, lengths = [none], [none], [none]
         for rows in _chunks(first, second):
-            encodings = self._encodings(first[rows], None if second is None else second[rows], room, ids_only=True)
+            encodings = self._encodings(first[rows], None if second is None else second[rows], room)
             ids.append(_joined(encodings, "ids"))
             lengths.append(np.fromiter(map(len, encodings), dtype=np.int32, count=len(encodings)))
             if second is not None:
@@ -291,31 +263,35 @@ class Tokenizer:
         joined = np.concatenate(lengths).astype(np.int64)
         return np.concatenate(ids), joined, None if second is None else np.concatenate(types)
 
+    def encode_bare(self, texts: list[str]) -> Iterator[list[int]]:
+        """The token ids of each text without special tokens, some thousands of texts at a time."""
+        for rows in _chunks(texts, None):
+            for encoding in self._fast(texts[rows], add_special_tokens=False):
+                yield encoding.ids
+
     def encode_words(
         self, sentences: Iterable[Sequence[str]], max_length: int | None = None
     ) -> tuple[list[list[int]], list[list[int | None]]]:
-        """Token ids of sentences that are split into words, and the word that each token comes from.
+        """The token ids of sentences that are split into words, and the word that each token comes from.
 
-        Byte-level BPE and Unigram take each word as they would after a space, the first of a sentence too.
+        Byte-level BPE and Unigram take each word as if a space stood before it, the first word of a sentence too.
 
         Args:
-            sentences: lists of words. A word may give no token (an empty one, say).
-            max_length: the most ids to give, special tokens included; cut at the end.
+            sentences: lists of words. A word may have no token (an empty one, for example).
+            max_length: the most ids, special tokens included; sentences are cut at the end.
 
         Returns:
-            (ids, word ids), a list a sentence each; the word id of a special token is None.
+            (ids, word ids), each a list for each sentence; the word id of a special token is None.
 
         Raises:
             TypeError: if a sentence is not a list of strings.
             ValueError: as `encode`.
         """
         op = "Tokenizer.encode_words"
-        if isinstance(sentences, (str, bytes)):
-            raise TypeError(f"[{op}] sentences: expected lists of strings, got one {type(sentences).__name__}")
         checked = [checked_texts(op, f"sentences[{row}]", sentence) for row, sentence in enumerate(sentences)]
         room = self.check_room(op, max_length)
         if self._for_words is None:
-            self._for_words = _backend.with_leading_spaces(self.backend)
+            self._for_words = with_leading_spaces(self.backend)
         backend = self._for_words
         encodings = backend.encode_batch(checked, is_pretokenized=True)
         for row, encoding in enumerate(encodings):
@@ -325,11 +301,11 @@ class Tokenizer:
         return [encoding.ids for encoding in encodings], [encoding.word_ids for encoding in encodings]
 
     def check_room(self, op: str, max_length: int | None, pair: bool = False) -> int | None:
-        """How many tokens besides the special ones fit into `max_length`; None: any number.
+        """How many tokens fit into `max_length` besides the special ones; None: any number.
 
         Raises:
-            ValueError: if there is no room for a token of each text; names the caller `op`.
-            TypeError: if `max_length` is no integer.
+            ValueError: if there is no room for one token of each text; names the caller, `op`.
+            TypeError: if `max_length` is not an integer.
         """
         if max_length is None:
             return None
@@ -345,7 +321,7 @@ class Tokenizer:
 
         Raises:
             IndexError: if an id is not in [0, vocab_size).
-            TypeError: if one is no integer.
+            TypeError: if an id is not an integer.
         """
         numbers = [integer("Tokenizer.decode", "ids", number) for number in ids]
         for number in numbers:
@@ -359,8 +335,13 @@ class Tokenizer:
 
     @property
     def special_tokens(self) -> dict[str, str]:
-        """Special tokens by role: 'pad', 'unk', 'cls', 'sep', 'mask', as far as they are there."""
+        """The special tokens that there are, by role: 'pad', 'unk', 'cls', 'sep', 'mask'."""
         return dict(self._special)
+
+    @property
+    def special_ids(self) -> tuple[int, ...]:
+        """The ids of the special tokens, ascending."""
+        return tuple(sorted(set(self._ids.values())))
 
     def __len__(self) -> int:
         return self.vocab_size
@@ -370,39 +351,43 @@ class Tokenizer:
 
     # --- underneath --------------------------------------------------------------------------------------------------
 
-    def _encode(
+    def _checked(
         self, op: str, texts: Iterable[str], pairs: Iterable[str] | None, max_length: int | None
-    ) -> list[tokenizers.Encoding]:
-        first, second = _checked_pairs(op, texts, pairs)
-        return self._encodings(first, second, self.check_room(op, max_length, pair=second is not None))
+    ) -> tuple[list[str], list[str] | None, int | None]:
+        """(texts, second texts, how many tokens they may have besides the special ones)."""
+        first = checked_texts(op, "texts", texts)
+        second = None if pairs is None else checked_texts(op, "pairs", pairs)
+        if second is not None and len(second) != len(first):
+            raise ValueError(f"[{op}] pairs: expected {len(first)} texts, one for each text, got {len(second)}")
+        return first, second, self.check_room(op, max_length, pair=second is not None)
 
-    def _encodings(
-        self, first: list[str], second: list[str] | None, room: int | None, ids_only: bool = False
-    ) -> list[tokenizers.Encoding]:
+    def _fast(self, inputs: list[Any], **options: Any) -> list[tokenizers.Encoding]:
+        """Encodings without the place of each token in the text, where the library has that."""
+        backend: Any = self.backend
+        return getattr(backend, "encode_batch_fast", backend.encode_batch)(inputs, **options)
+
+    def _encodings(self, first: list[str], second: list[str] | None, room: int | None) -> list[tokenizers.Encoding]:
         """Encodings of checked texts, with at most `room` tokens besides the special ones."""
-        encode: Any = self.backend.encode_batch
-        if ids_only:  # leaves out where in the text each token stands
-            encode = getattr(self.backend, "encode_batch_fast", encode)
-        encodings = encode(first if second is None else list(zip(first, second, strict=True)))
+        encodings = self._fast(first if second is None else list(zip(first, second, strict=True)))
         if room is None:
             return encodings
         limit = room + self.backend.num_special_tokens_to_add(second is not None)
         long = [row for row, encoding in enumerate(encodings) if len(encoding) > limit]
         if not long:
             return encodings
-        heads = encode([first[row] for row in long], add_special_tokens=False)
-        tails = heads if second is None else encode([second[row] for row in long], add_special_tokens=False)
+        heads = self._fast([first[row] for row in long], add_special_tokens=False)
+        tails = heads if second is None else self._fast([second[row] for row in long], add_special_tokens=False)
         for row, head, tail in zip(long, heads, tails, strict=True):
             encodings[row] = self._shortened(head, None if second is None else tail, room)
         return encodings
 
     def _shortened(self, head: tokenizers.Encoding, tail: tokenizers.Encoding | None, room: int) -> tokenizers.Encoding:
-        """Cut to at most `room` tokens, and put special ones around."""
+        """Cut to at most `room` tokens, with special tokens around them."""
         if tail is None:
             head.truncate(room)
             return self.backend.post_process(head)
-        # The longer is cut first: the shorter keeps what it has, up to half of the room; of two alike the second is
-        # the longer.
+        # The longer text is cut first: the shorter keeps its tokens, up to half of the room. Of two texts with equal
+        # lengths the second counts as the longer.
         if len(head) > len(tail):
             first_room = room - min(len(tail), room // 2)
         else:
@@ -412,18 +397,8 @@ class Tokenizer:
         return self.backend.post_process(head, tail)
 
 
-def _checked_pairs(op: str, texts: Iterable[str], pairs: Iterable[str] | None) -> tuple[list[str], list[str] | None]:
-    first = checked_texts(op, "texts", texts)
-    if pairs is None:
-        return first, None
-    second = checked_texts(op, "pairs", pairs)
-    if len(second) != len(first):
-        raise ValueError(f"[{op}] pairs: expected {len(first)} texts, one a text, got {len(second)}")
-    return first, second
-
-
 def _chunks(first: list[str], second: list[str] | None) -> Iterator[slice]:
-    """Runs of rows of a limited number of texts and characters, at least one text each."""
+    """Slices of rows with a limited number of texts and characters, at least one text each."""
     start = characters = 0
     for row, text in enumerate(first):
         length = len(text) + (0 if second is None else len(second[row]))
@@ -438,40 +413,3 @@ def _chunks(first: list[str], second: list[str] | None) -> Iterator[slice]:
 def _joined(encodings: list[tokenizers.Encoding], field: str) -> np.ndarray:
     numbers = chain.from_iterable(getattr(encoding, field) for encoding in encodings)
     return np.fromiter(numbers, dtype=np.int32, count=sum(map(len, encodings)))
-
-
-def checked_texts(op: str, argument: str, texts: Iterable[str]) -> list[str]:
-    """The texts as a list. Raises TypeError for what is no string, ValueError for what is not valid Unicode."""
-    if isinstance(texts, (str, bytes)):
-        raise TypeError(f"[{op}] {argument}: expected a list of strings, got one {type(texts).__name__}")
-    checked = list(texts)
-    for row, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise TypeError(f"[{op}] {argument}: expected strings, got {type(text).__name__} in row {row}")
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                raise ValueError(
-                    f"[{op}] {argument}: expected valid Unicode, got half of a surrogate pair in row {row} "
-                    "(engine.text.clean_text replaces it)"
-                ) from None
-    return checked
-
-
-def _existing_file(op: str, path: str | os.PathLike[str]) -> str:
-    name = os.fspath(path)
-    if not os.path.isfile(name):
-        raise FileNotFoundError(f"[{op}] path: expected an existing file, got {name}")
-    return name
-
-
-def _read_json(path: str) -> dict[str, Any]:
-    if not os.path.isfile(path):
-        return {}
-    with open(path, encoding="utf-8") as stream:
-        try:
-            content = json.load(stream)
-        except ValueError as error:
-            raise ValueError(f"[Tokenizer.from_pretrained] {path}: expected JSON, got {error}") from None
-    return content if isinstance(content, dict) else {}

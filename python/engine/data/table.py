@@ -1,0 +1,193 @@
+"""Tables: the rows of a data set, held as columns, before they become tokens, pictures or numbers in a `Dataset`.
+
+`Table` is the base of `TextTable` and `TaggedTable`, and of a table of your own. It knows no modality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Generic, TypeVar, overload
+
+import numpy as np
+
+from engine.data._arrays import integer
+from engine.data._random import SPLIT, check_seed, permutation
+
+__all__ = ["Table", "place_of"]
+
+Row = TypeVar("Row")
+Self = TypeVar("Self", bound="Table[Any]")
+
+
+class Table(Generic[Row]):
+    """Rows held as columns. A subclass is a dataclass that names its columns:
+
+        >>> @dataclass(frozen=True)
+        ... class Readings(Table):
+        ...     per_row = ("values", "grades")
+        ...     values: np.ndarray  # (n, 4)
+        ...     grades: list[int] | None = None
+
+    `len(table)` is the number of rows, n; `table[i]` is one row (see `row`); a slice gives a table.
+
+    Attributes:
+        per_row: the names of the fields that hold one entry for each row. A field is a list, an array, a dictionary of
+            these, or None where the table lacks the column. The first field is always there.
+        source: the name of the file that the rows come from, for messages, or None.
+        lines: the line of each row in that file, counted from 1, for messages, or None.
+
+    Raises:
+        ValueError: if the columns differ in length.
+    """
+
+    per_row: ClassVar[tuple[str, ...]]
+    source: str | None = None
+    lines: list[int] | None = None
+
+    def __post_init__(self) -> None:
+        columns: dict[str, Any] = {}
+        for name in self.per_row:
+            column = getattr(self, name)
+            columns |= {f"{name}[{k!r}]": c for k, c in column.items()} if isinstance(column, dict) else {name: column}
+        for name, column in columns.items():
+            if column is not None and len(column) != len(self):
+                raise ValueError(
+                    f"[{type(self).__name__}] {name}: expected {len(self)} entries, one for each row, got {len(column)}"
+                )
+
+    def __len__(self) -> int:
+        return len(getattr(self, self.per_row[0]))
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self: Self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self.select(range(len(self))[index]) if isinstance(index, slice) else self.row(index)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self.row(index) for index in range(len(self)))
+
+    def row(self, index: int) -> Row:
+        """One row: a tuple of its entries in the columns of `per_row`, None for a missing column."""
+        columns: Any = (getattr(self, name) for name in self.per_row)
+        return tuple(None if column is None else column[index] for column in columns)  # type: ignore[return-value]
+
+    def strata(self) -> Sequence[Any] | None:
+        """The class of each row, which `split` holds out in proportion. None: rows have no class."""
+        return None
+
+    def where(self, row: int) -> str:
+        """How a message names a row: by line and file where they are known."""
+        return place_of(row, self.source, self.lines)
+
+    def select(self: Self, rows: Iterable[int] | np.ndarray) -> Self:
+        """The table of the given rows, in the order given.
+
+        Raises:
+            IndexError: if a row is not in [0, n).
+            TypeError: if a row is not an integer.
+        """
+        op = f"{type(self).__name__}.select"
+        chosen = [integer(op, "rows", row) for row in rows]
+        for row in chosen:
+            if not 0 <= row < len(self):
+                raise IndexError(f"[{op}] rows: expected values in [0, {len(self)}), got {row}")
+        return self._with({name: _taken(getattr(self, name), chosen) for name in self.per_row})
+
+    def split(self: Self, fraction: float, seed: int = 0, stratify: bool = True) -> tuple[Self, Self]:
+        """Hold out rows at random: (the rest, the held-out rows), both in the order of the table.
+
+        With `stratify`, and where rows have classes (see `strata`), each class is held out in proportion, by largest
+        remainders, and keeps at least one row in the rest. The same seed gives the same split on every machine.
+
+        Args:
+            fraction: the share of the rows to hold out.
+            seed: decides which rows are held out.
+            stratify: False holds out rows whatever their class.
+
+        Raises:
+            ValueError: if `fraction` is not strictly between 0 and 1, or either part would be empty.
+        """
+        op = f"{type(self).__name__}.split"
+        if not 0.0 < fraction < 1.0:
+            raise ValueError(f"[{op}] fraction: expected a value strictly between 0 and 1, got {fraction}")
+        classes = self.strata() if stratify else None
+        held_out = _held_out_rows(len(self), classes, fraction, check_seed(op, seed))
+        if not 0 < held_out.sum() < len(self):
+            raise ValueError(
+                f"[{op}] fraction: expected two parts with at least one row each, got {held_out.sum()} of {len(self)} "
+                f"rows held out at {fraction}" + (" (with stratify=True)" if classes is not None else "")
+            )
+        return self.select(np.flatnonzero(~held_out)), self.select(np.flatnonzero(held_out))
+
+    @classmethod
+    def concat(cls: type[Self], tables: Sequence[Self]) -> Self:
+        """The rows of several tables below each other. A column that one of the tables lacks is left out.
+
+        Several files have no common line numbers: `source` and `lines` are None, unless there is only one table.
+
+        Raises:
+            ValueError: if there is no table.
+        """
+        if not tables:
+            raise ValueError(f"[{cls.__name__}.concat] tables: expected at least one table, got none")
+        if len(tables) == 1:
+            return tables[0]
+        columns = {name: _joined([getattr(table, name) for table in tables]) for name in cls.per_row}
+        return tables[0]._with(columns | {"source": None, "lines": None})
+
+    def _with(self: Self, changes: dict[str, Any]) -> Self:
+        """The table with other columns; changes of fields that it does not have are left out."""
+        names = {field.name for field in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **{name: value for name, value in changes.items() if name in names})  # type: ignore[type-var]
+
+
+def place_of(row: int, source: str | None, lines: Sequence[int] | None) -> str:
+    """How a message names a row of a file: "line 7 of a.csv", or "row 5" where the lines are not known."""
+    place = f"row {row}" if lines is None else f"line {lines[row]}"
+    return f"{place} of {source}" if source else place
+
+
+def _taken(column: Any, rows: list[int]) -> Any:
+    if isinstance(column, dict):
+        return {name: _taken(values, rows) for name, values in column.items()}
+    if column is None or isinstance(column, np.ndarray):
+        return None if column is None else column[rows]
+    return [column[row] for row in rows]
+
+
+def _joined(columns: Sequence[Any]) -> Any:
+    if any(column is None for column in columns):
+        return None
+    if isinstance(columns[0], dict):
+        names = [name for name in columns[0] if all(name in column for column in columns)]
+        return {name: _joined([column[name] for column in columns]) for name in names}
+    if isinstance(columns[0], np.ndarray):
+        return np.concatenate(columns)
+    return [value for column in columns for value in column]
+
+
+def _held_out_rows(n: int, classes: Sequence[Any] | None, fraction: float, seed: int) -> np.ndarray:
+    """Which of n rows to hold out, bool (n,)."""
+    order = permutation(n, seed, purpose=SPLIT)
+    wanted = int(np.floor(n * fraction + 0.5))
+    held_out = np.zeros(n, dtype=np.bool_)
+    if classes is None:
+        held_out[order[:wanted]] = True
+        return held_out
+    _, numbers = np.unique(np.array(classes, dtype=object), return_inverse=True)
+    sizes = np.bincount(numbers)
+    shares = sizes * fraction
+    quota = np.floor(shares).astype(np.int64)
+    # Hand out what is missing to the largest remainders, ties in random order, never the last row of a class.
+    tie_break = permutation(sizes.size, seed, stream=1, purpose=SPLIT)
+    by_remainder = tie_break[np.argsort(-(shares - quota)[tie_break], kind="stable")]
+    takers = by_remainder[quota[by_remainder] < sizes[by_remainder] - 1]
+    quota[takers[: max(wanted - int(quota.sum()), 0)]] += 1
+    # The rows of each class in random order; the first `quota` of each are held out.
+    by_class = order[np.argsort(numbers[order], kind="stable")]
+    rank = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    held_out[by_class[rank < np.repeat(quota, sizes)]] = True
+    return held_out

@@ -1,0 +1,48 @@
+"""Cleaning one text: Unicode form, invisible characters, white space."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal
+
+__all__ = ["NormalForm", "clean_text"]
+
+NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+# Characters that show nothing and carry no meaning in a classifier's input: C0 and C1 controls other than white space,
+# soft hyphen, zero-width space and word joiner, marks of writing direction, byte-order mark. The zero-width joiners
+# U+200C and U+200D stay: emoji and several scripts spell with them.
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+)
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean_text(text: str, form: NormalForm | None = "NFC", *, collapse_whitespace: bool = True) -> str:
+    """Bring a text into one canonical spelling.
+
+    Lone surrogates become U+FFFD, invisible control and formatting characters are removed, the text is normalised
+    (Unicode Standard Annex #15), and each run of white space becomes one space, with none at the ends.
+    Cleaning a cleaned text changes nothing.
+
+    Args:
+        text: any string.
+        form: 'NFC' (the default; keeps the appearance), 'NFKC' (also folds full-width letters, ligatures and circled
+            digits; it turns Chinese full-width punctuation into ASCII), 'NFD', 'NFKD', or None for no normalisation.
+        collapse_whitespace: False keeps white space as it is, line ends included.
+
+    Raises:
+        TypeError: if `text` is not a string.
+        ValueError: if `form` is not one of these.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"[clean_text] text: expected a string, got {type(text).__name__}")
+    if form not in ("NFC", "NFD", "NFKC", "NFKD", None):
+        raise ValueError(f"[clean_text] form: expected 'NFC', 'NFD', 'NFKC', 'NFKD' or None, got {form!r}")
+    if not text.isascii():
+        text = SURROGATE.sub("\ufffd", text)
+    text = INVISIBLE.sub("", text)
+    if form is not None and not text.isascii():
+        text = unicodedata.normalize(form, text)
+    return " ".join(text.split()) if collapse_whitespace else text

@@ -1,0 +1,105 @@
+"""Documents of raw text files, streamed: blocks, lines, whole files, or the texts of JSON Lines."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from engine.text.cleaning import clean_text
+from engine.text.files import JSON_LINES, DecodeErrors, Line, TextFile, json_kind
+
+__all__ = ["Document", "existing_files", "is_in_part", "read_documents", "read_texts"]
+
+Document = Literal["block", "line", "file"]
+
+_LONGEST = 2**20  # characters of a document, after which the next line begins another
+
+
+def read_documents(
+    path: str | os.PathLike[str],
+    document: Document = "block",
+    *,
+    text_key: str = "text",
+    errors: DecodeErrors = "strict",
+    offset: int = 0,
+    line: int = 0,
+) -> Iterator[Line]:
+    """The documents of a file in its order, as (text, bytes read, lines read). Only one document or line is held at a time.
+
+    A document longer than a million characters is cut at the end of a line.
+
+    Args:
+        path: UTF-8 text, or JSON Lines by its name (.jsonl, .ndjson, .json); compressed if the name ends with .gz.
+        document: what a document is in text: "block", the lines up to an empty one; "line"; or "file". In JSON Lines
+            each line is a document.
+        text_key: in JSON Lines, the key of the text in each object.
+        errors: what happens to bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD in their place.
+        offset, line: as an earlier document gave them, to go on behind it.
+
+    Raises:
+        FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
+        ValueError: on damaged lines, with file and line.
+    """
+    file = TextFile("read_documents", path, hint="errors='replace' reads the file with U+FFFD in place of such bytes")
+    lines = file.stream(errors, offset, line)
+    if file.extension in JSON_LINES:
+        yield from _json_texts(file, lines, text_key)
+        return
+    parts: list[str] = []
+    length = 0
+    for text, *place in lines:
+        parts.append(text)
+        length += len(text)
+        if document == "line" or length >= _LONGEST or (document == "block" and not text.strip()):
+            yield Line("".join(parts), *place)
+            parts, length = [], 0
+    if parts:
+        yield Line("".join(parts), *place)
+
+
+def _json_texts(file: TextFile, lines: Iterator[Line], key: str) -> Iterator[Line]:
+    for row, offset, line in lines:
+        if row.strip():
+            record = file.json_object(row, line)
+            text = record.get(key)
+            if not isinstance(text, str):
+                got = json_kind(text) if key in record else ", ".join(map(repr, record)) or "no keys"
+                raise file.wrong(line, f"a string at {key!r}" if key in record else f"the key {key!r}", got)
+            yield Line(text, offset, line)
+
+
+def read_texts(
+    paths: Iterable[str | os.PathLike[str]],
+    document: Document = "block",
+    *,
+    text_key: str = "text",
+    errors: DecodeErrors = "strict",
+    part: tuple[float, float] = (0.0, 1.0),
+) -> Iterator[str]:
+    """The documents of files in their order, cleaned, without blank ones: the texts of a `TextCorpus`, for example to train a
+    tokenizer on. Arguments and errors as there."""
+    for path in existing_files("read_texts", paths):
+        for found in read_documents(path, document, text_key=text_key, errors=errors):
+            text = clean_text(found.text)
+            if text and is_in_part(text, part):
+                yield text
+
+
+def is_in_part(text: str, part: tuple[float, float]) -> bool:
+    """Whether the hash of a text is in that part of [0, 1)."""
+    if part == (0.0, 1.0):
+        return True
+    digest = hashlib.blake2b(text.encode(), digest_size=6).digest()
+    return part[0] <= int.from_bytes(digest, "big") / 2**48 < part[1]
+
+
+def existing_files(op: str, paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """The names of files. Raises if one is missing or a folder, or if there are none."""
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise TypeError(f"[{op}] paths: expected a list of files, got one {type(paths).__name__}")
+    names = [TextFile(op, path, "paths").name for path in paths]
+    if not names:
+        raise ValueError(f"[{op}] paths: expected at least one file, got none")
+    return names

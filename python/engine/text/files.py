@@ -1,0 +1,193 @@
+"""Files of text: from a path or a stream to numbered lines. Every reader of this room decodes here.
+
+Two ways: `TextFile.read` gives a whole file in any encoding, `TextFile.stream` the lines of a UTF-8 file of any size, which
+may be compressed. LF, CRLF and CR end a line, Unicode's other separators do not.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "json_kind", "numbered_lines"]
+
+DecodeErrors = Literal["strict", "replace"]
+
+# The longest marks first: UTF-32's little-endian mark begins with UTF-16's.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+# Compressed files by extension: the format's name, how to open one, and what the library raises for a damaged one.
+_COMPRESSED: dict[str, tuple[str, Any, tuple[type[Exception], ...]]] = {
+    ".gz": ("gzip", gzip.open, (EOFError, gzip.BadGzipFile, zlib.error)),
+}
+
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+"""The extensions of JSON Lines files."""
+
+
+class Line(NamedTuple):
+    """A line of a stream with its end, or a document of several: its text, and how many bytes and lines of the file end
+    with it."""
+
+    text: str
+    offset: int
+    line: int
+
+
+class TextFile:
+    """A file of text, and how messages name it: "[op] argument: expected ... in line 3 of a.csv, got ...".
+
+    Args:
+        op, argument: the call and the argument that the path came from.
+        path: a path, or an open stream, which only `read` takes.
+        hint: what the user may do about a file that is not UTF-8.
+
+    Raises:
+        FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
+        TypeError: if `path` is neither a path nor a stream.
+    """
+
+    def __init__(self, op: str, path: Any, argument: str = "path", hint: str = "save the file as UTF-8") -> None:
+        self.op, self.argument, self.hint = op, argument, hint
+        self._stream = path if hasattr(path, "read") else None
+        if self._stream is not None:
+            name = getattr(path, "name", None)
+            self.name = name if isinstance(name, str) else "the stream"
+            return
+        try:
+            self.name = os.fsdecode(path)
+        except TypeError:
+            got = type(path).__name__
+            raise TypeError(f"[{op}] {argument}: expected a path or a stream, got {got}") from None
+        if os.path.isdir(self.name):
+            raise IsADirectoryError(f"[{op}] {argument}: expected a file, got the folder {self.name}")
+        if not os.path.exists(self.name):
+            raise FileNotFoundError(f"[{op}] {argument}: expected an existing file, got {self.name}")
+
+    @property
+    def extension(self) -> str:
+        """The name's extension in lower case, without that of a compression: ".txt" of "A.TXT.gz"."""
+        name, extension = os.path.splitext(self.name.lower())
+        return os.path.splitext(name)[1] if extension in _COMPRESSED else extension
+
+    def wrong(self, line: int, expected: str, got: str) -> ValueError:
+        """The error for a line of the file."""
+        return ValueError(f"[{self.op}] {self.argument}: expected {expected} in line {line} of {self.name}, got {got}")
+
+    def read(self, encoding: str | None = None) -> str:
+        """The whole text, without a byte-order mark.
+
+        Args:
+            encoding: None: what the byte-order mark says; UTF-8 without a mark.
+
+        Raises:
+            ValueError: on an unknown encoding, bytes that are not in the encoding, or a NUL character.
+        """
+        if self._stream is not None:
+            data = self._stream.read()
+        else:
+            with open(self.name, "rb") as stream:
+                data = stream.read()
+        text = (data if isinstance(data, str) else self._decoded(data, encoding)).removeprefix("\ufeff")
+        if "\0" in text:
+            line = _last_line(text[: text.index("\0")])
+            raise self.wrong(line, "text", "a NUL character (is the file binary, or UTF-16 without a byte-order mark?)")
+        return text
+
+    def _decoded(self, data: bytes, encoding: str | None) -> str:
+        encoding = encoding or _encoding_of(data) or "utf-8"
+        try:
+            return data.decode(encoding)
+        except LookupError:
+            raise ValueError(f"[{self.op}] encoding: expected a known encoding, got {encoding!r}") from None
+        except UnicodeDecodeError as error:
+            # `error.object` is `data` without the mark that some codecs remove.
+            line = _last_line(error.object[: error.start].decode(encoding, errors="ignore"))
+            raise self._undecodable("UTF-8" if encoding.startswith("utf-8") else encoding, line, error) from None
+
+    def _undecodable(self, encoding: str, line: int, error: UnicodeDecodeError) -> ValueError:
+        return self.wrong(line, encoding, f"byte 0x{error.object[error.start]:02x} ({self.hint})")
+
+    def stream(self, errors: DecodeErrors = "strict", offset: int = 0, line: int = 0) -> Iterator[Line]:
+        """The lines of a UTF-8 file one after the other, compressed if its name ends with .gz.
+
+        Args:
+            errors: what happens to bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD in their place.
+            offset, line: as an earlier line gave them, to go on behind it.
+
+        Raises:
+            ValueError: on bytes that are not UTF-8, or a damaged compressed file.
+        """
+        compression, opener, damages = _COMPRESSED.get(os.path.splitext(self.name.lower())[1], ("", open, ()))
+        try:
+            with opener(self.name, "rb") as stream:
+                mark = _encoding_of(stream.peek(4)) or "utf-8"
+                if mark != "utf-8":
+                    raise self.wrong(1, "UTF-8", f"the byte-order mark of {mark.upper()} (save the file as UTF-8)")
+                stream.seek(offset)
+                # A byte that is not UTF-8 becomes half of a surrogate pair, and `encode` gives the byte back.
+                with io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="") as lines:
+                    for text in lines:
+                        raw = text.encode("utf-8", "surrogateescape")
+                        begin, offset, line = offset, offset + len(raw), line + 1
+                        try:
+                            text = raw.decode("utf-8", errors)
+                        except UnicodeDecodeError as error:
+                            raise self._undecodable("UTF-8", line, error) from None
+                        yield Line(text if begin else text.removeprefix("\ufeff"), offset, line)
+        except damages as error:
+            expected = f"a whole {compression} file"
+            raise ValueError(f"[{self.op}] {self.argument}: expected {expected}, got {self.name} ({error})") from None
+
+    def json_object(self, row: str, line: int) -> dict[str, Any]:
+        """The object in a line of JSON Lines.
+
+        Raises:
+            ValueError: if the line holds anything else; names it.
+        """
+        try:
+            value = json.loads(row.rstrip("\r\n"))  # a line end would count as a line in messages
+        except (ValueError, RecursionError) as error:
+            reason = f"{error.msg} in column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+            raise self.wrong(line, "a JSON object", f"invalid JSON ({reason})") from None
+        if not isinstance(value, dict):
+            raise self.wrong(line, "a JSON object", json_kind(value))
+        return value
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a text without their ends, counted from 1."""
+    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
+        yield number, line.removesuffix("\n")
+
+
+def json_kind(value: object) -> str:
+    """What a JSON value is, for messages."""
+    if value is None:
+        return "null"
+    names = ((bool, "a boolean"), (str, "a string"), (list, "an array"), (dict, "an object"))
+    number = "a number that is not finite" if type(value) is float and not math.isfinite(value) else "a number"
+    return next((name for kind, name in names if isinstance(value, kind)), number)
+
+
+def _encoding_of(data: bytes) -> str | None:
+    """The encoding that a byte-order mark names, or None without a mark."""
+    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
+
+
+def _last_line(text: str) -> int:
+    """The number of the line that a text ends in."""
+    return text.count("\n") + text.count("\r") - text.count("\r\n") + 1

@@ -1,0 +1,164 @@
+"""Problems of a table of texts as data: their kinds, what each one says, and the report of all. `quality.py` finds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from engine.text.table import TextTable
+
+__all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds"]
+
+ProblemKind = Literal[
+    "empty", "control", "markup", "long", "duplicate", "near_duplicate", "label_conflict", "leak", "near_leak",
+    "rare_label",
+]  # fmt: skip
+"""
+empty: a text (or second text) without a visible character.
+control: invisible control characters, halves of surrogate pairs, or the mark of a wrong encoding, U+FFFD.
+markup: HTML or XML, which `strip_markup` would change.
+long: more characters than a given number.
+duplicate: equal to an earlier row after `clean_text(text, "NFKC")`.
+near_duplicate: nearly equal to an earlier row that is not a near-duplicate itself. Without the rows of this kind (and the
+    duplicates) no two rows are nearly equal.
+label_conflict: equal or nearly equal to an earlier row with another label.
+leak: equal to a row of another split; near_leak: nearly equal to one.
+rare_label: too few rows have the row's label.
+"""
+
+KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
+"""All kinds, in the order of reports."""
+
+_SHOWN = 3  # examples of each kind in the printed report
+_WIDTH = 60  # characters of a text there
+
+
+@dataclass(frozen=True)
+class Other:
+    """The row that a row with a problem is equal or similar to.
+
+    Attributes:
+        split: the name of its split; None: the same table.
+        row, line, text, pair, label: as in `Problem`.
+        similarity: the Jaccard similarity of the two rows; 1.0 if they are equal.
+    """
+
+    split: str | None
+    row: int
+    line: int | None
+    text: str
+    pair: str | None
+    label: str | None
+    similarity: float
+
+    @classmethod
+    def of(cls, table: TextTable, row: int, split: str | None, similarity: float) -> Other:
+        """The row of a table."""
+        return cls(split, **_parts(table, row), similarity=similarity)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem of one row.
+
+    Attributes:
+        kind: one of `ProblemKind`.
+        row: the row of the table, from 0.
+        line: its line in the file, from 1, or None if that is not known.
+        text, pair, label: the contents of the row.
+        other: for duplicates, conflicts and leaks, the row that it is equal or similar to.
+    """
+
+    kind: ProblemKind
+    row: int
+    line: int | None
+    text: str
+    pair: str | None
+    label: str | None
+    other: Other | None = None
+
+    @classmethod
+    def of(cls, table: TextTable, row: int, kind: ProblemKind, other: Other | None = None) -> Problem:
+        """A problem of a table's row."""
+        return cls(kind, **_parts(table, row), other=other)
+
+    def __str__(self) -> str:
+        """The row for the printed report, and the row that it is similar to."""
+        shown = _shown(self, self.kind)
+        if self.other is None:
+            return shown
+        sign = "=" if self.other.similarity == 1 else f"~{self.other.similarity:.2f}"
+        split = f"{self.other.split} " if self.other.split else ""
+        return f"{shown} {sign} {split}{_shown(self.other, self.kind)}"
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """What `find_problems` found.
+
+    Attributes:
+        rows: the number of rows of the table.
+        source: the name of the table's file, or None.
+        similarity, shingle: the least similarity of near-duplicates, and the characters of a shingle.
+        problems: all problems, by kind in the order of `ProblemKind`, then by row.
+    """
+
+    rows: int
+    source: str | None
+    similarity: float
+    shingle: int
+    problems: tuple[Problem, ...] = field(repr=False)
+
+    def of(self, kind: ProblemKind) -> list[Problem]:
+        """The problems of one kind. Raises ValueError on an unknown kind."""
+        check_kinds("QualityReport.of", (kind,))
+        return [problem for problem in self.problems if problem.kind == kind]
+
+    def counts(self) -> dict[str, int]:
+        """The number of rows with each problem, by kind; a row may have several problems."""
+        counted = Counter(problem.kind for problem in self.problems)
+        return {kind: counted[kind] for kind in KINDS}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole report as lists and dictionaries, for JSON."""
+        content = {name: getattr(self, name) for name in ("rows", "source", "similarity", "shingle")}
+        return {**content, "counts": self.counts(), "problems": [asdict(problem) for problem in self.problems]}
+
+    def __str__(self) -> str:
+        lines = [f"{self.rows} rows" + (f" of {self.source}" if self.source else "")]
+        for kind in KINDS:
+            found = self.of(kind)
+            lines.append(f"  {kind.replace('_', ' '):15} {len(found):6}")
+            lines += [f"      {problem}" for problem in found[:_SHOWN]]
+        return "\n".join(lines)
+
+
+def check_kinds(op: str, kinds: Collection[str]) -> None:
+    """Raise ValueError on an unknown kind."""
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"[{op}] kinds: expected some of {', '.join(KINDS)}, got {kind!r}")
+
+
+def _parts(table: TextTable, row: int) -> dict[str, Any]:
+    return {
+        "row": row,
+        "line": None if table.lines is None else table.lines[row],
+        "text": table.texts[row],
+        "pair": None if table.pairs is None else table.pairs[row],
+        "label": None if table.labels is None else table.labels[row],
+    }
+
+
+def _shown(row: Problem | Other, kind: ProblemKind) -> str:
+    def short(text: str) -> str:
+        if kind == "control":
+            return ascii(text)[:_WIDTH]
+        return repr(text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…")
+
+    place = f"row {row.row}" if row.line is None else f"line {row.line}"
+    texts = " / ".join(short(text) for text in (row.text, row.pair) if text is not None)
+    label = f" [{row.label}]" if kind in ("label_conflict", "rare_label", "leak", "near_leak") and row.label else ""
+    return f"{place} {texts}{label}"

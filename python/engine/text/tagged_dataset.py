@@ -1,0 +1,150 @@
+"""TagDataset: tagged sentences as tokens, and the way from what a model says of tokens back to the words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.data._arrays import as_array, checked_indices
+from engine.ops.loss import IGNORE_INDEX
+from engine.tensor import Tensor
+from engine.text.dataset import TextDataset
+from engine.text.labels import Labels
+from engine.text.tagged_table import TaggedTable
+from engine.text.tokenizer import Tokenizer
+
+__all__ = ["TagDataset", "tag_dataset"]
+
+
+class TagDataset(TextDataset):
+    """Sentences as tokens, with the tag of each word at its first token, and the way back to the words.
+
+    Make one with `tag_dataset`. Batches are those of a `TextDataset` with `token_labels`.
+
+    Args:
+        sequences: the token ids of each sentence.
+        word_ids: for each token the number of its word in the sentence, or None for a special token; as many as
+            `sequences`, of the same lengths.
+        num_words: the number of words of each sentence, words without a token included.
+        token_labels: as in `TextDataset`.
+
+    Raises:
+        TypeError, ValueError: as `TextDataset`; if a word id is not below the sentence's number of words.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[Sequence[int]],
+        word_ids: Sequence[Sequence[int | None]],
+        num_words: Sequence[int],
+        token_labels: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        super().__init__(sequences, token_labels=token_labels)
+        op = "TagDataset"
+        if len(word_ids) != len(self) or len(num_words) != len(self):
+            got = f"{len(word_ids)} word_ids and {len(num_words)} num_words"
+            raise ValueError(f"[{op}] word_ids: expected {len(self)}, one for each sentence, got {got}")
+        self.num_words = np.array(num_words, dtype=np.int64)
+        flat = [-1 if word is None else word for words in word_ids for word in words]
+        self._word_ids = np.array(flat, dtype=np.int32)
+        lengths = self.lengths
+        for row, (words, length) in enumerate(zip(word_ids, lengths.tolist(), strict=True)):
+            if len(words) != length:
+                raise ValueError(f"[{op}] word_ids: expected {length} in row {row}, got {len(words)}")
+        limits = np.repeat(self.num_words, lengths)
+        if (self._word_ids >= limits).any():
+            token = int(np.argmax(self._word_ids >= limits))
+            row = int(np.searchsorted(self._offsets, token, side="right")) - 1
+            raise ValueError(
+                f"[{op}] word_ids: expected values below {self.num_words[row]} in row {row}, got {self._word_ids[token]}"
+            )
+
+    @property
+    def word_ids(self) -> np.ndarray:
+        """The word in its sentence that each token comes from, int32 (total_tokens,); -1 for special tokens."""
+        return self._word_ids
+
+    @property
+    def first_tokens(self) -> np.ndarray:
+        """Whether each token is the first of a word, bool (total_tokens,)."""
+        words, starts = self._word_ids, self._offsets[:-1]
+        first = np.ones(words.size, dtype=np.bool_)
+        first[1:] = words[1:] != words[:-1]
+        first[starts[starts < words.size]] = True
+        return first & (words >= 0)
+
+    def word_tags(
+        self,
+        predictions: Tensor | np.ndarray | Sequence[int],
+        labels: Labels,
+        indices: Sequence[int] | np.ndarray | None = None,
+        outside: str = "O",
+    ) -> list[list[str]]:
+        """The tags of the words, from one class number for each token. The number at a word's first token counts.
+
+        Args:
+            predictions: integers (total_tokens,) of the sentences in `indices`, back to back as in batches.
+            labels: the names of the class numbers.
+            indices: the sentences that `predictions` belong to, in the same order; None: all sentences.
+            outside: the tag of words without a token (cut off, or dropped by the tokenizer).
+
+        Raises:
+            ValueError: if there is not one prediction for each token.
+            TypeError: if predictions are not integers.
+            IndexError: if the number at a first token is not the number of a label.
+        """
+        op = "TagDataset.word_tags"
+        rows = np.arange(len(self)) if indices is None else checked_indices(op, indices, len(self))
+        numbers = as_array(predictions)
+        total = int(self.lengths[rows].sum())
+        if numbers.shape != (total,):
+            raise ValueError(f"[{op}] predictions: expected shape ({total},), one for each token, got {numbers.shape}")
+        if numbers.size and numbers.dtype.kind not in "iu":
+            raise TypeError(f"[{op}] predictions: expected integers, got {numbers.dtype}")
+        is_first = self.first_tokens
+        tags, start = [], 0
+        for row in rows.tolist():
+            at = slice(self._offsets[row], self._offsets[row + 1])
+            words, first = self._word_ids[at], np.flatnonzero(is_first[at])
+            sentence = [outside] * int(self.num_words[row])
+            for word, name in zip(words[first].tolist(), labels.decode(numbers[start + first].tolist()), strict=True):
+                sentence[word] = name
+            tags.append(sentence)
+            start += words.size
+        return tags
+
+
+def tag_dataset(table: TaggedTable, tokenizer: Tokenizer, labels: Labels, max_length: int | None = None) -> TagDataset:
+    """Tokenize tagged sentences. The first token of a word gets the word's tag, all other tokens get -100.
+
+    This is the way of Devlin et al., "BERT" (2019), section 5.3. A table without tags gives a dataset without labels.
+
+    Args:
+        table: the sentences.
+        tokenizer: makes tokens of the words.
+        labels: the tags by number.
+        max_length: the most tokens of a sentence, special tokens included; the words behind them are cut off.
+
+    Raises:
+        ValueError: on a tag that is not among `labels` (names the tag and its sentence); otherwise as
+            `Tokenizer.encode_words`.
+    """
+    numbers = {name: number for number, name in enumerate(labels.names)}
+    for row, tags in enumerate(table.tags or ()):
+        for tag in tags:
+            if tag not in numbers:
+                raise ValueError(
+                    f"[tag_dataset] labels: expected one of {len(numbers)} known tags, got {tag!r} in {table.where(row)}"
+                )
+    ids, word_ids = tokenizer.encode_words(table.words, max_length)
+    marks = None
+    if table.tags is not None:
+        marks = [
+            [
+                numbers[tags[word]] if word is not None and word != before else IGNORE_INDEX
+                for before, word in zip((None, *words), words)
+            ]
+            for words, tags in zip(word_ids, table.tags, strict=True)
+        ]
+    return TagDataset(ids, word_ids, [len(words) for words in table.words], marks)

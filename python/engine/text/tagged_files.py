@@ -1,0 +1,191 @@
+"""Files of tagged sentences: CoNLL columns, JSON Lines, folders of parallel files, and TSV, all in UTF-8."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from engine.text.files import JSON_LINES, TextFile, numbered_lines
+from engine.text.tagged_table import TaggedTable
+
+__all__ = ["read_tagged"]
+
+TaggedFormat = Literal["conll", "jsonl", "folder", "tsv"]
+
+_WORDS, _TAGS, _LABELS = ("tokens", "words"), ("tags", "labels"), ("label", "intent")
+_TEXTS = ("text", "sentence", *_WORDS)  # columns of a TSV that hold words
+
+
+class _Sentence(NamedTuple):
+    line: int  # that it begins in
+    words: list[str]
+    tags: list[str] | None
+    label: str | None
+
+
+def read_tagged(path: str | os.PathLike[str], format: TaggedFormat | None = None) -> TaggedTable:
+    """Read tagged sentences, in UTF-8 or what a byte-order mark says.
+
+    - 'conll': one word in each line, its tag in the last column, an empty line after each sentence. Columns are
+      separated by tabs if the line of the first word has one, otherwise by spaces. A file with one column holds words
+      without tags. Lines that begin with `-DOCSTART-` are skipped. There are no comments: '#' may be a word.
+    - 'jsonl': one object in each line, with lists of strings under 'tokens' (or 'words') and, for tags, 'tags' (or
+      'labels'); a string under 'label' (or 'intent') is the sentence's label.
+    - 'folder': one sentence in each line of `seq.in`, its tags in `seq.out` and its label in `label`, where these files
+      exist; words and tags are separated by spaces.
+    - 'tsv': one sentence in each line below a header, tabs between columns, no quoting: words in 'text' (or 'sentence',
+      'tokens', 'words'), tags in 'tags', the sentence's label in 'label' (or 'intent'); words and tags are separated by
+      spaces.
+
+    Args:
+        path: a file or, for 'folder', a folder.
+        format: None: 'folder' for a folder, 'jsonl' for .jsonl, .ndjson and .json, 'tsv' if the first line is a header
+            that names words and tags, otherwise 'conll'.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or no `seq.in` in the folder.
+        ValueError: on an unknown format, a file without a sentence, or words, tags and labels that do not match; names
+            file and line.
+    """
+    op = "read_tagged"
+    if format not in (None, "conll", "jsonl", "folder", "tsv"):
+        raise ValueError(f"[{op}] format: expected 'conll', 'jsonl', 'folder' or 'tsv', got {format!r}")
+    if format == "folder" or (format is None and os.path.isdir(path)):
+        table = _read_folder(op, os.fspath(path))
+    else:
+        file = TextFile(op, path)
+        rows = [line for _, line in numbered_lines(file.read())]
+        if format is None:
+            format = "jsonl" if file.extension in JSON_LINES else "tsv" if _is_header(rows[:1]) else "conll"
+        read = {"conll": _read_conll, "jsonl": _read_jsonl, "tsv": _read_tsv}[format]
+        table = _table(file.name, list(read(file, rows)), file, file)
+    if not len(table):
+        raise ValueError(f"[{op}] path: expected at least one sentence, got none in {table.source}")
+    return table
+
+
+def _table(source: str, sentences: list[_Sentence], tags_file: TextFile, label_file: TextFile) -> TaggedTable:
+    """The table of sentences whose tags and labels are checked; errors name the files that these stand in."""
+    for line, words, tags, label in sentences:
+        if (tags is None) != (sentences[0].tags is None):
+            raise tags_file.wrong(line, "tags in every line or in none", "a line that differs from the first")
+        if (label is None) != (sentences[0].label is None):
+            raise label_file.wrong(line, "a label in every line or in none", "a line that differs from the first")
+        if tags is not None and len(tags) != len(words):
+            raise tags_file.wrong(line, f"{len(words)} tags, one for each word", str(len(tags)))
+        if label == "":
+            raise label_file.wrong(line, "a label", "an empty label")
+    tags_of = [sentence.tags for sentence in sentences if sentence.tags is not None]
+    labels = [sentence.label for sentence in sentences if sentence.label is not None]
+    lines = [sentence.line for sentence in sentences]
+    return TaggedTable([sentence.words for sentence in sentences], tags_of or None, labels or None, source, lines)
+
+
+def _cells(line: str) -> list[str]:
+    """Split at ASCII spaces and tabs alone: other white space may be part of a word."""
+    return [cell for cell in line.replace("\t", " ").split(" ") if cell]
+
+
+def _is_header(lines: list[str]) -> bool:
+    names = [cell.strip() for line in lines for cell in line.split("\t")]
+    return "tags" in names and any(name in names for name in _TEXTS)
+
+
+def _or(names: Iterable[str]) -> str:
+    return " or ".join(map(repr, names))
+
+
+def _read_conll(file: TextFile, rows: list[str]) -> Iterator[_Sentence]:
+    words: list[str] = []
+    tags: list[str] = []
+    columns, tabs, begin = 0, False, 0
+    for number, line in enumerate([*rows, ""], start=1):
+        cells = _cells(line)
+        if not cells or cells[0] == "-DOCSTART-":
+            if words:
+                yield _Sentence(begin, words, tags if columns > 1 else None, None)
+            words, tags = [], []
+            continue
+        if not columns:
+            tabs = "\t" in line
+        if tabs:
+            cells = [cell.strip(" ") for cell in line.split("\t")]
+        columns = columns or len(cells)
+        if len(cells) != columns:
+            raise file.wrong(number, f"{columns} columns", str(len(cells)))
+        if not (cells[0] and cells[-1]):
+            raise file.wrong(number, "a word and a tag" if columns > 1 else "a word", "an empty field")
+        begin = begin if words else number
+        words.append(cells[0])
+        tags.append(cells[-1])
+
+
+def _read_jsonl(file: TextFile, rows: list[str]) -> Iterator[_Sentence]:
+    for number, line in enumerate(rows, start=1):
+        if not line.strip():
+            continue
+        record = file.json_object(line, number)
+        words = _strings(file, number, record, _WORDS)
+        tags = _strings(file, number, record, _TAGS) if any(key in record for key in _TAGS) else None
+        label = next((record[key] for key in _LABELS if key in record), None)
+        if not (label is None or isinstance(label, str)):
+            raise file.wrong(number, f"a string at {_or(_LABELS)}", repr(label))
+        yield _Sentence(number, words, tags, label)
+
+
+def _strings(file: TextFile, line: int, record: dict[str, Any], keys: tuple[str, ...]) -> list[str]:
+    key = next((key for key in keys if key in record), None)
+    if key is None:
+        raise file.wrong(line, f"the key {_or(keys)}", ", ".join(map(repr, record)) or "no keys")
+    values = record[key]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise file.wrong(line, f"a list of strings at {key!r}", repr(values)[:60])
+    if key in _TAGS and not all(values):
+        raise file.wrong(line, f"tags at {key!r}", "an empty string")
+    return values
+
+
+def _read_tsv(file: TextFile, rows: list[str]) -> Iterator[_Sentence]:
+    header = [cell.strip() for cell in rows[0].split("\t")] if rows else []
+    text_at, tags_at, label_at = (
+        next((header.index(key) for key in keys if key in header), None) for keys in (_TEXTS, ("tags",), _LABELS)
+    )
+    if text_at is None:
+        raise file.wrong(1, f"a header with {_or(_TEXTS)}", ", ".join(map(repr, header)) or "nothing")
+    for number, row in enumerate(rows[1:], start=2):
+        if not _cells(row):
+            continue
+        cells = row.split("\t")
+        if len(cells) != len(header):
+            raise file.wrong(number, f"{len(header)} columns", str(len(cells)))
+        words = _cells(cells[text_at])
+        if not words:
+            raise file.wrong(number, "words", "an empty field")
+        tags = None if tags_at is None else _cells(cells[tags_at])
+        yield _Sentence(number, words, tags, None if label_at is None else cells[label_at].strip())
+
+
+def _read_folder(op: str, folder: str) -> TaggedTable:
+    paths = {name: os.path.join(folder, name) for name in ("seq.in", "seq.out", "label")}
+    if not os.path.isfile(paths["seq.in"]):
+        raise FileNotFoundError(f"[{op}] path: expected a folder with the file seq.in, got {folder}")
+    files = {name: TextFile(op, path) for name, path in paths.items() if os.path.isfile(path)}
+    rows = {name: [line for _, line in numbered_lines(file.read())] for name, file in files.items()}
+    for lines in rows.values():
+        while lines and not _cells(lines[-1]):
+            lines.pop()
+    n = len(rows["seq.in"])
+    for name, lines in rows.items():
+        if len(lines) != n:
+            raise ValueError(f"[{op}] path: expected {n} lines in {paths[name]}, got {len(lines)}")
+    sentences = []
+    for row, line in enumerate(rows["seq.in"]):
+        words = _cells(line)
+        if not words:
+            raise files["seq.in"].wrong(row + 1, "words", "an empty line")
+        tags = _cells(rows["seq.out"][row]) if "seq.out" in rows else None
+        label = rows["label"][row].strip() if "label" in rows else None
+        sentences.append(_Sentence(row + 1, words, tags, label))
+    file = files["seq.in"]
+    return _table(folder, sentences, files.get("seq.out", file), files.get("label", file))

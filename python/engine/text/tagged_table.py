@@ -1,0 +1,74 @@
+"""TaggedTable: sentences as words, with a tag for each word. `read_tagged` reads one from a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import chain
+
+from engine.data.table import Table
+from engine.text.labels import Labels
+
+__all__ = ["TaggedTable"]
+
+
+@dataclass(frozen=True)
+class TaggedTable(Table[tuple[list[str], list[str] | None]]):
+    """Sentences as lists of words, with a tag for each word, as read from one file or folder.
+
+    Attributes:
+        words: n lists of words.
+        tags: n lists of tags, each as long as its words, or None.
+        labels: n names, one for each sentence (an intent, say), or None.
+        source: the file's or folder's name, for messages, or None.
+        lines: the line in which each sentence begins, counted from 1, for messages, or None.
+
+    `len(table)` is n; `table[i]` is (words, tags or None); a slice gives a table. `select`, `split` (at random), `where` and
+    `concat` are those of `engine.data.Table`.
+
+    Raises:
+        ValueError: if lists differ in length.
+        TypeError: if a sentence is a string instead of a list of words.
+    """
+
+    per_row = ("words", "tags", "labels", "lines")
+
+    words: list[list[str]]
+    tags: list[list[str]] | None = None
+    labels: list[str] | None = None
+    source: str | None = None
+    lines: list[int] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, rows in (("words", self.words), ("tags", self.tags or [])):
+            for row, cells in enumerate(rows):
+                if isinstance(cells, str):
+                    raise TypeError(f"[TaggedTable] {name}: expected lists of strings, got one string in row {row}")
+        for row, (words, tags) in enumerate(zip(self.words, self.tags or [])):
+            if len(words) != len(tags):
+                raise ValueError(
+                    f"[TaggedTable] tags: expected {len(words)}, one for each word, got {len(tags)} in {self.where(row)}"
+                )
+
+    def __repr__(self) -> str:
+        kinds = "no tags" if self.tags is None else f"{len(set(chain.from_iterable(self.tags)))} tags"
+        source = f", source={self.source!r}" if self.source else ""
+        return f"TaggedTable({len(self)} sentences, {sum(map(len, self.words))} words, {kinds}{source})"
+
+    def row(self, index: int) -> tuple[list[str], list[str] | None]:
+        """(words, tags or None)."""
+        return self.words[index], None if self.tags is None else self.tags[index]
+
+    def tokenizer_texts(self) -> list[str]:
+        """The sentences as texts, for a tokenizer to learn from."""
+        return [" ".join(words) for words in self.words]
+
+    def tag_labels(self) -> Labels:
+        """The distinct tags, sorted, as `Labels`.
+
+        Raises:
+            ValueError: if the table has no tags.
+        """
+        if self.tags is None:
+            raise ValueError("[TaggedTable.tag_labels] tags: expected a table with tags, got a table without tags")
+        return Labels.from_labels(chain.from_iterable(self.tags))
