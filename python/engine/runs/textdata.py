@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from engine.tasks import TASKS, Columns, Table, Task
-from engine.text import Labels, TaggedTable, TextTable, find_problems, remove_problems, strip_markup
+from engine.text import Labels, find_problems, remove_problems, strip_markup
 from engine.text.quality import KINDS
 
 __all__ = ["Parts", "TextData"]
@@ -120,13 +120,13 @@ class TextData:
         task = kind(labels)
         if self.task == "multilabel":
             task.separator = self.label_separator  # type: ignore[attr-defined]
-        whole = tables[0] if len(tables) == 1 else _joined(tables)
+        whole = type(tables[0]).concat(tables)  # type: ignore[arg-type]  # all are of one kind
         parts = {"train": whole}
         if self.validation is not None:
             parts["held_out"] = kind.read(self.validation, self.columns)
         elif self.validation_fraction:
-            stratify = {} if isinstance(whole, TaggedTable) else {"stratify": self.task == "classification"}
-            parts["train"], parts["held_out"] = whole.split(self.validation_fraction, **stratify)
+            by_class = self.task == "classification"
+            parts["train"], parts["held_out"] = whole.split(self.validation_fraction, stratify=by_class)
         if self.test is not None:
             parts["test"] = kind.read(self.test, self.columns)
         cleaning = _clean(parts, self)
@@ -151,31 +151,7 @@ class Parts:
 
     def texts(self) -> list[str]:
         """The training texts, for a tokenizer to learn from."""
-        table = self.tables["train"]
-        pairs = [] if isinstance(table, TaggedTable) or table.pairs is None else table.pairs
-        return [*self.task.texts(table)] if not pairs else [*table.texts, *pairs]  # type: ignore[union-attr]
-
-
-def _joined(tables: Sequence[Table]) -> Table:
-    """Tables below each other."""
-
-    def column(name: str) -> Any:
-        values = [getattr(table, name) for table in tables]
-        return None if any(v is None for v in values) else [item for v in values for item in v]
-
-    if isinstance(tables[0], TaggedTable):
-        return TaggedTable(column("words"), column("tags"), column("labels"))
-    first = tables[0]
-    extra = {name: [v for table in tables for v in table.columns[name]] for name in first.columns}  # type: ignore[union-attr]
-    return replace(
-        first,
-        texts=column("texts"),
-        labels=column("labels"),
-        pairs=column("pairs"),
-        columns=extra,
-        source=None,
-        lines=None,
-    )
+        return self.tables["train"].tokenizer_texts()
 
 
 def _clean(parts: dict[str, Table], data: TextData) -> dict[str, Any]:
@@ -183,13 +159,11 @@ def _clean(parts: dict[str, Table], data: TextData) -> dict[str, Any]:
     if not data.clean:
         return {}
     done: dict[str, Any] = {}
-    tables: dict[str, TextTable] = {n: t for n, t in parts.items() if isinstance(t, TextTable)}
+    tables: dict[str, Any] = dict(parts)
     if MARKUP in data.clean:
         for name, table in tables.items():
-            cleaned = [strip_markup(text) for text in table.texts]
-            done[MARKUP] = done.get(MARKUP, 0) + sum(a != b for a, b in zip(cleaned, table.texts))
-            pairs = None if table.pairs is None else [strip_markup(text) for text in table.pairs]
-            tables[name] = replace(table, texts=cleaned, pairs=pairs)
+            tables[name] = table.map_texts(strip_markup)
+            done[MARKUP] = done.get(MARKUP, 0) + sum(a != b for a, b in zip(tables[name].texts, table.texts))
     kinds: Any = [kind for kind in data.clean if kind != MARKUP]
     if kinds:
         others = {name: table for name, table in tables.items() if name != "train"}
@@ -206,11 +180,12 @@ def _clean(parts: dict[str, Table], data: TextData) -> dict[str, Any]:
 
 def _few(table: Table, count: int) -> Table:
     """That many rows of each label, chosen at random by a fixed seed, in the table's order."""
-    assert isinstance(table, TextTable) and table.labels is not None
+    labels = table.strata()
+    assert labels is not None
     taken: dict[str, int] = {}
     rows = []
     for row in np.random.default_rng(0).permutation(len(table)).tolist():
-        label = table.labels[row]
+        label = labels[row]
         if taken.get(label, 0) < count:
             taken[label] = taken.get(label, 0) + 1
             rows.append(row)
