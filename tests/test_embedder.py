@@ -152,8 +152,8 @@ def test_folders_that_are_refused(model, tokenizer, tmp_path):
     dense = {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
     for content, message in [
         ("{", "expected JSON"),
-        ("{}", "expected a list of modules"),
-        ("[1]", "expected a list of modules"),
+        ("{}", "expected a JSON array, got dict in .*modules.json"),
+        ("[1]", "expected a list of objects in .*modules.json"),
         ("[]", "and perhaps Normalize in .* got none"),
         (json.dumps([*listed, dense]), "got Transformer, Pooling, Dense"),
         (json.dumps([listed[0], {**listed[1], "path": "../1_Pooling"}]), "folders below"),
@@ -174,7 +174,7 @@ def test_folders_that_are_refused(model, tokenizer, tmp_path):
     with pytest.raises(ValueError, match="the prompt 'd'"):
         SentenceEncoder.from_pretrained(tmp_path)
     pooling.unlink()
-    with pytest.raises(FileNotFoundError, match=r"expected a file config.json, got none in .*1_Pooling"):
+    with pytest.raises(FileNotFoundError, match=r"expected an existing file, got .*1_Pooling.config.json"):
         SentenceEncoder.from_pretrained(tmp_path)
     with pytest.raises(FileNotFoundError, match="expected an existing folder"):
         SentenceEncoder.from_pretrained(tmp_path / "none")

@@ -157,8 +157,8 @@ def test_a_classifier_of_our_own_that_is_one_of_berts(tmp_path, types):
         ({"pooling": "max", "pooler": True}, "it pools by 'max'"),
         ({"pooling": "first"}, "it has no pooler"),
         ({"pooler": True, "norm_first": True}, "normalises before each part"),
-        ({"pooler": True, "pooler_act": "relu"}, "its pooler is another one"),
-        ({"pooler": True, "embedding_size": 8}, "its embeddings"),
+        ({"pooler": True, "pooler_act": "relu"}, "its pooler has another activation"),
+        ({"pooler": True, "embedding_size": 8}, "it has embeddings or shared layers"),
         ({"pooler": True, "num_hidden_groups": 1}, "shared layers"),
     ],
 )
@@ -205,7 +205,7 @@ def test_what_is_refused(tmp_path):
     (tmp_path / "full" / "a").write_text("")
     for source, target, options, error, message in [
         ("none", "out", {}, FileNotFoundError, "run_folder: expected an existing folder"),
-        ("full", "out", {}, FileNotFoundError, "run_folder: expected a file config.json"),
+        ("full", "out", {}, FileNotFoundError, "run_folder: expected an existing file, got .*config.json"),
         ("run", "full", {}, FileExistsError, "output: expected a new or empty folder"),
         ("run", "run", {}, FileExistsError, "output: expected a new or empty folder"),
         ("run", "out", {"dtype": "int8"}, ValueError, "dtype: expected one of float32, float16, bfloat16, got 'int8'"),

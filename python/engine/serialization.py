@@ -174,6 +174,6 @@ def read_json(path: str | os.PathLike[str], op: str = "read_json", argument: str
     return value
 
 
-def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
-    """Write a JSON object, complete or not at all."""
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any] | list[Any]) -> None:
+    """Write a JSON object or array, complete or not at all."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -3,8 +3,8 @@
 from engine.inference.classifier import Prediction as Prediction
 from engine.inference.classifier import TextClassifier as TextClassifier
 from engine.inference.embedder import SentenceEncoder as SentenceEncoder
-from engine.inference.embedder import embed_file as embed_file
 from engine.inference.embedder import similarity as similarity
+from engine.inference.embedding_files import embed_file as embed_file
 from engine.inference.explain import Attribution as Attribution
 from engine.inference.explain import attention_maps as attention_maps
 from engine.inference.explain import attention_of as attention_of

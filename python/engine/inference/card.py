@@ -1,4 +1,4 @@
-"""The model card of an exported model: what a stranger should know of it, from the files of its run."""
+"""The model card of an exported model: what a stranger should know about it, from the files of its run."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ _LABELS_SHOWN = 20
 
 
 def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str = "float32") -> str:
-    """A README.md with the front matter that the Hugging Face hub reads, from run.json and report.json where they are there.
+    """A README.md with the front matter that the Hugging Face hub reads, from run.json and report.json where these exist.
 
-    Data are named by file and hash, never by where they lay. The licence is left for the owner to fill in. Raises ValueError
-    where a file is damaged.
+    Data files are named by their base name and hash, without their folder. The licence is left for the owner to fill in. Raises
+    ValueError if a file is damaged.
     """
-    folder = Path(run_folder)
-    run = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
-    report = read_json(folder / "report.json") if (folder / "report.json").is_file() else {}
+    paths = [Path(run_folder) / name for name in ("run.json", "report.json")]
+    run, report = (read_json(path) if path.is_file() else {} for path in paths)
     tag, kind = _TAGS[model.head]
     c = model.config
     lines = [
@@ -39,7 +38,7 @@ def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str
         f"pipeline_tag: {tag}",
         "tags:",
         "- engine",
-        "# license: to be filled in, by the terms of the data and of the encoder it began with",
+        "# license: to be filled in; the terms of the data and of the first encoder decide",
         "---",
         "",
         f"# {model.architecture}",
@@ -57,7 +56,8 @@ def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str
         'tokenizer = AutoTokenizer.from_pretrained("this folder")', f'model = {kind}.from_pretrained("this folder")', "```",
     ]  # fmt: skip
     if run:
-        lines += ["", "Training cleaned its texts: Unicode form NFC, no control characters, single spaces. Do so too."]
+        cleaning = "Unicode form NFC, no control characters, single spaces"
+        lines += ["", f"The training texts were cleaned ({cleaning}). Clean your texts in the same way."]
     lines += _data(run.get("data") or {}, report.get("data") or {})
     for name, title in (("held_out", "Held out"), ("test", "Test")):
         figures = report.get(name)
@@ -100,8 +100,6 @@ def _cell(text: str) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[tuple[str, str]]) -> list[str]:
-    return ["| " + " | ".join(header) + " |", "|---|---|", *(f"| {_cell_key(a)} | {b} |" for a, b in rows)]
-
-
-def _cell_key(text: str) -> str:
-    return str(text).replace("_", " ") if "`" not in text else text
+    names = [key if "`" in key else key.replace("_", " ") for key, _ in rows]
+    lines = [f"| {name} | {value} |" for name, (_, value) in zip(names, rows)]
+    return ["| " + " | ".join(header) + " |", "|---|---|", *lines]

@@ -1,5 +1,5 @@
-"""What a model looked at: attention probabilities, and integrated gradients of each token (Sundararajan et al. 2017, arXiv
-1703.01365)."""
+"""What a model's answer depends on: attention probabilities, and integrated gradients of each token (Sundararajan et al. 2017,
+arXiv 1703.01365)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["Attribution", "attention_maps", "attention_of", "explain_examples", 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What each token of a text added to the score of a class.
+    """What each token of a text adds to the score of a class.
 
     Attributes:
-        values: (n,) float64, a number a token; tokens that the baseline shares have 0.
+        values: (n,) float64, a number for each token; 0 for tokens that the baseline has as well.
         target: the class whose logit is explained.
-        score, baseline_score: that logit of the text, and of the baseline.
-        delta: the sum of values less (score - baseline_score). 0 for exact integrals; more steps make it smaller.
+        score, baseline_score: the logit of the text, and the logit of the baseline.
+        delta: the sum of values minus (score - baseline_score). It is 0 for exact integrals; more steps make it smaller.
     """
 
     values: np.ndarray
@@ -62,11 +62,17 @@ def _numpy(x: Tensor) -> np.ndarray:
 
 
 def attention_maps(model: Module, batch: PackedBatch) -> list[np.ndarray]:
-    """The attention probabilities of each sequence, float32 (layers, heads, n, n): rows look, columns are looked at.
+    """The attention probabilities of each sequence, float32 (layers, heads, n, n): row i holds what token i attends to.
 
-    model: an encoder, or a model on top of one as `bert`; it works in evaluation mode. Attention never stores these, so they
-    are computed again from the queries and keys of each layer. Layers that run several times (ALBERT's) count each time.
-    Raises TypeError for another model or batch.
+    The model does not store them, so they are computed again from the queries and keys of each layer. A layer that runs several
+    times (ALBERT's) is there each time.
+
+    Args:
+        model: an encoder, or a model with an encoder as its `bert`; it runs in evaluation mode.
+        batch: the texts.
+
+    Raises:
+        TypeError: for another model or batch.
     """
     op = "attention_maps"
     encoder, batch = _encoder(op, model), _checked(op, batch).to(device_of_model(model))
@@ -117,20 +123,22 @@ def integrated_gradients(
     max_tokens: int = 512,
 ) -> list[Attribution]:
     """What each token adds to the logit of a class: the gradient by its word embedding, integrated on the straight line from a
-    baseline to the text, times their difference.
+    baseline to the text, times the difference of the two.
 
     Args:
-        model: gives logits (batch, num_labels) and takes `inputs_embeds`; it works in evaluation mode, no `.grad` changes.
+        model: gives logits (batch, num_labels) and takes `inputs_embeds`; it runs in evaluation mode, and no `.grad` changes.
         batch: the texts.
-        target: the class, or one for each text; None: the predicted one.
-        steps: points of the integral (Gauss-Legendre); all points of all texts are packed into common batches.
-        baseline: what stands for "nothing": "pad", the row of the padding token; "zero"; or the number of a token, such as
-            `tokenizer.mask_token_id`.
-        special_ids: tokens that stay in the baseline, such as the first and the last of each text; they get 0.
-        max_tokens: in a packed batch of points, one of a longer text alone; more take more memory and hardly less time.
+        target: the class, or one class for each text; None: the predicted class.
+        steps: the number of points of the integral (Gauss-Legendre). Points of all texts are packed into common batches.
+        baseline: the embedding that stands for "nothing": "pad", that of the padding token; "zero"; or the id of a token, such
+            as `tokenizer.mask_token_id`.
+        special_ids: ids that the baseline keeps, such as the first and the last token of each text; their values are 0.
+        max_tokens: the most tokens in a packed batch of points; a point of a longer text has its own batch. A larger number takes
+            more memory and hardly less time.
 
     Raises:
-        TypeError: for another model or batch; ValueError: for other baselines, targets, steps, or logits of tokens.
+        TypeError: for another model or batch.
+        ValueError: for another baseline or target, for steps below 1, or if the model gives logits for each token.
     """
     op = "integrated_gradients"
     encoder, batch = _encoder(op, model), _checked(op, batch)
@@ -152,7 +160,7 @@ def integrated_gradients(
         kept = np.isin(ids, list(special_ids))
         begin[kept] = end[kept]
         nodes, weights = np.polynomial.legendre.leggauss(steps)
-        # On [0, 1], and both ends, which give the scores.
+        # The nodes on [0, 1] and both ends, which give the scores.
         alphas, shares = np.array([0, *(nodes + 1) / 2, 1]), np.array([0, *weights / 2, 0])
         total = np.zeros(end.shape)
         scores = np.zeros((batch.batch_size, len(alphas)))
@@ -179,7 +187,7 @@ def integrated_gradients(
 
 @contextmanager
 def _frozen(model: Module) -> Iterator[None]:
-    """Evaluation mode, and no gradients of parameters: they would cost as much again as those that are wanted."""
+    """Evaluation mode without gradients of parameters, which would cost as much as the gradients of the embeddings."""
     training = model.training
     asked = [p for p in model.parameters() if p.requires_grad]
     model.eval()
@@ -196,7 +204,7 @@ def _frozen(model: Module) -> Iterator[None]:
 def _baseline_row(op: str, encoder: Any, baseline: str | int) -> np.ndarray:
     words = encoder.embeddings.word_embeddings.weight
     if isinstance(baseline, bool) or not isinstance(baseline, str | int):
-        raise TypeError(f"[{op}] baseline: expected 'pad', 'zero' or the number of a token, got {baseline!r}")
+        raise TypeError(f"[{op}] baseline: expected 'pad', 'zero' or the id of a token, got {baseline!r}")
     if baseline == "zero":
         return np.zeros(words.shape[1], _numpy(words[:1]).dtype)
     number = encoder.config.pad_token_id if baseline == "pad" else baseline
@@ -219,7 +227,7 @@ def _targets(op: str, target: int | Sequence[int] | None, logits: np.ndarray) ->
 
 
 def _chunks(lengths: np.ndarray, points: int, max_tokens: int) -> Iterator[list[tuple[int, int]]]:
-    """(sequence, point) pairs of all sequences, as many together as max_tokens allows."""
+    """Lists of (sequence, point) pairs of all sequences, each as long as max_tokens allows."""
     part: list[tuple[int, int]] = []
     tokens = 0
     for i, length in enumerate(lengths):
@@ -249,7 +257,7 @@ def _score(model: Module, batch: PackedBatch, points: np.ndarray, targets: np.nd
 
 
 def token_texts(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> list[str]:
-    """The tokens of ids to show: as in the vocabulary, but for byte-level ones, whose bytes become letters again."""
+    """The tokens of ids, to be shown: as in the vocabulary, except that the bytes of byte-level tokens become letters again."""
     tokens = [token or "" for token in tokenizer.tokens([int(i) for i in ids])]
     if type(tokenizer.backend.decoder).__name__ != "ByteLevel":
         return tokens
@@ -258,7 +266,7 @@ def token_texts(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> list[s
 
 
 def _letters(token: str) -> str:
-    """A byte-level token's text; "Ġ", the space before a word, stays."""
+    """The text of a byte-level token; "Ġ", the space before a word, stays."""
     codes = _byte_letters()
     begins = token.startswith("Ġ")
     known = bytes(codes[c] for c in token[begins:] if c in codes)
@@ -266,7 +274,7 @@ def _letters(token: str) -> str:
 
 
 def _byte_letters() -> dict[str, int]:
-    """The letter that stands for each byte: itself where it can be printed, else the next one from U+0100 on."""
+    """The byte of each letter of byte-level BPE: printable bytes stand for themselves, the others for U+0100 and further."""
     printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in set(printed)]
     return {chr(b): b for b in printed} | {chr(0x100 + i): b for i, b in enumerate(others)}
@@ -281,9 +289,9 @@ def explain_examples(
     steps: int = 32,
     baseline: str | int = "pad",
 ) -> list[dict[str, Any]]:
-    """The examples of a report (`worst_examples`) with tokens, attributions and delta of their predicted label.
+    """The examples of a report (`worst_examples`) with the tokens, attributions and delta of their predicted label.
 
-    dataset: the samples that "index" of the examples counts. First and last tokens of the texts stay in the baseline.
+    dataset: the samples; the "index" of an example is its place there. The baseline keeps the special tokens around the texts.
     """
     batch = dataset.gather([e["index"] for e in examples])
     numbers = {label: i for i, label in enumerate(labels)}

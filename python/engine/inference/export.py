@@ -1,4 +1,5 @@
-"""A finished run as a folder that `transformers` opens by itself: the model in its family's names, the tokenizer, a model card."""
+"""Export of a finished run: a folder that `transformers` opens, with the weights under their published names, the tokenizer and
+a model card."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from engine.models import (
 )
 from engine.models.families import HEADS
 from engine.models.pretrained import Pretrained
-from engine.serialization import save_file, write_text
+from engine.serialization import read_json, save_file, write_json, write_text
 from engine.text import Tokenizer
 
 __all__ = ["export", "published_classifier", "published_encoder", "write_tokenizer"]
@@ -51,20 +52,26 @@ def export(
     dtype: str = "float32",
     max_length: int | None = None,
 ) -> Path:
-    """Write a model for `transformers`: config.json, model.safetensors, tokenizer files, and a README.md that describes it.
+    """Write a model for `transformers`: config.json, model.safetensors, the files of the tokenizer, and a README.md about it.
 
-    `AutoModelFor...` and `AutoTokenizer` open the folder and give the same logits for a text (one that `clean_text` leaves as it
-    is: they do not clean).
+    `AutoModelFor...` and `AutoTokenizer` open the folder and give the same logits for a cleaned text. (They do not clean texts;
+    see `clean_text`.)
 
     Args:
-        run_folder: a run folder, or one of `save_pretrained` with a tokenizer.
-        output: a new or empty folder; it is there whole or not at all.
-        card: whether to write README.md, from run.json and report.json where they are there. The licence is left open.
-        dtype: of the weights: "float32", "float16" or "bfloat16".
-        max_length: tokens after which the tokenizer cuts; None: as in training, or as many as the model takes.
+        run_folder: a run folder, or a folder of `save_pretrained` with a tokenizer.
+        output: a new or empty folder. It is complete afterwards, or as it was before.
+        card: whether to write README.md, from run.json and report.json where these exist. The licence is left open.
+        dtype: the dtype of the weights: "float32", "float16" or "bfloat16".
+        max_length: the number of tokens after which the tokenizer cuts; None: as in training, or as many as the model takes.
 
-    Returns the folder. Raises ValueError for a model that no published family can open, weights that float16 cannot hold, and
-    other values than those above; FileNotFoundError where files are missing, FileExistsError where `output` is not empty.
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: if no published family can hold the model, if float16 cannot hold the weights, or if an argument is none
+            of the above.
+        FileNotFoundError: if files are missing.
+        FileExistsError: if `output` is not empty.
     """
     if dtype not in _DTYPES:
         raise ValueError(f"[export] dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
@@ -81,19 +88,19 @@ def export(
     cut = max_length or min(limit, tokenizer.model_max_length or limit)
     state = _weights(model, dtype)
     config = {"architectures": [model.architecture], **model.config.to_dict(), "dtype": dtype, "torch_dtype": dtype}
-    config.pop("pooling", None)  # the first token, which needs no saying
+    config.pop("pooling", None)  # it is the first token, as these families always have it
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         save_file(state, partial / "model.safetensors", {"format": "pt"})
-        write_text(partial / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
+        write_json(partial / "config.json", config)
         write_tokenizer(partial, tokenizer, cut, model.config.type_vocab_size > 1)
         if card:
             write_text(partial / "README.md", model_card(source, model, dtype))
         mask = os.umask(0)
         os.umask(mask)
         partial.chmod(0o777 & ~mask)  # mkdtemp keeps folders private
-        os.rename(partial, target)  # over an empty folder, too
+        os.rename(partial, target)  # replaces an empty folder
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -101,11 +108,17 @@ def export(
 
 
 def write_tokenizer(folder: str | os.PathLike[str], tokenizer: Tokenizer, max_length: int, token_types: bool) -> None:
-    """Write the files by which `transformers` makes the same ids: tokenizer.json, tokenizer_config.json,
+    """Write the files from which `transformers` makes the same ids: tokenizer.json, tokenizer_config.json,
     special_tokens_map.json, and vocab.txt where the tokens are WordPiece.
 
-    token_types: whether the model takes token_type_ids. The class is the one that takes tokenizer.json as it is, whatever is in it;
-    the settings of BERT's own classes stand beside it for programs that ask for those.
+    The class named in them takes any tokenizer.json as it is. The settings of BERT's own classes stand there as well, for programs
+    that use those classes.
+
+    Args:
+        folder: where the files go.
+        tokenizer: the tokenizer.
+        max_length: the number of tokens after which texts are cut.
+        token_types: whether the model takes token_type_ids.
     """
     place = Path(folder)
     tokenizer.save(place)
@@ -123,22 +136,24 @@ def write_tokenizer(folder: str | os.PathLike[str], tokenizer: Tokenizer, max_le
         config["do_lower_case"] = normalizer.get("lowercase", True)
         config["strip_accents"] = normalizer.get("strip_accents")
         config["tokenize_chinese_chars"] = normalizer.get("handle_chinese_chars", True)
-    write_text(place / "tokenizer_config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
-    write_text(place / "special_tokens_map.json", json.dumps(special, ensure_ascii=False, indent=2) + "\n")
+    write_json(place / "tokenizer_config.json", config)
+    write_json(place / "special_tokens_map.json", special)
     vocab = tokenizer.backend.get_vocab(with_added_tokens=True)
     tokens = sorted(vocab, key=lambda token: vocab[token])
     numbered = [vocab[token] for token in tokens] == list(range(len(tokens)))
-    if about["model"]["type"] == "WordPiece" and numbered and not any("\n" in token for token in tokens):
+    has_line_ends = any("\n" in token or "\r" in token for token in tokens)
+    if about["model"]["type"] == "WordPiece" and numbered and not has_line_ends:
         write_text(place / "vocab.txt", "".join(f"{token}\n" for token in tokens))
 
 
-# --- models of ours in published names -------------------------------------------------------------------------------
+# --- engine's own models under published names -----------------------------------------------------------------------
 
 
 def published_encoder(model: TransformerEncoderModel) -> BertModel:
-    """The encoder as one of a published family, with the same outputs; one that is of a family stays as it is.
+    """The encoder as one of a published family, with the same outputs. An encoder of a family is returned as it is.
 
-    Engine's own becomes BERT's; without token types it gets two that are zeros. Raises ValueError where it is no BERT.
+    Engine's own encoder becomes BERT's. If it has no token types, it gets two whose weights are zeros. Raises ValueError if BERT
+    has no such encoder.
     """
     if isinstance(model, BertModel):
         return model
@@ -154,9 +169,9 @@ def published_encoder(model: TransformerEncoderModel) -> BertModel:
 
 
 def published_classifier(model: TransformerClassifier) -> BertForSequenceClassification:
-    """The classifier as one of a published family, with the same logits; one that is of a family stays as it is.
+    """The classifier as one of a published family, with the same logits. A classifier of a family is returned as it is.
 
-    Engine's own is BERT's where it reads the first token through a pooler. Raises ValueError where it is not, with the reasons.
+    Engine's own classifier becomes BERT's if it reads the first token through a pooler. Otherwise ValueError gives the reasons.
     """
     if isinstance(model, BertForSequenceClassification):
         return model
@@ -167,7 +182,7 @@ def published_classifier(model: TransformerClassifier) -> BertForSequenceClassif
     if not c.pooler:
         reasons.append("it has no pooler, and BERT's classifier has one")
     if c.pooler_act != "tanh" or c.pooler_dropout:
-        reasons.append("its pooler is another one")
+        reasons.append("its pooler has another activation, or dropout")
     if reasons:
         raise _refusal("published_classifier", reasons)
     found = BertForSequenceClassification(_bert_config(c))
@@ -176,22 +191,22 @@ def published_classifier(model: TransformerClassifier) -> BertForSequenceClassif
 
 
 def _unlike_bert(c: TransformerConfig) -> list[str]:
-    """Why an encoder of ours is none of BERT's."""
+    """The reasons why an encoder cannot be BERT's."""
     reasons = []
     if c.norm_first:
-        reasons.append("it normalises before each part (norm_first), and BERT behind it")
+        reasons.append("it normalises before each part (norm_first), and BERT after each part")
     if c.embedding_size not in (None, c.hidden_size) or c.num_hidden_groups is not None or c.position_offset:
-        reasons.append("its embeddings or shared layers are those of other families")
+        reasons.append("it has embeddings or shared layers that BERT does not have")
     return reasons
 
 
 def _refusal(op: str, reasons: Sequence[str]) -> ValueError:
-    return ValueError(
-        f"[{op}] model: expected one that a published family can hold, got engine's own TransformerClassifier or encoder: "
-        + "; ".join(reasons)
-        + ". engine itself opens the folder as it is (from_pretrained). For `transformers`, train with --pooling pooler "
-        "(pooling='first', pooler=True), or fine-tune a published encoder; SentenceEncoder.save_pretrained writes the encoder alone"
+    hint = (
+        "engine itself opens the folder with from_pretrained; for `transformers`, train with --pooling pooler, which is "
+        "pooling='first', pooler=True, or fine-tune a published encoder; SentenceEncoder.save_pretrained writes only the encoder"
     )
+    got = f"one that does not fit: {'; '.join(reasons)}"
+    return ValueError(f"[{op}] model: expected one that a published family can hold, got {got} ({hint})")
 
 
 def _bert_config(c: TransformerConfig) -> TransformerConfig:
@@ -199,7 +214,7 @@ def _bert_config(c: TransformerConfig) -> TransformerConfig:
 
 
 def _take(target: Pretrained, source: Pretrained) -> None:
-    """Copies weights; token types that the source lacks become zeros, which add nothing."""
+    """Copy weights. Token types that the source does not have become zeros, which change nothing."""
     state = dict(source.state_dict())
     for name, tensor in target.state_dict().items():
         if name not in state and name.endswith("token_type_embeddings.weight"):
@@ -210,13 +225,7 @@ def _take(target: Pretrained, source: Pretrained) -> None:
 
 def _open(folder: Path) -> Pretrained:
     """The model of a folder with the head that its config.json names, in a published family."""
-    path = folder / "config.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"[export] run_folder: expected a file config.json, got none in {folder}") from None
-    except ValueError as error:
-        raise ValueError(f"[export] run_folder: expected JSON in {path}, got something else ({error})") from None
+    values = read_json(folder / "config.json", "export", "run_folder")
     name = str((values.get("architectures") or ["?"])[0])
     if values.get("model_type") is None:
         if name == "TransformerClassifier":
@@ -224,9 +233,8 @@ def _open(folder: Path) -> Pretrained:
         return published_encoder(AutoModel.from_pretrained(folder))
     head = next((head for head, ending in reversed(HEADS.items()) if name.endswith(ending)), None)
     if head is None:
-        raise ValueError(
-            f"[export] run_folder: expected a model whose class ends in {', '.join(HEADS.values())}, got {name} in {path}"
-        )
+        endings = ", ".join(HEADS.values())
+        raise ValueError(f"[export] run_folder: expected a model whose class ends in {endings}, got {name} in {folder}")
     model: Pretrained = _OPEN[head].from_pretrained(folder)
     if getattr(model.config, "pooling", "first") != "first" and head == "sequence":
         raise _refusal("export", [f"it pools by {model.config.pooling!r}, and its family by the 'first' token"])
@@ -238,6 +246,8 @@ def _weights(model: Pretrained, dtype: str) -> dict[str, Any]:
     for name, tensor in model.state_dict().items():
         cast = tensor.to(getattr(engine, dtype))
         if dtype == "float16" and not np.isfinite(cast.float().numpy()).all() and np.isfinite(tensor.numpy()).all():
-            raise ValueError(f"[export] dtype: expected one that holds {name}, got float16, which ends at 65504")
+            raise ValueError(
+                f"[export] dtype: expected one that holds {name}, got float16 (its largest number is 65504)"
+            )
         state[model.published_name(name)] = cast
     return state

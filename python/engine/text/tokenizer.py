@@ -7,7 +7,6 @@ Nothing is padded, and `max_length` is an argument of each call, not a state, so
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from engine.data._arrays import integer
-from engine.serialization import write_text
+from engine.serialization import write_json, write_text
 from engine.text._tokenizer_backend import bert, with_leading_spaces
 from engine.text.strings import checked_texts
 from engine.text.tokenizer_files import read_folder, read_tokenizer, read_vocab
@@ -191,7 +190,7 @@ class Tokenizer:
         if self.model_max_length is not None:
             config["model_max_length"] = self.model_max_length
         write_text(os.path.join(folder, "tokenizer.json"), self.backend.to_str(pretty=True))
-        write_text(os.path.join(folder, "tokenizer_config.json"), json.dumps(config, ensure_ascii=False, indent=2))
+        write_json(os.path.join(folder, "tokenizer_config.json"), config)
 
     # --- using it ----------------------------------------------------------------------------------------------------
 

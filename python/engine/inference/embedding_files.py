@@ -1,0 +1,83 @@
+"""Embedding a whole file: its texts are read, encoded a few at a time, and their vectors written to another file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from engine.inference.embedder import SentenceEncoder
+from engine.serialization import replace_file
+from engine.text import read_table
+
+__all__ = ["embed_file"]
+
+
+def embed_file(
+    encoder: SentenceEncoder,
+    source: str | os.PathLike[str] | IO[bytes] | IO[str],
+    output: str | os.PathLike[str],
+    *,
+    text_column: str | None = None,
+    format: Any = None,
+    encoding: str | None = None,
+    batch_size: int | None = None,
+    normalize: bool | None = None,
+    chunk: int = 4096,
+    on_chunk: Callable[[int], None] | None = None,
+) -> tuple[int, int]:
+    """Write the vectors of a file's texts to another file, which is complete or not there.
+
+    A .npy file holds an array (n, d) float32, a .jsonl file one object for each text: {"text": ..., "embedding": [...]}. Row i
+    belongs to row i of the source; empty lines of the source have a row as well. Vectors are written as soon as they are made,
+    so they need not fit into memory.
+
+    Args:
+        encoder: makes the vectors.
+        source: a CSV, TSV, JSON Lines or text file, or a stream.
+        output: a file name that ends in .npy or .jsonl.
+        text_column, format, encoding: as in `read_table`.
+        batch_size, normalize: as in `SentenceEncoder.encode`.
+        chunk: how many texts are encoded at a time.
+        on_chunk: called with the number of texts that are done.
+
+    Returns:
+        (n, d).
+
+    Raises:
+        ValueError: if `output` has another ending; otherwise as `read_table` and `SentenceEncoder.encode`.
+    """
+    name = os.fspath(output)
+    kind = os.path.splitext(name)[1].lower()
+    if kind not in (".npy", ".jsonl"):
+        raise ValueError(f"[embed_file] output: expected a file name that ends in .npy or .jsonl, got {name}")
+    if chunk < 1:
+        raise ValueError(f"[embed_file] chunk: expected at least 1, got {chunk}")
+    table = read_table(source, text_column, format=format, read_labels=False, encoding=encoding, skip_empty_lines=False)
+    shape = (len(table), encoder.dimension)
+
+    def parts() -> Iterator[tuple[int, np.ndarray]]:
+        for start in range(0, shape[0], chunk):
+            yield start, encoder.encode(table.texts[start : start + chunk], batch_size, normalize)
+            if on_chunk is not None:
+                on_chunk(min(start + chunk, shape[0]))
+
+    def write(path: str) -> None:
+        with open(path, "wb") as stream:
+            if kind == ".npy":
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+            for start, vectors in parts():
+                if kind == ".npy":
+                    stream.write(vectors.astype("<f4", copy=False).tobytes())
+                    continue
+                for text, vector in zip(table.texts[start:], vectors):
+                    numbers = ", ".join(map(str, vector))  # the shortest that is read back as the same float32
+                    row = f'{{"text": {json.dumps(text, ensure_ascii=False)}, "embedding": [{numbers}]}}\n'
+                    stream.write(row.encode())
+
+    replace_file(name, write, "embed_file")
+    return shape
