@@ -423,10 +423,12 @@ def test_word_ids_are_checked() -> None:
         return TagDataset([[1, 2], [3]], word_ids, num_words)
 
     assert make([[None, 0], [0]], [1, 1]).first_tokens.tolist() == [False, True, True]
-    with pytest.raises(ValueError, match="word_ids: expected 2, one for each sentence, got 1 word_ids and 2 num_words"):
+    with pytest.raises(ValueError, match="word_ids: expected the same lengths as sequences, got 1 sequences for 2"):
         make([[None, 0]], [1, 1])
-    with pytest.raises(ValueError, match="word_ids: expected 1 in row 1, got 2"):
+    with pytest.raises(ValueError, match="word_ids: expected the same lengths as sequences, got 2 for 1 in row 1"):
         make([[None, 0], [0, 0]], [1, 1])
+    with pytest.raises(ValueError, match="num_words: expected 2, one for each sentence, got 1"):
+        make([[None, 0], [0]], [1])
     with pytest.raises(ValueError, match="word_ids: expected values below 1 in row 1, got 1"):
         make([[None, 0], [1]], [1, 1])
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
@@ -94,7 +94,8 @@ class Table(Generic[Row]):
         for row in chosen:
             if not 0 <= row < len(self):
                 raise IndexError(f"[{op}] rows: expected values in [0, {len(self)}), got {row}")
-        return self._with({name: _taken(getattr(self, name), chosen) for name in self.per_row})
+        columns = {name: _taken(getattr(self, name), chosen) for name in self.per_row}
+        return replace(self, **columns)  # type: ignore[type-var]
 
     def split(self: Self, fraction: float, seed: int = 0, stratify: bool = True) -> tuple[Self, Self]:
         """Hold out rows at random: (the rest, the held-out rows), both in the order of the table.
@@ -136,12 +137,8 @@ class Table(Generic[Row]):
         if len(tables) == 1:
             return tables[0]
         columns = {name: _joined([getattr(table, name) for table in tables]) for name in cls.per_row}
-        return tables[0]._with(columns | {"source": None, "lines": None})
-
-    def _with(self: Self, changes: dict[str, Any]) -> Self:
-        """The table with other columns; changes of fields that it does not have are left out."""
-        names = {field.name for field in fields(self)}  # type: ignore[arg-type]
-        return replace(self, **{name: value for name, value in changes.items() if name in names})  # type: ignore[type-var]
+        places = {name: None for name in ("source", "lines") if getattr(tables[0], name) is not None}
+        return replace(tables[0], **{**columns, **places})  # type: ignore[type-var]
 
 
 def place_of(row: int, source: str | None, lines: Sequence[int] | None) -> str:

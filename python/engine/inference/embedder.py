@@ -190,29 +190,28 @@ class SentenceEncoder:
         return vectors
 
     def _pooled(self, batch: PackedBatch) -> Tensor:
-        """The vectors of a batch, (batch, dimension)."""
+        """(batch, dimension)."""
         x = self.model.inputs(batch, None, None)
         ends = x.cu_seqlens[1:]
         lengths = (ends - x.cu_seqlens[:-1]).float().unsqueeze(1)
-        if len(self.pooling) == 1 and self.pooling[0] in (
-            "cls",
-            "lasttoken",
-        ):  # only these rows of the last layer are needed
+        if len(self.pooling) == 1 and self.pooling[0] in ("cls", "lasttoken"):  # of the last layer, what is read
             rows = x.cu_seqlens[:-1] if self.pooling[0] == "cls" else ends - 1
             return self.model.encode_rows(x, rows)
         hidden = self.model.encode(x)
         parts = []
         for mode in self.pooling:
-            if mode == "mean_sqrt_len_tokens":
+            if mode == "cls":
+                part = F.pool_packed(hidden, x.cu_seqlens, "first")
+            elif mode in ("mean", "max"):
+                part = F.pool_packed(hidden, x.cu_seqlens, mode)
+            elif mode == "mean_sqrt_len_tokens":
                 part = F.pool_packed(hidden, x.cu_seqlens, "mean") * lengths.sqrt()
             elif mode == "weightedmean":
                 weights = (batch.position_ids + 1).float().unsqueeze(1)
-                # The mean of weighted tokens is their sum divided by n; the weights 1 to n add up to n (n + 1) / 2.
+                # The mean of weighted tokens is n times too small, and the weights 1 to n add up to n (n + 1) / 2.
                 part = F.pool_packed(hidden * weights, x.cu_seqlens, "mean") / ((lengths + 1) / 2)
-            elif mode == "lasttoken":
-                part = ops.take_tokens(hidden, (ends - 1).long())
             else:
-                part = F.pool_packed(hidden, x.cu_seqlens, "first" if mode == "cls" else mode)
+                part = ops.take_tokens(hidden, (ends - 1).long())
             parts.append(part)
         return parts[0] if len(parts) == 1 else ops.cat(parts, 1)
 

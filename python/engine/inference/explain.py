@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 
 from engine import _core
 from engine.autograd import grad, no_grad
+from engine.data.groups import groups
 from engine.models.forward import device_of_model, evaluating
 from engine.nn import Module
 from engine.ops.factory import from_numpy
@@ -164,7 +165,8 @@ def integrated_gradients(
         alphas, shares = np.array([0, *(nodes + 1) / 2, 1]), np.array([0, *weights / 2, 0])
         total = np.zeros(end.shape)
         scores = np.zeros((batch.batch_size, len(alphas)))
-        for part in _chunks(np.diff(starts), len(alphas), max_tokens):
+        sizes = np.diff(starts)
+        for part in groups(product(*map(range, scores.shape)), lambda pair: int(sizes[pair[0]]), max_tokens):
             rows = [np.arange(starts[i], starts[i + 1]) for i, _ in part]
             source, lengths = np.concatenate(rows), np.array([len(r) for r in rows])
             alpha = np.repeat([alphas[k] for _, k in part], lengths)[:, None]
@@ -224,21 +226,6 @@ def _targets(op: str, target: int | Sequence[int] | None, logits: np.ndarray) ->
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
         raise ValueError(f"[{op}] target: expected classes in [0, {classes}), got {target!r}")
     return np.broadcast_to(numbers, (n,)).astype(np.int64)
-
-
-def _chunks(lengths: np.ndarray, points: int, max_tokens: int) -> Iterator[list[tuple[int, int]]]:
-    """Lists of (sequence, point) pairs of all sequences, each as long as max_tokens allows."""
-    part: list[tuple[int, int]] = []
-    tokens = 0
-    for i, length in enumerate(lengths):
-        for k in range(points):
-            if part and tokens + length > max_tokens:
-                yield part
-                part, tokens = [], 0
-            part.append((i, k))
-            tokens += int(length)
-    if part:
-        yield part
 
 
 def _score(model: Module, batch: PackedBatch, points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

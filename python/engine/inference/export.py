@@ -157,11 +157,7 @@ def published_encoder(model: TransformerEncoderModel) -> BertModel:
     """
     if isinstance(model, BertModel):
         return model
-    reasons = _unlike_bert(model.config)
-    if reasons:
-        raise _refusal("published_encoder", reasons)
-    config = _bert_config(model.config)
-    found = BertModel(config)
+    found = BertModel(_bert_config("published_encoder", model.config, {}))
     if model.pooler is None:
         found.pooler = None
     _take(found, model)
@@ -176,28 +172,29 @@ def published_classifier(model: TransformerClassifier) -> BertForSequenceClassif
     if isinstance(model, BertForSequenceClassification):
         return model
     c = model.config
-    reasons = _unlike_bert(c)
-    if c.pooling != "first":
-        reasons.append(f"it pools by {c.pooling!r}, and BERT's classifier by the 'first' token")
-    if not c.pooler:
-        reasons.append("it has no pooler, and BERT's classifier has one")
-    if c.pooler_act != "tanh" or c.pooler_dropout:
-        reasons.append("its pooler has another activation, or dropout")
-    if reasons:
-        raise _refusal("published_classifier", reasons)
-    found = BertForSequenceClassification(_bert_config(c))
+    differences = {
+        f"it pools by {c.pooling!r}, and BERT's classifier by the 'first' token": c.pooling != "first",
+        "it has no pooler, and BERT's classifier has one": not c.pooler,
+        "its pooler has another activation, or dropout": c.pooler_act != "tanh" or c.pooler_dropout,
+    }
+    found = BertForSequenceClassification(_bert_config("published_classifier", c, differences))
     _take(found, model)
     return found
 
 
-def _unlike_bert(c: TransformerConfig) -> list[str]:
-    """The reasons why an encoder cannot be BERT's."""
-    reasons = []
-    if c.norm_first:
-        reasons.append("it normalises before each part (norm_first), and BERT after each part")
-    if c.embedding_size not in (None, c.hidden_size) or c.num_hidden_groups is not None or c.position_offset:
-        reasons.append("it has embeddings or shared layers that BERT does not have")
-    return reasons
+def _bert_config(op: str, c: TransformerConfig, differences: dict[str, Any]) -> TransformerConfig:
+    """The config of BERT's model with the same outputs. differences: what it has and BERT has not, and whether it does."""
+    differences = {
+        "it normalises before each part (norm_first), and BERT after each part": c.norm_first,
+        "it has embeddings or shared layers that BERT does not have": c.embedding_size not in (None, c.hidden_size)
+        or c.num_hidden_groups is not None
+        or c.position_offset,
+        **differences,
+    }
+    reasons = [difference for difference, there in differences.items() if there]
+    if reasons:
+        raise _refusal(op, reasons)
+    return replace(c, model_type="bert", pooling="first", type_vocab_size=c.type_vocab_size or 2)
 
 
 def _refusal(op: str, reasons: Sequence[str]) -> ValueError:
@@ -207,10 +204,6 @@ def _refusal(op: str, reasons: Sequence[str]) -> ValueError:
     )
     got = f"one that does not fit: {'; '.join(reasons)}"
     return ValueError(f"[{op}] model: expected one that a published family can hold, got {got} ({hint})")
-
-
-def _bert_config(c: TransformerConfig) -> TransformerConfig:
-    return replace(c, model_type="bert", pooling="first", type_vocab_size=c.type_vocab_size or 2)
 
 
 def _take(target: Pretrained, source: Pretrained) -> None:

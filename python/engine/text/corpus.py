@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.data._arrays import integer
 from engine.data._random import check_seed, permutation
+from engine.data.groups import groups
 from engine.data.prefetch import Prefetcher
 from engine.text.cleaning import clean_text
 from engine.text.documents import Document, existing_files, is_in_part, read_documents
@@ -183,7 +184,8 @@ class TextCorpus:
             if self.shuffle:
                 order = permutation(len(texts), self.seed, epoch * _STRETCHES + number % _STRETCHES, purpose=_TEXTS)
                 texts = [texts[row] for row in order]
-            for count, batch in enumerate(self._batches(self._sequences(texts)), start=1):
+            batches = groups(self._sequences(texts), len, self.max_tokens, self.batch_size)
+            for count, batch in enumerate(batches, start=1):
                 if count > done:
                     lengths = np.array([len(ids) for ids in batch])
                     packed = PackedBatch.from_flat(np.concatenate(batch), lengths)
@@ -240,18 +242,6 @@ class TextCorpus:
             held = held[whole:]
         if held:
             yield wrapped(held)
-
-    def _batches(self, sequences: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-        batch: list[np.ndarray] = []
-        tokens = 0
-        for ids in sequences:
-            if len(batch) == self.batch_size or (self.max_tokens is not None and tokens + len(ids) > self.max_tokens):
-                yield batch
-                batch, tokens = [], 0
-            batch.append(ids)
-            tokens += len(ids)
-        if batch:
-            yield batch
 
     # --- resuming ----------------------------------------------------------------------------------------------------
 

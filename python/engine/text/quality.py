@@ -55,13 +55,12 @@ def find_problems(
         if (split.pairs is None) != (table.pairs is None):
             expected, got = ("no second texts", "some") if table.pairs is None else ("second texts", "none")
             raise ValueError(f"[find_problems] test: expected {expected}, as in the table, got {got} in {name!r}")
-    for argument, value in (("max_characters", max_characters), ("min_label_count", min_label_count)):
+    least_one = {"max_characters": max_characters, "min_label_count": min_label_count, "shingle": shingle}
+    for argument, value in least_one.items():
         if value < 1:
             raise ValueError(f"[find_problems] {argument}: expected at least 1, got {value}")
     if not 0 < similarity <= 1:
         raise ValueError(f"[find_problems] similarity: expected a number in (0, 1], got {similarity}")
-    if shingle < 1:
-        raise ValueError(f"[find_problems] shingle: expected at least 1 character, got {shingle}")
     found = [*_odd_texts(table, max_characters), *_rare_labels(table, min_label_count, label_separator)]
     found += _Comparison(table, splits, similarity, shingle, label_separator).problems()
     order = {kind: place for place, kind in enumerate(KINDS)}

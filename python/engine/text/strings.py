@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.text.cleaning import SURROGATE
+
 __all__ = ["checked_strings", "checked_texts"]
 
 
@@ -22,12 +24,9 @@ def checked_texts(op: str, argument: str, texts: Iterable[str]) -> list[str]:
     """The same of texts for a tokenizer. Also raises ValueError for a text that is not valid Unicode."""
     checked = checked_strings(op, argument, texts)
     for row, text in enumerate(checked):
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                raise ValueError(
-                    f"[{op}] {argument}: expected valid Unicode, got half of a surrogate pair in row {row} "
-                    "(engine.text.clean_text replaces it)"
-                ) from None
+        if not text.isascii() and SURROGATE.search(text):
+            raise ValueError(
+                f"[{op}] {argument}: expected valid Unicode, got half of a surrogate pair in row {row} "
+                "(engine.text.clean_text replaces it)"
+            )
     return checked

@@ -154,15 +154,9 @@ def write_table(table: TextTable, path: str | os.PathLike[str]) -> None:
     """
     if not os.fspath(path).lower().endswith(".csv"):
         raise ValueError(f"[write_table] path: expected a name that ends in .csv, got {os.fspath(path)}")
-    columns: dict[str, list[str]] = {table.text_column: table.texts}
-    if table.pairs is not None:
-        columns[table.pair_column or "pair"] = table.pairs
-    if table.labels is not None:
-        columns[table.label_column or "label"] = table.labels
-    for name, values in table.columns.items():
-        columns.setdefault(name, values)
+    named = {table.text_column: table.texts, table.pair_column: table.pairs, table.label_column: table.labels}
+    columns = {name: values for name, values in named.items() if values is not None}
+    columns |= {name: values for name, values in table.columns.items() if name not in named}
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    csv.writer(stream, lineterminator="\n").writerows([columns, *zip(*columns.values(), strict=True)])
     write_text(path, stream.getvalue())

@@ -7,6 +7,7 @@ import io
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import dropwhile
 from typing import NamedTuple
 
 from engine.text.cleaning import SURROGATE
@@ -55,12 +56,11 @@ class DelimitedRows:
                 records = list(_quoted(file, text, delimiter) if quoting else _unquoted(text, delimiter))
             finally:
                 csv.field_size_limit(limit)
-        first = next((i for i, record in enumerate(records) if record.cells), 0)
         if skip_empty_lines:
             records = [record for record in records if record.cells]
-        elif columns is None:
-            records = records[first:]  # a header may come after empty lines
-        named = [name.strip() for name in records[0].cells]
+        elif columns is None:  # a header may come after empty lines
+            records = list(dropwhile(lambda record: not record.cells, records))
+        named = [name.strip() for record in records[:1] for name in record.cells]
         self.header = named if columns is None else [name.strip() for name in columns]
         if named == self.header:
             records = records[1:]

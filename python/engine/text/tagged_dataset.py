@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.data._arrays import as_array, checked_indices
+from engine.data._arrays import as_array, checked_indices, flatten_like
 from engine.ops.loss import IGNORE_INDEX
 from engine.tensor import Tensor
 from engine.text.dataset import TextDataset
@@ -42,17 +42,13 @@ class TagDataset(TextDataset):
     ) -> None:
         super().__init__(sequences, token_labels=token_labels)
         op = "TagDataset"
-        if len(word_ids) != len(self) or len(num_words) != len(self):
-            got = f"{len(word_ids)} word_ids and {len(num_words)} num_words"
-            raise ValueError(f"[{op}] word_ids: expected {len(self)}, one for each sentence, got {got}")
+        numbers = [[-1 if word is None else word for word in words] for words in word_ids]
+        flat = flatten_like(op, "word_ids", numbers, self.lengths, "sequences", signed=True)
+        self._word_ids = flat.astype(np.int32)
+        if len(num_words) != len(self):
+            raise ValueError(f"[{op}] num_words: expected {len(self)}, one for each sentence, got {len(num_words)}")
         self.num_words = np.array(num_words, dtype=np.int64)
-        flat = [-1 if word is None else word for words in word_ids for word in words]
-        self._word_ids = np.array(flat, dtype=np.int32)
-        lengths = self.lengths
-        for row, (words, length) in enumerate(zip(word_ids, lengths.tolist(), strict=True)):
-            if len(words) != length:
-                raise ValueError(f"[{op}] word_ids: expected {length} in row {row}, got {len(words)}")
-        limits = np.repeat(self.num_words, lengths)
+        limits = np.repeat(self.num_words, self.lengths)
         if (self._word_ids >= limits).any():
             token = int(np.argmax(self._word_ids >= limits))
             row = int(np.searchsorted(self._offsets, token, side="right")) - 1

@@ -171,10 +171,8 @@ def _read_folder(op: str, folder: str) -> TaggedTable:
     if not os.path.isfile(paths["seq.in"]):
         raise FileNotFoundError(f"[{op}] path: expected a folder with the file seq.in, got {folder}")
     files = {name: TextFile(op, path) for name, path in paths.items() if os.path.isfile(path)}
-    rows = {name: [line for _, line in numbered_lines(file.read())] for name, file in files.items()}
-    for lines in rows.values():
-        while lines and not _cells(lines[-1]):
-            lines.pop()
+    texts = {name: file.read().rstrip(" \t\r\n") for name, file in files.items()}
+    rows = {name: [line for _, line in numbered_lines(text)] for name, text in texts.items()}
     n = len(rows["seq.in"])
     for name, lines in rows.items():
         if len(lines) != n:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from engine.data._arrays import integer
+from engine.data.groups import groups
 from engine.serialization import write_json, write_text
 from engine.text._tokenizer_backend import bert, with_leading_spaces
 from engine.text.strings import checked_texts
@@ -398,15 +399,12 @@ class Tokenizer:
 
 def _chunks(first: list[str], second: list[str] | None) -> Iterator[slice]:
     """Slices of rows with a limited number of texts and characters, at least one text each."""
-    start = characters = 0
-    for row, text in enumerate(first):
-        length = len(text) + (0 if second is None else len(second[row]))
-        if row - start == _CHUNK_TEXTS or (row > start and characters + length > _CHUNK_CHARACTERS):
-            yield slice(start, row)
-            start, characters = row, 0
-        characters += length
-    if first:
-        yield slice(start, len(first))
+
+    def characters(row: int) -> int:
+        return len(first[row]) + (0 if second is None else len(second[row]))
+
+    for rows in groups(range(len(first)), characters, _CHUNK_CHARACTERS, _CHUNK_TEXTS):
+        yield slice(rows[0], rows[-1] + 1)
 
 
 def _joined(encodings: list[tokenizers.Encoding], field: str) -> np.ndarray:
