@@ -115,7 +115,7 @@ def test_columns_by_argument(tmp_path: Path) -> None:
         read_table(path, text_column="q")
     with pytest.raises(ValueError, match=r"\[read_table\] label_column: .*'a', 'b', 'text'.*got 'q'"):
         read_table(path, label_column="q")
-    with pytest.raises(ValueError, match="another column than the text's"):
+    with pytest.raises(ValueError, match="a column other than the text's"):
         read_table(path, text_column="a", label_column="a")
 
 
@@ -382,7 +382,7 @@ def test_wrong_pair_and_extra_columns(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"extra_columns: expected one of the columns .* got 'y'"):
         read_table(path, extra_columns=["label", "y"])
     for name in ("text", "label"):
-        with pytest.raises(ValueError, match=r"pair_column: expected another column than the text's and the label's"):
+        with pytest.raises(ValueError, match=r"pair_column: expected a column other than the text's and the label's"):
             read_table(path, "text", "label", pair_column=name)
     with pytest.raises(ValueError, match=r"one column 'n' .* got 2"):
         read_table(path, extra_columns=["n"])
@@ -441,8 +441,8 @@ def test_several_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ('["a|b"]', r"labels without '\|' \(or another label_separator=\) in line 2 of .*, got 'a\|b'"),
-        ('["a", ""]', r"a label at each place of the array at 'label' in line 2 of .*, got an empty string"),
+        ('["a|b"]', r"labels without the separator '\|' in line 2 of .*, got 'a\|b' \(pass another label_separator="),
+        ('["a", ""]', r"non-empty labels in the array at 'label' in line 2 of .*, got an empty string"),
         ('["a", ["b"]]', "a string or number at 'label' in line 2 of .*, got an array"),
         ('["a", null]', "a string or number at 'label' in line 2 of .*, got null"),
         ('["a", true]', "a string or number at 'label' in line 2 of .*, got a boolean"),

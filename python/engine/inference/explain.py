@@ -66,7 +66,7 @@ def attention_maps(model: Module, batch: PackedBatch) -> list[np.ndarray]:
     """The attention probabilities of each sequence, float32 (layers, heads, n, n): row i holds what token i attends to.
 
     The model does not store them, so they are computed again from the queries and keys of each layer. A layer that runs several
-    times (ALBERT's) is there each time.
+    times (ALBERT's) has an entry for each time.
 
     Args:
         model: an encoder, or a model with an encoder as its `bert`; it runs in evaluation mode.
@@ -222,7 +222,7 @@ def _targets(op: str, target: int | Sequence[int] | None, logits: np.ndarray) ->
         return logits.argmax(1)
     numbers = np.asarray(target)
     if numbers.dtype.kind not in "iu" or numbers.shape not in ((), (n,)):
-        raise ValueError(f"[{op}] target: expected None, a class, or {n} of them, got {target!r}")
+        raise ValueError(f"[{op}] target: expected None, a class, or {n} classes, got {target!r}")
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
         raise ValueError(f"[{op}] target: expected classes in [0, {classes}), got {target!r}")
     return np.broadcast_to(numbers, (n,)).astype(np.int64)

@@ -30,7 +30,7 @@ def library() -> Any:
         import tokenizers
     except ImportError:
         raise ImportError(
-            "[Tokenizer] tokenizers: expected the library to be installed, got no such library (pip install engine[text])"
+            "[Tokenizer] tokenizers: expected an installed library, got none (pip install engine[text])"
         ) from None
     if not _state["fork_hooks"]:
         _state["fork_hooks"] = True

@@ -48,7 +48,7 @@ class TextCorpus:
 
     `seed` and the epoch decide the order of the files, and the order of the documents within each stretch of
     `shuffle_characters`. A file that is sorted by topic should be shuffled once on disk, or the stretch should be as long as
-    the file. A thread of its own reads, cleans (`clean_text`) and tokenizes the texts ahead of the loop. Special tokens stand
+    the file. A background thread reads, cleans (`clean_text`) and tokenizes the texts ahead of the loop. Special tokens stand
     around each sequence and between documents; `special_ids` are their ids, which masking leaves alone.
 
     Args:

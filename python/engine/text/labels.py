@@ -28,7 +28,7 @@ class Labels:
         names: distinct, non-empty names.
 
     Raises:
-        ValueError: if a name is empty or stands twice.
+        ValueError: if a name is empty or occurs twice.
         TypeError: if a name is not a string.
     """
 
@@ -41,7 +41,7 @@ class Labels:
         self._ids: dict[str, int] = {}
         for number, name in enumerate(self.names):
             if not name:
-                raise ValueError(f"[Labels] names: expected non-empty names, got '' for number {number}")
+                raise ValueError(f"[Labels] names: expected non-empty names, got '' at position {number}")
             if self._ids.setdefault(name, number) != number:
                 raise ValueError(f"[Labels] names: expected distinct names, got {name!r} twice")
 
@@ -149,11 +149,11 @@ def split_labels(
 ) -> list[tuple[str, ...]]:
     """The names in strings that hold several labels: "sport|politics" is ("sport", "politics"), and "" is ().
 
-    White space around a name is removed. A name that stands twice in one string is kept once.
+    White space around a name is removed. A name that occurs twice in one string is kept once.
 
     Args:
         labels: one string for each text, as a table holds them.
-        separator: what stands between names.
+        separator: the string between names.
         source, lines: where the labels come from, for messages, as in `Labels.encode`.
 
     Raises:

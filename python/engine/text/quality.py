@@ -44,7 +44,7 @@ def find_problems(
         shingle: the number of characters in a shingle; 2 suits short Chinese texts better.
         max_characters: the most characters of a text that is not "long".
         min_label_count: the fewest rows of a label that is not "rare".
-        label_separator: what stands between the names, where a text has several labels. Such labels conflict if the sets
+        label_separator: the string between the names, where a text has several labels. Such labels conflict if the sets
             differ, and each name is counted by itself. None: each label is one name.
 
     Raises:
@@ -93,12 +93,14 @@ def remove_problems(
         raise TypeError("[remove_problems] kinds: expected a list of kinds, got one string")
     check_kinds("remove_problems", kinds)
     if report.rows != len(table):
-        raise ValueError(f"[remove_problems] report: expected one on {len(table)} rows, got one on {report.rows}")
+        raise ValueError(
+            f"[remove_problems] report: expected the report of {len(table)} rows, got one of {report.rows}"
+        )
     removed = set()
     for problem in report.problems:
         if table.texts[problem.row] != problem.text:
             got = f"one with another text in row {problem.row}"
-            raise ValueError(f"[remove_problems] report: expected one on this table, got {got}")
+            raise ValueError(f"[remove_problems] report: expected the report of this table, got {got}")
         if problem.kind in kinds:
             removed.add(problem.row)
             if problem.kind == "label_conflict" and problem.other is not None:

@@ -90,7 +90,7 @@ class TextTable(Table[tuple[str, str | None]]):
         return self.map_texts(lambda text: clean_text(strip_markup(text) if markup else text, form))
 
     def label_counts(self) -> dict[str, int]:
-        """How often each label stands in the table, by name.
+        """How often each label occurs in the table, by name.
 
         Raises:
             ValueError: if the table has no labels.

@@ -60,10 +60,10 @@ def choose_columns(
     if label not in header:
         label = None
     if text is not None and text == label:
-        raise ValueError(f"[{file.op}] label_column: expected another column than the text's, got {label!r}")
+        raise ValueError(f"[{file.op}] label_column: expected a column other than the text's, got {label!r}")
     if pair is not None and pair in (text, label):
         raise ValueError(
-            f"[{file.op}] pair_column: expected another column than the text's and the label's, got {pair!r}"
+            f"[{file.op}] pair_column: expected a column other than the text's and the label's, got {pair!r}"
         )
     if label is None:
         label = _first_known([name for name in header if name not in (text, pair, *further)], LABEL_COLUMNS)

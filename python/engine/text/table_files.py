@@ -79,7 +79,7 @@ def read_table(
         extra_columns: the names of further columns to read, such as groups to compare metrics by; None: all others. In
             JSON their values may be strings, numbers, booleans and null, which becomes ''.
         empty_labels: whether a label may be empty, as that of a text with none of several labels.
-        label_separator: what stands between the names of several labels.
+        label_separator: the string between the names of several labels.
 
     Raises:
         FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.

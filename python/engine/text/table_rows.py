@@ -27,7 +27,7 @@ class DelimitedRows:
     """The rows of CSV or TSV.
 
     Args:
-        file, text: the file, and what stands in it.
+        file, text: the file and its contents.
         columns: the names of the columns, for a file without a header; None: the first row names them.
         delimiter: the character between fields.
         quoting: whether fields may stand in double quotes.
@@ -109,7 +109,7 @@ class JsonRows:
     """The rows of JSON Lines, an object each.
 
     Args:
-        file, text: the file, and what stands in it.
+        file, text: the file and its contents.
         skip_empty_lines: False keeps them as rows of empty values.
 
     Attributes:
@@ -144,10 +144,10 @@ class JsonRows:
             several = [self._label(line, name, each) for each in value]
             for each in several:
                 if not each:
-                    raise self._file.wrong(line, f"a label at each place of the array at {name!r}", "an empty string")
+                    raise self._file.wrong(line, f"non-empty labels in the array at {name!r}", "an empty string")
                 if separator in each:
-                    expected = f"labels without {separator!r} (or another label_separator=)"
-                    raise self._file.wrong(line, expected, repr(each))
+                    got = f"{each!r} (pass another label_separator=)"
+                    raise self._file.wrong(line, f"labels without the separator {separator!r}", got)
             return separator.join(several)
 
         return self._column(name, label)

@@ -83,7 +83,7 @@ def _table(source: str, sentences: list[_Sentence], tags_file: TextFile, label_f
 
 
 def _cells(line: str) -> list[str]:
-    """Split at ASCII spaces and tabs alone: other white space may be part of a word."""
+    """Split only at ASCII spaces and tabs: other white space may be part of a word."""
     return [cell for cell in line.replace("\t", " ").split(" ") if cell]
 
 

@@ -148,7 +148,7 @@ class Tokenizer:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if a token stands twice, or if [UNK], [CLS], [SEP] or [PAD] is missing.
+            ValueError: if a token occurs twice, or if [UNK], [CLS], [SEP] or [PAD] is missing.
         """
         return cls(bert(read_vocab(path), lowercase=lowercase, strip_accents=strip_accents))
 

@@ -32,7 +32,7 @@ def read_vocab(path: str | os.PathLike[str], op: str = "Tokenizer.from_vocab") -
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if a token stands twice, or one of the special tokens but [MASK] is missing.
+        ValueError: if a token occurs twice, or one of the special tokens but [MASK] is missing.
     """
     file = TextFile(op, path)
     tokens = [token for _, token in numbered_lines(file.read())]
