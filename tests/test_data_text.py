@@ -303,7 +303,7 @@ def test_label_errors() -> None:
         with pytest.raises(TypeError, match=r"\[Labels.from_labels\] labels: expected strings, got .* in row 1"):
             Labels.from_labels(["a", label])  # type: ignore[list-item]
     for number in (-1, 2):
-        with pytest.raises(IndexError, match=f"got {number} in row 1"):
+        with pytest.raises(IndexError, match=f"got {number} at position 1"):
             Labels(["a", "b"]).decode([0, number])
     with pytest.raises(TypeError, match=r"\[Labels.decode\] ids: expected an integer, got 0.5"):
         Labels(["a", "b"]).decode([0.5])  # type: ignore[list-item]

@@ -19,6 +19,7 @@ __all__ = [
     "flatten_like",
     "from_numpy",
     "integer",
+    "integers_below",
     "label_array",
     "narrow",
 ]
@@ -40,6 +41,15 @@ def integer(op: str, name: str, value: Any) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"[{op}] {name}: expected an integer, got {value!r}") from None
+
+
+def integers_below(op: str, name: str, values: Iterable[Any], end: int) -> list[int]:
+    """Integers in [0, end). Raises TypeError for a value that is not an integer, IndexError for one out of range."""
+    numbers = [integer(op, name, value) for value in values]
+    for position, number in enumerate(numbers):
+        if not 0 <= number < end:
+            raise IndexError(f"[{op}] {name}: expected values in [0, {end}), got {number} at position {position}")
+    return numbers
 
 
 def flatten_ids(

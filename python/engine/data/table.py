@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
 
-from engine.data._arrays import integer
+from engine.data._arrays import integers_below
 from engine.data._random import SPLIT, check_seed, permutation
 
 __all__ = ["Table", "place_of"]
@@ -89,11 +89,7 @@ class Table(Generic[Row]):
             IndexError: if a row is not in [0, n).
             TypeError: if a row is not an integer.
         """
-        op = f"{type(self).__name__}.select"
-        chosen = [integer(op, "rows", row) for row in rows]
-        for row in chosen:
-            if not 0 <= row < len(self):
-                raise IndexError(f"[{op}] rows: expected values in [0, {len(self)}), got {row}")
+        chosen = integers_below(f"{type(self).__name__}.select", "rows", rows, len(self))
         columns = {name: _taken(getattr(self, name), chosen) for name in self.per_row}
         return replace(self, **columns)  # type: ignore[type-var]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from engine.data._arrays import integer
+from engine.data._arrays import integers_below
 from engine.data.table import place_of
 from engine.text.strings import checked_strings
 
@@ -110,15 +110,7 @@ class Labels:
             IndexError: if a number is not in [0, len(self)).
             TypeError: if a number is not an integer.
         """
-        names = []
-        for row, value in enumerate(ids):
-            number = integer("Labels.decode", "ids", value)
-            if not 0 <= number < len(self.names):
-                raise IndexError(
-                    f"[Labels.decode] ids: expected values in [0, {len(self.names)}), got {number} in row {row}"
-                )
-            names.append(self.names[number])
-        return names
+        return [self.names[number] for number in integers_below("Labels.decode", "ids", ids, len(self.names))]
 
     def _unknown(self, argument: str, label: str, place: str) -> ValueError:
         few = len(self.names) <= 8

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from engine.data._arrays import integer
+from engine.data._arrays import integer, integers_below
 from engine.data.groups import groups
 from engine.serialization import write_json, write_text
 from engine.text._tokenizer_backend import bert, with_leading_spaces
@@ -86,11 +86,8 @@ class Tokenizer:
                 raise ValueError(f"[Tokenizer] special_tokens: expected a token of the vocabulary, got {token!r}")
             self._special[role] = token
         self._ids = {role: vocab[token] for role, token in self._special.items()}
-        self.pad_token_id = self._ids.get("pad")
-        self.unk_token_id = self._ids.get("unk")
-        self.cls_token_id = self._ids.get("cls")
-        self.sep_token_id = self._ids.get("sep")
-        self.mask_token_id = self._ids.get("mask")
+        ids = (self._ids.get(role) for role in _ROLES)
+        self.pad_token_id, self.unk_token_id, self.cls_token_id, self.sep_token_id, self.mask_token_id = ids
 
     # --- making one --------------------------------------------------------------------------------------------------
 
@@ -323,10 +320,7 @@ class Tokenizer:
             IndexError: if an id is not in [0, vocab_size).
             TypeError: if an id is not an integer.
         """
-        numbers = [integer("Tokenizer.decode", "ids", number) for number in ids]
-        for number in numbers:
-            if not 0 <= number < self.vocab_size:
-                raise IndexError(f"[Tokenizer.decode] ids: expected values in [0, {self.vocab_size}), got {number}")
+        numbers = integers_below("Tokenizer.decode", "ids", ids, self.vocab_size)
         return self.backend.decode(numbers, skip_special_tokens=skip_special_tokens)
 
     def tokens(self, ids: Iterable[int]) -> list[str | None]:
