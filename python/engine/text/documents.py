@@ -49,14 +49,14 @@ def read_documents(
         return
     parts: list[str] = []
     length = 0
-    for text, *place in lines:
+    for text, end, number in lines:
         parts.append(text)
         length += len(text)
         if document == "line" or length >= _LONGEST or (document == "block" and not text.strip()):
-            yield Line("".join(parts), *place)
+            yield Line("".join(parts), end, number)
             parts, length = [], 0
     if parts:
-        yield Line("".join(parts), *place)
+        yield Line("".join(parts), end, number)
 
 
 def _json_texts(file: TextFile, lines: Iterator[Line], key: str) -> Iterator[Line]:

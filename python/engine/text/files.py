@@ -143,10 +143,11 @@ class TextFile:
                     for text in lines:
                         raw = text.encode("utf-8", "surrogateescape")
                         begin, offset, line = offset, offset + len(raw), line + 1
-                        try:
-                            text = raw.decode("utf-8", errors)
-                        except UnicodeDecodeError as error:
-                            raise self._undecodable("UTF-8", line, error) from None
+                        if not text.isascii():
+                            try:
+                                text = raw.decode("utf-8", errors)
+                            except UnicodeDecodeError as error:
+                                raise self._undecodable("UTF-8", line, error) from None
                         yield Line(text if begin else text.removeprefix("\ufeff"), offset, line)
         except damages as error:
             expected = f"a whole {compression} file"
