@@ -114,7 +114,7 @@ class Table(Generic[Row]):
         held_out = _held_out_rows(len(self), classes, fraction, check_seed(op, seed))
         if not 0 < held_out.sum() < len(self):
             raise ValueError(
-                f"[{op}] fraction: expected two parts with at least one row each, got {held_out.sum()} of {len(self)} "
+                f"[{op}] fraction: expected two parts of at least one row each, got {held_out.sum()} of {len(self)} "
                 f"rows held out at {fraction}" + (" (with stratify=True)" if classes is not None else "")
             )
         return self.select(np.flatnonzero(~held_out)), self.select(np.flatnonzero(held_out))

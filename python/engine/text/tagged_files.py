@@ -1,4 +1,4 @@
-"""Files of tagged sentences: CoNLL columns, JSON Lines, folders of parallel files, and TSV, all in UTF-8."""
+"""Files of tagged sentences: CoNLL columns, JSON Lines, folders of parallel files, and TSV."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Sentence(NamedTuple):
 
 
 def read_tagged(path: str | os.PathLike[str], format: TaggedFormat | None = None) -> TaggedTable:
-    """Read tagged sentences, in UTF-8 or what a byte-order mark says.
+    """Read tagged sentences, in UTF-8 unless a byte-order mark says otherwise.
 
     - 'conll': one word in each line, its tag in the last column, an empty line after each sentence. Columns are
       separated by tabs if the line of the first word has one, otherwise by spaces. A file with one column holds words
