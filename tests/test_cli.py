@@ -92,6 +92,7 @@ def test_train_writes_the_run_and_prints_the_report(run):
         "train_samples": 86,
         "held_out_samples": 10,
         "labels": 3,
+        "description": "86 training texts, 10 held out, 3 labels",
     }
     for word in ("macro F1", "tokens/s", "padding saved", "peak memory", "parameters"):
         assert word in out

@@ -188,8 +188,9 @@ def test_search_then_train_with_the_best(place, tmp_path):
     run_engine(
         "train", data, *init, "--config", tmp_path / "search/best.toml", "-o", tmp_path / "best", "--no-progress"
     )
-    trainer = read_json(tmp_path / "best/run.json")["trainer"]
-    assert 1e-3 <= trainer["lr"] <= 2e-2 and trainer["epochs"] in (1, 2) and trainer["class_weights"] == "balanced"
+    about = read_json(tmp_path / "best/run.json")
+    assert 1e-3 <= about["trainer"]["lr"] <= 2e-2 and about["trainer"]["epochs"] in (1, 2)
+    assert about["task"]["class_weights"] == "balanced"
     report = read_json(tmp_path / "best/report.json")
     assert f"best accuracy {report['held_out']['accuracy']:.4f}" in out  # the same training
     space.write_text("learning_rate = [1, 2]\n")
@@ -235,14 +236,14 @@ def test_wrong_encoders(place, tmp_path):
 
 CLASSIFY, TAG, NUMBER = "train.csv", "tags.conll", "numbers.csv"
 WRONG = [
-    (CLASSIFY, ("--max-length", 64), "--max-length: expected at most the 32 tokens of"),
+    (CLASSIFY, ("--max-length", 64), "--max-length: expected at most the model's 32 tokens"),
     (CLASSIFY, ("--layers", 2), "--layers cannot be given beside --init"),
     (CLASSIFY, ("--vocab-size", 200), "--vocab-size cannot be given beside --init"),
     (CLASSIFY, ("--pooling", "mean"), "--pooling cannot be given beside --init"),
     (CLASSIFY, ("--freeze-layers", 9), "--freeze-layers: expected at most the model's 2, got 9"),
     (CLASSIFY, ("--lora-rank", 2, "--lora-targets", "attention.nothing"), "got 'attention.nothing'"),
-    (CLASSIFY, ("--lora-rank", 2, "--freeze-layers", 1), "--freeze-layers: expected none beside adapters"),
-    (CLASSIFY, ("--metric", "bleu"), "--metric: expected one of loss, accuracy, macro_f1, micro_f1, mcc for"),
+    (CLASSIFY, ("--lora-rank", 2, "--freeze-layers", 1), "--freeze-layers: expected no value beside lora_rank"),
+    (CLASSIFY, ("--metric", "bleu"), "--metric: expected one of loss, accuracy, macro_f1, micro_f1, mcc, got 'bleu'"),
     (CLASSIFY, ("--augment", "explode=1"), "--augment: expected deletion=, swap= or mask=, got 'explode=1'"),
     (CLASSIFY, ("--augment", "swap=7"), "--augment: expected a number in [0, 1] for swap"),
     (CLASSIFY, ("--clean", "dirt"), "--clean: expected of empty"),
@@ -258,13 +259,25 @@ WRONG = [
     ("empty.csv", ("--task", "tagging"), "expected at least one sentence"),
     ("unlabelled.csv", (), "got none; name it with --label-column"),
     ("bars.csv", ("--task", "multilabel"), "got 'x||y' in line 2 of"),
-    (NUMBER, ("--task", "regression", "--class-weights", "balanced"), "--class-weights: expected none"),
+    (
+        NUMBER,
+        ("--task", "regression", "--class-weights", "balanced"),
+        "--class-weights: expected no value for the task 'regression'",
+    ),
     (NUMBER, ("--task", "regression", "--metric", "accuracies"), "--metric: expected one of loss, mse"),
-    (NUMBER, ("--task", "regression", "--examples-per-class", 2), "--examples-per-class: expected none for regression"),
-    (NUMBER, ("--task", "regression", "--group-column", "label"), "--group-column: expected none for regression"),
+    (
+        NUMBER,
+        ("--task", "regression", "--examples-per-class", 2),
+        "--examples-per-class: expected no value for the task 'regression'",
+    ),
+    (
+        NUMBER,
+        ("--task", "regression", "--group-column", "label"),
+        "--group-column: expected no value for the task 'regression'",
+    ),
     (TAG, ("--task", "tagging", "--augment", "swap=0.1"), "--augment: expected mask= alone"),
-    (TAG, ("--task", "tagging", "--encoding", "latin-1"), "--encoding: expected none for tagging"),
-    (TAG, ("--task", "tagging", "--text-column", "text"), "--text-column: expected none for tagging"),
+    (TAG, ("--task", "tagging", "--encoding", "latin-1"), "--encoding: expected no value for the task 'tagging'"),
+    (TAG, ("--task", "tagging", "--text-column", "text"), "--text-column: expected no value for the task 'tagging'"),
     (TAG, ("--task", "tagging", "--test", "other.conll"), "got 'B-planet' in the sentence at line 4 of"),
     ("ragged.conll", ("--task", "tagging"), "expected 2 columns in line 2"),
     ("words.conll", ("--task", "tagging"), "expected a tag for each word"),

@@ -254,6 +254,7 @@ def test_a_training_step_waits_for_nothing(cuda, low):
 
 def test_the_trainer(cuda, tmp_path):
     from engine.data import DataLoader
+    from engine.tasks import Classification
     from engine.text import TextDataset
     from engine.train import Callback, Trainer, TrainerConfig
 
@@ -273,8 +274,15 @@ def test_the_trainer(cuda, tmp_path):
 
     for device in ("cpu", "cuda"):
         count = Count()
-        settings = TrainerConfig(epochs=2, batch_size=2, lr=1e-2, device=device, log_every=10, checkpoint_every=0)
-        trainer = Trainer(classifier("cpu"), settings, DataLoader(data, 2), output=tmp_path / device, callbacks=[count])
+        settings = TrainerConfig(epochs=2, lr=1e-2, device=device, log_every=10, checkpoint_every=0)
+        trainer = Trainer(
+            classifier("cpu"),
+            Classification(),
+            settings,
+            DataLoader(data, 2),
+            output=tmp_path / device,
+            callbacks=[count],
+        )
         assert trainer.device.type == device
         trainer.train()
         ends[device] = trainer.evaluate(data)["loss"]
@@ -283,7 +291,7 @@ def test_the_trainer(cuda, tmp_path):
         assert '"train"' in lines
     assert ends["cuda"] == pytest.approx(ends["cpu"], rel=1e-2)
     with pytest.raises(ValueError, match=r"\[Trainer\] precision"):
-        Trainer(classifier("cpu"), TrainerConfig(precision="bfloat16"), DataLoader(data, 2))
+        Trainer(classifier("cpu"), Classification(), TrainerConfig(precision="bfloat16"), DataLoader(data, 2))
 
 
 def test_indices_come_from_wherever(cuda):

@@ -26,7 +26,7 @@ def asked(monkeypatch) -> list[dict[str, Any]]:
         calls.append({"data": data, "trainer": trainer, "output": output, "start": start})
         return {}
 
-    monkeypatch.setattr(engine.runs, "train_text_classifier", record)
+    monkeypatch.setattr(engine.runs, "train_text", record)
     monkeypatch.setattr(engine.report, "format_report", lambda report: "")
     monkeypatch.chdir(ROOT)
     return calls

@@ -11,7 +11,7 @@ import engine
 from engine import nn
 from engine.models import TransformerClassifier, TransformerConfig
 from engine.train import Callback, Trainer, TrainerConfig, freeze, parameter_groups
-from test_trainer import CONFIG, bits, toy_data
+from test_trainer import CONFIG, TASK, bits, toy_data
 
 
 def deep_model(layers: int = 3, **options):
@@ -81,10 +81,10 @@ def test_the_trainer_uses_the_groups_and_its_schedule_keeps_their_ratios(tmp_pat
         def on_step_end(self, trainer, loss):
             seen.append([group["lr"] for group in trainer.optimizer.param_groups])
 
-    trainer = Trainer(model, config, toy_data(), output=tmp_path, callbacks=[Rates()])
+    trainer = Trainer(model, TASK, config, toy_data(), output=tmp_path, callbacks=[Rates()])
     trainer.train()
     assert seen[3] == pytest.approx([0.02] * 2 + [r for i in range(1, 5) for r in [5e-3 * 0.5**i] * 2])
-    Trainer(deep_model(), config, toy_data(), output=tmp_path).train(resume=True)
+    Trainer(deep_model(), TASK, config, toy_data(), output=tmp_path).train(resume=True)
     for setting in ({"layer_wise_lr_decay": 0.0}, {"layer_wise_lr_decay": 1.1}, {"head_lr": -1.0}):
         with pytest.raises(ValueError, match=next(iter(setting))):
             TrainerConfig(**setting)
@@ -193,7 +193,7 @@ def test_frozen_parameters_stay_as_they_are_and_have_no_state(tmp_path):
     model = deep_model()
     frozen = freeze(model, layers=1)
     before = bits(model)
-    trainer = Trainer(model, replace(CONFIG, epochs=1), toy_data(), output=tmp_path)
+    trainer = Trainer(model, TASK, replace(CONFIG, epochs=1), toy_data(), output=tmp_path)
     trainer.train()
     kept = {id(model.get_parameter(name)) for name in frozen}
     assert not kept & {id(p) for p in trainer.optimizer.state} and kept

@@ -226,8 +226,8 @@ def test_worst_examples():
 def test_the_last_line_of_a_report_is_what_says_most():
     report = {
         "training": {"epochs": 1, "steps": 2, "seconds": 1.0, "tokens_per_second": 1.0, "samples_per_second": 1.0, "padding_saved": 0.5},
-        "model": {"layers": 1, "hidden_size": 8, "heads": 2, "parameters": 9, "vocab_size": 7}, "seed": 0,
-        "data": {"train_samples": 3, "held_out_samples": 0, "labels": 2}, "environment": {"threads": 1, "cpu_isa": "avx2"},
+        "model": {"parameters": 9, "description": "9 parameters"}, "seed": 0,
+        "data": {"train_samples": 3, "description": "3 training texts"}, "environment": {"threads": 1, "cpu_isa": "avx2"},
         "memory": {"peak_resident_bytes": 1, "peak_array_bytes": 1},
     }  # fmt: skip
     assert "test" not in format_report(report).splitlines()[-1]
@@ -236,15 +236,17 @@ def test_the_last_line_of_a_report_is_what_says_most():
     report["data"]["cleaning"] = {"markup": 1, "near_leak": 2, "rows_removed": 2}
     assert "- epochs: less than one, steps: 2" in format_report(report)
     assert "- cleaning: markup 1, near leak 2; 2 training rows removed" in format_report(report)
-    for figures, line in (
-        ({"accuracy": 0.9, "macro_f1": 0.8, "loss": 1.0}, "test accuracy 0.9000"),
-        ({"accuracy": 0.9, "f1": 0.8, "loss": 1.0}, "test F1 0.8000"),
-        ({"pearson": -0.5, "rmse": 1.0}, "test Pearson -0.5000"),
-        ({"subset_accuracy": 0.1, "micro_f1": 0.25}, "test micro F1 0.2500"),
+    for metric, figures, line in (
+        ("accuracy", {"accuracy": 0.9, "macro_f1": 0.8, "loss": 1.0}, "test accuracy 0.9000"),
+        ("f1", {"accuracy": 0.9, "f1": 0.8, "loss": 1.0}, "test F1 0.8000"),
+        ("pearson", {"pearson": -0.5, "rmse": 1.0}, "test Pearson -0.5000"),
+        ("micro_f1", {"subset_accuracy": 0.1, "micro_f1": 0.25}, "test micro F1 0.2500"),
     ):
         both = {"test": {"samples": 4, **figures}, "held_out": {"samples": 3, "accuracy": 0.7, "loss": 1.0}}
-        assert format_report({**report, **both}).splitlines()[-1] == line
-    assert format_report({**report, "held_out": both["held_out"]}).splitlines()[-1] == "held-out accuracy 0.7000"
+        assert format_report({**report, **both, "metric": metric}).splitlines()[-1] == line
+    held_out = {"held_out": both["held_out"], "metric": "accuracy"}
+    assert format_report({**report, **held_out}).splitlines()[-1] == "held-out accuracy 0.7000"
+    assert "3 training texts; 9 parameters; seed 0." in format_report(report)
 
 
 def test_markdown_of_any_task():

@@ -29,7 +29,7 @@ from engine.nn.lora import (
     save_lora,
 )
 from engine.train import Trainer, parameter_groups
-from test_trainer import CONFIG, bits, toy_data
+from test_trainer import CONFIG, TASK, bits, toy_data
 
 DENSE = ("query", "value", "attention.output.dense", "intermediate.dense")
 
@@ -159,7 +159,7 @@ def test_what_is_not_adapted_stays_as_it_is_and_has_no_state(tmp_path):
     assert len(trained) == 2 + 4 * 2
     before = model.state_dict(keep_vars=False)
     before = {name: t.numpy().copy() for name, t in before.items()}
-    trainer = Trainer(model, replace(CONFIG, epochs=1), toy_data(), output=tmp_path)
+    trainer = Trainer(model, TASK, replace(CONFIG, epochs=1), toy_data(), output=tmp_path)
     trainer.train()
     by_id = {id(p): name for name, p in model.named_parameters()}
     assert {by_id[id(p)] for p in trainer.optimizer.state} == trained
@@ -176,13 +176,13 @@ def test_training_resumes_with_adapters(tmp_path):
         return model
 
     whole = make()
-    Trainer(whole, CONFIG, toy_data(), toy_data(9), output=tmp_path / "whole").train()
-    cut = Trainer(make(), replace(CONFIG), toy_data(), toy_data(9), output=tmp_path / "cut")
+    Trainer(whole, TASK, CONFIG, toy_data(), toy_data(9), output=tmp_path / "whole").train()
+    cut = Trainer(make(), TASK, replace(CONFIG), toy_data(), toy_data(9), output=tmp_path / "cut")
     cut.callbacks.append(type("Stop", (engine.train.Callback,), {"on_step_end": lambda s, t, loss: t.interrupt()})())
     with pytest.raises(KeyboardInterrupt):
         cut.train()
     model = make()
-    Trainer(model, CONFIG, toy_data(), toy_data(9), output=tmp_path / "cut").train(resume=True)
+    Trainer(model, TASK, CONFIG, toy_data(), toy_data(9), output=tmp_path / "cut").train(resume=True)
     assert bits(model) == bits(whole)
 
 

@@ -14,12 +14,12 @@ pytest.importorskip("tokenizers")
 
 import engine
 from engine.models import BertForMaskedLM, BertForSequenceClassification, TransformerConfig
-from engine.runs import pretrain, resume_pretraining
+from engine.runs import pretrain, resume
 from engine.text import Labels, TextTable, Tokenizer
 from engine.train import Callback, TrainerConfig, read_log
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-SETTINGS = TrainerConfig(epochs=2, batch_size=8, lr=5e-3, metric="loss", log_every=5, checkpoint_every=4, seed=3)
+SETTINGS = TrainerConfig(epochs=2, batch_size=8, lr=5e-3, log_every=5, checkpoint_every=4, seed=3)
 TOPICS = [topic.split() for topic in ("cat fur paw meow purr", "sea wave salt tide surf", "猫 毛 爪 喵 呼")]
 
 
@@ -64,13 +64,14 @@ def test_the_run_folder(text, finished):
             "report.json", "report.md", "report.html", "checkpoints"} <= {path.name for path in folder.iterdir()}  # fmt: skip
     assert json.loads((folder / "report.json").read_text()) == report
     assert (folder / "report.md").read_text().splitlines()[-1] == (
-        f"held-out perplexity {report['held_out']['perplexity']:.3f}"
+        f"held-out perplexity {report['held_out']['perplexity']:.4f}"
     )
     facts = json.loads((folder / "run.json").read_text())
-    assert facts["task"] == "masked-language-modeling" and facts["seed"] == 3 and facts["start"] == {}
+    assert facts["kind"] == "pretraining" and facts["task"]["name"] == "masked-lm"
+    assert facts["seed"] == 3 and facts["start"]["init"] is None
     assert facts["data"]["sha256"] == {str(text): hashlib.sha256(text.read_bytes()).hexdigest()}
     # Steps were counted before: two epochs of as many batches.
-    assert facts["trainer"]["max_steps"] == report["training"]["steps"] == 2 * facts["steps_an_epoch"] > 10
+    assert report["training"]["steps"] == 2 * facts["steps_an_epoch"] > 10 and facts["trainer"]["epochs"] == 2
     assert report["training"]["epochs"] == 2
     assert report["training"]["tokens"] > 2000 and 0 < report["data"]["held_out_tokens"] < 1000
     config = json.loads((folder / "config.json").read_text())
@@ -104,7 +105,7 @@ def test_transformers_opens_it(finished):
 
 
 def test_it_learns_what_stands_together(text, tmp_path):
-    settings = TrainerConfig(epochs=25, batch_size=16, lr=5e-3, metric="loss", checkpoint_every=0)
+    settings = TrainerConfig(epochs=25, batch_size=16, lr=5e-3, checkpoint_every=0)
     report = run(text, tmp_path / "run", trainer=settings, packing="document", p=0.25)
     # One of five words: 1/5 right at best, where the frequencies of all words give 1/15.
     assert report["held_out"]["perplexity"] < 7.5 < 15
@@ -120,7 +121,7 @@ def test_resuming_gives_the_same_bits(text, tmp_path, finished, packing, step):
     with pytest.raises(KeyboardInterrupt):
         run(text, broken, packing=packing, callbacks=(StopAt(step),))
     assert not (broken / "report.json").exists()
-    report = resume_pretraining(broken)
+    report = resume(broken)
     expected = json.loads((whole / "report.json").read_text())
     assert report["held_out"] == expected["held_out"]
     assert (broken / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
@@ -142,10 +143,10 @@ def test_resuming_before_the_first_checkpoint_and_after_the_end(text, tmp_path, 
 
     with pytest.raises(OSError, match="gone"):
         run(text, broken, trainer=settings, callbacks=(Break(),))
-    resume_pretraining(broken)
+    resume(broken)
     weights = (broken / "model.safetensors").read_bytes()
     assert weights == (finished[0] / "model.safetensors").read_bytes()
-    resume_pretraining(broken)
+    resume(broken)
     assert (broken / "model.safetensors").read_bytes() == weights
 
 
@@ -161,7 +162,7 @@ def test_going_on_from_a_checkpoint(text, tmp_path, finished, kind):
         ).save_pretrained(start)
         Tokenizer.from_pretrained(folder).save(start)
         folder = start
-    settings = TrainerConfig(**{**SETTINGS.to_dict(), "epochs": 1, "lr": 1e-3, "eval_every": 1, "max_steps": 12})
+    settings = TrainerConfig(**{**SETTINGS.to_dict(), "epochs": None, "lr": 1e-3, "eval_every": 1, "max_steps": 12})
     options = {"init": folder, "model": {"hidden_dropout_prob": 0.0}, "trainer": settings}
     adapted = run(text, tmp_path / "adapted", **options)
     first = next(r for r in read_log(tmp_path / "adapted" / "log.jsonl") if r["event"] == "eval")
@@ -172,18 +173,18 @@ def test_going_on_from_a_checkpoint(text, tmp_path, finished, kind):
     assert made.config.hidden_dropout_prob == 0.0 and made.config.model_type == kind
     with pytest.raises(KeyboardInterrupt):
         run(text, tmp_path / "broken", **options, callbacks=(StopAt(6),))
-    resumed = resume_pretraining(tmp_path / "broken")
+    resumed = resume(tmp_path / "broken")
     assert resumed["held_out"] == adapted["held_out"]
     names = [tmp_path / name / "model.safetensors" for name in ("broken", "adapted")]
     assert names[0].read_bytes() == names[1].read_bytes()
-    resume_pretraining(tmp_path / "broken")
+    resume(tmp_path / "broken")
     assert names[0].read_bytes() == names[1].read_bytes()
 
 
 def test_held_out_files_and_none(text, tmp_path):
     other = tmp_path / "other.jsonl"
     other.write_text("\n".join(json.dumps({"text": s}) for s in sentences(10, seed=9)))
-    settings = TrainerConfig(**{**SETTINGS.to_dict(), "max_steps": 3, "checkpoint_every": 0})
+    settings = TrainerConfig(**{**SETTINGS.to_dict(), "epochs": None, "max_steps": 3, "checkpoint_every": 0})
     with_file = run(text, tmp_path / "a", trainer=settings, held_out=[other])
     assert 60 < with_file["data"]["held_out_tokens"] < 130
     facts = json.loads((tmp_path / "a" / "run.json").read_text())
@@ -200,7 +201,7 @@ def test_refused_before_anything_is_written(text, tmp_path):
     one.write_text("one document alone\n")
     (tmp_path / "bad.txt").write_bytes(b"good\n\nb\xff\n" * 30)
     for files, changes, error, message in [
-        (str(text), {}, TypeError, "lists of files"),
+        (str(text), {}, TypeError, "list of files"),
         ([tmp_path / "nowhere.txt"], {}, FileNotFoundError, r"nowhere\.txt"),
         ([one], {"document": "file"}, ValueError, "held_out_fraction: expected a text to hold out, got none"),
         ([tmp_path / "bad.txt"], {}, ValueError, r"line 3 of .*bad\.txt"),
@@ -225,7 +226,7 @@ def test_output_of_another_run(text, tmp_path, finished):
     (tmp_path / "mine" / "notes.txt").write_text("x")
     with pytest.raises(FileExistsError, match="other files"):
         run(text, tmp_path / "mine", overwrite=True)
-    settings = TrainerConfig(**{**SETTINGS.to_dict(), "max_steps": 2, "checkpoint_every": 0})
+    settings = TrainerConfig(**{**SETTINGS.to_dict(), "epochs": None, "max_steps": 2, "checkpoint_every": 0})
     run(text, tmp_path / "run", trainer=settings)
     again = run(text, tmp_path / "run", trainer=settings, overwrite=True, held_out_fraction=0)
     assert again["training"]["steps"] == 2
@@ -238,13 +239,13 @@ def test_resuming_what_changed_or_is_none(tmp_path):
         run(path, tmp_path / "run", callbacks=(StopAt(2),))
     path.write_text("\n".join(sentences(61)))
     with pytest.raises(ValueError, match="as it was when the run began"):
-        resume_pretraining(tmp_path / "run")
+        resume(tmp_path / "run")
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "task": "text-classification"}))
-    with pytest.raises(ValueError, match="expected a run of masked-language-modeling"):
-        resume_pretraining(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "kind": "text"}))
+    with pytest.raises(ValueError, match=r"expected a run of the kind pretraining, got 'text' \(engine train"):
+        resume(tmp_path / "run", kind="pretraining")
     with pytest.raises(FileNotFoundError, match="expected an existing run folder"):
-        resume_pretraining(tmp_path / "nowhere")
+        resume(tmp_path / "nowhere")
 
 
 def test_the_few_examples_of_the_example():

@@ -13,7 +13,7 @@ pytest.importorskip("tokenizers")
 
 from cli_runs import SCRATCH, TUNED, read_json, run_engine, texts, write_encoder, write_rows, write_texts
 from engine.commands.train import train, training
-from engine.runs import resume_text_classifier, train_text_classifier
+from engine.runs import resume, train_text
 from engine.train import Callback
 
 EVERY = ("--checkpoint-every", "2", "--dropout", "0.1")
@@ -41,7 +41,7 @@ def broken(data: Path, output: Path, *options: str, step: int, tensorboard: bool
         given = {k: v for k, v in ctx.params.items() if k not in ("data", "output", "resume")}
         settings = training(ctx, ctx.params["data"], given)
         with pytest.raises(KeyboardInterrupt):
-            train_text_classifier(**settings, output=output, callbacks=(BreakOff(step),), tensorboard=tensorboard)
+            train_text(**settings, output=output, callbacks=(BreakOff(step),), tensorboard=tensorboard)
     assert not (output / "report.json").exists()
     return output
 
@@ -151,16 +151,13 @@ def test_each_command_resumes_its_own_runs(place, tmp_path):
     assert "engine pretrain --resume" in run_engine("train", "--resume", tmp_path / "run", code=2)
 
 
-def test_a_run_json_from_before_models_could_be_tuned_resumes(place, tmp_path):
+def test_a_damaged_run_json_is_named(place, tmp_path):
     run = broken(place / "train.csv", tmp_path / "run", *SCRATCH, *EVERY, step=3)
     about = json.loads((run / "run.json").read_text())
     del about["start"]
-    for name in ("task", "pair_column", "label_separator", "group_columns", "clean", "examples_per_class"):
-        about["data"].pop(name)
     (run / "run.json").write_text(json.dumps(about))
-    resume_text_classifier(run)
-    run_engine("train", place / "train.csv", "-o", tmp_path / "whole", *SCRATCH, *EVERY)
-    assert weights(run) == weights(tmp_path / "whole")
+    with pytest.raises(ValueError, match=r"expected a whole run\.json in .*, got one that lacks 'start'"):
+        resume(run)
 
 
 # ---- settings files
@@ -194,7 +191,7 @@ def test_a_settings_file_trains_and_flags_go_before_it(place, tmp_path):
     about, other = read_json(tmp_path / "run/run.json"), read_json(tmp_path / "other/run.json")
     assert (about["trainer"]["lr"], about["trainer"]["epochs"], about["trainer"]["batch_size"]) == (0.01, 2, 8)
     assert (other["trainer"]["lr"], other["trainer"]["epochs"], other["trainer"]["batch_size"]) == (0.02, 1, 8)
-    assert about["start"]["gradient_checkpointing"] and about["trainer"]["class_weights"] == "balanced"
+    assert about["start"]["gradient_checkpointing"] and about["task"]["class_weights"] == "balanced"
     assert about["start"]["init"] == str(place / "encoder") and about["data"]["max_length"] == 24
     flags = (
         "--max-length", 24, "--epochs", 2, "--lr", 0.01, "--batch-size", 8, "--class-weights", "balanced",

@@ -11,8 +11,9 @@ import pytest
 
 import engine
 from engine.models import TransformerClassifier, TransformerConfig
-from engine.runs.search import SearchSpace, search
+from engine.runs import SearchSpace, search
 from engine.runs.toml import read_toml, write_toml
+from engine.tasks import Classification
 from engine.text import TextDataset
 from engine.train import Trainer, TrainerConfig
 
@@ -268,7 +269,7 @@ def test_a_real_training(optuna, tmp_path):
             )
         )
         config = TrainerConfig(epochs=5, batch_size=8, lr=settings["lr"], metric="loss", checkpoint_every=0)
-        trainer = Trainer(model, config, data, data, callbacks=callbacks)
+        trainer = Trainer(model, Classification(), config, data, data, callbacks=callbacks)
         try:
             return trainer.train().best_metric
         finally:

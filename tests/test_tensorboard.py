@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from engine.train import Callback, TensorBoardLog, Trainer, read_log
-from test_trainer import CONFIG, toy_data, toy_model
+from test_trainer import CONFIG, TASK, toy_data, toy_model
 
 
 def events(folder) -> list:
@@ -48,7 +48,7 @@ class StopAfter(Callback):
 def test_the_files_hold_what_the_log_holds(tmp_path):
     pytest.importorskip("tensorboard")
     board = TensorBoardLog(tmp_path / "board")
-    Trainer(toy_model(), CONFIG, toy_data(), toy_data(9), output=tmp_path / "run", callbacks=[board]).train()
+    Trainer(toy_model(), TASK, CONFIG, toy_data(), toy_data(9), output=tmp_path / "run", callbacks=[board]).train()
     got = scalars(tmp_path / "board")
     records = read_log(tmp_path / "run/log.jsonl")
     assert set(got) == {"train/loss", "train/lr", "train/tokens_per_second"} | {
@@ -66,7 +66,7 @@ def test_a_resumed_run_has_each_step_once(tmp_path):
     config = replace(CONFIG, log_every=2, checkpoint_every=5)
     for name, callbacks in (("whole", []), ("cut", [StopAfter()])):
         trainer = Trainer(
-            toy_model(), config, toy_data(), toy_data(9), output=tmp_path / name,
+            toy_model(), TASK, config, toy_data(), toy_data(9), output=tmp_path / name,
             callbacks=[TensorBoardLog(tmp_path / name / "board"), *callbacks],
         )  # fmt: skip
         if callbacks:
@@ -77,7 +77,7 @@ def test_a_resumed_run_has_each_step_once(tmp_path):
     before = scalars(tmp_path / "cut/board")["train/loss"]
     assert before[-1][0] == 12  # behind the checkpoint of step 10
     Trainer(
-        toy_model(5), config, toy_data(), toy_data(9), output=tmp_path / "cut",
+        toy_model(5), TASK, config, toy_data(), toy_data(9), output=tmp_path / "cut",
         callbacks=[TensorBoardLog(tmp_path / "cut/board")],
     ).train(resume=True)  # fmt: skip
     whole, cut = scalars(tmp_path / "whole/board"), scalars(tmp_path / "cut/board")
@@ -131,7 +131,7 @@ def test_numbers_alone_are_written(monkeypatch, tmp_path):
     sys.modules["tensorboard.summary.writer.event_file_writer"].EventFileWriter = Writer
 
     board = TensorBoardLog(tmp_path)
-    trainer = Trainer(toy_model(), CONFIG, toy_data())
+    trainer = Trainer(toy_model(), TASK, CONFIG, toy_data())
     board.on_log(trainer, {"event": "train", "step": 0, "loss": 1.0})  # not begun: nowhere to write to
     board.on_train_begin(trainer)
     board.on_log(trainer, {"event": "eval", "step": 3, "epoch": 1, "f1": 0.5, "classes": ["a"], "seconds": 2.0})

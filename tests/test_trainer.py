@@ -15,6 +15,7 @@ from engine.data import DataLoader
 from engine.models import TransformerClassifier, TransformerConfig
 from engine.report import plot_curves
 from engine.serialization import load_file
+from engine.tasks import Classification
 from engine.text import TextDataset, TokenDropout
 from engine.train import (
     Callback,
@@ -49,7 +50,14 @@ def toy_model(seed: int = 0, dropout: float = 0.1) -> TransformerClassifier:
     )  # fmt: skip
 
 
-CONFIG = TrainerConfig(epochs=3, batch_size=8, lr=5e-3, label_smoothing=0.1, log_every=5, seed=7)
+CONFIG = TrainerConfig(epochs=3, batch_size=8, lr=5e-3, log_every=5, seed=7)
+
+
+def task(**options) -> Classification:
+    return Classification(label_smoothing=0.1, **options)
+
+
+TASK = task()
 
 
 def bits(model) -> dict[str, bytes]:
@@ -80,7 +88,7 @@ def without_times(records):
 
 def test_learns_and_predicts_in_the_order_of_the_data(tmp_path):
     model, data = toy_model(), toy_data(200)
-    trainer = Trainer(model, replace(CONFIG, epochs=10), data, toy_data(50, 1), output=tmp_path)
+    trainer = Trainer(model, TASK, replace(CONFIG, epochs=10), data, toy_data(50, 1), output=tmp_path)
     state = trainer.train()
     assert state.epoch == 10 and state.step == trainer.total_steps == 250 and state.samples == 2000
     figures = trainer.evaluate(toy_data(50, 2))
@@ -105,7 +113,7 @@ def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads():
         for threads, seed in ((1, 7), (2, 7), (2, 8)):
             engine.set_num_threads(threads)
             model = toy_model()
-            Trainer(model, replace(CONFIG, epochs=1, seed=seed), toy_data()).train()
+            Trainer(model, TASK, replace(CONFIG, epochs=1, seed=seed), toy_data()).train()
             results.append(bits(model))
     finally:
         engine.set_num_threads(before)
@@ -116,7 +124,7 @@ def test_the_steps_are_those_of_a_plain_loop(device):
     model, plain = toy_model(dropout=0.0), toy_model(dropout=0.0)
     data = toy_data()
     config = replace(CONFIG, epochs=1, warmup_ratio=0.25, max_grad_norm=0.5, device=device)
-    trainer = Trainer(model, config, data)
+    trainer = Trainer(model, TASK, config, data)
     trainer.train()
     plain.to(device)
     decay = [p for p in plain.parameters() if p.ndim >= 2]
@@ -152,7 +160,7 @@ def test_best_weights_are_kept_and_loaded(tmp_path, monkeypatch):
     for output in (tmp_path, None):
         accuracies, kept[:] = iter([0.2, 0.9, 0.5, 0.9]), []
         model = toy_model()
-        state = Trainer(model, replace(CONFIG, epochs=4), toy_data(), toy_data(9), output=output).train()
+        state = Trainer(model, TASK, replace(CONFIG, epochs=4), toy_data(), toy_data(9), output=output).train()
         assert (state.best_metric, state.best_step) == (0.9, 16)
         assert bits(model) == kept[1] != kept[3]
     saved = load_file(tmp_path / "model.safetensors")
@@ -163,7 +171,7 @@ def test_early_stopping_and_evaluations_between_epochs(monkeypatch):
     losses = iter([3.0, 2.0, 2.5, 2.0, 1.0])
     monkeypatch.setattr(Trainer, "evaluate", lambda self, data: {"accuracy": 0.5, "loss": next(losses)})
     config = replace(CONFIG, epochs=9, metric="loss", early_stopping=2, eval_every=4)
-    state = Trainer(toy_model(), config, toy_data(), toy_data(9)).train()
+    state = Trainer(toy_model(), TASK, config, toy_data(), toy_data(9)).train()
     assert (state.step, state.best_step, state.best_metric) == (16, 8, 2.0)
 
 
@@ -171,14 +179,14 @@ def test_a_loss_that_is_no_number_is_named(tmp_path):
     model = toy_model()
     _core.kernels.fill(model.classifier.bias._data, float("nan"))
     with pytest.raises(FloatingPointError, match=r"expected a finite number, got nan at step 1"):
-        Trainer(model, CONFIG, toy_data(), output=tmp_path).train()
+        Trainer(model, TASK, CONFIG, toy_data(), output=tmp_path).train()
 
 
 # ---- log
 
 
 def test_the_log_has_a_line_an_interval_evaluation_and_epoch(tmp_path):
-    Trainer(toy_model(), CONFIG, toy_data(), toy_data(9), output=tmp_path).train()
+    Trainer(toy_model(), TASK, CONFIG, toy_data(), toy_data(9), output=tmp_path).train()
     records = read_log(tmp_path / "log.jsonl")
     assert [r["event"] for r in records].count("epoch") == 3
     assert [r["step"] for r in records if r["event"] == "train"] == [5, 10, 15, 20, 24]
@@ -201,15 +209,15 @@ def test_lines_are_on_the_disk_at_once(tmp_path):
                 json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1]) == json.loads(json.dumps(record))
             )
 
-    Trainer(toy_model(), replace(CONFIG, epochs=1), toy_data(), output=tmp_path, callbacks=[Read()]).train()
+    Trainer(toy_model(), TASK, replace(CONFIG, epochs=1), toy_data(), output=tmp_path, callbacks=[Read()]).train()
     assert seen and all(seen)
 
 
 def test_progress_without_tqdm_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tqdm", None)
-    Trainer(toy_model(), CONFIG, toy_data(), progress=False)
+    Trainer(toy_model(), TASK, CONFIG, toy_data(), progress=False)
     with pytest.raises(ImportError, match=r"engine\[cli\]"):
-        Trainer(toy_model(), CONFIG, toy_data(), progress=True)
+        Trainer(toy_model(), TASK, CONFIG, toy_data(), progress=True)
 
 
 @pytest.mark.parametrize("evaluated", [True, False])
@@ -241,15 +249,21 @@ def test_resuming_gives_the_bits_of_an_uninterrupted_run(tmp_path, every, stop, 
     config = replace(CONFIG, checkpoint_every=every, max_tokens=50, device=device)
     data, held_out = toy_data(), toy_data(20, 1)
     hide = TokenDropout(0.2, 1, seed=3)
-    whole = Trainer(toy_model(), config, data, held_out, output=tmp_path / "whole", transform=hide)
+    whole = Trainer(toy_model(), task(transform=hide), config, data, held_out, output=tmp_path / "whole")
     whole.train()
     with pytest.raises(KeyboardInterrupt):
         Trainer(
-            toy_model(), config, data, held_out, output=tmp_path / "cut", transform=hide, callbacks=[StopAfter(stop)]
+            toy_model(),
+            task(transform=hide),
+            config,
+            data,
+            held_out,
+            output=tmp_path / "cut",
+            callbacks=[StopAfter(stop)],
         ).train()
     engine.manual_seed(99)  # whatever happened in between must not matter
     model = toy_model(seed=5)
-    resumed = Trainer(model, config, data, held_out, output=tmp_path / "cut", transform=hide)
+    resumed = Trainer(model, task(transform=hide), config, data, held_out, output=tmp_path / "cut")
     state = resumed.train(resume=True)
     if latest_checkpoint(tmp_path / "cut" / "checkpoints") is not None and stop > (every or 8):
         assert bits(model) == bits(whole.model)
@@ -271,42 +285,42 @@ def test_an_interrupted_run_leaves_a_checkpoint_of_its_last_step(tmp_path, stop)
                 trainer.interrupt()
 
     config, data, held_out = replace(CONFIG, checkpoint_every=1000), toy_data(), toy_data(20, 1)
-    whole = Trainer(toy_model(), config, data, held_out, output=tmp_path / "whole")
+    whole = Trainer(toy_model(), TASK, config, data, held_out, output=tmp_path / "whole")
     whole.train()
     with pytest.raises(KeyboardInterrupt):
-        Trainer(toy_model(), config, data, held_out, output=tmp_path / "cut", callbacks=[Interrupt()]).train()
+        Trainer(toy_model(), TASK, config, data, held_out, output=tmp_path / "cut", callbacks=[Interrupt()]).train()
     assert latest_checkpoint(tmp_path / "cut/checkpoints").name == f"step-{stop:08d}"
     model = toy_model(seed=5)
-    Trainer(model, config, data, held_out, output=tmp_path / "cut").train(resume=True)
+    Trainer(model, TASK, config, data, held_out, output=tmp_path / "cut").train(resume=True)
     assert bits(model) == bits(whole.model)
     logs = (without_times(read_log(tmp_path / name / "log.jsonl")) for name in ("cut", "whole"))
     assert next(logs) == next(logs)
     none = replace(config, checkpoint_every=0)
     with pytest.raises(KeyboardInterrupt):
-        Trainer(toy_model(), none, data, output=tmp_path / "none", callbacks=[Interrupt()]).train()
+        Trainer(toy_model(), TASK, none, data, output=tmp_path / "none", callbacks=[Interrupt()]).train()
     assert latest_checkpoint(tmp_path / "none/checkpoints") is None
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
     model = toy_model()
-    Trainer(model, CONFIG, toy_data(), toy_data(9), output=tmp_path).train()
+    Trainer(model, TASK, CONFIG, toy_data(), toy_data(9), output=tmp_path).train()
     again = toy_model(seed=3)
-    state = Trainer(again, CONFIG, toy_data(), toy_data(9), output=tmp_path).train(resume=True)
+    state = Trainer(again, TASK, CONFIG, toy_data(), toy_data(9), output=tmp_path).train(resume=True)
     assert state.step == 24 and bits(again) == bits(model)
 
 
 def test_resuming_with_other_settings_or_data_is_refused(tmp_path):
-    Trainer(toy_model(), CONFIG, toy_data(), output=tmp_path).train()
-    with pytest.raises(ValueError, match=r"lr: expected 0.005, got 0.1"):
-        Trainer(toy_model(), replace(CONFIG, lr=0.1), toy_data(), output=tmp_path).train(resume=True)
+    Trainer(toy_model(), TASK, CONFIG, toy_data(), output=tmp_path).train()
+    with pytest.raises(ValueError, match=r"lr: expected 0.005 as in the checkpoint, got 0.1"):
+        Trainer(toy_model(), TASK, replace(CONFIG, lr=0.1), toy_data(), output=tmp_path).train(resume=True)
     with pytest.raises(ValueError, match="size"):
-        Trainer(toy_model(), CONFIG, toy_data(50), output=tmp_path).train(resume=True)
+        Trainer(toy_model(), TASK, CONFIG, toy_data(50), output=tmp_path).train(resume=True)
     with pytest.raises(ValueError, match="resume: expected an output folder"):
-        Trainer(toy_model(), CONFIG, toy_data()).train(resume=True)
+        Trainer(toy_model(), TASK, CONFIG, toy_data()).train(resume=True)
     state = latest_checkpoint(tmp_path / "checkpoints") / "state.json"
     state.write_text(state.read_text()[:100])
     with pytest.raises(ValueError, match="expected JSON"):
-        Trainer(toy_model(), CONFIG, toy_data(), output=tmp_path).train(resume=True)
+        Trainer(toy_model(), TASK, CONFIG, toy_data(), output=tmp_path).train(resume=True)
 
 
 # ---- checkpoints
@@ -340,7 +354,7 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
 
 
 def test_a_flipped_byte_in_a_checkpoint_is_seen(tmp_path):
-    Trainer(toy_model(), replace(CONFIG, epochs=1), toy_data(), output=tmp_path).train()
+    Trainer(toy_model(), TASK, replace(CONFIG, epochs=1), toy_data(), output=tmp_path).train()
     path = latest_checkpoint(tmp_path / "checkpoints")
     whole = files(path)
     assert sorted(whole) == ["model.safetensors", "optimizer.safetensors", "state.json"]
@@ -349,7 +363,7 @@ def test_a_flipped_byte_in_a_checkpoint_is_seen(tmp_path):
         damaged[-5] ^= 1  # in the numbers
         (path / name).write_bytes(damaged)
         with pytest.raises(ValueError, match=rf"expected .*{name} as it was written .* got a damaged file"):
-            Trainer(toy_model(), replace(CONFIG, epochs=1), toy_data(), output=tmp_path).train(resume=True)
+            Trainer(toy_model(), TASK, replace(CONFIG, epochs=1), toy_data(), output=tmp_path).train(resume=True)
         (path / name).write_bytes(whole[name])
     text = whole["state.json"].decode()
     (path / "state.json").write_text(text.replace('"samples": 60', '"samples": 61'))
@@ -423,6 +437,6 @@ def test_settings_go_through_json():
 
 def test_data_without_labels_is_refused():
     with pytest.raises(ValueError, match="expected batches with labels"):
-        Trainer(toy_model(), CONFIG, TextDataset([[1, 2]] * 4)).train()
+        Trainer(toy_model(), TASK, CONFIG, TextDataset([[1, 2]] * 4)).train()
     with pytest.raises(ValueError, match="at least one batch"):
-        Trainer(toy_model(), CONFIG, TextDataset([], []))
+        Trainer(toy_model(), TASK, CONFIG, TextDataset([], []))

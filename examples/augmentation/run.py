@@ -13,7 +13,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from engine.runs import StartConfig, TextData, train_text_classifier
+from engine.runs import StartConfig, TextData, train_text
+from engine.tasks import TaskConfig
 from engine.train import TrainerConfig
 
 DATA = Path(__file__).parent.parent / "banking77"
@@ -33,15 +34,15 @@ ROWS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
 def accuracy(augment: str | None, clean: tuple[str, ...], seed: int, o: argparse.Namespace) -> float:
     start = StartConfig(init=o.init) if o.init else StartConfig(sizes=SIZES)
     data = TextData(
-        (str(DATA / "train.csv"),), validation_fraction=0.0, test=str(DATA / "test.csv"), vocab_size=4000,
-        examples_per_class=o.examples_per_class, clean=clean,
+        (str(DATA / "train.csv"),), validation_fraction=0.0, test=str(DATA / "test.csv"),
+        examples_per_class=o.examples_per_class, clean=clean, **({} if o.init else {"vocab_size": 4000}),
     )  # fmt: skip
     settings = TrainerConfig(
-        epochs=o.epochs or (4 if o.init else 8), lr=2e-4 if o.init else 2e-3, augment=augment, seed=seed,
-        label_smoothing=0.0 if o.init else 0.1, checkpoint_every=0,
+        epochs=o.epochs or (4 if o.init else 8), lr=2e-4 if o.init else 2e-3, seed=seed, checkpoint_every=0,
     )  # fmt: skip
+    task = TaskConfig("classification", label_smoothing=0.0 if o.init else 0.1, augment=augment)
     with tempfile.TemporaryDirectory() as folder:
-        report = train_text_classifier(data, settings, Path(folder) / "run", start=start)
+        report = train_text(data, settings, Path(folder) / "run", task=task, start=start)
     return float(report["test"]["accuracy"])
 
 

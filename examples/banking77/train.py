@@ -14,7 +14,8 @@ from pathlib import Path
 
 import engine
 from engine.report import format_report
-from engine.runs import TextData, train_text_classifier
+from engine.runs import StartConfig, TextData, train_text
+from engine.tasks import TaskConfig
 from engine.train import TrainerConfig
 
 HERE = Path(__file__).parent
@@ -28,7 +29,7 @@ MODEL = {
     "attention_probs_dropout_prob": 0.1,
     "pooling": "max",
 }
-RECIPE = TrainerConfig(epochs=8, batch_size=32, lr=2e-3, label_smoothing=0.1, token_dropout=0.1)
+TASK = TaskConfig("classification", label_smoothing=0.1, token_dropout=0.1)
 
 
 def main() -> None:
@@ -46,11 +47,12 @@ def main() -> None:
         test=None if arguments.no_test else os.path.relpath(HERE / "test.csv"),
         vocab_size=4000,
     )
-    report = train_text_classifier(
+    report = train_text(
         data,
-        TrainerConfig(**{**RECIPE.to_dict(), "seed": arguments.seed}),
+        TrainerConfig(epochs=8, batch_size=32, lr=2e-3, seed=arguments.seed),
         arguments.output,
-        model=MODEL,
+        task=TASK,
+        start=StartConfig(sizes=MODEL),
         progress=not arguments.no_progress,
         overwrite=True,
     )

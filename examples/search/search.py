@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from engine.runs import TextData, train_text_classifier
-from engine.runs.search import SearchSpace, search
+from engine.runs import SearchSpace, StartConfig, TextData, search, train_text
+from engine.tasks import TaskConfig
 from engine.train import Callback, TrainerConfig
 
 HERE = Path(__file__).parent
@@ -25,11 +25,12 @@ DATA = TextData(train=(str(HERE.parent / "banking77" / "train.csv"),), vocab_siz
 def train(settings: dict[str, Any], callbacks: tuple[Callback, ...]) -> float:
     """Accuracy on the held-out tenth; the run folder is not kept."""
     settings = dict(settings)
-    model = settings.pop("model", {})
+    start = StartConfig(sizes=settings.pop("model", {}))
+    task = TaskConfig(**{name: settings.pop(name) for name in ("label_smoothing", "token_dropout") if name in settings})
     folder = tempfile.mkdtemp()
     try:
         config = TrainerConfig.from_dict({**settings, "checkpoint_every": 0})
-        report = train_text_classifier(DATA, config, folder, model=model, callbacks=callbacks)
+        report = train_text(DATA, config, folder, task=task, start=start, callbacks=callbacks)
     finally:
         shutil.rmtree(folder)
     return float(report["held_out"]["accuracy"])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import engine
 from engine.report import format_report
-from engine.runs import StartConfig, TextData, train_text_classifier
+from engine.runs import StartConfig, TextData, train_text
 from engine.train import TrainerConfig
 
 HERE = Path(__file__).parent
@@ -47,9 +47,15 @@ def main() -> None:
         test=os.path.relpath(HERE / "test.tsv"),
         max_length=64,
     )
-    report = train_text_classifier(
+    report = train_text(
         data,
-        TrainerConfig(epochs=2, batch_size=32, lr=1e-4, seed=arguments.seed, max_steps=arguments.max_steps),
+        TrainerConfig(
+            epochs=None if arguments.max_steps else 2,
+            max_steps=arguments.max_steps,
+            batch_size=32,
+            lr=1e-4,
+            seed=arguments.seed,
+        ),
         arguments.output,
         start=StartConfig(init=arguments.init),
         progress=not arguments.no_progress,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import engine
 from engine.report import format_report
-from engine.runs import StartConfig, TextData, train_text_classifier
+from engine.runs import StartConfig, TextData, train_text
 from engine.train import TrainerConfig
 
 HERE = Path(__file__).parent
@@ -42,15 +42,21 @@ def main() -> None:
         engine.set_num_threads(arguments.threads)
     data = TextData(
         train=(os.path.relpath(HERE / "train.tsv"),),
-        task="tagging",
         validation=os.path.relpath(HERE / "valid.tsv"),
         test=os.path.relpath(HERE / "test.tsv"),
         max_length=64,
     )
-    report = train_text_classifier(
+    report = train_text(
         data,
-        TrainerConfig(epochs=3, batch_size=32, lr=3e-4, seed=arguments.seed, max_steps=arguments.max_steps),
+        TrainerConfig(
+            epochs=None if arguments.max_steps else 3,
+            max_steps=arguments.max_steps,
+            batch_size=32,
+            lr=3e-4,
+            seed=arguments.seed,
+        ),
         arguments.output,
+        task="tagging",
         start=StartConfig(init=arguments.init),
         progress=not arguments.no_progress,
         overwrite=True,

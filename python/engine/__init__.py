@@ -30,7 +30,7 @@ from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_gra
 from engine.ops import *
 from engine.tensor import Tensor, device
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Loaded at first use: `import engine; engine.nn.Linear` works without a second import, and importing engine stays quick.
 _PACKAGES = (

@@ -22,12 +22,14 @@ __all__ = [
     "PATH",
     "RUN",
     "Command",
+    "TaskName",
     "begin_or_resume",
     "columns_of",
     "config_option",
     "device_option",
     "encoding_option",
     "option_values",
+    "refuse_beside_init",
     "settings_options",
     "threads_option",
 ]
@@ -77,6 +79,37 @@ def _device(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     except (RuntimeError, ValueError) as error:  # there is none, or no such one
         raise click.BadParameter(re.sub(r"^\[\w+\] \w+: ", "", str(error))) from None
     return value
+
+
+class TaskName(click.ParamType):
+    """The name of a task. The tasks are imported when a value is read, so that help stays quick."""
+
+    name = "task"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from engine.tasks import TASKS
+
+        if value not in TASKS:
+            self.fail(f"expected one of {', '.join(TASKS)}, got {value!r}.", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from engine.tasks import TASKS
+
+        return [CompletionItem(name) for name in TASKS if name.startswith(incomplete)]
+
+
+def refuse_beside_init(ctx: click.Context, names: Iterable[str]) -> None:
+    """Raises UsageError where an option that decides a size stands beside --init."""
+    for name in names:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} cannot be given beside --init: the published model has its own.", ctx)
 
 
 encoding_option = click.option(
@@ -237,6 +270,9 @@ class _Interrupted(click.ClickException):
 
 def columns_of(run: str) -> dict[str, Any]:
     """What the run was told of its data's columns, {} for a folder of `save_pretrained`."""
-    from engine.runs.text import read_run
+    from engine.runs import read_run
 
-    return read_run(run).get("data", {}) if os.path.exists(os.path.join(run, "run.json")) else {}
+    if not os.path.exists(os.path.join(run, "run.json")):
+        return {}
+    record = read_run(run)
+    return {**record.get("data", {}), "label_separator": record.get("task", {}).get("label_separator", "|")}

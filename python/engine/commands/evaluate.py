@@ -39,7 +39,7 @@ def evaluate(
     """
     from engine.inference import Predictor
     from engine.report import format_evaluation, plot_confusion
-    from engine.runs.runfolder import read_temperature
+    from engine.runs.folder import read_temperature
     from engine.tasks import Columns
 
     predictor = Predictor.from_pretrained(run, device=device)
@@ -50,23 +50,18 @@ def evaluate(
         return options[name] or trained.get(name)
 
     groups = options["group_columns"]
+    if groups and "group_columns" in task.unused:
+        raise click.UsageError(f"--group-column is for tasks of one label a text, this one is {task.name}.")
+    task.groups, task.temperature = groups, read_temperature(run)
+    task.separator = trained.get("label_separator") or task.separator
     columns = Columns(
         column("text_column"), column("label_column"), column("pair_column"), groups, options["encoding"],
-        trained.get("label_separator", "|"),
+        task.separator,
     )  # fmt: skip
-    for name, given in (("--picture", picture), ("--group-column", groups)):
-        if given and task.name != "classification":
-            raise click.UsageError(f"{name} is for tasks of one label a text, this one is {task.name}.")
-    table: Any = task.read(data, columns)
-    detail: dict[str, Any] = {}
-    if picture or groups or (as_json and task.name == "classification"):
-        detail = {
-            "detail": True,
-            "temperature": read_temperature(run),
-            "groups": {name: table.columns[name] for name in groups},
-        }
-    figures = predictor.judge(table, **detail)
+    figures = predictor.judge(task.read(data, columns))
     if picture:
+        if "confusion" not in figures:
+            raise click.UsageError(f"--picture is for tasks of one label a text, this one is {task.name}.")
         import numpy as np
 
         plot_confusion(np.array(figures["confusion"]["counts"]), figures["confusion"]["labels"], os.fspath(picture))

@@ -67,7 +67,7 @@ def predict(
         if options[name] and not source:
             raise click.UsageError(f"--{name.replace('_', '-')} needs --input.")
     from engine.inference import Predictor
-    from engine.runs.runfolder import read_temperature
+    from engine.runs.folder import read_temperature
     from engine.serialization import replace_file
 
     predictor = Predictor.from_pretrained(run, device=device)
@@ -77,6 +77,7 @@ def predict(
             raise ValueError(f"[predict] calibrated: expected a report with a temperature in {run}, got none")
         predictor.temperature = temperature
     trained = columns_of(run)
+    predictor.task.separator = trained.get("label_separator", predictor.task.separator)
     pairs = bool(trained.get("pair_column")) or bool(options["pair_column"])
     if source:
         batches = _file_batches(predictor, source, trained, options, batch_size)
@@ -109,22 +110,16 @@ def _file_batches(
     predictor: Predictor, source: str, trained: dict[str, Any], options: dict[str, Any], size: int
 ) -> Iterator[Any]:
     """Tables of the rows of a file, in parts."""
-    from engine.text import TextTable, read_table, read_tagged
+    from engine.tasks import Columns
 
-    table: Any
-    lines = source.lower().endswith(".txt")
-    if predictor.task.name == "tagging":
-        if lines or source.lower().endswith((".csv", ".tsv")):
-            texts = read_table(source, options["text_column"], read_labels=False, encoding=options["encoding"])
-            table = predictor.task.bare(texts.texts)
-        else:
-            table = read_tagged(source)
-    else:
-        named: dict[str, Any] = {
-            name: options[name] or (None if lines else trained.get(name)) for name in ("text_column", "pair_column")
-        }
-        read = read_table(source, read_labels=False, encoding=options["encoding"], skip_empty_lines=False, **named)
-        table = TextTable(read.texts, pairs=read.pairs)
+    # The names of columns that training found hold for tables, but not for a file of plain lines.
+    named = {} if source.lower().endswith(".txt") else trained
+    columns = Columns(
+        options["text_column"] or named.get("text_column"),
+        pair=options["pair_column"] or named.get("pair_column"),
+        encoding=options["encoding"],
+    )
+    table = predictor.task.read(source, columns, labelled=False)
     for part in _parts(range(len(table)), size):
         yield table.select(part)
 
@@ -144,7 +139,7 @@ def _predict(predictor: Predictor, batches: Iterable[Any], top_k: int, as_json: 
             if as_json:
                 stream.write(json.dumps({"text": text, **answer}, ensure_ascii=False) + "\n")
             else:
-                cells = (" ".join(cell.split()) for cell in [*task.columns(answer), text])  # a label may have tabs
+                cells = (" ".join(cell.split()) for cell in [*task.cells(answer), text])  # a label may have tabs
                 stream.write("\t".join(cells) + "\n")
         stream.flush()
 

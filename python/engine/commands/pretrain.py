@@ -13,6 +13,7 @@ from engine.commands.common import (
     begin_or_resume,
     config_option,
     device_option,
+    refuse_beside_init,
     settings_options,
     threads_option,
 )
@@ -42,7 +43,7 @@ _OPTIONS = [
     click.option("--heads", type=int, default=4, show_default=True),
     click.option("--ff", type=int, default=None, help="Size of the feed-forward part (default: 4 * dim)."),
     click.option("--dropout", type=float, help="(default: 0.1; with --init as published)"),
-    click.option("--epochs", type=int, default=10, show_default=True),
+    click.option("--epochs", type=int, help="(default: 10)"),
     click.option("--max-steps", type=int, help="End after so many steps instead; the text is then not counted first."),
     click.option("--batch-size", type=int, default=None, help="Sequences in a batch, at most (default: no limit)."),
     click.option("--max-tokens", type=int, default=4096, show_default=True, help="Tokens in a batch, at most."),
@@ -89,12 +90,17 @@ def pretrain(
       engine pretrain questions.txt --document line --init MiniLM --lr 1e-4 --output runs/adapted
       engine train questions.csv --init runs/encoder --output runs/tuned
     """
-    from engine.runs import format_pretraining, resume_pretraining
+    from engine.report import format_report
     from engine.runs import pretrain as run
+    from engine.runs import resume as go_on
     from engine.train import TrainerConfig
 
     progress = options["progress"]
+    if options["max_steps"] is None and options["epochs"] is None:
+        options["epochs"] = 10
     model: dict[str, Any] = {}
+    if options["init"] is not None:
+        refuse_beside_init(ctx, ("layers", "dim", "heads", "ff", "vocab_size"))
     if options["init"] is None:
         ff = 4 * options["dim"] if options["ff"] is None else options["ff"]
         model = {
@@ -106,10 +112,10 @@ def pretrain(
     report = begin_or_resume(
         ctx, files, output, resume,
         lambda folder, callbacks: run(
-            files, folder, trainer=TrainerConfig(metric="loss", **{name: options[name] for name in _TRAINER}),
+            files, folder, trainer=TrainerConfig(**{name: options[name] for name in _TRAINER}),
             model=model, progress=progress, callbacks=callbacks, overwrite=options["overwrite"],
             **{name: options[name] for name in _OTHERS},
         ),
-        lambda folder, callbacks: resume_pretraining(folder, progress=progress, callbacks=callbacks),
+        lambda folder, callbacks: go_on(folder, kind="pretraining", progress=progress, callbacks=callbacks),
     )  # fmt: skip
-    click.echo(format_pretraining(report), nl=False)
+    click.echo(format_report(report), nl=False)

@@ -55,10 +55,9 @@ def search(
       engine search space.toml train.csv --init MiniLM --trials 20 --output runs/search
       engine train train.csv --init MiniLM --config runs/search/best.toml --output runs/best
     """
-    from engine.runs import train_text_classifier
-    from engine.runs.search import SearchSpace
-    from engine.runs.search import search as run
-    from engine.tasks import TASKS
+    from engine.runs import SearchSpace, train_text
+    from engine.runs import search as run
+    from engine.tasks import task_named
 
     if options["test"]:
         raise click.UsageError("--test cannot be given: a search that saw test data would flatter itself.", ctx)
@@ -67,14 +66,14 @@ def search(
     for name in wanted.names:
         if name.rpartition(".")[2].replace("-", "_") not in names:
             raise click.UsageError(f"SPACE: expected names of options, got {name!r}", ctx)
-    metric = options["metric"] or TASKS[options["task"]].metric
+    metric = options["metric"] or task_named(options["task"]).metric
 
     def train(settings: dict[str, Any], callbacks: tuple[Any, ...]) -> float:
         arguments = training(ctx, data, {**options, **option_values(ctx.command, flat(settings), space)})
         arguments["trainer"] = replace(arguments["trainer"], checkpoint_every=0)
         folder = tempfile.mkdtemp(prefix="trial-", dir=output)
         try:
-            report = train_text_classifier(**arguments, output=os.path.join(folder, "run"), callbacks=callbacks)
+            report = train_text(**arguments, output=os.path.join(folder, "run"), callbacks=callbacks)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return float(report["held_out"][metric])

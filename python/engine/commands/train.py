@@ -10,10 +10,12 @@ from engine.commands.common import (
     PATH,
     RUN,
     Command,
+    TaskName,
     begin_or_resume,
     config_option,
     device_option,
     encoding_option,
+    refuse_beside_init,
     settings_options,
     threads_option,
 )
@@ -34,8 +36,8 @@ def _default(name: str) -> str:
 
 training_options = [
     config_option,
-    click.option("--task", type=click.Choice(["classification", "multilabel", "regression", "tagging"]),
-                 default="classification", show_default=True, help="What is learned: a label, several, a number, a tag a word."),
+    click.option("--task", type=TaskName(), default="classification", show_default=True,
+                 help="What is learned: classification (a label), multilabel, regression (a number), tagging (a tag a word), …"),
     click.option("--init", metavar="DIR", help="A published encoder to start from: a folder, or a name on the Hugging Face hub."),
     click.option("--text-column", help="Column of the texts (default: found by its name)."),
     click.option("--pair-column", help="Column of a second text, for tasks on two."),
@@ -94,13 +96,13 @@ training_options = [
 ]  # fmt: skip
 
 _TEXT_OPTIONS = (
-    "text_column", "pair_column", "label_column", "label_separator", "group_columns", "encoding", "validation",
-    "validation_fraction", "test", "tokenizer", "vocab_size", "max_length", "task", "examples_per_class",
+    "text_column", "pair_column", "label_column", "group_columns", "encoding", "validation", "validation_fraction", "test",
+    "tokenizer", "vocab_size", "max_length", "examples_per_class",
 )  # fmt: skip
+_TASK_OPTIONS = ("label_smoothing", "class_weights", "augment", "token_dropout", "label_separator")
 _TRAINER_OPTIONS = (
     "epochs", "max_steps", "batch_size", "max_tokens", "lr", "layer_wise_lr_decay", "head_lr", "weight_decay", "schedule",
-    "warmup_ratio", "label_smoothing", "class_weights", "token_dropout", "augment", "max_grad_norm", "metric",
-    "early_stopping", "checkpoint_every", "seed", "device", "precision",
+    "warmup_ratio", "max_grad_norm", "metric", "early_stopping", "checkpoint_every", "seed", "device", "precision",
 )  # fmt: skip
 _START_OPTIONS = (
     "init", "freeze_embeddings", "freeze_layers", "lora_rank", "lora_alpha", "lora_dropout", "gradient_checkpointing",
@@ -117,40 +119,47 @@ def _parts(value: Any) -> tuple[str, ...]:
 
 
 def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """Options as arguments of `train_text_classifier`."""
+    """Options as arguments of `train_text`."""
     from engine.runs import StartConfig, TextData
     from engine.runs.start import longest_text, suggested_lr
+    from engine.tasks import TaskConfig, task_named
     from engine.train import TrainerConfig
 
     options = dict(options)
+    kind = task_named(options["task"])
     tuned = options["init"] is not None
-    for name, defaults in _DEFAULTS.items():
-        if options[name] is None:
-            options[name] = defaults[tuned]
+
+    def given(name: str) -> bool:
+        return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+    defaults = {name: values[tuned] for name, values in _DEFAULTS.items()} | dict(kind.defaults)
+    if options["max_steps"] is not None:
+        defaults["epochs"] = None
+    for name, default in defaults.items():
+        if options[name] is None and name not in kind.unused:
+            options[name] = default
     if options["max_length"] is None:
         options["max_length"] = 128 if not tuned else min(128, longest_text(options["init"]))
     if options["lr"] is None:
         options["lr"] = suggested_lr(options["init"])
-    if options["task"] == "tagging" and ctx.get_parameter_source("token_dropout") is click.core.ParameterSource.DEFAULT:
-        options["token_dropout"] = 0.0
     sizes: dict[str, Any] = {}
     if options["dropout"] is not None:
         sizes = {"hidden_dropout_prob": options["dropout"], "attention_probs_dropout_prob": options["dropout"]}
     if tuned:
-        for name in _SIZES:
-            if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-                option = f"--{name.replace('_', '-')}"
-                raise click.UsageError(f"{option} cannot be given beside --init: the published model has its own.", ctx)
+        refuse_beside_init(ctx, _SIZES)
     else:
         sizes |= {
             "hidden_size": options["dim"],
             "num_hidden_layers": options["layers"],
             "num_attention_heads": options["heads"],
             "intermediate_size": 4 * options["dim"] if options["ff"] is None else options["ff"],
-            **_POOLING.get(options["pooling"], {"pooling": options["pooling"]}),
         }
+        if given("pooling") or "pooling" not in kind.unused:
+            sizes |= _POOLING.get(options["pooling"], {"pooling": options["pooling"]})
+    settings = {name: options[name] for name in _TASK_OPTIONS if options[name] is not None}
     return {
         "data": TextData(data, clean=_parts(options["clean"]), **{name: options[name] for name in _TEXT_OPTIONS}),
+        "task": TaskConfig(options["task"], **settings),
         "trainer": TrainerConfig(
             gradient_accumulation_steps=options["gradient_accumulation"],
             **{name: options[name] for name in _TRAINER_OPTIONS},
@@ -191,15 +200,16 @@ def train(ctx: click.Context, data: tuple[str, ...], output: str | None, resume:
     Ctrl-C ends training after the present step, with a checkpoint to resume from; a second one ends it at once.
     """  # fmt: skip
     from engine.report import format_report
-    from engine.runs import resume_text_classifier, train_text_classifier
+    from engine.runs import resume as go_on
+    from engine.runs import train_text
 
     progress = options["progress"]
     report = begin_or_resume(
         ctx, data, output, resume,
-        lambda folder, callbacks: train_text_classifier(
+        lambda folder, callbacks: train_text(
             **training(ctx, data, options), output=folder, progress=progress, overwrite=options["overwrite"],
             tensorboard=options["tensorboard"], callbacks=callbacks,
         ),
-        lambda folder, callbacks: resume_text_classifier(folder, progress=progress, callbacks=callbacks),
+        lambda folder, callbacks: go_on(folder, kind="text", progress=progress, callbacks=callbacks),
     )  # fmt: skip
     click.echo(format_report(report), nl=False)

@@ -6,6 +6,7 @@ from engine.data.dataset import Subset as Subset
 from engine.data.dataset import TensorDataset as TensorDataset
 from engine.data.dataset import random_split as random_split
 from engine.data.loader import DataLoader as DataLoader
+from engine.data.loader import in_order as in_order
 from engine.data.prefetch import Prefetcher as Prefetcher
 from engine.data.sampler import BatchSampler as BatchSampler
 from engine.data.table import Table as Table
@@ -19,5 +20,6 @@ __all__ = [
     "Table",
     "TensorDataset",
     "default_collate",
+    "in_order",
     "random_split",
 ]

@@ -17,7 +17,7 @@ from engine.data.dataset import BatchSource, Dataset, unwrap
 from engine.data.prefetch import Prefetcher
 from engine.data.sampler import BatchSampler
 
-__all__ = ["DataLoader"]
+__all__ = ["DataLoader", "gives_batches", "in_order"]
 
 
 class DataLoader:
@@ -197,3 +197,17 @@ class DataLoader:
         self._begin(int(state["epoch"]), int(state["position"]))
         if not 0 <= self._position <= len(self):
             raise ValueError(f"[{op}] position: expected a value in [0, {len(self)}], got {state['position']}")
+
+
+def gives_batches(data: Any) -> bool:
+    """Whether iterating over data gives batches, as a loader or a list of batches does, and not the items of a dataset."""
+    if isinstance(data, DataLoader) or hasattr(data, "num_batches") or not hasattr(data, "__getitem__"):
+        return True
+    return isinstance(data, (list, tuple)) and bool(data) and hasattr(data[0], "batch_size")
+
+
+def in_order(data: Any, batch_size: int) -> Any:
+    """Batches of a dataset in its order; loaders and iterables of batches as they are."""
+    return (
+        data if gives_batches(data) else DataLoader(data, batch_size, prefetch=getattr(unwrap(data)[0], "prefetch", 0))
+    )

@@ -43,7 +43,7 @@ def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str
         "",
         f"# {model.architecture}",
         "",
-        f"Task: {run.get('task', tag)}. {c.num_hidden_layers} layers of {c.hidden_size}, {c.num_attention_heads} heads, "
+        f"Task: {_task_name(run) or tag}. {c.num_hidden_layers} layers of {c.hidden_size}, {c.num_attention_heads} heads, "
         f"vocabulary of {c.vocab_size:,}, {model.num_parameters():,} parameters as {dtype}, texts of at most {c.max_length} "
         "tokens.",
     ]
@@ -73,6 +73,11 @@ def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str
         versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
         lines += ["", "## Made with", "", f"{versions}; {environment.get('system', 'system unknown')}."]
     return "\n".join(lines) + "\n"
+
+
+def _task_name(run: Mapping[str, Any]) -> str:
+    task = run.get("task", "")
+    return task if isinstance(task, str) else str(task.get("name", ""))  # version 0.1 wrote the name alone
 
 
 def _data(data: Mapping[str, Any], counts: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,8 @@ import numpy as np
 from engine.inference.predictor import Predictor
 from engine.metrics import softmax
 from engine.models.pretrained import Pretrained
-from engine.tasks import Classification, Task, encode_texts, names_of
+from engine.tasks import Classification, TextTask, names_of
+from engine.tasks.text import encode_texts
 from engine.text import Labels, TextDataset, TextTable, Tokenizer
 
 __all__ = ["Prediction", "TextClassifier"]
@@ -44,7 +45,7 @@ class TextClassifier(Predictor):
 
     labels: Labels
 
-    def __init__(self, model: Pretrained, tokenizer: Tokenizer, task: Task | None = None) -> None:
+    def __init__(self, model: Pretrained, tokenizer: Tokenizer, task: TextTask | None = None) -> None:
         super().__init__(model, tokenizer, Classification(names_of(model.config)) if task is None else task)
 
     def dataset(self, texts: Iterable[str], labels: np.ndarray | None = None) -> TextDataset:

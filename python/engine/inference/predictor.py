@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from engine.data import DataLoader
-from engine.models import AutoModelForSequenceClassification, AutoModelForTokenClassification
-from engine.models.forward import compute_logits
-from engine.models.pretrained import Pretrained
-from engine.tasks import Table, Task, task_of
+from engine.models.pretrained import Pretrained, read_config
+from engine.serialization import read_json
+from engine.tasks import Part, TextTask, names_of, task_of
 from engine.text import TextDataset, Tokenizer
 
 __all__ = ["Predictor"]
@@ -37,8 +34,8 @@ class Predictor:
         ValueError: if the config names no labels, or fewer than the model has, or the tokenizer has more tokens than the model.
     """
 
-    def __init__(self, model: Pretrained, tokenizer: Tokenizer, task: Task | None = None) -> None:
-        self.task = task_of(model.config, model.architecture) if task is None else task
+    def __init__(self, model: Pretrained, tokenizer: Tokenizer, task: TextTask | None = None) -> None:
+        self.task = task_of(model.config, model.architecture)(names_of(model.config)) if task is None else task
         if tokenizer.vocab_size > model.config.vocab_size:
             raise ValueError(
                 f"[{type(self).__name__}] tokenizer: expected at most the model's {model.config.vocab_size} tokens, "
@@ -61,8 +58,10 @@ class Predictor:
             raise FileNotFoundError(
                 f"[{cls.__name__}] directory: expected an existing folder, got {os.fspath(directory)}"
             )
-        of_tokens = _architecture(directory).endswith("ForTokenClassification")
-        auto = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
+        config = read_config(os.fspath(directory), f"{cls.__name__}.from_pretrained")
+        names = read_json(os.path.join(directory, "config.json")).get("architectures")
+        architecture = str(names[0]) if isinstance(names, list) and names else ""
+        auto = task_of(config, architecture).auto
         model, info = auto.from_pretrained(directory, output_loading_info=True)
         if info.missing_keys:
             raise ValueError(
@@ -88,15 +87,13 @@ class Predictor:
         """Tokens after which texts are cut."""
         return min(self.model.config.max_length, self.tokenizer.model_max_length or 2**31)
 
-    def encode(self, table: Table) -> TextDataset:
+    def encode(self, table: Any) -> TextDataset:
         """Texts cleaned and tokenized, with targets where the table has labels."""
         return self.task.dataset(table, self.tokenizer, self.max_length)
 
     def dataset_logits(self, dataset: TextDataset, batch_size: int = 128) -> np.ndarray:
         """Logits, float32: (n, num_labels) of texts, (total_tokens, num_labels) of words, in the order of the data."""
-        if not len(dataset):
-            return np.zeros((0, len(self.labels)), np.float32)
-        return compute_logits(self.model, DataLoader(dataset, batch_size))[0]
+        return self.task.logits(self.model, dataset, batch_size)
 
     def answer(
         self, texts: Iterable[str], pairs: Sequence[str] | None = None, top_k: int = 1, batch_size: int = 128
@@ -110,27 +107,16 @@ class Predictor:
         table = self.task.bare(list(texts), pairs)
         return self.answer_table(table, top_k, batch_size)
 
-    def answer_table(self, table: Table, top_k: int = 1, batch_size: int = 128) -> list[dict[str, Any]]:
+    def answer_table(self, table: Any, top_k: int = 1, batch_size: int = 128) -> list[dict[str, Any]]:
         """The same of a table's rows."""
         dataset = self.encode(table)
         logits = self.dataset_logits(dataset, batch_size) / np.float32(self.temperature)
         return self.task.answers(table, dataset, logits, top_k)
 
-    def judge(self, table: Table, batch_size: int = 128, **detail: Any) -> dict[str, Any]:
-        """The figures of an evaluation on a labelled table, as `report.json` holds them; detail: see `evaluation`.
+    def judge(self, table: Any, batch_size: int = 128) -> dict[str, Any]:
+        """The figures of an evaluation on a labelled table, as `report.json` holds them.
 
         Raises:
             ValueError: if the table has no labels, or one that the model does not know (names its line).
         """
-        dataset = self.encode(table)
-        return self.task.report(table, dataset, self.dataset_logits(dataset, batch_size), **detail)
-
-
-def _architecture(directory: str | os.PathLike[str]) -> str:
-    """The class that config.json names, "" where it names none; what is wrong with the file, loading the model says."""
-    try:
-        with open(os.path.join(directory, "config.json"), encoding="utf-8") as stream:
-            names = json.load(stream).get("architectures") or [""]
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return ""
-    return names[0] if isinstance(names, list) and isinstance(names[0], str) else ""
+        return self.task.judge(self.model, Part(self.encode(table), table), batch_size).figures

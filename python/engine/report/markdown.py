@@ -14,14 +14,12 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-# What says most of a task comes first: F1 of spans (beside the accuracy of tags), accuracy of classes, and so on.
-_MAIN = ("f1", "accuracy", "micro_f1", "pearson", "perplexity", "loss")
-
-
 def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> str:
     """An evaluation, of any task, as Markdown tables."""
-    cells = [("samples", str(figures["samples"]))]
-    cells += [(name, f"{figures[key]:.4f}") for key, name in _COLUMNS.items() if key in figures]
+    cells = [("samples", str(figures["samples"]))] if "samples" in figures else []
+    others = [key for key in figures if key not in _COLUMNS and key != "mse"]  # which is the loss of a regression
+    names = {**_COLUMNS, **{key: key.replace("_", " ") for key in others}}
+    cells += [(name, f"{figures[key]:.4f}") for key, name in names.items() if isinstance(figures.get(key), float)]
     widths = [max(len(name), 7 if name == "samples" else 6, len(value)) for name, value in cells]
     lines = [
         "| " + " | ".join(name.rjust(w) for (name, _), w in zip(cells, widths)) + " |",
@@ -78,33 +76,29 @@ def _cleaning(found: Mapping[str, int]) -> list[str]:
 
 
 def format_report(report: Mapping[str, Any]) -> str:
-    """A run's report as Markdown; its very last line is the test accuracy, or what says most where that says little; without a test
-    the held-out one."""
-    training, model, data = report["training"], report["model"], report["data"]
+    """A run's report as Markdown. Its very last line is the task's main figure on the test data; without such data on the held-out
+    data."""
+    training, data, environment = report["training"], report["data"], report["environment"]
     lines = [
         "# Training report",
         "",
-        f"{data['train_samples']} training texts, {data['held_out_samples']} held out, {data['labels']} labels; "
-        f"{model['layers']} layers of {model['hidden_size']}, {model['heads']} heads, "
-        f"{model['parameters']:,} parameters, vocabulary of {model['vocab_size']:,}; seed {report['seed']}.",
+        f"{data['description']}; {report['model']['description']}; seed {report['seed']}.",
         "",
         f"- epochs: {training['epochs'] or 'less than one'}, steps: {training['steps']}",
         *_cleaning(data.get("cleaning") or {}),
         f"- training: {training['seconds']:.1f} s, {training['tokens_per_second']:,.0f} tokens/s, "
-        f"{training['samples_per_second']:,.0f} texts/s on {report['environment']['threads']} threads "
-        f"({report['environment']['cpu_isa']})",
-        f"- padding saved: {training['padding_saved']:.1%} of the cells that batches padded to their longest text hold",
+        f"{training['samples_per_second']:,.0f} samples/s on {environment['threads']} threads ({environment['cpu_isa']})",
+        f"- padding saved: {training['padding_saved']:.1%} of the cells of batches that are padded to their longest sequence",
         f"- peak memory: {report['memory']['peak_resident_bytes'] / 2**20:,.0f} MiB resident, "
         f"{report['memory']['peak_array_bytes'] / 2**20:,.0f} MiB of it arrays",
     ]
-    for name, title in (("held_out", "Held out"), ("test", "Test")):
-        if name in report:
-            lines += ["", f"## {title}", "", format_evaluation(report[name])]
+    judged = [(name, title) for name, title in (("held_out", "Held out"), ("test", "Test")) if name in report]
+    for name, title in judged:
+        lines += ["", f"## {title}", "", format_evaluation(report[name])]
     if report.get("curves"):
         lines += ["", f"![curves]({report['curves']})"]
-    for name, title in (("test", "test"), ("held_out", "held-out")):
-        first = next((key for key in _MAIN if key in report.get(name, {})), None)
-        if first is not None:
-            lines += ["", f"{title} {_COLUMNS[first]} {report[name][first]:.4f}"]
-            break
+    metric = str(report.get("metric"))
+    if judged and metric in report[judged[-1][0]]:
+        title = {"test": "test", "held_out": "held-out"}[judged[-1][0]]
+        lines += ["", f"{title} {_COLUMNS.get(metric, metric)} {report[judged[-1][0]][metric]:.4f}"]
     return "\n".join(lines) + "\n"

@@ -9,6 +9,8 @@ from typing import Any
 
 import engine
 from engine import _core
+from engine.models.pretrained import Pretrained
+from engine.nn import Module
 from engine.tensor import device as Device
 
 __all__ = ["environment", "memory_facts", "model_facts", "peak_memory_bytes", "training_facts"]
@@ -27,16 +29,21 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def model_facts(model: Any) -> dict[str, Any]:
-    """The sizes of a model, for its report."""
-    config = model.config
-    return {
-        "layers": config.num_hidden_layers,
-        "hidden_size": config.hidden_size,
-        "heads": config.num_attention_heads,
-        "vocab_size": config.vocab_size,
-        "parameters": model.num_parameters(),
-    }
+def model_facts(model: Module) -> dict[str, Any]:
+    """The sizes of a model, for its report; "description": a part of a sentence."""
+    facts: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
+    sizes = f"{facts['parameters']:,} parameters"
+    if isinstance(model, Pretrained):
+        c = model.config
+        facts |= {
+            "layers": c.num_hidden_layers, "hidden_size": c.hidden_size, "heads": c.num_attention_heads,
+            "vocab_size": c.vocab_size,
+        }  # fmt: skip
+        sizes = (
+            f"{c.num_hidden_layers} layers of {c.hidden_size}, {c.num_attention_heads} heads, {sizes}, "
+            f"vocabulary of {c.vocab_size:,}"
+        )
+    return {**facts, "description": sizes}
 
 
 def training_facts(state: Any) -> dict[str, Any]:

@@ -1,59 +1,37 @@
 """From files of raw text to a pretrained encoder, a run folder and a report: what `engine pretrain` does.
 
-The run folder holds
-    run.json             files and their hashes, settings, versions, seed
-    config.json, model.safetensors, tokenizer.json, tokenizer_config.json    the best model, as other libraries open it
-    log.jsonl            a line each `log_every` steps, evaluation and epoch
-    checkpoints/         what is needed to go on
-    report.json, report.md, report.html, curves.png
+Beside what all runs have (`run.py`) the folder holds config.json, tokenizer.json and tokenizer_config.json, so that other libraries
+open it.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import engine
-from engine.hub import resolve
-from engine.models import BertForMaskedLM, TransformerConfig
-from engine.runs.facts import environment, memory_facts, model_facts, training_facts
-from engine.runs.judge import write_report
-from engine.runs.runfolder import (
-    FORMAT,
-    check_output,
-    find_file,
-    load_tokenizer,
-    locked,
-    read_run,
-    remove_run,
-    sha256_of,
-)
-from engine.serialization import write_json
-from engine.tasks.masked import evaluate_masked
-from engine.tensor import number_of
-from engine.text import PackedBatch, Tokenizer
-from engine.text.corpus import Packing, TextCorpus
-from engine.text.documents import Document, read_texts
-from engine.text.masking import MaskedLanguageModeling
-from engine.train.callbacks import Callback
-from engine.train.checkpoint import latest_checkpoint
-from engine.train.config import TrainerConfig
-from engine.train.trainer import Trainer
+from engine import manual_seed
+from engine.models import TransformerConfig
+from engine.runs.folder import check_output, file_record, find_files, load_tokenizer
+from engine.runs.run import Run
+from engine.runs.start import StartConfig
+from engine.tasks import MaskedLM, Part
+from engine.text import MaskedLanguageModeling, PackedBatch, TextCorpus, Tokenizer, read_texts
+from engine.text.corpus import Packing
+from engine.text.documents import Document
+from engine.train import Callback, TrainerConfig, TrainerState
 
-__all__ = ["format_pretraining", "pretrain", "resume_pretraining"]
+__all__ = ["CorpusData", "PretrainingRun", "pretrain"]
 
-TASK = "masked-language-modeling"
 _VOCABULARY_CHARACTERS = 2**26  # a vocabulary is learned from the beginning of more text than this
-DEFAULTS = TrainerConfig(epochs=10, batch_size=None, max_tokens=4096, lr=5e-4, metric="loss")
+DEFAULTS = TrainerConfig(epochs=10, batch_size=None, max_tokens=4096, lr=5e-4)
 
 
 @dataclass(frozen=True)
-class _Text:
-    """Which text is read, and how; as in `pretrain`."""
+class CorpusData:
+    """Which text a pretraining reads, and how. The fields are described in `pretrain`."""
 
     files: tuple[str, ...]
     held_out: tuple[str, ...]
@@ -65,10 +43,23 @@ class _Text:
     packing: Packing
     max_length: int
     shuffle_characters: int
-    p: float
-    whole_word: bool
+    tokenizer: str | None
+    vocab_size: int
 
     def __post_init__(self) -> None:
+        for name in ("files", "held_out"):
+            paths = getattr(self, name)
+            if isinstance(paths, (str, os.PathLike)):
+                raise TypeError(f"[pretrain] {name}: expected a list of files, got the path {os.fspath(paths)!r}")
+            object.__setattr__(self, name, tuple(os.fspath(path) for path in paths))  # JSON knows no tuples
+        if self.tokenizer is not None and self.vocab_size != 8000:
+            raise ValueError(
+                f"[pretrain] vocab_size: expected no value beside tokenizer, which has its own, got {self.vocab_size}"
+            )
+        if self.held_out and self.held_out_fraction != 0.05:
+            raise ValueError(
+                f"[pretrain] held_out_fraction: expected no value beside held_out, got {self.held_out_fraction}"
+            )
         if not 0 <= self.held_out_fraction < 1:
             raise ValueError(f"[pretrain] held_out_fraction: expected a number in [0, 1), got {self.held_out_fraction}")
         if self.held_out_tokens < 1:
@@ -76,6 +67,7 @@ class _Text:
 
     @property
     def all_files(self) -> list[str]:
+        """All files, each once."""
         return list(dict.fromkeys([*self.files, *self.held_out]))
 
     def part(self, held_out: bool = False) -> tuple[tuple[str, ...], tuple[float, float]]:
@@ -94,28 +86,48 @@ class _Text:
             seed=0 if held_out else settings.seed, part=part, shuffle_characters=self.shuffle_characters,
         )  # fmt: skip
 
-    def masking(self, tokenizer: Tokenizer, seed: int = 0) -> MaskedLanguageModeling:
-        return MaskedLanguageModeling.of(tokenizer, self.p, seed, self.whole_word)
-
-    def judged(self, tokenizer: Tokenizer, settings: TrainerConfig) -> list[PackedBatch] | None:
+    def judged(
+        self, tokenizer: Tokenizer, settings: TrainerConfig, masking: MaskedLanguageModeling
+    ) -> list[PackedBatch] | None:
         """Batches of held-out text, masked once and for all; None: nothing is held out."""
         if not (self.held_out or self.held_out_fraction):
             return None
-        masking, batches, tokens = self.masking(tokenizer), [], 0
-        try:
-            for number, batch in enumerate(self.corpus(tokenizer, settings, held_out=True)):
-                batches.append(masking(batch, number))
-                tokens += batch.total_tokens
-                if tokens >= self.held_out_tokens:
-                    break
-        except ValueError as error:
-            if "at least one text" not in str(error):
-                raise
+        files, part = self.part(held_out=True)
+        texts = read_texts(files, self.document, text_key=self.text_key, errors=self.errors, part=part)
+        if next(iter(texts), None) is None:
             name = "held_out" if self.held_out else "held_out_fraction"
-            raise ValueError(
-                f"[pretrain] {name}: expected a text to hold out, got none (is the file one document?)"
-            ) from None
+            raise ValueError(f"[pretrain] {name}: expected a text to hold out, got none (is the file one document?)")
+        batches, tokens = [], 0
+        for number, batch in enumerate(self.corpus(tokenizer, settings, held_out=True)):
+            batches.append(masking(batch, number))
+            tokens += batch.total_tokens
+            if tokens >= self.held_out_tokens:
+                break
         return batches
+
+    def moved(self, places: Mapping[str, str]) -> CorpusData:
+        """The same with files where they now lie."""
+        files, held_out = (tuple(places[path] for path in paths) for paths in (self.files, self.held_out))
+        return replace(self, files=files, held_out=held_out)
+
+    def words(self, source: str | None) -> Tokenizer:
+        """The tokenizer: of `source`, or learned from the beginning of the text."""
+        if source is not None:
+            words = load_tokenizer(source)
+        else:
+            files, part = self.part()
+            texts = read_texts(files, self.document, text_key=self.text_key, errors=self.errors, part=part)
+            words = Tokenizer.train(_beginning(texts, _VOCABULARY_CHARACTERS), self.vocab_size)
+        words.model_max_length = self.max_length
+        return words
+
+
+def _beginning(texts: Iterable[str], characters: int) -> Iterator[str]:
+    for text in texts:
+        yield text
+        characters -= len(text)
+        if characters <= 0:
+            return
 
 
 def pretrain(
@@ -178,224 +190,104 @@ def pretrain(
         FileExistsError: if `output` is not empty.
         BlockingIOError: if another training works in `output`.
     """
-    folder, settings = Path(output), trainer or DEFAULTS
-    if isinstance(files, (str, os.PathLike)) or isinstance(held_out, (str, os.PathLike)):
-        raise TypeError("[pretrain] files: expected lists of files, got one path")
-    text = _Text(
-        tuple(os.fspath(path) for path in files), tuple(os.fspath(path) for path in held_out), held_out_fraction, held_out_tokens, document,
-        text_key, errors, packing, max_length, shuffle_characters, p, whole_word,
+    check_output(Path(output), overwrite)
+    data = CorpusData(
+        tuple(files) if not isinstance(files, (str, os.PathLike)) else files,  # type: ignore[arg-type]
+        tuple(held_out) if not isinstance(held_out, (str, os.PathLike)) else held_out,  # type: ignore[arg-type]
+        held_out_fraction, held_out_tokens, document, text_key, errors, packing, max_length, shuffle_characters,
+        None if tokenizer is None else os.fspath(tokenizer), vocab_size,
     )  # fmt: skip
-    check_output(folder, overwrite)
-    start = None if init is None else resolve(init, "pretrain")
-    words = _tokenizer(text, tokenizer or start, vocab_size)
-    batches = text.judged(words, settings)
-    an_epoch = None
-    if settings.max_steps is None:
-        an_epoch = _count_steps(text.corpus(words, settings), settings)
-        settings = replace(settings, max_steps=settings.epochs * an_epoch)
-    if settings.device is not None:
-        number_of(settings.device)  # refused before anything is written
-    engine.manual_seed(settings.seed)  # the initial weights
-    made = _model(words, max_length, start, dict(model or {}))
-    run = {
-        "format": FORMAT,
-        "task": TASK,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "seed": settings.seed,
-        "data": {
-            **asdict(text),
-            "sha256": {path: sha256_of(path) for path in text.all_files},
-            "absolute": {path: os.path.abspath(path) for path in text.all_files},  # to resume from another folder
-        },
-        "start": {} if start is None else {"init": os.path.abspath(start), "sha256": _hashes(start)},
-        "model": made.config.to_dict(),
-        "steps_an_epoch": an_epoch,
-        "trainer": settings.to_dict(),
-        "environment": environment(),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
-        check_output(folder, overwrite)  # again: another training may have begun here in the meantime
-        if overwrite:
-            remove_run(folder)
-        words.save(folder)
-        write_json(folder / "config.json", {"architectures": [made.architecture], **made.config.to_dict()})
-        write_json(folder / "run.json", run)
-        return _train(folder, text, words, made, settings, batches, progress, False, callbacks)
+    start = StartConfig(init=None if init is None else os.fspath(init), sizes=model or {})
+    run = PretrainingRun.begin(data, {"p": p, "whole_word": whole_word}, start, trainer or DEFAULTS)
+    return run.train(output, overwrite=overwrite, progress=progress, callbacks=callbacks)
 
 
-def resume_pretraining(
-    output: str | os.PathLike[str], *, progress: bool = False, callbacks: tuple[Callback, ...] = ()
-) -> dict[str, Any]:
-    """Go on with a run that was broken off, from its last checkpoint; the result has the bits of an uninterrupted run.
+class PretrainingRun(Run):
+    """Masked language modelling on raw text. Make one with `begin`."""
 
-    Raises:
-        FileNotFoundError, ValueError: if the folder is no such run, or a file it began with is gone or has changed.
-        BlockingIOError: if another training works in the folder.
-    """
-    folder = Path(output)
-    run = read_run(folder)
-    if run.get("task") != TASK:
-        raise ValueError(f"[resume] output: expected a run of {TASK} in {folder}, got one of {run.get('task')}")
-    try:
-        values = dict(run["data"])
+    kind = "pretraining"
+
+    def __init__(
+        self,
+        data: CorpusData,
+        masking: Mapping[str, Any],
+        start: StartConfig,
+        trainer: TrainerConfig,
+        tokenizer: Tokenizer,
+        config: TransformerConfig | None = None,
+        steps_an_epoch: int | None = None,
+        weights: bool = True,
+    ) -> None:
+        self.data, self.start, self.tokenizer, self.steps_an_epoch = data, start, tokenizer, steps_an_epoch
+        task = MaskedLM(MaskedLanguageModeling.of(tokenizer, **masking, seed=trainer.seed))
+        held_out = data.judged(tokenizer, trainer, MaskedLanguageModeling.of(tokenizer, **masking))
+        corpus = data.corpus(tokenizer, trainer)
+        if config is None:
+            config = start.config(task, tokenizer, data.max_length)
+        if trainer.max_steps is None and steps_an_epoch is None:  # of the first epoch; the others have about as many
+            self.steps_an_epoch = -(-sum(1 for _ in corpus) // trainer.gradient_accumulation_steps)
+            corpus = data.corpus(tokenizer, trainer)
+        manual_seed(trainer.seed)  # the initial weights
+        model, self.new = start.build(config, task, weights)
+        parts = {"train": Part(corpus)} | ({} if held_out is None else {"held_out": Part(held_out)})
+        super().__init__(model, task, trainer, parts)
+
+    @classmethod
+    def begin(
+        cls, data: CorpusData, masking: Mapping[str, Any], start: StartConfig, trainer: TrainerConfig
+    ) -> PretrainingRun:
+        """Reads the held-out text and makes the tokenizer and the model. Nothing is written."""
+        return cls(data, masking, start, trainer, data.words(data.tokenizer or start.folder()))
+
+    @classmethod
+    def begun(cls, folder: Path, record: Mapping[str, Any], fresh: bool) -> PretrainingRun:
+        """The run that a folder's run.json records; fresh: it has no checkpoint, so its weights are those that it began with."""
+        values = dict(record["data"])
         hashes, absolute = values.pop("sha256"), values.pop("absolute")
-        text = _Text(**{**values, "files": tuple(values["files"]), "held_out": tuple(values["held_out"])})
-        settings = TrainerConfig.from_dict(run["trainer"])
-        config, start = TransformerConfig.from_dict(run["model"]), run["start"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
-        ) from None
-    with locked(folder):
-        found = {path: find_file(path, absolute.get(path, path), hashes.get(path)) for path in text.all_files}
-        files, held_out = (tuple(found[path] for path in paths) for paths in (text.files, text.held_out))
-        text = replace(text, files=files, held_out=held_out)
-        words = Tokenizer.from_pretrained(folder)
-        engine.manual_seed(settings.seed)
-        made = BertForMaskedLM(config)
-        if start and latest_checkpoint(folder / "checkpoints") is None:
-            if _hashes(start["init"]) != start["sha256"]:
-                raise ValueError(f"[resume] init: expected {start['init']} as the run began with, got other weights")
-            engine.manual_seed(settings.seed)  # as in the first run, for what the directory lacks
-            source = BertForMaskedLM.from_pretrained(start["init"])
-            made.load_state_dict(source.state_dict())
-        batches = text.judged(words, settings)
-        return _train(folder, text, words, made, settings, batches, progress, True, callbacks)
+        data = CorpusData(**values)
+        start = StartConfig.begun(record["start"], fresh)
+        masking = {name: record["task"][name] for name in ("p", "whole_word")}
+        return cls(
+            data.moved(find_files(data.all_files, hashes, absolute)), masking, start,
+            TrainerConfig.from_dict(record["trainer"]), Tokenizer.from_pretrained(folder),
+            TransformerConfig.from_dict(record["model"]), record["steps_an_epoch"], fresh,
+        )  # fmt: skip
 
+    def record(self) -> dict[str, Any]:
+        return {
+            "task": self.task.settings(),
+            "data": {**asdict(self.data), **file_record(self.data.all_files)},
+            "start": {**self.start.record(), "initial_values": self.new},
+            "steps_an_epoch": self.steps_an_epoch,
+        }
 
-# --- the parts of a run ----------------------------------------------------------------------------------------------
+    def save(self, folder: Path) -> None:
+        self.tokenizer.save(folder)
 
+    def _trainer_config(self) -> TrainerConfig:
+        """The corpus makes the batches, and its epochs are counted in steps."""
+        given = self.trainer
+        steps = given.max_steps or (given.epochs or 1) * (self.steps_an_epoch or 1)
+        return replace(given, batch_size=TrainerConfig.batch_size, max_tokens=None, epochs=None, max_steps=steps)
 
-def _hashes(folder: str) -> dict[str, str]:
-    """SHA-256 of the weights in a folder, by file."""
-    names = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors"))
-    return {name: sha256_of(os.path.join(folder, name)) for name in names}
-
-
-def _tokenizer(text: _Text, path: Any, vocab_size: int) -> Tokenizer:
-    if path is not None:
-        words = load_tokenizer(path)
-    else:
-        files, part = text.part()
-        texts = read_texts(files, text.document, text_key=text.text_key, errors=text.errors, part=part)
-        words = Tokenizer.train(_beginning(texts, _VOCABULARY_CHARACTERS), vocab_size)
-    words.model_max_length = text.max_length
-    return words
-
-
-def _beginning(texts: Iterable[str], characters: int) -> Iterator[str]:
-    for text in texts:
-        yield text
-        characters -= len(text)
-        if characters <= 0:
-            return
-
-
-def _count_steps(corpus: TextCorpus, settings: TrainerConfig) -> int:
-    """Steps of the first epoch; the others have as many, give or take a few."""
-    return -(-sum(1 for _ in corpus) // settings.gradient_accumulation_steps)
-
-
-def _model(tokenizer: Tokenizer, max_length: int, init: str | None, sizes: dict[str, Any]) -> BertForMaskedLM:
-    if init is None:
-        decided = {"vocab_size": tokenizer.vocab_size, "pad_token_id": tokenizer.pad_token_id}
-        defaults = {"model_type": "bert", "type_vocab_size": 2, "max_position_embeddings": max_length}
-        model = BertForMaskedLM(TransformerConfig(**{**defaults, **sizes, **decided}))
-    else:
-        model = BertForMaskedLM.from_pretrained(init, **sizes)
-    config = model.config
-    if max_length > config.max_length:
-        raise ValueError(
-            f"[pretrain] max_length: expected at most the model's {config.max_length} tokens, got {max_length}"
+    def facts(self) -> dict[str, Any]:
+        data = self.data
+        size = sum(os.path.getsize(path) for path in data.files)
+        held_out = self.parts.get("held_out", Part(())).dataset
+        tokens = sum(batch.total_tokens for batch in held_out)
+        description = (
+            f"{size / 1e6:,.1f} MB of text in {len(data.files)} files, {tokens:,} tokens held out, "
+            f"sequences of at most {data.max_length} tokens, packing {data.packing!r}"
         )
-    if tokenizer.vocab_size > config.vocab_size:
-        raise ValueError(
-            f"[pretrain] tokenizer: expected at most the model's {config.vocab_size} tokens, got {tokenizer.vocab_size}"
-        )
-    return model
+        return {
+            "files": len(data.files),
+            "bytes": size,
+            "held_out_tokens": tokens,
+            "packing": data.packing,
+            "max_length": data.max_length,
+            "description": description,
+        }
 
-
-def _loss(model: Any, batch: PackedBatch) -> Any:
-    return model.loss(batch)
-
-
-def _train(
-    folder: Path,
-    text: _Text,
-    tokenizer: Tokenizer,
-    model: BertForMaskedLM,
-    settings: TrainerConfig,
-    held_out: list[PackedBatch] | None,
-    progress: bool,
-    resume: bool,
-    callbacks: tuple[Callback, ...],
-) -> dict[str, Any]:
-    started = time.perf_counter()
-    trainer = Trainer(
-        model,
-        settings,
-        text.corpus(tokenizer, settings),
-        held_out,
-        output=folder,
-        progress=progress,
-        callbacks=callbacks,
-        transform=text.masking(tokenizer, settings.seed),
-        compute_loss=_loss,
-        evaluate_fn=evaluate_masked,
-    )
-    state = trainer.train(resume)
-    model.save_pretrained(folder)
-    an_epoch = read_run(folder)["steps_an_epoch"]
-    report: dict[str, Any] = {
-        "seed": settings.seed,
-        "task": TASK,
-        "data": {
-            "files": len(text.files),
-            "bytes": sum(os.path.getsize(path) for path in text.files),
-            "held_out_tokens": sum(batch.total_tokens for batch in held_out or ()),
-            "packing": text.packing,
-            "max_length": text.max_length,
-        },
-        "model": model_facts(model),
-        "training": {**training_facts(state), **({"epochs": state.step // an_epoch} if an_epoch else {})},
-    }
-    if held_out is not None:
-        report["held_out"] = trainer.evaluate(held_out)
-    report["memory"] = memory_facts()
-    report["environment"] = environment(trainer.device)
-    report["wall_seconds"] = time.perf_counter() - started
-    return write_report(report, folder, format_pretraining)
-
-
-def format_pretraining(report: Mapping[str, Any]) -> str:
-    """The report of `pretrain` as Markdown; the held-out perplexity is its very last line."""
-    training, model, data = report["training"], report["model"], report["data"]
-    lines = [
-        "# Pretraining report",
-        "",
-        f"{data['bytes'] / 1e6:,.1f} MB of text in {data['files']} files, {data['held_out_tokens']:,} tokens held out; "
-        f"sequences of at most {data['max_length']} tokens, packing {data['packing']!r}; "
-        f"{model['layers']} layers of {model['hidden_size']}, {model['heads']} heads, "
-        f"{model['parameters']:,} parameters, vocabulary of {model['vocab_size']:,}; seed {report['seed']}.",
-        "",
-        f"- epochs: {training['epochs']}, steps: {training['steps']}",
-        f"- training: {training['tokens']:,} tokens in {training['seconds']:.1f} s, "
-        f"{training['tokens_per_second']:,.0f} tokens/s on {report['environment']['threads']} threads "
-        f"({report['environment']['cpu_isa']})",
-        f"- padding saved: {training['padding_saved']:.1%} of the cells that batches padded to their longest sequence hold",
-        f"- peak memory: {report['memory']['peak_resident_bytes'] / 2**20:,.0f} MiB resident, "
-        f"{report['memory']['peak_array_bytes'] / 2**20:,.0f} MiB of it arrays",
-    ]
-    if report.get("curves"):
-        lines += ["", f"![curves]({report['curves']})"]
-    if "held_out" in report:
-        figures = report["held_out"]
-        lines += [
-            "",
-            f"held out, of hidden tokens: loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.4f}, best at step "
-            f"{training['best_step']}",
-            "",
-            f"held-out perplexity {figures['perplexity']:.3f}",
-        ]
-    return "\n".join(lines) + "\n"
+    def training_facts(self, state: TrainerState) -> dict[str, Any]:
+        facts = super().training_facts(state)
+        return {**facts, "epochs": state.step // self.steps_an_epoch} if self.steps_an_epoch else facts

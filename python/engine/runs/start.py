@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from engine.hub import resolve
-from engine.models import TransformerClassifier, TransformerConfig
-from engine.models.bert import BertForTokenClassification
+from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained, read_config
 from engine.nn.lora import LoRAConfig, add_lora
-from engine.runs.runfolder import sha256_of
-from engine.tasks import Tagging, Task
+from engine.runs.folder import sha256_of
 from engine.text import Tokenizer
 from engine.train.parameters import freeze
 
@@ -69,61 +67,59 @@ class StartConfig:
         if self.lora_rank and (self.freeze_layers or self.freeze_embeddings):
             name = "freeze_layers" if self.freeze_layers else "freeze_embeddings"
             raise ValueError(
-                f"[StartConfig] {name}: expected none beside adapters, which freeze all, got {getattr(self, name)}"
+                f"[StartConfig] {name}: expected no value beside lora_rank, because LoRA freezes every layer, got {getattr(self, name)}"
             )
 
-    def to_dict(self) -> dict[str, Any]:
-        """All settings, fit for JSON."""
-        return {**asdict(self), "lora_targets": list(self.lora_targets)}
+        for each in fields(self):
+            if not self.lora_rank and each.name.startswith("lora_") and getattr(self, each.name) != each.default:
+                raise ValueError(
+                    f"[StartConfig] {each.name}: expected no value without lora_rank, got {getattr(self, each.name)!r}"
+                )
 
     def folder(self) -> str | None:
         """The directory of the published model, fetched where it is a name on the hub."""
         return None if self.init is None else resolve(self.init, "train")
 
-    def config(self, task: Task, tokenizer: Tokenizer, max_length: int, pairs: bool = False) -> TransformerConfig:
+    def config(self, task: Any, tokenizer: Tokenizer, max_length: int, pairs: bool = False) -> TransformerConfig:
         """The config of the model; pairs: texts have token types.
 
-        Raises ValueError for sizes that make none, or that a published model does not have."""
+        Raises ValueError for sizes that make no model, that the task does not use, or that a published model does not have."""
+        for name in sorted(task.unused & self.sizes.keys()):
+            raise ValueError(
+                f"[StartConfig] {name}: expected no value for the task {task.name!r}, which does not use it"
+            )
         folder = self.folder()
-        if folder is not None:
+        if folder is None:
+            values: dict[str, Any] = {
+                "type_vocab_size": 2 if pairs else 0, "max_position_embeddings": max_length, **task.scratch, **self.sizes,
+                **task.fields, "vocab_size": tokenizer.vocab_size, "pad_token_id": tokenizer.pad_token_id,
+            }  # fmt: skip
+            config = TransformerConfig(**values)
+        else:
             config = read_config(folder, "train", **{**self.sizes, **task.fields})
-            if max_length > config.max_length:
-                raise ValueError(
-                    f"[train] max_length: expected at most the {config.max_length} tokens of {self.init}, got {max_length}"
-                )
-            if tokenizer.vocab_size > config.vocab_size:
-                raise ValueError(
-                    f"[train] tokenizer: expected at most the {config.vocab_size} tokens of {self.init}, "
-                    f"got {tokenizer.vocab_size}"
-                )
-            if config.model_type is not None:
-                config = task.auto.published.config_for(config)
-            return config
-        sizes = dict(self.sizes)
-        if isinstance(task, Tagging):  # a published one, which does not pool and has token types
-            sizes = {"model_type": "bert", "type_vocab_size": 2, **{k: v for k, v in sizes.items() if k != "pooling"}}
-        return TransformerConfig(
-            vocab_size=tokenizer.vocab_size, max_position_embeddings=max_length, pad_token_id=tokenizer.pad_token_id,
-            **{"type_vocab_size": 2 if pairs else 0, **sizes, **task.fields},
-        )  # fmt: skip
+        if max_length > config.max_length:
+            raise ValueError(
+                f"[train] max_length: expected at most the model's {config.max_length} tokens, got {max_length}"
+            )
+        if tokenizer.vocab_size > config.vocab_size:
+            raise ValueError(
+                f"[train] tokenizer: expected at most the model's {config.vocab_size} tokens, got {tokenizer.vocab_size}"
+            )
+        return config if config.model_type is None else task.auto.published.config_for(config)
 
-    def build(self, config: TransformerConfig, task: Task, weights: bool = True) -> tuple[Pretrained, list[str]]:
+    def build(self, config: TransformerConfig, task: Any, weights: bool = True) -> tuple[Pretrained, list[str]]:
         """The model, with the parts that are not trained frozen, and the names of what `init` does not have (a new head, a pooler);
-        weights: read those of `init` (a checkpoint's follow else)."""
+        weights: read those of `init`. Without them a checkpoint's follow."""
         folder = self.folder() if weights else None
         new: list[str] = []
-        if folder is not None:
-            model: Pretrained
-            model, info = task.auto.from_pretrained(  # a new head is what was asked for
-                folder, ignore_mismatched_sizes=True, output_loading_info=True, **{**self.sizes, **task.fields}
+        model: Pretrained
+        if folder is None:
+            model = task.auto.from_config(config)
+        else:
+            model, info = task.auto.from_pretrained(
+                folder, ignore_mismatched_sizes=task.new_head, output_loading_info=True, **{**self.sizes, **task.fields}
             )
             new = info.missing_keys + info.mismatched_keys
-        elif isinstance(task, Tagging):
-            model = BertForTokenClassification(config)
-        elif config.model_type is None:
-            model = TransformerClassifier(config)
-        else:
-            model = task.auto.published(config)
         if self.freeze_layers > config.num_hidden_layers:
             raise ValueError(
                 f"[train] freeze_layers: expected at most the model's {config.num_hidden_layers}, got {self.freeze_layers}"
@@ -137,6 +133,26 @@ class StartConfig:
         if self.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         return model, new
+
+    def record(self) -> dict[str, Any]:
+        """What run.json says of the start: the settings, the hashes of the weights, and where they lie."""
+        place = None if self.init is None else os.path.abspath(self.folder() or self.init)
+        return {**asdict(self), "lora_targets": list(self.lora_targets), "sha256": self.hashes(), "absolute": place}
+
+    @classmethod
+    def begun(cls, record: Mapping[str, Any], fresh: bool) -> StartConfig:
+        """The start of a run that `record` describes; fresh: its weights are needed, as they were.
+
+        Raises ValueError if they have changed."""
+        values = dict(record)
+        weights, place = values.pop("sha256"), values.pop("absolute")
+        values.pop("initial_values", None)
+        start = cls(**values)
+        if start.init and place and not os.path.isdir(start.init):
+            start = replace(start, init=place)  # the run is resumed from another folder
+        if fresh and start.hashes() != weights:
+            raise ValueError(f"[resume] init: expected {start.init} as it was when the run began, got other weights")
+        return start
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the weights that `init` holds, by file."""

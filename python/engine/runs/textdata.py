@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.tasks import TASKS, Columns, Table, Task
-from engine.text import Labels, find_problems, remove_problems, strip_markup
+from engine.tasks import Columns, TaskConfig, TextTask, task_named
+from engine.tasks.config import refuse_settings
+from engine.text import find_problems, remove_problems, strip_markup
 from engine.text.quality import KINDS
 
 __all__ = ["Parts", "TextData"]
@@ -33,9 +34,7 @@ class TextData:
             one WordPiece trained on the training texts.
         vocab_size: of a trained tokenizer, at most.
         max_length: tokens after which texts are cut.
-        task: "classification", "multilabel", "regression" or "tagging".
         pair_column: a column with a second text, for tasks on two.
-        label_separator: what stands between the labels of a text in "multilabel".
         group_columns: columns by whose values the report compares the figures of a classification.
         clean: what to take out of the training texts: kinds of `find_problems`, such as "duplicate", "near_duplicate",
             "label_conflict", "leak", whose rows go; "markup" takes HTML and XML out of the texts of all files.
@@ -52,9 +51,7 @@ class TextData:
     vocab_size: int = 8000
     max_length: int = 128
     encoding: str | None = None
-    task: str = "classification"
     pair_column: str | None = None
-    label_separator: str = "|"
     group_columns: tuple[str, ...] = ()
     clean: tuple[str, ...] = ()
     examples_per_class: int | None = None
@@ -65,42 +62,35 @@ class TextData:
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows no tuples
         if not self.train:
             raise ValueError("[TextData] train: expected at least one file, got none")
+        if self.validation is not None and self.validation_fraction != TextData.validation_fraction:
+            raise ValueError(
+                f"[TextData] validation_fraction: expected no value beside validation, got {self.validation_fraction}"
+            )
+        if self.tokenizer is not None and self.vocab_size != TextData.vocab_size:
+            raise ValueError(
+                f"[TextData] vocab_size: expected no value beside tokenizer, which has its own, got {self.vocab_size}"
+            )
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(
                 f"[TextData] validation_fraction: expected a number in [0, 1), got {self.validation_fraction}"
             )
         if self.max_length < 3:
             raise ValueError(f"[TextData] max_length: expected at least 3, got {self.max_length}")
-        if self.task not in TASKS:
-            raise ValueError(f"[TextData] task: expected one of {', '.join(TASKS)}, got {self.task!r}")
-        if not self.label_separator:
-            raise ValueError("[TextData] label_separator: expected at least one character, got ''")
         if self.examples_per_class is not None and self.examples_per_class < 1:
             raise ValueError(f"[TextData] examples_per_class: expected at least 1, got {self.examples_per_class}")
         for kind in self.clean:
             if kind not in KINDS:
                 raise ValueError(f"[TextData] clean: expected of {', '.join(KINDS)}, got {kind!r}")
-        if self.task == "tagging":
-            self._refuse("pair_column", "group_columns", "clean", "text_column", "label_column", "encoding")
-        if self.task != "classification":
-            self._refuse("group_columns", "examples_per_class")
-
-    def _refuse(self, *names: str) -> None:
-        for name in names:
-            if getattr(self, name):
-                raise ValueError(f"[TextData] {name}: expected none for {self.task}, got {getattr(self, name)!r}")
 
     @property
     def files(self) -> list[str]:
         """All files, each once."""
         return list(dict.fromkeys([*self.train, *(path for path in (self.validation, self.test) if path)]))
 
-    @property
-    def columns(self) -> Columns:
-        """Where the parts of a sample are."""
+    def columns(self, separator: str = "|") -> Columns:
+        """The columns that hold the parts of a sample; separator: between the labels of a text."""
         return Columns(
-            self.text_column, self.label_column, self.pair_column, self.group_columns, self.encoding,
-            self.label_separator,
+            self.text_column, self.label_column, self.pair_column, self.group_columns, self.encoding, separator
         )  # fmt: skip
 
     def moved(self, places: Mapping[str, str]) -> TextData:
@@ -112,41 +102,59 @@ class TextData:
             test=places[self.test] if self.test else None,
         )
 
-    def read(self) -> Parts:
-        """Reads all files. Raises FileNotFoundError or ValueError, naming file and line, where something is wrong with them."""
-        kind = TASKS[self.task]
-        tables = [kind.read(path, self.columns) for path in self.train]
-        labels = kind.collect(tables, self.columns)
-        task = kind(labels)
-        if self.task == "multilabel":
-            task.separator = self.label_separator  # type: ignore[attr-defined]
-        whole = type(tables[0]).concat(tables)  # type: ignore[arg-type]  # all are of one kind
+    def read(self, settings: TaskConfig) -> Parts:
+        """Reads all files for a task.
+
+        Raises FileNotFoundError or ValueError, naming file and line, if something is wrong with them; ValueError for settings that
+        the task does not use."""
+        kind = task_named(settings.name)
+        refuse_settings(kind.name, kind.unused, self, settings)
+        columns = self.columns(settings.label_separator)
+        tables = [kind.read(path, columns) for path in self.train]
+        task = kind.from_config(settings, kind.collect(tables, columns))
+        whole = type(tables[0]).concat(tables)
         parts = {"train": whole}
         if self.validation is not None:
-            parts["held_out"] = kind.read(self.validation, self.columns)
+            parts["held_out"] = kind.read(self.validation, columns)
         elif self.validation_fraction:
-            by_class = self.task == "classification"
-            parts["train"], parts["held_out"] = whole.split(self.validation_fraction, stratify=by_class)
+            parts["train"], parts["held_out"] = whole.split(self.validation_fraction, stratify=kind.stratified)
         if self.test is not None:
-            parts["test"] = kind.read(self.test, self.columns)
-        cleaning = _clean(parts, self)
+            parts["test"] = kind.read(self.test, columns)
+        cleaning = self._clean(parts, task.separator or None)
         if self.examples_per_class is not None:
             parts["train"] = _few(parts["train"], self.examples_per_class)
         for table in parts.values():
             task.targets(table)  # a label that training does not have is named now
-        return Parts(parts, task, labels, cleaning)
+        return Parts(parts, task, cleaning)
+
+    def _clean(self, parts: dict[str, Any], separator: str | None) -> dict[str, Any]:
+        """Cleans the tables in place of the old ones; what was done, fit for JSON."""
+        done: dict[str, Any] = {}
+        if MARKUP in self.clean:
+            for name, table in parts.items():
+                parts[name] = table.map_texts(strip_markup)
+                done[MARKUP] = done.get(MARKUP, 0) + sum(a != b for a, b in zip(parts[name].texts, table.texts))
+        kinds: Any = [kind for kind in self.clean if kind != MARKUP]
+        if kinds:
+            others = {name: table for name, table in parts.items() if name != "train"}
+            report = find_problems(parts["train"], others or None, label_separator=separator)
+            parts["train"], removed = remove_problems(parts["train"], report, kinds)
+            done.update({kind: len(report.of(kind)) for kind in kinds})
+            done["rows_removed"] = len(removed)
+            if not len(parts["train"]):
+                raise ValueError("[train] clean: expected texts to be left, got none")
+        return done
 
 
 @dataclass
 class Parts:
-    """The parts of the data by name ("train", and "held_out", "test" where there are), with their task and labels.
+    """The parts of the data by name ("train", and "held_out", "test" if there are such), with their task.
 
     cleaning: what was taken out, by kind, or {}.
     """
 
-    tables: dict[str, Table]
-    task: Task
-    labels: Labels
+    tables: dict[str, Any]
+    task: TextTask
     cleaning: dict[str, Any]
 
     def texts(self) -> list[str]:
@@ -154,31 +162,7 @@ class Parts:
         return self.tables["train"].tokenizer_texts()
 
 
-def _clean(parts: dict[str, Table], data: TextData) -> dict[str, Any]:
-    """Cleans the training table in place of the old one; what was done, fit for JSON."""
-    if not data.clean:
-        return {}
-    done: dict[str, Any] = {}
-    tables: dict[str, Any] = dict(parts)
-    if MARKUP in data.clean:
-        for name, table in tables.items():
-            tables[name] = table.map_texts(strip_markup)
-            done[MARKUP] = done.get(MARKUP, 0) + sum(a != b for a, b in zip(tables[name].texts, table.texts))
-    kinds: Any = [kind for kind in data.clean if kind != MARKUP]
-    if kinds:
-        others = {name: table for name, table in tables.items() if name != "train"}
-        separator = data.label_separator if data.task == "multilabel" else None
-        report = find_problems(tables["train"], others or None, label_separator=separator)
-        tables["train"], removed = remove_problems(tables["train"], report, kinds)
-        done.update({kind: len(report.of(kind)) for kind in kinds})
-        done["rows_removed"] = len(removed)
-        if not len(tables["train"]):
-            raise ValueError("[train] clean: expected texts to be left, got none")
-    parts.update(tables)
-    return done
-
-
-def _few(table: Table, count: int) -> Table:
+def _few(table: Any, count: int) -> Any:
     """That many rows of each label, chosen at random by a fixed seed, in the table's order."""
     labels = table.strata()
     assert labels is not None

@@ -1,43 +1,62 @@
-"""Tasks: what a training run teaches, a file each. `TASKS` names them as `engine train --task` does."""
+"""Tasks: what a training minimises, measures and answers, a file each. `TASKS` names those that `engine train --task` knows."""
 
 from engine.models import TransformerConfig
-from engine.tasks.base import Columns as Columns
-from engine.tasks.base import Table as Table
+from engine.tasks.base import MINIMIZED as MINIMIZED
+from engine.tasks.base import FunctionTask as FunctionTask
+from engine.tasks.base import Judgement as Judgement
+from engine.tasks.base import Part as Part
 from engine.tasks.base import Task as Task
-from engine.tasks.base import encode_texts as encode_texts
-from engine.tasks.base import names_of as names_of
+from engine.tasks.base import as_task as as_task
 from engine.tasks.classification import Classification as Classification
-from engine.tasks.masked import evaluate_masked as evaluate_masked
+from engine.tasks.config import TaskConfig as TaskConfig
+from engine.tasks.masked_lm import MaskedLM as MaskedLM
+from engine.tasks.masked_lm import evaluate_masked as evaluate_masked
 from engine.tasks.multilabel import MultiLabel as MultiLabel
 from engine.tasks.regression import Regression as Regression
 from engine.tasks.tagging import Tagging as Tagging
+from engine.tasks.text import Columns as Columns
+from engine.tasks.text import TextTask as TextTask
+from engine.tasks.text import names_of as names_of
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, MultiLabel, Regression, Tagging)}
+TASKS: dict[str, type[TextTask]] = {task.name: task for task in (Classification, MultiLabel, Regression, Tagging)}
 
 
-def task_of(config: TransformerConfig, architecture: str) -> Task:
-    """The task that a saved model was trained for, by its class and `problem_type`.
+def task_named(name: str) -> type[TextTask]:
+    """The task of that name in `TASKS`. Raises ValueError if there is none."""
+    if name not in TASKS:
+        raise ValueError(f"[TaskConfig] name: expected one of {', '.join(TASKS)}, got {name!r}")
+    return TASKS[name]
 
-    Raises ValueError where its config does not name its labels.
-    """
-    labels = names_of(config)
-    if architecture.endswith("ForTokenClassification"):
-        return Tagging(labels)
-    kinds: tuple[type[Task], ...] = (MultiLabel, Regression)
-    return next((kind(labels) for kind in kinds if kind.problem_type == config.problem_type), Classification(labels))
+
+def task_of(config: TransformerConfig, architecture: str) -> type[TextTask]:
+    """The task that a saved model was trained for, by its config and the name of its class. Raises ValueError if there is none."""
+    found = next((task for task in reversed(TASKS.values()) if task.opens(config, architecture)), None)
+    if found is None:
+        raise ValueError(
+            f"[task_of] config: expected a model of one of the tasks {', '.join(TASKS)}, got {architecture} with "
+            f"problem_type {config.problem_type!r}"
+        )
+    return found
 
 
 __all__ = [
+    "MINIMIZED",
     "TASKS",
     "Classification",
     "Columns",
+    "FunctionTask",
+    "Judgement",
+    "MaskedLM",
     "MultiLabel",
+    "Part",
     "Regression",
-    "Table",
     "Tagging",
     "Task",
-    "encode_texts",
+    "TaskConfig",
+    "TextTask",
+    "as_task",
     "evaluate_masked",
     "names_of",
+    "task_named",
     "task_of",
 ]

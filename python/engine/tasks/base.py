@@ -1,187 +1,130 @@
-"""What the tasks have in common: how a table becomes a dataset, a loss, figures and answers."""
+"""Task: what a training minimises, measures and reports. The Trainer and the runs know this interface and no task."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.models import AutoModelForSequenceClassification, TransformerConfig
+from engine.data import in_order
+from engine.models.forward import device_of_model, evaluating
 from engine.nn import Module
-from engine.ops.factory import from_numpy
+from engine.ops.loss import IGNORE_INDEX
 from engine.tensor import Tensor
-from engine.text import Labels, PackedBatch, TaggedTable, TextDataset, TextTable, Tokenizer, clean_text, read_table
 
-__all__ = ["Columns", "Table", "Task", "encode_texts"]
+__all__ = ["MINIMIZED", "FunctionTask", "Judgement", "Part", "Task", "as_task", "counted_targets"]
 
-Table = TextTable | TaggedTable
+MINIMIZED = frozenset({"loss", "mse", "mae", "rmse", "perplexity"})
+"""The usual figures of which less is better."""
 
 
-class Columns(NamedTuple):
-    """Where in a file the parts of a sample are; None: found by their names."""
+@dataclass(frozen=True)
+class Part:
+    """A part of a run's data: `dataset`, which the model sees, and `table`, which it was made from, if there is one."""
 
-    text: str | None = None
-    label: str | None = None
-    pair: str | None = None
-    extra: tuple[str, ...] = ()
-    encoding: str | None = None
-    separator: str = "|"
+    dataset: Any
+    table: Any = None
+
+
+class Judgement(NamedTuple):
+    """A finished model on a part of the data. figures: as `report.json` holds them. worst: the samples with the largest errors,
+    as a report shows them."""
+
+    figures: dict[str, Any]
+    worst: list[dict[str, Any]]
 
 
 class Task(ABC):
-    """One kind of task; its subclasses say what the labels are, what is minimised and what is measured.
+    """What a training minimises, measures and reports.
+
+    `loss` is all that a task must define. Then an evaluation gives the mean loss, and the model with the lowest is kept.
+
+        class Ordinal(Task):
+            metric, metrics = "mae", ("loss", "mae")
+
+            def loss(self, model, batch):
+                ...
 
     Attributes:
-        labels: names of the classes, or of the one number of a regression.
-        class_weights: (num_labels,), a factor for each class in the loss, or None; see `weigh`.
-
-    A new task is a subclass, and a line in `engine/train/tasks/__init__.py`.
+        metric: the figure of an evaluation that selects the best model, unless the config names another.
+        headline: the figure that a report ends with; None: `metric`.
+        metrics: all figures of an evaluation; None: any.
+        minimize: those of which less is better; of all others more is better.
     """
 
-    name: ClassVar[str]
-    metric: ClassVar[str]  # what selects the best model
-    metrics: ClassVar[tuple[str, ...]]  # all the figures that can
-    problem_type: ClassVar[str | None] = None  # in config.json
-    auto: ClassVar[Any] = AutoModelForSequenceClassification
-    evaluate: Callable[[Module, Iterable[PackedBatch]], Mapping[str, float]] | None = None  # `evaluate_fn` of a Trainer
+    metric: str = "loss"
+    headline: str | None = None
+    metrics: tuple[str, ...] | None = ("loss",)
+    minimize: frozenset[str] = MINIMIZED
 
-    def __init__(self, labels: Labels) -> None:
-        self.labels = labels
-        self.class_weights: Tensor | None = None
+    @abstractmethod
+    def loss(self, model: Module, batch: Any) -> Tensor:
+        """The mean loss of a batch, a scalar."""
 
-    # --- data
+    def weight(self, batch: Any) -> float:
+        """The number that the mean loss of the batch was divided by. Batches of one optimizer step, and of one evaluation, are
+        weighed by it."""
+        return counted_targets(batch)
 
-    @classmethod
-    def read(cls, path: str, columns: Columns, labelled: bool = True) -> Table:
-        """The table in a file. Raises ValueError where labels are wanted and there are none."""
-        table = read_table(
-            path, columns.text, columns.label, encoding=columns.encoding, read_labels=labelled,
-            pair_column=columns.pair, extra_columns=columns.extra, **cls._reading(columns),
-        )  # fmt: skip
-        if labelled and not any(text.strip() for text in table.texts):
-            raise ValueError(
-                f"[train] text_column: expected texts in the column {table.text_column!r} of {path}, got {len(table)} empty ones; "
-                "name another with text_column="
-            )
-        if labelled and table.labels is None:
-            raise ValueError(
-                f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column="
-            )
-        return table
+    def transform(self, batch: Any, number: int) -> Any:
+        """Changes a training batch; `number` counts the batches of the run from 0. A resumed run must see the same change."""
+        return batch
 
-    @classmethod
-    def _reading(cls, columns: Columns) -> dict[str, Any]:
-        """Further arguments of `read_table`."""
+    def evaluate(self, model: Module, batches: Iterable[Any]) -> Mapping[str, float]:
+        """The figures on held-out batches. The model is in evaluation mode, and nothing is recorded."""
+        where = device_of_model(model)
+        total = count = 0.0
+        for batch in batches:
+            weight = float(self.weight(batch))
+            if weight:
+                total += weight * float(self.loss(model, batch.to(where)).item())
+                count += weight
+        if not count:
+            raise ValueError("[evaluate] batches: expected at least one target, got none")
+        return {"loss": total / count}
+
+    def judge(self, model: Module, part: Part, batch_size: int = 128, held_out: bool = False) -> Judgement:
+        """A finished model on data with targets. held_out: whether choices may be made on them, such as a temperature."""
+        with evaluating(model):
+            return Judgement(dict(self.evaluate(model, in_order(part.dataset, batch_size))), [])
+
+    def to(self, device: Any) -> Task:
+        """Moves what the loss needs, such as class weights, to a device; the task itself."""
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """What the loss depends on, fit for JSON. A run is resumed only with the same settings."""
         return {}
 
-    @classmethod
-    @abstractmethod
-    def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:
-        """The names of the labels in the training tables."""
 
-    @abstractmethod
-    def targets(self, table: Table) -> np.ndarray:
-        """Labels as numbers, a row a sample."""
+class FunctionTask(Task):
+    """A plain function `loss(model, batch)`, the mean loss of a batch, as a task."""
 
-    def dataset(self, table: Table, tokenizer: Tokenizer, max_length: int) -> TextDataset:
-        """The samples as tokens, with targets where the table has labels."""
-        assert isinstance(table, TextTable)
-        targets = None if table.labels is None else self.targets(table)
-        return encode_texts(table.texts, tokenizer, max_length, targets, table.pairs)
+    def __init__(self, function: Callable[[Any, Any], Tensor]) -> None:
+        self.function = function
 
-    def bare(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Table:
-        """A table of texts without labels."""
-        return TextTable(list(texts), pairs=None if pairs is None else list(pairs))
-
-    def texts(self, table: Table) -> list[str]:
-        """The text of each sample, to show."""
-        assert isinstance(table, TextTable)
-        return table.texts if table.pairs is None else [f"{a} ‖ {b}" for a, b in zip(table.texts, table.pairs)]
-
-    # --- training
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Fields of the model's config."""
-        named = dict(enumerate(self.labels.names))
-        return {"num_labels": len(self.labels), "id2label": named, "problem_type": self.problem_type}
-
-    def weigh(self, targets: np.ndarray) -> None:
-        """Balance the classes: each weighs in the loss as if all had as many samples (scikit-learn's "balanced")."""
-        numbers = targets[targets >= 0]
-        counts = np.bincount(numbers, minlength=len(self.labels))
-        weights = numbers.size / (len(self.labels) * np.maximum(counts, 1))
-        self.class_weights = from_numpy(weights.astype(np.float32))
-
-    @staticmethod
-    def labels_in(batch: PackedBatch) -> Tensor:
-        """A training batch's labels. Raises ValueError where it has none."""
-        if batch.labels is None:
-            raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
-        return batch.labels
-
-    @abstractmethod
-    def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
-        """The loss of a batch, a scalar: `compute_loss` of a Trainer."""
-
-    def batch_weight(self, batch: PackedBatch) -> float:
-        """What the mean loss of a batch was divided by, to weigh accumulated batches."""
-        labels = self.labels_in(batch).cpu().numpy()
-        if not np.issubdtype(labels.dtype, np.integer):
-            return len(labels)
-        counted = labels[labels >= 0]
-        if self.class_weights is None:
-            return counted.size
-        return float(self.class_weights.cpu().numpy().astype(np.float64)[counted].sum())
-
-    # --- judging
-
-    @abstractmethod
-    def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-        """The figures of an evaluation: `metrics` of a Trainer."""
-
-    @abstractmethod
-    def report(self, table: Table, dataset: TextDataset, logits: np.ndarray, **detail: Any) -> dict[str, Any]:
-        """An evaluation as `report.json` holds it. detail: temperature, detail (pictures' numbers), groups."""
-
-    @abstractmethod
-    def answers(self, table: Table, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
-        """What the model says of each sample, fit for JSON."""
-
-    @abstractmethod
-    def columns(self, answer: Mapping[str, Any]) -> list[str]:
-        """The same for people: cells of a line."""
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.labels == self.labels
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.labels))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.labels!r})"
+    def loss(self, model: Module, batch: Any) -> Tensor:
+        return self.function(model, batch)
 
 
-def names_of(config: TransformerConfig) -> Labels:
-    """The names of a model's classes. Raises ValueError where there are none, or not one for each."""
-    names = config.id2label or {}
-    if sorted(names) != list(range(config.num_labels)):
-        raise ValueError(
-            f"[TextClassifier] model: expected names of {config.num_labels} labels in its config (id2label), "
-            f"got {len(names)}"
-        )
-    return Labels(names[i] for i in range(len(names)))
+def as_task(task: Task | Callable[[Any, Any], Tensor]) -> Task:
+    """A task as it is; a function `loss(model, batch)` as a `FunctionTask`. Raises TypeError for anything else."""
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, type) or not callable(task):
+        got = f"the class {task.__name__}" if isinstance(task, type) else type(task).__name__
+        raise TypeError(f"[Trainer] task: expected a Task or a function loss(model, batch), got {got}")
+    return FunctionTask(task)
 
 
-def encode_texts(
-    texts: Iterable[str],
-    tokenizer: Tokenizer,
-    max_length: int,
-    labels: Sequence[int] | np.ndarray | None = None,
-    pairs: Iterable[str] | None = None,
-) -> TextDataset:
-    """Texts cleaned, tokenized and cut to `max_length` tokens: the one way that training and prediction share."""
-    second = None if pairs is None else [clean_text(text) for text in pairs]
-    return TextDataset.from_texts([clean_text(text) for text in texts], tokenizer, labels, max_length, second)
+def counted_targets(batch: Any) -> float:
+    """The number of a batch's targets: its labels without class numbers of -100; its samples if it has no labels."""
+    labels = getattr(batch, "labels", None)
+    if labels is None:
+        return batch.batch_size
+    numbers = labels.cpu().numpy()
+    integers = np.issubdtype(numbers.dtype, np.integer)
+    return int((numbers != IGNORE_INDEX).sum()) if integers else len(numbers)

@@ -7,46 +7,62 @@ from typing import Any
 
 import numpy as np
 
-from engine.metrics import classification_metrics, softmax
-from engine.metrics.evaluation import evaluation
+from engine.metrics import classification_metrics, evaluation, fit_temperature, softmax, worst_examples
+from engine.models import TransformerConfig
 from engine.nn import Module
 from engine.nn import functional as F
-from engine.tasks.base import Columns, Table, Task
+from engine.tasks.base import Judgement, Part
+from engine.tasks.text import Columns, TextTask
 from engine.tensor import Tensor
-from engine.text import Labels, PackedBatch, TextDataset, TextTable
+from engine.text import Labels, PackedBatch, TextDataset
 
 __all__ = ["Classification"]
 
 
-class Classification(Task):
-    """Single-label classification: softmax and cross-entropy."""
+class Classification(TextTask):
+    """Single-label classification: softmax and cross-entropy.
+
+    `judge` fits `temperature` on held-out data; a report compares the figures by the values of the columns `groups`.
+    """
 
     name = "classification"
     metric = "accuracy"
     metrics = ("loss", "accuracy", "macro_f1", "micro_f1", "mcc")
+    unused = frozenset({"label_separator"})
+    stratified = True
 
     @classmethod
-    def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:
+    def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
         labels = Labels.from_labels(label for table in tables for label in table.labels or ())
         if len(labels) < 2:
             raise ValueError(f"[train] labels: expected at least two different ones, got only {labels.names[0]!r}")
         return labels
 
-    def targets(self, table: Table) -> np.ndarray:
-        assert isinstance(table, TextTable)
+    def targets(self, table: Any) -> np.ndarray:
         return table.encode_labels(self.labels)
 
-    def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
+    def loss(self, model: Module, batch: PackedBatch) -> Tensor:
         labels = self.labels_in(batch)
-        return F.cross_entropy(model(batch), labels, self.class_weights, label_smoothing=label_smoothing)
+        return F.cross_entropy(model(batch), labels, self.class_weights, label_smoothing=self.label_smoothing)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return classification_metrics(targets, logits)
 
-    def report(self, table: Table, dataset: TextDataset, logits: np.ndarray, **detail: Any) -> dict[str, Any]:
-        return evaluation(self.targets(table), logits, self.labels.names, **detail)
+    def judge(self, model: Module, part: Part, batch_size: int = 128, held_out: bool = False) -> Judgement:
+        logits = self.logits(model, part.dataset, batch_size)
+        targets = self.targets(part.table)
+        if held_out:
+            self.temperature = fit_temperature(logits, targets)
+        worst = worst_examples(self.texts(part.table), targets, logits, self.labels.names)
+        return Judgement(self.report(part.table, part.dataset, logits), worst)
 
-    def answers(self, table: Table, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
+    def report(self, table: Any, dataset: TextDataset, logits: np.ndarray) -> dict[str, Any]:
+        groups = {name: table.columns[name] for name in self.groups}
+        return evaluation(
+            self.targets(table), logits, self.labels.names, detail=True, temperature=self.temperature, groups=groups
+        )
+
+    def answers(self, table: Any, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
         answers = []
         for row in softmax(logits):
             best = np.argsort(-row, kind="stable")[:top_k]
@@ -57,5 +73,9 @@ class Classification(Task):
             answers.append(answer)
         return answers
 
-    def columns(self, answer: Mapping[str, Any]) -> list[str]:
+    def cells(self, answer: Mapping[str, Any]) -> list[str]:
         return [cell for each in answer.get("top", [answer]) for cell in (each["label"], f"{each['probability']:.4f}")]
+
+    @classmethod
+    def opens(cls, config: TransformerConfig, architecture: str) -> bool:
+        return config.problem_type in (None, "single_label_classification")

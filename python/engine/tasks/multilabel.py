@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from engine.metrics import multilabel_metrics
-from engine.metrics.evaluation import multilabel_evaluation
+from engine.metrics import multilabel_evaluation, multilabel_metrics
 from engine.nn import Module
 from engine.nn import functional as F
 from engine.ops.factory import from_numpy
-from engine.tasks.base import Columns, Table, Task
+from engine.tasks.config import TaskConfig
+from engine.tasks.text import Columns, TextTask
 from engine.tensor import Tensor
-from engine.text import Labels, PackedBatch, TextDataset, TextTable, split_labels
+from engine.text import Labels, PackedBatch, TextDataset, split_labels
 
 __all__ = ["MultiLabel"]
 
 
-class MultiLabel(Task):
+class MultiLabel(TextTask):
     """Multi-label classification: a sigmoid and binary cross-entropy for each label.
 
-    In files a text's labels stand in one field with a separator between them, or as a list in JSON Lines. label_smoothing moves
-    targets towards 1/2; class weights are factors of the positive part, the negatives by the positives of each label.
+    In files the labels of a text stand in one field with a separator between them, or as a list in JSON Lines. label_smoothing moves
+    targets towards 1/2. class_weights are factors of the positive part of the loss (`pos_weight`); balanced ones are the number of
+    negatives divided by that of positives, for each label.
     """
 
     name = "multilabel"
     metric = "micro_f1"
     metrics = ("loss", "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision")
     problem_type = "multi_label_classification"
+    unused = frozenset({"group_columns", "examples_per_class"})
 
-    def __init__(self, labels: Labels, separator: str = "|") -> None:
-        super().__init__(labels)
+    def __init__(self, labels: Labels | Iterable[str] | None = None, separator: str = "|", **options: Any) -> None:
+        super().__init__(labels, **options)
         self.separator = separator
 
     @classmethod
@@ -40,35 +42,38 @@ class MultiLabel(Task):
         return {"empty_labels": True, "label_separator": columns.separator}
 
     @classmethod
-    def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:
+    def _options(cls, config: TaskConfig) -> dict[str, Any]:
+        return {**super()._options(config), "separator": config.label_separator}
+
+    @classmethod
+    def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
         sets = [s for table in tables for s in _sets(table, columns.separator)]
         labels = Labels.from_labels(name for names in sets for name in names)
         if not len(labels):
             raise ValueError("[train] labels: expected at least one text with a label, got none")
         return labels
 
-    def targets(self, table: Table) -> np.ndarray:
-        assert isinstance(table, TextTable)
+    def targets(self, table: Any) -> np.ndarray:
         return self.labels.encode_many(_sets(table, self.separator), source=table.source, lines=table.lines)
 
-    def weigh(self, targets: np.ndarray) -> None:
+    def balance(self, targets: np.ndarray) -> None:
         positives = targets.sum(0)
         ratio = (len(targets) - positives) / np.maximum(positives, 1)
         self.class_weights = from_numpy(ratio.astype(np.float32))
 
-    def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
+    def loss(self, model: Module, batch: PackedBatch) -> Tensor:
         target = self.labels_in(batch)
-        if label_smoothing:
-            target = target * (1 - label_smoothing) + label_smoothing / 2
+        if self.label_smoothing:
+            target = target * (1 - self.label_smoothing) + self.label_smoothing / 2
         return F.binary_cross_entropy_with_logits(model(batch), target, pos_weight=self.class_weights)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return multilabel_metrics(targets, logits)
 
-    def report(self, table: Table, dataset: TextDataset, logits: np.ndarray, **detail: Any) -> dict[str, Any]:
+    def report(self, table: Any, dataset: TextDataset, logits: np.ndarray) -> dict[str, Any]:
         return multilabel_evaluation(self.targets(table), logits, self.labels.names)
 
-    def answers(self, table: Table, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
+    def answers(self, table: Any, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
         answers = []
         for row in 1 / (1 + np.exp(-logits.astype(np.float64))):
             shown = np.argsort(-row, kind="stable")[: max(top_k, int((row >= 0.5).sum()))]
@@ -80,11 +85,10 @@ class MultiLabel(Task):
             )
         return answers
 
-    def columns(self, answer: Mapping[str, Any]) -> list[str]:
+    def cells(self, answer: Mapping[str, Any]) -> list[str]:
         chosen = [f"{answer['probabilities'][name]:.4f}" for name in answer["labels"]]
         return [self.separator.join(answer["labels"]), self.separator.join(chosen)]
 
 
-def _sets(table: Table, separator: str) -> list[tuple[str, ...]]:
-    assert isinstance(table, TextTable)
+def _sets(table: Any, separator: str) -> list[tuple[str, ...]]:
     return split_labels(table.labels or (), separator, source=table.source, lines=table.lines)

@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from engine.metrics import regression_metrics
-from engine.metrics.evaluation import regression_evaluation
+from engine.metrics import regression_evaluation, regression_metrics
 from engine.nn import Module
 from engine.nn import functional as F
-from engine.tasks.base import Columns, Table, Task
+from engine.tasks.config import TaskConfig
+from engine.tasks.text import Columns, TextTask
 from engine.tensor import Tensor
-from engine.text import Labels, PackedBatch, TextDataset, TextTable, parse_numbers
+from engine.text import Labels, PackedBatch, TextDataset, parse_numbers
 
 __all__ = ["Regression"]
 
 
-class Regression(Task):
-    """Regression: the squared error. label_smoothing and class weights mean nothing here."""
+class Regression(TextTask):
+    """Regression: the squared error. It has no classes, so neither label smoothing nor class weights."""
 
     name = "regression"
     metric = "pearson"
     metrics = ("loss", "mse", "rmse", "mae", "r2", "pearson", "spearman")
     problem_type = "regression"
+    unused = TextTask.unused | {"label_smoothing", "class_weights"}
+
+    def __init__(
+        self, labels: Labels | Iterable[str] | None = None, *, transform: Callable[[Any, int], Any] | None = None
+    ) -> None:
+        super().__init__(labels, transform=transform)
 
     @classmethod
-    def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:
-        name = next(
-            (table.label_column for table in tables if isinstance(table, TextTable) and table.label_column), None
-        )
-        return Labels([name or "value"])
+    def _options(cls, config: TaskConfig) -> dict[str, Any]:
+        return {}
 
-    def targets(self, table: Table) -> np.ndarray:
-        assert isinstance(table, TextTable)
+    @classmethod
+    def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
+        return Labels([next((table.label_column for table in tables if table.label_column), "value")])
+
+    def targets(self, table: Any) -> np.ndarray:
         return parse_numbers(table.labels or (), source=table.source, lines=table.lines)
 
-    def weigh(self, targets: np.ndarray) -> None:
-        raise ValueError("[train] class_weights: expected none for a regression, got 'balanced'")
-
-    def loss(self, model: Module, batch: PackedBatch, label_smoothing: float) -> Tensor:
+    def loss(self, model: Module, batch: PackedBatch) -> Tensor:
         return F.mse_loss(model(batch).squeeze(1), self.labels_in(batch))
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         figures = regression_metrics(targets, logits)
         return {"loss": figures["mse"], **figures}
 
-    def report(self, table: Table, dataset: TextDataset, logits: np.ndarray, **detail: Any) -> dict[str, Any]:
+    def report(self, table: Any, dataset: TextDataset, logits: np.ndarray) -> dict[str, Any]:
         figures = regression_evaluation(self.targets(table), logits)
         return {"loss": figures["mse"], **figures}
 
-    def answers(self, table: Table, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
+    def answers(self, table: Any, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
         return [{"value": round(float(row[0]), 6)} for row in logits]
 
-    def columns(self, answer: Mapping[str, Any]) -> list[str]:
+    def cells(self, answer: Mapping[str, Any]) -> list[str]:
         return [f"{answer['value']:.6g}"]

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.metrics import classification_metrics
-from engine.metrics.spans import span_scores, tag_spans
-from engine.models import AutoModelForTokenClassification
+from engine.metrics import classification_metrics, span_scores, tag_spans
+from engine.models import AutoModelForTokenClassification, TransformerConfig
 from engine.models.forward import compute_logits
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
-from engine.tasks.base import Columns, Table, Task
+from engine.tasks.config import TaskConfig
+from engine.tasks.text import Columns, TextTask
 from engine.tensor import Tensor
-from engine.text import Labels, PackedBatch, TagDataset, TaggedTable, TextDataset, Tokenizer, read_tagged, tag_dataset
+from engine.text import Labels, PackedBatch, TaggedTable, TextDataset, Tokenizer, read_table, read_tagged, tag_dataset
 
 __all__ = ["Tagging"]
 
 
-class Tagging(Task):
+class Tagging(TextTask):
     """Token classification: cross-entropy at the first token of each word; F1 over whole spans (CoNLL-2003's measure).
 
     Files: CoNLL columns, JSON Lines with lists of words and tags, or a folder with seq.in and seq.out (see `read_tagged`).
@@ -31,22 +31,26 @@ class Tagging(Task):
     metric = "f1"
     metrics = ("loss", "accuracy", "precision", "recall", "f1")
     auto = AutoModelForTokenClassification
+    scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
+    unused = TextTask.unused | {"pair_column", "clean", "text_column", "label_column", "encoding", "pooling"}
+    defaults: ClassVar[Mapping[str, Any]] = {"token_dropout": 0.0}
 
     @classmethod
-    def read(cls, path: str, columns: Columns, labelled: bool = True) -> Table:
-        table = read_tagged(path)
-        if labelled and table.tags is None:
+    def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
+        """Without labels also a table or lines of texts, whose words are parted by white space."""
+        if not labelled and path.lower().endswith((".txt", ".csv", ".tsv")):
+            table = read_table(path, columns.text, read_labels=False, encoding=columns.encoding)
+            return TaggedTable([text.split() for text in table.texts], source=table.source, lines=table.lines)
+        tagged = read_tagged(path)
+        if labelled and tagged.tags is None:
             raise ValueError(f"[train] tags: expected a tag for each word in {path}, got words alone")
-        return table
+        return tagged
 
     @classmethod
-    def collect(cls, tables: Sequence[Table], columns: Columns) -> Labels:
-        return Labels.from_labels(
-            tag for table in tables if isinstance(table, TaggedTable) for tags in table.tags or () for tag in tags
-        )
+    def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
+        return Labels.from_labels(tag for table in tables for tags in table.tags or () for tag in tags)
 
-    def targets(self, table: Table) -> np.ndarray:
-        assert isinstance(table, TaggedTable)
+    def targets(self, table: Any) -> np.ndarray:
         for row, tags in enumerate(table.tags or ()):
             for tag in tags:
                 if tag not in self.labels:
@@ -56,22 +60,27 @@ class Tagging(Task):
                     )
         return self.labels.encode([tag for tags in table.tags or () for tag in tags])
 
-    def dataset(self, table: Table, tokenizer: Tokenizer, max_length: int) -> TextDataset:
-        assert isinstance(table, TaggedTable)
+    def augment_by(self, config: TaskConfig, tokenizer: Tokenizer, seed: int) -> None:
+        if config.augment and {part.partition("=")[0].strip() for part in config.augment.split(",")} != {"mask"}:
+            raise ValueError(
+                f"[TaskConfig] augment: expected mask= alone, because each tag belongs to a token, got {config.augment!r}"
+            )
+        super().augment_by(config, tokenizer, seed)
+
+    def dataset(self, table: Any, tokenizer: Tokenizer, max_length: int) -> TextDataset:
         return tag_dataset(table, tokenizer, self.labels, max_length)
 
-    def bare(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Table:
-        """Words stand apart by white space."""
+    def bare(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Any:
+        """Words are parted by white space."""
         if pairs is not None:
             raise ValueError("[predict] pairs: expected none for tags, got second texts")
         return TaggedTable([text.split() for text in texts])
 
-    def texts(self, table: Table) -> list[str]:
-        assert isinstance(table, TaggedTable)
+    def texts(self, table: Any) -> list[str]:
         return [" ".join(words) for words in table.words]
 
-    def loss(self, model: Any, batch: PackedBatch, label_smoothing: float) -> Tensor:
-        return model.loss(batch, IGNORE_INDEX, weight=self.class_weights, label_smoothing=label_smoothing)
+    def loss(self, model: Any, batch: PackedBatch) -> Tensor:
+        return model.loss(batch, IGNORE_INDEX, weight=self.class_weights, label_smoothing=self.label_smoothing)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         """Of tags one by one; spans need whole sentences: see `evaluate`."""
@@ -87,37 +96,35 @@ class Tagging(Task):
         true, pred = [], []
         start = 0
         for batch in kept:
-            for low, high in _sentences(batch, start):
+            for low, high in pairwise((batch.cu_seqlens.cpu().numpy() + start).tolist()):
                 counted = labels[low:high] != IGNORE_INDEX
                 true.append(names[labels[low:high][counted]].tolist())
                 pred.append(names[logits[low:high][counted].argmax(-1)].tolist() if counted.any() else [])
             start += batch.total_tokens
+        return self._figures(true, pred, labels, logits)[0]
+
+    def _figures(
+        self, true: Sequence[Sequence[str]], pred: Sequence[Sequence[str]], labels: np.ndarray, logits: np.ndarray
+    ) -> tuple[dict[str, float], Any]:
+        """The figures of sentences' tags, and the scores of each type of span."""
         scores = span_scores(true, pred)
         counted = labels != IGNORE_INDEX
         tags = classification_metrics(labels[counted], logits[counted])
         return {
             "loss": tags["loss"], "accuracy": tags["accuracy"],
             "precision": scores.precision, "recall": scores.recall, "f1": scores.f1,
-        }  # fmt: skip
+        }, scores.types  # fmt: skip
 
-    def report(self, table: Table, dataset: TextDataset, logits: np.ndarray, **detail: Any) -> dict[str, Any]:
-        assert isinstance(table, TaggedTable) and isinstance(dataset, TagDataset) and table.tags is not None
-        scores = span_scores(table.tags, dataset.word_tags(logits.argmax(-1), self.labels))
-        labels = dataset.gather(np.arange(len(dataset))).labels
-        assert labels is not None
-        counted = labels.numpy() != IGNORE_INDEX
-        tags = classification_metrics(labels.numpy()[counted], logits[counted])
-        return {
-            "samples": len(table), "loss": tags["loss"], "accuracy": tags["accuracy"],
-            "precision": scores.precision, "recall": scores.recall, "f1": scores.f1,
-            "classes": [
-                {"label": name, "precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support}
-                for name, s in scores.types.items()
-            ],
-        }  # fmt: skip
+    def report(self, table: Any, dataset: Any, logits: np.ndarray) -> dict[str, Any]:
+        labels = dataset.gather(np.arange(len(dataset))).labels.numpy()
+        figures, types = self._figures(table.tags, dataset.word_tags(logits.argmax(-1), self.labels), labels, logits)
+        classes = [
+            {"label": name, "precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support}
+            for name, s in types.items()
+        ]
+        return {"samples": len(table), **figures, "classes": classes}
 
-    def answers(self, table: Table, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
-        assert isinstance(table, TaggedTable) and isinstance(dataset, TagDataset)
+    def answers(self, table: Any, dataset: Any, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
         answers = []
         for words, tags in zip(table.words, dataset.word_tags(logits.argmax(-1), self.labels)):
             spans = [
@@ -127,10 +134,9 @@ class Tagging(Task):
             answers.append({"words": words, "tags": tags, "spans": spans})
         return answers
 
-    def columns(self, answer: Mapping[str, Any]) -> list[str]:
+    def cells(self, answer: Mapping[str, Any]) -> list[str]:
         return [" ".join(answer["tags"])]
 
-
-def _sentences(batch: PackedBatch, start: int) -> Iterable[tuple[int, int]]:
-    ends = (batch.cu_seqlens.cpu().numpy() + start).tolist()
-    return pairwise(ends)
+    @classmethod
+    def opens(cls, config: TransformerConfig, architecture: str) -> bool:
+        return architecture.endswith("ForTokenClassification")

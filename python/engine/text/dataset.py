@@ -205,6 +205,8 @@ class LazyTextDataset(Dataset[TextItem]):
         TypeError, ValueError: as `TextDataset.from_texts`; here, not in the middle of an epoch.
     """
 
+    prefetch = 2  # batches that loaders make ahead unless they are told otherwise: tokenizing would delay each step
+
     def __init__(
         self,
         texts: Iterable[str],

@@ -63,7 +63,7 @@ class MaskedLanguageModeling:
         self._plain = np.flatnonzero(~self._special)
         if not self._plain.size:
             raise ValueError(f"[{op}] special_ids: expected an id in [0, {vocab_size}) that is not special, got none")
-        self._continues = continues
+        self._continues, self.whole_word = continues, continues is not None
 
     @classmethod
     def of(

@@ -17,8 +17,8 @@ class TrainerConfig:
     """How a `Trainer` trains; the defaults suit small transformers trained from scratch.
 
     Attributes:
-        epochs: passes over the training data.
-        max_steps: optimizer steps after which training ends, instead of `epochs`; data of unknown length need it. None: none.
+        epochs: passes over the training data; None: 10, unless `max_steps` is given.
+        max_steps: optimizer steps after which training ends, instead of `epochs`. Data of unknown length need it.
         batch_size: the most sequences in a batch; None: no limit (then `max_tokens` is needed).
         max_tokens: the most tokens in a batch; None: no limit.
         bucket_by_length: draw texts of similar length together. Packed batches need no such thing; it is for comparison.
@@ -31,15 +31,10 @@ class TrainerConfig:
         betas, eps: of AdamW.
         schedule: "linear" or "cosine" fall to 0 at the end, "constant" stays.
         warmup_ratio: part of all steps over which the rate first rises from 0.
-        label_smoothing: share of the target spread over all classes.
-        class_weights: "balanced": each class weighs as if all had as many samples; None: each sample weighs the same.
-        augment: changes of the training texts, "deletion=0.1,swap=0.05,mask=0.1" (see `augmentation`; needs the tokenizer).
-        token_dropout: share of tokens hidden behind the unknown token while training (needs a tokenizer that has one).
         max_grad_norm: longer gradients are scaled down to it; None: no clipping.
         seed: decides the order of batches and all random draws.
         eval_every: steps between evaluations; None: at the end of each epoch.
-        metric: what selects the best model: one of the figures of an evaluation; None: the task's own, "accuracy". "loss" is best where it is lowest, "accuracy",
-            "macro_f1", "micro_f1", "mcc" where they are highest (others: see `minimize` of `Trainer`).
+        metric: the figure of an evaluation that selects the best model; None: the task's own (`Task.metric`).
         early_stopping: evaluations without a better metric after which training ends; None: never.
         checkpoint_every: steps between checkpoints; None: at the end of each epoch; 0: none at all.
         keep_checkpoints: how many checkpoints stay.
@@ -52,7 +47,7 @@ class TrainerConfig:
         ValueError: for a value out of range.
     """
 
-    epochs: int = 10
+    epochs: int | None = None
     max_steps: int | None = None
     batch_size: int | None = 32
     max_tokens: int | None = None
@@ -66,10 +61,6 @@ class TrainerConfig:
     eps: float = 1e-8
     schedule: str = "linear"
     warmup_ratio: float = 0.1
-    label_smoothing: float = 0.0
-    class_weights: str | None = None
-    augment: str | None = None
-    token_dropout: float = 0.0
     max_grad_norm: float | None = 1.0
     seed: int = 0
     eval_every: int | None = None
@@ -86,13 +77,18 @@ class TrainerConfig:
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON knows no tuples
         if self.device is not None:
             object.__setattr__(self, "device", str(Device(self.device)))
-        self._check("epochs", self.epochs >= 1, "at least 1")
+        if self.epochs is not None and self.max_steps is not None:
+            raise ValueError(
+                f"[TrainerConfig] epochs: expected None beside max_steps, which says when training ends, got {self.epochs}"
+            )
+        if self.epochs is None and self.max_steps is None:
+            object.__setattr__(self, "epochs", 10)
+        self._check("epochs", self.epochs is None or self.epochs >= 1, "at least 1")
         for name in ("lr", "weight_decay", "eps"):
             self._check(name, 0 <= getattr(self, name) < math.inf, "a finite number >= 0")
         self._check("betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two numbers in [0, 1)")
         self._check("schedule", self.schedule in ("linear", "cosine", "constant"), "'linear', 'cosine' or 'constant'")
-        for name in ("warmup_ratio", "label_smoothing", "token_dropout"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
+        self._check("warmup_ratio", 0 <= self.warmup_ratio <= 1, "a number in [0, 1]")
         norm = self.max_grad_norm
         self._check("max_grad_norm", norm is None or 0 < norm < math.inf, "None or a finite number > 0")
         self._check("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
@@ -103,7 +99,6 @@ class TrainerConfig:
         )
         self._check("layer_wise_lr_decay", 0 < self.layer_wise_lr_decay <= 1, "a number in (0, 1]")
         self._check("head_lr", self.head_lr is None or 0 <= self.head_lr < math.inf, "None or a finite number >= 0")
-        self._check("class_weights", self.class_weights in (None, "balanced"), "None or 'balanced'")
         for name in ("max_steps", "batch_size", "max_tokens", "eval_every", "early_stopping"):
             value = getattr(self, name)
             self._check(name, value is None or value >= 1, "None or at least 1")
@@ -116,6 +111,13 @@ class TrainerConfig:
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
             raise ValueError(f"[TrainerConfig] {name}: expected {expected}, got {getattr(self, name)!r}")
+
+    def refuse(self, reason: str, *names: str) -> None:
+        """Raises ValueError if one of the settings of those names was changed, although nothing would read it. reason: why."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in names and value != field.default:
+                raise ValueError(f"[TrainerConfig] {field.name}: expected no value, because {reason}, got {value!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, fit for JSON."""

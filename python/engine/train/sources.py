@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from engine.data import DataLoader
 from engine.data.dataset import unwrap
-from engine.text import LazyTextDataset, PackedBatch
+from engine.data.loader import gives_batches
 from engine.train.config import TrainerConfig
 
-__all__ = ["BatchStream", "evaluation_source", "in_groups", "training_source"]
+__all__ = ["BatchStream", "in_groups", "shares", "training_source"]
 
 
 class BatchStream:
     """Batches of any iterable, with what the Trainer asks of a `DataLoader`: epochs, a place, and how to go on from it.
 
     Args:
-        data: gives PackedBatches each time it is iterated. If it has `set_epoch(epoch)`, that is called before each epoch;
+        data: gives batches each time it is iterated. If it has `set_epoch(epoch)`, that is called before each epoch;
             if it has `state_dict()` and `load_state_dict(state)`, a resumed run goes on through them. Otherwise the batches
             that were done are drawn again and passed over, which gives the same bits where each iteration of an epoch gives
             the same batches.
     """
 
-    def __init__(self, data: Iterable[PackedBatch]) -> None:
+    def __init__(self, data: Iterable[Any]) -> None:
         self.data: Any = data
         self._epoch = self._position = 0
         self._skip: int | None = None  # batches to pass over after a resume; None: the data begin an epoch
@@ -43,7 +43,7 @@ class BatchStream:
             if hasattr(self.data, "set_epoch"):
                 self.data.set_epoch(epoch)
 
-    def __iter__(self) -> Iterator[PackedBatch]:
+    def __iter__(self) -> Iterator[Any]:
         skip, self._skip = self._skip or 0, None
         for batch in islice(self.data, skip, None):
             self._position += 1
@@ -74,42 +74,36 @@ class BatchStream:
         self._skip = 0 if own else self._position
 
 
-def _gives_batches(data: Any) -> bool:
-    """Whether iterating gives batches, and not the items of a dataset."""
-    if hasattr(data, "num_batches") or not hasattr(data, "__getitem__"):
-        return True
-    return isinstance(data, (list, tuple)) and bool(data) and isinstance(data[0], PackedBatch)
-
-
 def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStream:
-    """Shuffled batches of a dataset by the config; loaders and streams as they are. Raises TypeError for anything else."""
-    if isinstance(data, DataLoader):
-        return data
-    if not _gives_batches(data):
+    """Shuffled batches of a dataset by the config; loaders and streams as they are.
+
+    Raises TypeError for anything else, ValueError if the config sets what a loader or stream decides itself."""
+    if not gives_batches(data):
         return DataLoader(
             data, config.batch_size, shuffle=True, bucket_by_length=config.bucket_by_length,
-            max_tokens=config.max_tokens, seed=config.seed, prefetch=_ahead(data),
+            max_tokens=config.max_tokens, seed=config.seed, prefetch=getattr(unwrap(data)[0], "prefetch", 0),
         )  # fmt: skip
     if not hasattr(data, "__iter__"):
         raise TypeError(f"[Trainer] train_data: expected a dataset, a loader or batches, got {type(data).__name__}")
-    return BatchStream(data)
+    config.refuse("train_data gives batches", "batch_size", "max_tokens", "bucket_by_length")
+    return data if isinstance(data, DataLoader) else BatchStream(data)
 
 
-def evaluation_source(data: Any, config: TrainerConfig) -> Any:
-    """Batches of a dataset in its order; loaders and iterables of batches as they are."""
-    if isinstance(data, DataLoader) or _gives_batches(data):
-        return data
-    return DataLoader(data, config.eval_batch_size, prefetch=_ahead(data))
-
-
-def _ahead(data: Any) -> int:
-    """Batches to make ahead on another thread: texts that are tokenized when a batch wants them would hold up each step; where
-    they are tokenized, a batch is a gather of microseconds."""
-    return 2 if isinstance(unwrap(data)[0], LazyTextDataset) else 0
-
-
-def in_groups(batches: Iterable[PackedBatch], size: int) -> Iterator[list[PackedBatch]]:
+def in_groups(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Lists of `size` batches, the last one perhaps shorter; none is drawn before it is wanted."""
     iterator = iter(batches)
     while group := list(islice(iterator, size)):
         yield group
+
+
+def shares(batches: Sequence[Any], weight: Callable[[Any], float]) -> list[float]:
+    """The factors of the batches' mean losses that make them the mean over all: 1.0 for a single batch.
+
+    Raises ValueError where no target of any batch counts."""
+    if len(batches) == 1:
+        return [1.0]
+    weights = [float(weight(batch)) for batch in batches]
+    total = sum(weights)
+    if not total > 0:
+        raise ValueError(f"[Trainer] train_data: expected a target that counts in {len(batches)} batches, got none")
+    return [w / total for w in weights]

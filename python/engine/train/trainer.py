@@ -1,10 +1,10 @@
-"""Trainer: the training loop on packed batches, with evaluation, log, checkpoints and resuming to the same bits."""
+"""Trainer: the training loop, with evaluation, log, checkpoints and resuming to the same bits."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from engine import _core
-from engine.metrics import classification_metrics
-from engine.models.forward import compute_logits, counted_rows, device_of_model, evaluating
+from engine.data import in_order
+from engine.models.forward import compute_logits, device_of_model, evaluating
 from engine.nn import Module
-from engine.nn import functional as F
 from engine.nn.utils import clip_coefficient, get_total_norm
 from engine.ops.precision import autocast
 from engine.ops.shape import stack
@@ -28,95 +27,83 @@ from engine.optim import (
 )
 from engine.optim.lr_scheduler import LRScheduler
 from engine.serialization import load_file, save_file
+from engine.tasks.base import Task, as_task
 from engine.tensor import Tensor
-from engine.text import PackedBatch
-from engine.train.accumulation import counted_targets, shares
 from engine.train.callbacks import Callback, JsonlLog, ProgressBar, read_log
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from engine.train.config import TrainerConfig
 from engine.train.parameters import parameter_groups
-from engine.train.sources import evaluation_source, in_groups, training_source
+from engine.train.sources import in_groups, shares, training_source
 from engine.train.state import TrainerState
 
-__all__ = ["MINIMIZED", "Trainer", "TrainerState", "compute_logits", "parameter_groups"]
+__all__ = ["Trainer"]
 
-MINIMIZED = frozenset({"loss", "mse", "mae", "rmse", "perplexity"})
-Figures = Mapping[str, float]
+FORMAT = 2  # of checkpoints
 
 
 class Trainer:
-    """Trains a model, evaluates it, and keeps what is needed to go on.
+    """Trains a model for a task, evaluates it, and keeps what is needed to go on.
 
-        >>> trainer = Trainer(model, TrainerConfig(epochs=3), train_data, held_out, output="runs/first")
+        >>> task = Classification(["ham", "spam"])
+        >>> trainer = Trainer(model, task, TrainerConfig(epochs=3), train_data, held_out, output="runs/first")
         >>> trainer.train()
         >>> trainer.evaluate(test_data)["accuracy"]
 
     With `output`, that folder gets `log.jsonl`, `checkpoints/` and `model.safetensors` (the best weights on `eval_data`
-    by `config.metric`; without `eval_data` the last ones). The same data, config and seed give the same bits, at any
+    by the metric; without `eval_data` the last ones). The same data, config and seed give the same bits, at any
     number of threads, and also when the run was broken off and resumed.
 
-    As it stands it trains classifiers; `compute_loss` and `metrics` or `evaluate_fn` make it a trainer of anything else.
-
     Args:
-        model: `model(batch)` gives logits, a row for each label of the batch.
+        model: what the task trains; a classifier gives logits for `model(batch)`.
+        task: the loss, the figures and what else depends on them; or a function `loss(model, batch)` that gives the mean loss of
+            a batch, a scalar. Of a function's model an evaluation gives the mean loss alone.
         config: the settings.
-        train_data: a dataset that gives `PackedBatch`es with labels, such as `TextDataset`; or a `DataLoader` of one (then
-            its own batch size, order and seed hold); or any iterable of batches (see `BatchStream`), which needs
-            `config.max_steps` where it does not say how many.
+        train_data: a dataset, such as `TextDataset`; or a `DataLoader` (then its own batch size, order and seed hold); or any
+            iterable of batches (see `BatchStream`), which needs `config.max_steps` if it does not say how many.
         eval_data: held-out data, likewise; never shuffled here.
-        output: a folder, made where it is missing; None: nothing is written.
-        progress: show a progress bar on standard error (needs tqdm: `pip install engine[cli]`).
-        callbacks: called after the built-in ones.
         optimizer: None: AdamW by the config, without decay of vectors, of the parameters that require grad.
         scheduler: None: by the config.
-        loss_fn: `loss_fn(logits, labels)`, a scalar; None: cross-entropy with `config.label_smoothing`.
-        transform: `transform(batch, number)` changes each training batch, such as `TokenDropout`; `number` counts them.
-        compute_loss: `compute_loss(model, batch)`, a scalar, the mean over the batch; None: `loss_fn(model(batch), labels)`.
-        metrics: `metrics(labels, logits)` gives the figures of an evaluation, `config.metric` among them, from all rows whose
-            label is not -100; None: `classification_metrics`.
-        evaluate_fn: `evaluate_fn(model, batches)` gives the figures in another way, the model being in evaluation mode.
-        minimize: names of metrics that are best where they are lowest; all others are best where they are highest.
-        batch_weight: `batch_weight(batch)`, what a batch's mean loss was divided by, to weigh accumulated batches; None:
-            `counted_targets`, which knows ignored targets and the class weights of the losses in `nn`.
-        best_weights: the file in `output` for them.
+        output: a folder, made if it is missing; None: nothing is written.
+        callbacks: called after the built-in ones.
+        progress: show a progress bar on standard error (needs tqdm: `pip install engine[cli]`).
 
     Raises:
         ImportError: if progress is asked for and tqdm is missing.
-        ValueError: on data without labels, without a single batch or of unknown length without `max_steps`, and for a metric
-            that the evaluation does not give.
+        TypeError: if the task is neither a Task nor a function.
+        ValueError: on data without a single batch, or of unknown length without `max_steps`; for a metric that the evaluation does
+            not give; for settings that nothing would read, such as a learning rate beside an optimizer.
     """
+
+    best_weights = "model.safetensors"
+    """The file in `output` for the best weights. Set it before `train` to have another."""
 
     def __init__(
         self,
         model: Module,
+        task: Task | Callable[[Any, Any], Tensor],
         config: TrainerConfig,
         train_data: Any,
         eval_data: Any = None,
         *,
-        output: str | Path | None = None,
-        progress: bool = False,
-        callbacks: Iterable[Callback] = (),
         optimizer: Optimizer | None = None,
         scheduler: LRScheduler | None = None,
-        loss_fn: Callable[[Tensor, Tensor], Tensor] | None = None,
-        transform: Callable[[PackedBatch, int], PackedBatch] | None = None,
-        compute_loss: Callable[[Module, PackedBatch], Tensor] | None = None,
-        metrics: Callable[[np.ndarray, np.ndarray], Figures] | None = None,
-        evaluate_fn: Callable[[Module, Iterable[PackedBatch]], Figures] | None = None,
-        minimize: Collection[str] = MINIMIZED,
-        batch_weight: Callable[[PackedBatch], float] | None = None,
-        best_weights: str = "model.safetensors",
+        output: str | Path | None = None,
+        callbacks: Iterable[Callback] = (),
+        progress: bool = False,
     ) -> None:
-        config = replace(config, metric=config.metric or "accuracy")
-        self.model = model
-        self.config = config
+        self.model, self.task = model, as_task(task)
+        _refuse_unread(config, eval_data, optimizer, scheduler, output)
+        self.config = config = replace(config, metric=config.metric or self.task.metric)
         if config.device is not None:
             model.to(config.device)
         self.device = device_of_model(model)
+        self.task.to(self.device)
         if config.precision == "bfloat16" and self.device.type != "cuda":
             raise ValueError(f"[Trainer] precision: expected 'float32' on {self.device}, got 'bfloat16'")
         self.train_loader = training_source(train_data, config)
-        self.eval_loader = None if eval_data is None else evaluation_source(eval_data, config)
+        self.eval_loader = None if eval_data is None else in_order(eval_data, config.eval_batch_size)
+        if self.eval_loader is eval_data and eval_data is not None:
+            config.refuse("eval_data gives batches", "eval_batch_size")
         self._epoch_ends: list[int] = []
         self.total_steps = config.max_steps or self._count_steps()
         self.optimizer = optimizer or AdamW(
@@ -124,18 +111,10 @@ class Trainer:
             lr=config.lr, betas=config.betas, eps=config.eps,
         )  # fmt: skip
         self.scheduler = scheduler or self._schedule()
-        self.loss_fn = loss_fn or self._cross_entropy
-        self.transform = transform
-        self.compute_loss = compute_loss or self._loss_of_labels
-        self.metrics = metrics or classification_metrics
-        self.evaluate_fn = evaluate_fn
-        if self.eval_loader is not None and metrics is None and evaluate_fn is None:  # known before anything is trained
-            self._check_metric(classification_metrics(np.zeros(0, np.int64), np.zeros((0, 1))))
-        self.minimize = frozenset([minimize] if isinstance(minimize, str) else minimize)
-        self.batch_weight = batch_weight or (lambda batch: counted_targets(batch, self.loss_fn))
+        if self.eval_loader is not None and self.task.metrics is not None:  # known before anything is trained
+            self._check_metric(self.task.metrics)
         self.state = TrainerState()
         self.output = None if output is None else Path(output)
-        self.best_weights = best_weights
         self._best: dict[str, Tensor] | None = None
         self._interrupted = False
         self._losses: list[Tensor] = []  # of the steps since the last time that the device's losses were read
@@ -216,12 +195,11 @@ class Trainer:
         self.model.eval()
         self._record("end", best_metric=state.best_metric, best_step=state.best_step, seconds=state.seconds)
 
-    def _step(self, batches: list[PackedBatch]) -> None:
+    def _step(self, batches: list[Any]) -> None:
         start = time.perf_counter()
         state, config = self.state, self.config
-        if self.transform is not None:
-            first = state.step * config.gradient_accumulation_steps
-            batches = [self.transform(batch, first + i) for i, batch in enumerate(batches)]
+        first = state.step * config.gradient_accumulation_steps
+        batches = [self.task.transform(batch, first + i) for i, batch in enumerate(batches)]
         loss = self._backward(batches)
         scale: float | Tensor = 1.0
         if config.max_grad_norm is not None:
@@ -252,28 +230,23 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_step_end(self, loss)
 
-    def _backward(self, batches: list[PackedBatch]) -> Any:
+    def _backward(self, batches: list[Any]) -> Any:
         """Makes the gradients of the mean loss over all batches; that loss, a number, or on a device a 0-dim Tensor."""
         total: Any = None
-        for batch, share in zip(batches, shares(batches, self.batch_weight)):
+        for batch, share in zip(batches, shares(batches, self.task.weight)):
             if share == 0:
                 continue  # nothing in it counts
             with autocast(enabled=self.config.precision == "bfloat16"):
-                loss = self.compute_loss(self.model, batch.to(self.device))
+                loss = self.task.loss(self.model, batch.to(self.device))
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
-                raise TypeError(f"[Trainer] compute_loss: expected a Tensor of one element, got {got}")
+                raise TypeError(f"[Trainer] task: expected a loss that is a Tensor of one element, got {got}")
             if share != 1:
                 loss = loss * share
             value = loss.detach() if loss.is_cuda else self._finite(float(loss.item()), self.state.step + 1)
             total = value if total is None else total + value
             loss.backward()
         return total
-
-    def _loss_of_labels(self, model: Module, batch: PackedBatch) -> Tensor:
-        if batch.labels is None:
-            raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
-        return self.loss_fn(model(batch), batch.labels)
 
     def _add(self, name: str, value: float) -> None:
         for part in ("interval", "epoch"):
@@ -335,7 +308,7 @@ class Trainer:
         figures = self.evaluate(self.eval_loader)
         self._check_metric(figures)
         metric = figures[str(config.metric)]
-        sign = -1.0 if config.metric in self.minimize else 1.0
+        sign = -1.0 if config.metric in self.task.minimize else 1.0
         if state.best_metric is None or sign * metric > sign * state.best_metric:
             state.best_metric, state.best_step, state.waited = metric, state.step, 0
             self._keep_weights()
@@ -346,8 +319,8 @@ class Trainer:
         self._record("eval", **figures)
         return figures
 
-    def _check_metric(self, figures: Figures) -> None:
-        if self.config.metric not in figures:
+    def _check_metric(self, figures: Iterable[str]) -> None:
+        if str(self.config.metric) not in figures:
             raise ValueError(
                 f"[Trainer] metric: expected one of {', '.join(figures)}, got {self.config.metric!r} in the config"
             )
@@ -362,22 +335,15 @@ class Trainer:
     # --- evaluating --------------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """The figures of labelled data: by `metrics` (at first loss, accuracy, macro_f1, micro_f1 and mcc), or `evaluate_fn`."""
-        if self.evaluate_fn is not None:
-            with evaluating(self.model), autocast(enabled=self.config.precision == "bfloat16"):
-                return dict(self.evaluate_fn(self.model, evaluation_source(data, self.config)))
-        logits, labels = self._logits(data)
-        if labels is None:
-            raise ValueError("[Trainer.evaluate] data: expected batches with labels, got none")
-        return dict(self.metrics(*counted_rows(labels, logits)))
+        """The figures of the task on data with targets."""
+        with evaluating(self.model), autocast(enabled=self.config.precision == "bfloat16"):
+            return dict(self.task.evaluate(self.model, in_order(data, self.config.eval_batch_size)))
 
     def predict(self, data: Any) -> np.ndarray:
-        """Logits of shape (n, num_labels), in the order of the data."""
-        return self._logits(data)[0]
-
-    def _logits(self, data: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the model gives for all batches, one below the other, in the order of the data: of a classifier logits
+        (n, num_labels)."""
         with autocast(enabled=self.config.precision == "bfloat16"):
-            return compute_logits(self.model, evaluation_source(data, self.config))
+            return compute_logits(self.model, in_order(data, self.config.eval_batch_size))[0]
 
     # --- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -389,7 +355,9 @@ class Trainer:
             self.output / "checkpoints",
             self.state.step,
             {
+                "format": FORMAT,
                 "config": self.config.to_dict(),
+                "task": self.task.settings(),
                 "trainer": asdict(self.state),
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -411,11 +379,19 @@ class Trainer:
         if path is None:
             return 0
         saved = load_checkpoint(path)
+        if saved.get("format") != FORMAT:
+            raise ValueError(
+                f"[Trainer.train] resume: expected a checkpoint of format {FORMAT}, got format {saved.get('format', 1)} in {path} "
+                "(go on with the version of engine that wrote it)"
+            )
         try:
-            before = {**TrainerConfig().to_dict(), **saved["config"]}  # older checkpoints lack younger settings
-            for name, value in self.config.to_dict().items():
-                if before.get(name) != value:
-                    raise ValueError(f"[Trainer.train] {name}: expected {before.get(name)!r}, got {value!r}")
+            for part, settings in (("config", self.config.to_dict()), ("task", self.task.settings())):
+                for name in sorted({*settings, *saved[part]}):
+                    before, now = saved[part].get(name), settings.get(name)
+                    if before != now:
+                        raise ValueError(
+                            f"[Trainer.train] {name}: expected {before!r} as in the checkpoint, got {now!r}"
+                        )
             self.train_loader.load_state_dict(saved["loader"])
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -443,7 +419,7 @@ class Trainer:
         return self._epoch_ends[epoch]
 
     def _count_steps(self) -> int:
-        total = self._epoch_end(self.config.epochs - 1)
+        total = self._epoch_end((self.config.epochs or 1) - 1)
         if total is None:
             raise ValueError(
                 "[Trainer] max_steps: expected a number in the config for data of unknown length, got None"
@@ -457,9 +433,6 @@ class Trainer:
         if self.config.schedule == "cosine":
             return get_cosine_schedule_with_warmup(self.optimizer, warmup, self.total_steps)
         return get_constant_schedule_with_warmup(self.optimizer, warmup)
-
-    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
 
     def _record(self, event: str, **figures: Any) -> None:
         record = {"event": event, "step": self.state.step, "epoch": self.state.epoch, **figures}
@@ -486,3 +459,21 @@ def _load_weights(model: Module, path: Path) -> None:
         load(path)
     else:
         model.load_state_dict(load_file(path))
+
+
+def _refuse_unread(config: TrainerConfig, eval_data: Any, optimizer: Any, scheduler: Any, output: Any) -> None:
+    """Raises ValueError for settings that nothing reads beside these arguments."""
+    if optimizer is not None:
+        config.refuse(
+            "optimizer= has its own", "lr", "weight_decay", "betas", "eps", "layer_wise_lr_decay", "head_lr"
+        )  # fmt: skip
+    if scheduler is not None:
+        config.refuse("scheduler= decides it", "schedule", "warmup_ratio")
+    if eval_data is None:
+        config.refuse("there is no eval_data", "eval_every", "metric", "early_stopping")
+    if output is None:
+        config.refuse(
+            "there is no output folder", "keep_checkpoints", *["checkpoint_every"] * bool(config.checkpoint_every)
+        )
+    if config.checkpoint_every == 0:
+        config.refuse("checkpoint_every is 0", "keep_checkpoints")

@@ -28,6 +28,7 @@ import numpy as np
 
 from engine.runs.toml import read_toml, write_toml
 from engine.serialization import write_text
+from engine.tasks import MINIMIZED
 from engine.train.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ __all__ = ["SearchResult", "SearchSpace", "TrialRecord", "search"]
 
 Train = Callable[[dict[str, Any], tuple[Callback, ...]], float]
 
-MINIMIZED = frozenset({"loss", "mse", "mae", "rmse", "perplexity"})
 _TENTHS = 10  # metrics compare at the same tenth of the training, whatever its number of steps
 _STUDY = "search"
 

@@ -1,4 +1,4 @@
-"""A folder that a training writes: whether it may, alone, and which files the run began with."""
+"""A run folder: whether a training may write it, alone; its run.json; the files that the run began with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from engine.text import Tokenizer
 __all__ = [
     "FORMAT",
     "check_output",
-    "find_file",
+    "file_record",
+    "find_files",
     "load_tokenizer",
     "locked",
     "read_run",
@@ -27,7 +28,7 @@ __all__ = [
     "sha256_of",
 ]
 
-FORMAT = 1  # of run.json
+FORMAT = 2  # of run.json
 
 
 def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -38,9 +39,18 @@ def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if not (path / "run.json").is_file():
         raise FileNotFoundError(f"[run] folder: expected a run folder with run.json, got {path}")
     run = read_json(path / "run.json")
-    if run.get("format") != FORMAT:
+    if run.get("format") not in (1, FORMAT):
         raise ValueError(f"[run] folder: expected a run.json of format {FORMAT}, got {run.get('format')!r} in {path}")
-    return run
+    return _from_first_format(run) if run["format"] == 1 else run
+
+
+def _from_first_format(run: dict[str, Any]) -> dict[str, Any]:
+    """What version 0.1 wrote, by today's names, as far as predictions, evaluations and exports read it."""
+    data = dict(run.get("data") or {})
+    name = str(data.pop("task", run.get("task", ""))).removeprefix("text-")
+    task = {"name": name, "label_separator": data.pop("label_separator", "|")}
+    kind = "pretraining" if name == "masked-language-modeling" else "text"
+    return {**run, "kind": kind, "task": task, "data": data}
 
 
 def read_temperature(folder: str | os.PathLike[str]) -> float | None:
@@ -97,8 +107,23 @@ def remove_run(folder: Path) -> None:
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
-def find_file(path: str, absolute: str, sha256: str | None) -> str:
-    """Where a file of a run now lies: under the path it was given by, seen from here, or where it was then."""
+def file_record(paths: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What run.json says of data files: the hash of each, and its absolute path, to resume from another folder."""
+    files = list(paths)
+    return {
+        "sha256": {path: sha256_of(path) for path in files},
+        "absolute": {path: os.path.abspath(path) for path in files},
+    }
+
+
+def find_files(paths: Iterable[str], sha256: Mapping[str, str], absolute: Mapping[str, str]) -> dict[str, str]:
+    """Where the files of a run now lie: under the path they were given by, seen from here, or where they were then.
+
+    Raises FileNotFoundError for a file that is gone, ValueError for one that has changed."""
+    return {path: _find_file(path, absolute.get(path, path), sha256.get(path)) for path in paths}
+
+
+def _find_file(path: str, absolute: str, sha256: str | None) -> str:
     places = list(dict.fromkeys([os.path.abspath(path), absolute]))
     there = [place for place in places if os.path.exists(place)]
     for place in there:

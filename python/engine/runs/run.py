@@ -1,0 +1,220 @@
+"""Run: a training from its first file to its report. Beginning, resuming and finishing exist here, once for all kinds.
+
+A run folder holds
+    run.json             what the run was made from: data and their hashes, task, model, settings, versions, seed
+    log.jsonl            a line each `log_every` steps, evaluation and epoch
+    checkpoints/         what is needed to go on
+    model.safetensors    the best weights
+    report.json, report.md, report.html, curves.png, and other pictures of the report
+    tensorboard/         if asked for
+and what a kind of run adds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from engine.data import Dataset
+from engine.models.pretrained import Pretrained
+from engine.nn import Module
+from engine.runs.facts import environment, memory_facts, model_facts, training_facts
+from engine.runs.folder import FORMAT, check_output, locked, remove_run
+from engine.runs.report import write_report
+from engine.serialization import write_json
+from engine.tasks import Part, Task, as_task
+from engine.tensor import Tensor, number_of
+from engine.train import Callback, TensorBoardLog, Trainer, TrainerConfig, TrainerState
+
+__all__ = ["Run"]
+
+
+class Run:
+    """A model, a task and the parts of its data, to be trained, judged and reported in a folder.
+
+        >>> run = Run(model, task, TrainerConfig(epochs=3), {"train": train, "held_out": held_out, "test": test})
+        >>> report = run.train("runs/first")
+
+    Subclasses are runs that are made from files; `engine.runs.resume` goes on with these from their folder alone.
+
+    Args:
+        model: what is trained.
+        task: a Task, or a function `loss(model, batch)`.
+        trainer: the settings of the training.
+        parts: "train", and if there are such data "held_out" (which selects the best model) and "test" (which the finished model is
+            judged by, once). Each is what a `Trainer` takes, or a `Part`, which also has the table that the data were made from.
+
+    Raises ValueError for parts of other names, or without "train".
+    """
+
+    kind: ClassVar[str] = "own"
+    best_weights = "model.safetensors"
+    task: Any
+
+    def __init__(
+        self,
+        model: Module,
+        task: Task | Callable[[Any, Any], Tensor],
+        trainer: TrainerConfig,
+        parts: Mapping[str, Any],
+    ) -> None:
+        unknown = sorted(set(parts) - {"train", "held_out", "test"})
+        if unknown or "train" not in parts:
+            got = repr(unknown[0]) if unknown else "no 'train'"
+            raise ValueError(f"[Run] parts: expected 'train', and perhaps 'held_out' and 'test', got {got}")
+        self.model, self.task, self.trainer = model, as_task(task), trainer
+        self.parts = {name: part if isinstance(part, Part) else Part(part) for name, part in parts.items()}
+
+    # --- what a kind of run adds -----------------------------------------------------------------------------------------
+
+    def record(self) -> dict[str, Any]:
+        """Entries of run.json beside those of all runs."""
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """Writes what stands beside the weights, such as a tokenizer. Called before the first step."""
+
+    def finish(self, folder: Path) -> None:
+        """Called after the training, before the model is judged."""
+
+    def facts(self) -> dict[str, Any]:
+        """What a report says of the data; "description": a sentence."""
+        counts = {f"{n}_samples": len(p.dataset) for n, p in self.parts.items() if hasattr(p.dataset, "__len__")}
+        return {**counts, "description": ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items())}
+
+    def explain(self, worst: list[dict[str, Any]], dataset: Dataset[Any]) -> dict[str, Any]:
+        """Further parts of a report on the worst samples."""
+        return {"examples": worst}
+
+    # --- the run -----------------------------------------------------------------------------------------------------------
+
+    def train(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: bool = False,
+        tensorboard: bool = False,
+        callbacks: Iterable[Callback] = (),
+    ) -> dict[str, Any]:
+        """Trains, judges and reports in a folder that must be new or empty; the report, as in report.json.
+
+        Args:
+            overwrite: remove an earlier run in `output` first.
+            progress: show a progress bar on standard error.
+            tensorboard: write event files into `tensorboard/` (extra `tensorboard`).
+            callbacks: for the `Trainer`.
+
+        Raises:
+            FileExistsError: if `output` is not empty.
+            BlockingIOError: if another training works in `output`.
+            What a `Trainer` raises; nothing is written if the settings are wrong.
+        """
+        folder, started = Path(output), time.perf_counter()
+        check_output(folder, overwrite)
+        if self.trainer.device is not None:
+            number_of(self.trainer.device)  # refused before anything is written
+        trainer = self._trainer(folder, progress, tensorboard, callbacks)
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            check_output(folder, overwrite)  # again: another training may have begun here in the meantime
+            if overwrite:
+                remove_run(folder)
+            self.save(folder)
+            if isinstance(self.model, Pretrained):
+                write_json(folder / "config.json", _model_record(self.model))
+            write_json(folder / "run.json", self._whole_record(tensorboard))
+            return self._go(trainer, folder, started, resume=False)
+
+    def resume(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        progress: bool = False,
+        tensorboard: bool = False,
+        callbacks: Iterable[Callback] = (),
+    ) -> dict[str, Any]:
+        """Goes on with a run of the same parts and settings that was broken off, from its last checkpoint. The result has the bits
+        of an unbroken run. Arguments and errors as in `train`."""
+        folder = Path(output)
+        with locked(folder):
+            return self.resume_locked(folder, progress, tensorboard, callbacks)
+
+    def resume_locked(
+        self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]
+    ) -> dict[str, Any]:
+        """`resume` in a folder that the caller has locked."""
+        started = time.perf_counter()
+        return self._go(self._trainer(folder, progress, tensorboard, callbacks), folder, started, resume=True)
+
+    def _trainer(self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]) -> Trainer:
+        """What is wrong with the settings is said here, before anything is written."""
+        board = (TensorBoardLog(folder / "tensorboard"),) if tensorboard else ()
+        held_out = self.parts.get("held_out")
+        trainer = Trainer(
+            self.model,
+            self.task,
+            self._trainer_config(),
+            self.parts["train"].dataset,
+            None if held_out is None else held_out.dataset,
+            output=folder,
+            callbacks=(*callbacks, *board),
+            progress=progress,
+        )
+        trainer.best_weights = self.best_weights
+        return trainer
+
+    def _trainer_config(self) -> TrainerConfig:
+        return self.trainer
+
+    def _whole_record(self, tensorboard: bool) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "kind": self.kind,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "seed": self.trainer.seed,
+            **self.record(),
+            **({"model": _model_record(self.model)} if isinstance(self.model, Pretrained) else {}),
+            "tensorboard": tensorboard,
+            "trainer": self.trainer.to_dict(),
+            "environment": environment(),
+        }
+
+    def _go(self, trainer: Trainer, folder: Path, started: float, resume: bool) -> dict[str, Any]:
+        state = trainer.train(resume)
+        self.finish(folder)
+        report = {
+            "seed": self.trainer.seed,
+            "task": self.task.settings().get("name", type(self.task).__name__),
+            "metric": self.task.headline or self.task.metric,
+            "data": self.facts(),
+            "model": model_facts(self.model),
+            "training": self.training_facts(state),
+            **self._judged(trainer.config.eval_batch_size),
+            "memory": memory_facts(),
+            "environment": environment(trainer.device),
+            "wall_seconds": time.perf_counter() - started,
+        }
+        return write_report(report, folder)
+
+    def training_facts(self, state: TrainerState) -> dict[str, Any]:
+        """What a report says of the training."""
+        return training_facts(state)
+
+    def _judged(self, batch_size: int) -> dict[str, Any]:
+        """The figures on held-out and test data, and what explains the worst mistakes."""
+        report: dict[str, Any] = {}
+        worst: list[dict[str, Any]] = []
+        for name in ("held_out", "test"):
+            if name in self.parts:
+                part = self.parts[name]
+                judgement = self.task.judge(self.model, part, batch_size, held_out=name == "held_out")
+                report[name], worst = judgement.figures, judgement.worst
+        return {**report, **self.explain(worst, part.dataset)} if worst else report
+
+
+def _model_record(model: Pretrained) -> dict[str, Any]:
+    return {"architectures": [model.architecture], **model.config.to_dict()}

@@ -1,0 +1,75 @@
+"""Masked language modelling: hidden tokens are guessed (Devlin et al. 2019, arXiv 1810.04805)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from engine import ops
+from engine.models import AutoModelForMaskedLM
+from engine.models.forward import device_of_model
+from engine.nn import Module
+from engine.nn import functional as F
+from engine.ops.loss import IGNORE_INDEX
+from engine.tasks.base import Task
+from engine.tensor import Tensor
+from engine.text import MaskedLanguageModeling, PackedBatch
+
+__all__ = ["MaskedLM", "evaluate_masked"]
+
+
+class MaskedLM(Task):
+    """Masked language modelling with a `BertForMaskedLM`, on batches without labels.
+
+    masking: hides tokens of the training batches. The batches of an evaluation are masked already: mask them once, so that
+    evaluations can be compared.
+    """
+
+    name = "masked-lm"
+    metric, headline = "loss", "perplexity"
+    metrics = ("loss", "perplexity", "accuracy")
+    auto = AutoModelForMaskedLM
+    scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
+    fields: ClassVar[Mapping[str, Any]] = {}
+    new_head: ClassVar[bool] = False
+    unused = frozenset({"pooling"})
+
+    def __init__(self, masking: MaskedLanguageModeling) -> None:
+        self.masking = masking
+
+    def transform(self, batch: PackedBatch, number: int) -> PackedBatch:
+        return self.masking(batch, number)
+
+    def loss(self, model: Any, batch: PackedBatch) -> Tensor:
+        return model.loss(batch)
+
+    def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
+        return evaluate_masked(model, batches)
+
+    def settings(self) -> dict[str, Any]:
+        return {"name": self.name, "p": self.masking.p, "whole_word": self.masking.whole_word}
+
+
+def evaluate_masked(model: Module, batches: Iterable[PackedBatch]) -> dict[str, float]:
+    """Loss and perplexity a hidden token, and the share of them guessed right, over masked batches of a `BertForMaskedLM`.
+
+    The model is used in the mode it is in. Raises ValueError if no batch has a label.
+    """
+    where = device_of_model(model)
+    loss, right, count = 0.0, 0, 0
+    for batch in batches:
+        if batch.labels is None:
+            raise ValueError("[evaluate_masked] batches: expected labels, got a batch without")
+        labels = batch.labels.cpu().numpy()
+        (rows,) = (labels != IGNORE_INDEX).nonzero()
+        if not rows.size:
+            continue
+        logits: Any = model(batch.to(where), rows=rows)
+        wanted = labels[rows]
+        loss += float(F.cross_entropy(logits, ops.from_numpy(wanted).to(where), reduction="sum").item())
+        right += int((logits.argmax(-1).cpu().numpy() == wanted).sum())
+        count += rows.size
+    if not count:
+        raise ValueError("[evaluate_masked] batches: expected at least one token to guess, got none")
+    return {"loss": loss / count, "perplexity": math.exp(min(loss / count, 700.0)), "accuracy": right / count}

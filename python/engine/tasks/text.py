@@ -1,0 +1,305 @@
+"""TextTask: what the tasks on texts have in common. How a table becomes a dataset; how logits become figures and answers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+
+from engine.data import in_order
+from engine.models import AutoModelForSequenceClassification, TransformerConfig
+from engine.models.forward import compute_logits, counted_rows
+from engine.nn import Module
+from engine.ops.factory import from_numpy
+from engine.tasks.base import Judgement, Part, Task
+from engine.tasks.config import TaskConfig
+from engine.tensor import Tensor
+from engine.text import (
+    Compose,
+    Labels,
+    PackedBatch,
+    TextDataset,
+    TextTable,
+    TokenDropout,
+    Tokenizer,
+    augmentation,
+    clean_text,
+    read_table,
+)
+
+__all__ = ["Columns", "TextTask", "Transform", "encode_texts", "names_of"]
+
+Transform = Callable[[Any, int], Any]
+Self = TypeVar("Self", bound="TextTask")
+
+
+class Columns(NamedTuple):
+    """Where in a file the parts of a sample are; None: found by their names."""
+
+    text: str | None = None
+    label: str | None = None
+    pair: str | None = None
+    extra: tuple[str, ...] = ()
+    encoding: str | None = None
+    separator: str = "|"
+
+
+class TextTask(Task):
+    """A task on texts that has labels and a model with logits.
+
+    Args:
+        labels: names of the classes, or of the one number of a regression. None: they have no names; that is enough to train.
+        transform: `transform(batch, number)` changes each training batch, such as `engine.text.TokenDropout`.
+        label_smoothing: share of the target that is spread over all classes.
+        class_weights: (num_labels,), a factor for each class in the loss; None: all weigh the same.
+
+    Attributes:
+        name: the task's name for `engine train --task`.
+        augment: `transform` of the arguments.
+        problem_type: its name in config.json, if it has one there.
+        auto: opens its models.
+        scratch: fields of the config of a model that is made from scratch.
+        new_head: whether a published model gets a new head if it has none that fits.
+        unused: settings of `TaskConfig`, `engine.runs.TextData` and models that mean nothing to it, by name.
+        defaults: what `engine train` takes for settings that are not given, if not what other tasks take.
+        stratified: whether a sample has one label, so that each label can be held out in proportion.
+    """
+
+    name: ClassVar[str]
+    problem_type: ClassVar[str | None] = None
+    auto: ClassVar[Any] = AutoModelForSequenceClassification
+    scratch: ClassVar[Mapping[str, Any]] = {}
+    unused: ClassVar[frozenset[str]] = frozenset({"label_separator", "group_columns", "examples_per_class"})
+    new_head: ClassVar[bool] = True
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    stratified: ClassVar[bool] = False
+    separator: str = ""  # between the labels of a text that has several
+    temperature: float | None = None  # of calibrated probabilities
+    groups: tuple[str, ...] = ()  # columns by whose values a report compares the figures
+
+    def __init__(
+        self,
+        labels: Labels | Iterable[str] | None = None,
+        *,
+        transform: Transform | None = None,
+        label_smoothing: float = 0.0,
+        class_weights: Tensor | np.ndarray | Sequence[float] | None = None,
+    ) -> None:
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(
+                f"[{type(self).__name__}] label_smoothing: expected a number in [0, 1], got {label_smoothing!r}"
+            )
+        self._labels = labels if labels is None or isinstance(labels, Labels) else Labels(labels)
+        self.augment, self.label_smoothing = transform, label_smoothing
+        self.class_weights: Tensor | None = None
+        if class_weights is not None:
+            if not isinstance(class_weights, Tensor):
+                class_weights = from_numpy(np.array(class_weights, np.float32))
+            self.class_weights = class_weights
+
+    @property
+    def labels(self) -> Labels:
+        """The names of the labels. Raises ValueError if the task was made without them."""
+        if self._labels is None:
+            raise ValueError(
+                f"[{type(self).__name__}] labels: expected the names of the labels, got a task without them"
+            )
+        return self._labels
+
+    # --- data
+
+    @classmethod
+    def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
+        """The table in a file. labelled: labels are wanted; without them a row is kept for each line, also for an empty one.
+
+        Raises ValueError if labels are wanted and there are none."""
+        table = read_table(
+            path, columns.text, columns.label, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
+            pair_column=columns.pair, extra_columns=columns.extra, **cls._reading(columns),
+        )  # fmt: skip
+        if labelled and not any(text.strip() for text in table.texts):
+            raise ValueError(
+                f"[train] text_column: expected texts in the column {table.text_column!r} of {path}, got {len(table)} empty ones; "
+                "name another with text_column="
+            )
+        if labelled and table.labels is None:
+            raise ValueError(
+                f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column="
+            )
+        return table
+
+    @classmethod
+    def _reading(cls, columns: Columns) -> dict[str, Any]:
+        """Further arguments of `read_table`."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
+        """The names of the labels in the training tables."""
+
+    @classmethod
+    def from_config(cls: type[Self], config: TaskConfig, labels: Labels) -> Self:
+        """The task of a run. What depends on its training texts follows: see `balance` and `augment_by`."""
+        return cls(labels, **cls._options(config))
+
+    @classmethod
+    def _options(cls, config: TaskConfig) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {"label_smoothing": config.label_smoothing}
+
+    @abstractmethod
+    def targets(self, table: Any) -> np.ndarray:
+        """Labels as numbers, a row a sample."""
+
+    def dataset(self, table: Any, tokenizer: Tokenizer, max_length: int) -> TextDataset:
+        """The samples as tokens, with targets if the table has labels."""
+        targets = None if table.labels is None else self.targets(table)
+        return encode_texts(table.texts, tokenizer, max_length, targets, table.pairs)
+
+    def bare(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Any:
+        """A table of texts without labels."""
+        return TextTable(list(texts), pairs=None if pairs is None else list(pairs))
+
+    def texts(self, table: Any) -> list[str]:
+        """The text of each sample, to show."""
+        return table.texts if table.pairs is None else [f"{a} ‖ {b}" for a, b in zip(table.texts, table.pairs)]
+
+    # --- training
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Fields of the model's config."""
+        named = dict(enumerate(self.labels.names))
+        return {"num_labels": len(self.labels), "id2label": named, "problem_type": self.problem_type}
+
+    def balance(self, targets: np.ndarray) -> None:
+        """Sets class weights: each class weighs in the loss as if all had as many samples (scikit-learn's "balanced")."""
+        numbers = targets[targets >= 0]
+        counts = np.bincount(numbers, minlength=len(self.labels))
+        weights = numbers.size / (len(self.labels) * np.maximum(counts, 1))
+        self.class_weights = from_numpy(weights.astype(np.float32))
+
+    def augment_by(self, config: TaskConfig, tokenizer: Tokenizer, seed: int) -> None:
+        """Sets what changes the training batches: token dropout and augmentation."""
+        special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
+        steps: list[Any] = []
+        if config.token_dropout:
+            if tokenizer.unk_token_id is None:
+                raise ValueError(
+                    "[TaskConfig] token_dropout: expected a tokenizer with an unknown token, got one without"
+                )
+            keep = [number for number in special if number is not None]
+            steps.append(TokenDropout(config.token_dropout, tokenizer.unk_token_id, keep, seed))
+        if config.augment:
+            try:
+                steps.append(augmentation(config.augment, tokenizer, seed))
+            except ValueError as error:
+                raise ValueError(str(error).replace("[augmentation] settings", "[TaskConfig] augment")) from None
+        if steps:
+            self.augment = Compose(steps)
+
+    def transform(self, batch: Any, number: int) -> Any:
+        return batch if self.augment is None else self.augment(batch, number)
+
+    def to(self: Self, device: Any) -> Self:
+        if self.class_weights is not None:
+            self.class_weights = self.class_weights.to(device)
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "labels": None if self._labels is None else list(self._labels.names),
+            "label_smoothing": self.label_smoothing,
+            "class_weights": None if self.class_weights is None else self.class_weights.cpu().tolist(),
+        }
+
+    @staticmethod
+    def labels_in(batch: PackedBatch) -> Tensor:
+        """A batch's labels. Raises ValueError if it has none."""
+        if batch.labels is None:
+            raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
+        return batch.labels
+
+    def weight(self, batch: PackedBatch) -> float:
+        labels = self.labels_in(batch).cpu().numpy()
+        if not np.issubdtype(labels.dtype, np.integer):
+            return len(labels)
+        counted = labels[labels >= 0]
+        if self.class_weights is None:
+            return counted.size
+        return float(self.class_weights.cpu().numpy().astype(np.float64)[counted].sum())
+
+    # --- judging
+
+    def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
+        logits, labels = compute_logits(model, batches)
+        if labels is None:
+            raise ValueError("[Trainer.evaluate] data: expected batches with labels, got none")
+        return self.figures(*counted_rows(labels, logits))
+
+    @abstractmethod
+    def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+        """The figures of an evaluation, from all targets and logits."""
+
+    def logits(self, model: Module, dataset: TextDataset, batch_size: int = 128) -> np.ndarray:
+        """Logits, float32: (n, num_labels) of texts, (total_tokens, num_labels) of words, in the order of the data."""
+        if not len(dataset):
+            return np.zeros((0, len(self.labels)), np.float32)
+        return compute_logits(model, in_order(dataset, batch_size))[0]
+
+    def judge(self, model: Module, part: Part, batch_size: int = 128, held_out: bool = False) -> Judgement:
+        logits = self.logits(model, part.dataset, batch_size)
+        return Judgement(self.report(part.table, part.dataset, logits), [])
+
+    @abstractmethod
+    def report(self, table: Any, dataset: TextDataset, logits: np.ndarray) -> dict[str, Any]:
+        """An evaluation as `report.json` holds it."""
+
+    @abstractmethod
+    def answers(self, table: Any, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
+        """What the model says of each sample, fit for JSON."""
+
+    @abstractmethod
+    def cells(self, answer: Mapping[str, Any]) -> list[str]:
+        """An answer for people: the cells of a line."""
+
+    @classmethod
+    def opens(cls, config: TransformerConfig, architecture: str) -> bool:
+        """Whether a saved model, by its config and the name of its class, was trained for this task."""
+        return config.problem_type == cls.problem_type
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.settings() == self.settings()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self._labels))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._labels!r})"
+
+
+def names_of(config: TransformerConfig) -> Labels:
+    """The names of a model's classes. Raises ValueError if there are none, or not one for each."""
+    names = config.id2label or {}
+    if sorted(names) != list(range(config.num_labels)):
+        raise ValueError(
+            f"[TextClassifier] model: expected names of {config.num_labels} labels in its config (id2label), "
+            f"got {len(names)}"
+        )
+    return Labels(names[i] for i in range(len(names)))
+
+
+def encode_texts(
+    texts: Iterable[str],
+    tokenizer: Tokenizer,
+    max_length: int,
+    labels: Sequence[int] | np.ndarray | None = None,
+    pairs: Iterable[str] | None = None,
+) -> TextDataset:
+    """Texts cleaned, tokenized and cut to `max_length` tokens: the one way that training and prediction share."""
+    second = None if pairs is None else [clean_text(text) for text in pairs]
+    return TextDataset.from_texts([clean_text(text) for text in texts], tokenizer, labels, max_length, second)
