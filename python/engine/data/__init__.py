@@ -1,5 +1,8 @@
 """Data: datasets, loaders, samplers and batches. Nothing here knows a modality."""
 
+from engine.data.batch import Batch as Batch
+from engine.data.batch import size_of as size_of
+from engine.data.batch import to_device as to_device
 from engine.data.collate import default_collate as default_collate
 from engine.data.dataset import Dataset as Dataset
 from engine.data.dataset import Subset as Subset
@@ -10,6 +13,7 @@ from engine.data.prefetch import Prefetcher as Prefetcher
 from engine.data.sampler import BatchSampler as BatchSampler
 
 __all__ = [
+    "Batch",
     "BatchSampler",
     "DataLoader",
     "Dataset",
@@ -18,4 +22,6 @@ __all__ = [
     "TensorDataset",
     "default_collate",
     "random_split",
+    "size_of",
+    "to_device",
 ]

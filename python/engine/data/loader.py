@@ -1,7 +1,7 @@
 """DataLoader: batches of a dataset, epoch after epoch, in an order that can be resumed.
 
-Runs in the caller's thread unless told otherwise: making a packed batch is one gather, microseconds beside a training
-step. Where it costs more, as for a `LazyTextDataset`, `prefetch` makes batches in a thread of its own.
+Runs in the caller's thread unless told otherwise: making a batch of what lies in memory is one gather, microseconds beside
+a training step. Where it costs more, `prefetch` makes batches in another thread.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["DataLoader"]
 class DataLoader:
     """Iterates over a dataset in batches.
 
-    Differs from PyTorch's: the order depends on `seed` and the epoch alone, `batch_size` is 32 unless told otherwise,
-    texts come as a `PackedBatch`, and there are no worker processes.
+    Differs from PyTorch's: the order depends on `seed` and the epoch alone, `batch_size` is 32 unless told otherwise, a
+    dataset may make whole batches itself, and there are no worker processes.
 
         >>> loader = DataLoader(dataset, batch_size=32, shuffle=True, bucket_by_length=True)
         >>> for batch in loader:
@@ -34,14 +34,14 @@ class DataLoader:
     time; `set_epoch` names the next one.
 
     Args:
-        dataset: a `TextDataset` gives packed batches, as does a `Subset` of one; a dataset with a method
-            `gather(indices)` gives what that makes; any other what `collate_fn` makes of a list of items.
+        dataset: one with a method `gather(indices)` gives the batches that this makes, as `TextDataset` does, and so does a
+            `Subset` of it; any other gives what `collate_fn` makes of a list of items.
         batch_size: the most items in a batch; None: 32, or no limit where `max_tokens` is given.
         shuffle: a new random order each epoch.
-        bucket_by_length: put texts of similar length together (chunks of 50 batches are sorted by length; with
+        bucket_by_length: put items of similar length together (chunks of 50 batches are sorted by length; with
             `shuffle` the batches are then shuffled). Without padding this saves no memory, but it evens out the
             lengths within a batch; it changes the order of items even without `shuffle`.
-        max_tokens: the most tokens in a batch.
+        max_tokens: the most tokens (positions) in a batch.
         drop_last: leave out the last batch formed unless it is full.
         seed: decides the random orders.
         collate_fn: makes a batch of a list of items; None: the dataset's `gather` where it has one,

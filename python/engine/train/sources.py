@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from engine.data import DataLoader
-from engine.data.dataset import unwrap
-from engine.text import LazyTextDataset, PackedBatch
+from engine.data import Batch, DataLoader
+from engine.data.dataset import prefetch_of
 from engine.train.config import TrainerConfig
 
 __all__ = ["BatchStream", "evaluation_source", "in_groups", "training_source"]
@@ -18,13 +17,13 @@ class BatchStream:
     """Batches of any iterable, with what the Trainer asks of a `DataLoader`: epochs, a place, and how to go on from it.
 
     Args:
-        data: gives PackedBatches each time it is iterated. If it has `set_epoch(epoch)`, that is called before each epoch;
+        data: gives batches each time it is iterated. If it has `set_epoch(epoch)`, that is called before each epoch;
             if it has `state_dict()` and `load_state_dict(state)`, a resumed run goes on through them. Otherwise the batches
             that were done are drawn again and passed over, which gives the same bits where each iteration of an epoch gives
             the same batches.
     """
 
-    def __init__(self, data: Iterable[PackedBatch]) -> None:
+    def __init__(self, data: Iterable[Any]) -> None:
         self.data: Any = data
         self._epoch = self._position = 0
         self._skip: int | None = None  # batches to pass over after a resume; None: the data begin an epoch
@@ -43,7 +42,7 @@ class BatchStream:
             if hasattr(self.data, "set_epoch"):
                 self.data.set_epoch(epoch)
 
-    def __iter__(self) -> Iterator[PackedBatch]:
+    def __iter__(self) -> Iterator[Any]:
         skip, self._skip = self._skip or 0, None
         for batch in islice(self.data, skip, None):
             self._position += 1
@@ -78,7 +77,7 @@ def _gives_batches(data: Any) -> bool:
     """Whether iterating gives batches, and not the items of a dataset."""
     if hasattr(data, "num_batches") or not hasattr(data, "__getitem__"):
         return True
-    return isinstance(data, (list, tuple)) and bool(data) and isinstance(data[0], PackedBatch)
+    return isinstance(data, (list, tuple)) and bool(data) and isinstance(data[0], Batch)
 
 
 def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStream:
@@ -88,7 +87,7 @@ def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStrea
     if not _gives_batches(data):
         return DataLoader(
             data, config.batch_size, shuffle=True, bucket_by_length=config.bucket_by_length,
-            max_tokens=config.max_tokens, seed=config.seed, prefetch=_ahead(data),
+            max_tokens=config.max_tokens, seed=config.seed, prefetch=prefetch_of(data),
         )  # fmt: skip
     if not hasattr(data, "__iter__"):
         raise TypeError(f"[Trainer] train_data: expected a dataset, a loader or batches, got {type(data).__name__}")
@@ -99,16 +98,10 @@ def evaluation_source(data: Any, config: TrainerConfig) -> Any:
     """Batches of a dataset in its order; loaders and iterables of batches as they are."""
     if isinstance(data, DataLoader) or _gives_batches(data):
         return data
-    return DataLoader(data, config.eval_batch_size, prefetch=_ahead(data))
+    return DataLoader(data, config.eval_batch_size, prefetch=prefetch_of(data))
 
 
-def _ahead(data: Any) -> int:
-    """Batches to make ahead on another thread: texts that are tokenized when a batch wants them would hold up each step; where
-    they are tokenized, a batch is a gather of microseconds."""
-    return 2 if isinstance(unwrap(data)[0], LazyTextDataset) else 0
-
-
-def in_groups(batches: Iterable[PackedBatch], size: int) -> Iterator[list[PackedBatch]]:
+def in_groups(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Lists of `size` batches, the last one perhaps shorter; none is drawn before it is wanted."""
     iterator = iter(batches)
     while group := list(islice(iterator, size)):
