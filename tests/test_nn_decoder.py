@@ -146,9 +146,7 @@ def test_packed_is_the_rectangle(norm_first, causal, device):
     dtype = m.layers[0].linear1.weight.dtype
     close = {"rtol": 1e-10, "atol": 1e-11} if device == "cpu" else {"atol": 2e-5}
     cu, memory_cu = (engine.Layout.from_lengths(n, device=device).cu_seqlens for n in (TGT, MEMORY))
-    tgt, memory = (
-        engine.tensor(x[real]).to(device, dtype) for x, real in ((TARGET, REAL), (REMEMBERED, MEMORY_REAL))
-    )
+    tgt, memory = (engine.tensor(x[real]).to(device, dtype) for x, real in ((TARGET, REAL), (REMEMBERED, MEMORY_REAL)))
     packed = m(tgt, memory, tgt_is_causal=causal, cu_seqlens=cu, memory_cu_seqlens=memory_cu)
     (packed * packed).sum().backward()
     gradients = {n: p.grad.cpu().numpy().copy() for n, p in m.named_parameters()}
@@ -156,9 +154,7 @@ def test_packed_is_the_rectangle(norm_first, causal, device):
     inputs, masks = arguments(lambda x: engine.tensor(x, device=device), True, **PADDING)
     rectangle = m(*(x.to(dtype) for x in inputs), **masks, tgt_is_causal=causal)
     assert rectangle.shape == TARGET.shape and not rectangle.detach().cpu().numpy()[~REAL].any()
-    np.testing.assert_allclose(
-        rectangle.detach().cpu().numpy()[REAL], packed.detach().cpu().numpy(), **close
-    )
+    np.testing.assert_allclose(rectangle.detach().cpu().numpy()[REAL], packed.detach().cpu().numpy(), **close)
     (rectangle * rectangle).sum().backward()
     for name, p in m.named_parameters():
         scale = max(1.0, float(np.abs(gradients[name]).max()))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,9 +72,7 @@ class Layout:
             raise ValueError(f"[{op}] cu_seqlens: expected at least one entry, got an empty tensor")
         self._set(cu_seqlens, offsets, total, longest)
 
-    def _set(
-        self, cu_seqlens: Tensor, offsets: np.ndarray | None, total: int | None, longest: int | None
-    ) -> None:
+    def _set(self, cu_seqlens: Tensor, offsets: np.ndarray | None, total: int | None, longest: int | None) -> None:
         self.cu_seqlens = cu_seqlens
         self._offsets, self._total, self._longest = offsets, total, longest
         self._lengths: np.ndarray | None = None
@@ -94,11 +93,13 @@ class Layout:
     def from_lengths(cls, lengths: Any, *, device: Any = None, op: str = "Layout.from_lengths") -> Layout:
         """The layout of sequences of these lengths, integers (batch,) that the host has. 0 is a length too.
 
-        Raises TypeError for other numbers, ValueError for negative ones and for more than 2^31 - 1 positions.
+        Raises TypeError for other numbers, ValueError for another shape, negative numbers and more than 2^31 - 1 positions.
         """
         sizes = np.asarray(lengths)
-        if sizes.ndim != 1 or (sizes.size and sizes.dtype.kind not in "iu"):
-            raise TypeError(f"[{op}] lengths: expected integers of shape (batch,), got {sizes.dtype} {sizes.shape}")
+        if sizes.ndim != 1:
+            raise ValueError(f"[{op}] lengths: expected 1 dimension, got shape {sizes.shape}")
+        if sizes.size and sizes.dtype.kind not in "iu":
+            raise TypeError(f"[{op}] lengths: expected integers, got {sizes.dtype}")
         if sizes.size and sizes.min() < 0:
             raise ValueError(f"[{op}] lengths: expected numbers >= 0, got {sizes.min()}")
         ends = np.cumsum(sizes, dtype=np.int64)
@@ -247,12 +248,12 @@ class Layout:
     def choose(self, rows: Any, op: str = "Layout.choose") -> Rows:
         """The positions with these rising numbers, integers (m,) on the host, with the layout that they have by themselves.
 
-        The host waits for a Tensor of numbers on a CUDA device. Raises TypeError for other numbers, IndexError unless they rise
-        within [0, total).
+        The host waits for a Tensor of numbers on a CUDA device. Raises ValueError for other numbers or another shape, IndexError unless
+        they rise within [0, total).
         """
         chosen = np.asarray(rows._data.to_device(-1)) if isinstance(rows, Tensor) else np.asarray(rows)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-            raise TypeError(f"[{op}] rows: expected integers of shape (m,), got {chosen.dtype} {chosen.shape}")
+            raise ValueError(f"[{op}] rows: expected integers of shape (m,), got {chosen.dtype} {chosen.shape}")
         chosen = np.ascontiguousarray(chosen, dtype=np.int64)
         if chosen.size and (chosen[0] < 0 or chosen[-1] >= self.total or (chosen[1:] <= chosen[:-1]).any()):
             raise IndexError(f"[{op}] rows: expected rising numbers in [0, {self.total}), got {_list(chosen)}")
@@ -279,8 +280,7 @@ class Layout:
         """The part of `values` (total, ...), an array or a Tensor, that belongs to each sequence. Raises ValueError for another size."""
         if values.shape[:1] != (self.total,):
             raise ValueError(f"[Layout.split] values: expected {self.total} rows, got shape {tuple(values.shape)}")
-        ends = self.offsets.tolist()
-        return [values[start:end] for start, end in zip(ends, ends[1:])]
+        return [values[start:end] for start, end in pairwise(self.offsets.tolist())]
 
     # ---- Python's own
 

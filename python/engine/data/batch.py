@@ -104,7 +104,9 @@ class Batch:
     def _from_array(self, name: str, value: Any) -> Tensor:
         """An array as a Tensor where the other fields are; the host remembers the values if it will want them."""
         if not isinstance(value, np.ndarray):
-            raise TypeError(f"[{type(self).__name__}] {name}: expected a Tensor or an array, got {type(value).__name__}")
+            raise TypeError(
+                f"[{type(self).__name__}] {name}: expected a Tensor or an array, got {type(value).__name__}"
+            )
         array = np.ascontiguousarray(value)
         tensor = from_numpy(array)
         first = next(iter(self._fields.values()), tensor)

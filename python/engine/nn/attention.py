@@ -58,8 +58,9 @@ class Door:
     def __init__(self, op: str, x: Tensor, dim: int, key_padding_mask: Tensor | None, batch_first: bool) -> None:
         rectangle = _rectangle(op, x, dim, batch_first)
         self.unbatched, self.batch_first = x.ndim == 2, batch_first
-        mask = _real(op, _mask_rows(key_padding_mask, self.unbatched), rectangle.shape[:2])
-        self.layout = Layout.from_rectangle(*rectangle.shape[:2], mask, device=x.device)
+        batch, length, _ = rectangle.shape
+        mask = _real(op, _mask_rows(key_padding_mask, self.unbatched), (batch, length))
+        self.layout = Layout.from_rectangle(batch, length, mask, device=x.device)
         self.packed = pack_padded(rectangle, self.layout)
 
     def leave(self, x: Tensor) -> Tensor:
@@ -165,7 +166,9 @@ class MultiheadAttention(Module):
         value = key if value is None else value
         if cu_seqlens is not None:
             if need_weights or attn_mask is not None or key_padding_mask is not None:
-                raise ValueError(f"[{op}] cu_seqlens: expected no mask and no need_weights beside packed tokens, got some")
+                raise ValueError(
+                    f"[{op}] cu_seqlens: expected no mask and no need_weights beside packed tokens, got some"
+                )
             if (cu_seqlens_k is None) is not (key is query):
                 raise ValueError(
                     f"[{op}] cu_seqlens_k: expected it with a key of its own, and with no other, got "

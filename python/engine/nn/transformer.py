@@ -179,7 +179,10 @@ class TransformerDecoderLayer(_Layer):
         scores. tgt_is_causal, memory_is_causal: a position sees those up to its own number; the mask is then not read.
         """
         op = type(self).__name__
-        masks = {"tgt_mask": None if tgt_is_causal else tgt_mask, "memory_mask": None if memory_is_causal else memory_mask}
+        masks = {
+            "tgt_mask": None if tgt_is_causal else tgt_mask,
+            "memory_mask": None if memory_is_causal else memory_mask,
+        }
         if cu_seqlens is not None or memory_cu_seqlens is not None:
             padding = {"tgt_key_padding_mask": tgt_key_padding_mask, "memory_key_padding_mask": memory_key_padding_mask}
             _no_masks(op, **masks, **padding)
@@ -196,7 +199,12 @@ class TransformerDecoderLayer(_Layer):
 
             def look(x: Tensor) -> Tensor:
                 return self.multihead_attn(
-                    x, memory, memory, memory_key_padding_mask, attn_mask=masks["memory_mask"], is_causal=memory_is_causal
+                    x,
+                    memory,
+                    memory,
+                    memory_key_padding_mask,
+                    attn_mask=masks["memory_mask"],
+                    is_causal=memory_is_causal,
                 )[0]
 
             return self._run(tgt, attend, look)

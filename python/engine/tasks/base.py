@@ -128,7 +128,8 @@ class Task(ABC):
 
     def batch_weight(self, batch: PackedBatch) -> float:
         """What the mean loss of a batch was divided by, to weigh accumulated batches."""
-        labels = self.labels_in(batch).cpu().numpy()
+        self.labels_in(batch)
+        labels = batch.host("labels")
         if not np.issubdtype(labels.dtype, np.integer):
             return len(labels)
         counted = labels[labels >= 0]

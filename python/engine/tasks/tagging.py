@@ -132,5 +132,5 @@ class Tagging(Task):
 
 
 def _sentences(batch: PackedBatch, start: int) -> Iterable[tuple[int, int]]:
-    ends = (batch.cu_seqlens.cpu().numpy() + start).tolist()
+    ends = (batch.layout.offsets + start).tolist()
     return pairwise(ends)

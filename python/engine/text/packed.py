@@ -84,7 +84,9 @@ class PackedBatch(Batch):
         self._put("labels", labels)
 
     @classmethod
-    def _made(cls, layout: Layout, input_ids: Tensor, token_type_ids: Tensor | None, labels: Tensor | None) -> PackedBatch:
+    def _made(
+        cls, layout: Layout, input_ids: Tensor, token_type_ids: Tensor | None, labels: Tensor | None
+    ) -> PackedBatch:
         batch = cls.__new__(cls)
         batch._fill(layout, input_ids, layout.positions, token_type_ids, labels)
         return batch

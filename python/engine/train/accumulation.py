@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from engine.data import Batch
 from engine.nn import CrossEntropyLoss, NLLLoss
 from engine.ops.loss import IGNORE_INDEX
-from engine.text import PackedBatch
 
 __all__ = ["counted_targets", "shares"]
 
 
-def counted_targets(batch: PackedBatch, loss_fn: Any = None) -> float:
+def counted_targets(batch: Batch, loss_fn: Any = None) -> float:
     """What the mean loss of a batch was divided by: the number of its targets, class numbers of -100 left out; sequences where
     it has no labels. For a CrossEntropyLoss or NLLLoss by its `ignore_index`, and with class weights their sum."""
     if batch.labels is None:
         return batch.batch_size
-    labels = batch.labels.cpu().numpy()
+    labels = batch.host("labels")
     if not np.issubdtype(labels.dtype, np.integer):
         return len(labels)
     by_class = isinstance(loss_fn, (CrossEntropyLoss, NLLLoss))
@@ -31,7 +31,7 @@ def counted_targets(batch: PackedBatch, loss_fn: Any = None) -> float:
     return counted.size
 
 
-def shares(batches: Sequence[PackedBatch], weight: Callable[[PackedBatch], float]) -> list[float]:
+def shares(batches: Sequence[Any], weight: Callable[[Any], float]) -> list[float]:
     """The factors of the batches' mean losses that make them the mean over all: 1.0 for a single batch.
 
     Raises ValueError where no target of any batch counts."""
