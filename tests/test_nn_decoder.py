@@ -151,8 +151,9 @@ def test_packed_is_the_rectangle(norm_first, causal, device):
     (packed * packed).sum().backward()
     gradients = {n: p.grad.cpu().numpy().copy() for n, p in m.named_parameters()}
     m.zero_grad()
-    inputs, masks = arguments(lambda x: engine.tensor(x, device=device), True, **PADDING)
-    rectangle = m(*(x.to(dtype) for x in inputs), **masks, tgt_is_causal=causal)
+    inputs, masks = arguments(engine.tensor, True, **PADDING)
+    masks = {name: mask.to(device) for name, mask in masks.items()}
+    rectangle = m(*(x.to(device, dtype) for x in inputs), **masks, tgt_is_causal=causal)
     assert rectangle.shape == TARGET.shape and not rectangle.detach().cpu().numpy()[~REAL].any()
     np.testing.assert_allclose(rectangle.detach().cpu().numpy()[REAL], packed.detach().cpu().numpy(), **close)
     (rectangle * rectangle).sum().backward()

@@ -100,15 +100,16 @@ class Layout:
             raise ValueError(f"[{op}] lengths: expected 1 dimension, got shape {sizes.shape}")
         if sizes.size and sizes.dtype.kind not in "iu":
             raise TypeError(f"[{op}] lengths: expected integers, got {sizes.dtype}")
-        if sizes.size and sizes.min() < 0:
-            raise ValueError(f"[{op}] lengths: expected numbers >= 0, got {sizes.min()}")
+        smallest, longest = (int(sizes.min()), int(sizes.max())) if sizes.size else (0, 0)
+        if smallest < 0:
+            raise ValueError(f"[{op}] lengths: expected numbers >= 0, got {smallest}")
         ends = np.cumsum(sizes, dtype=np.int64)
         total = int(ends[-1]) if ends.size else 0
         if total > _LARGEST:
             raise ValueError(f"[{op}] lengths: expected at most {_LARGEST} positions in all, got {total}")
         offsets = np.zeros(ends.size + 1, dtype=np.int32)
         offsets[1:] = ends
-        layout = cls._made(Tensor(_core.from_buffer(offsets)), offsets, total, int(sizes.max(initial=0)))
+        layout = cls._made(Tensor(_core.from_buffer(offsets)), offsets, total, longest)
         return layout if device is None else layout.to(device)
 
     @classmethod
@@ -136,8 +137,9 @@ class Layout:
         layout = cls._made(Tensor(cu_seqlens.to_device(number)), offsets, total, int(longest.item()))
         layout._length, layout._full = length, total == batch * length
         if not layout._full:
-            indices, _ = K.mask_indices(mask, total)
-            layout._indices = Tensor(indices.to_device(number))
+            # A position is the number of real ones before it in its row: padding does not count, wherever it stands.
+            indices, positions = K.mask_indices(mask, total)
+            layout._indices, layout._positions = (Tensor(a.to_device(number)) for a in (indices, positions))
         return layout
 
     @classmethod
@@ -184,14 +186,15 @@ class Layout:
 
     @property
     def positions(self) -> Tensor:
-        """int64 (total,): the place of each position in its sequence, counted from 0. Padding does not count, wherever it stands."""
+        """int64 (total,): the place of each position in its sequence, counted from 0."""
         if self._positions is None:
             if self._full:  # made where it is wanted: a large rectangle on a device needs no copy
                 number, (batch, length) = self.cu_seqlens._data.device, self.padded_shape
                 row = K.arange(length, 0.0, 1.0, 0, 1, _core.int64.code, device=number)
                 self._positions = Tensor(row.expand((batch, length)).reshape((batch * length,)))
             else:
-                self._positions = self._here(ranges(np.zeros(self.batch_size, np.int64), self.lengths))
+                starts = np.repeat(self.offsets[:-1], self.lengths)
+                self._positions = self._here(np.arange(self.total, dtype=np.int64) - starts)
         return self._positions
 
     @property

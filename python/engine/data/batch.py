@@ -10,8 +10,7 @@ A training loop also takes plain structures: tuples, lists and mappings of Tenso
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -46,10 +45,8 @@ class Batch:
         TypeError: for a field that is neither Tensor nor array, and for a layout that is no Layout of a field.
     """
 
-    labels: Tensor | None
+    labels: Tensor | None = None  # a field that a batch may lack
 
-    optional: ClassVar[tuple[str, ...]] = ("labels",)
-    """Fields that read as None where a batch has none."""
     host_fields: ClassVar[tuple[str, ...]] = ("labels",)
     """Fields that the host keeps a copy of when a batch moves to a device: a training step must know which targets count."""
 
@@ -66,7 +63,7 @@ class Batch:
             self._put(name, value, given.get(name))
 
     def _begin(self) -> None:
-        self._fields: dict[str, Tensor] = {}
+        # Fields are attributes like any other, so that reading one costs nothing; these three are all else.
         self._layouts: dict[str, Layout] = {}
         self._host: dict[str, tuple[np.ndarray, Tensor, int]] = {}  # values, the field that they are of, its version
         self._samples: int | None = None
@@ -74,19 +71,19 @@ class Batch:
     def _put(self, name: str, value: Any, layout: Layout | None = None) -> None:
         """Sets a field, checked; None removes it."""
         op = type(self).__name__
-        if hasattr(type(self), name):
+        if name.startswith("_") or getattr(type(self), name, None) is not None:
             raise ValueError(f"[{op}] fields: expected names that {op} does not use for itself, got {name!r}")
         if value is None:
-            self._fields.pop(name, None)
+            self.__dict__.pop(name, None)
             self._layouts.pop(name, None)
             return
         tensor = value if isinstance(value, Tensor) else self._from_array(name, value)
-        first = next(iter(self._fields.values()), tensor)
+        first = tensor if self._first is None else self._first
         for part in (tensor, tensor if layout is None else layout.cu_seqlens):
             if part._data.device != first._data.device:
                 raise ValueError(f"[{op}] {name}: expected a tensor on {first.device}, got one on {part.device}")
         if not tensor.ndim:
-            raise ValueError(f"[{op}] {name}: expected at least one dimension, got a single number")
+            raise ValueError(f"[{op}] {name}: expected {self._expected(layout)}, got a single number")
         rows = tensor.shape[0]
         if layout is None:
             layout = self._fitting(name, rows)
@@ -96,7 +93,7 @@ class Batch:
         self._check(name, tensor, layout)
         if samples != self._samples or (layout is not None and rows != layout.total):
             raise ValueError(f"[{op}] {name}: expected {self._expected(layout)}, got shape {tensor.shape}")
-        self._fields[name] = tensor
+        self.__dict__[name] = tensor
         self._layouts.pop(name, None)
         if layout is not None:
             self._layouts[name] = layout
@@ -109,8 +106,8 @@ class Batch:
             )
         array = np.ascontiguousarray(value)
         tensor = from_numpy(array)
-        first = next(iter(self._fields.values()), tensor)
-        if first.is_cuda:
+        first = self._first
+        if first is not None and first.is_cuda:
             tensor = tensor.to(first.device)
             self._remember(name, tensor, array)
         return tensor
@@ -129,6 +126,8 @@ class Batch:
 
     def _expected(self, layout: Layout | None) -> str:
         """What a field should have been, for an error."""
+        if self._samples is None:
+            return "at least one dimension"
         if layout is not None and layout.batch_size != self._samples:
             return f"a layout of {self._samples} sequences"
         if layout is not None:
@@ -141,12 +140,9 @@ class Batch:
 
     # ---- what it is
 
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_"):
-            field = self._fields.get(name)
-            if field is not None or name in self.optional:
-                return field
-        raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_"):
@@ -155,22 +151,26 @@ class Batch:
             self._put(name, value)
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._fields[name]
+        return self.fields[name]
 
     @property
-    def fields(self) -> Mapping[str, Tensor]:
-        """The fields by name, to read."""
-        return MappingProxyType(self._fields)
+    def fields(self) -> dict[str, Tensor]:
+        """The fields by name, in the order in which they were set."""
+        return {name: value for name, value in self.__dict__.items() if name[0] != "_"}
+
+    @property
+    def _first(self) -> Tensor | None:
+        return next((value for name, value in self.__dict__.items() if name[0] != "_"), None)
 
     def layout_of(self, name: str) -> Layout | None:
         """The layout of a field; None if it has a row a sample. Raises KeyError for a name that is no field."""
-        self._fields[name]
+        self[name]
         return self._layouts.get(name)
 
     @property
     def layout(self) -> Layout | None:
         """The layout of the input: of the first field that has one."""
-        return next((self._layouts[name] for name in self._fields if name in self._layouts), None)
+        return next((self._layouts[name] for name in self.fields if name in self._layouts), None)
 
     @property
     def batch_size(self) -> int:
@@ -198,14 +198,14 @@ class Batch:
         KeyError for a name that is no field."""
         known = self._known(name)
         if known is None:
-            field = self._fields[name]
+            field = self[name]
             known = _values(field)
             self._host[name] = (known, field, field._version)
         return known
 
     def _known(self, name: str) -> np.ndarray | None:
         """A field's values if the host has them."""
-        field = self._fields[name]
+        field = self[name]
         if field.is_cpu:
             return _values(field)
         values, of, version = self._host.get(name, (None, None, None))
@@ -229,7 +229,9 @@ class Batch:
 
     @property
     def _number(self) -> int:
-        return next(iter(self._fields.values()))._data.device
+        first = self._first
+        assert first is not None
+        return first._data.device
 
     def to(self: Self, device: Any, non_blocking: bool = False) -> Self:
         """The batch on that device; itself if it is there already. The host does not wait: small copies are staged, and those from
@@ -240,8 +242,8 @@ class Batch:
         where = device_of(number)
         batch = self._each(lambda t: t.to(where, non_blocking=non_blocking))
         for name in self.host_fields:
-            if name in self._fields and (known := self._known(name)) is not None:
-                batch._remember(name, batch._fields[name], known)
+            if name in self.__dict__ and (known := self._known(name)) is not None:
+                batch._remember(name, batch[name], known)
         return batch
 
     def cuda(self: Self, device: Any = None, non_blocking: bool = False) -> Self:
@@ -258,8 +260,8 @@ class Batch:
 
     def _copy(self: Self) -> Self:
         batch = type(self).__new__(type(self))
-        batch._fields, batch._layouts, batch._host = dict(self._fields), dict(self._layouts), dict(self._host)
-        batch._samples = self._samples
+        batch.__dict__.update(self.__dict__)
+        batch._layouts, batch._host = dict(self._layouts), dict(self._host)
         return batch
 
     def _each(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
@@ -274,8 +276,8 @@ class Batch:
 
         batch = self._copy()
         batch._host = {}
-        for name, tensor in self._fields.items():
-            batch._fields[name] = once(tensor)
+        for name, tensor in self.fields.items():
+            batch.__dict__[name] = once(tensor)
         for name, layout in self._layouts.items():
             if id(layout) not in layouts:
                 layouts[id(layout)] = layout.each(once)
@@ -283,7 +285,7 @@ class Batch:
         return batch
 
     def __repr__(self) -> str:
-        fields = "".join(f", {name}={'x'.join(map(str, t.shape))}" for name, t in self._fields.items())
+        fields = "".join(f", {name}={'x'.join(map(str, t.shape))}" for name, t in self.fields.items())
         return f"{type(self).__name__}(batch_size={self.batch_size}{fields})"
 
 

@@ -237,8 +237,6 @@ def _prepared(run: _Run, model: Pretrained, progress: bool, callbacks: tuple[Cal
         # Adapters are merged into model.safetensors at the end; a resumed run wants the best weights as they were.
         best_weights=_ADAPTED if run.start.lora_rank else "model.safetensors",
     )
-    if task.class_weights is not None:
-        task.class_weights = task.class_weights.to(trainer.device)
     return _Training(trainer, datasets, started)
 
 

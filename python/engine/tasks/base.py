@@ -135,7 +135,11 @@ class Task(ABC):
         counted = labels[labels >= 0]
         if self.class_weights is None:
             return counted.size
-        return float(self.class_weights.cpu().numpy().astype(np.float64)[counted].sum())
+        return float(self.class_weights.numpy().astype(np.float64)[counted].sum())
+
+    def weights_for(self, batch: PackedBatch) -> Tensor | None:
+        """The class weights where the batch is. The task keeps them on the host, which needs them for `batch_weight`."""
+        return None if self.class_weights is None else self.class_weights.to(batch.device)
 
     # --- judging
 

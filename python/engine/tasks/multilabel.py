@@ -60,7 +60,7 @@ class MultiLabel(Task):
         target = self.labels_in(batch)
         if label_smoothing:
             target = target * (1 - label_smoothing) + label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(model(batch), target, pos_weight=self.class_weights)
+        return F.binary_cross_entropy_with_logits(model(batch), target, pos_weight=self.weights_for(batch))
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return multilabel_metrics(targets, logits)

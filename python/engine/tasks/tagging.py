@@ -71,7 +71,7 @@ class Tagging(Task):
         return [" ".join(words) for words in table.words]
 
     def loss(self, model: Any, batch: PackedBatch, label_smoothing: float) -> Tensor:
-        return model.loss(batch, IGNORE_INDEX, weight=self.class_weights, label_smoothing=label_smoothing)
+        return model.loss(batch, IGNORE_INDEX, weight=self.weights_for(batch), label_smoothing=label_smoothing)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         """Of tags one by one; spans need whole sentences: see `evaluate`."""

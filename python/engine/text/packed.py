@@ -9,7 +9,7 @@ starts (the convention of FlashAttention's variable-length kernels: Dao et al., 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -48,9 +48,7 @@ class PackedBatch(Batch):
 
     input_ids: Tensor
     position_ids: Tensor
-    token_type_ids: Tensor | None
-
-    optional: ClassVar[tuple[str, ...]] = ("token_type_ids", "labels")
+    token_type_ids: Tensor | None = None
 
     def __init__(
         self,
@@ -67,41 +65,50 @@ class PackedBatch(Batch):
         layout = Layout(cu_seqlens, total=total, longest=max_seqlen if cu_seqlens.is_cuda else None, op=op)
         if max_seqlen != layout.longest:
             raise ValueError(f"[{op}] max_seqlen: expected {layout.longest}, got {max_seqlen}")
-        self._fill(layout, input_ids, position_ids, token_type_ids, labels)
-
-    def _fill(
-        self,
-        layout: Layout,
-        input_ids: Tensor,
-        position_ids: Tensor,
-        token_type_ids: Tensor | None,
-        labels: Tensor | None,
-    ) -> None:
         self._begin()
-        self._put("input_ids", input_ids, layout)
-        self._put("position_ids", position_ids, layout)
-        self._put("token_type_ids", token_type_ids, layout)
+        for name, tensor in (
+            ("input_ids", input_ids),
+            ("position_ids", position_ids),
+            ("token_type_ids", token_type_ids),
+        ):
+            self._put(name, tensor, layout)
         self._put("labels", labels)
 
     @classmethod
     def _made(
         cls, layout: Layout, input_ids: Tensor, token_type_ids: Tensor | None, labels: Tensor | None
     ) -> PackedBatch:
+        """A batch of int64 tokens on the layout's device: of them, sizes alone are checked."""
         batch = cls.__new__(cls)
-        batch._fill(layout, input_ids, layout.positions, token_type_ids, labels)
+        batch._begin()
+        batch._samples = layout.batch_size
+        tokens = {"input_ids": input_ids, "position_ids": layout.positions}
+        if token_type_ids is not None:
+            tokens["token_type_ids"] = token_type_ids
+        for name, tensor in tokens.items():
+            batch._check(name, tensor, layout)
+        batch.__dict__.update(tokens)
+        batch._layouts.update(dict.fromkeys(tokens, layout))
+        if labels is not None:
+            batch._put("labels", labels)
         return batch
 
     def _fitting(self, name: str, rows: int) -> Layout | None:
         return self.layout if name in _TOKENS else super()._fitting(name, rows)
 
     def _check(self, name: str, tensor: Tensor, layout: Layout | None) -> None:
-        if name not in _TOKENS and (name != "labels" or layout is None):
+        if layout is None or name not in (*_TOKENS, "labels"):
             return
-        assert layout is not None
+        shape, each = f"shape ({layout.total},)", ""
+        if name == "labels":
+            shape, each = self._expected(None), ", one a token"
         if tensor.dtype is not _core.int64:
-            raise TypeError(f"[PackedBatch] {name}: expected int64, got {tensor.dtype.name}")
+            raise TypeError(f"[PackedBatch] {name}: expected int64{each}, got {tensor.dtype.name}")
         if tensor.shape != (layout.total,):
-            raise ValueError(f"[PackedBatch] {name}: expected shape ({layout.total},), got {tensor.shape}")
+            raise ValueError(f"[PackedBatch] {name}: expected {shape}, got {tensor.shape}")
+
+    def _expected(self, layout: Layout | None) -> str:
+        return f"{self._samples} rows, one a sequence, or shape ({self.layout.total},), one a token"
 
     @classmethod
     def from_sequences(
@@ -247,7 +254,7 @@ class PackedBatch(Batch):
         return self.num_cells
 
     def __repr__(self) -> str:
-        extra = "".join(f", {name}" for name in self.optional if name in self.fields)
+        extra = "".join(f", {name}" for name in ("token_type_ids", "labels") if name in self.fields)
         return (
             f"PackedBatch(batch_size={self.batch_size}, total_tokens={self.total_tokens}, "
             f"max_seqlen={self.max_seqlen}{extra})"
