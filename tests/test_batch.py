@@ -69,6 +69,8 @@ def test_changing_fields() -> None:
     assert batch.labels.tolist() == [3, 3]
     batch.labels = None
     assert batch.labels is None and batch.batch_size == 2
+    with pytest.raises(ValueError, match="x: expected a Tensor or an array, for there is no other field, got None"):
+        Batch({"x": engine.ones(2)}).replace(x=None)
     assert type(PackedBatch.from_sequences([[1]]).replace(labels=np.array([0]))) is PackedBatch
 
 
@@ -87,6 +89,8 @@ def test_copies(again) -> None:
         ({"x": [1, 2]}, {}, TypeError, "x: expected a Tensor or an array, got list"),
         ({"x": engine.tensor(1)}, {}, ValueError, "x: expected at least one dimension"),
         ({"to": engine.ones(1)}, {}, ValueError, "names that Batch does not use for itself, got 'to'"),
+        ({"x y": engine.ones(1)}, {}, ValueError, "does not use for itself, got 'x y'"),
+        ({"x": None}, {}, ValueError, "fields: expected at least one, got none"),
         ({"_x": engine.ones(1)}, {}, ValueError, "does not use for itself, got '_x'"),
         ({"x": engine.ones(2)}, {"y": Layout.from_lengths([2])}, TypeError, "by the names of fields, got 'y'"),
         ({"x": engine.ones(2)}, {"x": [0, 2]}, TypeError, "expected Layouts .* got list for x"),

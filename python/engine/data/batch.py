@@ -36,7 +36,8 @@ class Batch:
     there are none. The values on the host of those in `host_fields` go along to a device: see `host`.
 
     Args:
-        fields: name -> Tensor or array, (batch, ...), or (layout.total, ...) if the field has a layout. The first is the input.
+        fields: name -> Tensor or array, (batch, ...), or (layout.total, ...) if the field has a layout; None: no such field. The
+            first is the input.
         layouts: name -> Layout of those fields that have a row a position. A field that has not a row a sample, but as many rows as
             an earlier field has positions, shares that layout unasked.
 
@@ -52,8 +53,6 @@ class Batch:
 
     def __init__(self, fields: Mapping[str, Any], layouts: Mapping[str, Layout] | None = None) -> None:
         op, given = type(self).__name__, layouts or {}
-        if not fields:
-            raise ValueError(f"[{op}] fields: expected at least one, got none")
         for name, layout in given.items():
             if name not in fields or not isinstance(layout, Layout):
                 got = repr(name) if name not in fields else f"{type(layout).__name__} for {name}"
@@ -61,6 +60,8 @@ class Batch:
         self._begin()
         for name, value in fields.items():
             self._put(name, value, given.get(name))
+        if self._first is None:
+            raise ValueError(f"[{op}] fields: expected at least one, got none")
 
     def _begin(self) -> None:
         # Fields are attributes like any other, so that reading one costs nothing; these three are all else.
@@ -71,9 +72,11 @@ class Batch:
     def _put(self, name: str, value: Any, layout: Layout | None = None) -> None:
         """Sets a field, checked; None removes it."""
         op = type(self).__name__
-        if name.startswith("_") or getattr(type(self), name, None) is not None:
+        if not name.isidentifier() or name[0] == "_" or getattr(type(self), name, None) is not None:
             raise ValueError(f"[{op}] fields: expected names that {op} does not use for itself, got {name!r}")
         if value is None:
+            if [*self.fields] == [name]:
+                raise ValueError(f"[{op}] {name}: expected a Tensor or an array, for there is no other field, got None")
             self.__dict__.pop(name, None)
             self._layouts.pop(name, None)
             return
