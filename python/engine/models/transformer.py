@@ -8,7 +8,7 @@ Everything between the embeddings and the pooling works on packed tokens, (total
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from engine import nn, ops
@@ -173,9 +173,10 @@ class _Output(Module):
         self.LayerNorm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
         self.p = c.hidden_dropout_prob
 
-    def ends(self, compute: Callable[[Tensor], Tensor]) -> Part:
-        """The part that `compute` begins."""
-        return Part(lambda x: self.dense(compute(x)), self.LayerNorm, self.p if self.training else 0.0)
+    @property
+    def dropout(self) -> float:
+        """The probability with which elements of the part's result are dropped now."""
+        return self.p if self.training else 0.0
 
 
 def dense_and_act(x: Tensor, dense: nn.Linear, act: str) -> Tensor:
@@ -214,9 +215,10 @@ class _Layer(Module):
         self.output = _Output(c, c.intermediate_size)
 
     def forward(self, residual: Residual, layout: Layout, rows: Rows | None) -> Residual:
-        attention = self.attention
-        attend = attention.output.ends(lambda x: attention.self(x, layout, rows))
-        return run_block(residual, (attend, self.output.ends(self.intermediate)), self.norm_first, layout, rows)
+        attention, upper, lower = self.attention, self.attention.output, self.output
+        attend = Part(lambda x: upper.dense(attention.self(x, layout, rows)), upper.LayerNorm, upper.dropout)
+        network = Part(lambda x: lower.dense(self.intermediate(x)), lower.LayerNorm, lower.dropout)
+        return run_block(residual, (attend, network), self.norm_first, layout, rows)
 
 
 class _Encoder(Module):

@@ -61,19 +61,17 @@ class Residual(NamedTuple):
         return self.x if self.added is None else self.x + F.dropout(self.added, self.dropout)
 
     def normed(self, norm: Module) -> Tensor:
-        """The norm of the sum, in one pass if the norm has a method `dropout_add`."""
-        fused = getattr(norm, "dropout_add", None)
-        if self.added is None or fused is None:
-            return norm(self.sum())
-        return fused(self.added, self.x, self.dropout)
+        """The norm of the sum, (total, d)."""
+        return norm(self.x) if self.added is None else _join(norm, self.x, self.added, self.dropout, False)
 
-    def normed_and_sum(self, norm: Module) -> tuple[Tensor, Tensor]:
-        """`normed`, and the sum itself."""
-        fused = getattr(norm, "dropout_add", None)
-        if self.added is None or fused is None:
-            x = self.sum()
-            return norm(x), x
-        return fused(self.added, self.x, self.dropout, prenorm=True)
+
+def _join(norm: Module, x: Tensor, added: Tensor, dropout: float, prenorm: bool) -> Any:
+    """The norm of x + dropout(added), in one pass if the norm has a method `dropout_add`; prenorm: the sum, too."""
+    fused = getattr(norm, "dropout_add", None)
+    if fused is not None:
+        return fused(added, x, dropout, prenorm)
+    x = x + F.dropout(added, dropout)
+    return (norm(x), x) if prenorm else norm(x)
 
 
 def run_block(
@@ -84,18 +82,20 @@ def run_block(
     rows: the positions, chosen from `layout`, that are read of what the block makes. The first part, an attention, must compute these
     alone; all else of it need not be computed.
     """
-    for part in parts:
-        if norm_first:
-            y, x = residual.normed_and_sum(part.norm)
+    x, added, p = residual if norm_first else (residual.sum(), None, 0.0)
+    for compute, norm, dropout in parts:
+        if not norm_first:
+            y = x
+        elif added is None:
+            y = norm(x)
         else:
-            y = x = residual.sum()
-        y = part.compute(y)
+            y, x = _join(norm, x, added, p, True)
+        added, p = compute(y), dropout
         if rows is not None and layout is not None:
             x, rows = take_rows(x, layout, rows), None
-        residual = Residual(x, y, part.dropout)
         if not norm_first:
-            residual = Residual(residual.normed(part.norm))
-    return residual
+            x, added = _join(norm, x, added, p, False), None
+    return Residual(x, added, p)
 
 
 def run_stack(

@@ -61,14 +61,6 @@ class _Layer(Module):
             self.add_module(f"dropout{i}", Dropout(dropout))
         self.activation = _activation(type(self).__name__, activation)
 
-    def _run(self, x: Tensor, *attend: Attend) -> Tensor:
-        """x through the attentions and the feed-forward network."""
-        parts = []
-        for i, compute in enumerate((*attend, self._feed_forward), 1):
-            dropout = getattr(self, f"dropout{i}")
-            parts.append(Part(compute, getattr(self, f"norm{i}"), dropout.p if dropout.training else 0.0))
-        return run_block(Residual(x), parts, self.norm_first).sum()
-
     def _feed_forward(self, x: Tensor) -> Tensor:
         if self.activation is F.gelu:
             h = F.linear_gelu(x, self.linear1.weight, self.linear1.bias)
@@ -118,18 +110,23 @@ class TransformerEncoderLayer(_Layer):
         src_mask: (length, length), bool (True: not seen) or added to the scores. is_causal: a position sees those up to its own;
         src_mask is then not read.
         """
-        op = type(self).__name__
         masked = src_mask is not None and not is_causal
         if cu_seqlens is not None:
-            _no_masks(op, src_mask=src_mask if masked else None, src_key_padding_mask=src_key_padding_mask)
-            return self._packed(src, cu_seqlens, is_causal)
+            if masked or src_key_padding_mask is not None:
+                raise _mask_beside_cu_seqlens(
+                    self, src_mask=src_mask if masked else None, src_key_padding_mask=src_key_padding_mask
+                )
+            return self._through(src, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal))
         if masked:
-            return self._run(src, lambda x: self.self_attn(x, x, x, src_key_padding_mask, attn_mask=src_mask)[0])
-        door = Door(op, src, self.self_attn.embed_dim, src_key_padding_mask, self.batch_first)
-        return door.leave(self._packed(door.packed, door.layout.cu_seqlens, is_causal))
+            return self._through(src, lambda x: self.self_attn(x, x, x, src_key_padding_mask, attn_mask=src_mask)[0])
+        door = Door(type(self).__name__, src, self.self_attn.embed_dim, src_key_padding_mask, self.batch_first)
+        cu = door.layout.cu_seqlens
+        return door.leave(self._through(door.packed, lambda x: self.self_attn.packed(x, cu, is_causal)))
 
-    def _packed(self, x: Tensor, cu_seqlens: Tensor, is_causal: bool) -> Tensor:
-        return self._run(x, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal))
+    def _through(self, x: Tensor, attend: Attend) -> Tensor:
+        """x through attention and network."""
+        parts = (_part(attend, self.norm1, self.dropout1), _part(self._feed_forward, self.norm2, self.dropout2))
+        return run_block(Residual(x), parts, self.norm_first).sum()
 
 
 class TransformerDecoderLayer(_Layer):
@@ -185,7 +182,8 @@ class TransformerDecoderLayer(_Layer):
         }
         if cu_seqlens is not None or memory_cu_seqlens is not None:
             padding = {"tgt_key_padding_mask": tgt_key_padding_mask, "memory_key_padding_mask": memory_key_padding_mask}
-            _no_masks(op, **masks, **padding)
+            if any(mask is not None for mask in (*masks.values(), *padding.values())):
+                raise _mask_beside_cu_seqlens(self, **masks, **padding)
             if cu_seqlens is None or memory_cu_seqlens is None:
                 missing = "cu_seqlens" if cu_seqlens is None else "memory_cu_seqlens"
                 raise ValueError(f"[{op}] {missing}: expected one for packed tokens, got None")
@@ -207,7 +205,7 @@ class TransformerDecoderLayer(_Layer):
                     is_causal=memory_is_causal,
                 )[0]
 
-            return self._run(tgt, attend, look)
+            return self._through(tgt, attend, look)
         door, keys = _doors(op, self, tgt, memory, tgt_key_padding_mask, memory_key_padding_mask)
         cu_q, cu_k = door.layout.cu_seqlens, keys.layout.cu_seqlens
         return door.leave(self._packed(door.packed, keys.packed, cu_q, cu_k, tgt_is_causal, memory_is_causal))
@@ -215,11 +213,20 @@ class TransformerDecoderLayer(_Layer):
     def _packed(
         self, x: Tensor, memory: Tensor, cu_q: Tensor, cu_k: Tensor, tgt_is_causal: bool, memory_is_causal: bool
     ) -> Tensor:
-        return self._run(
+        return self._through(
             x,
             lambda x: self.self_attn.packed(x, cu_q, tgt_is_causal),
             lambda x: self.multihead_attn.packed(x, cu_q, memory_is_causal, memory, memory, cu_k),
         )
+
+    def _through(self, x: Tensor, attend: Attend, look: Attend) -> Tensor:
+        """x through attention, attention to the memory, and network."""
+        parts = (
+            _part(attend, self.norm1, self.dropout1),
+            _part(look, self.norm2, self.dropout2),
+            _part(self._feed_forward, self.norm3, self.dropout3),
+        )
+        return run_block(Residual(x), parts, self.norm_first).sum()
 
 
 class _Stack(Module):
@@ -307,6 +314,10 @@ class TransformerDecoder(_Stack):
         return door.leave(self._run(door.packed, keys.packed, **causal, **cu))
 
 
+def _part(compute: Attend, norm: Module, dropout: Dropout) -> Part:
+    return Part(compute, norm, dropout.p if dropout.training else 0.0)
+
+
 def _activation(op: str, activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     if callable(activation):
         return activation
@@ -329,7 +340,6 @@ def _doors(
     return door, keys
 
 
-def _no_masks(op: str, **masks: Tensor | None) -> None:
-    for name, mask in masks.items():
-        if mask is not None:
-            raise ValueError(f"[{op}] {name}: expected None beside cu_seqlens (packed tokens), got a mask")
+def _mask_beside_cu_seqlens(layer: Module, **masks: Tensor | None) -> ValueError:
+    name = next(name for name, mask in masks.items() if mask is not None)
+    return ValueError(f"[{type(layer).__name__}] {name}: expected None beside cu_seqlens (packed tokens), got a mask")
