@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 import engine
-from engine.models import TransformerClassifier, TransformerConfig
-from engine.text import PackedBatch
+from engine.models import (
+    BertForMaskedLM,
+    BertForTokenClassification,
+    TransformerClassifier,
+    TransformerConfig,
+)
+from engine.tasks import TASKS, MaskedLM, Task
+from engine.text import Labels, MaskedLanguageModeling, PackedBatch
+from engine.train.sources import shares
 
 VOCAB, LABELS = 211, 7
 LENGTHS = (1, 17, 33, 70, 5, 64)
@@ -121,6 +128,75 @@ def test_a_step_waits_for_nothing(cuda: str) -> None:
     for i in range(3):
         training.step(batches[i % 2])
     assert engine.cuda.memory_stats()["host_waits"] == before
+
+
+def task_on(name: str, device: str) -> tuple[Task, engine.nn.Module, list]:
+    """A task, a model for it, and six batches on the host, of different sizes."""
+    rng = np.random.default_rng(5)
+    config = TransformerConfig(
+        vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=40,
+        num_labels=1 if name == "regression" else LABELS,
+        model_type="bert" if name in ("tagging", "masked") else None,
+    )  # fmt: skip
+    ids = [[rng.integers(5, VOCAB, n) for n in lengths] for lengths in ((9, 33), (1, 5, 2), (40,)) * 2]
+    names = Labels(map(str, range(LABELS)))
+    engine.manual_seed(3)
+    if name == "masked":
+        masking = MaskedLanguageModeling(4, VOCAB, range(5), p=0.4)
+        batches = [masking(PackedBatch.from_sequences(x), i) for i, x in enumerate(ids)]
+        model = BertForMaskedLM(config)
+        return MaskedLM(masking), model.to(device), batches
+    targets = {
+        "classification": lambda x: {"labels": rng.integers(0, LABELS, len(x))},
+        "multilabel": lambda x: {"labels": rng.integers(0, 2, (len(x), LABELS)).astype(np.float32)},
+        "regression": lambda x: {"labels": rng.standard_normal(len(x)).astype(np.float32)},
+        "tagging": lambda x: {"token_labels": [np.where(rng.random(len(s)) < 0.5, -100, s % LABELS) for s in x]},
+    }[name]
+    batches = [PackedBatch.from_sequences(x, **targets(x)) for x in ids]
+    task = TASKS[name](names, **({} if name == "regression" else {"label_smoothing": 0.1}))
+    if name != "regression":
+        task.balance(np.concatenate([b.labels.numpy() for b in batches]))
+    kind = BertForTokenClassification if name == "tagging" else TransformerClassifier
+    return task, kind(config).to(device), batches
+
+
+@pytest.mark.parametrize("name", [*TASKS, "masked"])
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("moved", [False, True], ids=["from the host", "on the device"])
+def test_no_task_waits(name: str, accumulate: int, moved: bool, cuda: str) -> None:
+    """Steps of one batch and of three together; batches that each step moves, and such as lie on the device already."""
+    task, model, batches = task_on(name, cuda)
+    optimizer = engine.optim.AdamW(model.parameters(), lr=1e-3)
+    if moved:
+        batches = [batch.to(cuda) for batch in batches]
+
+    def step(group: list) -> None:
+        for batch, share in zip(group, shares(group, task.weight), strict=True):
+            loss = task.loss(model, batch.to(cuda, non_blocking=True))
+            (loss * share).backward()
+        engine.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    before = [p.detach().cpu().numpy().copy() for p in model.parameters()]
+    waits = engine.cuda.memory_stats()["host_waits"]
+    for i in range(0, 6, accumulate):
+        step(batches[i : i + accumulate])
+        assert engine.cuda.memory_stats()["host_waits"] == waits, f"step {i}"
+    engine.cuda.synchronize()  # where kernels would say what they found wrong
+    assert any((p.detach().cpu().numpy() != old).any() for p, old in zip(model.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("name", [*TASKS, "masked"])
+def test_the_losses_and_weights_of_tasks_are_those_of_the_cpu(name: str, cuda: str) -> None:
+    found = {}
+    for device in ("cpu", cuda):
+        task, model, batches = task_on(name, device)
+        model.eval()
+        moved = [batch.to(device) for batch in batches]
+        found[device] = [[task.loss(model, b).item() for b in moved], [task.weight(b) for b in moved]]
+        assert found[device][1] == [task.weight(b) for b in batches]
+    np.testing.assert_allclose(found[cuda], found["cpu"], rtol=1e-4)
 
 
 def test_memory_is_flat_from_the_second_step_on(cuda: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import Tensor
+from engine import Layout, Tensor
 from engine.data._arrays import from_numpy
-from engine.text import PackedBatch, packed_layout
+from engine.text import PackedBatch
 
 
 def values(tensor: Tensor | None) -> list[Any]:
@@ -170,14 +170,28 @@ def test_padded_cells_are_not_looked_at() -> None:
         PackedBatch.from_padded(np.array([[1, -100]]), np.array([[1, 1]]))
 
 
+def test_padding_may_stand_between_tokens() -> None:
+    """Positions count the real tokens, here as in a model that is given the rectangle and its mask."""
+    batch = PackedBatch.from_padded(np.array([[5, 9, 6], [9, 7, 9]]), np.array([[1, 0, 1], [0, 1, 0]]))
+    assert values(batch.input_ids) == [5, 6, 7] and values(batch.position_ids) == [0, 1, 0]
+    assert values(batch.lengths) == [2, 1] and batch.to_padded()[0].tolist() == [[5, 6], [7, 0]]
+
+
+def test_a_batch_of_a_whole_rectangle_has_memory_of_its_own() -> None:
+    ids = np.array([[1, 2], [3, 4]])
+    batch = PackedBatch.from_padded(ids, token_type_ids=ids)
+    ids[:] = 9
+    assert values(batch.input_ids) == values(batch.token_type_ids) == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (np.array([[1, 0, 0], [1, 0, 1]]), "got a gap in row 1"),
-        (np.array([[1, 2, 0], [1, 0, 0]]), "expected 0 or 1, got 2 in row 0"),
-        (np.array([[1.0, 0.5, 0.0], [1.0, 0.0, 0.0]]), "expected 0 or 1, got 0.5 in row 0"),
-        (np.array([[0.0, 0.0, 0.0], [np.nan, 0.0, 0.0]]), "expected 0 or 1, got nan in row 1"),
-        (np.array([[0.0, -1e9, 0.0], [0.0, 0.0, 0.0]]), "expected 0 or 1"),
+        (np.array([[1, 2, 0], [1, 0, 0]]), r"expected 0 \(padding\) and 1, got 2 at row 0"),
+        (np.array([[1, 2, 0], [1, 0, 0]], np.int8), r"expected 0 \(padding\) and 1, got 2 at row 0"),
+        (np.array([[1.0, 0.5, 0.0], [1.0, 0.0, 0.0]]), r"expected 0 \(padding\) and 1, got 0.5 at row 0"),
+        (np.array([[0.0, 0.0, 0.0], [np.nan, 0.0, 0.0]]), r"expected 0 \(padding\) and 1, got nan at row 1"),
+        (np.array([[0.0, -1e9, 0.0], [0.0, 0.0, 0.0]]), r"expected 0 \(padding\) and 1"),
         (np.array([[1, 0], [1, 0]]), r"expected shape \(2, 3\), got \(2, 2\)"),
     ],
 )
@@ -198,14 +212,16 @@ def test_bad_rectangles() -> None:
 
 def test_layout_puts_rows_back_where_they_were() -> None:
     mask = np.array([[0, 1, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
-    layout = packed_layout(mask)
+    layout = Layout.from_rectangle(3, 4, mask)
+    assert layout.indices is not None
+    indices = layout.indices.numpy()
     hidden = np.random.default_rng(0).normal(size=(3, 4, 5))
-    packed = hidden.reshape(-1, 5)[layout.indices]
+    packed = hidden.reshape(-1, 5)[indices]
     assert layout.cu_seqlens.tolist() == [0, 2, 2, 6]
-    assert layout.position_ids.tolist() == [0, 1, 0, 1, 2, 3]
-    assert layout.max_seqlen == 4
+    assert layout.positions.tolist() == [0, 1, 0, 1, 2, 3]
+    assert layout.longest == 4
     back = np.zeros((12, 5))
-    back[layout.indices] = packed
+    back[indices] = packed
     np.testing.assert_array_equal(back.reshape(3, 4, 5), hidden * mask[:, :, None])
 
 
@@ -249,7 +265,7 @@ def test_lengths_that_do_not_sum_up() -> None:
 
 def test_too_many_tokens_for_int32() -> None:
     ids = np.broadcast_to(np.int64(0), (2**31,))  # no memory behind it
-    with pytest.raises(ValueError, match="at most 2147483647 tokens"):
+    with pytest.raises(ValueError, match="at most 2147483647 positions"):
         PackedBatch.from_flat(ids, np.array([2**31]))
 
 

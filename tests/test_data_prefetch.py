@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from engine.data import DataLoader, Dataset, Prefetcher, Subset
+from engine.data.dataset import prefetch_of
 from engine.text import LazyTextDataset, PackedBatch, TextDataset, Tokenizer
 
 SECONDS = 30  # a thread that takes longer to end does not end
@@ -377,6 +378,12 @@ def test_a_lazy_dataset_tokenizes_what_a_batch_needs(tokenizer: Tokenizer, monke
     assert asked == []
     lazy.gather([3, 0])
     assert asked == [[TEXTS[3], TEXTS[0]]]
+
+
+def test_a_dataset_says_whether_its_batches_are_worth_making_ahead(tokenizer: Tokenizer) -> None:
+    lazy, ready = LazyTextDataset(["a", "b"], tokenizer), TextDataset([[1], [2]])
+    assert prefetch_of(lazy) == prefetch_of(Subset(Subset(lazy, [1, 0]), [0])) == lazy.prefetch > 0
+    assert prefetch_of(ready) == prefetch_of(Subset(ready, [0])) == prefetch_of([1, 2]) == 0
 
 
 def test_lazy_datasets_are_checked_at_once(tokenizer: Tokenizer) -> None:

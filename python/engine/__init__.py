@@ -27,6 +27,7 @@ from engine._core import (
 )
 from engine._core import DType as dtype
 from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from engine.layout import Layout
 from engine.ops import *
 from engine.tensor import Tensor, device
 

@@ -23,14 +23,14 @@ def unpack(x, mask):
 SPECS = [
     Spec(
         "pack_padded",
-        lambda x, mask: engine.pack_padded(x, engine.rectangle_layout(*mask.shape, mask)),
+        lambda x, mask: engine.pack_padded(x, engine.Layout.from_rectangle(*mask.shape, mask)),
         lambda x, mask: x[mask == 1],
         [case(normal(*np.shape(m), *rest), const(m)) for m in MASKS for rest in [(), (3,), (2, 17)]],
         cuda=[case(normal(*np.shape(m), *rest), const(m)) for m in MASKS[4:] for rest in [(19,), (2, 67)]],
     ),
     Spec(
         "pad_packed",
-        lambda x, mask: engine.pad_packed(x, engine.rectangle_layout(*mask.shape, mask)),
+        lambda x, mask: engine.pad_packed(x, engine.Layout.from_rectangle(*mask.shape, mask)),
         unpack,
         [case(normal(int(np.sum(m)), *rest), const(m)) for m in MASKS for rest in [(), (3,), (2, 17)]],
         cuda=[case(normal(int(np.sum(m)), *rest), const(m)) for m in MASKS[4:] for rest in [(19,), (2, 67)]],

@@ -1,5 +1,8 @@
 """Data: datasets, loaders, samplers and batches. Nothing here knows a modality."""
 
+from engine.data.batch import Batch as Batch
+from engine.data.batch import size_of as size_of
+from engine.data.batch import to_device as to_device
 from engine.data.collate import default_collate as default_collate
 from engine.data.dataset import Dataset as Dataset
 from engine.data.dataset import Subset as Subset
@@ -12,6 +15,7 @@ from engine.data.sampler import BatchSampler as BatchSampler
 from engine.data.table import Table as Table
 
 __all__ = [
+    "Batch",
     "BatchSampler",
     "DataLoader",
     "Dataset",
@@ -22,4 +26,6 @@ __all__ = [
     "default_collate",
     "in_order",
     "random_split",
+    "size_of",
+    "to_device",
 ]

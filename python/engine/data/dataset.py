@@ -22,7 +22,9 @@ __all__ = [
     "Dataset",
     "Subset",
     "TensorDataset",
+    "prefetch_of",
     "random_split",
+    "unwrap",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -42,7 +44,8 @@ class Dataset(Protocol[T_co]):
 class BatchSource(Protocol):
     """A dataset that makes a whole batch at once, as `TextDataset` and `TensorDataset` do.
 
-    If it also has `lengths`, int64 (n,), a `DataLoader` can bucket it and keep token budgets.
+    If it also has `lengths`, int64 (n,), a `DataLoader` can bucket it and keep budgets of positions. If making a batch takes
+    long, it says in `prefetch` how many batches are worth making ahead, in another thread; see `prefetch_of`.
     """
 
     def gather(self, indices: np.ndarray) -> Any:
@@ -129,3 +132,8 @@ def unwrap(dataset: Dataset[Any]) -> tuple[Dataset[Any], np.ndarray | None]:
         rows = dataset.indices if rows is None else dataset.indices[rows]
         dataset = dataset.dataset
     return dataset, rows
+
+
+def prefetch_of(dataset: Dataset[Any]) -> int:
+    """How many batches are worth making ahead of time: what the dataset says in `prefetch`; 0 if it says nothing."""
+    return int(getattr(unwrap(dataset)[0], "prefetch", 0))

@@ -1,7 +1,7 @@
 """DataLoader: batches of a dataset, epoch after epoch, in an order that can be resumed.
 
-Runs in the caller's thread unless told otherwise: making a packed batch is one gather, microseconds beside a training
-step. Where it costs more, as for a `LazyTextDataset`, `prefetch` makes batches in a thread of its own.
+Runs in the caller's thread unless told otherwise: making a batch of what lies in memory is one gather, microseconds beside
+a training step. Where it costs more, `prefetch` makes batches in another thread.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from engine.data._arrays import integer
+from engine.data.batch import Batch
 from engine.data.collate import default_collate
-from engine.data.dataset import BatchSource, Dataset, unwrap
+from engine.data.dataset import BatchSource, Dataset, prefetch_of, unwrap
 from engine.data.prefetch import Prefetcher
 from engine.data.sampler import BatchSampler
 
@@ -23,8 +24,8 @@ __all__ = ["DataLoader", "gives_batches", "in_order"]
 class DataLoader:
     """Iterates over a dataset in batches.
 
-    Differs from PyTorch's: the order depends on `seed` and the epoch alone, `batch_size` is 32 unless told otherwise,
-    texts come as a `PackedBatch`, and there are no worker processes.
+    Differs from PyTorch's: the order depends on `seed` and the epoch alone, `batch_size` is 32 unless told otherwise, a
+    dataset may make whole batches itself, and there are no worker processes.
 
         >>> loader = DataLoader(dataset, batch_size=32, shuffle=True, bucket_by_length=True)
         >>> for batch in loader:
@@ -34,14 +35,14 @@ class DataLoader:
     time; `set_epoch` names the next one.
 
     Args:
-        dataset: a `TextDataset` gives packed batches, as does a `Subset` of one; a dataset with a method
-            `gather(indices)` gives what that makes; any other what `collate_fn` makes of a list of items.
+        dataset: one with a method `gather(indices)` gives the batches that this makes, as `TextDataset` does, and so does a
+            `Subset` of it; any other gives what `collate_fn` makes of a list of items.
         batch_size: the most items in a batch; None: 32, or no limit where `max_tokens` is given.
         shuffle: a new random order each epoch.
-        bucket_by_length: put texts of similar length together (chunks of 50 batches are sorted by length; with
+        bucket_by_length: put items of similar length together (chunks of 50 batches are sorted by length; with
             `shuffle` the batches are then shuffled). Without padding this saves no memory, but it evens out the
             lengths within a batch; it changes the order of items even without `shuffle`.
-        max_tokens: the most tokens in a batch.
+        max_tokens: the most tokens (positions) in a batch.
         drop_last: leave out the last batch formed unless it is full.
         seed: decides the random orders.
         collate_fn: makes a batch of a list of items; None: the dataset's `gather` where it has one,
@@ -203,11 +204,9 @@ def gives_batches(data: Any) -> bool:
     """Whether iterating over data gives batches, as a loader or a list of batches does, and not the items of a dataset."""
     if isinstance(data, DataLoader) or hasattr(data, "num_batches") or not hasattr(data, "__getitem__"):
         return True
-    return isinstance(data, (list, tuple)) and bool(data) and hasattr(data[0], "batch_size")
+    return isinstance(data, (list, tuple)) and bool(data) and isinstance(data[0], Batch)
 
 
 def in_order(data: Any, batch_size: int) -> Any:
     """Batches of a dataset in its order; loaders and iterables of batches as they are."""
-    return (
-        data if gives_batches(data) else DataLoader(data, batch_size, prefetch=getattr(unwrap(data)[0], "prefetch", 0))
-    )
+    return data if gives_batches(data) else DataLoader(data, batch_size, prefetch=prefetch_of(data))

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from engine import ops
-from engine.autograd import no_grad
 from engine.data import DataLoader, Subset
 from engine.hub import resolve
 from engine.inference.export import published_encoder, write_tokenizer
 from engine.inference.sentence_folder import POOLING_MODES, read_json_if_there, read_modules, write_modules
 from engine.models import AutoModel, TransformerClassifier, TransformerEncoderModel
-from engine.models.forward import device_of_model
+from engine.models.forward import run_batches
 from engine.nn import functional as F
 from engine.serialization import read_json
 from engine.tensor import Tensor
@@ -180,11 +179,9 @@ class SentenceEncoder:
         order = np.argsort(-lengths, kind="stable")
         loader = DataLoader(Subset(dataset, order), batch_size, max_tokens=max(max_tokens, int(lengths.max())))
         start = 0
-        with no_grad():
-            for batch in loader:
-                rows = order[start : start + batch.batch_size]
-                vectors[rows] = self._pooled(batch.to(device_of_model(self.model))).cpu().numpy()
-                start += batch.batch_size
+        for batch, pooled in run_batches(self.model, loader, lambda _, batch: self._pooled(batch)):
+            vectors[order[start : start + batch.batch_size]] = pooled.cpu().numpy()
+            start += batch.batch_size
         if self.normalize if normalize is None else normalize:
             return _unit(vectors)
         return vectors
@@ -192,26 +189,25 @@ class SentenceEncoder:
     def _pooled(self, batch: PackedBatch) -> Tensor:
         """(batch, dimension)."""
         x = self.model.inputs(batch, None, None)
-        ends = x.cu_seqlens[1:]
-        lengths = (ends - x.cu_seqlens[:-1]).float().unsqueeze(1)
+        last = x.layout.choose(x.layout.offsets[1:] - 1)
         if len(self.pooling) == 1 and self.pooling[0] in ("cls", "lasttoken"):  # of the last layer, what is read
-            rows = x.cu_seqlens[:-1] if self.pooling[0] == "cls" else ends - 1
-            return self.model.encode_rows(x, rows)
-        hidden = self.model.encode(x)
+            return self.model.encode(x, x.layout.first() if self.pooling[0] == "cls" else last)
+        hidden, starts = self.model.encode(x), x.layout.cu_seqlens
+        lengths = (starts[1:] - starts[:-1]).float().unsqueeze(1)
         parts = []
         for mode in self.pooling:
             if mode == "cls":
-                part = F.pool_packed(hidden, x.cu_seqlens, "first")
+                part = F.pool_packed(hidden, starts, "first")
             elif mode in ("mean", "max"):
-                part = F.pool_packed(hidden, x.cu_seqlens, mode)
+                part = F.pool_packed(hidden, starts, mode)
             elif mode == "mean_sqrt_len_tokens":
-                part = F.pool_packed(hidden, x.cu_seqlens, "mean") * lengths.sqrt()
+                part = F.pool_packed(hidden, starts, "mean") * lengths.sqrt()
             elif mode == "weightedmean":
                 weights = (batch.position_ids + 1).float().unsqueeze(1)
                 # The mean of weighted tokens is n times too small, and the weights 1 to n add up to n (n + 1) / 2.
-                part = F.pool_packed(hidden * weights, x.cu_seqlens, "mean") / ((lengths + 1) / 2)
+                part = F.pool_packed(hidden * weights, starts, "mean") / ((lengths + 1) / 2)
             else:
-                part = ops.take_tokens(hidden, (ends - 1).long())
+                part = ops.take_rows(hidden, x.layout, last)
             parts.append(part)
         return parts[0] if len(parts) == 1 else ops.cat(parts, 1)
 

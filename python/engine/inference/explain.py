@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -77,16 +77,15 @@ def attention_maps(model: Module, batch: PackedBatch) -> list[np.ndarray]:
     """
     op = "attention_maps"
     encoder, batch = _encoder(op, model), _checked(op, batch).to(device_of_model(model))
-    starts = batch.cu_seqlens.cpu().numpy()
-    spans = list(pairwise(starts))
-    maps: list[list[np.ndarray]] = [[] for _ in spans]
+    layout = batch.layout
+    maps: list[list[np.ndarray]] = [[] for _ in layout.lengths]
 
     def record(module: Any, args: tuple[Any, ...]) -> None:
         hidden = args[0]
         tokens, d = hidden.shape
         qkv = _numpy(module.qkv(hidden)).reshape(tokens, 3, module.heads, d // module.heads)
-        for sequence, (a, b) in zip(maps, spans):
-            sequence.append(_probabilities(qkv[a:b, 0], qkv[a:b, 1]))
+        for sequence, own in zip(maps, layout.split(qkv)):
+            sequence.append(_probabilities(own[:, 0], own[:, 1]))
 
     modules = {id(layer): layer.attention.get_submodule("self") for layer in encoder.encoder.layer}
     hooks = [module.register_forward_pre_hook(record) for module in modules.values()]
@@ -98,8 +97,8 @@ def attention_maps(model: Module, batch: PackedBatch) -> list[np.ndarray]:
             hook.remove()
     heads = encoder.config.num_attention_heads
     return [
-        np.stack(layers) if layers else np.zeros((0, heads, b - a, b - a), np.float32)
-        for layers, (a, b) in zip(maps, spans)
+        np.stack(layers) if layers else np.zeros((0, heads, n, n), np.float32)
+        for layers, n in zip(maps, layout.lengths.tolist())
     ]
 
 
@@ -147,7 +146,7 @@ def integrated_gradients(
         raise ValueError(f"[{op}] steps: expected at least 1, got {steps}")
     if not batch.batch_size:
         return []
-    ids, starts = batch.input_ids.cpu().numpy(), batch.cu_seqlens.cpu().numpy()
+    ids = batch.input_ids.cpu().numpy()
     types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy()
     with _frozen(model):
         with no_grad():
@@ -165,10 +164,10 @@ def integrated_gradients(
         alphas, shares = np.array([0, *(nodes + 1) / 2, 1]), np.array([0, *weights / 2, 0])
         total = np.zeros(end.shape)
         scores = np.zeros((batch.batch_size, len(alphas)))
-        sizes = np.diff(starts)
+        sizes = batch.layout.lengths
         for part in groups(product(*map(range, scores.shape)), lambda pair: int(sizes[pair[0]]), max_tokens):
-            rows = [np.arange(starts[i], starts[i + 1]) for i, _ in part]
-            source, lengths = np.concatenate(rows), np.array([len(r) for r in rows])
+            layout, source = batch.layout.select([i for i, _ in part])
+            lengths = layout.lengths
             alpha = np.repeat([alphas[k] for _, k in part], lengths)[:, None]
             points = (begin[source] + alpha * (end[source] - begin[source])).astype(end.dtype)
             points_batch = PackedBatch.from_flat(
@@ -180,9 +179,8 @@ def integrated_gradients(
             np.add.at(total, source, np.repeat([shares[k] for _, k in part], lengths)[:, None] * slopes)
     values = (total * (end.astype(np.float64) - begin)).sum(1)
     result = []
-    for i, (a, b) in enumerate(pairwise(starts)):
+    for i, own in enumerate(batch.layout.split(values)):
         low, high = float(scores[i, 0]), float(scores[i, -1])
-        own = values[a:b]
         result.append(Attribution(own, int(targets[i]), high, low, float(own.sum()) - (high - low)))
     return result
 
@@ -286,15 +284,14 @@ def explain_examples(
     found = integrated_gradients(
         model, batch, [numbers[e["predicted"]] for e in examples], steps, baseline, special_ids=ends
     )
-    ids, starts = batch.input_ids.numpy(), batch.cu_seqlens.numpy()
     return [
         {
             **example,
-            "tokens": token_texts(tokenizer, ids[a:b]),
+            "tokens": token_texts(tokenizer, ids),
             "attributions": part.values.tolist(),
             "delta": part.delta,
         }
-        for example, part, a, b in zip(examples, found, starts, starts[1:])
+        for example, part, ids in zip(examples, found, batch.layout.split(batch.input_ids.numpy()))
     ]
 
 

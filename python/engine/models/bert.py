@@ -20,7 +20,6 @@ from engine.models.families import FAMILIES
 from engine.models.pretrained import Pretrained, read_config
 from engine.models.transformer import TransformerClassifier, TransformerEncoderModel, dense_and_act, init_weights
 from engine.nn import functional as F
-from engine.ops.packing import pad_packed
 from engine.tensor import Tensor
 
 __all__ = [
@@ -79,8 +78,7 @@ class BertModel(TransformerEncoderModel):
     ) -> EncoderOutput:
         x = self.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds)
         y = self.encode(x)
-        pooled = None if self.pooler is None else self.pool(y, x.cu_seqlens)
-        return EncoderOutput(y if x.layout is None else pad_packed(y, x.layout), pooled)
+        return EncoderOutput(x.leave(y), None if self.pooler is None else self.pool(y, x.layout))
 
 
 class BertForSequenceClassification(TransformerClassifier):
@@ -124,31 +122,33 @@ class _TokenModel(Pretrained):
     ) -> Tensor:
         """Logits of every token: (total_tokens, n) of a packed batch, (batch, length, n) of a rectangle, 0 at padding.
 
-        rows: rising numbers of tokens of a packed batch, (m,): logits (m, n) of these alone, and nothing is computed that they do
-        not need. On a CUDA device the host waits for `cu_seqlens`.
+        rows: rising numbers of tokens of a packed batch, (m,) on the host: logits (m, n) of these alone, and nothing is computed that
+        they do not need.
         """
-        x = self.bert.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds, type(self).__name__)
-        if rows is not None and x.layout is not None:
-            raise ValueError(f"[{type(self).__name__}] rows: expected None beside a rectangle, got numbers of tokens")
-        y = self._on_top(self.bert.encode_rows(x, rows))
-        return y if x.layout is None else pad_packed(y, x.layout)
+        op = type(self).__name__
+        x = self.bert.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds, op)
+        if rows is None:
+            return x.leave(self._on_top(self.bert.encode(x)))
+        if not x.packed:
+            raise ValueError(f"[{op}] rows: expected None beside a rectangle, got numbers of tokens")
+        return self._on_top(self.bert.encode(x, x.layout.choose(rows, op)))
 
     def loss(self, batch: Any, ignore_index: int = -100, **options: Any) -> Tensor:
         """Cross-entropy over the tokens whose label, `batch.labels` (total_tokens,), is not ignore_index; only these are computed.
 
         options: of `cross_entropy`. A batch in which no token counts gives 0.
         """
-        labels = batch.labels
-        if labels is None or labels.shape != batch.input_ids.shape:
-            got = None if labels is None else labels.shape
+        if batch.labels is None or batch.labels.shape != batch.input_ids.shape:
+            got = None if batch.labels is None else batch.labels.shape
             raise ValueError(
                 f"[{type(self).__name__}.loss] labels: expected one a token, shape {batch.input_ids.shape}, got {got}"
             )
-        (rows,) = (labels.cpu().numpy() != ignore_index).nonzero()
+        labels = batch.host("labels")
+        (rows,) = (labels != ignore_index).nonzero()
         logits = self(batch, rows=rows)
         if not len(rows):
             return logits.sum()
-        target = ops.take_tokens(labels, ops.from_numpy(rows).to(labels.device))
+        target = ops.from_numpy(labels[rows]).to(batch.device)
         return F.cross_entropy(logits, target, ignore_index=ignore_index, **options)
 
 
@@ -191,15 +191,14 @@ class BertForMaskedLM(_TokenModel):
         return super().config_for(config)
 
     def _check_unused(self, state: dict[str, Tensor], op: str) -> None:
-        """A decoder that is in the file for itself must be the table of words."""
+        """A last projection that is in the file for itself must be the table of words."""
         words = self.bert.embeddings.word_embeddings.weight
-        for name in sorted(state):
-            if name.endswith(".decoder.weight") or name in ("vocab_projector.weight", "generator_lm_head.weight"):
-                decoder = state[name]
-                if decoder.shape != words.shape or not bool((decoder.to(words.dtype) == words).all().item()):
-                    raise ValueError(
-                        f"[{op}] directory: expected a last projection that is the table of words (tied), got another {name}"
-                    )
+        name = FAMILIES[str(self.config.model_type)].last_projection
+        decoder = state.get(name, words)
+        if decoder.shape != words.shape or not bool((decoder.to(words.dtype) == words).all().item()):
+            raise ValueError(
+                f"[{op}] directory: expected a last projection that is the table of words (tied), got another {name}"
+            )
 
 
 class _Predictions(nn.Module):
@@ -225,8 +224,7 @@ class _Transform(nn.Module):
         super().__init__()
         size = c.embedding_size or c.hidden_size
         self.dense = nn.Linear(c.hidden_size, size)
-        # RoBERTa and ELECTRA have GELU here, whatever the encoder's activation.
-        self.act = "gelu" if c.model_type in ("roberta", "xlm-roberta", "electra") else c.hidden_act
+        self.act = FAMILIES[str(c.model_type)].masked_act or c.hidden_act
         self.LayerNorm = nn.LayerNorm(size, c.layer_norm_eps)
         init_weights(self.dense, c.initializer_range)
 

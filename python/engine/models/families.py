@@ -45,7 +45,9 @@ class Family:
     keys: engine's field -> the key in config.json, where it is another. defaults: of fields, where not BERT's. fixed: fields
     that its config.json does not name. names: fragments of names of weights, engine's -> published, for the encoder; heads: the
     same for each head. pooled: heads with a pooler; pooler: its fields in a sequence classifier. token_dropout: the field that
-    a token classifier's dropout follows. offset: whether positions begin behind the padding token's id.
+    a token classifier's dropout follows. last_projection: what a masked language model's last projection is called in files, and
+    masked_act: the activation in front of it, if it is not the encoder's. offset: whether positions begin behind the padding
+    token's id.
     """
 
     title: str
@@ -58,6 +60,8 @@ class Family:
     pooled: tuple[str, ...] = ("base", "sequence")
     pooler: Mapping[str, Any] = field(default_factory=dict)
     token_dropout: str = "classifier_dropout"
+    last_projection: str = "cls.predictions.decoder.weight"
+    masked_act: str | None = None
     offset: bool = False
 
     def read(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -123,6 +127,8 @@ _ROBERTA = Family(
         "masked": _masked("lm_head.dense.", "lm_head.layer_norm.", "lm_head.bias"),
     },
     pooler={"pooler_dropout": True},
+    last_projection="lm_head.decoder.weight",
+    masked_act="gelu",
     offset=True,
 )
 
@@ -152,11 +158,12 @@ FAMILIES: dict[str, Family] = {
         pooled=("sequence",),
         pooler={"pooler_act": "relu"},
         token_dropout="hidden_dropout_prob",
+        last_projection="vocab_projector.weight",
     ),
     "roberta": _ROBERTA,
     "xlm-roberta": Family(
         "XLMRoberta", "roberta", defaults={**_ROBERTA.defaults, "vocab_size": 30522}, heads=_ROBERTA.heads,
-        pooler=_ROBERTA.pooler, offset=True,
+        pooler=_ROBERTA.pooler, last_projection=_ROBERTA.last_projection, masked_act=_ROBERTA.masked_act, offset=True,
     ),
     "electra": Family(
         "Electra",
@@ -172,6 +179,8 @@ FAMILIES: dict[str, Family] = {
         },
         pooled=("sequence",),
         pooler={"pooler_dropout": True, "pooler_act": "gelu"},
+        last_projection="generator_lm_head.weight",
+        masked_act="gelu",
     ),
     "albert": Family(
         "Albert",
@@ -190,5 +199,6 @@ FAMILIES: dict[str, Family] = {
             (".output.LayerNorm.", ".albert_layers.0.full_layer_layer_norm."),
         ),
         heads={"masked": _masked("predictions.dense.", "predictions.LayerNorm.", "predictions.bias")},
+        last_projection="predictions.decoder.weight",
     ),
 }  # fmt: skip

@@ -1,56 +1,90 @@
-"""A model's answers to all batches of a source."""
+"""A model over batches: the one loop of evaluation, prediction, embedding and explanation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from engine import _core
 from engine.autograd import no_grad
+from engine.data.batch import to_device
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
+from engine.ops.precision import autocast as autocast_region
 from engine.tensor import Tensor
 from engine.tensor import device as Device
 
-__all__ = ["compute_logits", "counted_rows", "device_of_model", "evaluating"]
+__all__ = ["compute_logits", "counted_rows", "device_of_model", "evaluating", "run_batches"]
 
 
 def device_of_model(model: Module) -> Device:
-    """Where a model's parameters are; the CPU where it has none."""
+    """Where a model's parameters are; the CPU if it has none."""
     return next((p.device for p in model.parameters()), Device("cpu"))
 
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """The model in evaluation mode, nothing recorded; afterwards it is in the mode it had."""
-    training = model.training
-    model.eval()
+    """The model in evaluation mode, nothing recorded; afterwards each of its modules is in the mode it had."""
+    training = [module for module in model.modules() if module.training]
+    if training:
+        model.eval()
     try:
         with no_grad():
             yield
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
 
 
-def compute_logits(model: Module, loader: Iterable[Any]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Logits and labels, or None where there are none, of all batches in their order: (n, num_labels) and (n,) of texts,
+def run_batches(
+    model: Module,
+    batches: Iterable[Any],
+    call: Callable[[Module, Any], Any] | None = None,
+    *,
+    device: Any = None,
+    autocast: bool | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """(batch, output) for each batch, in their order, as they are asked for.
+
+    Only while a batch is computed is the model in evaluation mode and nothing recorded; what the caller does in between is in the
+    caller's modes. The outputs are not waited for.
+
+    Args:
+        model: the model.
+        batches: Batches, or nested structures of Tensors (see `engine.data.to_device`). They are given back as they came.
+        call: `call(model, batch)` makes the output of a batch that is on the device; None: `model(batch)`. One that needs gradients
+            asks for them with `engine.enable_grad`.
+        device: where to compute; None: where the model is.
+        autocast: whether products run in bfloat16 (see `engine.autocast`); None: as around the caller.
+    """
+    where = device_of_model(model) if device is None else device
+    for batch in batches:
+        region = nullcontext() if autocast is None else autocast_region(enabled=autocast)
+        with evaluating(model), region:
+            moved = to_device(batch, where)
+            output = model(moved) if call is None else call(model, moved)
+        yield batch, output
+
+
+def compute_logits(
+    model: Module, batches: Iterable[Any], *, device: Any = None, autocast: bool | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Logits and labels, or None where a batch has none, of all batches in their order: (n, num_labels) and (n,) of texts,
     (total_tokens, num_labels) and (total_tokens,) of tokens, as the model and the batches have them.
 
-    The model works in evaluation mode, on its device, and is left in the mode it had. Raises ValueError where there is no batch.
+    Arguments as `run_batches`. Raises ValueError if there is no batch.
     """
-    where = device_of_model(model)
     logits: list[Tensor] = []
     labels: list[np.ndarray] = []
-    with evaluating(model):
-        for batch in loader:
-            logits.append(model(batch.to(where)))
-            if batch.labels is not None:
-                labels.append(batch.labels.cpu().numpy())
+    for batch, output in run_batches(model, batches, device=device, autocast=autocast):
+        logits.append(output)
+        if batch.labels is not None:
+            labels.append(batch.host("labels"))
     if not logits:
-        raise ValueError("[compute_logits] loader: expected at least one batch, got none")
+        raise ValueError("[compute_logits] batches: expected at least one batch, got none")
     return np.concatenate(
         [(x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy() for x in logits]
     ), np.concatenate(labels) if len(labels) == len(logits) else None

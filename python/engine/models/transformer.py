@@ -8,58 +8,32 @@ Everything between the embeddings and the pooling works on packed tokens, (total
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Iterator
+from typing import Any
 
 from engine import nn, ops
-from engine.autograd import checkpoint
+from engine.layout import Layout, Rows
 from engine.models.config import TransformerConfig
 from engine.models.pretrained import Pretrained
 from engine.nn import functional as F
+from engine.nn.attention import project_apart
+from engine.nn.block import Part, Residual, run_block, run_stack
 from engine.nn.module import Module, plan_entry
 from engine.ops.naming import called_as
-from engine.ops.packing import RectangleLayout, pack_padded, pad_packed, rectangle_layout, take_tokens
+from engine.ops.packing import pack_padded, pad_packed, take_rows
 from engine.tensor import Tensor
 
-__all__ = ["TransformerClassifier", "TransformerEncoderModel"]
+__all__ = ["Inputs", "TransformerClassifier", "TransformerEncoderModel"]
 
 
-class _Rows(NamedTuple):
-    """The tokens that are read of the last layer: all else of it need not be computed.
+class Inputs:
+    """What an encoder reads, packed, whichever way it came.
 
-    indices: int64 (m,), rising, None: the first of each sequence; cu_seqlens: where those of each sequence start.
+    ids, positions: int64 (total_tokens,); types: the same or None; embeds: (total_tokens, d) in place of the words' rows, or None;
+    layout: where the sequences start; packed: whether they came that way, and not as a rectangle.
     """
 
-    indices: Tensor | None
-    cu_seqlens: Tensor
-
-    def take(self, x: Tensor, cu_seqlens: Tensor) -> Tensor:
-        """The rows of x (total_tokens, d) that are read."""
-        return F.pool_packed(x, cu_seqlens, "first") if self.indices is None else take_tokens(x, self.indices)
-
-
-def _first_rows(cu_seqlens: Tensor) -> _Rows:
-    return _Rows(None, ops.arange(cu_seqlens.shape[0], dtype=cu_seqlens.dtype, device=cu_seqlens.device))
-
-
-def _chosen_rows(op: str, indices: Any, cu_seqlens: Tensor) -> _Rows:
-    """Checks the numbers of the tokens to read; their sequences are found on the host."""
-    chosen = indices.cpu().numpy() if isinstance(indices, Tensor) else np.asarray(indices)
-    ends = cu_seqlens.cpu().numpy()
-    if chosen.ndim != 1 or not (np.issubdtype(chosen.dtype, np.integer) or not chosen.size):
-        raise ValueError(f"[{op}] rows: expected integers of shape (m,), got {chosen.dtype} {chosen.shape}")
-    if chosen.size and (chosen[0] < 0 or chosen[-1] >= ends[-1] or (np.diff(chosen) <= 0).any()):
-        raise IndexError(f"[{op}] rows: expected rising numbers of tokens in [0, {ends[-1]}), got others")
-    starts = ops.from_numpy(np.searchsorted(chosen, ends).astype(np.int32))
-    rows = ops.from_numpy(np.ascontiguousarray(chosen, dtype=np.int64))
-    return _Rows(rows.to(cu_seqlens.device), starts.to(cu_seqlens.device))
-
-
-class _Inputs:
-    """Ids of a packed batch, whichever way they came."""
-
-    __slots__ = ("cu_seqlens", "embeds", "ids", "layout", "op", "positions", "types")
+    __slots__ = ("embeds", "ids", "layout", "op", "packed", "positions", "types")
 
     def __init__(
         self,
@@ -70,36 +44,37 @@ class _Inputs:
         inputs_embeds: Tensor | None,
         limit: int,
     ) -> None:
-        self.op, self.embeds = op, inputs_embeds
-        self.layout: RectangleLayout | None = None
-        if hasattr(input, "cu_seqlens"):  # a PackedBatch
+        self.op, self.embeds, self.types = op, inputs_embeds, token_type_ids
+        self.packed = hasattr(input, "cu_seqlens")  # a PackedBatch
+        self.layout: Layout
+        if self.packed:
             if attention_mask is not None:
                 raise ValueError(f"[{op}] attention_mask: expected None beside a packed batch, got a mask")
-            self.ids, self.cu_seqlens, self.positions = input.input_ids, input.cu_seqlens, input.position_ids
-            self.types = input.token_type_ids if token_type_ids is None else token_type_ids
-            longest = input.max_seqlen
+            self.ids, self.layout, self.positions = input.input_ids, input.layout, input.position_ids
+            if token_type_ids is None:
+                self.types = input.token_type_ids
         else:
             if not isinstance(input, Tensor):
                 raise TypeError(f"[{op}] input_ids: expected a Tensor or a packed batch, got {type(input).__name__}")
             if input.ndim != 2:
                 raise ValueError(f"[{op}] input_ids: expected shape (batch, length), got {input.shape}")
-            self.layout = called_as(
-                op, rectangle_layout, input.shape[0], input.shape[1], attention_mask, device=input.device
-            )
-            self.ids = pack_padded(input, self.layout)
-            self.types = None
+            self.layout = called_as(op, Layout.from_rectangle, *input.shape, attention_mask, device=input.device)
+            self.ids, self.positions = pack_padded(input, self.layout), self.layout.positions
             if token_type_ids is not None:
                 self.types = called_as(op, pack_padded, token_type_ids, self.layout, input_as="token_type_ids")
-            self.cu_seqlens, self.positions = self.layout.cu_seqlens, self.layout.position_ids
-            longest = self.layout.max_seqlen
         if inputs_embeds is not None and inputs_embeds.shape[:1] != self.ids.shape:
             raise ValueError(
                 f"[{op}] inputs_embeds: expected one row for each of {self.ids.shape[0]} tokens, got {inputs_embeds.shape}"
             )
-        if longest > limit:
+        if self.layout.longest > limit:
             raise ValueError(
-                f"[{op}] input_ids: expected at most {limit} tokens a sequence (max_position_embeddings), got {longest}"
+                f"[{op}] input_ids: expected at most {limit} tokens a sequence (max_position_embeddings), got "
+                f"{self.layout.longest}"
             )
+
+    def leave(self, y: Tensor) -> Tensor:
+        """What the encoder made, (total_tokens, *), in the form in which the input came: (batch, length, *) of a rectangle."""
+        return y if self.packed else pad_packed(y, self.layout)
 
 
 class _Embeddings(Module):
@@ -115,7 +90,7 @@ class _Embeddings(Module):
         self.LayerNorm = nn.LayerNorm(d, c.layer_norm_eps)
         self.dropout = nn.Dropout(c.hidden_dropout_prob)
 
-    def forward(self, x: _Inputs) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         types = self.token_type_embeddings
         words = self.word_embeddings
         positions = x.positions + self.offset if self.offset else x.positions
@@ -135,7 +110,7 @@ class _Embeddings(Module):
         )
         return self.dropout(self.LayerNorm(y))
 
-    def _from_words(self, x: _Inputs, words: Tensor, positions: Tensor) -> Tensor:
+    def _from_words(self, x: Inputs, words: Tensor, positions: Tensor) -> Tensor:
         """The same with given rows in place of those of the words."""
         y = words + self.position_embeddings(positions)
         if self.token_type_embeddings is not None:
@@ -151,27 +126,19 @@ class _SelfAttention(Module):
         self.heads, self.p = c.num_attention_heads, c.attention_probs_dropout_prob
         self.qkv = nn.Linear(c.hidden_size, 3 * c.hidden_size)
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor, rows: _Rows | None) -> Tensor:
-        """One row a token, or of the `rows` alone."""
+    def forward(self, x: Tensor, layout: Layout, rows: Rows | None) -> Tensor:
+        """One row a token, or of the `rows` alone: then keys and values of all tokens, queries of those rows."""
         tokens, d = x.shape
-        if rows is not None:
-            return self._of_rows(x, cu_seqlens, rows)
-        qkv = self.qkv(x).view(tokens, 3, self.heads, d // self.heads)
-        y = ops.attention_qkv(qkv, cu_seqlens, dropout_p=self.p, training=self.training)
-        return y.view(tokens, d)
-
-    def _of_rows(self, x: Tensor, cu_seqlens: Tensor, rows: _Rows) -> Tensor:
-        """Keys and values of all tokens, queries of those rows alone."""
-        d = x.shape[1]
-        assert self.qkv.bias is not None
-        # Parts of one split: their gradients are joined in one pass, where slices would each write the whole.
-        (wq, wkv), (bq, bkv) = self.qkv.weight.split([d, 2 * d]), self.qkv.bias.split([d, 2 * d])
-        q = F.linear(rows.take(x, cu_seqlens), wq, bq).view(-1, self.heads, d // self.heads)
-        k, v = F.linear(x, wkv, bkv).view(x.shape[0], 2, self.heads, d // self.heads).unbind(1)
-        y = ops.attention(q, k, v, rows.cu_seqlens, cu_seqlens_k=cu_seqlens, dropout_p=self.p, training=self.training)
+        if rows is None:
+            qkv = self.qkv(x).view(tokens, 3, self.heads, d // self.heads)
+            y = ops.attention_qkv(qkv, layout.cu_seqlens, dropout_p=self.p, training=self.training)
+            return y.view(tokens, d)
+        q, k, v = project_apart(take_rows(x, layout, rows), x, self.qkv.weight, self.qkv.bias, self.heads)
+        cu_q, cu_k = rows.layout.cu_seqlens, layout.cu_seqlens
+        y = ops.attention(q, k, v, cu_q, cu_seqlens_k=cu_k, dropout_p=self.p, training=self.training)
         return y.view(-1, d)
 
-    def _parts(self, prefix: str, state: dict[str, Tensor]) -> Any:
+    def _parts(self, prefix: str, state: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         """(published name, its part of the memory) for each entry."""
         for kind, whole in (("weight", state["qkv.weight"]), ("bias", state["qkv.bias"])):
             d = whole.shape[0] // 3
@@ -198,7 +165,7 @@ class _SelfAttention(Module):
 
 
 class _Output(Module):
-    """A projection whose result goes through dropout, the residual and a normalisation."""
+    """The projection that ends a part of a block, and the norm and the dropout that go with the part."""
 
     def __init__(self, c: TransformerConfig, in_features: int) -> None:
         super().__init__()
@@ -206,13 +173,10 @@ class _Output(Module):
         self.LayerNorm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
         self.p = c.hidden_dropout_prob
 
-    def add_and_norm(self, x: Tensor, residual: Tensor, norm: nn.LayerNorm, prenorm: bool = False) -> Any:
-        return F.dropout_add_layer_norm(
-            x, residual, norm.weight, norm.bias, self.p, training=self.training, eps=norm.eps, prenorm=prenorm
-        )
-
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        return self.add_and_norm(self.dense(x), residual, self.LayerNorm)
+    @property
+    def dropout(self) -> float:
+        """The probability with which elements of the part's result are dropped now."""
+        return self.p if self.training else 0.0
 
 
 def dense_and_act(x: Tensor, dense: nn.Linear, act: str) -> Tensor:
@@ -241,35 +205,20 @@ class _Attention(Module):
 
 
 class _Layer(Module):
-    """Post-LN: LN(x + part(x)) for both parts. Pre-LN: x + part(LN(x)); the LN is the one that stands behind in post-LN.
-
-    rows: only these are computed, which is all that is read of a last layer before pooling by first token, or by a loss over
-    some of the tokens.
-    """
+    """BERT's block. Post-LN: LN(x + part(x)) for both parts. Pre-LN: x + part(LN(x)); the LN is the one that stands behind in post-LN."""
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
+        self.norm_first = c.norm_first
         self.attention = _Attention(c)
         self.intermediate = _Intermediate(c)
         self.output = _Output(c, c.intermediate_size)
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor, rows: _Rows | None) -> Tensor:
-        attention = self.attention
-        y = attention.self(x, cu_seqlens, rows)
-        x = attention.output(y, x if rows is None else rows.take(x, cu_seqlens))
-        return self.output(self.intermediate(x), x)
-
-    def pre_norm(
-        self, x: Tensor, normed: Tensor, cu_seqlens: Tensor, next_norm: nn.LayerNorm, rows: _Rows | None
-    ) -> tuple[Tensor, Tensor]:
-        """x and its normalised form in; the same of the layer's output, normalised for what follows, out."""
-        upper, lower = self.attention.output, self.output
-        y = upper.dense(self.attention.self(normed, cu_seqlens, rows))
-        if rows is not None:
-            x = rows.take(x, cu_seqlens)
-        normed, x = upper.add_and_norm(y, x, lower.LayerNorm, prenorm=True)
-        normed, x = lower.add_and_norm(lower.dense(self.intermediate(normed)), x, next_norm, prenorm=True)
-        return x, normed
+    def forward(self, residual: Residual, layout: Layout, rows: Rows | None) -> Residual:
+        attention, upper, lower = self.attention, self.attention.output, self.output
+        attend = Part(lambda x: upper.dense(attention.self(x, layout, rows)), upper.LayerNorm, upper.dropout)
+        network = Part(lambda x: lower.dense(self.intermediate(x)), lower.LayerNorm, lower.dropout)
+        return run_block(residual, (attend, network), self.norm_first, layout, rows)
 
 
 class _Encoder(Module):
@@ -288,22 +237,10 @@ class _Encoder(Module):
         """The layers in the order in which they run."""
         return [self.layer[i * len(self.layer) // self.depth] for i in range(self.depth)]
 
-    def forward(self, x: Tensor, cu_seqlens: Tensor, rows: _Rows | None = None) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout, rows: Rows | None = None) -> Tensor:
         """Hidden states of all tokens, or of the `rows` alone."""
-        layers = self.layers()
-        last = self.depth - 1
         again = self.gradient_checkpointing and self.training
-        if self.LayerNorm is None:
-            for i, layer in enumerate(layers):
-                chosen = rows if i == last else None
-                x = checkpoint(layer, x, cu_seqlens, chosen) if again else layer(x, cu_seqlens, chosen)
-            return x
-        norms = [layer.attention.output.LayerNorm for layer in layers] + [self.LayerNorm]
-        normed = norms[0](x)
-        for i, layer in enumerate(layers):
-            given = (x, normed, cu_seqlens, norms[i + 1], rows if i == last else None)
-            x, normed = checkpoint(layer.pre_norm, *given) if again else layer.pre_norm(*given)
-        return normed
+        return run_stack(self.layers(), x, layout, rows, self.LayerNorm, again)
 
 
 class _Pooler(Module):
@@ -336,8 +273,7 @@ class TransformerEncoderModel(Pretrained):
     A rectangle's positions count its real tokens: left and right padding give the same result. Raises ValueError for
     sequences longer than max_position_embeddings, IndexError for ids out of the vocabulary.
 
-    compute_unread: whether `encode_pooled` computes all tokens of the last layer even where pooling reads only the first
-    ones. False; there to compare.
+    compute_unread: whether all tokens of the last layer are computed even if only some of them are read. False; there to compare.
     """
 
     compute_unread = False
@@ -352,22 +288,15 @@ class TransformerEncoderModel(Pretrained):
         self.pooler = _Pooler(config) if config.pooler else None
         init_weights(self, config.initializer_range)
 
-    def encode(self, x: _Inputs, rows: _Rows | None = None) -> Tensor:
-        """Hidden states (total_tokens, hidden_size), or of the `rows` alone."""
+    def encode(self, x: Inputs, rows: Rows | None = None) -> Tensor:
+        """Hidden states (total_tokens, hidden_size), or of the `rows`, chosen from `x.layout`, (m, hidden_size); of the last layer then
+        only what is read is computed."""
         y = self.embeddings(x)
         if self.embeddings_project is not None:
             y = self.embeddings_project(y)
-        if rows is not None and self.encoder.depth == 0:
-            return rows.take(self.encoder(y, x.cu_seqlens), x.cu_seqlens)
-        return self.encoder(y, x.cu_seqlens, rows)
-
-    def encode_rows(self, x: _Inputs, rows: Any = None) -> Tensor:
-        """Hidden states of the tokens with the numbers `rows` (m, hidden_size), of all where None; of the last layer only what is
-        read is computed. Raises IndexError unless they rise within [0, total_tokens)."""
-        if rows is None:
-            return self.encode(x)
-        chosen = _chosen_rows(x.op, rows, x.cu_seqlens)
-        return chosen.take(self.encode(x), x.cu_seqlens) if self.compute_unread else self.encode(x, chosen)
+        if rows is not None and self.compute_unread:
+            return take_rows(self.encoder(y, x.layout), x.layout, rows)
+        return self.encoder(y, x.layout, rows)
 
     def inputs(
         self,
@@ -376,10 +305,10 @@ class TransformerEncoderModel(Pretrained):
         token_type_ids: Tensor | None,
         inputs_embeds: Tensor | None = None,
         op: str | None = None,
-    ) -> _Inputs:
+    ) -> Inputs:
         """Reads a packed batch or a rectangle."""
         limit = self.config.max_length
-        return _Inputs(op or type(self).__name__, input, attention_mask, token_type_ids, inputs_embeds, limit)
+        return Inputs(op or type(self).__name__, input, attention_mask, token_type_ids, inputs_embeds, limit)
 
     def forward(
         self,
@@ -390,19 +319,18 @@ class TransformerEncoderModel(Pretrained):
         inputs_embeds: Tensor | None = None,
     ) -> Any:
         x = self.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds)
-        y = self.encode(x)
-        return y if x.layout is None else pad_packed(y, x.layout)
+        return x.leave(self.encode(x))
 
-    def pool(self, hidden: Tensor, cu_seqlens: Tensor) -> Tensor:
+    def pool(self, hidden: Tensor, layout: Layout) -> Tensor:
         """One row a sequence, (batch, hidden_size), of hidden states (total_tokens, hidden_size), as the config says."""
-        y = F.pool_packed(hidden, cu_seqlens, self.config.pooling)
+        y = F.pool_packed(hidden, layout.cu_seqlens, self.config.pooling)
         return y if self.pooler is None else self.pooler(y)
 
-    def encode_pooled(self, x: _Inputs) -> Tensor:
+    def encode_pooled(self, x: Inputs) -> Tensor:
         """One row a sequence, (batch, hidden_size), as the config says; of the last layer only what pooling reads."""
-        if self.config.pooling != "first" or self.compute_unread:
-            return self.pool(self.encode(x), x.cu_seqlens)
-        y = self.encode(x, _first_rows(x.cu_seqlens))
+        if self.config.pooling != "first":
+            return self.pool(self.encode(x), x.layout)
+        y = self.encode(x, x.layout.first())
         return y if self.pooler is None else self.pooler(y)
 
 

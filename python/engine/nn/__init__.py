@@ -2,11 +2,17 @@
 
 from engine.nn import functional, init, lora, utils
 from engine.nn.activations import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from engine.nn.attention import MultiheadAttention
 from engine.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from engine.nn.layers import Dropout, Embedding, Flatten, Identity, LayerNorm, Linear, RMSNorm
 from engine.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from engine.nn.module import Module, Parameter
-from engine.nn.transformer import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
+from engine.nn.transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "BCEWithLogitsLoss",
@@ -36,6 +42,8 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "functional",

@@ -1,8 +1,8 @@
-"""Attention and transformer layers, with PyTorch's arguments and parameter names.
+"""The transformer's encoder and decoder layers and stacks of them, with PyTorch's arguments and parameter names.
 
-Inside, everything is packed: (total_tokens, dim) with cu_seqlens, no padding. A rectangle is packed at the door by its mask
-and unpacked on the way out, with zeros at padding (PyTorch computes something there). Only where a mask of single pairs of
-positions (`attn_mask`) is given, or attention weights are wanted, does the rectangle stay one.
+A layer works on packed tokens, (total_tokens, d_model) with cu_seqlens, or on rectangles. A rectangle is packed at the door by
+its padding mask and unpacked on the way out, with zeros at padding (PyTorch computes something there); a stack does this once
+for all of its layers. The rectangle stays one only if a mask of single pairs of positions is given.
 """
 
 from __future__ import annotations
@@ -11,260 +11,65 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-import numpy as np
-
-from engine import ops
 from engine._core import DType
-from engine.autograd.tape import sole_owner
 from engine.nn import functional as F
-from engine.nn import init
+from engine.nn.attention import Door, MultiheadAttention
+from engine.nn.block import Part, Residual, run_block
 from engine.nn.containers import ModuleList
-from engine.nn.layers import Dropout, LayerNorm, Linear, new_parameter
-from engine.nn.module import Module, Parameter
-from engine.ops.packing import RectangleLayout, pack_padded, pad_packed, rectangle_layout
+from engine.nn.layers import Dropout, LayerNorm, Linear
+from engine.nn.module import Module
 from engine.tensor import Tensor
 
-__all__ = ["MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer"]
+__all__ = ["TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer"]
+
+Attend = Callable[[Tensor], Tensor]
 
 
-def _real(op: str, key_padding_mask: Tensor | None) -> Tensor | None:
-    """True at real tokens, from PyTorch's mask: True (or -inf) at padding."""
-    if key_padding_mask is None:
-        return None
-    mask = np.asarray(key_padding_mask.detach().cpu())  # read by the host: lengths decide shapes
-    real = mask == 0
-    if not (real | (mask == (1 if mask.dtype == np.bool_ else -np.inf))).all():
-        raise ValueError(f"[{op}] key_padding_mask: expected bool (True: padding), or 0 and -inf, got other numbers")
-    return ops.from_numpy(real)
+class _Layer(Module):
+    """What encoder and decoder layers share: the parameters in PyTorch's order, and the parts that they hand to the block."""
 
-
-def _rectangle(op: str, x: Tensor, dim: int, batch_first: bool) -> Tensor:
-    """(batch, length, dim) from what came."""
-    if x.ndim not in (2, 3) or x.shape[-1] != dim:
-        order = "(batch, length" if batch_first else "(length, batch"
-        raise ValueError(f"[{op}] input: expected shape {order}, {dim}) or (length, {dim}), got {x.shape}")
-    if x.ndim == 2:
-        return x.unsqueeze(0)
-    return x if batch_first else x.transpose(0, 1)
-
-
-def _mask_rows(mask: Tensor | None, unbatched: bool) -> Tensor | None:
-    return mask.unsqueeze(0) if mask is not None and unbatched and mask.ndim == 1 else mask
-
-
-class _Door:
-    """Packs a rectangle, remembers how, and unpacks the result."""
-
-    def __init__(self, op: str, x: Tensor, dim: int, key_padding_mask: Tensor | None, batch_first: bool) -> None:
-        rectangle = _rectangle(op, x, dim, batch_first)
-        self.unbatched, self.batch_first = x.ndim == 2, batch_first
-        mask = _real(op, _mask_rows(key_padding_mask, self.unbatched))
-        self.layout: RectangleLayout = rectangle_layout(rectangle.shape[0], rectangle.shape[1], mask, device=x.device)
-        self.packed = pack_padded(rectangle, self.layout)
-
-    def leave(self, x: Tensor) -> Tensor:
-        y = pad_packed(x, self.layout)
-        if self.unbatched:
-            y = y.squeeze(0)
-        elif not self.batch_first:
-            y = y.transpose(0, 1)
-        return sole_owner(y)
-
-
-class MultiheadAttention(Module):
-    """Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762).
-
-    in_proj_weight: (3 * embed_dim, embed_dim), queries, keys and values below each other; out_proj: a Linear.
-
-    Three ways to call it; each returns (output, weights):
-      attention(x, cu_seqlens=cu): self-attention on packed tokens (total_tokens, embed_dim).
-      attention(x, x, x, key_padding_mask): self-attention on (batch, length, embed_dim) if batch_first, else (length, batch,
-        embed_dim), or one sequence (length, embed_dim). The mask (batch, length) is True at padding, where the output is 0.
-      attention(query, key, value, ...): attention from one sequence to another.
-
-    Differs from PyTorch: need_weights defaults to False, for weights take a matrix of length x length (weights are then None);
-    is_causal=True needs no attn_mask.
-    """
-
-    in_proj_bias: Parameter | None
+    self_attn: MultiheadAttention
 
     def __init__(
         self,
-        embed_dim: int,
-        num_heads: int,
-        dropout: float = 0.0,
-        bias: bool = True,
-        add_bias_kv: bool = False,
-        add_zero_attn: bool = False,
-        kdim: int | None = None,
-        vdim: int | None = None,
-        batch_first: bool = False,
-        device: Any = None,
-        dtype: DType | None = None,
+        attentions: tuple[str, ...],
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int,
+        dropout: float,
+        activation: str | Callable[[Tensor], Tensor],
+        layer_norm_eps: float,
+        batch_first: bool,
+        norm_first: bool,
+        bias: bool,
+        device: Any,
+        dtype: DType | None,
     ) -> None:
         super().__init__()
-        if num_heads < 1 or embed_dim < 1 or embed_dim % num_heads:
-            raise ValueError(
-                f"[MultiheadAttention] embed_dim: expected a multiple of num_heads, got {embed_dim} and {num_heads} heads"
-            )
-        for name, given in (
-            ("add_bias_kv", add_bias_kv),
-            ("add_zero_attn", add_zero_attn),
-            ("kdim", kdim not in (None, embed_dim)),
-            ("vdim", vdim not in (None, embed_dim)),
-        ):
-            if given:
-                raise ValueError(f"[MultiheadAttention] {name}: expected its default (no other is supported)")
-        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
-        self.dropout, self.batch_first = dropout, batch_first
-        self.in_proj_weight = new_parameter(3 * embed_dim, embed_dim, dtype=dtype, device=device)
-        self.register_parameter(
-            "in_proj_bias", new_parameter(3 * embed_dim, dtype=dtype, device=device) if bias else None
-        )
-        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype, device=device)
-        init.xavier_uniform_(self.in_proj_weight)
-        for b in (self.in_proj_bias, self.out_proj.bias):
-            if b is not None:
-                init.zeros_(b)
+        where: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.batch_first, self.norm_first = batch_first, norm_first
+        for name in attentions:
+            attention = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **where)
+            self.add_module(name, attention)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, **where)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, **where)
+        numbers = range(1, len(attentions) + 2)
+        for i in numbers:
+            self.add_module(f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, **where))
+        for i in numbers:
+            self.add_module(f"dropout{i}", Dropout(dropout))
+        self.activation = _activation(type(self).__name__, activation)
 
-    def forward(
-        self,
-        query: Tensor,
-        key: Tensor | None = None,
-        value: Tensor | None = None,
-        key_padding_mask: Tensor | None = None,
-        need_weights: bool = False,
-        attn_mask: Tensor | None = None,
-        average_attn_weights: bool = True,
-        is_causal: bool = False,
-        *,
-        cu_seqlens: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """See the class. attn_mask: (L, S) or (batch * heads, L, S), bool (True: not seen) or added to the scores; with
-        is_causal it is taken to be the causal mask and not read."""
-        op = "MultiheadAttention"
-        key = query if key is None else key
-        value = key if value is None else value
-        if cu_seqlens is not None:
-            if key is not query or value is not query or need_weights or attn_mask is not None:
-                raise ValueError(f"[{op}] cu_seqlens: expected self-attention without attn_mask and weights beside it")
-            return self.packed(query, cu_seqlens, is_causal), None
-        if need_weights or (attn_mask is not None and not is_causal):
-            return self._on_rectangles(
-                query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
-            )
-        if key is query and value is query:
-            door = _Door(op, query, self.embed_dim, key_padding_mask, self.batch_first)
-            return door.leave(self.packed(door.packed, door.layout.cu_seqlens, is_causal)), None
-        door = _Door(op, query, self.embed_dim, None, self.batch_first)
-        keys = _Door(op, key, self.embed_dim, key_padding_mask, self.batch_first)
-        values = keys if value is key else _Door(op, value, self.embed_dim, key_padding_mask, self.batch_first)
-        q, k, v = (
-            part.view(-1, self.num_heads, self.head_dim)
-            for part in self._project(door.packed, keys.packed, values.packed)
-        )
-        y = ops.attention(
-            q,
-            k,
-            v,
-            door.layout.cu_seqlens,
-            cu_seqlens_k=keys.layout.cu_seqlens,
-            is_causal=is_causal,
-            dropout_p=self.dropout,
-            training=self.training,
-        )
-        return door.leave(self.out_proj(y.view(-1, self.embed_dim))), None
-
-    def packed(self, x: Tensor, cu_seqlens: Tensor, is_causal: bool = False) -> Tensor:
-        """Self-attention on packed tokens: (total_tokens, embed_dim) -> the same, one fused projection."""
-        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-        y = ops.attention_qkv(
-            qkv.view(-1, 3, self.num_heads, self.head_dim),
-            cu_seqlens,
-            is_causal=is_causal,
-            dropout_p=self.dropout,
-            training=self.training,
-        )
-        return self.out_proj(y.view(-1, self.embed_dim))
-
-    def _project(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
-        parts = self.in_proj_weight.chunk(3)
-        biases = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
-        return [F.linear(x, w, b) for x, w, b in zip((query, key, value), parts, biases)]
-
-    def _on_rectangles(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        key_padding_mask: Tensor | None,
-        need_weights: bool,
-        attn_mask: Tensor | None,
-        average: bool,
-        is_causal: bool,
-    ) -> tuple[Tensor, Tensor | None]:
-        op = "MultiheadAttention"
-        unbatched = query.ndim == 2
-        q, k, v = (_rectangle(op, x, self.embed_dim, self.batch_first) for x in (query, key, value))
-        batch, length, keys = q.shape[0], q.shape[1], k.shape[1]
-        mask = None if is_causal else self._joint_mask(attn_mask, batch, length, keys)
-        real = _real(op, _mask_rows(key_padding_mask, unbatched))
-        if real is not None:
-            if real.shape != (batch, keys):
-                raise ValueError(f"[{op}] key_padding_mask: expected shape {(batch, keys)}, got {real.shape}")
-            hidden = ops.where(real.view(batch, 1, 1, keys).to(q.device), 0.0, float("-inf")).to(q.dtype)
-            mask = hidden if mask is None else mask + hidden
-        if is_causal and need_weights:
-            causal = ops.tril(ops.ones(length, keys, dtype=q.dtype, device=q.device))
-            hidden = ops.where(causal > 0, 0.0, float("-inf")).to(q.dtype)
-            mask = hidden if mask is None else mask + hidden
-        q, k, v = (x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2) for x in self._project(q, k, v))
-        p = self.dropout if self.training else 0.0
-        weights = None
-        if need_weights:
-            scores = q.matmul(k.transpose(-2, -1)) * self.head_dim**-0.5
-            weights = F.softmax(scores if mask is None else scores + mask, -1)
-            if p > 0:
-                weights = F.dropout(weights, p)
-            y = weights.matmul(v)
-            weights = weights.mean(1) if average else weights
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        if self.activation is F.gelu:
+            h = F.linear_gelu(x, self.linear1.weight, self.linear1.bias)
         else:
-            y = ops.scaled_dot_product_attention(q, k, v, mask, p, is_causal)
-        output = self.out_proj(y.transpose(1, 2).flatten(2))
-        if unbatched:
-            return output.squeeze(0), None if weights is None else weights.squeeze(0)
-        return output if self.batch_first else output.transpose(0, 1), weights
-
-    def _joint_mask(self, attn_mask: Tensor | None, batch: int, length: int, keys: int) -> Tensor | None:
-        """What is added to the scores (batch or 1, heads or 1, L, S)."""
-        if attn_mask is None:
-            return None
-        if attn_mask.shape == (length, keys):
-            mask = attn_mask.view(1, 1, length, keys)
-        elif attn_mask.shape == (batch * self.num_heads, length, keys):
-            mask = attn_mask.view(batch, self.num_heads, length, keys)
-        else:
-            raise ValueError(
-                f"[MultiheadAttention] attn_mask: expected shape {(length, keys)} or "
-                f"{(batch * self.num_heads, length, keys)}, got {attn_mask.shape}"
-            )
-        if not mask.is_floating_point():
-            mask = ops.where(mask, float("-inf"), 0.0)
-        return mask.to(self.in_proj_weight.dtype)
+            h = self.activation(self.linear1(x))
+        return self.linear2(self.dropout(h))
 
 
-def _activation(activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    if callable(activation):
-        return activation
-    known: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": F.tanh}
-    if activation not in known:
-        raise ValueError(
-            f"[TransformerEncoderLayer] activation: expected one of {', '.join(known)}, got {activation!r}"
-        )
-    return known[activation]
-
-
-class TransformerEncoderLayer(Module):
+class TransformerEncoderLayer(_Layer):
     """Self-attention and a two-layer network, each with dropout, a residual and layer normalisation.
 
     norm_first: normalise before each part (pre-LN) rather than after the residual. activation: "relu", "gelu", "silu",
@@ -285,19 +90,10 @@ class TransformerEncoderLayer(Module):
         device: Any = None,
         dtype: DType | None = None,
     ) -> None:
-        super().__init__()
-        self.batch_first, self.norm_first = batch_first, norm_first
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, device=device
-        )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype, device=device)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype, device=device)
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype, device=device)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype, device=device)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.activation = _activation(activation)
+        super().__init__(
+            ("self_attn",), d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias,
+            device, dtype,
+        )  # fmt: skip
 
     def forward(
         self,
@@ -309,44 +105,148 @@ class TransformerEncoderLayer(Module):
         cu_seqlens: Tensor | None = None,
     ) -> Tensor:
         """src: (total_tokens, d_model) with cu_seqlens; or (batch, length, d_model) if batch_first, else (length, batch,
-        d_model), with src_key_padding_mask (batch, length), True at padding, where the output is 0."""
-        if src_mask is not None and not is_causal:
+        d_model), with src_key_padding_mask (batch, length), True at padding, where the output is 0.
+
+        src_mask: (length, length), bool (True: not seen) or added to the scores. is_causal: a position sees those up to its own;
+        src_mask is then not read.
+        """
+        masked = src_mask is not None and not is_causal
+        if cu_seqlens is not None:
+            if masked or src_key_padding_mask is not None:
+                raise _mask_beside_cu_seqlens(
+                    self, src_mask=src_mask if masked else None, src_key_padding_mask=src_key_padding_mask
+                )
+            return self._through(src, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal))
+        if masked:
+            return self._through(src, lambda x: self.self_attn(x, x, x, src_key_padding_mask, attn_mask=src_mask)[0])
+        door = Door(type(self).__name__, src, self.self_attn.embed_dim, src_key_padding_mask, self.batch_first)
+        cu = door.layout.cu_seqlens
+        return door.leave(self._through(door.packed, lambda x: self.self_attn.packed(x, cu, is_causal)))
+
+    def _through(self, x: Tensor, attend: Attend) -> Tensor:
+        """x through attention and network."""
+        parts = (_part(attend, self.norm1, self.dropout1), _part(self._feed_forward, self.norm2, self.dropout2))
+        return run_block(Residual(x), parts, self.norm_first).sum()
+
+
+class TransformerDecoderLayer(_Layer):
+    """Self-attention, attention to a memory (an encoder's output), and a two-layer network, each with dropout, a residual and layer
+    normalisation. Arguments as `TransformerEncoderLayer`."""
+
+    multihead_attn: MultiheadAttention
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str | Callable[[Tensor], Tensor] = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(
+            ("self_attn", "multihead_attn"), d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
+            norm_first, bias, device, dtype,
+        )  # fmt: skip
+
+    def forward(
+        self,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        tgt_is_causal: bool = False,
+        memory_is_causal: bool = False,
+        *,
+        cu_seqlens: Tensor | None = None,
+        memory_cu_seqlens: Tensor | None = None,
+    ) -> Tensor:
+        """tgt: (total_tokens, d_model) with cu_seqlens, memory: (total_memory, d_model) with memory_cu_seqlens; or both (batch, length,
+        d_model) if batch_first, else (length, batch, d_model), each with a length of its own.
+
+        tgt_key_padding_mask: (batch, tgt length), True at padding, where the output is 0; memory_key_padding_mask: (batch, memory
+        length). tgt_mask: (tgt length, tgt length), memory_mask: (tgt length, memory length), bool (True: not seen) or added to the
+        scores. tgt_is_causal, memory_is_causal: a position sees those up to its own number; the mask is then not read.
+        """
+        op = type(self).__name__
+        masks = {
+            "tgt_mask": None if tgt_is_causal else tgt_mask,
+            "memory_mask": None if memory_is_causal else memory_mask,
+        }
+        if cu_seqlens is not None or memory_cu_seqlens is not None:
+            padding = {"tgt_key_padding_mask": tgt_key_padding_mask, "memory_key_padding_mask": memory_key_padding_mask}
+            if any(mask is not None for mask in (*masks.values(), *padding.values())):
+                raise _mask_beside_cu_seqlens(self, **masks, **padding)
+            if cu_seqlens is None or memory_cu_seqlens is None:
+                missing = "cu_seqlens" if cu_seqlens is None else "memory_cu_seqlens"
+                raise ValueError(f"[{op}] {missing}: expected one for packed tokens, got None")
+            return self._packed(tgt, memory, cu_seqlens, memory_cu_seqlens, tgt_is_causal, memory_is_causal)
+        if any(mask is not None for mask in masks.values()):
 
             def attend(x: Tensor) -> Tensor:
-                y, _ = self.self_attn(x, x, x, src_key_padding_mask, attn_mask=src_mask)
-                return y
+                return self.self_attn(
+                    x, x, x, tgt_key_padding_mask, attn_mask=masks["tgt_mask"], is_causal=tgt_is_causal
+                )[0]
 
-            return self._layer(src, attend)
-        if cu_seqlens is not None:
-            return self._layer(src, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal))
-        d = self.self_attn.embed_dim
-        door = _Door("TransformerEncoderLayer", src, d, src_key_padding_mask, self.batch_first)
-        cu = door.layout.cu_seqlens
-        return door.leave(self._layer(door.packed, lambda x: self.self_attn.packed(x, cu, is_causal)))
+            def look(x: Tensor) -> Tensor:
+                return self.multihead_attn(
+                    x,
+                    memory,
+                    memory,
+                    memory_key_padding_mask,
+                    attn_mask=masks["memory_mask"],
+                    is_causal=memory_is_causal,
+                )[0]
 
-    def _layer(self, x: Tensor, attend: Callable[[Tensor], Tensor]) -> Tensor:
-        first, second = self.norm1, self.norm2
-        p = self.dropout1.p
-        if self.norm_first:
-            y = attend(first(x))
-            y, x = F.dropout_add_layer_norm(
-                y, x, second.weight, second.bias, p, self.dropout1.training, second.eps, prenorm=True
-            )
-            return x + self.dropout2(self._feed_forward(y))
-        x = F.dropout_add_layer_norm(attend(x), x, first.weight, first.bias, p, self.dropout1.training, first.eps)
-        y = self._feed_forward(x)
-        p = self.dropout2.p
-        return F.dropout_add_layer_norm(y, x, second.weight, second.bias, p, self.dropout2.training, second.eps)
+            return self._through(tgt, attend, look)
+        door, keys = _doors(op, self, tgt, memory, tgt_key_padding_mask, memory_key_padding_mask)
+        cu_q, cu_k = door.layout.cu_seqlens, keys.layout.cu_seqlens
+        return door.leave(self._packed(door.packed, keys.packed, cu_q, cu_k, tgt_is_causal, memory_is_causal))
 
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        if self.activation is F.gelu:
-            h = F.linear_gelu(x, self.linear1.weight, self.linear1.bias)
-        else:
-            h = self.activation(self.linear1(x))
-        return self.linear2(self.dropout(h))
+    def _packed(
+        self, x: Tensor, memory: Tensor, cu_q: Tensor, cu_k: Tensor, tgt_is_causal: bool, memory_is_causal: bool
+    ) -> Tensor:
+        return self._through(
+            x,
+            lambda x: self.self_attn.packed(x, cu_q, tgt_is_causal),
+            lambda x: self.multihead_attn.packed(x, cu_q, memory_is_causal, memory, memory, cu_k),
+        )
+
+    def _through(self, x: Tensor, attend: Attend, look: Attend) -> Tensor:
+        """x through attention, attention to the memory, and network."""
+        parts = (
+            _part(attend, self.norm1, self.dropout1),
+            _part(look, self.norm2, self.dropout2),
+            _part(self._feed_forward, self.norm3, self.dropout3),
+        )
+        return run_block(Residual(x), parts, self.norm_first).sum()
 
 
-class TransformerEncoder(Module):
+class _Stack(Module):
+    """Copies of one layer, and a final normalisation if one is given."""
+
+    def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"[{type(self).__name__}] num_layers: expected a number >= 1, got {num_layers}")
+        self.layers = ModuleList([deepcopy(layer) for _ in range(num_layers)])
+        self.num_layers = num_layers
+        self.norm = norm
+
+    def _run(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, *args, **kwargs)
+        return x if self.norm is None else self.norm(x)
+
+
+class TransformerEncoder(_Stack):
     """A stack of copies of one layer, and a final normalisation if one is given."""
 
     def __init__(
@@ -357,12 +257,7 @@ class TransformerEncoder(Module):
         enable_nested_tensor: bool = True,
         mask_check: bool = True,
     ) -> None:
-        super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"[TransformerEncoder] num_layers: expected a number >= 1, got {num_layers}")
-        self.layers = ModuleList([deepcopy(encoder_layer) for _ in range(num_layers)])
-        self.num_layers = num_layers
-        self.norm = norm
+        super().__init__(encoder_layer, num_layers, norm)
 
     def forward(
         self,
@@ -374,14 +269,77 @@ class TransformerEncoder(Module):
         cu_seqlens: Tensor | None = None,
     ) -> Tensor:
         """As TransformerEncoderLayer; a rectangle is packed once for all layers."""
-        x = src
-        door = None
-        if cu_seqlens is None and (mask is None or is_causal) and len(self.layers):
-            first = self.layers[0]
-            door = _Door("TransformerEncoder", src, first.self_attn.embed_dim, src_key_padding_mask, first.batch_first)
-            x, cu_seqlens, mask, src_key_padding_mask = door.packed, door.layout.cu_seqlens, None, None
-        for layer in self.layers:
-            x = layer(x, mask, src_key_padding_mask, is_causal, cu_seqlens=cu_seqlens)
-        if self.norm is not None:
-            x = self.norm(x)
-        return x if door is None else door.leave(x)
+        if cu_seqlens is not None or (mask is not None and not is_causal):
+            return self._run(src, mask, src_key_padding_mask, is_causal, cu_seqlens=cu_seqlens)
+        first: Any = self.layers[0]
+        door = Door(type(self).__name__, src, first.self_attn.embed_dim, src_key_padding_mask, first.batch_first)
+        return door.leave(self._run(door.packed, is_causal=is_causal, cu_seqlens=door.layout.cu_seqlens))
+
+
+class TransformerDecoder(_Stack):
+    """A stack of copies of one layer, and a final normalisation if one is given.
+
+    Differs from PyTorch: tgt_is_causal=None means False, and a tgt_mask that happens to be causal is applied as any other.
+    """
+
+    def __init__(self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Module | None = None) -> None:
+        super().__init__(decoder_layer, num_layers, norm)
+
+    def forward(
+        self,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+        *,
+        cu_seqlens: Tensor | None = None,
+        memory_cu_seqlens: Tensor | None = None,
+    ) -> Tensor:
+        """As TransformerDecoderLayer; rectangles are packed once for all layers."""
+        causal: dict[str, Any] = {"tgt_is_causal": bool(tgt_is_causal), "memory_is_causal": memory_is_causal}
+        packed = cu_seqlens is not None or memory_cu_seqlens is not None
+        masked = (tgt_mask is not None and not tgt_is_causal) or (memory_mask is not None and not memory_is_causal)
+        if packed or masked:
+            return self._run(
+                tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask, **causal,
+                cu_seqlens=cu_seqlens, memory_cu_seqlens=memory_cu_seqlens,
+            )  # fmt: skip
+        op = type(self).__name__
+        door, keys = _doors(op, self.layers[0], tgt, memory, tgt_key_padding_mask, memory_key_padding_mask)
+        cu = {"cu_seqlens": door.layout.cu_seqlens, "memory_cu_seqlens": keys.layout.cu_seqlens}
+        return door.leave(self._run(door.packed, keys.packed, **causal, **cu))
+
+
+def _part(compute: Attend, norm: Module, dropout: Dropout) -> Part:
+    return Part(compute, norm, dropout.p if dropout.training else 0.0)
+
+
+def _activation(op: str, activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    if callable(activation):
+        return activation
+    known: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": F.tanh}
+    if activation not in known:
+        raise ValueError(f"[{op}] activation: expected one of {', '.join(known)}, or a function, got {activation!r}")
+    return known[activation]
+
+
+def _doors(
+    op: str, layer: Any, tgt: Tensor, memory: Tensor, tgt_padding: Tensor | None, memory_padding: Tensor | None
+) -> tuple[Door, Door]:
+    """Where target and memory are packed. Raises ValueError unless both have as many sequences."""
+    door = Door(op, tgt, layer.self_attn.embed_dim, tgt_padding, layer.batch_first)
+    keys = Door(op, memory, layer.self_attn.embed_dim, memory_padding, layer.batch_first)
+    if keys.layout.batch_size != door.layout.batch_size:
+        raise ValueError(
+            f"[{op}] memory: expected {door.layout.batch_size} sequences, as many as tgt, got {keys.layout.batch_size}"
+        )
+    return door, keys
+
+
+def _mask_beside_cu_seqlens(layer: Module, **masks: Tensor | None) -> ValueError:
+    name = next(name for name, mask in masks.items() if mask is not None)
+    return ValueError(f"[{type(layer).__name__}] {name}: expected None beside cu_seqlens (packed tokens), got a mask")

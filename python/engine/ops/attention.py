@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import array
-from functools import lru_cache
 from math import prod
 from typing import Any
 
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.layout import equal_offsets
 from engine.ops import precision
 from engine.tensor import Tensor, as_array
 
@@ -55,8 +54,8 @@ def attention(
     """Scaled dot-product attention within each sequence of a packed batch (Vaswani et al. 2017, arXiv 1706.03762).
 
     query: (t_q, heads, d), key: (t_k, heads, d), value: (t_k, heads, e), float32 or float64; slices of one projection are
-    taken as they are, without a copy. cu_seqlens: int32 (batch + 1,), where each sequence's queries start, from 0 to t_q;
-    cu_seqlens_k: the same for keys and values (default: cu_seqlens). scale: default 1 / sqrt(d). is_causal: query i sees
+    taken as they are, without a copy. cu_seqlens: int32 (batch + 1,), where each sequence's queries start, from 0 to t_q (that
+    of a `Layout`); cu_seqlens_k: the same for keys and values (default: cu_seqlens). scale: default 1 / sqrt(d). is_causal: query i sees
     the keys up to i. dropout_p: share of the probabilities that is dropped while training, the others scaled up.
     Returns (t_q, heads, e); a query without keys gives zeros.
 
@@ -109,17 +108,6 @@ def attention_qkv(
 
 
 # ---------------------------------------------------------------- rectangles
-
-
-@lru_cache(maxsize=256)
-def _equal_lengths(count: int, length: int, number: int) -> Array:
-    """cu_seqlens of `count` sequences of one length, on that device."""
-    if count * length > 0x7FFFFFFF:
-        raise ValueError(
-            f"[scaled_dot_product_attention] query, key: expected at most 2^31 - 1 tokens, got {count * length}"
-        )
-    ends = array.array("i", range(0, count * length + 1, length) if length else [0] * (count + 1))
-    return _core.from_buffer(ends).to_device(number)
 
 
 def _nested(x: Array) -> bool:
@@ -218,7 +206,8 @@ def scaled_dot_product_attention(
             mask = mask.reshape((*qs[:3], ks[2]))
     by_head = _nested(q) and _nested(k) and _nested(v)
     sequences = qs[0] * qs[1] if by_head else qs[0]
-    cu_q, cu_k = _equal_lengths(sequences, qs[2], q.device), _equal_lengths(sequences, ks[2], q.device)
+    cu_q = equal_offsets(sequences, qs[2], q.device, op)[0]._data
+    cu_k = equal_offsets(sequences, ks[2], k.device, op)[0]._data
     q, k, v = _tokens(q, qs, by_head), _tokens(k, ks, by_head), _tokens(v, vs, by_head)
     scale = _default_scale(scale, qs[3])
     p, seed, call = _draw(op, dropout_p)

@@ -1,70 +1,24 @@
-"""From the rectangle (batch, length, ...) with a mask to the packed layout (total_tokens, ...), and back.
+"""From a rectangle (batch, length, ...) to packed positions (total, ...) and back, and some rows of what is packed.
 
-Layers do this once at the door, so that everything inside works on real tokens only.
+Layers pack once, when they get a rectangle, so that everything inside them works on real positions only. `Layout` says where
+the positions lie.
 """
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, record_view
-from engine.ops.factory import arange
-from engine.tensor import Tensor, as_array, number_of
+from engine.layout import Layout, Rows
+from engine.ops.pooling import pool_packed
+from engine.tensor import Tensor, as_array
 
-__all__ = ["RectangleLayout", "pack_padded", "pad_packed", "rectangle_layout", "take_tokens"]
+__all__ = ["pack_padded", "pad_packed", "take_rows", "take_tokens"]
 
 K = _core.kernels
-
-
-class RectangleLayout(NamedTuple):
-    """Where the real tokens of a (batch, length) rectangle lie.
-
-    indices: int64 (total_tokens,), rising positions in the flattened rectangle; None: every token is real.
-    cu_seqlens: int32 (batch + 1,). position_ids: int64 (total_tokens,), counting the real tokens of each row from 0.
-    max_seqlen: the longest row's number of real tokens.
-    """
-
-    batch: int
-    length: int
-    indices: Tensor | None
-    cu_seqlens: Tensor
-    position_ids: Tensor
-    max_seqlen: int
-
-
-def rectangle_layout(
-    batch: int, length: int, attention_mask: Tensor | None = None, *, device: Any = None
-) -> RectangleLayout:
-    """Reads a mask (batch, length) that is 1 (True) at real tokens and 0 (False) at padding, of any dtype; None: no padding.
-
-    device: where the layout is to lie; None: where the mask does. The number of tokens, and with it the shape of all that
-    follows, is known to the host only once it has read the mask: one on a CUDA device is waited for, one on the CPU not.
-    Raises ValueError for another shape or other values.
-    """
-    if attention_mask is None:
-        ends = arange(batch + 1, dtype=_core.int32, device=device) * length
-        positions = arange(length, device=device).expand(batch, length).reshape(batch * length)
-        return RectangleLayout(batch, length, None, ends, positions, length if batch else 0)
-    mask = as_array("rectangle_layout", "attention_mask", attention_mask)
-    number = mask.device if device is None else number_of(device)
-    mask = mask.to_device(-1)
-    if mask.shape != (batch, length):
-        raise ValueError(f"[rectangle_layout] attention_mask: expected shape {(batch, length)}, got {mask.shape}")
-    cu_seqlens, longest = K.mask_seqlens(mask)
-    total = int(cu_seqlens.select(0, batch).item())
-    indices, positions = (Tensor(a.to_device(number)) for a in K.mask_indices(mask, total))
-    everything = total == batch * length
-    return RectangleLayout(
-        batch,
-        length,
-        None if everything else indices,
-        Tensor(cu_seqlens.to_device(number)),
-        positions,
-        int(longest.item()),
-    )
 
 
 def _take(x: Array, indices: Array) -> Array:
@@ -84,20 +38,29 @@ def _recorded(op: str, y: Array, input: Tensor, backward: Any, indices: Array | 
     return record(op, y, (input,), backward, indices, input._data.shape)
 
 
+def _indices(op: str, layout: Layout) -> Array | None:
+    if not isinstance(layout, Layout):
+        raise TypeError(f"[{op}] layout: expected a Layout, got {type(layout).__name__}")
+    return None if layout.indices is None else layout.indices._data
+
+
 def _pack_backward(ctx: Node, dy: Array) -> Any:
     indices, shape = ctx.saved
     return (dy if indices is None else _put(dy, indices, shape[0] * shape[1])).reshape(shape)
 
 
-def pack_padded(input: Tensor, layout: RectangleLayout) -> Tensor:
-    """The real tokens of a rectangle back to back: (batch, length, *) -> (total_tokens, *)."""
-    x = as_array("pack_padded", "input", input)
-    if x.ndim < 2 or x.shape[:2] != (layout.batch, layout.length):
-        raise ValueError(f"[pack_padded] input: expected shape {(layout.batch, layout.length)}, *, got {x.shape}")
+def pack_padded(input: Tensor, layout: Layout) -> Tensor:
+    """The real positions of a rectangle back to back: (batch, length, *) -> (total, *).
+
+    layout: (batch, length) is its `padded_shape`. Raises ValueError for another one, TypeError for no Layout.
+    """
+    op = "pack_padded"
+    x, indices = as_array(op, "input", input), _indices(op, layout)
+    if x.ndim < 2 or x.shape[:2] != layout.padded_shape:
+        raise ValueError(f"[{op}] input: expected shape {layout.padded_shape}, *, got {x.shape}")
     flat = x.reshape((x.shape[0] * x.shape[1], *x.shape[2:]))
-    indices = None if layout.indices is None else layout.indices._data
     y = flat if indices is None else _take(flat, indices)
-    return _recorded("pack_padded", y, input, _pack_backward, indices)
+    return _recorded(op, y, input, _pack_backward, indices)
 
 
 def _pad_backward(ctx: Node, dy: Array) -> Any:
@@ -106,17 +69,19 @@ def _pad_backward(ctx: Node, dy: Array) -> Any:
     return (flat if indices is None else _take(flat, indices)).reshape(shape)
 
 
-def pad_packed(input: Tensor, layout: RectangleLayout) -> Tensor:
-    """The way back, zeros at padding: (total_tokens, *) -> (batch, length, *)."""
-    x = as_array("pad_packed", "input", input)
-    rows = layout.batch * layout.length
-    indices = None if layout.indices is None else layout.indices._data
-    total = rows if indices is None else indices.shape[0]
-    if x.ndim < 1 or x.shape[0] != total:
-        raise ValueError(f"[pad_packed] input: expected {total} tokens, got shape {x.shape}")
-    flat = x if indices is None else _put(x, indices, rows)
-    y = flat.reshape((layout.batch, layout.length, *x.shape[1:]))
-    return _recorded("pad_packed", y, input, _pad_backward, indices)
+def pad_packed(input: Tensor, layout: Layout) -> Tensor:
+    """The way back, zeros at padding: (total, *) -> (batch, length, *).
+
+    Raises ValueError for another number of positions than the layout's, TypeError for no Layout.
+    """
+    op = "pad_packed"
+    x, indices = as_array(op, "input", input), _indices(op, layout)
+    if x.ndim < 1 or x.shape[0] != layout.total:
+        raise ValueError(f"[{op}] input: expected {layout.total} positions, got shape {x.shape}")
+    batch, length = layout.padded_shape
+    flat = x if indices is None else _put(x, indices, batch * length)
+    y = flat.reshape((batch, length, *x.shape[1:]))
+    return _recorded(op, y, input, _pad_backward, indices)
 
 
 def _take_tokens_backward(ctx: Node, dy: Array) -> Any:
@@ -134,3 +99,11 @@ def take_tokens(input: Tensor, indices: Tensor) -> Tensor:
     if x.ndim < 1 or rows.ndim != 1:
         raise ValueError(f"[take_tokens] indices: expected 1 dimension and rows to take, got {rows.shape} of {x.shape}")
     return record("take_tokens", _take(x, rows), (input,), _take_tokens_backward, rows, x.shape[0])
+
+
+def take_rows(input: Tensor, layout: Layout, rows: Rows) -> Tensor:
+    """Those rows of packed positions that `rows`, chosen from `layout`, names: (total, d) -> (m, d). Raises ValueError where the first
+    positions are wanted and a sequence is empty."""
+    if rows.indices is None:
+        return pool_packed(input, layout.cu_seqlens, "first")
+    return take_tokens(input, rows.indices)

@@ -33,7 +33,7 @@ def _max_backward(ctx: Node, dy: Array) -> Any:
 def pool_packed(input: Tensor, cu_seqlens: Tensor, mode: str = "first") -> Tensor:
     """One row for each sequence of a packed batch.
 
-    input: (total_tokens, dim), float32 or float64; cu_seqlens: int32 (batch + 1,); mode: "first" (the first token), "mean"
+    input: (total_tokens, dim), float32 or float64; cu_seqlens: int32 (batch + 1,), that of a `Layout`; mode: "first" (the first token), "mean"
     or "max" over the sequence's tokens. Returns (batch, dim). The gradient of a maximum goes to the first of equal ones.
 
     Raises ValueError for an empty sequence, of which there is neither first token, mean nor maximum.

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.data import in_order
-from engine.models.forward import device_of_model, evaluating
+from engine.data import in_order, size_of
+from engine.models.forward import evaluating, run_batches
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
 from engine.tensor import Tensor
@@ -75,12 +75,11 @@ class Task(ABC):
 
     def evaluate(self, model: Module, batches: Iterable[Any]) -> Mapping[str, float]:
         """The figures on held-out batches. The model is in evaluation mode, and nothing is recorded."""
-        where = device_of_model(model)
         total = count = 0.0
-        for batch in batches:
+        for batch, loss in run_batches(model, batches, self.loss):
             weight = float(self.weight(batch))
             if weight:
-                total += weight * float(self.loss(model, batch.to(where)).item())
+                total += weight * float(loss.item())
                 count += weight
         if not count:
             raise ValueError("[evaluate] batches: expected at least one target, got none")
@@ -90,10 +89,6 @@ class Task(ABC):
         """A finished model on data with targets. held_out: whether choices may be made on them, such as a temperature."""
         with evaluating(model):
             return Judgement(dict(self.evaluate(model, in_order(part.dataset, batch_size))), [])
-
-    def to(self, device: Any) -> Task:
-        """Moves what the loss needs, such as class weights, to a device; the task itself."""
-        return self
 
     def settings(self) -> dict[str, Any]:
         """What the loss depends on, fit for JSON. A run is resumed only with the same settings."""
@@ -122,9 +117,8 @@ def as_task(task: Task | Callable[[Any, Any], Tensor]) -> Task:
 
 def counted_targets(batch: Any) -> float:
     """The number of a batch's targets: its labels without class numbers of -100; its samples if it has no labels."""
-    labels = getattr(batch, "labels", None)
-    if labels is None:
-        return batch.batch_size
-    numbers = labels.cpu().numpy()
+    if getattr(batch, "labels", None) is None:
+        return size_of(batch).samples
+    numbers = batch.host("labels")
     integers = np.issubdtype(numbers.dtype, np.integer)
     return int((numbers != IGNORE_INDEX).sum()) if integers else len(numbers)

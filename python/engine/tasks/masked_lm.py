@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from engine import ops
 from engine.models import AutoModelForMaskedLM
-from engine.models.forward import device_of_model
+from engine.models.forward import run_batches
 from engine.nn import Module
 from engine.nn import functional as F
 from engine.ops.loss import IGNORE_INDEX
@@ -54,22 +56,23 @@ class MaskedLM(Task):
 def evaluate_masked(model: Module, batches: Iterable[PackedBatch]) -> dict[str, float]:
     """Loss and perplexity a hidden token, and the share of them guessed right, over masked batches of a `BertForMaskedLM`.
 
-    The model is used in the mode it is in. Raises ValueError if no batch has a label.
+    Raises ValueError if no batch has a label.
     """
-    where = device_of_model(model)
     loss, right, count = 0.0, 0, 0
-    for batch in batches:
-        if batch.labels is None:
-            raise ValueError("[evaluate_masked] batches: expected labels, got a batch without")
-        labels = batch.labels.cpu().numpy()
-        (rows,) = (labels != IGNORE_INDEX).nonzero()
-        if not rows.size:
-            continue
-        logits: Any = model(batch.to(where), rows=rows)
-        wanted = labels[rows]
-        loss += float(F.cross_entropy(logits, ops.from_numpy(wanted).to(where), reduction="sum").item())
+    masked = (batch for batch in batches if _hidden(batch).size)
+    for batch, logits in run_batches(model, masked, lambda m, b: m(b, rows=_hidden(b))):
+        wanted = batch.host("labels")[_hidden(batch)]
+        target = ops.from_numpy(wanted).to(logits.device)
+        loss += float(F.cross_entropy(logits, target, reduction="sum").item())
         right += int((logits.argmax(-1).cpu().numpy() == wanted).sum())
-        count += rows.size
+        count += wanted.size
     if not count:
         raise ValueError("[evaluate_masked] batches: expected at least one token to guess, got none")
     return {"loss": loss / count, "perplexity": math.exp(min(loss / count, 700.0)), "accuracy": right / count}
+
+
+def _hidden(batch: PackedBatch) -> np.ndarray:
+    """The row numbers of the tokens to guess."""
+    if batch.labels is None:
+        raise ValueError("[evaluate_masked] batches: expected labels, got a batch without")
+    return np.flatnonzero(batch.host("labels") != IGNORE_INDEX)

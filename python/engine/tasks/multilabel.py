@@ -65,7 +65,7 @@ class MultiLabel(TextTask):
         target = self.labels_in(batch)
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(model(batch), target, pos_weight=self.class_weights)
+        return F.binary_cross_entropy_with_logits(model(batch), target, pos_weight=self.weights_for(batch))
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return multilabel_metrics(targets, logits)

@@ -80,7 +80,7 @@ class Tagging(TextTask):
         return [" ".join(words) for words in table.words]
 
     def loss(self, model: Any, batch: PackedBatch) -> Tensor:
-        return model.loss(batch, IGNORE_INDEX, weight=self.class_weights, label_smoothing=self.label_smoothing)
+        return model.loss(batch, IGNORE_INDEX, weight=self.weights_for(batch), label_smoothing=self.label_smoothing)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         """Of tags one by one; spans need whole sentences: see `evaluate`."""
@@ -96,7 +96,7 @@ class Tagging(TextTask):
         true, pred = [], []
         start = 0
         for batch in kept:
-            for low, high in pairwise((batch.cu_seqlens.cpu().numpy() + start).tolist()):
+            for low, high in pairwise((batch.layout.offsets + start).tolist()):
                 counted = labels[low:high] != IGNORE_INDEX
                 true.append(names[labels[low:high][counted]].tolist())
                 pred.append(names[logits[low:high][counted].argmax(-1)].tolist() if counted.any() else [])

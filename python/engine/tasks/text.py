@@ -97,7 +97,7 @@ class TextTask(Task):
         if class_weights is not None:
             if not isinstance(class_weights, Tensor):
                 class_weights = from_numpy(np.array(class_weights, np.float32))
-            self.class_weights = class_weights
+            self.class_weights = class_weights.cpu()
 
     @property
     def labels(self) -> Labels:
@@ -204,17 +204,12 @@ class TextTask(Task):
     def transform(self, batch: Any, number: int) -> Any:
         return batch if self.augment is None else self.augment(batch, number)
 
-    def to(self: Self, device: Any) -> Self:
-        if self.class_weights is not None:
-            self.class_weights = self.class_weights.to(device)
-        return self
-
     def settings(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "labels": None if self._labels is None else list(self._labels.names),
             "label_smoothing": self.label_smoothing,
-            "class_weights": None if self.class_weights is None else self.class_weights.cpu().tolist(),
+            "class_weights": None if self.class_weights is None else self.class_weights.tolist(),
         }
 
     @staticmethod
@@ -225,13 +220,18 @@ class TextTask(Task):
         return batch.labels
 
     def weight(self, batch: PackedBatch) -> float:
-        labels = self.labels_in(batch).cpu().numpy()
+        self.labels_in(batch)
+        labels = batch.host("labels")
         if not np.issubdtype(labels.dtype, np.integer):
             return len(labels)
         counted = labels[labels >= 0]
         if self.class_weights is None:
             return counted.size
-        return float(self.class_weights.cpu().numpy().astype(np.float64)[counted].sum())
+        return float(self.class_weights.numpy().astype(np.float64)[counted].sum())
+
+    def weights_for(self, batch: PackedBatch) -> Tensor | None:
+        """The class weights where the batch is. The task keeps them on the host, which needs them for `weight`."""
+        return None if self.class_weights is None else self.class_weights.to(batch.device)
 
     # --- judging
 

@@ -22,8 +22,6 @@ from engine.text.labels import split_labels as split_labels
 from engine.text.markup import strip_markup as strip_markup
 from engine.text.masking import MaskedLanguageModeling as MaskedLanguageModeling
 from engine.text.packed import PackedBatch as PackedBatch
-from engine.text.packed import PackedLayout as PackedLayout
-from engine.text.packed import packed_layout as packed_layout
 from engine.text.problems import Problem as Problem
 from engine.text.problems import QualityReport as QualityReport
 from engine.text.quality import find_problems as find_problems
@@ -47,7 +45,6 @@ __all__ = [
     "LazyTextDataset",
     "MaskedLanguageModeling",
     "PackedBatch",
-    "PackedLayout",
     "Problem",
     "QualityReport",
     "RandomDeletion",
@@ -64,7 +61,6 @@ __all__ = [
     "augmentation",
     "clean_text",
     "find_problems",
-    "packed_layout",
     "parse_numbers",
     "read_documents",
     "read_table",

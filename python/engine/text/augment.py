@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import numpy as np
 
 from engine.data._random import check_seed
-from engine.ops.factory import from_numpy
 from engine.text.packed import PackedBatch
 from engine.text.tokenizer import Tokenizer
 
@@ -55,7 +53,7 @@ class _RandomTokens(ABC):
         """(the places of the tokens outside `keep`, int64 (m,); the number of each one's stretch, ascending from 0)."""
         real = np.flatnonzero(~np.isin(ids, self.keep))
         starts = np.zeros(ids.size + 1, np.bool_)
-        starts[batch.cu_seqlens.cpu().numpy()] = True
+        starts[batch.layout.offsets] = True
         # A stretch begins at the start of a sequence, behind a token in `keep`, and where the token type changes.
         begins = starts[real] | (np.diff(real, prepend=-2) > 1)
         if batch.token_type_ids is not None:
@@ -105,7 +103,7 @@ class TokenDropout(_RandomTokens):
     def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
         ids = batch.input_ids.cpu().numpy()
         hidden = self._hidden(batch, ids, step)
-        return replace(batch, input_ids=from_numpy(np.where(hidden, np.int64(self.token_id), ids)).to(batch.device))
+        return batch.replace(input_ids=np.where(hidden, np.int64(self.token_id), ids))
 
     def _hidden(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
         return self._chosen(ids, self._draws(ids.size, step))
@@ -142,13 +140,13 @@ class RandomDeletion(_RandomTokens):
 
     def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
         self._refuse_token_labels(batch)
-        ids, starts = batch.input_ids.cpu().numpy(), batch.cu_seqlens.cpu().numpy()
+        ids, starts = batch.input_ids.cpu().numpy(), batch.layout.offsets
         stays = ~self._chosen_but_one(batch, ids, step)
         before = np.zeros(ids.size + 1, np.int64)
         np.cumsum(stays, out=before[1:])
         types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy()[stays]
         shorter = PackedBatch.from_flat(ids[stays], np.diff(before[starts]), token_type_ids=types).to(batch.device)
-        return replace(shorter, labels=batch.labels)
+        return shorter.replace(labels=batch.labels)
 
 
 class RandomSwap(_RandomTokens):
@@ -184,7 +182,7 @@ class RandomSwap(_RandomTokens):
             order[a], order[b] = order[b], order[a]
         swapped = ids.copy()
         swapped[real] = ids[real[order]]
-        return replace(batch, input_ids=from_numpy(swapped).to(batch.device))
+        return batch.replace(input_ids=swapped)
 
 
 class Compose:

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.data._arrays import checked_indices, flatten_ids, flatten_like, integer, label_array, narrow
 from engine.data.dataset import Dataset
+from engine.layout import ranges
 from engine.tensor import Tensor
 from engine.text.packed import PackedBatch
 from engine.text.tokenizer import Tokenizer, checked_texts
@@ -171,9 +172,7 @@ class TextDataset(Dataset[TextItem]):
         rows = checked_indices("TextDataset.gather", indices, len(self))
         starts = self._offsets[rows]
         lengths = self._offsets[rows + 1] - starts
-        # Where each token comes from: its place in the batch, moved by (start in the dataset - start in the batch).
-        shift = starts - (np.cumsum(lengths) - lengths)
-        source = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(shift, lengths)
+        source = ranges(starts, lengths)
         labels = None if self._labels is None else self._labels[rows]
         return PackedBatch.from_flat(
             self._ids[source],
@@ -191,8 +190,8 @@ class TextDataset(Dataset[TextItem]):
 class LazyTextDataset(Dataset[TextItem]):
     """Texts that are tokenized when a batch needs them, for corpora that are not worth tokenizing up front.
 
-    `DataLoader(prefetch=...)` does that ahead of the training thread. The lengths in tokens are not known, so a loader
-    of it refuses `bucket_by_length` and `max_tokens`.
+    `DataLoader(prefetch=...)` does that ahead of the training thread; a `Trainer` does it unasked. The lengths in tokens
+    are not known, so a loader of it refuses `bucket_by_length` and `max_tokens`.
 
     Args:
         texts: n strings.

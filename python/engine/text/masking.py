@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
 from engine.data._random import check_seed
-from engine.ops.factory import from_numpy
 from engine.ops.loss import IGNORE_INDEX
 from engine.text.packed import PackedBatch
 from engine.text.tokenizer import Tokenizer
@@ -108,10 +106,8 @@ class MaskedLanguageModeling:
         # The upper bits times the number of ids, without a remainder: no id is more likely than another by more than 2^-32.
         drawn = self._plain[(draws[:, 2] >> np.uint64(21)) * np.uint64(self._plain.size) >> np.uint64(32)]
         hidden = np.where(action < 0.8, self.mask_id, np.where(action < 0.9, drawn, ids))
-        return replace(
-            batch,
-            input_ids=from_numpy(np.where(chosen, hidden, ids)).to(batch.device),
-            labels=from_numpy(np.where(chosen, ids, np.int64(IGNORE_INDEX))).to(batch.device),
+        return batch.replace(
+            input_ids=np.where(chosen, hidden, ids), labels=np.where(chosen, ids, np.int64(IGNORE_INDEX))
         )
 
     def _word_starts(self, batch: PackedBatch, ids: np.ndarray, free: np.ndarray) -> np.ndarray:
@@ -119,6 +115,6 @@ class MaskedLanguageModeling:
         assert self._continues is not None
         begins = ~self._continues[ids] | ~free
         begins[1:] |= ~free[:-1]
-        starts = batch.cu_seqlens.cpu().numpy()[:-1]
+        starts = batch.layout.offsets[:-1]
         begins[starts[starts < ids.size]] = True
         return np.maximum.accumulate(np.where(begins, np.arange(ids.size), 0))

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from engine.data import DataLoader
-from engine.data.dataset import unwrap
+from engine.data.dataset import prefetch_of
 from engine.data.loader import gives_batches
 from engine.train.config import TrainerConfig
 
@@ -81,7 +81,7 @@ def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStrea
     if not gives_batches(data):
         return DataLoader(
             data, config.batch_size, shuffle=True, bucket_by_length=config.bucket_by_length,
-            max_tokens=config.max_tokens, seed=config.seed, prefetch=getattr(unwrap(data)[0], "prefetch", 0),
+            max_tokens=config.max_tokens, seed=config.seed, prefetch=prefetch_of(data),
         )  # fmt: skip
     if not hasattr(data, "__iter__"):
         raise TypeError(f"[Trainer] train_data: expected a dataset, a loader or batches, got {type(data).__name__}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine import _core
-from engine.data import in_order
+from engine.data import in_order, size_of, to_device
 from engine.models.forward import compute_logits, device_of_model, evaluating
 from engine.nn import Module
 from engine.nn.utils import clip_coefficient, get_total_norm
@@ -97,7 +97,6 @@ class Trainer:
         if config.device is not None:
             model.to(config.device)
         self.device = device_of_model(model)
-        self.task.to(self.device)
         if config.precision == "bfloat16" and self.device.type != "cuda":
             raise ValueError(f"[Trainer] precision: expected 'float32' on {self.device}, got 'bfloat16'")
         self.train_loader = training_source(train_data, config)
@@ -212,11 +211,12 @@ class Trainer:
         self.scheduler.step()
         self.optimizer.zero_grad()
         seconds = time.perf_counter() - start
-        tokens = sum(batch.total_tokens for batch in batches)
+        sizes = [size_of(batch) for batch in batches]
+        tokens = sum(size.positions for size in sizes)
         state.step += 1
-        state.samples += sum(batch.batch_size for batch in batches)
+        state.samples += sum(size.samples for size in sizes)
         state.tokens += tokens
-        state.padded_tokens += sum(batch.padded_tokens for batch in batches)
+        state.padded_tokens += sum(size.cells for size in sizes)
         state.seconds += seconds
         self._add("steps", 1)
         self._add("tokens", tokens)
@@ -237,7 +237,7 @@ class Trainer:
             if share == 0:
                 continue  # nothing in it counts
             with autocast(enabled=self.config.precision == "bfloat16"):
-                loss = self.task.loss(self.model, batch.to(self.device))
+                loss = self.task.loss(self.model, to_device(batch, self.device))
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
                 raise TypeError(f"[Trainer] task: expected a loss that is a Tensor of one element, got {got}")

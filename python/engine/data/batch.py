@@ -1,0 +1,344 @@
+"""Batch: named arrays of some samples, and where the sequences among them start. It knows no modality.
+
+A field has one row a sample, or it has a `Layout` and one row a position: the tokens of texts, the boxes of pictures, the
+frames of recordings. Several fields may share a layout. Targets are fields too, of any shape.
+
+A training loop also takes plain structures: tuples, lists and mappings of Tensors, as a `TensorDataset` gives them.
+`to_device` and `size_of` do for them what the methods of a Batch do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+
+from engine import _core
+from engine.data._arrays import from_numpy
+from engine.layout import Layout
+from engine.tensor import Tensor, device_of, number_of
+from engine.tensor import device as Device
+
+__all__ = ["Batch", "Size", "size_of", "to_device"]
+
+Self = TypeVar("Self", bound="Batch")
+
+
+class Batch:
+    """Named arrays of some samples.
+
+        >>> patches, boxes = Layout.from_lengths([196, 49]), Layout.from_lengths([0, 3])
+        >>> batch = Batch({"pixels": pixels, "boxes": corners, "labels": kinds}, {"pixels": patches, "boxes": boxes})
+        >>> batch.to("cuda").pixels, batch.batch_size, batch.layout_of("boxes").lengths
+
+    Fields are attributes: `batch.pixels` reads one, `batch.pixels = tensor` sets it, None removes it. `labels` reads as None if
+    there are none. The values on the host of those in `host_fields` go along to a device: see `host`.
+
+    Args:
+        fields: name -> Tensor or array, (batch, ...), or (layout.total, ...) if the field has a layout; None: no such field. The
+            first is the input.
+        layouts: name -> Layout of those fields that have a row a position. A field that has not a row a sample, but as many rows as
+            an earlier field has positions, shares that layout unasked.
+
+    Raises:
+        ValueError: if there is no field, or rows or devices do not fit together.
+        TypeError: for a field that is neither Tensor nor array, and for a layout that is no Layout of a field.
+    """
+
+    labels: Tensor | None = None  # a field that a batch may lack
+
+    host_fields: ClassVar[tuple[str, ...]] = ("labels",)
+    """Fields that the host keeps a copy of when a batch moves to a device: a training step must know which targets count."""
+
+    def __init__(self, fields: Mapping[str, Any], layouts: Mapping[str, Layout] | None = None) -> None:
+        op, given = type(self).__name__, layouts or {}
+        for name, layout in given.items():
+            if name not in fields or not isinstance(layout, Layout):
+                got = repr(name) if name not in fields else f"{type(layout).__name__} for {name}"
+                raise TypeError(f"[{op}] layouts: expected Layouts by the names of fields, got {got}")
+        self._begin()
+        for name, value in fields.items():
+            self._put(name, value, given.get(name))
+        if self._first is None:
+            raise ValueError(f"[{op}] fields: expected at least one, got none")
+
+    def _begin(self) -> None:
+        # Fields are attributes like any other, so that reading one costs nothing; these three are all else.
+        self._layouts: dict[str, Layout] = {}
+        self._host: dict[str, tuple[np.ndarray, Tensor, int]] = {}  # values, the field that they are of, its version
+        self._samples: int | None = None
+
+    def _put(self, name: str, value: Any, layout: Layout | None = None) -> None:
+        """Sets a field, checked; None removes it."""
+        op = type(self).__name__
+        if not name.isidentifier() or name[0] == "_" or getattr(type(self), name, None) is not None:
+            raise ValueError(f"[{op}] fields: expected names that {op} does not use for itself, got {name!r}")
+        if value is None:
+            if [*self.fields] == [name]:
+                raise ValueError(f"[{op}] {name}: expected a Tensor or an array, for there is no other field, got None")
+            self.__dict__.pop(name, None)
+            self._layouts.pop(name, None)
+            return
+        tensor = value if isinstance(value, Tensor) else self._from_array(name, value)
+        first = tensor if self._first is None else self._first
+        for part in (tensor, tensor if layout is None else layout.cu_seqlens):
+            if part._data.device != first._data.device:
+                raise ValueError(f"[{op}] {name}: expected a tensor on {first.device}, got one on {part.device}")
+        if not tensor.ndim:
+            raise ValueError(f"[{op}] {name}: expected {self._expected(layout)}, got a single number")
+        rows = tensor.shape[0]
+        if layout is None:
+            layout = self._fitting(name, rows)
+        samples = rows if layout is None else layout.batch_size
+        if self._samples is None:
+            self._samples = samples
+        self._check(name, tensor, layout)
+        if samples != self._samples or (layout is not None and rows != layout.total):
+            raise ValueError(f"[{op}] {name}: expected {self._expected(layout)}, got shape {tensor.shape}")
+        self.__dict__[name] = tensor
+        self._layouts.pop(name, None)
+        if layout is not None:
+            self._layouts[name] = layout
+
+    def _from_array(self, name: str, value: Any) -> Tensor:
+        """An array as a Tensor where the other fields are; the host remembers the values if it will want them."""
+        if not isinstance(value, np.ndarray):
+            raise TypeError(
+                f"[{type(self).__name__}] {name}: expected a Tensor or an array, got {type(value).__name__}"
+            )
+        array = np.ascontiguousarray(value)
+        tensor = from_numpy(array)
+        first = self._first
+        if first is not None and first.is_cuda:
+            tensor = tensor.to(first.device)
+            self._remember(name, tensor, array)
+        return tensor
+
+    def _remember(self, name: str, tensor: Tensor, values: np.ndarray) -> None:
+        if name in self.host_fields:
+            self._host[name] = (np.array(values), tensor, tensor._version)
+
+    def _fitting(self, name: str, rows: int) -> Layout | None:
+        """The layout of a field for which none is named: the one it had, none if it has a row a sample, or that of another field."""
+        own = self._layouts.get(name)
+        if own is not None and own.total == rows:
+            return own
+        others = () if rows == self._samples else self._layouts.values()
+        return next((layout for layout in others if layout.total == rows), None)
+
+    def _expected(self, layout: Layout | None) -> str:
+        """What a field should have been, for an error."""
+        if self._samples is None:
+            return "at least one dimension"
+        if layout is not None and layout.batch_size != self._samples:
+            return f"a layout of {self._samples} sequences"
+        if layout is not None:
+            return f"{layout.total} rows, one a position"
+        totals = dict.fromkeys(str(layout.total) for layout in self._layouts.values())
+        return f"{self._samples} rows, one a sample" + "".join(f", or {total}, one a position" for total in totals)
+
+    def _check(self, name: str, tensor: Tensor, layout: Layout | None) -> None:
+        """Raises TypeError or ValueError for a field that this kind of batch does not take."""
+
+    # ---- what it is
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+        else:
+            self._put(name, value)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.fields[name]
+
+    @property
+    def fields(self) -> dict[str, Tensor]:
+        """The fields by name, in the order in which they were set."""
+        return {name: value for name, value in self.__dict__.items() if name[0] != "_"}
+
+    @property
+    def _first(self) -> Tensor | None:
+        return next((value for name, value in self.__dict__.items() if name[0] != "_"), None)
+
+    def layout_of(self, name: str) -> Layout | None:
+        """The layout of a field; None if it has a row a sample. Raises KeyError for a name that is no field."""
+        self[name]
+        return self._layouts.get(name)
+
+    @property
+    def layout(self) -> Layout | None:
+        """The layout of the input: of the first field that has one."""
+        return next((self._layouts[name] for name in self.fields if name in self._layouts), None)
+
+    @property
+    def batch_size(self) -> int:
+        """The number of samples."""
+        return self._samples or 0
+
+    @property
+    def num_positions(self) -> int:
+        """The number of positions of the input; samples, if it has no layout."""
+        layout = self.layout
+        return self.batch_size if layout is None else layout.total
+
+    @property
+    def num_cells(self) -> int:
+        """The number of positions that the input would take as a rectangle. The share of padding that is saved is
+        1 - num_positions / num_cells."""
+        layout = self.layout
+        return self.batch_size if layout is None else layout.batch_size * layout.longest
+
+    def __len__(self) -> int:
+        return self.batch_size
+
+    def host(self, name: str) -> np.ndarray:
+        """A field's values on the host, not to be written. The host waits only for a field that was made on a device, and once. Raises
+        KeyError for a name that is no field."""
+        known = self._known(name)
+        if known is None:
+            field = self[name]
+            known = _values(field)
+            self._host[name] = (known, field, field._version)
+        return known
+
+    def _known(self, name: str) -> np.ndarray | None:
+        """A field's values if the host has them."""
+        field = self[name]
+        if field.is_cpu:
+            return _values(field)
+        values, of, version = self._host.get(name, (None, None, None))
+        return values if of is field and version == field._version else None  # not another field, not written to since
+
+    def replace(self: Self, **fields: Any) -> Self:
+        """A batch with some fields changed, added or, where None, removed; this one stays as it is. Raises as the constructor."""
+        batch = self._copy()
+        for name, value in fields.items():
+            batch._put(name, value)
+        return batch
+
+    __replace__ = replace  # of `copy.replace`
+
+    # ---- devices
+
+    @property
+    def device(self) -> Device:
+        """Where the fields are."""
+        return device_of(self._number)
+
+    @property
+    def _number(self) -> int:
+        first = self._first
+        assert first is not None
+        return first._data.device
+
+    def to(self: Self, device: Any, non_blocking: bool = False) -> Self:
+        """The batch on that device; itself if it is there already. The host does not wait: small copies are staged, and those from
+        pinned memory with non_blocking are only queued."""
+        number = number_of(device)
+        if self._number == number:
+            return self
+        where = device_of(number)
+        batch = self._each(lambda t: t.to(where, non_blocking=non_blocking))
+        for name in self.host_fields:
+            if name in self.__dict__ and (known := self._known(name)) is not None:
+                batch._remember(name, batch[name], known)
+        return batch
+
+    def cuda(self: Self, device: Any = None, non_blocking: bool = False) -> Self:
+        """`to("cuda")`."""
+        return self.to("cuda" if device is None else device, non_blocking)
+
+    def cpu(self: Self) -> Self:
+        """`to("cpu")`."""
+        return self.to("cpu")
+
+    def pin_memory(self: Self) -> Self:
+        """The batch in page-locked memory of the host. Raises RuntimeError if there is no CUDA device."""
+        return self._each(lambda t: t.pin_memory())
+
+    def _copy(self: Self) -> Self:
+        batch = type(self).__new__(type(self))
+        batch.__dict__.update(self.__dict__)
+        batch._layouts, batch._host = dict(self._layouts), dict(self._host)
+        return batch
+
+    def _each(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
+        """A batch with every tensor changed, one that is shared only once. What was checked is not checked again."""
+        tensors: dict[int, Tensor] = {}
+        layouts: dict[int, Layout] = {}
+
+        def once(tensor: Tensor) -> Tensor:
+            if id(tensor) not in tensors:
+                tensors[id(tensor)] = change(tensor)
+            return tensors[id(tensor)]
+
+        batch = self._copy()
+        batch._host = {}
+        for name, tensor in self.fields.items():
+            batch.__dict__[name] = once(tensor)
+        for name, layout in self._layouts.items():
+            if id(layout) not in layouts:
+                layouts[id(layout)] = layout.each(once)
+            batch._layouts[name] = layouts[id(layout)]
+        return batch
+
+    def __repr__(self) -> str:
+        fields = "".join(f", {name}={'x'.join(map(str, t.shape))}" for name, t in self.fields.items())
+        return f"{type(self).__name__}(batch_size={self.batch_size}{fields})"
+
+
+class Size(NamedTuple):
+    """How large a batch is: its samples, their positions, and the positions that a rectangle of them would have."""
+
+    samples: int
+    positions: int
+    cells: int
+
+
+def size_of(batch: Any) -> Size:
+    """The size of a Batch, of any object with `batch_size`, or of a nested structure of Tensors, whose samples are the rows of the first
+    one. Raises TypeError if there is no Tensor in it."""
+    samples = getattr(batch, "batch_size", None)
+    if samples is None:
+        first = next(_tensors(batch), None)
+        if first is None or not first.ndim:
+            raise TypeError(
+                f"[size_of] batch: expected a Batch or a structure with a Tensor that has a row a sample, got {type(batch).__name__}"
+            )
+        samples = first.shape[0]
+    positions = getattr(batch, "num_positions", samples)
+    return Size(samples, positions, getattr(batch, "num_cells", positions))
+
+
+def to_device(batch: Any, device: Any, non_blocking: bool = False) -> Any:
+    """The same structure with its Tensors and Batches on the device: nested mappings, tuples (named ones too) and lists. An object with
+    a method `to(device)` is moved by it; everything else, such as numbers and strings, stays as it is."""
+    if isinstance(batch, (Tensor, Batch)):
+        return batch.to(device, non_blocking=non_blocking)
+    if isinstance(batch, Mapping) and not hasattr(batch, "to"):
+        return {key: to_device(value, device, non_blocking) for key, value in batch.items()}
+    if isinstance(batch, (tuple, list)):
+        moved = [to_device(value, device, non_blocking) for value in batch]
+        if isinstance(batch, list):
+            return moved
+        return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)
+    return batch.to(device) if hasattr(batch, "to") else batch
+
+
+def _tensors(batch: Any) -> Iterator[Tensor]:
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, (Mapping, tuple, list)):
+        for value in batch.values() if isinstance(batch, Mapping) else batch:
+            yield from _tensors(value)
+
+
+def _values(tensor: Tensor) -> np.ndarray:
+    """A Tensor's numbers as an array of the host; bfloat16, which NumPy does not have, as float32."""
+    array = tensor._data.to_device(-1)
+    return np.asarray(array.cast(_core.float32) if array.dtype is _core.bfloat16 else array)

@@ -1,0 +1,360 @@
+"""Layout: where the sequences of a batch start.
+
+A batch holds the positions of its sequences (tokens, patches, frames) back to back, (total, ...), without padding. A Layout
+says where each sequence starts. It also knows the rectangle (batch, length) that the positions are packed from and unpacked
+to; a rectangle without padding is the case in which all lengths are equal.
+
+The host must know the lengths, because they decide shapes. A Layout that was made on the host therefore keeps them when it
+moves to a device, and nothing that asks it for lengths waits for the device. A Layout is never changed once it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine import _core
+from engine._core import Array
+from engine.tensor import Tensor, device_of, number_of
+from engine.tensor import device as Device
+
+__all__ = ["Layout", "Rows", "equal_offsets", "ranges"]
+
+K = _core.kernels
+_LARGEST = np.iinfo(np.int32).max
+
+
+class Rows(NamedTuple):
+    """Some of the positions of a Layout, for example those that are read of a model's last layer.
+
+    indices: int64 (m,), rising row numbers; None stands for the first position of each sequence.
+    layout: where the chosen rows of each sequence start, with as many sequences as the whole.
+    """
+
+    indices: Tensor | None
+    layout: Layout
+
+
+class Layout:
+    """Where each sequence of a batch starts.
+
+    cu_seqlens: int32 (batch + 1,); sequence i is at the positions cu_seqlens[i] to cu_seqlens[i + 1] - 1. The first entry is 0.
+    total: the number of positions, where the caller knows it. longest: the longest length, likewise. They are needed only
+    for cu_seqlens on a CUDA device, whose numbers the host would otherwise wait for when they are asked for.
+
+    Raises TypeError for another dtype, ValueError for another shape, and for numbers on the CPU that do not start at 0, that fall
+    or that do not fit `total` and `longest`. Numbers on a CUDA device are checked by the kernels that read them.
+    """
+
+    __slots__ = (
+        "_full", "_indices", "_length", "_lengths", "_longest", "_offsets", "_positions", "_total", "cu_seqlens",
+    )  # fmt: skip
+
+    cu_seqlens: Tensor
+
+    def __init__(
+        self, cu_seqlens: Tensor, *, total: int | None = None, longest: int | None = None, op: str = "Layout"
+    ) -> None:
+        if not isinstance(cu_seqlens, Tensor):
+            raise TypeError(f"[{op}] cu_seqlens: expected a Tensor, got {type(cu_seqlens).__name__}")
+        if cu_seqlens.dtype is not _core.int32:
+            raise TypeError(f"[{op}] cu_seqlens: expected int32, got {cu_seqlens.dtype.name}")
+        if cu_seqlens.ndim != 1:
+            raise ValueError(f"[{op}] cu_seqlens: expected 1 dimension, got shape {cu_seqlens.shape}")
+        offsets = None if cu_seqlens.is_cuda else cu_seqlens.numpy()
+        if offsets is not None:
+            longest, total = _checked(op, offsets, total, longest)
+        elif not cu_seqlens.numel():
+            raise ValueError(f"[{op}] cu_seqlens: expected at least one entry, got an empty tensor")
+        self._set(cu_seqlens, offsets, total, longest)
+
+    def _set(self, cu_seqlens: Tensor, offsets: np.ndarray | None, total: int | None, longest: int | None) -> None:
+        self.cu_seqlens = cu_seqlens
+        self._offsets, self._total, self._longest = offsets, total, longest
+        self._lengths: np.ndarray | None = None
+        self._positions: Tensor | None = None
+        self._length: int | None = None  # of the rectangle; None: the longest
+        self._indices: Tensor | None = None
+        self._full: bool | None = None  # whether the rectangle has no padding; None: not looked at yet
+
+    # ---- making one
+
+    @classmethod
+    def _made(cls, *args: Any) -> Layout:
+        layout = cls.__new__(cls)
+        layout._set(*args)
+        return layout
+
+    @classmethod
+    def from_lengths(cls, lengths: Any, *, device: Any = None, op: str = "Layout.from_lengths") -> Layout:
+        """The layout of sequences of these lengths, integers (batch,) that the host has. 0 is a length too.
+
+        Raises TypeError for other numbers, ValueError for another shape, negative numbers and more than 2^31 - 1 positions.
+        """
+        sizes = np.asarray(lengths)
+        if sizes.ndim != 1:
+            raise ValueError(f"[{op}] lengths: expected 1 dimension, got shape {sizes.shape}")
+        if sizes.size and sizes.dtype.kind not in "iu":
+            raise TypeError(f"[{op}] lengths: expected integers, got {sizes.dtype}")
+        smallest, longest = (int(sizes.min()), int(sizes.max())) if sizes.size else (0, 0)
+        if smallest < 0:
+            raise ValueError(f"[{op}] lengths: expected numbers >= 0, got {smallest}")
+        ends = np.cumsum(sizes, dtype=np.int64)
+        total = int(ends[-1]) if ends.size else 0
+        if total > _LARGEST:
+            raise ValueError(f"[{op}] lengths: expected at most {_LARGEST} positions in all, got {total}")
+        offsets = np.zeros(ends.size + 1, dtype=np.int32)
+        offsets[1:] = ends
+        layout = cls._made(Tensor(_core.from_buffer(offsets)), offsets, total, longest)
+        return layout if device is None else layout.to(device)
+
+    @classmethod
+    def from_rectangle(
+        cls, batch: int, length: int, attention_mask: Tensor | np.ndarray | None = None, *, device: Any = None
+    ) -> Layout:
+        """The layout of the real positions of a rectangle (batch, length), which it remembers.
+
+        attention_mask: (batch, length), 1 (True) at real positions and 0 (False) at padding, of any dtype; None: all are real.
+        Padding may stand anywhere in a row, also between real positions. device: where the layout is to lie; None: where the mask
+        does. The host must read the mask: it waits for one on a CUDA device.
+
+        Raises ValueError for a mask of another shape, or with other values.
+        """
+        if attention_mask is None:
+            return cls._equal(batch, length, number_of(device))
+        mask = attention_mask._data if isinstance(attention_mask, Tensor) else _array(attention_mask)
+        number = mask.device if device is None else number_of(device)
+        mask = mask.to_device(-1)
+        if mask.shape != (batch, length):
+            raise ValueError(f"[layout] attention_mask: expected shape {(batch, length)}, got {mask.shape}")
+        cu_seqlens, longest = K.mask_seqlens(mask)
+        offsets = np.asarray(cu_seqlens)
+        total = int(offsets[-1])
+        layout = cls._made(Tensor(cu_seqlens.to_device(number)), offsets, total, int(longest.item()))
+        layout._length, layout._full = length, total == batch * length
+        if not layout._full:
+            # A position is the number of real ones before it in its row: padding does not count, wherever it stands.
+            indices, positions = K.mask_indices(mask, total)
+            layout._indices, layout._positions = (Tensor(a.to_device(number)) for a in (indices, positions))
+        return layout
+
+    @classmethod
+    def _equal(cls, batch: int, length: int, number: int) -> Layout:
+        """Sequences of one length, without padding."""
+        layout = cls._made(*equal_offsets(batch, length, number), batch * length, length if batch else 0)
+        layout._length, layout._full = length, True
+        return layout
+
+    # ---- what it is
+
+    @property
+    def batch_size(self) -> int:
+        """The number of sequences."""
+        return self.cu_seqlens.shape[0] - 1
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """`cu_seqlens` as the host has it: int32 (batch + 1,), not to be written."""
+        if self._offsets is None:  # made on a device: the host waits, once
+            self._offsets = np.asarray(self.cu_seqlens._data.to_device(-1))
+        return self._offsets
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The length of each sequence on the host: int64 (batch,), not to be written."""
+        if self._lengths is None:
+            self._lengths = np.diff(self.offsets).astype(np.int64)
+        return self._lengths
+
+    @property
+    def total(self) -> int:
+        """The number of positions."""
+        if self._total is None:
+            self._total = int(self.offsets[-1])
+        return self._total
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest sequence; 0 if there is none."""
+        if self._longest is None:
+            self._longest = int(self.lengths.max(initial=0))
+        return self._longest
+
+    @property
+    def positions(self) -> Tensor:
+        """int64 (total,): the place of each position in its sequence, counted from 0."""
+        if self._positions is None:
+            if self._full:  # made where it is wanted: a large rectangle on a device needs no copy
+                number, (batch, length) = self.cu_seqlens._data.device, self.padded_shape
+                row = K.arange(length, 0.0, 1.0, 0, 1, _core.int64.code, device=number)
+                self._positions = Tensor(row.expand((batch, length)).reshape((batch * length,)))
+            else:
+                starts = np.repeat(self.offsets[:-1], self.lengths)
+                self._positions = self._here(np.arange(self.total, dtype=np.int64) - starts)
+        return self._positions
+
+    @property
+    def padded_shape(self) -> tuple[int, int]:
+        """(batch, length) of the rectangle: the one that the layout was read from, otherwise as long as the longest sequence."""
+        return self.batch_size, self.longest if self._length is None else self._length
+
+    @property
+    def indices(self) -> Tensor | None:
+        """int64 (total,): where each position lies in the flattened rectangle, rising. None: the rectangle has no padding, so that
+        nothing moves. A rectangle that the layout was not read from has its padding on the right."""
+        if self._full is None:
+            batch, length = self.padded_shape
+            self._full = self.total == batch * length
+            if not self._full:
+                self._indices = self._here(ranges(np.arange(batch, dtype=np.int64) * length, self.lengths))
+        return self._indices
+
+    @property
+    def device(self) -> Device:
+        """Where `cu_seqlens`, `positions` and `indices` are."""
+        return device_of(self.cu_seqlens._data.device)
+
+    def _here(self, values: np.ndarray) -> Tensor:
+        return Tensor(_core.from_buffer(values).to_device(self.cu_seqlens._data.device))
+
+    # ---- moving
+
+    def to(self, device: Any, non_blocking: bool = False) -> Layout:
+        """The layout on that device; itself if it is there already. The host keeps the lengths, and it does not wait: small copies
+        are staged, and those from pinned memory with non_blocking are only queued."""
+        number = number_of(device)
+        if self.cu_seqlens._data.device == number:
+            return self
+        return self.each(lambda t: Tensor(t._data.to_device(number, non_blocking)))
+
+    def pin_memory(self) -> Layout:
+        """The layout in page-locked memory of the host. Raises RuntimeError if there is no CUDA device."""
+        number_of("cuda")
+        return self.each(lambda t: Tensor(t._data.pin()))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Layout:
+        """The same layout with each of its tensors as `change` gives it back."""
+        offsets = self._offsets if self._offsets is None or self.cu_seqlens.is_cuda else self._offsets.copy()
+        layout = self._made(change(self.cu_seqlens), offsets, self._total, self._longest)
+        layout._lengths, layout._length, layout._full = self._lengths, self._length, self._full
+        for name in ("_positions", "_indices"):
+            tensor = getattr(self, name)
+            setattr(layout, name, None if tensor is None else change(tensor))
+        return layout
+
+    # ---- parts of it
+
+    def choose(self, rows: Any, op: str = "Layout.choose") -> Rows:
+        """The positions with these rising numbers, integers (m,) on the host, with the layout that they have by themselves.
+
+        The host waits for a Tensor of numbers on a CUDA device. Raises ValueError for other numbers or another shape, IndexError unless
+        they rise within [0, total).
+        """
+        chosen = np.asarray(rows._data.to_device(-1)) if isinstance(rows, Tensor) else np.asarray(rows)
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise ValueError(f"[{op}] rows: expected integers of shape (m,), got {chosen.dtype} {chosen.shape}")
+        chosen = np.ascontiguousarray(chosen, dtype=np.int64)
+        if chosen.size and (chosen[0] < 0 or chosen[-1] >= self.total or (chosen[1:] <= chosen[:-1]).any()):
+            raise IndexError(f"[{op}] rows: expected rising numbers in [0, {self.total}), got {_list(chosen)}")
+        offsets = np.searchsorted(chosen, self.offsets).astype(np.int32)
+        return Rows(self._here(chosen), self._made(self._here(offsets), offsets, chosen.size, None))
+
+    def first(self) -> Rows:
+        """The first position of each sequence."""
+        return Rows(None, self._equal(self.batch_size, 1, self.cu_seqlens._data.device))
+
+    def select(self, sequences: Any) -> tuple[Layout, np.ndarray]:
+        """The layout of the sequences with these numbers, integers (m,) in any order, and the row numbers int64 of their positions
+        in this layout. Raises IndexError for a number outside [0, batch)."""
+        chosen = np.asarray(sequences, dtype=np.int64)
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.batch_size:
+            raise IndexError(
+                f"[Layout.select] sequences: expected numbers in [0, {self.batch_size}), got {_list(chosen)}"
+            )
+        lengths = self.lengths[chosen]
+        layout = Layout.from_lengths(lengths, device=self.device)
+        return layout, ranges(self.offsets[chosen], lengths)
+
+    def split(self, values: Any) -> list[Any]:
+        """The part of `values` (total, ...), an array or a Tensor, that belongs to each sequence. Raises ValueError for another size."""
+        if values.shape[:1] != (self.total,):
+            raise ValueError(f"[Layout.split] values: expected {self.total} rows, got shape {tuple(values.shape)}")
+        return [values[start:end] for start, end in pairwise(self.offsets.tolist())]
+
+    # ---- Python's own
+
+    def __eq__(self, other: object) -> bool:
+        """Whether sequences and rectangles are the same, on whatever device."""
+        if not isinstance(other, Layout):
+            return NotImplemented
+        if self is other:
+            return True
+        same = self.padded_shape == other.padded_shape and np.array_equal(self.offsets, other.offsets)
+        if not same or self.indices is None or other.indices is None:
+            return same and self.indices is other.indices
+        mine, theirs = (np.asarray(x._data.to_device(-1)) for x in (self.indices, other.indices))
+        return np.array_equal(mine, theirs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        known = {"batch_size": self.batch_size, "total": self._total, "longest": self._longest, "length": self._length}
+        parts = [f"{name}={value}" for name, value in known.items() if value is not None]
+        if self.cu_seqlens.is_cuda:
+            parts.append(f"device={str(self.device)!r}")
+        return f"Layout({', '.join(parts)})"
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """starts[i], starts[i] + 1, ..., starts[i] + lengths[i] - 1 of each i, one after the other: int64 (lengths.sum(),)."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    total = int(ends[-1]) if ends.size else 0
+    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
+
+
+@lru_cache(maxsize=256)
+def equal_offsets(batch: int, length: int, number: int, op: str = "layout") -> tuple[Tensor, np.ndarray]:
+    """cu_seqlens of `batch` sequences of one length on the device with that number, and as the host has it; neither is to be written,
+    for both are kept. Raises ValueError for negative numbers and for more than 2^31 - 1 positions."""
+    if batch < 0 or length < 0 or batch * length > _LARGEST:
+        raise ValueError(
+            f"[{op}] length: expected at most {_LARGEST} positions in all, got {batch} sequences of length {length}"
+        )
+    ends = K.arange(batch + 1, 0.0, float(length), 0, length, _core.int32.code, device=number)
+    return Tensor(ends), np.arange(batch + 1, dtype=np.int32) * np.int32(length)
+
+
+def _checked(op: str, offsets: np.ndarray, total: int | None, longest: int | None) -> tuple[int, int]:
+    """The longest length and the total that `cu_seqlens` says. Raises ValueError where it is not one, or says something else."""
+    end = int(offsets[-1]) if total is None and offsets.size else total
+    if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != end:
+        got = f"{offsets[0]} and {offsets[-1]}" if offsets.size else "an empty tensor"
+        raise ValueError(f"[{op}] cu_seqlens: expected first 0 and last {end}, got {got}")
+    lengths = np.diff(offsets)
+    if lengths.size and lengths.min() < 0:
+        raise ValueError(
+            f"[{op}] cu_seqlens: expected entries that never decrease, got sequence {int(np.argmin(lengths))} of length "
+            f"{lengths.min()}"
+        )
+    found = int(lengths.max(initial=0))
+    if longest is not None and longest != found:
+        raise ValueError(f"[{op}] longest: expected {found}, got {longest}")
+    return found, int(offsets[-1])
+
+
+def _array(mask: Any) -> Array:
+    """A mask that is no Tensor as an Array, in a dtype that there is."""
+    values = np.asarray(mask)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"[layout] attention_mask: expected numbers, got {values.dtype}")
+    wide = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[values.dtype.kind]
+    return _core.from_buffer(np.ascontiguousarray(values, dtype=wide))
+
+
+def _list(values: np.ndarray) -> str:
+    shown = ", ".join(map(str, values[:8].tolist()))
+    return f"{shown}, ..." if values.size > 8 else shown
