@@ -3,6 +3,7 @@
 
 #include "core/promote.h"
 #include "cpu/dispatch.h"
+#include "kernels.h"
 
 namespace py = pybind11;
 

@@ -5,6 +5,7 @@
 #include "core/fpenv.h"
 #include "core/promote.h"
 #include "cpu/dispatch.h"
+#include "kernels.h"
 
 namespace py = pybind11;
 

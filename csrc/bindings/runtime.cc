@@ -6,6 +6,7 @@
 #include "core/random.h"
 #include "core/threadpool.h"
 #include "cpu/dispatch.h"
+#include "kernels.h"
 
 namespace py = pybind11;
 

@@ -11,11 +11,22 @@
 #include "core/device.h"
 #include "core/errors.h"
 #include "core/view.h"
+#include "cuda/device/groups.h"
 #include "cuda/driver.h"
 #include "cuda/faults.h"
 #include "cuda/memory.h"
 
 namespace engine::cuda {
+
+using bf16 = BFloat16; // the types that device/groups.h names
+using f16 = Float16;
+
+template <class T>
+constexpr bool kIsFloat = false; // of the group FLOAT
+#define ENGINE_IS_FLOAT(T, suffix) \
+  template <>                      \
+  constexpr bool kIsFloat<T> = true;
+FOR_FLOAT(ENGINE_IS_FLOAT)
 
 struct Extent {
   unsigned x = 1, y = 1, z = 1;
