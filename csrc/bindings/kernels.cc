@@ -86,6 +86,10 @@ std::deque<Row>& rows() {
 
 } // namespace
 
+const size_t kKernelsSize = sizeof(Kernels);
+
+void copy_elements(const Kernels& kernels, InOut dst, In src) { kernels.copy.by_dtype[int(dst.dtype())](dst, src); }
+
 void bind_kernels(py::module_& m) {
   py::module_ kernels = m.def_submodule("kernels", "A callable for each row of csrc/kernels.");
 #define KERNEL(name_, group, params_, signature_, contract_)                                                 \

@@ -14,6 +14,8 @@ namespace engine::cuda {
 #define ENGINE_SLOT(T, suffix, name) .with<T>(name<T>)
 
 extern const Kernels table;
+extern const size_t kTableSize;
+const size_t kTableSize = sizeof(Kernels);
 constexpr Kernels table = {
 #define KERNEL(name, group, params, signature, contract) Slots<void params>() FOR_##group(ENGINE_SLOT, name),
 #include "kernels/list.h"

@@ -11,8 +11,8 @@ namespace engine::ENGINE_ISA {
 #define ENGINE_SLOT(T, name) .with<T>(name<T>)
 
 extern const Kernels table;
+// Constant: no code of an ISA may run when the library is loaded.
 constexpr Kernels table = {
-    // constant: no code of an ISA may run when the library is loaded
 #define KERNEL(name, group, params, signature, contract) Slots<void params>() FOR_##group(ENGINE_SLOT, name),
 #include "kernels/list.h"
 };
