@@ -42,13 +42,14 @@ void launch(const Kernel& kernel, Extent grid, Extent block, unsigned shared, A.
 
 // The suffix of kernels of an element type.
 template <class T>
-constexpr const char* suffix() {
-  constexpr const char* names[kNumDTypes] = {"f32", "f64", "i32", "i64", "u8", "bool", "bf16", "f16"};
-  return names[int(dtype_of<T>::value)];
-}
+constexpr const char* suffix = nullptr;
+#define ENGINE_SUFFIX(T, text) \
+  template <>                  \
+  constexpr const char* suffix<T> = #text;
+FOR_ALL(ENGINE_SUFFIX)
 template <class T>
 std::string named(const char* kernel) {
-  return std::string(kernel) + "_" + suffix<T>();
+  return std::string(kernel) + "_" + suffix<T>;
 }
 
 // ceil(n / each), as a number of blocks: 2^31 - 1 at most, kernels stride over the rest.
