@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 # One build serves everything: the wheel that is installed is the one that tests look at.
 DIST = $(VENV)/dist
 WHEEL = $$(ls $(DIST)/engine-*.whl)
-SOURCES = pyproject.toml CMakeLists.txt tools/families.py $(shell find csrc cmake python -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h' -o -name '*.def' -o -name '*.cmake' -o -name '*.S' -o -name '*.py')
+SOURCES = pyproject.toml CMakeLists.txt tools/pack.py $(shell find csrc cmake python -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h' -o -name '*.def' -o -name '*.cmake' -o -name '*.S' -o -name '*.py')
 
 .PHONY: train test bench lint stubs dev clean
 

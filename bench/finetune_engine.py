@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 import engine
+from bench.builds import find
 from bench.finetune_data import Split, Task, by_length, classifier, padded, schedule
 from engine import Tensor, optim
 from engine.models import BertForSequenceClassification, BertForTokenClassification
 from engine.nn import functional as F
 from engine.nn.utils import clip_coefficient, get_total_norm
-from engine.text import PackedBatch
+
+PackedBatch = find("PackedBatch")
 
 
 class Side:
@@ -36,7 +38,7 @@ class Side:
         self.optimizer = optim.AdamW(self.parameters, lr=task.recipe.lr, weight_decay=task.recipe.weight_decay)
         self.schedule = optim.get_linear_schedule_with_warmup(self.optimizer, *schedule(task))
 
-    def batch(self, split: Split, rows: Any) -> PackedBatch:
+    def batch(self, split: Split, rows: Any) -> Any:
         if self.padding:
             ids, _, labels = padded(split, rows)
             flat, lengths = ids.reshape(-1), np.full(len(ids), ids.shape[1])

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.builds import find
 from bench.protocol import Run, Table, Worker, has
 from bench.sides import answer
 from bench.step import LABELS, MODELS, VOCAB, build, parameter_shapes, weights
@@ -108,7 +110,8 @@ def prepare(side: str, model: str, lengths: list[int]) -> Any:
         task = ctranslate2_task(model, texts)
     elif side == "engine":
         import engine
-        from engine.text import PackedBatch
+
+        PackedBatch = find("PackedBatch")
 
         net = build(side, model, 0.0, "first").eval()
         batch = PackedBatch.from_sequences(texts)
@@ -132,9 +135,11 @@ def prepare(side: str, model: str, lengths: list[int]) -> Any:
 
 
 def run(run: Run) -> list[Table]:
-    runtimes = [s for s, needs in RUNTIMES.items() if run.peers and not run.quick and all(map(has, (s, *needs)))]
+    runtimes = [
+        s for s, needs in RUNTIMES.items() if "torch" in run.peers and not run.quick and all(map(has, (s, *needs)))
+    ]
     workers = [Worker(s, run.threads) for s in runtimes]
-    mine = Run([*run.workers, *workers], run.limits, run.quick, run.threads)
+    mine = replace(run, workers=[*run.workers, *workers]) if workers else run
     torch, others = (
         Table("Inference, against PyTorch eager"),
         Table("Inference, against the faster of ONNX Runtime and CTranslate2"),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench import finetune_data as data
+from bench.builds import find
 from bench.finetune import build, load, missing
 from bench.protocol import Run, Table
 from bench.sides import library
@@ -68,7 +69,8 @@ def hidden(folder: Path, ids: list[np.ndarray], size: int = 20) -> tuple[np.ndar
 
     import engine
     from engine.models import BertModel
-    from engine.text import PackedBatch
+
+    PackedBatch = find("PackedBatch")
 
     ours, theirs = BertModel.from_pretrained(folder).eval(), transformers.BertModel.from_pretrained(folder).eval()
     found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])

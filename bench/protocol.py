@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -26,17 +27,26 @@ TORCH_ENV = {
 
 
 class Worker:
-    """One side: a process that prepares a task and times it when told."""
+    """One side: a process that prepares a task and times it when told.
 
-    def __init__(self, side: str, threads: int) -> None:
+    packages: a folder with another build of engine, which this process imports. Its tasks are those of the side "engine".
+    """
+
+    def __init__(self, side: str, threads: int, packages: Path | None = None) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
         env |= {"OMP_NUM_THREADS": str(threads), "ENGINE_NUM_THREADS": str(threads)}
         if side.startswith("torch"):
             env |= TORCH_ENV
-        command = [sys.executable, "-m", "bench.worker", side]
-        self.side = side
+        if packages:
+            env["PYTHONPATH"] = str(packages)
+        self.side, self.env = side, env
+        self.tasks = "engine" if packages else side
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "bench.worker", self.tasks]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.env, cwd=ROOT
         )
 
     def ask(self, **message: Any) -> Any:
@@ -53,18 +63,29 @@ class Worker:
 
     def close(self) -> None:
         assert self.process.stdin
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            self.process.stdin.close()
         self.process.wait(timeout=30)
 
 
 @dataclass
 class Comparison:
-    """Median seconds of each side, and for each peer the median and the quartiles of peer / engine, pair by pair: above 1,
-    engine is faster."""
+    """Median seconds of each side, and for each peer the ratios peer / engine, pair by pair: above 1, engine is faster."""
 
     seconds: dict[str, float]
-    ratios: dict[str, tuple[float, float, float]]
+    pairs: dict[str, list[float]]
     facts: dict[str, Any] = field(default_factory=dict)  # what the tasks said of themselves, by side
+    failures: dict[str, str] = field(default_factory=dict)  # of peers that were left out
+    again: Comparison | None = None  # the same in fresh processes
+
+    @property
+    def ratios(self) -> dict[str, tuple[float, float, float]]:
+        """For each peer the median of its ratios, and their quartiles."""
+        found = {}
+        for side, pairs in self.pairs.items():
+            r = sorted(pairs)
+            found[side] = (statistics.median(r), r[len(r) // 4], r[(3 * len(r)) // 4])
+        return found
 
     @property
     def engine(self) -> float:
@@ -73,7 +94,7 @@ class Comparison:
     @property
     def peer(self) -> str | None:
         """The fastest peer: what engine is measured against."""
-        return min(self.ratios, key=lambda side: self.seconds[side], default=None)
+        return min(self.pairs, key=lambda side: self.seconds[side], default=None)
 
     @property
     def ratio(self) -> float | None:
@@ -93,10 +114,7 @@ def interleave(workers: list[Worker], pairs: int, seconds: float, rest: float | 
         for w in workers:
             time.sleep(REST if rest is None else rest)
             samples[w.side].append(w.ask(do="time", seconds=seconds))
-    ratios = {}
-    for side in samples.keys() - {"engine"}:
-        r = sorted(p / e for p, e in zip(samples[side], samples["engine"]))
-        ratios[side] = (statistics.median(r), r[len(r) // 4], r[(3 * len(r)) // 4])
+    ratios = {side: [p / e for p, e in zip(samples[side], samples["engine"])] for side in samples.keys() - {"engine"}}
     return Comparison({side: statistics.median(s) for side, s in samples.items()}, ratios)
 
 
@@ -108,13 +126,15 @@ class Run:
     limits: dict[str, float]
     quick: bool
     threads: int
+    against: bool = False  # whether the peer is another build of engine (`bench.against`)
 
     @property
     def peers(self) -> list[str]:
         return [w.side for w in self.workers if w.side != "engine"]
 
     def sides(self, *names: str) -> list[Worker]:
-        return [w for w in self.workers if w.side in names]
+        """Those that there are. "engine" is both builds of it, if there are two."""
+        return [w for w in self.workers if w.tasks in names]
 
     def compare(
         self,
@@ -130,25 +150,26 @@ class Run:
         **arguments: Any,
     ) -> Comparison:
         """Prepares module:function on each of the sides that there are, compares their answers, and times it there. A peer that
-        fails is left out, with a word on standard error; a wrong answer is an AssertionError.
+        fails is left out, with a word on standard error and in `failures`; a wrong answer is an AssertionError.
 
         savings: work that engine may leave out (`library.allow`). per_side: arguments of one side that differ."""
         workers = self.sides(*sides)
-        facts = {}
+        facts, failures = {}, {}
         for w in workers:
-            given = arguments | (per_side or {}).get(w.side, {})
+            given = arguments | (per_side or {}).get(w.tasks, {})
             message = {"task": task, "arguments": given, "threads": threads or self.threads, "savings": savings}
             try:
                 facts[w.side] = w.ask(do="prepare", **message)
             except (RuntimeError, OSError) as error:
                 if w.side == "engine":
                     raise
+                failures[w.side] = str(error)
                 print(f"{task} {given}: without {w.side}: {error}", file=sys.stderr)
         workers = [w for w in workers if w.side in facts]
         for w in workers:  # the answer before the time
             agree(facts["engine"], facts[w.side])
         c = interleave(workers, 3 if self.quick else pairs, min(seconds, 0.01) if self.quick else seconds, rest)
-        c.facts = facts
+        c.facts, c.failures = facts, failures
         return c
 
 
@@ -160,6 +181,7 @@ class Table:
     unit: str = "ms"  # "us", "ms", "/s" for rates of `count` things, or "" where notes have their own
     rows: list[list[str]] = field(default_factory=list)
     data: list[dict[str, Any]] = field(default_factory=list)
+    comparisons: list[tuple[str, Comparison, float]] = field(default_factory=list)  # label, times, count
 
     def add(
         self,
@@ -170,8 +192,10 @@ class Table:
         share: float | None = None,
         target: float | None = None,
         target_share: float | None = None,
+        target_seconds: float | None = None,
     ) -> None:
-        """target: the least ratio; target_share: the least share of the limit."""
+        """target: the least ratio; target_share: the least share of the limit; target_seconds: the most that engine may take."""
+        self.comparisons.append((label, c, count))
         wanted, met = [], []
         if target is not None:
             wanted.append(f">= {target:.3g} x")
@@ -181,25 +205,28 @@ class Table:
             wanted.append(f">= {target_share:.0%}")
             if share is not None:
                 met.append(share >= target_share)
+        if target_seconds is not None:
+            wanted.append(f"<= {target_seconds * 1e3:.3g} ms")
+            met.append(c.engine <= target_seconds)
         peer = c.peer
-
-        def figure(side: str | None) -> str:
-            if side is None:
-                return "-"
-            s = c.seconds[side]
-            return f"{count / s:.0f}" if self.unit == "/s" else f"{s * (1e6 if self.unit == 'us' else 1e3):.4g}"
-
+        theirs = f"{self.figure(c.seconds[peer], count)} {peer if peer != 'torch' else ''}".strip() if peer else "-"
         ratio = "{:.2f} ({:.2f}-{:.2f})".format(*c.ratios[peer]) if peer else "-"
         verdict = "-" if not met else "yes" if all(met) else "NO"
-        name = peer if peer and peer != "torch" else ""
         self.rows.append(
-            [label, figure("engine"), f"{figure(peer)} {name}".strip(), ratio, f"{share:.0%}" if share else "-",
+            [label, self.figure(c.engine, count), theirs, ratio, f"{share:.0%}" if share else "-",
              ", ".join(wanted) or "-", verdict]
         )  # fmt: skip
         self.data.append(
             {"name": label, "seconds": c.seconds, "ratios": c.ratios, "share_of_limit": share, "target": target,
-             "target_share": target_share, "met": verdict}
+             "target_share": target_share, "target_seconds": target_seconds, "met": verdict}
         )  # fmt: skip
+
+    def figure(self, seconds: float, count: float) -> str:
+        """Seconds in the table's unit; of a rate, `count` things took them."""
+        if self.unit == "/s":
+            return f"{count / seconds:.0f}"
+        value = seconds * (1e6 if self.unit == "us" else 1e3)
+        return f"{value:.0f}" if value >= 1e4 else f"{value:.4g}"
 
     def note(self, label: str, value: str, target: str = "", met: bool | None = None, **facts: Any) -> None:
         """A row of one figure that is no comparison of times."""
@@ -210,17 +237,18 @@ class Table:
     def __str__(self) -> str:
         sides = [f"{side} {self.unit}".strip() for side in ("engine", "PyTorch")]
         columns = ["", *sides, "engine is faster by", "of limit", "target", "met"]
-        widths = [max(len(r[i]) for r in [columns, *self.rows]) for i in range(len(columns))]
+        return f"\n### {self.title}\n\n{layout(columns, self.rows)}"
 
-        def line(r: list[str]) -> str:
-            return (
-                "| "
-                + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths)))
-                + " |"
-            )
 
-        rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
-        return "\n".join([f"\n### {self.title}\n", line(columns), rule, *map(line, self.rows)])
+def layout(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown, the first column flush left and the others flush right."""
+    widths = [max(len(r[i]) for r in [columns, *rows]) for i in range(len(columns))]
+
+    def line(r: list[str]) -> str:
+        return "| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))) + " |"
+
+    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
+    return "\n".join([line(columns), rule, *map(line, rows)])
 
 
 def has(package: str) -> bool:

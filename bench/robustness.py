@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+from bench.builds import find
 from bench.protocol import Comparison, Run, Table, interleave
 
 
@@ -27,7 +28,8 @@ def per_token(side: str, tokens: int) -> Any:
 
     from bench.step import LABELS, VOCAB, build
     from engine.nn import functional as F
-    from engine.text import PackedBatch
+
+    PackedBatch = find("PackedBatch")
 
     rng = np.random.default_rng(0)
     net = build(side, "tiny", 0.0, "mean")

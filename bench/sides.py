@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +21,13 @@ def library(side: str) -> tuple[ModuleType, Any, Callable[..., Any]]:
         from torch.nn import functional as F
     rng = np.random.default_rng(0)
     return lib, F, lambda *shape: lib.from_numpy(rng.standard_normal(shape, np.float32)).clone()
+
+
+@dataclass
+class Clocked:
+    """A task that takes its time itself."""
+
+    seconds: Callable[[], float]
 
 
 def allow(savings: list[str]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 from bench.protocol import Run, Table
-from bench.sides import answer, library, without_grad
+from bench.sides import Clocked, answer, library, without_grad
+
+IMPORT = 0.025  # seconds that `import engine` may take beyond `import numpy`
 
 
 def add(side: str, grad: bool) -> Any:
@@ -25,6 +29,17 @@ def layer(side: str, kind: str) -> Any:
     return without_grad(lib, tasks[kind])
 
 
+def spent_importing(module: str) -> float:
+    """Seconds that a fresh process takes for it."""
+    code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def importing(side: str) -> Any:
+    """`import engine` (`import torch`) less `import numpy`, in turn."""
+    return Clocked(lambda: spent_importing(side) - spent_importing("numpy"))
+
+
 def run(run: Run) -> list[Table]:
     table = Table("Small calls", "us")
     for grad in (False, True):
@@ -37,4 +52,6 @@ def run(run: Run) -> list[Table]:
     table.add("training step of tiny, 2 x 16 tokens, the same work", run.compare("step:prepare", **task))
     c = run.compare("step:prepare", savings=("rows",), **task)
     table.add("the same, engine skipping embedding rows that were never touched", c, target=3.0)
-    return [table]
+    imports = Table("Import, beyond NumPy", "ms")
+    imports.add("in a fresh process", run.compare("small:importing", pairs=15, seconds=0.0), target_seconds=IMPORT)
+    return [table, imports]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.builds import find
 from bench.protocol import Run, Table
 from bench.sides import answer
 
@@ -79,7 +80,8 @@ def prepare(side: str, model: str, batch: int, length: int, dropout: float) -> A
     net.train()
     if side == "engine":
         import engine
-        from engine.text import PackedBatch
+
+        PackedBatch = find("PackedBatch")
 
         packed = PackedBatch.from_sequences(ids.tolist(), labels=labels.tolist())
         optimizer: Any = engine.optim.AdamW(net.parameters(), lr=1e-4)
@@ -109,7 +111,7 @@ def prepare(side: str, model: str, batch: int, length: int, dropout: float) -> A
 
 
 def run(run: Run) -> list[Table]:
-    table = Table("Training step, equal lengths, mean-pooled: share of the FMA peak")
+    table = Table("Training step, equal lengths, mean-pooled")
     for model in ("tiny",) if run.quick else MODELS:
         batch, length = (8 if model == "base" else 32), 128
         for dropout, target in zip((0.0, 0.1), TARGETS[model]):

@@ -12,7 +12,7 @@ endmacro()
 
 function(embed_cuda target)
   cmake_parse_arguments(A "" "PTX" "CUBINS;SOURCES" ${ARGN})
-  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/cuda/device/*.cuh)
+  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/cuda/device/*.*h)
   set(dir ${CMAKE_CURRENT_BINARY_DIR}/cuda_images)
   file(MAKE_DIRECTORY ${dir})
   set(strip ${CMAKE_CURRENT_SOURCE_DIR}/cmake/StripPaths.cmake)

@@ -23,7 +23,8 @@ class Side:
     """A worker whose answer and times are given."""
 
     def __init__(self, side: str, facts: dict[str, Any] | Exception, seconds: float) -> None:
-        self.side, self.facts, self.seconds = side, facts, seconds
+        self.side = self.tasks = side
+        self.facts, self.seconds = facts, seconds
 
     def ask(self, do: str, **_: Any) -> Any:
         if do == "time":

@@ -229,3 +229,15 @@ def test_vector_of_parameters(device):
     assert m.weight.tolist() == line[: n - outputs].view(outputs, inputs).tolist()
     with pytest.raises(ValueError, match=f"expected {n} elements, got {n - 1}"):
         nn.utils.vector_to_parameters(line[1:], m.parameters())
+
+
+def test_names_are_pytorchs_or_listed_here() -> None:
+    """Both modules take names from other files by `import *`: nothing else may come along."""
+    torch = pytest.importorskip("torch")
+    functional = {name for name in vars(nn.functional) if not name.startswith("_")}
+    assert functional - set(vars(torch.nn.functional)) == {
+        "attention", "attention_qkv", "dropout_add_layer_norm", "embedding_sum", "linear_gelu", "pack_padded", "pad_packed",
+        "pool_packed",
+    }  # fmt: skip
+    assert set(nn.__all__) - set(vars(torch.nn)) == {"lora"}
+    assert len(set(nn.__all__)) == len(nn.__all__)

@@ -1,4 +1,4 @@
-"""Writes python/engine/_core.pyi and python/engine/tensor.pyi from the declarations they describe: the rows of kernels.def, the
+"""Writes python/engine/_core.pyi and python/engine/tensor.pyi from the declarations they describe: the rows of csrc/kernels, the
 docstrings of the extension, and the functions that `engine.ops` attaches to Tensor. `--check` only says whether they are current.
 """
 

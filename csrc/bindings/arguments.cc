@@ -22,7 +22,7 @@ uint16_t short_float(DType t, double x) {
   dst.v = &to;
   In src;
   src.v = &from;
-  active_isa().kernels->copy.by_dtype[int(t)](dst, src);
+  copy_elements(*active_isa().kernels, dst, src);
   return bits;
 }
 

@@ -87,7 +87,7 @@ void copy_on_device(const Array& dst, const Array& src) {
   FlushDenormals flush;
   if (!on_cpu) backend().enter(dst.device());
   const Kernels* table = on_cpu ? active_isa().kernels : backend().kernels;
-  table->copy.by_dtype[int(dst.dtype)](d, s);
+  copy_elements(*table, d, s);
 }
 
 } // namespace

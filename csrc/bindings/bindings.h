@@ -4,6 +4,7 @@
 
 #include "core/array.h"
 #include "core/errors.h"
+#include "core/view.h"
 
 namespace engine {
 
@@ -23,6 +24,11 @@ Array cast_to(const Array& a, DType t);
 void check_device_number(const char* op, int device);
 // A contiguous copy on another device; non_blocking: from pinned memory the copy is only queued.
 Array to_device(const Array& a, int device, bool non_blocking = false);
+
+// What others than bindings/kernels.cc need of the rows; it alone of the binding is compiled again for a new one.
+extern const size_t kKernelsSize; // sizeof(Kernels)
+// The kernel `copy` of that table.
+void copy_elements(const Kernels& kernels, InOut dst, In src);
 
 // Moving or combining this many elements is done before the GIL could change hands: it is kept.
 constexpr int64_t kQuick = 2048;

@@ -1,6 +1,6 @@
-// One Python callable a row of kernels.def: engine._core.kernels.<name>(arguments…) -> the outputs.
+// One Python callable for each row of csrc/kernels: engine._core.kernels.<name>(arguments…) -> the outputs.
 //
-// A call is checked against the row's signature (see kernels.def for the grammar), outputs are allocated, the kernel of
+// A call is checked against the row's signature (kernels/list.h has the grammar), outputs are allocated, the kernel of
 // the running ISA and dtype is called without the GIL. Every check comes before any memory is written.
 #include <deque>
 
@@ -8,6 +8,7 @@
 #include "bindings/errors.h"
 #include "core/fpenv.h"
 #include "cpu/dispatch.h"
+#include "kernels.h"
 
 namespace py = pybind11;
 
@@ -85,9 +86,13 @@ std::deque<Row>& rows() {
 
 } // namespace
 
+const size_t kKernelsSize = sizeof(Kernels);
+
+void copy_elements(const Kernels& kernels, InOut dst, In src) { kernels.copy.by_dtype[int(dst.dtype())](dst, src); }
+
 void bind_kernels(py::module_& m) {
-  py::module_ kernels = m.def_submodule("kernels", "A callable for each row of csrc/kernels.def.");
-#define KERNEL(family, name_, group, params_, signature_, contract_)                                         \
+  py::module_ kernels = m.def_submodule("kernels", "A callable for each row of csrc/kernels.");
+#define KERNEL(name_, group, params_, signature_, contract_)                                                 \
   {                                                                                                          \
     using C = Caller<void params_>;                                                                          \
     rows().emplace_back();                                                                                   \
@@ -100,8 +105,7 @@ void bind_kernels(py::module_& m) {
     for (int t = 0; t < kNumDTypes; t++) row.available[t] = isas()[0].kernels->name_.by_dtype[t] != nullptr; \
     parse(row, C::kinds, int(sizeof(C::kinds) / sizeof(Kind)));                                              \
   }
-#include "kernels.def"
-#undef KERNEL
+#include "kernels/list.h"
   py::list names;
   for (Row& row : rows()) {
     row.def = {row.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_row)),

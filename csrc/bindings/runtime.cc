@@ -28,7 +28,7 @@ void bind_runtime(py::module_& m) {
   // Called by the extension module of a device, with its Backend.
   m.def("register_backend", [](py::capsule given) {
     const Backend* backend = given.get_pointer<const Backend>();
-    if (backend->kernels_size != sizeof(Kernels))
+    if (backend->kernels_size != kKernelsSize)
       throw Error(ErrorKind::runtime, std::string("[register_backend] backend: expected a module built from the same "
                                                   "list of kernels, got another build of ") +
                                           backend->name);

@@ -26,7 +26,7 @@ void parse(Row& row, const Kind* kinds, int n) {
     word.clear();
   }
   auto bad = [&](const std::string& why) {
-    throw std::logic_error(std::string("kernels.def, ") + row.name + ": " + why);
+    throw std::logic_error(std::string("row ") + row.name + " of csrc/kernels: " + why);
   };
   if (int(words.size()) != n || n > kMaxParams)
     bad("the signature has " + std::to_string(words.size()) + " words for " + std::to_string(n) + " parameters");

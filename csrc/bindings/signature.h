@@ -1,4 +1,4 @@
-// The rows of kernels.def as the binding reads them: what each parameter is, and how to call the kernel.
+// The rows of csrc/kernels as the binding reads them: what each parameter is, and how to call the kernel.
 #pragma once
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bindings/bindings.h"
-#include "kernels.h"
+#include "core/slots.h"
 
 namespace engine {
 

@@ -16,7 +16,7 @@ constexpr int kCpu = -1; // the device number of the CPU; those of the backend c
 // raise Error.
 struct Backend {
   const char* name;       // "cuda"
-  const Kernels* kernels; // kernels.def; null slots for the dtypes that it does not compute in
+  const Kernels* kernels; // null slots for the dtypes that it does not compute in
   size_t kernels_size;    // sizeof(Kernels): both modules were built from one list
   int (*device_count)();
   void* (*allocate)(int device, size_t bytes);

@@ -17,8 +17,8 @@ struct View {
   int32_t device;            // kCpu (-1): `data` may be read by the host
 };
 
-// The kinds of kernel parameters. The binding has checked dtype, shape and layout by the row's signature in
-// kernels.def.
+// The kinds of kernel parameters. The binding has checked dtype, shape and layout by the row's signature
+// (kernels/list.h).
 struct Param {
   const View* v;
   int ndim() const { return v->ndim; }

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels.h"
-
 namespace engine {
+
+struct Kernels;
 
 struct Isa {
   const char* name;

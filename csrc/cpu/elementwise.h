@@ -2,6 +2,7 @@
 // operands into that form. An op is a struct with a static function of elements; the compiler vectorises the loop
 // around it.
 #pragma once
+#include "cpu/groups.h"
 #include "cpu/simd.h"
 #include "cpu/strided.h"
 
@@ -144,10 +145,10 @@ template <class T>
 using W = typename Wrapping<T>::type;
 
 template <class T>
-constexpr bool is_float = false;
-template <>
-constexpr bool is_float<float> = true;
-template <>
-constexpr bool is_float<double> = true;
+constexpr bool is_float = false; // of the group FLOAT
+#define ENGINE_IS_FLOAT(T) \
+  template <>              \
+  constexpr bool is_float<T> = true;
+FOR_FLOAT(ENGINE_IS_FLOAT)
 
 } // namespace engine::ENGINE_ISA

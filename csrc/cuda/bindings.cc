@@ -6,19 +6,19 @@
 #include "cuda/driver.h"
 #include "cuda/memory.h"
 #include "cuda/precision.h"
-#include "kernels.h"
 
 namespace py = pybind11;
 
 namespace engine::cuda {
 
 extern const Kernels table;
+extern const size_t kTableSize;
 
 namespace {
 
 const Backend the_backend = {
-    "cuda",   &table,    sizeof(Kernels), &device_count,    &allocate,          &deallocate,     &enter,
-    &copy_in, &copy_out, &copy_across,    &allocate_pinned, &deallocate_pinned, &copy_in_pinned, &hand_over,
+    "cuda",   &table,    kTableSize,   &device_count,    &allocate,          &deallocate,     &enter,
+    &copy_in, &copy_out, &copy_across, &allocate_pinned, &deallocate_pinned, &copy_in_pinned, &hand_over,
 };
 
 // A mark in a device's queue.

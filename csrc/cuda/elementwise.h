@@ -12,6 +12,9 @@
 #pragma once
 #include <string.h>
 
+#include <tuple>
+#include <type_traits>
+
 #include "cuda/device/walk.cuh"
 #include "cuda/launch.h"
 
@@ -142,6 +145,26 @@ void map_layout(const Kernel& kernel, const Layout<N>& l, Extra... extra) {
 template <int N, class... Extra>
 void map(const Kernel& kernel, const View* const (&views)[N], Extra... extra) {
   map_layout(kernel, Layout<N>(views), extra...);
+}
+
+// A number of a row, as its kernel takes it.
+inline std::tuple<float> as_numbers(double x) { return {float(x)}; }
+inline std::tuple<> as_numbers(Param) { return {}; }
+
+// The launch of a row that is ELEMENTWISE, with its arguments in the row's order: inputs, numbers, the output.
+template <class... P>
+void map_row(const Kernel& kernel, P... arguments) {
+  static_assert((std::is_same_v<P, Out> + ...) == 1, "an elementwise row has one output");
+  static_assert(((std::is_same_v<P, In> || std::is_same_v<P, double> || std::is_same_v<P, Out>) && ...),
+                "an elementwise row has inputs, numbers and an output");
+  const View* views[(std::is_base_of_v<Param, P> + ...)];
+  int inputs = 0;
+  auto place = [&](auto argument) {
+    if constexpr (std::is_base_of_v<Param, decltype(argument)>)
+      views[std::is_same_v<decltype(argument), Out> ? 0 : ++inputs] = argument.v;
+  };
+  (place(arguments), ...);
+  std::apply([&](auto... numbers) { map(kernel, views, numbers...); }, std::tuple_cat(as_numbers(arguments)...));
 }
 
 // A view of other type and equal size, and a number in the place of an array of that shape.

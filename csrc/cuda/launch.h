@@ -11,11 +11,22 @@
 #include "core/device.h"
 #include "core/errors.h"
 #include "core/view.h"
+#include "cuda/device/groups.h"
 #include "cuda/driver.h"
 #include "cuda/faults.h"
 #include "cuda/memory.h"
 
 namespace engine::cuda {
+
+using bf16 = BFloat16; // the types that device/groups.h names
+using f16 = Float16;
+
+template <class T>
+constexpr bool kIsFloat = false; // of the group FLOAT
+#define ENGINE_IS_FLOAT(T, suffix) \
+  template <>                      \
+  constexpr bool kIsFloat<T> = true;
+FOR_FLOAT(ENGINE_IS_FLOAT)
 
 struct Extent {
   unsigned x = 1, y = 1, z = 1;
@@ -31,13 +42,14 @@ void launch(const Kernel& kernel, Extent grid, Extent block, unsigned shared, A.
 
 // The suffix of kernels of an element type.
 template <class T>
-constexpr const char* suffix() {
-  constexpr const char* names[kNumDTypes] = {"f32", "f64", "i32", "i64", "u8", "bool", "bf16", "f16"};
-  return names[int(dtype_of<T>::value)];
-}
+constexpr const char* suffix = nullptr;
+#define ENGINE_SUFFIX(T, text) \
+  template <>                  \
+  constexpr const char* suffix<T> = #text;
+FOR_ALL(ENGINE_SUFFIX)
 template <class T>
 std::string named(const char* kernel) {
-  return std::string(kernel) + "_" + suffix<T>();
+  return std::string(kernel) + "_" + suffix<T>;
 }
 
 // ceil(n / each), as a number of blocks: 2^31 - 1 at most, kernels stride over the rest.

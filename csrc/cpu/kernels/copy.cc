@@ -5,6 +5,7 @@
 // vectorises.
 #include "core/view.h"
 #include "cpu/convert.h"
+#include "cpu/groups.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "cpu/strided.h"
@@ -31,22 +32,10 @@ void run(void* dst, const void* src, int64_t dst_step, int64_t src_step, int64_t
 template <class D>
 Run run_from(DType source) {
   switch (source) {
-    case DType::f32:
-      return run<D, float>;
-    case DType::f64:
-      return run<D, double>;
-    case DType::i32:
-      return run<D, int32_t>;
-    case DType::i64:
-      return run<D, int64_t>;
-    case DType::u8:
-      return run<D, uint8_t>;
-    case DType::boolean:
-      return run<D, bool>;
-    case DType::bf16:
-      return run<D, BFloat16>;
-    case DType::f16:
-      return run<D, Float16>;
+#define ENGINE_RUN(S)      \
+  case dtype_of<S>::value: \
+    return run<D, S>;
+    FOR_ALL(ENGINE_RUN)
   }
   return nullptr;
 }

@@ -1,17 +1,19 @@
-// The ISA's table of kernels: the rows that the family files define.
+// The table of kernels of one ISA: the rows that the family files define.
+#include "cpu/groups.h"
 #include "kernels.h"
 
 namespace engine::ENGINE_ISA {
-#define KERNEL(family, name, group, params, signature, contract) \
-  template <class T>                                             \
+#define KERNEL(name, group, params, signature, contract) \
+  template <class T>                                     \
   void name params;
-#include "kernels.def"
-#undef KERNEL
+#include "kernels/list.h"
+
+#define ENGINE_SLOT(T, name) .with<T>(name<T>)
 
 extern const Kernels table;
-const Kernels table = {
-#define KERNEL(family, name, group, params, signature, contract) ENGINE_SLOTS_##group(name),
-#include "kernels.def"
-#undef KERNEL
+// Constant: no code of an ISA may run when the library is loaded.
+constexpr Kernels table = {
+#define KERNEL(name, group, params, signature, contract) Slots<void params>() FOR_##group(ENGINE_SLOT, name),
+#include "kernels/list.h"
 };
 } // namespace engine::ENGINE_ISA

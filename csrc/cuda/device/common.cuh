@@ -6,7 +6,7 @@
 //   __device__ void relu(const T* x, T* y, int64_t n) { … }
 //   #define RELU(T, suffix) \
 //     extern "C" __global__ void __launch_bounds__(256) relu_##suffix(const T* x, T* y, int64_t n) { relu(x, y, n); }
-//   FOR_FLOATS(RELU)
+//   FOR_FLOAT(RELU)
 //
 // Everything is computed in float32: 16-bit values are widened when read and rounded to nearest when written.
 #pragma once
@@ -14,14 +14,10 @@
 #include <cuda_fp16.h>
 #include <stdint.h>
 
+#include "cuda/device/groups.h"
+
 using bf16 = __nv_bfloat16;
 using f16 = __half;
-
-#define FOR_FLOATS(M) M(float, f32) M(bf16, bf16)
-#define FOR_INTEGERS(M) M(int32_t, i32) M(int64_t, i64) M(uint8_t, u8)
-#define FOR_REALS(M) FOR_FLOATS(M) FOR_INTEGERS(M)
-#define FOR_LOGIC(M) FOR_REALS(M) M(bool, bool)
-#define FOR_ALL(M) FOR_LOGIC(M) M(f16, f16)
 
 constexpr unsigned kFullWarp = 0xffffffffu;
 

@@ -7,7 +7,7 @@
 // its elements before it stores any, and nobody else reads what it writes: y may be one of the operands.
 //
 //   struct Add { template <class C> __device__ C operator()(C a, C b) const { return a + b; } };
-//   REALS(MAP2, add, Add) // kernels add_f32, add_bf16, add_i32, …
+//   FOR_REAL(MAP2, add, Add) // kernels add_f32, add_bf16, add_i32, …
 //
 // f gets what the types are computed in (float for 16-bit formats) and returns what y's is.
 #pragma once
@@ -206,18 +206,28 @@ __device__ __forceinline__ void map(const Walk<1 + sizeof...(A)>& w, const F& f)
 }
 
 // Kernels name_suffix of one, two or three operands of y's type.
-#define MAP1(name, F, T, suffix)                                                                              \
+#define MAP1(T, suffix, name, F)                                                                              \
   extern "C" __global__ void __launch_bounds__(kThreads) name##_##suffix(const __grid_constant__ Walk<2> w) { \
     map<T, T>(w, F{});                                                                                        \
   }
-#define MAP2(name, F, T, suffix)                                                                              \
+#define MAP2(T, suffix, name, F)                                                                              \
   extern "C" __global__ void __launch_bounds__(kThreads) name##_##suffix(const __grid_constant__ Walk<3> w) { \
     map<T, T, T>(w, F{});                                                                                     \
   }
-#define MAP3(name, F, T, suffix)                                                                              \
+#define MAP3(T, suffix, name, F)                                                                              \
   extern "C" __global__ void __launch_bounds__(kThreads) name##_##suffix(const __grid_constant__ Walk<4> w) { \
     map<T, T, T, T>(w, F{});                                                                                  \
   }
-#define FLOATS(MAP, name, F) MAP(name, F, float, f32) MAP(name, F, bf16, bf16)
-#define INTEGERS(MAP, name, F) MAP(name, F, int32_t, i32) MAP(name, F, int64_t, i64) MAP(name, F, uint8_t, u8)
-#define REALS(MAP, name, F) FLOATS(MAP, name, F) INTEGERS(MAP, name, F)
+
+// Kernels name_f32 and name_bf16 of a function of x in float32, or of a gradient: g is the output's, x what forward
+// kept. Weight is Light, Heavy or Huge.
+#define FUNCTION(name, Weight, ...)                                                    \
+  struct name##_function : Weight {                                                    \
+    __device__ __forceinline__ float operator()(float x) const { return __VA_ARGS__; } \
+  };                                                                                   \
+  FOR_FLOAT(MAP1, name, name##_function)
+#define GRADIENT(name, Weight, ...)                                                             \
+  struct name##_function : Weight {                                                             \
+    __device__ __forceinline__ float operator()(float g, float x) const { return __VA_ARGS__; } \
+  };                                                                                            \
+  FOR_FLOAT(MAP2, name, name##_function)

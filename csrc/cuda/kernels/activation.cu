@@ -2,16 +2,6 @@
 // enough (relu, sigmoid, tanh), the input elsewhere. The walk is device/elementwise.cuh.
 #include "cuda/device/elementwise.cuh"
 
-#define FUNCTION(F, Base, ...)                                                         \
-  struct F : Base {                                                                    \
-    __device__ __forceinline__ float operator()(float x) const { return __VA_ARGS__; } \
-  };
-// g: the output's gradient, x: what forward kept.
-#define GRADIENT(F, Base, ...)                                                                  \
-  struct F : Base {                                                                             \
-    __device__ __forceinline__ float operator()(float g, float x) const { return __VA_ARGS__; } \
-  };
-
 // 1 / (1 + e^-x) and its derivative, which keeps its digits where the function is near 1: from e^-|x|.
 struct Logistic {
   float value, slope;
@@ -36,39 +26,23 @@ __device__ __forceinline__ float gelu_tanh_slope(float x) {
   return fmaf(x * fmaf(square, 0.21406445f, 1.5957691f), s.slope, s.value);
 }
 
-FUNCTION(Relu, Light, x < 0 ? 0.f : x)
-FUNCTION(Silu, Heavy, (x * logistic(x).value))
-FUNCTION(Sigmoid, Heavy, logistic(x).value)
-FUNCTION(Tanh, Heavy, tanhf(x))
-FUNCTION(Erf, Heavy, erff(x))
-FUNCTION(Log1p, Heavy, log1pf(x))
-FUNCTION(Gelu, Heavy, x < -5.5f ? 0.f : x * normal_cdf(x))
-FUNCTION(GeluTanh, Heavy, (x * logistic(x * fmaf(x * x, 0.071354816f, 1.5957691f)).value))
-FLOATS(MAP1, relu, Relu)
-FLOATS(MAP1, silu, Silu)
-FLOATS(MAP1, sigmoid, Sigmoid)
-FLOATS(MAP1, tanh, Tanh)
-FLOATS(MAP1, erf, Erf)
-FLOATS(MAP1, log1p, Log1p)
-FLOATS(MAP1, gelu, Gelu)
-FLOATS(MAP1, gelu_tanh, GeluTanh)
+FUNCTION(relu, Light, x < 0 ? 0.f : x)
+FUNCTION(silu, Heavy, (x * logistic(x).value))
+FUNCTION(sigmoid, Heavy, logistic(x).value)
+FUNCTION(tanh, Heavy, tanhf(x))
+FUNCTION(erf, Heavy, erff(x))
+FUNCTION(log1p, Heavy, log1pf(x))
+FUNCTION(gelu, Heavy, x < -5.5f ? 0.f : x * normal_cdf(x))
+FUNCTION(gelu_tanh, Heavy, (x * logistic(x * fmaf(x * x, 0.071354816f, 1.5957691f)).value))
 
-GRADIENT(ReluBackward, Light, x <= 0 ? 0.f : g)
-GRADIENT(SiluBackward, Heavy, (g * silu_slope(x)))
-GRADIENT(SigmoidBackward, Light, (g * (x * (1.f - x))))
-GRADIENT(TanhBackward, Light, (g * fmaf(-x, x, 1.f)))
-GRADIENT(ErfBackward, Heavy, g * (1.1283792f * expf(-(x * x))))
-GRADIENT(Log1pBackward, Heavy, g / (1.f + x))
-GRADIENT(GeluBackward, Heavy, (g * fmaf(x, normal_pdf(x), normal_cdf(x))))
-GRADIENT(GeluTanhBackward, Heavy, (g * gelu_tanh_slope(x)))
-FLOATS(MAP2, relu_backward, ReluBackward)
-FLOATS(MAP2, silu_backward, SiluBackward)
-FLOATS(MAP2, sigmoid_backward, SigmoidBackward)
-FLOATS(MAP2, tanh_backward, TanhBackward)
-FLOATS(MAP2, erf_backward, ErfBackward)
-FLOATS(MAP2, log1p_backward, Log1pBackward)
-FLOATS(MAP2, gelu_backward, GeluBackward)
-FLOATS(MAP2, gelu_tanh_backward, GeluTanhBackward)
+GRADIENT(relu_backward, Light, x <= 0 ? 0.f : g)
+GRADIENT(silu_backward, Heavy, (g * silu_slope(x)))
+GRADIENT(sigmoid_backward, Light, (g * (x * (1.f - x))))
+GRADIENT(tanh_backward, Light, (g * fmaf(-x, x, 1.f)))
+GRADIENT(erf_backward, Heavy, g * (1.1283792f * expf(-(x * x))))
+GRADIENT(log1p_backward, Heavy, g / (1.f + x))
+GRADIENT(gelu_backward, Heavy, (g * fmaf(x, normal_pdf(x), normal_cdf(x))))
+GRADIENT(gelu_tanh_backward, Heavy, (g * gelu_tanh_slope(x)))
 
 struct LeakyRelu {
   float slope;
@@ -84,4 +58,4 @@ struct LeakyRelu {
       leaky_relu_backward_##suffix(const __grid_constant__ Walk<3> w, float slope) { \
     map<T, T, T>(w, LeakyRelu{slope});                                               \
   }
-FOR_FLOATS(LEAKY_RELU)
+FOR_FLOAT(LEAKY_RELU)

@@ -1,4 +1,4 @@
-// Arithmetic of two operands and its gradients: launches.
+// Arithmetic of two operands and its gradients: launches of those that do not follow from their rows.
 #include <type_traits>
 
 #include "cuda/elementwise.h"
@@ -8,8 +8,6 @@ namespace {
 
 template <class T>
 constexpr bool kIsBool = std::is_same_v<T, bool>;
-template <class T>
-constexpr bool kIsFloat = std::is_same_v<T, float> || std::is_same_v<T, BFloat16>;
 
 // The kernel of that name; of bool it is that of its bytes.
 template <class T>
@@ -117,20 +115,6 @@ void clamp_backward(In dy, In input, Opt min, Opt max, Out dinput) {
   const View low = number(*dinput.v, lowest), high = number(*dinput.v, highest);
   map(kernel, {dinput.v, dy.v, input.v, min ? min.v : &low, max ? max.v : &high});
 }
-
-// ---- gradients of three operands
-
-#define ENGINE_BACKWARD(NAME)                         \
-  template <class T>                                  \
-  void NAME(In dy, In a, In b, Out dinput) {          \
-    static const Kernel kernel = kernel_of<T>(#NAME); \
-    map(kernel, {dinput.v, dy.v, a.v, b.v});          \
-  }
-ENGINE_BACKWARD(div_backward)
-ENGINE_BACKWARD(pow_backward)
-ENGINE_BACKWARD(pow_backward_exponent)
-ENGINE_BACKWARD(maximum_backward)
-ENGINE_BACKWARD(minimum_backward)
 
 } // namespace engine::cuda
 

@@ -36,12 +36,12 @@ FUNCTION2(Div, Heavy, return a / b;)
 // A NaN in either operand is the result.
 FUNCTION2(Maximum, Light, return a > b || a != a ? a : b;)
 FUNCTION2(Minimum, Light, return a < b || a != a ? a : b;)
-REALS(MAP2, add, Add)
-REALS(MAP2, sub, Sub)
-REALS(MAP2, mul, Mul)
-FLOATS(MAP2, div, Div)
-REALS(MAP2, maximum, Maximum)
-REALS(MAP2, minimum, Minimum)
+FOR_REAL(MAP2, add, Add)
+FOR_REAL(MAP2, sub, Sub)
+FOR_REAL(MAP2, mul, Mul)
+FOR_FLOAT(MAP2, div, Div)
+FOR_REAL(MAP2, maximum, Maximum)
+FOR_REAL(MAP2, minimum, Minimum)
 
 // ---- division as Python has it: towards minus infinity, the remainder with the divisor's sign
 
@@ -62,8 +62,8 @@ struct Remainder : Huge {
     return r != 0 && (r < 0) != (b < 0) ? r + b : r;
   }
 };
-FLOATS(MAP2, floor_divide, FloorDivide)
-FLOATS(MAP2, remainder, Remainder)
+FOR_FLOAT(MAP2, floor_divide, FloorDivide)
+FOR_FLOAT(MAP2, remainder, Remainder)
 
 // A divisor of 0 is a fault.
 struct Divides : Huge {
@@ -102,7 +102,7 @@ struct RemainderIntegers : Divides {
     }
   }
 };
-#define DIVIDE(name, F, T, suffix)                                                  \
+#define DIVIDE(T, suffix, name, F)                                                  \
   extern "C" __global__ void __launch_bounds__(kThreads)                            \
       name##_##suffix(const __grid_constant__ Walk<3> w, Fault* faults, int site) { \
     F f;                                                                            \
@@ -110,8 +110,8 @@ struct RemainderIntegers : Divides {
     f.site = site;                                                                  \
     map<T, T, T>(w, f);                                                             \
   }
-INTEGERS(DIVIDE, floor_divide, FloorDivideIntegers)
-INTEGERS(DIVIDE, remainder, RemainderIntegers)
+FOR_INTEGER(DIVIDE, floor_divide, FloorDivideIntegers)
+FOR_INTEGER(DIVIDE, remainder, RemainderIntegers)
 
 // ---- powers
 
@@ -134,32 +134,32 @@ struct Pow : Huge {
     }
   }
 };
-REALS(MAP2, pow, Pow)
+FOR_REAL(MAP2, pow, Pow)
 
 struct PowBackward : Huge {
   __device__ __forceinline__ float operator()(float dy, float a, float b) const {
     return b == 0 ? 0.f : b == 2 ? 2.f * dy * a : dy * b * (b == 3 ? a * a : powf(a, b - 1));
   }
 };
-FLOATS(MAP3, pow_backward, PowBackward)
+FOR_FLOAT(MAP3, pow_backward, PowBackward)
 
 // y = input ^ exponent, so y's zeros at input 0 meet a logarithm of minus infinity: the limit there is 0.
 FUNCTION3(PowBackwardExponent, Heavy, dy, a, y, return a == 0 && y <= 1 ? 0.f : dy * y * logf(a);)
-FLOATS(MAP3, pow_backward_exponent, PowBackwardExponent)
+FOR_FLOAT(MAP3, pow_backward_exponent, PowBackwardExponent)
 
 // ---- bounds and the other gradients
 
 FUNCTION3(Clamp, Light, a, low, high, const C raised = a < low ? low : a; return raised > high ? high : raised;)
-REALS(MAP3, clamp, Clamp)
+FOR_REAL(MAP3, clamp, Clamp)
 
 FUNCTION3(DivBackward, Heavy, dy, other, y, return -dy * y / other;)
-FLOATS(MAP3, div_backward, DivBackward)
+FOR_FLOAT(MAP3, div_backward, DivBackward)
 
 // Where both operands are equal each gets half.
 FUNCTION3(MaximumBackward, Light, dy, a, b, return a == b ? dy * 0.5f : a < b ? 0.f : dy;)
 FUNCTION3(MinimumBackward, Light, dy, a, b, return a == b ? dy * 0.5f : a > b ? 0.f : dy;)
-FLOATS(MAP3, maximum_backward, MaximumBackward)
-FLOATS(MAP3, minimum_backward, MinimumBackward)
+FOR_FLOAT(MAP3, maximum_backward, MaximumBackward)
+FOR_FLOAT(MAP3, minimum_backward, MinimumBackward)
 
 // The gradient passes where low <= a <= high.
 struct ClampBackward {
@@ -171,4 +171,4 @@ struct ClampBackward {
   extern "C" __global__ void __launch_bounds__(kThreads) clamp_backward_##suffix(const __grid_constant__ Walk<5> w) { \
     map<T, T, T, T, T>(w, ClampBackward{});                                                                           \
   }
-FOR_FLOATS(CLAMP_BACKWARD)
+FOR_FLOAT(CLAMP_BACKWARD)

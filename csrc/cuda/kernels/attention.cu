@@ -36,7 +36,7 @@ __device__ void attention_delta(AttentionHeads dout, AttentionHeads out, float* 
       attention_delta_##suffix(AttentionHeads dout, AttentionHeads out, float* delta, int64_t t, int heads, int e) { \
     attention_delta<T>(dout, out, delta, t, heads, e);                                                               \
   }
-FOR_FLOATS(DELTA)
+FOR_FLOAT(DELTA)
 
 // Rows of d elements, wherever they lie, to rows of `to.row` and heads of `to.head` elements: zeros past d.
 template <class T, class U>

@@ -27,7 +27,7 @@ void combine(In a, In b, Out y, uint32_t table) {
 // Integers are finite.
 template <class T>
 void classify(In input, Out y, uint32_t classes) {
-  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, BFloat16>) {
+  if constexpr (kIsFloat<T>) {
     static const Kernel kernel("comparison", named<T>("classify"));
     map(kernel, {y.v, input.v}, classes);
   } else {

@@ -27,7 +27,7 @@ struct Logic {
       logic_##suffix(const __grid_constant__ Walk<3> w, uint32_t table) {      \
     map<bool, T, T>(w, Logic{table});                                          \
   }
-FOR_REALS(COMPARE)
+FOR_REAL(COMPARE)
 
 // NaN 1, infinite 2, finite 4.
 struct Classify {
@@ -41,7 +41,7 @@ struct Classify {
       classify_##suffix(const __grid_constant__ Walk<2> w, uint32_t classes) { \
     map<bool, T>(w, Classify{classes});                                        \
   }
-FOR_FLOATS(CLASSIFY)
+FOR_FLOAT(CLASSIFY)
 
 // Elements are moved as integers of their size.
 struct Select {

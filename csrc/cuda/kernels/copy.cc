@@ -59,7 +59,7 @@ void move(const View* dst, const View* src) {
 
 template <class T, class S>
 void convert(const View* dst, const View* src) {
-  static const Kernel kernel("copy", std::string(suffix<S>()) + "_to_" + suffix<T>());
+  static const Kernel kernel("copy", std::string(suffix<S>) + "_to_" + suffix<T>);
   map(kernel, {dst, src});
 }
 

@@ -11,10 +11,10 @@ struct Same {
     return x;
   }
 };
-MAP1(move, Same, uint8_t, 1)
-MAP1(move, Same, uint16_t, 2)
-MAP1(move, Same, uint32_t, 4)
-MAP1(move, Same, uint64_t, 8)
+MAP1(uint8_t, 1, move, Same)
+MAP1(uint16_t, 2, move, Same)
+MAP1(uint32_t, 4, move, Same)
+MAP1(uint64_t, 8, move, Same)
 
 template <class D>
 struct Convert {
@@ -28,35 +28,28 @@ struct Convert {
     map<D, S>(w, Convert<D>{});                                                                              \
   }
 // To one type from all the others; a bool is read as the uint8 that it is stored as.
-#define FROM_F32(D, to) CONVERT(float, f32, D, to)
-#define FROM_BF16(D, to) CONVERT(bf16, bf16, D, to)
-#define FROM_F16(D, to) CONVERT(f16, f16, D, to)
-#define FROM_I32(D, to) CONVERT(int32_t, i32, D, to)
-#define FROM_I64(D, to) CONVERT(int64_t, i64, D, to)
-#define FROM_U8(D, to) CONVERT(uint8_t, u8, D, to)
-#define FROM_FLOATING(D, to) FROM_F32(D, to) FROM_BF16(D, to) FROM_F16(D, to)
-#define FROM_INTEGERS(D, to) FROM_I32(D, to) FROM_I64(D, to) FROM_U8(D, to)
+#define FROM_FLOATING(D, to) FOR_FLOAT(CONVERT, D, to) CONVERT(f16, f16, D, to)
 // clang-format off
-FROM_BF16(float, f32)
-FROM_F16(float, f32)
-FROM_INTEGERS(float, f32)
-FROM_F32(bf16, bf16)
-FROM_F16(bf16, bf16)
-FROM_INTEGERS(bf16, bf16)
-FROM_F32(f16, f16)
-FROM_BF16(f16, f16)
-FROM_INTEGERS(f16, f16)
+CONVERT(bf16, bf16, float, f32)
+CONVERT(f16, f16, float, f32)
+FOR_INTEGER(CONVERT, float, f32)
+CONVERT(float, f32, bf16, bf16)
+CONVERT(f16, f16, bf16, bf16)
+FOR_INTEGER(CONVERT, bf16, bf16)
+CONVERT(float, f32, f16, f16)
+CONVERT(bf16, bf16, f16, f16)
+FOR_INTEGER(CONVERT, f16, f16)
 FROM_FLOATING(int32_t, i32)
-FROM_I64(int32_t, i32)
-FROM_U8(int32_t, i32)
+CONVERT(int64_t, i64, int32_t, i32)
+CONVERT(uint8_t, u8, int32_t, i32)
 FROM_FLOATING(int64_t, i64)
-FROM_I32(int64_t, i64)
-FROM_U8(int64_t, i64)
+CONVERT(int32_t, i32, int64_t, i64)
+CONVERT(uint8_t, u8, int64_t, i64)
 FROM_FLOATING(uint8_t, u8)
-FROM_I32(uint8_t, u8)
-FROM_I64(uint8_t, u8)
+CONVERT(int32_t, i32, uint8_t, u8)
+CONVERT(int64_t, i64, uint8_t, u8)
 FROM_FLOATING(bool, bool)
-FROM_INTEGERS(bool, bool)
+FOR_INTEGER(CONVERT, bool, bool)
 // clang-format on
 
 // Matrices in any number of outer dimensions. A warp reads 32 elements that follow each other in src, and writes 32

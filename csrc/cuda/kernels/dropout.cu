@@ -29,4 +29,4 @@ __device__ __forceinline__ void drop(const T* x, T* y, int64_t n, bool vector, c
                        uint32_t k1, uint32_t call) {                                                           \
     drop(x, y, n, vector, {threshold, scale, k0, k1, call});                                                   \
   }
-FOR_FLOATS(DROP)
+FOR_FLOAT(DROP)

@@ -183,4 +183,4 @@ __device__ __forceinline__ void embedding_sum(const LookupTable (&tables)[3], in
     else                                                                                                               \
       embedding_sum<T, 1>(tables, n, d, int(lanes), y, f, sites);                                                      \
   }
-FOR_FLOATS(EMBEDDING)
+FOR_FLOAT(EMBEDDING)

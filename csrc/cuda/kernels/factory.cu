@@ -52,7 +52,7 @@ __device__ __forceinline__ void linspace(T* y, int64_t n, double start, double e
       linspace_##suffix(T* y, int64_t n, double start, double end, double step) {                        \
     linspace(y, n, start, end, step);                                                                    \
   }
-FOR_REALS(RANGES)
+FOR_REAL(RANGES)
 
 // Keeps x's elements on and below the diagonal (upper: on and above it) of matrices of m rows and n columns; grid.y
 // strides over the matrices.

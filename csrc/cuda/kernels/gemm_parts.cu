@@ -30,7 +30,7 @@ __device__ void combine(const GemmProduct& q) {
   extern "C" __global__ void __launch_bounds__(256) gemm_combine_##suffix(const __grid_constant__ GemmProduct q) { \
     combine<T>(q);                                                                                                 \
   }
-FOR_FLOATS(COMBINE)
+FOR_FLOAT(COMBINE)
 
 // dz = dy * gelu'(z); kind: 1 erf, 2 tanh
 template <class T>
@@ -53,4 +53,4 @@ __device__ void gelu_backward(const T* dy, const T* z, T* dz, int64_t n, int kin
       gemm_gelu_backward_##suffix(const T* dy, const T* z, T* dz, int64_t n, int kind) { \
     gelu_backward(dy, z, dz, n, kind);                                                   \
   }
-FOR_FLOATS(GELU_BACKWARD)
+FOR_FLOAT(GELU_BACKWARD)

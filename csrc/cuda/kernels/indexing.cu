@@ -139,7 +139,7 @@ __device__ __forceinline__ void scatter_add(const Axes<3>& axes, T* x, int64_t s
       const T* src, int64_t src_stride, int64_t size, int64_t length, int64_t lines, Fault* f, int64_t site) { \
     scatter_add(axes, x, stride, index, index_stride, src, src_stride, size, length, lines, f, site);          \
   }
-FOR_REALS(SCATTER_ADD)
+FOR_REAL(SCATTER_ADD)
 
 // ---- cat: a table of tensors, a block for 1024 units of one.
 

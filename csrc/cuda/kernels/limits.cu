@@ -68,4 +68,4 @@ __device__ __forceinline__ void stream(T* const* arrays, int reads, int writes, 
       stream_##suffix(T* const* arrays, int32_t reads, int32_t writes, int64_t n, bool vector) {  \
     stream(arrays, reads, writes, n, vector);                                                     \
   }
-FOR_FLOATS(LIMITS)
+FOR_FLOAT(LIMITS)

@@ -300,6 +300,6 @@ __device__ __forceinline__ void sum_parts(const P* x, int64_t n, const double* d
       sum_parts_##suffix(const double* x, int64_t n, const double* divisor, double number, T* out) {                  \
     sum_parts(x, n, divisor, number, out);                                                                            \
   }
-FOR_FLOATS(LOSSES)
+FOR_FLOAT(LOSSES)
 
 extern "C" __global__ void __launch_bounds__(1) to_float32(const double* x, float* y) { *y = float(*x); }

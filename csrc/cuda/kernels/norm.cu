@@ -90,4 +90,4 @@ __device__ __forceinline__ void norm(const NormForward<T>& a) {
   NORM(dropout_add_layer_norm, T, suffix, true, true, true, 512) \
   NORM(rms_norm, T, suffix, true, false, false, 1024)            \
   NORM(rms_norm_long, T, suffix, false, false, false, 512)
-FOR_FLOATS(NORMS)
+FOR_FLOAT(NORMS)

@@ -176,4 +176,4 @@ __device__ __forceinline__ void norm_sums(const float* partial, int chunks, int 
       norm_sums_##suffix(const float* partial, int32_t chunks, int32_t d, int32_t parts, T* dweight, T* dbias) { \
     norm_sums(partial, chunks, d, parts, dweight, dbias);                                                        \
   }
-FOR_FLOATS(BACKWARDS)
+FOR_FLOAT(BACKWARDS)

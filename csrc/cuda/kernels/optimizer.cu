@@ -234,7 +234,7 @@ __device__ __forceinline__ void add_norm(const double* partial, int64_t n, int k
       norm_pieces_any_##suffix(const Tensors* tensors, int32_t count, int32_t kind, double p, double* partial) { \
     norm_pieces<T, true>(tensors, count, kind, p, partial);                                                      \
   }
-FOR_FLOATS(STEPS)
+FOR_FLOAT(STEPS)
 
 extern "C" __global__ void __launch_bounds__(256)
     find_rows(const int64_t* rows, int64_t k, int64_t v, int32_t* where, bool* touched, Fault* f, int32_t site) {

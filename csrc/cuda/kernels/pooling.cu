@@ -214,7 +214,7 @@ __device__ __forceinline__ void pool_backward(const T* dy, const int32_t* index,
     else                                                                                                     \
       pool_backward<way, T, 1>(dy, index, cu, b, n, d, dx, int(lanes), f, int(site));                        \
   }
-FOR_FLOATS(POOLING)
+FOR_FLOAT(POOLING)
 
 // ---- masks: an element is a token if it has any bit of `bits`; it should then be `one`. A block for a row.
 

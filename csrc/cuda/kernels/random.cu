@@ -138,10 +138,10 @@ __device__ __forceinline__ void randint(T* out, int64_t n, int64_t low, uint64_t
       const T* input, T* y, int64_t n, uint32_t k0, uint32_t k1, uint32_t call, Fault* f, int32_t site) {     \
     bernoulli(input, y, n, {k0, k1, call}, f, site);                                                          \
   }
-FOR_FLOATS(RANDOM)
+FOR_FLOAT(RANDOM)
 #define RANDINT(T, suffix)                                                                                        \
   extern "C" __global__ void __launch_bounds__(256)                                                               \
       randint_##suffix(T* out, int64_t n, int64_t low, uint64_t range, uint32_t k0, uint32_t k1, uint32_t call) { \
     randint(out, n, low, range, {k0, k1, call});                                                                  \
   }
-FOR_REALS(RANDINT)
+FOR_REAL(RANDINT)

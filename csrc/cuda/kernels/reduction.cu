@@ -204,7 +204,7 @@ struct ArgExtreme {
   REDUCTION(any_##suffix, Any<T>)         \
   REDUCTION(extreme_##suffix, Extreme<T>) \
   REDUCTION(arg_extreme_##suffix, ArgExtreme<T>)
-FOR_FLOATS(OF_FLOATS)
-FOR_REALS(OF_REALS)
+FOR_FLOAT(OF_FLOATS)
+FOR_REAL(OF_REALS)
 REDUCTION(sum_i64, SumOfIntegers)
 REDUCTION(prod_i64, ProductOfIntegers)

@@ -42,4 +42,4 @@ struct PowerNormBackward : Heavy {
   KERNEL(norm_backward_##suffix, 4, NormBackward, T, T, T, T)                  \
   KERNEL(magnitudes_backward_##suffix, 4, SumOfMagnitudesBackward, T, T, T, T) \
   KERNEL(powers_backward_##suffix, 5, PowerNormBackward, T, T, T, T, T)
-FOR_FLOATS(BACKWARD)
+FOR_FLOAT(BACKWARD)

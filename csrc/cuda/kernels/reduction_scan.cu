@@ -112,5 +112,5 @@ __device__ __forceinline__ void scan_columns(const Running& q) {
     else                                                                                                             \
       scan_columns<T, false>(q);                                                                                     \
   }
-FOR_FLOATS(SCAN)
+FOR_FLOAT(SCAN)
 SCAN(int64_t, i64)

@@ -111,4 +111,4 @@ __device__ __forceinline__ void logsumexp_backward(const T* dy, const T* input, 
       const T* dy, const T* x, const T* y, T* dx, int64_t n, int32_t d, int32_t width, bool vector) { \
     logsumexp_backward(dy, x, y, dx, n, d, width, vector);                                            \
   }
-FOR_FLOATS(SOFTMAXES)
+FOR_FLOAT(SOFTMAXES)

@@ -2,15 +2,6 @@
 // the last place or better). The walk is device/elementwise.cuh.
 #include "cuda/device/elementwise.cuh"
 
-#define FUNCTION(F, Base, ...)                                                         \
-  struct F : Base {                                                                    \
-    __device__ __forceinline__ float operator()(float a) const { return __VA_ARGS__; } \
-  };
-#define GRADIENT(F, Base, ...)                                                                   \
-  struct F : Base {                                                                              \
-    __device__ __forceinline__ float operator()(float dy, float x) const { return __VA_ARGS__; } \
-  };
-
 struct Neg {
   __device__ __forceinline__ float operator()(float a) const { return -a; }
   __device__ __forceinline__ int32_t operator()(int32_t a) const { return int32_t(0u - uint32_t(a)); }
@@ -30,46 +21,25 @@ struct Sign {
     return a > 0 ? 1 : a == 0 || a != a ? 0 : C(-1);
   }
 };
-REALS(MAP1, neg, Neg)
-FLOATS(MAP1, abs, Abs)
-MAP1(abs, Abs, int32_t, i32)
-MAP1(abs, Abs, int64_t, i64)
-REALS(MAP1, sign, Sign)
+FOR_REAL(MAP1, neg, Neg)
+FOR_FLOAT(MAP1, abs, Abs)
+MAP1(int32_t, i32, abs, Abs)
+MAP1(int64_t, i64, abs, Abs)
+FOR_REAL(MAP1, sign, Sign)
 
-FUNCTION(Exp, Heavy, expf(a))
-FUNCTION(Log, Heavy, logf(a))
-FUNCTION(Sqrt, Heavy, sqrtf(a))
-FUNCTION(Rsqrt, Heavy, rsqrtf(a))
-FUNCTION(Reciprocal, Heavy, 1.f / a)
-FUNCTION(Floor, Light, floorf(a))
-FUNCTION(Ceil, Light, ceilf(a))
-FUNCTION(Round, Light, rintf(a))
-FLOATS(MAP1, exp, Exp)
-FLOATS(MAP1, log, Log)
-FLOATS(MAP1, sqrt, Sqrt)
-FLOATS(MAP1, rsqrt, Rsqrt)
-FLOATS(MAP1, reciprocal, Reciprocal) // pow's
-FLOATS(MAP1, floor, Floor)
-FLOATS(MAP1, ceil, Ceil)
-FLOATS(MAP1, round, Round)
+FUNCTION(exp, Heavy, expf(x))
+FUNCTION(log, Heavy, logf(x))
+FUNCTION(sqrt, Heavy, sqrtf(x))
+FUNCTION(rsqrt, Heavy, rsqrtf(x))
+FUNCTION(reciprocal, Heavy, 1.f / x) // pow's
+FUNCTION(floor, Light, floorf(x))
+FUNCTION(ceil, Light, ceilf(x))
+FUNCTION(round, Light, rintf(x))
+FUNCTION(sin, Huge, sinf(x)) // large arguments are reduced with as many digits of pi as they need
+FUNCTION(cos, Huge, cosf(x))
 
-// Large arguments of sin and cos are reduced with as many digits of pi as they need.
-struct Sin : Huge {
-  __device__ __forceinline__ float operator()(float a) const { return sinf(a); }
-  __device__ __forceinline__ float operator()(float dy, float x) const { return dy * cosf(x); }
-};
-struct Cos : Huge {
-  __device__ __forceinline__ float operator()(float a) const { return cosf(a); }
-  __device__ __forceinline__ float operator()(float dy, float x) const { return -dy * sinf(x); }
-};
-FLOATS(MAP1, sin, Sin)
-FLOATS(MAP1, cos, Cos)
-FLOATS(MAP2, sin_backward, Sin)
-FLOATS(MAP2, cos_backward, Cos)
-
-GRADIENT(AbsBackward, Light, x > 0 ? dy : x < 0 ? -dy : 0.f)
-GRADIENT(SqrtBackward, Heavy, dy / (x + x))
-GRADIENT(RsqrtBackward, Light, -0.5f * dy * (x * x * x))
-FLOATS(MAP2, abs_backward, AbsBackward)
-FLOATS(MAP2, sqrt_backward, SqrtBackward)
-FLOATS(MAP2, rsqrt_backward, RsqrtBackward)
+GRADIENT(abs_backward, Light, x > 0 ? g : x < 0 ? -g : 0.f)
+GRADIENT(sqrt_backward, Heavy, g / (x + x))
+GRADIENT(rsqrt_backward, Light, -0.5f * g * (x * x * x))
+GRADIENT(sin_backward, Huge, (g * cosf(x)))
+GRADIENT(cos_backward, Huge, -g* sinf(x))

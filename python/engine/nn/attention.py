@@ -22,7 +22,7 @@ from engine.nn.module import Module, Parameter
 from engine.ops.packing import pack_padded, pad_packed
 from engine.tensor import Tensor
 
-__all__ = ["Door", "MultiheadAttention", "project_apart"]
+__all__ = ["MultiheadAttention"]
 
 
 def _real(op: str, key_padding_mask: Tensor | None, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -1,65 +1,17 @@
 """The ops that layers are made of, under PyTorch's names for them."""
+# ruff: noqa: F401, F403, F821
 
-from engine.ops import (
-    attention,
-    attention_qkv,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    dropout,
-    dropout_add_layer_norm,
-    embedding,
-    embedding_sum,
-    gelu,
-    grouped_mm,
-    l1_loss,
-    layer_norm,
-    leaky_relu,
-    linear,
-    linear_gelu,
-    log_softmax,
-    mse_loss,
-    nll_loss,
-    one_hot,
-    pack_padded,
-    pad_packed,
-    pool_packed,
-    relu,
-    rms_norm,
-    scaled_dot_product_attention,
-    sigmoid,
-    silu,
-    softmax,
-    tanh,
-)
+from engine.ops.activation import *
+from engine.ops.attention import *
+from engine.ops.dropout import *
+from engine.ops.embedding import *
+from engine.ops.factory import one_hot
+from engine.ops.linear import *
+from engine.ops.loss import *
+from engine.ops.norm import *
+from engine.ops.packing import pack_padded, pad_packed
+from engine.ops.pooling import *
+from engine.ops.softmax import *
 
-__all__ = [
-    "attention",
-    "attention_qkv",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "dropout",
-    "dropout_add_layer_norm",
-    "embedding",
-    "embedding_sum",
-    "gelu",
-    "grouped_mm",
-    "l1_loss",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "linear_gelu",
-    "log_softmax",
-    "mse_loss",
-    "nll_loss",
-    "one_hot",
-    "pack_padded",
-    "pool_packed",
-    "pad_packed",
-    "relu",
-    "rms_norm",
-    "scaled_dot_product_attention",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "tanh",
-]
+# Mathematics beside the layers' ops in these files: PyTorch has it in `torch` alone.
+del bmm, erf, log1p, logsumexp, matmul, mm
