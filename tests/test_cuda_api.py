@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -46,6 +47,17 @@ engine.nn.Linear(2, 2)(x.reshape(1, 2)).sum().backward()
 with engine.autocast(): engine.nn.Linear(2, 2)(x.reshape(1, 2))
 assert "engine._cuda" not in sys.modules
 assert not any("libcuda" in line for line in open("/proc/self/maps"))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(find_spec("engine._cuda") is None, reason="this build has no CUDA backend: nvcc was not found")
+def test_a_precision_set_before_the_backend_is_loaded_reaches_it():
+    code = """
+import engine
+from engine.device import cuda_backend
+engine.set_float32_matmul_precision("high")
+assert engine.get_float32_matmul_precision() == "high" and cuda_backend().get_matmul_precision() == 1
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -113,13 +113,13 @@ def test_clipping_leaves_small_gradients(cuda):
 
 
 def test_matmul_precision(cuda):
-    from engine.cuda import _module
+    from engine.device import cuda_backend
 
     assert engine.get_float32_matmul_precision() == "highest"
     try:
         for number, name in enumerate(("highest", "high", "medium")):
             engine.set_float32_matmul_precision(name)
-            assert engine.get_float32_matmul_precision() == name and _module().get_matmul_precision() == number
+            assert engine.get_float32_matmul_precision() == name and cuda_backend().get_matmul_precision() == number
     finally:
         engine.set_float32_matmul_precision("highest")
     with pytest.raises(ValueError, match=r"\[set_float32_matmul_precision\] precision"):

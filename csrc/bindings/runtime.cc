@@ -3,6 +3,7 @@
 
 #include "bindings/bindings.h"
 #include "core/allocator.h"
+#include "core/device.h"
 #include "core/random.h"
 #include "core/threadpool.h"
 #include "cpu/dispatch.h"
@@ -20,6 +21,28 @@ T value_of(py::handle value, const char* op, const char* expected) {
   if (!caster.load(value, false))
     throw Error(ErrorKind::type, std::string(op) + ": expected " + expected + ", got " + Py_TYPE(value.ptr())->tp_name);
   return py::detail::cast_op<T>(caster);
+}
+
+constexpr const char* kPrecisions[] = {"highest", "high", "medium"};
+
+// A seed: an integer of Python in [-2^63, 2^64), modulo 2^64.
+uint64_t seed_of(py::handle given) {
+  const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
+  if (!index) {
+    PyErr_Clear();
+    throw Error(ErrorKind::type,
+                std::string("[manual_seed] seed: expected an integer, got ") + Py_TYPE(given.ptr())->tp_name);
+  }
+  int overflow;
+  const long long small = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
+  if (!overflow) return uint64_t(small);
+  const unsigned long long large = overflow > 0 ? PyLong_AsUnsignedLongLong(index.ptr()) : 0;
+  if (overflow < 0 || PyErr_Occurred()) {
+    PyErr_Clear();
+    throw Error(ErrorKind::value,
+                "[manual_seed] seed: expected a number in [-2^63, 2^64), got " + std::string(py::str(index)));
+  }
+  return large;
 }
 
 } // namespace
@@ -73,7 +96,7 @@ void bind_runtime(py::module_& m) {
   m.def("set_guards", &set_guards, py::arg("on"));
   m.def("guard_errors", &guard_errors);
 
-  m.def("manual_seed", &manual_seed, py::arg("seed"));
+  m.def("manual_seed", [](py::handle seed) { manual_seed(seed_of(seed)); }, py::arg("seed"));
   m.def("random_state", [] {
     RandomState s = random_state();
     return py::make_tuple(s.seed, s.calls);
@@ -84,6 +107,19 @@ void bind_runtime(py::module_& m) {
     RandomState s = next_random();
     return py::make_tuple(int64_t(s.seed), int64_t(s.calls));
   });
+
+  m.def("get_float32_matmul_precision", [] { return kPrecisions[int(matmul_precision())]; });
+  m.def(
+      "set_float32_matmul_precision",
+      [](py::handle precision) {
+        const auto name = value_of<std::string>(precision, "[set_float32_matmul_precision] precision", "a string");
+        for (int p = 0; p < 3; p++)
+          if (name == kPrecisions[p]) return set_matmul_precision(Precision(p));
+        throw Error(
+            ErrorKind::value,
+            "[set_float32_matmul_precision] precision: expected 'highest', 'high' or 'medium', got '" + name + "'");
+      },
+      py::arg("precision"));
 
   m.def("cpu_isas", [] {
     py::list list;

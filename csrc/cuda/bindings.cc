@@ -17,8 +17,11 @@ extern const Kernels table;
 namespace {
 
 const Backend the_backend = {
-    "cuda",   &table,    sizeof(Kernels), &device_count,    &allocate,          &deallocate,     &enter,
-    &copy_in, &copy_out, &copy_across,    &allocate_pinned, &deallocate_pinned, &copy_in_pinned, &hand_over,
+    "cuda",          &table,           sizeof(Kernels),
+    &device_count,   &allocate,        &deallocate,
+    &enter,          &copy_in,         &copy_out,
+    &copy_across,    &allocate_pinned, &deallocate_pinned,
+    &copy_in_pinned, &hand_over,       &set_matmul_precision,
 };
 
 // A mark in a device's queue.
@@ -146,6 +149,5 @@ PYBIND11_MODULE(_cuda, m) {
       .def("query", &Event::query)
       .def("synchronize", &Event::wait, py::call_guard<py::gil_scoped_release>())
       .def("elapsed_time", &Event::milliseconds_until);
-  m.def("set_matmul_precision", [](int p) { set_matmul_precision(Precision(p)); }); // 0 highest, 1 high, 2 medium
-  m.def("get_matmul_precision", [] { return int(matmul_precision()); });
+  m.def("get_matmul_precision", [] { return int(matmul_precision()); }); // 0 highest, 1 high, 2 medium
 }

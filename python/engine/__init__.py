@@ -27,8 +27,9 @@ from engine._core import (
 )
 from engine._core import DType as dtype
 from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from engine.device import device
 from engine.ops import *
-from engine.tensor import Tensor, device
+from engine.tensor import Tensor
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""Tensor: an Array plus what autograd needs. Operators and methods are attached by the files in `engine.ops`."""
+"""Tensor: an Array plus what autograd needs. The tape attaches `backward`, the files in `engine.ops` all other methods."""
 
 from __future__ import annotations
 
@@ -7,119 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
+from engine.device import device, device_of, number_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from engine.autograd.tape import Node
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 FLOATING = (_core.float32, _core.float64, _core.bfloat16, _core.float16)
-
-
-class device:
-    """Where a tensor lives: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)` or `device(1)`.
-
-    "cuda" without a number is the current device (`engine.cuda.set_device`). Whether a device is there is asked when it is
-    used. Raises ValueError for another type or a negative number.
-    """
-
-    __slots__ = ("index", "type")
-
-    type: str
-    index: int | None
-
-    def __init__(self, type: str | int | device, index: int | None = None) -> None:
-        if isinstance(type, device):
-            self.type, self.index = type.type, type.index
-            return
-        if isinstance(type, int) and not isinstance(type, bool) and index is None:
-            type, index = "cuda", type
-        given = type
-        if isinstance(type, str) and ":" in type and index is None:
-            type, _, number = type.partition(":")
-            index = int(number) if number.isascii() and number.isdigit() else -1
-        if type not in ("cpu", "cuda"):
-            raise ValueError(f"[device] type: expected 'cpu', 'cuda' or 'cuda:0' with a number, got {given!r}")
-        if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
-            raise ValueError(f"[device] index: expected None or a number >= 0, got {given if index == -1 else index!r}")
-        if type == "cpu" and index not in (None, 0):
-            raise ValueError(f"[device] index: expected None or 0 for the CPU, got {index}")
-        self.type = type
-        self.index = index
-
-    def __repr__(self) -> str:
-        return (
-            f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
-        )
-
-    def __str__(self) -> str:
-        return self.type if self.index is None else f"{self.type}:{self.index}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and (other.type, other.index) == (self.type, self.index)
-
-    def __hash__(self) -> int:
-        return hash((self.type, self.index))
-
-    def __reduce__(self) -> Any:
-        return device, (self.type, self.index)
-
-
-CPU = device("cpu")
-_DEVICES = {-1: CPU}  # by their numbers in `_core`
-
-
-def device_of(number: int) -> device:
-    """The device with that number in `_core`: -1 is the CPU."""
-    found = _DEVICES.get(number)
-    if found is None:
-        found = _DEVICES[number] = device("cuda", number)
-    return found
-
-
-def number_of(device: Any) -> int:
-    """The number in `_core` of what a caller names as device; None: the CPU. Loads the CUDA backend where one is meant.
-
-    Raises ValueError for what names no device, RuntimeError where there is no CUDA device."""
-    if device is None or device is CPU:
-        return -1
-    wanted = _device(device)
-    if wanted.type == "cpu":
-        return -1
-    from engine import cuda
-
-    return cuda._number(wanted)
-
-
-def refuse_float64(op: str, dtype: DType, number: int) -> None:
-    """Raises TypeError where a float64 array would go to a device, on which nothing computes in it."""
-    if number >= 0 and dtype is _core.float64:
-        raise TypeError(
-            f"[{op}] dtype: expected one that {device_of(number)} computes in (float32 or bfloat16), got float64"
-        )
-
-
-def target(op: str, device: Any, dtype: DType) -> int:
-    """`number_of` a factory's device, where `dtype` can live."""
-    if device is None:
-        return -1
-    number = number_of(device)
-    refuse_float64(op, dtype, number)
-    return number
-
-
-def placed(array: Array, dtype: DType, number: int, non_blocking: bool = False) -> Array:
-    """`array` in that dtype on that device: converted before it moves, unless only the CPU knows the dtype."""
-    if array.dtype is not dtype and (array.device == -1 or dtype is not _core.float64):
-        array = array.cast(dtype)
-    if array.device != number:
-        array = array.to_device(number, non_blocking)
-    return array.cast(dtype)
-
-
-_device = device
 
 
 class Tensor:
@@ -132,9 +27,9 @@ class Tensor:
     # Defaults on the class keep the making of a Tensor, which every op pays for, to one attribute.
     _data: Array
     _requires_grad: bool = False
-    _node: Node | None = None  # what made it; None for a leaf
+    _node: Any = None  # the tape's Node of the op that made it; None for a leaf
     _index: int = 0  # which of the node's outputs it is
-    _base: tuple[Tensor | None, Node | None] | None = None  # of a view: what it is a view of, and that one's node then
+    _base: tuple[Tensor | None, Any] | None = None  # of a view: what it is a view of, and that one's node then
     _grad: Tensor | None = None
     _hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
 
@@ -249,8 +144,8 @@ class Tensor:
         return self._node is None
 
     @property
-    def grad_fn(self) -> Node | None:
-        """The recorded op that made it; None for a leaf."""
+    def grad_fn(self) -> Any:
+        """The recorded op that made it, an `autograd.Node`; None for a leaf."""
         return self._node
 
     @property
@@ -283,15 +178,6 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same memory as a leaf that needs no gradient."""
         return Tensor(self._data)
-
-    def backward(self, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
-        """Adds d(self)/d(leaf), weighted by `gradient`, to `.grad` of every leaf that requires it.
-
-        gradient: of this tensor's shape and dtype; may be left out for a single element (then 1).
-        """
-        from engine.autograd import backward
-
-        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Calls `hook(gradient)` when this tensor's gradient is known; what it returns, if anything, takes its place."""
@@ -414,7 +300,7 @@ def _rebuild(
     shape: tuple[int, ...],
     dtype: DType,
     requires_grad: bool,
-    where: _device | None = None,
+    where: device | None = None,
 ) -> Tensor:
     tensor = cls.__new__(cls)
     tensor._data = _core.from_bytes(raw, shape, dtype).to_device(number_of(where))

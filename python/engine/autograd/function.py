@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine import _core
 from engine.autograd.tape import Node, no_grad, record
-from engine.tensor import Tensor, placed
+from engine.device import placed
+from engine.tensor import Tensor
 
 
 class FunctionCtx:
@@ -81,8 +83,6 @@ class Function:
             given = []
             for g, (shape, dtype, number) in zip(gradients, node.outputs):
                 if g is None:
-                    from engine import _core
-
                     g = _core.empty(shape, dtype, number)
                     _core.kernels.fill(g, 0.0)
                 given.append(Tensor(g))

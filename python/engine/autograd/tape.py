@@ -17,7 +17,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.rows import RowGradient, RowSum, dense
-from engine.tensor import Tensor
+from engine.tensor import Tensor, tensor_method
 
 _numbers = count()  # nodes in the order of their making
 _new = Tensor.__new__
@@ -427,6 +427,17 @@ def backward(
         tensor._grad = Tensor(g)
 
     _walk(outputs, given, retain_graph, accumulate)
+
+
+@tensor_method("backward")
+def _backward(
+    self: Tensor, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False
+) -> None:
+    """Adds d(self)/d(leaf), weighted by `gradient`, to `.grad` of every leaf that requires it.
+
+    gradient: of this tensor's shape and dtype; may be left out for a single element (then 1).
+    """
+    backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
 
 def grad(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import engine
-from engine.tensor import number_of
+from engine.device import number_of
 
 if TYPE_CHECKING:
     from engine.train import InterruptAfterStep

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from engine import ops
 from engine.autograd import no_grad
 from engine.tensor import Tensor
 
@@ -39,8 +40,6 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
     Raises ValueError where so little of the distribution lies inside that drawing does not end.
     """
-    from engine import ops
-
     with no_grad():
         tensor.normal_(mean, std)
         for _ in range(1000):

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
+from engine.device import device as Device
+from engine.device import number_of, placed, refuse_float64
 from engine.ops.convert import copy_into
-from engine.tensor import RemovableHandle, Tensor, number_of, placed, refuse_float64
-from engine.tensor import device as Device
+from engine.tensor import RemovableHandle, Tensor
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter"]
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable
 from functools import reduce
 
-from engine import _core
+from engine import _core, ops
 from engine._core import Array, DType
 from engine.autograd.rows import stored
+from engine.device import placed
 from engine.ops.convert import copy_into
-from engine.tensor import Tensor, placed
+from engine.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
 
@@ -134,8 +135,6 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters in one row, in their order; gradients flow back."""
-    from engine import ops
-
     return ops.cat([p.reshape(-1) for p in parameters])
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
-from engine.tensor import Tensor, as_array, device, device_of, number_of, placed, refuse_float64, tensor_method
+from engine.device import device, device_of, number_of, placed, refuse_float64
+from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["clone", "from_dlpack"]
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.device import number_of, placed, refuse_float64, target
 from engine.ops.broadcasting import sum_to
 from engine.ops.convert import cast, copy_into, from_dlpack
 from engine.ops.shape import new_sizes
-from engine.tensor import Tensor, as_array, number_of, placed, refuse_float64, target, tensor_method
+from engine.tensor import Tensor, as_array, tensor_method
 
 if TYPE_CHECKING:
     import numpy as np

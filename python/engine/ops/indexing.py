@@ -17,10 +17,11 @@ import numpy as np
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace, record_view
+from engine.device import placed
 from engine.ops.broadcasting import sum_to
 from engine.ops.factory import as_tensor, fill_array
 from engine.ops.shape import normal_dim, zeros_array
-from engine.tensor import Tensor, as_array, placed, tensor_method
+from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
     "count_nonzero",

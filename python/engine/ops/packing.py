@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, record_view
+from engine.device import number_of
 from engine.ops.factory import arange
-from engine.tensor import Tensor, as_array, number_of
+from engine.tensor import Tensor, as_array
 
 __all__ = ["RectangleLayout", "pack_padded", "pad_packed", "rectangle_layout", "take_tokens"]
 

@@ -14,9 +14,10 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record_inplace
+from engine.device import number_of, refuse_float64, target
 from engine.ops.factory import INTEGER_LIMITS
 from engine.ops.shape import new_sizes
-from engine.tensor import Tensor, as_array, number_of, refuse_float64, target, tensor_method
+from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
     "bernoulli",
@@ -42,11 +43,10 @@ K = _core.kernels
 
 
 def manual_seed(seed: int) -> None:
-    """Starts the random numbers anew: after the same seed, the same calls draw the same numbers. -2^63 <= seed < 2^64."""
-    seed = operator.index(seed)
-    if not -(2**63) <= seed < 2**64:
-        raise ValueError(f"[manual_seed] seed: expected a number in [-2^63, 2^64), got {seed}")
-    _core.manual_seed(seed % 2**64)
+    """Starts the random numbers again: after the same seed, the same calls draw the same numbers. -2^63 <= seed < 2^64.
+
+    Raises ValueError for a seed outside of that, TypeError for what is no integer."""
+    _core.manual_seed(seed)
 
 
 def seed() -> int:

@@ -10,7 +10,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd import enable_grad
-from engine.tensor import Tensor, placed
+from engine.device import placed
+from engine.tensor import Tensor
 
 __all__ = ["Optimizer"]
 

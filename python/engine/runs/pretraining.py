@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import engine
+from engine.device import number_of
 from engine.hub import resolve
 from engine.models import BertForMaskedLM, TransformerConfig
 from engine.runs.facts import environment, memory_facts, model_facts, training_facts
@@ -34,7 +35,6 @@ from engine.runs.runfolder import (
 )
 from engine.serialization import write_json
 from engine.tasks.masked import evaluate_masked
-from engine.tensor import number_of
 from engine.text import PackedBatch, Tokenizer
 from engine.text.corpus import Document, Packing, TextCorpus, read_texts
 from engine.text.masking import MaskedLanguageModeling

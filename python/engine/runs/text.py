@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine import manual_seed
+from engine.device import number_of
 from engine.inference.predictor import Predictor
 from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained
@@ -41,7 +42,6 @@ from engine.runs.runfolder import (
 from engine.runs.start import StartConfig
 from engine.runs.textdata import Parts, TextData
 from engine.serialization import write_json
-from engine.tensor import number_of
 from engine.text import TaggedTable, TextDataset, Tokenizer
 from engine.text.augment import Compose, TokenDropout, augmentation
 from engine.train.callbacks import Callback, TensorBoardLog

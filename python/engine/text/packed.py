@@ -18,8 +18,9 @@ import numpy as np
 
 from engine import _core
 from engine.data._arrays import as_array, flatten_ids, flatten_like, from_numpy, label_array
-from engine.tensor import Tensor, device_of, number_of
-from engine.tensor import device as Device
+from engine.device import device as Device
+from engine.device import device_of, number_of
+from engine.tensor import Tensor
 
 __all__ = ["PackedBatch", "PackedLayout", "packed_layout"]
 
