@@ -328,7 +328,7 @@ def test_the_command_names_devices(cuda):
     shown = CliRunner().invoke(cli, ["info"])
     assert shown.exit_code == 0 and "cuda:0:" in shown.output and engine.cuda.get_device_name() in shown.output
     refused = CliRunner().invoke(cli, ["predict", ".", "text", "--device", "cuda:9"])
-    assert refused.exit_code == 2 and "expected a number below" in refused.output
+    assert refused.exit_code == 2 and "expected a device number below" in refused.output
 
 
 def test_dlpack_of_the_core_array_says_where_it_is(cuda):

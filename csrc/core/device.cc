@@ -22,7 +22,7 @@ bool has_backend() { return registered.load(std::memory_order_acquire) != nullpt
 
 const Backend& backend() {
   const Backend* b = registered.load(std::memory_order_acquire);
-  if (!b) throw Error(ErrorKind::runtime, "[device] type: expected a device whose backend is loaded, got none");
+  if (!b) throw Error(ErrorKind::runtime, "device", "type", "a device whose backend is loaded", "none");
   return *b;
 }
 

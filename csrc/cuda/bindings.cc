@@ -59,15 +59,12 @@ class Event {
   }
   double milliseconds_until(const Event& end) const {
     if (!timing_ || !end.timing_)
-      throw Error(ErrorKind::value,
-                  "[elapsed_time] end_event: expected two events with enable_timing=True, got one without");
+      throw Error(ErrorKind::value, "elapsed_time", "end_event", "two events with enable_timing=True", "one without");
     if (!event_ || !end.event_)
-      throw Error(ErrorKind::value,
-                  "[elapsed_time] end_event: expected two events that were recorded, got one that was not");
+      throw Error(ErrorKind::value, "elapsed_time", "end_event", "two events that were recorded", "one that was not");
     if (!query() || !end.query())
-      throw Error(ErrorKind::runtime,
-                  "[elapsed_time] end_event: expected events that have come (use synchronize()), got one "
-                  "that is still in the queue");
+      throw Error(ErrorKind::runtime, "elapsed_time", "end_event", "two events that the device has reached",
+                  "one that is still in its queue", "use synchronize()");
     float ms;
     check(api().cuEventElapsedTime(&ms, event_, end.event_), "cuEventElapsedTime");
     return ms;

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from engine import _core
 from engine.device import cuda_backend, cuda_number, current
+from engine.errors import BadState, BadValue
 
 __all__ = [
     "DeviceProperties",
@@ -62,8 +63,8 @@ def why_unavailable() -> str | None:
     """What is missing where `is_available()` is False; else None."""
     try:
         return None if device_count() else str(cuda_backend().why_no_device())
-    except RuntimeError as error:
-        return str(error)
+    except BadState as error:  # this build has no backend
+        return error.problem()
 
 
 def current_device() -> int:
@@ -142,7 +143,7 @@ class Event:
     def record(self, stream: None = None) -> None:
         """Marks the current device's queue; there is one stream a device, so `stream` can only be None."""
         if stream is not None:
-            raise ValueError(f"[Event.record] stream: expected None (the device's one stream), got {stream!r}")
+            raise BadValue("Event.record", "stream", "None", repr(stream), "a device has one stream")
         self._event.record(cuda_number(None))
 
     def query(self) -> bool:

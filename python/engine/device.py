@@ -14,6 +14,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array, DType
+from engine.errors import BadState, BadType, BadValue
 
 __all__ = [
     "CPU",
@@ -52,11 +53,11 @@ class device:
             kind, _, number = type.partition(":")
             index = int(number) if number.isascii() and number.isdigit() else -1
         if kind != "cpu" and kind != "cuda":
-            raise ValueError(f"[device] type: expected 'cpu', 'cuda' or 'cuda:0' with a number, got {given!r}")
+            raise BadValue("device", "type", "'cpu', 'cuda' or one such as 'cuda:0'", repr(given))
         if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
-            raise ValueError(f"[device] index: expected None or a number >= 0, got {given if index == -1 else index!r}")
+            raise BadValue("device", "index", "None or a number >= 0", repr(given if index == -1 else index))
         if kind == "cpu" and index not in (None, 0):
-            raise ValueError(f"[device] index: expected None or 0 for the CPU, got {index}")
+            raise BadValue("device", "index", "None or 0 for the CPU", index)
         self.type, self.index = str(kind), index
 
     def __repr__(self) -> str:
@@ -116,9 +117,12 @@ def cuda_backend() -> ModuleType:
     try:
         module = import_module("engine._cuda")
     except ImportError as error:
-        raise RuntimeError(
-            "[device] type: expected a build with the CUDA backend for 'cuda', got one without (no nvcc "
-            "was found when it was built, or ENGINE_CUDA=OFF)"
+        raise BadState(
+            "device",
+            "type",
+            "a build of engine with the CUDA backend",
+            "one without it",
+            "when it was built, nvcc was not found or ENGINE_CUDA was OFF",
         ) from error
     _core.register_backend(module.backend())
     return module
@@ -130,15 +134,15 @@ def cuda_number(device: Any, op: str = "device") -> int:
     if type(device) is not int:
         wanted = _device("cuda" if device is None else device)
         if wanted.type != "cuda":
-            raise ValueError(f"[{op}] device: expected a CUDA device, got {str(wanted)!r}")
+            raise BadValue(op, "device", "a CUDA device", repr(str(wanted)))
         device = wanted.index
     count = int(cuda_backend().device_count())
     if not count:
-        raise RuntimeError(f"[device] type: expected a CUDA device, got none ({cuda_backend().why_no_device()})")
+        raise BadState("device", "type", "a CUDA device", "none", cuda_backend().why_no_device())
     if device is None:
         return current.number
     if not 0 <= device < count:
-        raise ValueError(f"[{op}] device: expected a number below {count}, got {device}")
+        raise BadValue(op, "device", f"a device number below {count}", device)
     return int(device)
 
 
@@ -148,9 +152,7 @@ def cuda_number(device: Any, op: str = "device") -> int:
 def refuse_float64(op: str, dtype: DType, number: int) -> None:
     """Raises TypeError where a float64 array would go to a device, on which nothing computes in it."""
     if number >= 0 and dtype is _core.float64:
-        raise TypeError(
-            f"[{op}] dtype: expected one that {device_of(number)} computes in (float32 or bfloat16), got float64"
-        )
+        raise BadType(op, "dtype", f"one that {device_of(number)} computes in", "float64", "float64 stays on the CPU")
 
 
 def target(op: str, device: Any, dtype: DType) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine import _core
 from engine._core import Array, DType
 from engine.device import device, device_of, number_of
+from engine.errors import BadBuffer, BadState, BadType, BadValue
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,9 +36,7 @@ class Tensor:
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if type(data) is not Array:
-            raise TypeError(
-                f"[Tensor] data: expected an Array (make tensors with engine.tensor), got {type(data).__name__}"
-            )
+            raise BadType("Tensor", "data", "an Array", type(data).__name__, "make tensors with engine.tensor")
         self._data = data
         if requires_grad:
             self.requires_grad = True
@@ -125,12 +124,10 @@ class Tensor:
     def requires_grad(self, value: bool) -> None:
         if self._node is not None:
             if not value:
-                raise RuntimeError(
-                    "[requires_grad] value: expected a leaf tensor, got one that an op made (use .detach())"
-                )
+                raise BadState("requires_grad", "value", "True for a tensor that an op made", False, "use .detach()")
             return
         if value and not self._data.dtype.is_floating_point:
-            raise TypeError(f"[requires_grad] dtype: expected a floating-point dtype, got {self._data.dtype.name}")
+            raise BadType("requires_grad", "dtype", "a floating-point dtype", self._data.dtype.name)
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -157,13 +154,16 @@ class Tensor:
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"[grad] value: expected a Tensor or None, got {type(value).__name__}")
+                raise BadType("grad", "value", "a Tensor or None", type(value).__name__)
             if value.shape != self.shape or value.dtype is not self.dtype:
-                raise ValueError(
-                    f"[grad] value: expected shape {self.shape} and {self.dtype.name}, got {value.shape} and {value.dtype.name}"
+                raise BadValue(
+                    "grad",
+                    "value",
+                    f"shape {self.shape} and dtype {self.dtype.name}",
+                    f"shape {value.shape} and dtype {value.dtype.name}",
                 )
             if value._data.device != self._data.device:
-                raise ValueError(f"[grad] value: expected a tensor on {self.device}, got one on {value.device}")
+                raise BadValue("grad", "value", f"a tensor on {self.device}", f"one on {value.device}")
         self._grad = value
 
     @property
@@ -182,7 +182,7 @@ class Tensor:
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Calls `hook(gradient)` when this tensor's gradient is known; what it returns, if anything, takes its place."""
         if not self._requires_grad:
-            raise RuntimeError("[register_hook] self: expected a tensor that requires grad, got one that does not")
+            raise BadState("register_hook", "self", "a tensor that requires grad", "one that does not")
         if self._node is not None:
             hooks = self._node.hooks_of(self._index)
         else:
@@ -194,7 +194,7 @@ class Tensor:
     def retain_grad(self) -> None:
         """Keeps the gradient of a tensor that is no leaf in `.grad` too."""
         if not self._requires_grad:
-            raise RuntimeError("[retain_grad] self: expected a tensor that requires grad, got one that does not")
+            raise BadState("retain_grad", "self", "a tensor that requires grad", "one that does not")
         if self._node is not None:
             self._node.retain(self._index, self)
 
@@ -211,17 +211,13 @@ class Tensor:
         import numpy as np
 
         if self._requires_grad:
-            raise RuntimeError(
-                "[numpy] self: expected a tensor that does not require grad, got one that does (use .detach())"
+            raise BadState(
+                "numpy", "self", "a tensor that does not require grad", "one that does", "use .detach().numpy()"
             )
         if self._data.device >= 0:  # NumPy would make an array of one object of it
-            raise TypeError(
-                f"[numpy] self: expected a tensor on the CPU, got one on {self.device} (copy it to the host with .cpu() first)"
-            )
+            raise BadType("numpy", "self", "a tensor on the CPU", f"one on {self.device}", "use .cpu().numpy()")
         if self._data.dtype is _core.bfloat16:
-            raise TypeError(
-                "[numpy] dtype: expected a dtype that NumPy has, got bfloat16 (convert it with .float() first)"
-            )
+            raise BadType("numpy", "dtype", "a dtype that NumPy has", "bfloat16", "use .float().numpy()")
         return np.asarray(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -230,7 +226,7 @@ class Tensor:
         array = self.numpy()
         if dtype is not None and array.dtype != np.dtype(dtype):
             if copy is False:
-                raise ValueError(f"[__array__] copy: expected True or None for a conversion to {dtype}, got False")
+                raise BadValue("__array__", "copy", f"True or None for a conversion to {dtype}", False)
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -243,8 +239,8 @@ class Tensor:
 
     def __dlpack__(self, **options: Any) -> Any:
         if self._requires_grad:
-            raise BufferError(
-                "[__dlpack__] self: expected a tensor that does not require grad, got one that does (use .detach())"
+            raise BadBuffer(
+                "__dlpack__", "self", "a tensor that does not require grad", "one that does", "use .detach()"
             )
         return self._data.__dlpack__(**options)
 
@@ -257,12 +253,12 @@ class Tensor:
 
     def __len__(self) -> int:
         if self._data.ndim == 0:
-            raise TypeError("[len] self: expected at least one dimension, got a 0-dim tensor")
+            raise BadType("len", "self", "a tensor with at least one dimension", "a 0-dim tensor")
         return self._data.shape[0]
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise ValueError(f"[bool] self: expected one element, got shape {self.shape}")
+            raise BadValue("bool", "self", "one element", f"shape {self.shape}", "use .any() or .all()")
         return bool(self._data.item())
 
     def __float__(self) -> float:
@@ -273,12 +269,12 @@ class Tensor:
 
     def __index__(self) -> int:
         if self._data.dtype.is_floating_point:
-            raise TypeError(f"[index] dtype: expected an integer tensor, got {self._data.dtype.name}")
+            raise BadType("index", "dtype", "an integer tensor", self._data.dtype.name)
         return int(self._data.item())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
-            raise RuntimeError("[deepcopy] self: expected a leaf tensor, got one that an op made (use .detach())")
+            raise BadState("deepcopy", "self", "a leaf tensor", "one that an op made", "use .detach()")
         copy = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy
         copy._data = self._data.clone()
@@ -288,7 +284,7 @@ class Tensor:
 
     def __reduce__(self) -> Any:
         if self._node is not None:
-            raise RuntimeError("[pickle] self: expected a leaf tensor, got one that an op made (use .detach())")
+            raise BadState("pickle", "self", "a leaf tensor", "one that an op made", "use .detach()")
         # As PyTorch's, a tensor comes back on its device.
         raw, where = _core.to_bytes(self._data), self.device if self.is_cuda else None
         return _rebuild, (type(self), raw, self.shape, self.dtype, self._requires_grad, where)
@@ -344,7 +340,7 @@ def tensor_method(*names: Any) -> Any:
 
 
 def as_array(op: str, name: str, value: Any) -> Array:
-    """The Array of a Tensor argument, or a TypeError in the house form."""
+    """The Array of a Tensor argument. Raises TypeError for anything else."""
     if not isinstance(value, Tensor):
-        raise TypeError(f"[{op}] {name}: expected a Tensor, got {type(value).__name__}")
+        raise BadType(op, name, "a Tensor", type(value).__name__)
     return value._data

@@ -17,6 +17,7 @@ from engine._core import DType
 from engine.autograd.checkpoint import surroundings
 from engine.autograd.tape import is_grad_enabled
 from engine.device import device
+from engine.errors import BadType, BadValue
 from engine.ops.convert import cast
 from engine.tensor import Tensor
 
@@ -66,11 +67,11 @@ class autocast:
         cache_enabled: bool = True,
     ) -> None:
         if not isinstance(device_type, str):
-            raise TypeError(f"[autocast] device_type: expected 'cuda' or 'cpu', got {type(device_type).__name__}")
+            raise BadType("autocast", "device_type", "'cuda' or 'cpu'", type(device_type).__name__)
         self._on_cuda = device(device_type).type == "cuda"
         if dtype is not None and dtype is not _core.bfloat16:
             name = dtype.name if isinstance(dtype, DType) else repr(dtype)
-            raise ValueError(f"[autocast] dtype: expected bfloat16, got {name}")
+            raise BadValue("autocast", "dtype", "bfloat16", name)
         self._enabled, self._cached = bool(enabled) and self._on_cuda, bool(cache_enabled)
         self._before: list[tuple[bool, bool]] = []
 
