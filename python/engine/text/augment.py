@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.data._random import check_seed
 from engine.ops.factory import from_numpy
+from engine.random_purposes import Purpose
 from engine.text.packed import PackedBatch
 from engine.text.tokenizer import Tokenizer
 
@@ -26,7 +27,7 @@ Transform = Callable[[PackedBatch, int], PackedBatch]
 class _RandomTokens(ABC):
     """What happens to each token with probability p, by draws of its own."""
 
-    purpose: int  # sets these draws apart from others of the same seed
+    purpose: Purpose  # sets these draws apart from others of the same seed
 
     def __init__(self, p: float, keep: Iterable[int] = (), seed: int = 0) -> None:
         name = type(self).__name__
@@ -96,7 +97,7 @@ class TokenDropout(_RandomTokens):
         ValueError: unless 0 <= p <= 1.
     """
 
-    purpose = 0x746F6B656E
+    purpose = Purpose.TOKEN_DROPOUT
 
     def __init__(self, p: float, token_id: int, keep: Iterable[int] = (), seed: int = 0) -> None:
         super().__init__(p, keep, seed)
@@ -117,7 +118,7 @@ class TokenMasking(TokenDropout):
     Arguments and errors as in `TokenDropout`. Tokens stay in place, so labels may be one a token.
     """
 
-    purpose = 0x6D61736B
+    purpose = Purpose.MASKING
 
     def __init__(self, p: float, mask_id: int, keep: Iterable[int] = (), seed: int = 0) -> None:
         super().__init__(p, mask_id, keep, seed)
@@ -138,7 +139,7 @@ class RandomDeletion(_RandomTokens):
         ValueError: unless 0 <= p <= 1; when called, on labels that are one a token.
     """
 
-    purpose = 0x64656C657465
+    purpose = Purpose.RANDOM_DELETION
 
     def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
         self._refuse_token_labels(batch)
@@ -163,7 +164,7 @@ class RandomSwap(_RandomTokens):
         ValueError: unless 0 <= p <= 1; when called, on labels that are one a token.
     """
 
-    purpose = 0x73776170
+    purpose = Purpose.RANDOM_SWAP
 
     def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
         self._refuse_token_labels(batch)

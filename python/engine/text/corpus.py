@@ -20,6 +20,7 @@ import numpy as np
 from engine.data._arrays import integer
 from engine.data._random import check_seed, permutation
 from engine.data.prefetch import Prefetcher
+from engine.random_purposes import Purpose
 from engine.text.packed import PackedBatch
 from engine.text.table import clean_text
 from engine.text.tokenizer import Tokenizer
@@ -30,7 +31,7 @@ Document = Literal["block", "line", "file"]
 Packing = Literal["full", "document"]
 DecodeErrors = Literal["strict", "replace"]
 
-_FILES, _TEXTS = 2, 3  # who draws, beside those in `_random`
+_FILES, _TEXTS = Purpose.CORPUS_FILES, Purpose.CORPUS_TEXTS
 _LONGEST = 2**20  # characters of a document, after which the next line begins another
 _CHUNK = 2**18  # characters tokenized at once
 _STRETCHES = 2**24  # in an epoch, at most: their numbers share a random stream's number with the epoch's
