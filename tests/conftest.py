@@ -38,6 +38,11 @@ def threads():
     _core.set_num_threads(before)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes give no name to a test: those of gzip hold the time, and workers of pytest-xdist must collect the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def guards():
     """Arrays made in the test stand between guard values and start as NaN; the test fails if a guard was overwritten."""

@@ -36,7 +36,7 @@ def start() -> str | None:
         os.environ["CUDASIM_LOG"] = "off"  # what it found is asked for after each test
     from engine import cuda
 
-    return None if cuda.is_available() else f"no CUDA device: {cuda._module().why_no_device()}"
+    return None if cuda.is_available() else f"no CUDA device: {cuda.why_unavailable()}"
 
 
 def on_simulator() -> bool:

@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -50,6 +51,17 @@ assert not any("libcuda" in line for line in open("/proc/self/maps"))
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.skipif(find_spec("engine._cuda") is None, reason="this build has no CUDA backend: nvcc was not found")
+def test_a_precision_set_before_the_backend_is_loaded_reaches_it():
+    code = """
+import engine
+from engine.device import cuda_backend
+engine.set_float32_matmul_precision("high")
+assert engine.get_float32_matmul_precision() == "high" and cuda_backend().get_matmul_precision() == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_no_driver_is_a_clear_error():
     code = """
 import engine
@@ -78,7 +90,7 @@ def test_what_is_known_of_the_device(cuda):
     with engine.cuda.device(0):
         assert engine.ones(1, device="cuda").device == engine.device("cuda:0")
     engine.cuda.set_device("cuda:0")
-    with pytest.raises(ValueError, match=r"device: expected a number below"):
+    with pytest.raises(ValueError, match=r"device: expected a device number below"):
         engine.ones(1).to("cuda:15")
     with pytest.raises(ValueError, match=r"\[synchronize\] device: expected a CUDA device, got 'cpu'"):
         engine.cuda.synchronize("cpu")
@@ -122,7 +134,9 @@ def test_float64_stays_on_the_cpu(cuda):
         lambda: nn.Linear(2, 2, dtype=engine.float64).cuda(),
         lambda: engine.arange(3.0, dtype=engine.float64, device="cuda"),
     ):
-        with pytest.raises(TypeError, match=r"expected one that cuda:0 computes in .*, got float64"):
+        with pytest.raises(
+            TypeError, match=r"expected one that cuda:0 computes in, got float64 \(float64 stays on the CPU\)"
+        ):
             call()
 
 

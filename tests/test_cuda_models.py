@@ -113,13 +113,13 @@ def test_clipping_leaves_small_gradients(cuda):
 
 
 def test_matmul_precision(cuda):
-    from engine.cuda import _module
+    from engine.device import cuda_backend
 
     assert engine.get_float32_matmul_precision() == "highest"
     try:
         for number, name in enumerate(("highest", "high", "medium")):
             engine.set_float32_matmul_precision(name)
-            assert engine.get_float32_matmul_precision() == name and _module().get_matmul_precision() == number
+            assert engine.get_float32_matmul_precision() == name and cuda_backend().get_matmul_precision() == number
     finally:
         engine.set_float32_matmul_precision("highest")
     with pytest.raises(ValueError, match=r"\[set_float32_matmul_precision\] precision"):
@@ -336,7 +336,7 @@ def test_the_command_names_devices(cuda):
     shown = CliRunner().invoke(cli, ["info"])
     assert shown.exit_code == 0 and "cuda:0:" in shown.output and engine.cuda.get_device_name() in shown.output
     refused = CliRunner().invoke(cli, ["predict", ".", "text", "--device", "cuda:9"])
-    assert refused.exit_code == 2 and "expected a number below" in refused.output
+    assert refused.exit_code == 2 and "expected a device number below" in refused.output
 
 
 def test_dlpack_of_the_core_array_says_where_it_is(cuda):

@@ -105,7 +105,7 @@ def test_the_function_runs_a_second_time_only_where_backward_asks():
     assert len(runs) == 4  # what the second run made is there until it is freed
     np.testing.assert_allclose(first, (np.exp(x.detach().numpy()) * (1 + x.detach().numpy())), rtol=1e-6)
     np.testing.assert_array_equal(x.grad.numpy(), 2 * first)
-    with pytest.raises(RuntimeError, match="expected a graph that was not walked yet"):
+    with pytest.raises(RuntimeError, match="expected a graph that backward has not freed"):
         loss.backward()
 
 
@@ -258,7 +258,7 @@ def test_what_was_written_in_place_since_is_refused():
 
 def test_backward_within_is_refused():
     x = engine.randn(3, requires_grad=True)
-    with pytest.raises(RuntimeError, match="expected one that does not call backward itself"):
+    with pytest.raises(RuntimeError, match="expected a function that does not call backward"):
         checkpoint(lambda t: t.exp().sum().backward() or t * 2, x)
     assert engine.is_grad_enabled() and x.exp().sum().requires_grad
 

@@ -28,7 +28,10 @@ def randn(*shape: int, dtype=np.float32) -> np.ndarray:
             r"\[matmul\] other: expected batch dimensions that broadcast with \(2,\), got \(3,\)",
         ),
         (lambda t: engine.mm(t(2, 3, 4), t(4, 5)), r"\[mm\] input: expected 2 dimensions, got shape \(2, 3, 4\)"),
-        (lambda t: engine.bmm(t(2, 3, 4), t(1, 4, 5)), r"\[bmm\] mat2: expected a batch of 2, got shape \(1, 4, 5\)"),
+        (
+            lambda t: engine.bmm(t(2, 3, 4), t(1, 4, 5)),
+            r"\[bmm\] mat2: expected a batch of 2 matrices, as input, got shape \(1, 4, 5\)",
+        ),
         (lambda t: engine.linear(t(2, 3), t(4, 5)), r"\[linear\] weight: expected shape \(4, 3\), got \(4, 5\)"),
         (lambda t: engine.linear(t(2, 3), t(4, 3), t(3)), r"\[linear\] bias: expected shape \(4,\), got \(3,\)"),
         (

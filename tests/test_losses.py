@@ -33,7 +33,7 @@ def test_a_label_out_of_range_is_named_with_its_position(device) -> None:
         (
             lambda x: engine.cross_entropy(x, engine.zeros(4)),
             TypeError,
-            "target: expected class numbers of dtype int64",
+            "target: expected class numbers of an integer dtype such as int64",
         ),
         (lambda x: engine.cross_entropy(x, tensor([0] * 4), reduction="avg"), ValueError, "reduction: expected 'none'"),
         (
@@ -55,7 +55,7 @@ def test_a_label_out_of_range_is_named_with_its_position(device) -> None:
             r"pos_weight: expected a shape that broadcasts to \(4, 3\)",
         ),
         (lambda x: engine.softmax(x, 2), IndexError, r"\[softmax\] dim: expected a number in \[-2, 1\], got 2"),
-        (lambda x: engine.logsumexp(x, (0, 0)), ValueError, "dim: expected dimensions that differ"),
+        (lambda x: engine.logsumexp(x, (0, 0)), ValueError, "dim: expected each dimension once"),
         (lambda x: engine.softmax(x, ()), TypeError, r"\[softmax\] dim: expected an integer, got \(\)"),
         (lambda x: engine.gelu(x, "erf"), ValueError, "approximate: expected 'none' or 'tanh'"),
         (lambda x: engine.layer_norm(x, 4), ValueError, r"input: expected a shape that ends in \(4,\), got \(4, 3\)"),

@@ -132,7 +132,7 @@ def test_load_reports_everything_and_writes_nothing():
     with pytest.raises(ValueError) as error:
         m.load_state_dict(state)
     assert str(error.value) == (
-        "[load_state_dict] state_dict: expected the entries of Pair, got\n  missing: free, rest.1.count\n  unexpected: other\n"
+        "[load_state_dict] state_dict: expected the entries of Pair, got entries that differ:\n  missing: free, rest.1.count\n  unexpected: other\n"
         "  mis-shaped: first.weight: expected shape (2,), got (7,)"
     )
     with pytest.raises(ValueError, match="mis-shaped"):

@@ -424,7 +424,7 @@ def test_schedule_mistakes():
         lr_scheduler.StepLR(optimizer, 2, last_epoch=3)
     with pytest.raises(ValueError, match="step_size"):
         lr_scheduler.StepLR(optimizer, 0)
-    with pytest.raises(ValueError, match="expected 1 functions, got 2"):
+    with pytest.raises(ValueError, match="expected 1 functions, one for each parameter group, got 2"):
         lr_scheduler.LambdaLR(optimizer, [lambda s: 1.0, lambda s: 2.0])
     with pytest.raises(TypeError, match="optimizer"):
         lr_scheduler.StepLR([1], 2)  # type: ignore[arg-type]

@@ -181,8 +181,9 @@ def test_calls_differ_and_states_return():
     assert np.array_equal(engine.rand(100).numpy(), a.numpy())
     engine.manual_seed(2)
     assert not np.array_equal(engine.rand(100).numpy(), a.numpy())
-    engine.manual_seed(-1)
-    assert engine.initial_seed() == 2**64 - 1
+    for seed in (-1, -(2**63), 2**63 - 1, 2**63, 2**64 - 1, np.int64(-3), engine.tensor(7)):
+        engine.manual_seed(seed)
+        assert engine.initial_seed() == int(seed) % 2**64
     assert engine.seed() == engine.initial_seed()
 
 
@@ -234,6 +235,9 @@ def test_in_place():
         (lambda: engine.normal(0, -1, (2,)), ValueError, "[normal] std"),
         (lambda: engine.tensor([0.5, 1.5]).bernoulli(), ValueError, "[bernoulli] input"),
         (lambda: engine.manual_seed(2**64), ValueError, "[manual_seed] seed"),
+        (lambda: engine.manual_seed(-(2**63) - 1), ValueError, "[manual_seed] seed"),
+        (lambda: engine.manual_seed(1.5), TypeError, "[manual_seed] seed"),
+        (lambda: engine.cuda.manual_seed("1"), TypeError, "[manual_seed] seed"),
         (lambda: engine.set_rng_state(engine.zeros(3)), ValueError, "[set_rng_state] new_state"),
         (lambda: engine.zeros(3).uniform_(1, 0), ValueError, "[uniform_] b"),
     ],

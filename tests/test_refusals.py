@@ -23,7 +23,7 @@ def test_views_have_a_number_of_elements(shape):
 
 @pytest.mark.parametrize("make", [engine.empty, engine.zeros, engine.ones])
 def test_more_memory_than_there_is(make):
-    with pytest.raises(MemoryError, match="expected at most the memory that there is"):
+    with pytest.raises(MemoryError, match=r"expected at most the [0-9]+ bytes of the machine"):
         make(10**12)
 
 
@@ -48,7 +48,9 @@ WRITES = {
 @pytest.mark.parametrize("write", WRITES)
 def test_memory_that_elements_share_is_not_written(view, write):
     x = SHARED[view]()
-    with pytest.raises(RuntimeError, match=rf"\[{write}\] self: expected each element in memory of its own"):
+    with pytest.raises(
+        RuntimeError, match=rf"\[{write}\] self: expected a tensor whose elements lie in different places"
+    ):
         WRITES[write](x)
     assert (x.numpy() == 0).all()
 
@@ -73,7 +75,7 @@ def test_memory_that_elements_do_not_share_is_written():
 )
 def test_numbers_that_the_dtype_does_not_hold(data, dtype):
     for make in (engine.tensor, engine.as_tensor):
-        with pytest.raises(ValueError, match=f"expected numbers that {dtype} holds"):
+        with pytest.raises(ValueError, match=f"expected numbers that {dtype} can hold"):
             make(data, dtype=getattr(engine, dtype))
 
 
@@ -129,7 +131,7 @@ def test_what_a_function_returns():
         def forward(ctx, x):
             return 3
 
-    with pytest.raises(TypeError, match=r"\[NoTensor\] forward: expected Tensors, got int"):
+    with pytest.raises(TypeError, match=r"\[NoTensor\] forward: expected a Tensor as output 0, got int"):
         NoTensor.apply(x)
 
 

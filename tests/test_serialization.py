@@ -76,9 +76,9 @@ def test_arguments_of_other_types_are_named(tmp_path):
     one = make([1])
     for arguments, text in (
         (({"a": np.zeros(1)},), "tensors: expected a Tensor under 'a', got ndarray"),
-        (([one],), "tensors: expected a mapping by name, got list"),
+        (([one],), "tensors: expected a mapping from names to values, got list"),
         (({3: one},), "tensors: expected names that are strings, got 3"),
-        (({"a": one}, "pt"), "metadata: expected a mapping by name, got str"),
+        (({"a": one}, "pt"), "metadata: expected a mapping from names to values, got str"),
         (({"a": one}, {"step": 3}), "metadata: expected a string under 'step', got int"),
     ):
         with pytest.raises(TypeError, match=rf"\[save_file\] {text}"):

@@ -1,5 +1,5 @@
 """Writes python/engine/_core.pyi and python/engine/tensor.pyi from the declarations they describe: the rows of csrc/kernels, the
-docstrings of the extension, and the functions that `engine.ops` attaches to Tensor. `--check` only says whether they are current.
+docstrings of the extension, and the functions that the tape and `engine.ops` attach to Tensor. `--check` only says whether they are current.
 """
 
 from __future__ import annotations
@@ -131,22 +131,16 @@ def tensor_stub() -> str:
         "import numpy as np",
         "",
         "from engine._core import Array, DType",
-        "from engine.autograd.tape import Node",
+        "from engine.device import device",
         "",
-        "CPU: device",
         "FLOATING: tuple[DType, ...]",
-        "",
-        "class device:",
-        "    type: str",
-        "    index: int | None",
-        "    def __init__(self, type: str | int | device, index: int | None = None) -> None: ...",
         "",
         "class Tensor:",
         "    _data: Array",
         "    _requires_grad: _bool",
-        "    _node: Node | None",
+        "    _node: Any",
         "    _index: _int",
-        "    _base: tuple[Tensor | None, Node | None] | None",
+        "    _base: tuple[Tensor | None, Any] | None",
         "    _grad: Tensor | None",
         "    _hooks: dict[_int, Any] | None",
     ]
@@ -171,11 +165,6 @@ def tensor_stub() -> str:
             "",
             "def tensor_method(*names: Any) -> Any: ...",
             "def as_array(op: str, name: str, value: Any) -> Array: ...",
-            "def device_of(number: int) -> device: ...",
-            "def number_of(device: Any) -> int: ...",
-            "def target(op: str, device: Any, dtype: DType) -> int: ...",
-            "def refuse_float64(op: str, dtype: DType, number: int) -> None: ...",
-            "def placed(array: Array, dtype: DType, number: int, non_blocking: bool = False) -> Array: ...",
             "def __getattr__(name: str) -> Any: ...",
             "",
         ]

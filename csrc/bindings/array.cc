@@ -32,10 +32,8 @@ DType dtype_of_buffer(const std::string& format, int64_t itemsize) {
   if (f == "B") return DType::u8;
   if ((f == "i" || f == "l") && itemsize == 4) return DType::i32;
   if ((f == "q" || f == "l") && itemsize == 8) return DType::i64;
-  throw Error(ErrorKind::type,
-              "[from_buffer] buffer: expected float16, float32, float64, int32, int64, uint8 or bool in native byte "
-              "order, got format '" +
-                  format + "'");
+  throw Error(ErrorKind::type, "from_buffer", "buffer",
+              "float16, float32, float64, int32, int64, uint8 or bool in native byte order", "format '" + format + "'");
 }
 
 // Zero-copy; the buffer is kept alive by the storage. Negative strides and strides that are no multiple of the element
@@ -44,8 +42,7 @@ Array from_buffer(py::buffer b) {
   auto info = std::make_shared<py::buffer_info>(b.request(false));
   DType t = dtype_of_buffer(info->format, info->itemsize);
   if (info->ndim > kMaxDims)
-    throw Error(ErrorKind::value,
-                "[from_buffer] buffer: expected at most 8 dimensions, got " + std::to_string(info->ndim));
+    throw Error(ErrorKind::value, "from_buffer", "buffer", "at most 8 dimensions", std::to_string(info->ndim));
   Array a;
   a.dtype = t;
   a.ndim = int(info->ndim);
@@ -54,16 +51,14 @@ Array from_buffer(py::buffer b) {
     a.shape[i] = info->shape[i];
     n *= a.shape[i];
     if (a.shape[i] > 1 && (info->strides[i] < 0 || info->strides[i] % info->itemsize))
-      throw Error(ErrorKind::value,
-                  "[from_buffer] buffer: expected strides that are non-negative multiples of the element size, got " +
-                      std::to_string(info->strides[i]));
+      throw Error(ErrorKind::value, "from_buffer", "buffer",
+                  "strides that are non-negative multiples of the element size", std::to_string(info->strides[i]));
     a.strides[i] = a.shape[i] > 1 ? info->strides[i] / info->itemsize : 1;
     span += (a.shape[i] - 1) * a.strides[i];
   }
   if (n && reinterpret_cast<uintptr_t>(info->ptr) % size_t(info->itemsize))
-    throw Error(ErrorKind::value, "[from_buffer] buffer: expected memory aligned to the element size, got " +
-                                      std::to_string(reinterpret_cast<uintptr_t>(info->ptr) % 64) +
-                                      " bytes past a multiple of 64");
+    throw Error(ErrorKind::value, "from_buffer", "buffer", "memory aligned to the element size",
+                std::to_string(reinterpret_cast<uintptr_t>(info->ptr) % 64) + " bytes past a multiple of 64");
   a.storage = std::make_shared<Storage>();
   a.storage->data = info->ptr;
   a.storage->bytes = n ? size_t(span * info->itemsize) : 0;
@@ -117,7 +112,8 @@ void move_bytes(const Array& to, const Array& from, bool non_blocking) {
 
 // A contiguous copy in page-locked memory.
 Array pinned(const Array& a) {
-  if (a.device() != kCpu) throw Error(ErrorKind::value, "[pin_memory] self: expected a tensor on the CPU, got another");
+  if (a.device() != kCpu)
+    throw Error(ErrorKind::value, "pin_memory", "self", "a tensor on the CPU", "one on a CUDA device");
   Array copy;
   copy.dtype = a.dtype;
   copy.ndim = a.ndim;
@@ -142,8 +138,8 @@ Array pinned(const Array& a) {
 void check_device_number(const char* op, int device) {
   const int count = device == kCpu ? 0 : backend().device_count();
   if (device < kCpu || device >= count + (device == kCpu))
-    throw Error(ErrorKind::value, std::string("[") + op + "] device: expected -1 (the CPU) or a number below " +
-                                      std::to_string(count) + ", got " + std::to_string(device));
+    throw Error(ErrorKind::value, op, "device", "-1 (the CPU) or a number below " + std::to_string(count),
+                std::to_string(device));
 }
 
 Array to_device(const Array& a, int device, bool non_blocking) {
@@ -159,8 +155,8 @@ namespace {
 // it knows every dtype.
 void copy_into(const Array& dst, const Array& src, bool non_blocking) {
   if (dst.storage->readonly)
-    throw Error(ErrorKind::value,
-                "[copy] dst: expected an array that may be written, got memory that its owner marked read-only");
+    throw Error(ErrorKind::value, "copy", "dst", "an array that may be written",
+                "memory that its owner marked read-only");
   const Shape shape(dst.shape, dst.shape + dst.ndim);
   Array from = src;
   bool moved = false;
@@ -195,7 +191,7 @@ py::tuple stride_tuple(const Array& a) {
 // The one element as a Python number.
 py::object item(const Array& a) {
   if (a.numel() != 1)
-    throw Error(ErrorKind::value, "[item] input: expected one element, got shape " + shape_text(a.shape, a.ndim));
+    throw Error(ErrorKind::value, "item", "input", "one element", "shape " + shape_text(a.shape, a.ndim));
   const Array host = on_cpu(a);
   const void* p = host.data();
   switch (a.dtype) {
@@ -300,12 +296,12 @@ void bind_array(py::module_& m) {
       .def_buffer([](Array& a) {
         char device[16];
         if (a.device() != kCpu)
-          throw py::buffer_error(std::string("[buffer] device: expected an array on the CPU, got one on ") +
-                                 device_text(a.device(), device) + " (use .cpu() first)");
+          throw Error(ErrorKind::buffer, "buffer", "device", "an array on the CPU",
+                      std::string("one on ") + device_text(a.device(), device), "use .cpu() first");
         const char* format = kBufferFormat[int(a.dtype)];
         if (!format)
-          throw py::buffer_error(
-              "[buffer] dtype: expected one that the buffer protocol knows, got bfloat16 (convert it first)");
+          throw Error(ErrorKind::buffer, "buffer", "dtype", "one that the buffer protocol knows", "bfloat16",
+                      "use .float() first");
         std::vector<py::ssize_t> shape(a.shape, a.shape + a.ndim), strides(a.ndim);
         for (int i = 0; i < a.ndim; i++) strides[i] = a.strides[i] * item_size(a.dtype);
         return py::buffer_info(a.data(), item_size(a.dtype), format, a.ndim, shape, strides, a.storage->readonly);
@@ -314,8 +310,7 @@ void bind_array(py::module_& m) {
       "empty",
       [](const Shape& shape, const py::object& dtype, int device) {
         if (!py::isinstance<PyDType>(dtype))
-          throw Error(ErrorKind::type,
-                      "[empty] dtype: expected a dtype such as engine.float32, got " + std::string(py::repr(dtype)));
+          throw Error(ErrorKind::type, "empty", "dtype", "a dtype such as engine.float32", py::repr(dtype));
         check_device_number("empty", device);
         return Array::empty(shape, DType(dtype.cast<const PyDType&>().code), device);
       },
@@ -328,8 +323,8 @@ void bind_array(py::module_& m) {
     py::buffer_info info = raw.request(false);
     Array a = Array::empty(shape, DType(t.code));
     if (info.itemsize * info.size != a.numel() * item_size(a.dtype))
-      throw Error(ErrorKind::value, "[from_bytes] raw: expected " + std::to_string(a.numel() * item_size(a.dtype)) +
-                                        " bytes, got " + std::to_string(info.itemsize * info.size));
+      throw Error(ErrorKind::value, "from_bytes", "raw", std::to_string(a.numel() * item_size(a.dtype)) + " bytes",
+                  std::to_string(info.itemsize * info.size));
     memcpy(a.data(), info.ptr, size_t(info.itemsize * info.size));
     return a;
   });
@@ -354,8 +349,7 @@ void bind_array(py::module_& m) {
       else if (PyFloat_Check(o.ptr()))
         result.add(DType::f32, ResultType::number);
       else
-        throw Error(ErrorKind::type, std::string("[result_type] tensors: expected Arrays and numbers, got ") +
-                                         Py_TYPE(o.ptr())->tp_name);
+        throw Error(ErrorKind::type, "result_type", "tensors", "Arrays and numbers", Py_TYPE(o.ptr())->tp_name);
     }
     return dtype_object(result.get());
   });

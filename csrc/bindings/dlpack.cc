@@ -84,8 +84,8 @@ constexpr char kOld[] = "dltensor", kNew[] = "dltensor_versioned";
 void order_before(const Array& a, const py::object& stream) {
   const int64_t number = stream.is_none() ? 1 : py::cast<int64_t>(stream);
   if (number == 0 || number < -1)
-    throw Error(ErrorKind::value,
-                "[__dlpack__] stream: expected None, -1, 1, 2 or a stream's handle, got " + std::to_string(number));
+    throw Error(ErrorKind::value, "__dlpack__", "stream", "None, -1, 1, 2 or a stream's handle",
+                std::to_string(number));
   if (number > 1) backend().hand_over(a.device(), uintptr_t(number));
 }
 
@@ -95,17 +95,16 @@ py::object to_dlpack(const Array& a, py::object stream, py::object max_version, 
   bool copied = false;
   if (!device.is_none() && !device.equal(py::make_tuple(own.type, own.id))) {
     if (!device.equal(py::make_tuple(kHost, 0)))
-      throw py::buffer_error("[__dlpack__] dl_device: expected (1, 0), the CPU, or the array's own, got " +
-                             std::string(py::str(device)));
+      throw Error(ErrorKind::buffer, "__dlpack__", "dl_device", "(1, 0), the CPU, or the array's own device",
+                  py::str(device));
     if (!copy.is_none() && !py::cast<bool>(copy))
-      throw py::buffer_error("[__dlpack__] copy: expected None or True for another device, got False");
+      throw Error(ErrorKind::buffer, "__dlpack__", "copy", "None or True for another device", "False");
     shared = to_device(a, kCpu);
     copied = true;
   }
   if (!copied && !copy.is_none() && py::cast<bool>(copy)) shared = cast_to(a, a.dtype);
   if (shared.device() == kCpu && !copied && !stream.is_none())
-    throw Error(ErrorKind::value,
-                "[__dlpack__] stream: expected None for a CPU array, got " + std::string(py::str(stream)));
+    throw Error(ErrorKind::value, "__dlpack__", "stream", "None for a CPU array", py::str(stream));
   if (shared.device() != kCpu) order_before(shared, stream);
   bool versioned = !max_version.is_none() && py::cast<int>(max_version[py::int_(0)]) >= 1;
   PyObject* capsule;
@@ -116,9 +115,8 @@ py::object to_dlpack(const Array& a, py::object stream, py::object max_version, 
     capsule = PyCapsule_New(m, kNew, drop<DLManagedTensorVersioned, kNew>);
   } else {
     if (shared.storage->readonly)
-      throw py::buffer_error(
-          "[__dlpack__] input: expected memory that may be written (DLPack before 1.0 cannot say read-only), got "
-          "read-only memory");
+      throw Error(ErrorKind::buffer, "__dlpack__", "input", "memory that may be written", "read-only memory",
+                  "DLPack before 1.0 cannot say that memory is read-only");
     capsule = PyCapsule_New(exported<DLManagedTensor>(shared), kOld, drop<DLManagedTensor, kOld>);
   }
   return py::reinterpret_steal<py::object>(capsule);
@@ -131,8 +129,8 @@ Array imported(M* m, bool readonly) {
     if (p->deleter) p->deleter(p);
   });
   const DLTensor& t = m->tensor;
-  auto fail = [](ErrorKind kind, const std::string& expected, const std::string& got) {
-    throw Error(kind, "[from_dlpack] input: expected " + expected + ", got " + got);
+  auto fail = [](ErrorKind kind, const std::string& expected, const std::string& got, const char* hint = "") {
+    throw Error(kind, "from_dlpack", "input", expected, got, hint);
   };
   const bool on_host = t.device.type == kHost;
   if (!on_host && !(t.device.type == kCuda && has_backend()))
@@ -150,7 +148,7 @@ Array imported(M* m, bool readonly) {
          "DLPack type code " + std::to_string(t.dtype.code) + " with " + std::to_string(t.dtype.bits) + " bits");
   a.dtype = DType(code);
   if (!on_host && a.dtype == DType::f64)
-    fail(ErrorKind::type, "a dtype that the device computes in (float64 stays on the CPU)", "float64");
+    fail(ErrorKind::type, "a dtype that the device computes in", "float64", "float64 stays on the CPU");
   a.ndim = t.ndim;
   int64_t n = 1, span = 1;
   for (int i = a.ndim - 1; i >= 0; i--) {
@@ -166,7 +164,7 @@ Array imported(M* m, bool readonly) {
   a.storage->device = on_host ? kCpu : t.device.id;
   a.storage->data = static_cast<char*>(t.data) + t.byte_offset;
   if (n && reinterpret_cast<uintptr_t>(a.storage->data) % size_t(item_size(a.dtype)))
-    fail(ErrorKind::value, "memory aligned to the element size", "an odd address");
+    fail(ErrorKind::value, "memory aligned to the element size", "another address");
   a.storage->bytes = n ? size_t(span * item_size(a.dtype)) : 0;
   a.storage->readonly = readonly;
   a.storage->release = [keep]() mutable {
@@ -180,8 +178,7 @@ Array from_dlpack(py::object source) {
   py::object capsule = source;
   if (!PyCapsule_CheckExact(source.ptr())) {
     if (!py::hasattr(source, "__dlpack__"))
-      throw Error(ErrorKind::type, "[from_dlpack] input: expected an object with __dlpack__, got " +
-                                       std::string(Py_TYPE(source.ptr())->tp_name));
+      throw Error(ErrorKind::type, "from_dlpack", "input", "an object with __dlpack__", Py_TYPE(source.ptr())->tp_name);
     py::dict order; // of an array on a device: work here is queued on the legacy default stream, number 1
     if (py::hasattr(source, "__dlpack_device__") &&
         py::cast<int>(source.attr("__dlpack_device__")()[py::int_(0)]) == kCuda)
@@ -196,7 +193,7 @@ Array from_dlpack(py::object source) {
   if (PyCapsule_IsValid(capsule.ptr(), kNew)) {
     auto* m = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule.ptr(), kNew));
     if (m->version.major != 1)
-      throw py::buffer_error("[from_dlpack] input: expected DLPack version 1, got " + std::to_string(m->version.major));
+      throw Error(ErrorKind::buffer, "from_dlpack", "input", "DLPack version 1", std::to_string(m->version.major));
     PyCapsule_SetName(capsule.ptr(), "used_dltensor_versioned");
     return imported(m, m->flags & kReadOnly);
   }
@@ -205,8 +202,7 @@ Array from_dlpack(py::object source) {
     PyCapsule_SetName(capsule.ptr(), "used_dltensor");
     return imported(m, false);
   }
-  throw Error(ErrorKind::value,
-              "[from_dlpack] input: expected a DLPack capsule that was not used before, got another capsule");
+  throw Error(ErrorKind::value, "from_dlpack", "input", "a DLPack capsule that was not used before", "another capsule");
 }
 
 } // namespace

@@ -6,25 +6,17 @@
 
 namespace engine {
 
+// The class of engine/errors.py that stands for the kind, made from the Error's data.
 inline void set_python_error(const Error& error) {
-  PyObject* type = PyExc_RuntimeError;
-  switch (error.kind) {
-    case ErrorKind::value:
-      type = PyExc_ValueError;
-      break;
-    case ErrorKind::type:
-      type = PyExc_TypeError;
-      break;
-    case ErrorKind::index:
-      type = PyExc_IndexError;
-      break;
-    case ErrorKind::memory:
-      type = PyExc_MemoryError;
-      break;
-    case ErrorKind::runtime:
-      break;
-  }
-  PyErr_SetString(type, error.what());
+  namespace py = pybind11;
+  constexpr const char* kClasses[] = {"BadValue", "BadType", "BadIndex", "OutOfMemory", "BadState", "BadBuffer"};
+  try {
+    py::list data;
+    for (const std::string* text : {&error.op, &error.argument, &error.expected, &error.got}) data.append(*text);
+    if (!error.hint.empty()) data.append(error.hint);
+    const py::object type = py::module_::import("engine.errors").attr(kClasses[int(error.kind)]);
+    PyErr_SetObject(type.ptr(), type(*py::tuple(data)).ptr());
+  } catch (py::error_already_set& other) { other.restore(); }
 }
 
 inline void register_errors() {

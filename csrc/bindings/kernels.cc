@@ -74,7 +74,7 @@ PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
   } catch (const Error& error) { set_python_error(error); } catch (py::error_already_set& error) {
     error.restore();
   } catch (const std::bad_alloc&) {
-    PyErr_SetString(PyExc_MemoryError, (std::string("[") + row.name + "] out of memory").c_str());
+    set_python_error(Error(ErrorKind::memory, row.name, "arguments", "memory for the call", "none"));
   } catch (const std::exception& error) { PyErr_SetString(PyExc_RuntimeError, error.what()); }
   return nullptr;
 }

@@ -5,7 +5,7 @@
 namespace engine {
 
 void fail(const Row& row, ErrorKind kind, const std::string& arg, const std::string& expected, const std::string& got) {
-  throw Error(kind, std::string("[") + row.name + "] " + arg + ": expected " + expected + ", got " + got);
+  throw Error(kind, row.name, arg, expected, got);
 }
 
 void parse(Row& row, const Kind* kinds, int n) {

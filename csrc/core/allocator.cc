@@ -63,9 +63,9 @@ class Arena {
     std::lock_guard<std::mutex> lock(mutex_);
     size_t rounded = block_bytes(bytes);
     if (limit_ && stats_.allocated_bytes + int64_t(rounded) > limit_)
-      throw Error(ErrorKind::memory, "[allocate] bytes: expected to stay within the memory limit of " +
-                                         std::to_string(limit_) + " bytes, got " + std::to_string(bytes) +
-                                         " bytes beside the " + std::to_string(stats_.allocated_bytes) + " in use");
+      throw Error(ErrorKind::memory, "allocate", "bytes",
+                  "at most the memory limit of " + std::to_string(limit_) + " bytes in all",
+                  std::to_string(bytes) + " bytes beside the " + std::to_string(stats_.allocated_bytes) + " in use");
     void* data = rounded <= kSmallLimit ? take_small(rounded) : take_large(rounded);
     stats_.allocated_bytes += rounded;
     stats_.peak_allocated_bytes = std::max(stats_.peak_allocated_bytes, stats_.allocated_bytes);
@@ -181,10 +181,9 @@ class Arena {
       data = map_within_memory(size);
     }
     if (!data)
-      throw Error(ErrorKind::memory, "[allocate] bytes: expected at most the memory that there is, got " +
-                                         std::to_string(size) + " bytes beside the " +
-                                         std::to_string(stats_.reserved_bytes) + " in use, of " +
-                                         std::to_string(machine_memory()) + " in all");
+      throw Error(ErrorKind::memory, "allocate", "bytes",
+                  "at most the " + std::to_string(machine_memory()) + " bytes of the machine in all",
+                  std::to_string(size) + " bytes beside the " + std::to_string(stats_.reserved_bytes) + " in use");
     segments_[data] = size;
     blocks_.emplace(data, Block{size, true, data});
     free_.insert({size, data});

@@ -24,8 +24,8 @@ std::string shape_text(const int64_t* shape, int ndim) {
 static std::string shape_text(const Shape& s) { return shape_text(s.data(), int(s.size())); }
 
 [[noreturn]] static void fail(ErrorKind kind, const std::string& op, const std::string& arg,
-                              const std::string& expected, const std::string& got) {
-  throw Error(kind, "[" + op + "] " + arg + ": expected " + expected + ", got " + got);
+                              const std::string& expected, const std::string& got, const char* hint = "") {
+  throw Error(kind, op, arg, expected, got, hint);
 }
 
 static int normal_dim(const char* op, int64_t dim, int ndim) {
@@ -50,8 +50,8 @@ Array Array::empty(const int64_t* shape, int ndim, DType dtype, int device) {
   if (ndim > kMaxDims) fail(ErrorKind::value, "empty", "shape", "at most 8 dimensions", std::to_string(ndim));
   if (device != kCpu && dtype == DType::f64) {
     char name[16];
-    fail(ErrorKind::type, "empty", "dtype",
-         "one that " + std::string(device_text(device, name)) + " computes in (float64 stays on the CPU)", "float64");
+    fail(ErrorKind::type, "empty", "dtype", "one that " + std::string(device_text(device, name)) + " computes in",
+         "float64", "float64 stays on the CPU");
   }
   Array a;
   a.dtype = dtype;
@@ -134,7 +134,7 @@ Array Array::as_strided(const Shape& new_shape, const Shape& new_strides, int64_
   bool overflow = false;
   for (int i = 0; i < a.ndim; i++) {
     if (new_shape[i] < 0 || new_strides[i] < 0)
-      fail(ErrorKind::value, "as_strided", "shape and strides", "no negative number", shape_text(new_shape));
+      fail(ErrorKind::value, "as_strided", "shape and strides", "numbers >= 0", shape_text(new_shape));
     a.shape[i] = new_shape[i];
     a.strides[i] = new_strides[i];
   }
@@ -215,8 +215,8 @@ Array Array::reshape_view(const Shape& new_shape) const {
   Shape s = resolve(*this, new_shape);
   Array a = *this;
   if (!view_strides(*this, s, a.strides))
-    fail(ErrorKind::value, "view", "shape", "one that the strides of the array allow (use reshape)",
-         shape_text(new_shape));
+    fail(ErrorKind::value, "view", "shape", "one that the strides of the array allow", shape_text(new_shape),
+         "use reshape");
   a.ndim = int(s.size());
   for (int i = 0; i < a.ndim; i++) a.shape[i] = s[i];
   return a;
@@ -273,7 +273,7 @@ Array Array::expand(const Shape& new_shape) const {
 
 Array Array::slice(int64_t dim, int64_t start, int64_t stop, int64_t step) const {
   int d = normal_dim("slice", dim, ndim);
-  if (!ndim) fail(ErrorKind::index, "slice", "input", "at least one dimension", "0");
+  if (!ndim) fail(ErrorKind::index, "slice", "input", "at least one dimension", "a 0-dim tensor");
   if (step <= 0) fail(ErrorKind::value, "slice", "step", "a number > 0", std::to_string(step));
   int64_t n = shape[d];
   auto clip = [n](int64_t i) {
@@ -291,7 +291,7 @@ Array Array::slice(int64_t dim, int64_t start, int64_t stop, int64_t step) const
 
 Array Array::select(int64_t dim, int64_t index) const {
   int d = normal_dim("select", dim, ndim);
-  if (!ndim) fail(ErrorKind::index, "select", "input", "at least one dimension", "0");
+  if (!ndim) fail(ErrorKind::index, "select", "input", "at least one dimension", "a 0-dim tensor");
   if (index < -shape[d] || index >= shape[d])
     fail(ErrorKind::index, "select", "index",
          "a number in [" + std::to_string(-shape[d]) + ", " + std::to_string(shape[d]) + ")", std::to_string(index));

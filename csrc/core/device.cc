@@ -11,15 +11,26 @@
 namespace engine {
 
 static std::atomic<const Backend*> registered{nullptr};
+static std::atomic<Precision> precision{Precision::highest};
 
-void register_backend(const Backend* backend) { registered = backend; }
+void register_backend(const Backend* backend) {
+  backend->set_matmul_precision(precision);
+  registered = backend;
+}
 
 bool has_backend() { return registered.load(std::memory_order_acquire) != nullptr; }
 
 const Backend& backend() {
   const Backend* b = registered.load(std::memory_order_acquire);
-  if (!b) throw Error(ErrorKind::runtime, "[device] type: expected a device whose backend is loaded, got none");
+  if (!b) throw Error(ErrorKind::runtime, "device", "type", "a device whose backend is loaded", "none");
   return *b;
+}
+
+Precision matmul_precision() { return precision; }
+
+void set_matmul_precision(Precision wanted) {
+  precision = wanted;
+  if (has_backend()) backend().set_matmul_precision(wanted);
 }
 
 void* allocate_on(int device, size_t bytes) {

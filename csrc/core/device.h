@@ -10,6 +10,13 @@ namespace engine {
 
 struct Kernels;
 
+// How a backend multiplies float32, torch.set_float32_matmul_precision's three. The CPU multiplies in float32 always.
+enum class Precision {
+  highest, // float32 throughout
+  high,    // operands rounded to tf32 (10 bits of mantissa), float32 sums
+  medium   // operands rounded to bfloat16, float32 sums
+};
+
 constexpr int kCpu = -1; // the device number of the CPU; those of the backend count from 0
 
 // What a backend does. Work is queued in the order of the calls, on one queue a device; all functions but deallocate
@@ -33,11 +40,16 @@ struct Backend {
   void (*copy_in_pinned)(int device, void* to, const void* pinned, size_t bytes, std::shared_ptr<void> keep);
   // What is queued on `stream` of another library from now on waits for the work queued here so far.
   void (*hand_over)(int device, uintptr_t stream);
+  void (*set_matmul_precision)(Precision precision);
 };
 
-void register_backend(const Backend* backend);
+void register_backend(const Backend* backend); // which is told the precision
 bool has_backend();
 const Backend& backend(); // raises Error(runtime) where none is registered
+
+// May be set before there is a backend.
+Precision matmul_precision();
+void set_matmul_precision(Precision precision);
 
 // Memory on a device: the arena's on the CPU.
 void* allocate_on(int device, size_t bytes);

@@ -1,11 +1,17 @@
-// For kernel files, which use no C++ library: raise an Error, printf-style, from outside their object.
+// For kernel files, which use no C++ library: raise an Error from outside their object.
 #pragma once
 #include <stdint.h>
 
 namespace engine {
 
-[[noreturn]] void raise_value(const char* format, ...) __attribute__((format(printf, 1, 2)));
-[[noreturn]] void raise_index(const char* format, ...) __attribute__((format(printf, 1, 2)));
+// A phrase of an error, printf-style: Text("%d dimensions", n), or just "at least one array".
+struct Text {
+  char s[256];
+  Text(const char* format, ...) __attribute__((format(printf, 2, 3)));
+};
+
+[[noreturn]] void raise_value(const char* op, const char* argument, const Text& expected, const Text& got);
+[[noreturn]] void raise_index(const char* op, const char* argument, const Text& expected, const Text& got);
 
 // Checks that all n indices lie in [0, limit); the error names the first that does not and where it stands.
 // `ignore` (INT64_MIN: none) is allowed too.

@@ -231,8 +231,8 @@ int default_num_threads() {
     char* end;
     long n = strtol(text, &end, 10);
     if (*text == 0 || *end != 0 || n < 1 || n > 1024)
-      throw Error(ErrorKind::value,
-                  std::string("[ENGINE_NUM_THREADS] value: expected a number from 1 to 1024, got '") + text + "'");
+      throw Error(ErrorKind::value, "ENGINE_NUM_THREADS", "value", "a number from 1 to 1024",
+                  std::string("'") + text + "'");
     return int(n);
   }
   int n = int(std::thread::hardware_concurrency());
@@ -249,7 +249,7 @@ int num_threads() { return state()->threads; }
 
 void set_num_threads(int64_t n) {
   if (n < 1 || n > 1024)
-    throw Error(ErrorKind::value, "[set_num_threads] n: expected a number from 1 to 1024, got " + std::to_string(n));
+    throw Error(ErrorKind::value, "set_num_threads", "n", "a number from 1 to 1024", std::to_string(n));
   State* s = state();
   std::lock_guard<std::mutex> lock(s->owner);
   if (n == s->threads) return;

@@ -93,15 +93,14 @@ struct State {
     for (const Isa& isa : isas()) {
       if (name == isa.name) {
         if (!isa.supported)
-          throw Error(ErrorKind::value, std::string("[") + op +
-                                            "] name: expected an ISA that this CPU supports, got '" + name +
-                                            "', which needs " + isa.needs);
+          throw Error(ErrorKind::value, op, "name", "an ISA that this CPU supports", "'" + name + "'",
+                      std::string("it needs ") + isa.needs);
         active = &isa;
         return;
       }
       known += (known.empty() ? "" : ", ") + std::string(isa.name);
     }
-    throw Error(ErrorKind::value, std::string("[") + op + "] name: expected one of " + known + ", got '" + name + "'");
+    throw Error(ErrorKind::value, op, "name", "one of " + known, "'" + name + "'");
   }
 };
 

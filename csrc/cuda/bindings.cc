@@ -17,8 +17,11 @@ extern const size_t kTableSize;
 namespace {
 
 const Backend the_backend = {
-    "cuda",   &table,    kTableSize,   &device_count,    &allocate,          &deallocate,     &enter,
-    &copy_in, &copy_out, &copy_across, &allocate_pinned, &deallocate_pinned, &copy_in_pinned, &hand_over,
+    "cuda",          &table,           kTableSize,
+    &device_count,   &allocate,        &deallocate,
+    &enter,          &copy_in,         &copy_out,
+    &copy_across,    &allocate_pinned, &deallocate_pinned,
+    &copy_in_pinned, &hand_over,       &set_matmul_precision,
 };
 
 // A mark in a device's queue.
@@ -56,15 +59,12 @@ class Event {
   }
   double milliseconds_until(const Event& end) const {
     if (!timing_ || !end.timing_)
-      throw Error(ErrorKind::value,
-                  "[elapsed_time] end_event: expected two events with enable_timing=True, got one without");
+      throw Error(ErrorKind::value, "elapsed_time", "end_event", "two events with enable_timing=True", "one without");
     if (!event_ || !end.event_)
-      throw Error(ErrorKind::value,
-                  "[elapsed_time] end_event: expected two events that were recorded, got one that was not");
+      throw Error(ErrorKind::value, "elapsed_time", "end_event", "two events that were recorded", "one that was not");
     if (!query() || !end.query())
-      throw Error(ErrorKind::runtime,
-                  "[elapsed_time] end_event: expected events that have come (use synchronize()), got one "
-                  "that is still in the queue");
+      throw Error(ErrorKind::runtime, "elapsed_time", "end_event", "two events that the device has reached",
+                  "one that is still in its queue", "use synchronize()");
     float ms;
     check(api().cuEventElapsedTime(&ms, event_, end.event_), "cuEventElapsedTime");
     return ms;
@@ -146,6 +146,5 @@ PYBIND11_MODULE(_cuda, m) {
       .def("query", &Event::query)
       .def("synchronize", &Event::wait, py::call_guard<py::gil_scoped_release>())
       .def("elapsed_time", &Event::milliseconds_until);
-  m.def("set_matmul_precision", [](int p) { set_matmul_precision(Precision(p)); }); // 0 highest, 1 high, 2 medium
-  m.def("get_matmul_precision", [] { return int(matmul_precision()); });
+  m.def("get_matmul_precision", [] { return int(matmul_precision()); }); // 0 highest, 1 high, 2 medium
 }

@@ -38,7 +38,7 @@ const Image images[] = {
 std::string version_text(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
 
 [[noreturn]] void unavailable(const std::string& why) {
-  throw Error(ErrorKind::runtime, "[cuda] device: expected a CUDA device, got none (" + why + ")");
+  throw Error(ErrorKind::runtime, "cuda", "device", "a CUDA device that engine can use", "none", why);
 }
 
 const char* library_name() {
@@ -188,9 +188,8 @@ void check(CUresult result, const char* what) {
   const char *name = nullptr, *text = nullptr;
   api().cuGetErrorName(result, &name);
   api().cuGetErrorString(result, &text);
-  throw Error(result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorKind::memory : ErrorKind::runtime,
-              std::string("[cuda] ") + what + ": expected success, got " + (name ? name : std::to_string(result)) +
-                  (text ? std::string(": ") + text : ""));
+  throw Error(result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorKind::memory : ErrorKind::runtime, "cuda", what,
+              "the driver to succeed", name ? name : std::to_string(result), text ? text : "");
 }
 
 int device_count() { return driver().count; }
@@ -209,8 +208,8 @@ const Device& device(int number) {
   Driver& d = driver();
   if (!d.count) unavailable(d.why);
   if (number < 0 || number >= d.count)
-    throw Error(ErrorKind::value, "[cuda] device: expected a number below " + std::to_string(d.count) + ", got " +
-                                      std::to_string(number));
+    throw Error(ErrorKind::value, "cuda", "device", "a device number below " + std::to_string(d.count),
+                std::to_string(number));
   std::lock_guard<std::mutex> guard(d.lock);
   if (!d.devices[number].context) initialise(d.devices[number], number);
   return d.devices[number];
@@ -220,9 +219,8 @@ bool forked() { return forked_since.load(std::memory_order_relaxed); }
 
 void enter(int number) {
   if (forked())
-    throw Error(ErrorKind::runtime,
-                "[cuda] process: expected the one that first used CUDA, got a fork of it (start "
-                "processes by multiprocessing's \"spawn\")");
+    throw Error(ErrorKind::runtime, "cuda", "process", "the process that first used CUDA", "a fork of it",
+                "start processes with multiprocessing's \"spawn\" method");
   check(api().cuCtxSetCurrent(device(number).context), "cuCtxSetCurrent");
   entered = number;
 }
@@ -243,9 +241,8 @@ CUfunction Kernel::function(unsigned shared, const size_t* sizes, size_t count) 
       bool fits = true;
       for (; api().cuFuncGetParamInfo(f, n, &offset, &size) == CUDA_SUCCESS; n++) fits &= n < count && size == sizes[n];
       if (!fits || n != count)
-        throw Error(ErrorKind::runtime, "[" + name_ + "] arguments: expected what the kernel declares (" +
-                                            std::to_string(n) + " of them), got " + std::to_string(count) +
-                                            " of other number or sizes");
+        throw Error(ErrorKind::runtime, name_, "arguments",
+                    "the " + std::to_string(n) + " that the kernel declares, in their sizes", std::to_string(count));
     }
   }
   if (shared > 48 * 1024 && shared > shared_[d.number]) { // above 48 KiB a kernel must be told

@@ -45,6 +45,9 @@ Fault* faults() {
   return records[d.number];
 }
 
+// Why the traceback does not show the op: its kernel ran later.
+constexpr const char* kLate = "seen on the device, after the call";
+
 void raise_fault(int device, const Fault& found) {
   if (!found.site) return;
   enter(device);
@@ -55,25 +58,21 @@ void raise_fault(int device, const Fault& found) {
     site = sites().at(size_t(found.site - 1));
   }
   if (site.wrong == Wrong::zero)
-    throw Error(ErrorKind::value, std::string("[") + site.op + "] " + site.argument +
-                                      ": expected integers other than 0, got 0 (seen on the device, after the call)");
+    throw Error(ErrorKind::value, site.op, site.argument, "integers other than 0", "0", kLate);
   if (site.wrong == Wrong::probability) {
     double p;
     memcpy(&p, &found.value, sizeof p);
     char text[32];
     snprintf(text, sizeof text, "%g", p);
-    throw Error(ErrorKind::value, std::string("[") + site.op + "] " + site.argument +
-                                      ": expected probabilities in [0, 1], got " + text + " at position " +
-                                      std::to_string(found.position) + " (seen on the device, after the call)");
+    throw Error(ErrorKind::value, site.op, site.argument, "probabilities in [0, 1]",
+                std::string(text) + " at position " + std::to_string(found.position), kLate);
   }
   const std::string limit = std::to_string(found.limit);
   const std::string expected = site.wrong == Wrong::index  ? "every index in [0, " + limit + ")"
                                : site.wrong == Wrong::ends ? "ends that rise within [0, " + limit + "]"
                                                            : "numbers that rise from 0 to " + limit;
-  throw Error(site.wrong == Wrong::index ? ErrorKind::index : ErrorKind::value,
-              std::string("[") + site.op + "] " + site.argument + ": expected " + expected + ", got " +
-                  std::to_string(found.value) + " at position " + std::to_string(found.position) +
-                  " (seen on the device, after the call)");
+  throw Error(site.wrong == Wrong::index ? ErrorKind::index : ErrorKind::value, site.op, site.argument, expected,
+              std::to_string(found.value) + " at position " + std::to_string(found.position), kLate);
 }
 
 } // namespace engine::cuda

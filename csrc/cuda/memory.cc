@@ -120,10 +120,10 @@ class Cache {
     if (result == CUDA_ERROR_OUT_OF_MEMORY) {
       size_t available = 0, total = 0;
       api().cuMemGetInfo(&available, &total);
-      throw Error(ErrorKind::memory, "[allocate] cuda:" + std::to_string(device) + ": expected room for " +
-                                         std::to_string(size) + " bytes, got " + std::to_string(available) +
-                                         " free of " + std::to_string(total) + " (engine holds " +
-                                         std::to_string(stats_.allocated_bytes) + ")");
+      throw Error(ErrorKind::memory, "allocate", "cuda:" + std::to_string(device),
+                  "room for " + std::to_string(size) + " bytes",
+                  std::to_string(available) + " free of " + std::to_string(total),
+                  "tensors of engine hold " + std::to_string(stats_.allocated_bytes));
     }
     check(result, "cuMemAlloc");
     stats_.segments++;

@@ -71,7 +71,8 @@ SortedIds::SortedIds(const int64_t* ids, int64_t n, int64_t limit, int64_t skip,
   static const Kernel make("indexing_sort", "sort_keys"), count("indexing_sort", "sort_count"),
       move("indexing_sort", "sort_move");
   if (n > INT32_MAX || limit > INT32_MAX)
-    throw Error(ErrorKind::value, "[index] index: expected fewer than 2^31 indices and rows");
+    throw Error(ErrorKind::value, "index", "index", "fewer than 2^31 indices and rows",
+                std::to_string(n) + " and " + std::to_string(limit));
   uint32_t *keys = keys_.data<uint32_t>(), *order = order_.data<uint32_t>();
   launch(make, {threads(n)}, {256}, 0, ids, n, limit, skip, keys, order, faults(), int64_t(site));
   int bits = 0;

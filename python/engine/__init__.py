@@ -1,15 +1,13 @@
 """engine: a small tensor engine with hand-written kernels, made to train transformer classifiers on text without padding."""
 
-from __future__ import annotations
-
+import builtins as _builtins
 import importlib as _importlib
 from typing import Any as _Any
 
-from engine import autograd, cuda, ops
+from engine import autograd, cuda, errors, ops
 from engine._core import (
     DType,
     bfloat16,
-    bool,
     empty_cache,
     float16,
     float32,
@@ -26,10 +24,12 @@ from engine._core import (
     uint8,
 )
 from engine._core import DType as dtype
+from engine._core import bool as bool
 from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from engine.device import device
 from engine.layout import Layout
 from engine.ops import *
-from engine.tensor import Tensor, device
+from engine.tensor import Tensor
 
 __version__ = "0.2.0"
 
@@ -38,8 +38,42 @@ _PACKAGES = (
     "data", "hub", "inference", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text", "train",
 )  # fmt: skip
 
+__all__ = [
+    "DType",
+    "Tensor",
+    "autograd",
+    "bfloat16",
+    "cuda",
+    "device",
+    "dtype",
+    "empty_cache",
+    "enable_grad",
+    "errors",
+    "float16",
+    "float32",
+    "float64",
+    "get_cpu_isa",
+    "get_num_threads",
+    "inference_mode",
+    "int32",
+    "int64",
+    "is_grad_enabled",
+    "memory_stats",
+    "no_grad",
+    "ops",
+    "reset_peak_memory_stats",
+    "set_cpu_isa",
+    "set_grad_enabled",
+    "set_memory_limit",
+    "set_num_threads",
+    "uint8",
+    *_PACKAGES,
+]
+# Unlike PyTorch's, `from engine import *` leaves Python's own `sum`, `max`, `bool` and others as they are: say `engine.sum`.
+__all__ += [name for name in ops.__all__ if not hasattr(_builtins, name)]
+
 
 def __getattr__(name: str) -> _Any:
     if name in _PACKAGES:
         return _importlib.import_module(f"engine.{name}")
-    raise AttributeError(f"module 'engine' has no attribute '{name}'")
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

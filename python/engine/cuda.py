@@ -6,14 +6,11 @@ All work of a device is queued in the order of the calls, on its default stream;
 
 from __future__ import annotations
 
-import threading
-from functools import lru_cache
-from importlib import import_module
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from engine import _core
-from engine.tensor import device as Device
+from engine.device import cuda_backend, cuda_number, current
+from engine.errors import BadState, BadValue
 
 __all__ = [
     "DeviceProperties",
@@ -40,57 +37,6 @@ __all__ = [
     "synchronize",
 ]
 
-_PRECISIONS = ("highest", "high", "medium")
-_precision = "highest"
-
-
-class _Current(threading.local):
-    number = 0
-
-
-_current = _Current()
-
-
-@lru_cache(maxsize=1)
-def _module() -> ModuleType:
-    """The extension, registered with `_core`. Raises RuntimeError where this build has none."""
-    try:
-        module = import_module("engine._cuda")
-    except ImportError as error:
-        raise RuntimeError(
-            "[device] type: expected a build with the CUDA backend for 'cuda', got one without (no nvcc "
-            "was found when it was built, or ENGINE_CUDA=OFF)"
-        ) from error
-    _core.register_backend(module.backend())
-    module.set_matmul_precision(_PRECISIONS.index(_precision))
-    return module
-
-
-def _set_matmul_precision(precision: str) -> None:
-    """Takes hold at once where the backend is loaded, else when it will be."""
-    global _precision
-    _precision = precision
-    if _module.cache_info().currsize:
-        _module().set_matmul_precision(_PRECISIONS.index(precision))
-
-
-def _number(device: Any, op: str = "device") -> int:
-    """The number of a CUDA device: None, an int, "cuda", "cuda:1" or an `engine.device`. Raises RuntimeError where there is
-    no CUDA device at all, ValueError for one that does not exist."""
-    if type(device) is not int:
-        wanted = Device("cuda" if device is None else device)
-        if wanted.type != "cuda":
-            raise ValueError(f"[{op}] device: expected a CUDA device, got {str(wanted)!r}")
-        device = wanted.index
-    count = int(_module().device_count())
-    if not count:
-        raise RuntimeError(f"[device] type: expected a CUDA device, got none ({_module().why_no_device()})")
-    if device is None:
-        return _current.number
-    if not 0 <= device < count:
-        raise ValueError(f"[{op}] device: expected a number below {count}, got {device}")
-    return int(device)
-
 
 # ---------------------------------------------------------------- devices
 
@@ -98,7 +44,7 @@ def _number(device: Any, op: str = "device") -> int:
 def device_count() -> int:
     """The number of CUDA devices; 0 without a driver, or in a build without CUDA."""
     try:
-        return int(_module().device_count())
+        return int(cuda_backend().device_count())
     except RuntimeError:
         return 0
 
@@ -116,34 +62,34 @@ def is_bf16_supported() -> bool:
 def why_unavailable() -> str | None:
     """What is missing where `is_available()` is False; else None."""
     try:
-        return None if device_count() else str(_module().why_no_device())
-    except RuntimeError as error:
-        return str(error)
+        return None if device_count() else str(cuda_backend().why_no_device())
+    except BadState as error:  # this build has no backend
+        return error.problem()
 
 
 def current_device() -> int:
     """The number of the device that "cuda" stands for in this thread: 0 unless `set_device` or `device` said otherwise."""
-    return _number(None)
+    return cuda_number(None)
 
 
 def set_device(device: Any) -> None:
     """Makes "cuda" stand for that device in this thread. Raises ValueError where there is no such device."""
-    _current.number = _number(device, "set_device")
+    current.number = cuda_number(device, "set_device")
 
 
 class device:
     """`with engine.cuda.device(1):` makes "cuda" stand for that device inside."""
 
     def __init__(self, device: Any) -> None:
-        self._number = _number(device, "device")
+        self._number = cuda_number(device, "device")
         self._before: list[int] = []
 
     def __enter__(self) -> None:
-        self._before.append(_current.number)
-        _current.number = self._number
+        self._before.append(current.number)
+        current.number = self._number
 
     def __exit__(self, *_: object) -> None:
-        _current.number = self._before.pop()
+        current.number = self._before.pop()
 
 
 class DeviceProperties(NamedTuple):
@@ -158,7 +104,7 @@ class DeviceProperties(NamedTuple):
 
 def get_device_properties(device: Any = None) -> DeviceProperties:
     """Name, compute capability (major, minor), bytes of memory, and number of multiprocessors."""
-    return DeviceProperties(**_module().device_properties(_number(device, "get_device_properties")))
+    return DeviceProperties(**cuda_backend().device_properties(cuda_number(device, "get_device_properties")))
 
 
 def get_device_name(device: Any = None) -> str:
@@ -174,14 +120,12 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
 
 def synchronize(device: Any = None) -> None:
     """Waits until all work that was queued is done. Raises what kernels found wrong meanwhile, such as an index out of range."""
-    _module().synchronize(_number(device, "synchronize"))
+    cuda_backend().synchronize(cuda_number(device, "synchronize"))
 
 
 def manual_seed(seed: int) -> None:
     """`engine.manual_seed`: one random state serves the CPU and all devices."""
-    from engine.ops.random import manual_seed
-
-    manual_seed(seed)
+    _core.manual_seed(seed)
 
 
 manual_seed_all = manual_seed
@@ -194,13 +138,13 @@ class Event:
     """
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
-        self._event = _module().Event(bool(enable_timing))
+        self._event = cuda_backend().Event(bool(enable_timing))
 
     def record(self, stream: None = None) -> None:
         """Marks the current device's queue; there is one stream a device, so `stream` can only be None."""
         if stream is not None:
-            raise ValueError(f"[Event.record] stream: expected None (the device's one stream), got {stream!r}")
-        self._event.record(_number(None))
+            raise BadValue("Event.record", "stream", "None", repr(stream), "a device has one stream")
+        self._event.record(cuda_number(None))
 
     def query(self) -> bool:
         """Whether the work before the mark is done."""
@@ -221,7 +165,7 @@ class Event:
 def memory_stats(device: Any = None) -> dict[str, int]:
     """allocated_bytes, peak_allocated_bytes (in tensors), reserved_bytes, peak_reserved_bytes (taken from the device),
     allocations, segments, and host_waits: how often the host waited for the device."""
-    return dict(_module().memory_stats(_number(device, "memory_stats")))
+    return dict(cuda_backend().memory_stats(cuda_number(device, "memory_stats")))
 
 
 def memory_allocated(device: Any = None) -> int:
@@ -246,17 +190,17 @@ def max_memory_reserved(device: Any = None) -> int:
 
 def reset_peak_memory_stats(device: Any = None) -> None:
     """Peaks start anew from what is in use."""
-    _module().reset_peak_memory_stats(_number(device, "reset_peak_memory_stats"))
+    cuda_backend().reset_peak_memory_stats(cuda_number(device, "reset_peak_memory_stats"))
 
 
 def empty_cache() -> None:
     """Gives memory that no tensor uses back to the devices, and freed pinned memory to the system."""
-    if _module.cache_info().currsize:
+    if cuda_backend.cache_info().currsize:
         for number in range(device_count()):
-            _module().empty_cache(number)
+            cuda_backend().empty_cache(number)
 
 
 def mem_get_info(device: Any = None) -> tuple[int, int]:
     """(free, total) bytes of the device, as its driver counts."""
-    available, total = _module().mem_get_info(_number(device, "mem_get_info"))
+    available, total = cuda_backend().mem_get_info(cuda_number(device, "mem_get_info"))
     return int(available), int(total)

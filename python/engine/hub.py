@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from engine.errors import BadFile, FileMissing, NotFolder
+
 __all__ = ["resolve"]
 
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never the pickle files
@@ -19,21 +21,27 @@ def resolve(directory_or_name: str | os.PathLike[str], op: str, revision: str | 
     if os.path.isdir(name):
         return name
     if os.path.exists(name):
-        raise NotADirectoryError(f"[{op}] directory: expected a folder, got the file {name}")
+        raise NotFolder(op, "directory", "a folder", f"the file {name}")
     parts = name.split("/")
     if len(parts) > 2 or not all(parts) or name.startswith((".", "~")):  # a path, not "name" or "owner/name"
-        raise FileNotFoundError(f"[{op}] directory: expected an existing folder, got {name}")
+        raise FileMissing(op, "directory", "an existing folder", name)
     try:
         from huggingface_hub import snapshot_download
     except ModuleNotFoundError:
-        raise FileNotFoundError(
-            f"[{op}] directory: expected an existing folder, got {name} (a name on the Hugging Face hub needs "
-            "huggingface_hub: pip install 'engine[hub]')"
+        raise FileMissing(
+            op,
+            "directory",
+            "an existing folder",
+            name,
+            "a name on the Hugging Face hub needs huggingface_hub: pip install 'engine[hub]'",
         ) from None
     try:
         return str(snapshot_download(name, revision=revision, allow_patterns=_FILES))
     except Exception as error:  # the library has a dozen kinds: no network, no such repository, no permission
-        raise OSError(
-            f"[{op}] directory: expected an existing folder or a repository of the Hugging Face hub, got {name} "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'})"
+        raise BadFile(
+            op,
+            "directory",
+            "an existing folder or a repository of the Hugging Face hub",
+            name,
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}",
         ) from None

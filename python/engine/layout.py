@@ -19,8 +19,9 @@ import numpy as np
 
 from engine import _core
 from engine._core import Array
-from engine.tensor import Tensor, device_of, number_of
-from engine.tensor import device as Device
+from engine.device import device as Device
+from engine.device import device_of, number_of
+from engine.tensor import Tensor
 
 __all__ = ["Layout", "Rows", "equal_offsets", "ranges"]
 

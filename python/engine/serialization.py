@@ -16,6 +16,7 @@ from typing import Any
 import safetensors
 
 from engine import _core
+from engine.errors import BadFile, BadType, BadValue, FileMissing, IsFolder
 from engine.tensor import Tensor
 
 __all__ = ["load_file", "read_json", "replace_file", "save_file", "write_json", "write_text"]
@@ -43,11 +44,11 @@ def save_file(
     notes = None if metadata is None else _by_name("metadata", metadata)
     for name, note in (notes or {}).items():
         if not isinstance(note, str):
-            raise TypeError(f"[save_file] metadata: expected a string under {name!r}, got {type(note).__name__}")
+            raise BadType("save_file", "metadata", f"a string under {name!r}", type(note).__name__)
     arrays = {}
     for name, tensor in _by_name("tensors", tensors).items():
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"[save_file] tensors: expected a Tensor under {name!r}, got {type(tensor).__name__}")
+            raise BadType("save_file", "tensors", f"a Tensor under {name!r}", type(tensor).__name__)
         arrays[name] = tensor._data.contiguous()
     spec: Any = getattr(safetensors, "TensorSpec", None)
     if spec is not None:  # since 0.8: the address of the bytes, which `arrays` keeps alive
@@ -65,8 +66,8 @@ def save_file(
         try:
             safetensors.serialize_file(views, path, notes)
         except safetensors.SafetensorError as error:  # the names and values are good: it is the disk
-            raise OSError(
-                f"[save_file] filename: expected a file that can be written, got {os.fspath(filename)} ({error})"
+            raise BadFile(
+                "save_file", "filename", "a file that can be written", os.fspath(filename), str(error)
             ) from None
 
     replace_file(filename, write, "save_file")
@@ -74,10 +75,10 @@ def save_file(
 
 def _by_name(argument: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(values, Mapping):
-        raise TypeError(f"[save_file] {argument}: expected a mapping by name, got {type(values).__name__}")
+        raise BadType("save_file", argument, "a mapping from names to values", type(values).__name__)
     for name in values:
         if not isinstance(name, str):
-            raise TypeError(f"[save_file] {argument}: expected names that are strings, got {name!r}")
+            raise BadType("save_file", argument, "names that are strings", repr(name))
     return dict(values)
 
 
@@ -93,19 +94,19 @@ def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
         with open(name, "rb") as stream:
             data = stream.read()
     except FileNotFoundError:
-        raise FileNotFoundError(f"[load_file] filename: expected an existing file, got {name}") from None
+        raise FileMissing("load_file", "filename", "an existing file", name) from None
     except IsADirectoryError:
-        raise IsADirectoryError(f"[load_file] filename: expected a file, got the folder {name}") from None
+        raise IsFolder("load_file", "filename", "a file", f"the folder {name}") from None
     try:
         entries = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
-        raise ValueError(f"[load_file] filename: expected a safetensors file, got {name} ({error})") from None
+        raise BadValue("load_file", "filename", "a safetensors file", name, str(error)) from None
     tensors = {}
     for key, entry in entries:
         dtype = _DTYPES.get(entry["dtype"])
         if dtype is None:
-            raise ValueError(
-                f"[load_file] filename: expected dtypes {', '.join(_DTYPES)}, got {entry['dtype']} for {key!r} in {name}"
+            raise BadValue(
+                "load_file", "filename", f"dtypes {', '.join(_DTYPES)}", f"{entry['dtype']} for {key!r} in {name}"
             )
         tensors[key] = Tensor(_core.from_bytes(entry["data"], entry["shape"], dtype))
     return tensors
@@ -135,9 +136,8 @@ def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None],
         os.umask(mask)
         mode = stat.S_IFREG | 0o666 & ~mask
     if not stat.S_ISREG(mode):
-        kind = IsADirectoryError if stat.S_ISDIR(mode) else OSError
-        what = "the folder" if stat.S_ISDIR(mode) else "the pipe, socket or device"
-        raise kind(f"[{op}] filename: expected a regular file or a new name, got {what} {name}")
+        kind, what = (IsFolder, "the folder") if stat.S_ISDIR(mode) else (BadFile, "the pipe, socket or device")
+        raise kind(op, "filename", "a regular file or a new name", f"{what} {name}")
     target = os.path.realpath(name)
     try:
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
@@ -165,12 +165,12 @@ def read_json(path: str | os.PathLike[str], op: str = "read_json", argument: str
         with open(name, encoding="utf-8") as stream:
             value = json.load(stream)
     except FileNotFoundError:
-        raise FileNotFoundError(f"[{op}] {argument}: expected an existing file, got {name}") from None
+        raise FileMissing(op, argument, "an existing file", name) from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"[{op}] {argument}: expected JSON, got {name} ({error})") from None
+        raise BadValue(op, argument, "JSON", name, str(error)) from None
     if not isinstance(value, kind):
         expected = "array" if kind is list else "object"
-        raise ValueError(f"[{op}] {argument}: expected a JSON {expected}, got {type(value).__name__} in {name}")
+        raise BadValue(op, argument, f"a JSON {expected}", f"{type(value).__name__} in {name}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Tensor: an Array plus what autograd needs. Operators and methods are attached by the files in `engine.ops`."""
+"""Tensor: an Array plus what autograd needs. The tape attaches `backward`, the files in `engine.ops` all other methods."""
 
 from __future__ import annotations
 
@@ -7,119 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
+from engine.device import device, device_of, number_of
+from engine.errors import BadBuffer, BadState, BadType, BadValue
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from engine.autograd.tape import Node
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 FLOATING = (_core.float32, _core.float64, _core.bfloat16, _core.float16)
-
-
-class device:
-    """Where a tensor lives: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)` or `device(1)`.
-
-    "cuda" without a number is the current device (`engine.cuda.set_device`). Whether a device is there is asked when it is
-    used. Raises ValueError for another type or a negative number.
-    """
-
-    __slots__ = ("index", "type")
-
-    type: str
-    index: int | None
-
-    def __init__(self, type: str | int | device, index: int | None = None) -> None:
-        if isinstance(type, device):
-            self.type, self.index = type.type, type.index
-            return
-        if isinstance(type, int) and not isinstance(type, bool) and index is None:
-            type, index = "cuda", type
-        given = type
-        if isinstance(type, str) and ":" in type and index is None:
-            type, _, number = type.partition(":")
-            index = int(number) if number.isascii() and number.isdigit() else -1
-        if type not in ("cpu", "cuda"):
-            raise ValueError(f"[device] type: expected 'cpu', 'cuda' or 'cuda:0' with a number, got {given!r}")
-        if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
-            raise ValueError(f"[device] index: expected None or a number >= 0, got {given if index == -1 else index!r}")
-        if type == "cpu" and index not in (None, 0):
-            raise ValueError(f"[device] index: expected None or 0 for the CPU, got {index}")
-        self.type = type
-        self.index = index
-
-    def __repr__(self) -> str:
-        return (
-            f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
-        )
-
-    def __str__(self) -> str:
-        return self.type if self.index is None else f"{self.type}:{self.index}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and (other.type, other.index) == (self.type, self.index)
-
-    def __hash__(self) -> int:
-        return hash((self.type, self.index))
-
-    def __reduce__(self) -> Any:
-        return device, (self.type, self.index)
-
-
-CPU = device("cpu")
-_DEVICES = {-1: CPU}  # by their numbers in `_core`
-
-
-def device_of(number: int) -> device:
-    """The device with that number in `_core`: -1 is the CPU."""
-    found = _DEVICES.get(number)
-    if found is None:
-        found = _DEVICES[number] = device("cuda", number)
-    return found
-
-
-def number_of(device: Any) -> int:
-    """The number in `_core` of what a caller names as device; None: the CPU. Loads the CUDA backend where one is meant.
-
-    Raises ValueError for what names no device, RuntimeError where there is no CUDA device."""
-    if device is None or device is CPU:
-        return -1
-    wanted = _device(device)
-    if wanted.type == "cpu":
-        return -1
-    from engine import cuda
-
-    return cuda._number(wanted)
-
-
-def refuse_float64(op: str, dtype: DType, number: int) -> None:
-    """Raises TypeError where a float64 array would go to a device, on which nothing computes in it."""
-    if number >= 0 and dtype is _core.float64:
-        raise TypeError(
-            f"[{op}] dtype: expected one that {device_of(number)} computes in (float32 or bfloat16), got float64"
-        )
-
-
-def target(op: str, device: Any, dtype: DType) -> int:
-    """`number_of` a factory's device, where `dtype` can live."""
-    if device is None:
-        return -1
-    number = number_of(device)
-    refuse_float64(op, dtype, number)
-    return number
-
-
-def placed(array: Array, dtype: DType, number: int, non_blocking: bool = False) -> Array:
-    """`array` in that dtype on that device: converted before it moves, unless only the CPU knows the dtype."""
-    if array.dtype is not dtype and (array.device == -1 or dtype is not _core.float64):
-        array = array.cast(dtype)
-    if array.device != number:
-        array = array.to_device(number, non_blocking)
-    return array.cast(dtype)
-
-
-_device = device
 
 
 class Tensor:
@@ -132,17 +28,15 @@ class Tensor:
     # Defaults on the class keep the making of a Tensor, which every op pays for, to one attribute.
     _data: Array
     _requires_grad: bool = False
-    _node: Node | None = None  # what made it; None for a leaf
+    _node: Any = None  # the tape's Node of the op that made it; None for a leaf
     _index: int = 0  # which of the node's outputs it is
-    _base: tuple[Tensor | None, Node | None] | None = None  # of a view: what it is a view of, and that one's node then
+    _base: tuple[Tensor | None, Any] | None = None  # of a view: what it is a view of, and that one's node then
     _grad: Tensor | None = None
     _hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if type(data) is not Array:
-            raise TypeError(
-                f"[Tensor] data: expected an Array (make tensors with engine.tensor), got {type(data).__name__}"
-            )
+            raise BadType("Tensor", "data", "an Array", type(data).__name__, "make tensors with engine.tensor")
         self._data = data
         if requires_grad:
             self.requires_grad = True
@@ -230,12 +124,10 @@ class Tensor:
     def requires_grad(self, value: bool) -> None:
         if self._node is not None:
             if not value:
-                raise RuntimeError(
-                    "[requires_grad] value: expected a leaf tensor, got one that an op made (use .detach())"
-                )
+                raise BadState("requires_grad", "value", "True for a tensor that an op made", False, "use .detach()")
             return
         if value and not self._data.dtype.is_floating_point:
-            raise TypeError(f"[requires_grad] dtype: expected a floating-point dtype, got {self._data.dtype.name}")
+            raise BadType("requires_grad", "dtype", "a floating-point dtype", self._data.dtype.name)
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -249,8 +141,8 @@ class Tensor:
         return self._node is None
 
     @property
-    def grad_fn(self) -> Node | None:
-        """The recorded op that made it; None for a leaf."""
+    def grad_fn(self) -> Any:
+        """The recorded op that made it, an `autograd.Node`; None for a leaf."""
         return self._node
 
     @property
@@ -262,13 +154,16 @@ class Tensor:
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"[grad] value: expected a Tensor or None, got {type(value).__name__}")
+                raise BadType("grad", "value", "a Tensor or None", type(value).__name__)
             if value.shape != self.shape or value.dtype is not self.dtype:
-                raise ValueError(
-                    f"[grad] value: expected shape {self.shape} and {self.dtype.name}, got {value.shape} and {value.dtype.name}"
+                raise BadValue(
+                    "grad",
+                    "value",
+                    f"shape {self.shape} and dtype {self.dtype.name}",
+                    f"shape {value.shape} and dtype {value.dtype.name}",
                 )
             if value._data.device != self._data.device:
-                raise ValueError(f"[grad] value: expected a tensor on {self.device}, got one on {value.device}")
+                raise BadValue("grad", "value", f"a tensor on {self.device}", f"one on {value.device}")
         self._grad = value
 
     @property
@@ -284,19 +179,10 @@ class Tensor:
         """The same memory as a leaf that needs no gradient."""
         return Tensor(self._data)
 
-    def backward(self, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
-        """Adds d(self)/d(leaf), weighted by `gradient`, to `.grad` of every leaf that requires it.
-
-        gradient: of this tensor's shape and dtype; may be left out for a single element (then 1).
-        """
-        from engine.autograd import backward
-
-        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
-
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Calls `hook(gradient)` when this tensor's gradient is known; what it returns, if anything, takes its place."""
         if not self._requires_grad:
-            raise RuntimeError("[register_hook] self: expected a tensor that requires grad, got one that does not")
+            raise BadState("register_hook", "self", "a tensor that requires grad", "one that does not")
         if self._node is not None:
             hooks = self._node.hooks_of(self._index)
         else:
@@ -308,7 +194,7 @@ class Tensor:
     def retain_grad(self) -> None:
         """Keeps the gradient of a tensor that is no leaf in `.grad` too."""
         if not self._requires_grad:
-            raise RuntimeError("[retain_grad] self: expected a tensor that requires grad, got one that does not")
+            raise BadState("retain_grad", "self", "a tensor that requires grad", "one that does not")
         if self._node is not None:
             self._node.retain(self._index, self)
 
@@ -325,17 +211,13 @@ class Tensor:
         import numpy as np
 
         if self._requires_grad:
-            raise RuntimeError(
-                "[numpy] self: expected a tensor that does not require grad, got one that does (use .detach())"
+            raise BadState(
+                "numpy", "self", "a tensor that does not require grad", "one that does", "use .detach().numpy()"
             )
         if self._data.device >= 0:  # NumPy would make an array of one object of it
-            raise TypeError(
-                f"[numpy] self: expected a tensor on the CPU, got one on {self.device} (copy it to the host with .cpu() first)"
-            )
+            raise BadType("numpy", "self", "a tensor on the CPU", f"one on {self.device}", "use .cpu().numpy()")
         if self._data.dtype is _core.bfloat16:
-            raise TypeError(
-                "[numpy] dtype: expected a dtype that NumPy has, got bfloat16 (convert it with .float() first)"
-            )
+            raise BadType("numpy", "dtype", "a dtype that NumPy has", "bfloat16", "use .float().numpy()")
         return np.asarray(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -344,7 +226,7 @@ class Tensor:
         array = self.numpy()
         if dtype is not None and array.dtype != np.dtype(dtype):
             if copy is False:
-                raise ValueError(f"[__array__] copy: expected True or None for a conversion to {dtype}, got False")
+                raise BadValue("__array__", "copy", f"True or None for a conversion to {dtype}", False)
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -357,8 +239,8 @@ class Tensor:
 
     def __dlpack__(self, **options: Any) -> Any:
         if self._requires_grad:
-            raise BufferError(
-                "[__dlpack__] self: expected a tensor that does not require grad, got one that does (use .detach())"
+            raise BadBuffer(
+                "__dlpack__", "self", "a tensor that does not require grad", "one that does", "use .detach()"
             )
         return self._data.__dlpack__(**options)
 
@@ -371,12 +253,12 @@ class Tensor:
 
     def __len__(self) -> int:
         if self._data.ndim == 0:
-            raise TypeError("[len] self: expected at least one dimension, got a 0-dim tensor")
+            raise BadType("len", "self", "a tensor with at least one dimension", "a 0-dim tensor")
         return self._data.shape[0]
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise ValueError(f"[bool] self: expected one element, got shape {self.shape}")
+            raise BadValue("bool", "self", "one element", f"shape {self.shape}", "use .any() or .all()")
         return bool(self._data.item())
 
     def __float__(self) -> float:
@@ -387,12 +269,12 @@ class Tensor:
 
     def __index__(self) -> int:
         if self._data.dtype.is_floating_point:
-            raise TypeError(f"[index] dtype: expected an integer tensor, got {self._data.dtype.name}")
+            raise BadType("index", "dtype", "an integer tensor", self._data.dtype.name)
         return int(self._data.item())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
-            raise RuntimeError("[deepcopy] self: expected a leaf tensor, got one that an op made (use .detach())")
+            raise BadState("deepcopy", "self", "a leaf tensor", "one that an op made", "use .detach()")
         copy = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy
         copy._data = self._data.clone()
@@ -402,7 +284,7 @@ class Tensor:
 
     def __reduce__(self) -> Any:
         if self._node is not None:
-            raise RuntimeError("[pickle] self: expected a leaf tensor, got one that an op made (use .detach())")
+            raise BadState("pickle", "self", "a leaf tensor", "one that an op made", "use .detach()")
         # As PyTorch's, a tensor comes back on its device.
         raw, where = _core.to_bytes(self._data), self.device if self.is_cuda else None
         return _rebuild, (type(self), raw, self.shape, self.dtype, self._requires_grad, where)
@@ -414,7 +296,7 @@ def _rebuild(
     shape: tuple[int, ...],
     dtype: DType,
     requires_grad: bool,
-    where: _device | None = None,
+    where: device | None = None,
 ) -> Tensor:
     tensor = cls.__new__(cls)
     tensor._data = _core.from_bytes(raw, shape, dtype).to_device(number_of(where))
@@ -458,7 +340,7 @@ def tensor_method(*names: Any) -> Any:
 
 
 def as_array(op: str, name: str, value: Any) -> Array:
-    """The Array of a Tensor argument, or a TypeError in the house form."""
+    """The Array of a Tensor argument. Raises TypeError for anything else."""
     if not isinstance(value, Tensor):
-        raise TypeError(f"[{op}] {name}: expected a Tensor, got {type(value).__name__}")
+        raise BadType(op, name, "a Tensor", type(value).__name__)
     return value._data

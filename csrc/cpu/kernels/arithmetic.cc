@@ -201,7 +201,7 @@ static void refuse_zeros(const char* op, In other) {
       for (int64_t i = 0; i < (step[0] ? n : 1); i++) zeros += b[i * step[0]] == 0;
       if (zeros) __atomic_store_n(&any, true, __ATOMIC_RELAXED);
     });
-    if (any) raise_value("[%s] other: expected integers other than 0, got 0", op);
+    if (any) raise_value(op, "other", "integers other than 0", "0");
   }
 }
 

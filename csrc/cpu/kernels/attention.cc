@@ -17,7 +17,7 @@
 namespace engine::ENGINE_ISA {
 
 static Dropout dropout_of(const char* op, double p, int64_t seed, int64_t call) {
-  if (!(p >= 0 && p <= 1)) raise_value("[%s] dropout_p: expected a probability in [0, 1], got %g", op, p);
+  if (!(p >= 0 && p <= 1)) raise_value(op, "dropout_p", "a probability in [0, 1]", Text("%g", p));
   Dropout drop;
   drop.on = p > 0;
   drop.threshold = keep_rule(p).threshold;
@@ -30,8 +30,7 @@ static Dropout dropout_of(const char* op, double p, int64_t seed, int64_t call) 
 template <class T>
 static Heads<const T> heads_of(const char* op, const char* arg, In x, int64_t skip) {
   if (x.size(-1) > 1 && x.stride(-1) != 1 && x.numel() > 0)
-    raise_value("[%s] %s: expected elements of a head side by side, got a stride of %lld", op, arg,
-                (long long)x.stride(-1));
+    raise_value(op, arg, "the elements of a head side by side", Text("a stride of %lld", (long long)x.stride(-1)));
   return {x.data<T>() + (skip ? skip * x.stride(1) : 0), x.stride(0), x.stride(-2)};
 }
 
@@ -56,14 +55,17 @@ static Problem<T> problem_of(const char* op, In query, In key, In value, In cu_q
   if (!mask) return p;
   p.mask.boolean = mask.dtype() == DType::boolean;
   if (!p.mask.boolean && mask.dtype() != query.dtype())
-    raise_value("[%s] attn_mask: expected bool or the dtype of query, got another", op);
+    raise_value(op, "attn_mask", "bool or the dtype of query", "another dtype");
   if (mask.size(0) * mask.size(1) != p.sequences * p.heads)
-    raise_value("[%s] attn_mask: expected %lld sequences and heads, got (%lld, %lld)", op,
-                (long long)(p.sequences * p.heads), (long long)mask.size(0), (long long)mask.size(1));
+    raise_value(op, "attn_mask", Text("%lld sequences and %lld heads", (long long)p.sequences, (long long)p.heads),
+                Text("%lld and %lld", (long long)mask.size(0), (long long)mask.size(1)));
   for (int64_t s = 0; s < p.sequences; s++)
     if (p.cu_q[s + 1] - p.cu_q[s] != mask.size(2) || p.cu_k[s + 1] - p.cu_k[s] != mask.size(3))
-      raise_value("[%s] attn_mask: expected sequences of %lld queries and %lld keys, got another length at %lld", op,
-                  (long long)mask.size(2), (long long)mask.size(3), (long long)s);
+      raise_value(op, "attn_mask",
+                  Text("a mask for sequences of %lld queries and %lld keys", (long long)(p.cu_q[s + 1] - p.cu_q[s]),
+                       (long long)(p.cu_k[s + 1] - p.cu_k[s])),
+                  Text("one for %lld and %lld at sequence %lld", (long long)mask.size(2), (long long)mask.size(3),
+                       (long long)s));
   p.mask.data = mask.v->data;
   p.mask.heads = mask.size(1);
   for (int i = 0; i < 4; i++) p.mask.stride[i] = mask.stride(i);

@@ -36,8 +36,8 @@ void embedding_backward_sparse(In dy, In input, int64_t v, int64_t padding_idx, 
   const int64_t* ids = input.data<int64_t>();
   check_indices("embedding_backward_sparse", "input", ids, n, v);
   if (k < (n < v ? n : v))
-    raise_value("[embedding_backward_sparse] k: expected room for min(n, v) = %lld rows, got %lld",
-                (long long)(n < v ? n : v), (long long)k);
+    raise_value("embedding_backward_sparse", "k", Text("room for min(n, v) = %lld rows", (long long)(n < v ? n : v)),
+                Text("%lld", (long long)k));
   *count.data<int64_t>() = sum_segments<T>(sort_indices(ids, n, v, padding_idx), dy.data<T>(), 1, n, v, d,
                                            values.data<T>(), rows.data<int64_t>());
 }
@@ -51,10 +51,9 @@ void embedding_sum(In word, In input, In position, In position_ids, Opt token_ty
   check_indices("embedding_sum", "input", ids, n, word.size(0));
   check_indices("embedding_sum", "position_ids", positions, n, position.size(0));
   if (token_type && types) check_indices("embedding_sum", "token_type_ids", types, n, token_type.size(0));
-  if (types && !token_type)
-    raise_value("[embedding_sum] token_type_weight: expected a table for token_type_ids, got None");
+  if (types && !token_type) raise_value("embedding_sum", "token_type_weight", "a table for token_type_ids", "None");
   if (token_type && !types && n > 0 && token_type.size(0) == 0)
-    raise_index("[embedding_sum] token_type_weight: expected at least one row, got 0");
+    raise_index("embedding_sum", "token_type_weight", "at least one row", "0");
   const T *w = word.data<T>(), *p = position.data<T>(), *t = token_type.data<T>();
   T* to = y.data<T>();
   constexpr int L = kLanes<T>;

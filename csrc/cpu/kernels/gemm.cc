@@ -61,7 +61,7 @@ void matmul(In input, In other, Out y) {
 template <class T>
 void matmul_into(InOut y, In input, In other, bool accumulate) {
   if (y.size(-1) > 1 && y.stride(-1) != 1)
-    raise_value("[matmul_into] y: expected rows without gaps, got column stride %lld", (long long)y.stride(-1));
+    raise_value("matmul_into", "y", "rows without gaps", Text("column stride %lld", (long long)y.stride(-1)));
   batched(y, y.data<T>(), input, input.data<T>(), other, other.data<T>(), accumulate);
 }
 

@@ -23,8 +23,10 @@ void wrap_index(Opt previous, In index, int64_t size, int64_t dim, Out out) {
     for (int64_t i = 0; i < n; i++) {
       const int64_t k = x[i * step[1]];
       if (k < -size || k >= size)
-        raise_index("[index] index: expected every index in [%lld, %lld) along dimension %lld, got %lld",
-                    (long long)-size, (long long)size, (long long)dim, (long long)k);
+        raise_index(
+            "index", "index",
+            Text("every index in [%lld, %lld) along dimension %lld", (long long)-size, (long long)size, (long long)dim),
+            Text("%lld", (long long)k));
       y[i * step[0]] = (b ? b[i * step[2]] * size : 0) + (k < 0 ? k + size : k);
     }
   });
@@ -71,8 +73,8 @@ static void for_each_set(const char* op, const T* x, int64_t n, int64_t count, c
   const int64_t* at = count_runs(x, n);
   const int64_t runs = (n + kRun - 1) / kRun;
   if (at[runs] != count)
-    raise_value("[%s] count: expected %lld, the number of elements that are not 0, got %lld", op, (long long)at[runs],
-                (long long)count);
+    raise_value(op, "count", Text("%lld, the number of elements that are not 0", (long long)at[runs]),
+                Text("%lld", (long long)count));
   parallel_for(runs, [&](int64_t r) {
     const int64_t end = (r + 1) * kRun < n ? (r + 1) * kRun : n;
     int64_t k = at[r];
@@ -90,7 +92,7 @@ void nonzero_flat(In input, int64_t count, Out index) {
 template <class T>
 void nonzero(In input, int64_t count, int64_t ndim, Out index) {
   if (ndim != input.ndim())
-    raise_value("[nonzero] ndim: expected %d, the dimensions of input, got %lld", input.ndim(), (long long)ndim);
+    raise_value("nonzero", "ndim", Text("%d, the dimensions of input", input.ndim()), Text("%lld", (long long)ndim));
   int64_t* to = index.data<int64_t>();
   for_each_set("nonzero", input.data<T>(), input.numel(), count, [&](int64_t k, int64_t i) {
     for (int d = int(ndim) - 1; d >= 0; d--) {
@@ -166,8 +168,8 @@ void put_rows(In rows, In index, int64_t n, double value, Out y) {
   check_indices("put_rows", "index", ids, m, n);
   for (int64_t k = 1; k < m; k++)
     if (ids[k] <= ids[k - 1])
-      raise_value("[put_rows] index: expected rising numbers, got %lld after %lld", (long long)ids[k],
-                  (long long)ids[k - 1]);
+      raise_value("put_rows", "index", "rising numbers",
+                  Text("%lld after %lld", (long long)ids[k], (long long)ids[k - 1]));
   const T* from = rows.data<T>();
   T* to = y.data<T>();
   const T fill = convert<T>(value);
@@ -194,13 +196,13 @@ void put_rows(In rows, In index, int64_t n, double value, Out y) {
 
 static void check_gather(const char* op, const char* self, Param input, int64_t dim, Param index) {
   if (input.ndim() != index.ndim())
-    raise_value("[%s] index: expected %d dimensions, as %s has, got %d", op, input.ndim(), self, index.ndim());
+    raise_value(op, "index", Text("as many dimensions as %s, %d", self, input.ndim()), Text("%d", index.ndim()));
   if (dim < 0 || dim >= input.ndim())
-    raise_index("[%s] dim: expected a number in [0, %d), got %lld", op, input.ndim(), (long long)dim);
+    raise_index(op, "dim", Text("a number in [0, %d)", input.ndim()), Text("%lld", (long long)dim));
   for (int d = 0; d < input.ndim(); d++)
     if (d != dim && index.size(d) > input.size(d))
-      raise_value("[%s] index: expected at most the size %lld of %s in dimension %d, got %lld", op,
-                  (long long)input.size(d), self, d, (long long)index.size(d));
+      raise_value(op, "index", Text("at most the size %lld of %s in dimension %d", (long long)input.size(d), self, d),
+                  Text("%lld", (long long)index.size(d)));
   const View* views[1] = {index.v};
   const int64_t* ids = static_cast<const int64_t*>(index.v->data);
   const int64_t size = input.size(int(dim));
@@ -208,7 +210,7 @@ static void check_gather(const char* op, const char* self, Param input, int64_t 
     for (int64_t i = 0; i < n; i++) {
       const int64_t k = ids[at[0] + i * step[0]];
       if (k < 0 || k >= size)
-        raise_index("[%s] index: expected every index in [0, %lld), got %lld", op, (long long)size, (long long)k);
+        raise_index(op, "index", Text("every index in [0, %lld)", (long long)size), Text("%lld", (long long)k));
     }
   });
 }
@@ -268,14 +270,15 @@ void cat(InOut out, InList tensors) {
   int64_t total = 0;
   for (int64_t t = 0; t < tensors.count; t++) total += numel(tensors[t]);
   if (total != o * row)
-    raise_value("[cat] tensors: expected %lld elements in all, got %lld", (long long)(o * row), (long long)total);
+    raise_value("cat", "tensors", Text("%lld elements in all", (long long)(o * row)), Text("%lld", (long long)total));
   if (total == 0) return;
   T* to = out.data<T>();
   int64_t at = 0;
   for (int64_t t = 0; t < tensors.count; t++) {
     const int64_t length = numel(tensors[t]) / o;
     if (length * o != numel(tensors[t]))
-      raise_value("[cat] tensors[%lld]: expected %lld rows", (long long)t, (long long)o);
+      raise_value("cat", Text("tensors[%lld]", (long long)t).s, Text("%lld rows", (long long)o),
+                  Text("%lld elements", (long long)numel(tensors[t])));
     const T* from = tensors.data<T>(t);
     const int64_t pieces = (length + kGrain - 1) / kGrain;
     parallel_ranges(o * pieces, row_grain(length < kGrain ? length : kGrain), [&](int64_t begin, int64_t end) {

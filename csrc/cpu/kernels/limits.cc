@@ -34,14 +34,14 @@ constexpr int64_t kPiece = 1 << 14; // elements a chunk
 // may stand in both lists; without writes the sums are dropped.
 template <class T>
 void stream(InList reads, InOutList writes) {
-  if (reads.count == 0) raise_value("[stream] reads: expected at least one array, got none");
+  if (reads.count == 0) raise_value("stream", "reads", "at least one array", "none");
   const int64_t n = numel(reads[0]);
   for (int64_t t = 0; t < reads.count + writes.count; t++) {
     const bool read = t < reads.count;
     const int64_t found = numel(read ? reads[t] : writes[t - reads.count]);
     if (found != n)
-      raise_value("[stream] %s[%lld]: expected %lld elements, got %lld", read ? "reads" : "writes",
-                  (long long)(read ? t : t - reads.count), (long long)n, (long long)found);
+      raise_value("stream", Text("%s[%lld]", read ? "reads" : "writes", (long long)(read ? t : t - reads.count)).s,
+                  Text("%lld elements", (long long)n), Text("%lld", (long long)found));
   }
   constexpr int L = kLanes<T>;
   bool past = writes.count > 0; // what was read is in the cache already

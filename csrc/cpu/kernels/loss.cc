@@ -190,8 +190,8 @@ template <class T>
 void cross_entropy_backward(In dy, In gradient, Out dinput) {
   const int64_t n = gradient.size(0), c = gradient.size(1), step = dy.size(0) == n ? 1 : 0;
   if (step == 0 && dy.size(0) != 1)
-    raise_value("[cross_entropy_backward] dy: expected 1 or %lld elements, got %lld", (long long)n,
-                (long long)dy.size(0));
+    raise_value("cross_entropy_backward", "dy", Text("1 or %lld elements", (long long)n),
+                Text("%lld", (long long)dy.size(0)));
   parallel_ranges(n, row_grain(c), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++)
       row_map(c, dinput.data<T>() + r * c, gradient.data<T>() + r * c,

@@ -48,8 +48,9 @@ static void check_same_shapes(const char* op, const char* arg, const List& param
     bool same = p.ndim == o.ndim;
     for (int d = 0; same && d < p.ndim; d++) same = p.shape[d] == o.shape[d];
     if (!same)
-      raise_value("[%s] %s[%lld]: expected the shape of its parameter (%lld elements), got another one (%lld elements)",
-                  op, arg, (long long)t, (long long)numel(p), (long long)numel(o));
+      raise_value(op, Text("%s[%lld]", arg, (long long)t).s,
+                  Text("the shape of its parameter, of %lld elements", (long long)numel(p)),
+                  Text("another one, of %lld elements", (long long)numel(o)));
   }
 }
 
@@ -63,8 +64,8 @@ static void check_rows(const char* op, In row, In table) {
   const int32_t* rows = row.data<int32_t>();
   for (int64_t t = 0; t < row.numel(); t++)
     if (rows[t] < 0 || rows[t] >= table.size(0))
-      raise_index("[%s] row: expected numbers in [0, %lld), got %d at %lld", op, (long long)table.size(0), rows[t],
-                  (long long)t);
+      raise_index(op, "row", Text("numbers in [0, %lld)", (long long)table.size(0)),
+                  Text("%d at position %lld", rows[t], (long long)t));
 }
 
 // ---- Adam and AdamW. A line of the table: lr, beta1, beta2, eps, weight_decay, step, decoupled, maximize.
@@ -157,8 +158,8 @@ void adam_rows(InOut param, In rows, In values, InOut exp_avg, InOut exp_avg_sq,
   const int64_t* ids = rows.data<int64_t>();
   for (int64_t i = 0; i < k; i++)
     if (ids[i] < 0 || ids[i] >= v || (i > 0 && ids[i] <= ids[i - 1]))
-      raise_index("[adam_rows] rows: expected rising numbers in [0, %lld), got %lld at %lld", (long long)v,
-                  (long long)ids[i], (long long)i);
+      raise_index("adam_rows", "rows", Text("rising numbers in [0, %lld)", (long long)v),
+                  Text("%lld at position %lld", (long long)ids[i], (long long)i));
   const double* h = table.data<double>();
   const Adam<T> rule(h, grad_scale);
   const bool decoupled = h[6] != 0, decays = decoupled && h[0] * h[4] != 0;

@@ -17,7 +17,7 @@ static void check_sequences(const char* op, In cu_seqlens, int64_t total) {
   check_cu_seqlens(op, "cu_seqlens", cu, b, total);
   for (int64_t s = 0; s < b; s++)
     if (cu[s] == cu[s + 1])
-      raise_value("[%s] cu_seqlens: expected no empty sequence, got one at position %lld", op, (long long)s);
+      raise_value(op, "cu_seqlens", "no empty sequence", Text("one at position %lld", (long long)s));
 }
 
 // Sequences a chunk: by their mean length, so that the cut depends on shapes alone.
@@ -149,10 +149,10 @@ void mask_seqlens(In mask, Out cu_seqlens, Out max_seqlen) {
   int64_t total = 0, longest = 0;
   for (int64_t i = 0; i < b * l; i++)
     if (number(m[i]) != 0 && number(m[i]) != 1)
-      raise_value("[mask_seqlens] attention_mask: expected 0 (padding) and 1, got %g at row %lld, column %lld",
-                  number(m[i]), (long long)(i / l), (long long)(i % l));
+      raise_value("mask_seqlens", "attention_mask", "0 (padding) and 1",
+                  Text("%g at row %lld, column %lld", double(number(m[i])), (long long)(i / l), (long long)(i % l)));
   if (b * l > INT32_MAX)
-    raise_value("[mask_seqlens] attention_mask: expected at most 2^31 - 1 positions, got %lld", (long long)(b * l));
+    raise_value("mask_seqlens", "attention_mask", "at most 2^31 - 1 positions", Text("%lld", (long long)(b * l)));
   cu[0] = 0;
   for (int64_t s = 0; s < b; s++) {
     int64_t length = 0;
@@ -172,7 +172,7 @@ void mask_indices(In mask, int64_t n, Out indices, Out position_ids) {
   int64_t total = 0;
   for (int64_t i = 0; i < b * l; i++) total += number(m[i]) != 0;
   if (total != n)
-    raise_value("[mask_indices] n: expected %lld, the mask's tokens, got %lld", (long long)total, (long long)n);
+    raise_value("mask_indices", "n", Text("%lld, the mask's tokens", (long long)total), Text("%lld", (long long)n));
   for (int64_t s = 0, k = 0; s < b; s++)
     for (int64_t c = 0, p = 0; c < l; c++)
       if (number(m[s * l + c]) != 0) {

@@ -76,8 +76,8 @@ void bernoulli(In input, int64_t seed, int64_t call, Out y) {
   T* to = y.data<T>();
   for (int64_t i = 0, n = input.numel(); i < n; i++)
     if (!(p[i] >= 0 && p[i] <= 1))
-      raise_value("[bernoulli] input: expected probabilities in [0, 1], got %g at position %lld", double(p[i]),
-                  (long long)i);
+      raise_value("bernoulli", "input", "probabilities in [0, 1]",
+                  Text("%g at position %lld", double(p[i]), (long long)i));
   for_each_block<kPerBlock<T>>(input.numel(), seed, call, [=](const uint32_t* words, int64_t first, int n) {
     for (int i = 0; i < n; i++) to[first + i] = unit(words, i, T()) < p[first + i] ? T(1) : T(0);
   });
@@ -166,7 +166,8 @@ uint64_t below(uint64_t bits, uint64_t range) {
 template <class T>
 void randint(InOut out, int64_t low, int64_t high, int64_t seed, int64_t call) {
   if (high <= low)
-    raise_value("[randint] high: expected more than low = %lld, got %lld", (long long)low, (long long)high);
+    raise_value("randint", "high", Text("a number above low, which is %lld", (long long)low),
+                Text("%lld", (long long)high));
   T* to = out.data<T>();
   const uint64_t range = uint64_t(high) - uint64_t(low);
   for_each_block<32>(out.numel(), seed, call, [=](const uint32_t* words, int64_t first, int n) {

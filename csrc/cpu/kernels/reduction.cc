@@ -177,7 +177,7 @@ void all(In input, int64_t dims, bool, Out y) {
 
 static Plan plan_of_some(const char* op, In input, int64_t dims) {
   const Plan p = plan_reduction(input, dims);
-  if (p.r == 0) raise_value("[%s] input: expected at least one element to reduce, got 0", op);
+  if (p.r == 0) raise_value(op, "input", "at least one element to reduce", "0");
   return p;
 }
 

@@ -41,18 +41,18 @@ ENGINE_IN_PLACE(mul)
 ENGINE_IN_PLACE(div)
 
 // A divisor that the host knows is checked here, the others by the kernel.
-#define ENGINE_DIVISION(NAME)                                                                      \
-  template <class T>                                                                               \
-  void NAME(In input, In other, Out y) {                                                           \
-    static const Kernel kernel = kernel_of<T>(#NAME);                                              \
-    if constexpr (kIsFloat<T>) {                                                                   \
-      map(kernel, {y.v, input.v, other.v});                                                        \
-    } else {                                                                                       \
-      static const int site = fault_site(#NAME, "other", Wrong::zero);                             \
-      if (other.v->device == kCpu && y.numel() && *other.data<T>() == 0)                           \
-        throw Error(ErrorKind::value, "[" #NAME "] other: expected integers other than 0, got 0"); \
-      map(kernel, {y.v, input.v, other.v}, faults(), site);                                        \
-    }                                                                                              \
+#define ENGINE_DIVISION(NAME)                                                        \
+  template <class T>                                                                 \
+  void NAME(In input, In other, Out y) {                                             \
+    static const Kernel kernel = kernel_of<T>(#NAME);                                \
+    if constexpr (kIsFloat<T>) {                                                     \
+      map(kernel, {y.v, input.v, other.v});                                          \
+    } else {                                                                         \
+      static const int site = fault_site(#NAME, "other", Wrong::zero);               \
+      if (other.v->device == kCpu && y.numel() && *other.data<T>() == 0)             \
+        throw Error(ErrorKind::value, #NAME, "other", "integers other than 0", "0"); \
+      map(kernel, {y.v, input.v, other.v}, faults(), site);                          \
+    }                                                                                \
   }
 ENGINE_DIVISION(floor_divide)
 ENGINE_DIVISION(remainder)

@@ -23,9 +23,8 @@ AttentionMath math_of() {
 // One of a row's packed tensors of heads, and what it is called in errors.
 AttentionHeads heads_of(const char* op, const char* argument, const Param& x, int64_t part = 0) {
   if (x.size(-1) > 1 && x.stride(-1) != 1 && x.numel() > 0)
-    throw Error(ErrorKind::value, std::string("[") + op + "] " + argument +
-                                      ": expected elements of a head side by side, got a stride of " +
-                                      std::to_string(x.stride(-1)));
+    throw Error(ErrorKind::value, op, argument, "the elements of a head side by side",
+                "a stride of " + std::to_string(x.stride(-1)));
   char* data = static_cast<char*>(x.v->data);
   if (part) data += part * x.stride(1) * item_size(x.dtype());
   return {data, x.stride(0), x.stride(-2)};
@@ -36,14 +35,12 @@ AttentionProblem problem_of(const char* op, const char* argument, int64_t t_q, i
                             double dropout_p, int64_t seed, int64_t call) {
   const auto expect = [&](const char* name, int64_t size) {
     if (size > kMostHeadSize)
-      throw Error(ErrorKind::value, std::string("[") + op + "] " + name +
-                                        ": expected a head size of at most 128 on CUDA, got " + std::to_string(size));
+      throw Error(ErrorKind::value, op, name, "a head size of at most 128 on CUDA", std::to_string(size));
   };
   expect(argument, d);
   expect("value", e);
   if (!(dropout_p >= 0 && dropout_p <= 1))
-    throw Error(ErrorKind::value, std::string("[") + op + "] dropout_p: expected a probability in [0, 1], got " +
-                                      std::to_string(dropout_p));
+    throw Error(ErrorKind::value, op, "dropout_p", "a probability in [0, 1]", std::to_string(dropout_p));
   AttentionProblem p = {};
   p.cu_q = static_cast<const int32_t*>(cu_q.v->data);
   p.cu_k = static_cast<const int32_t*>(cu_k.v->data);
@@ -68,18 +65,17 @@ AttentionProblem problem_of(const char* op, const char* argument, int64_t t_q, i
 void add_mask(const char* op, AttentionProblem& p, const Opt& mask, DType dtype) {
   if (!mask) return;
   if (mask.dtype() != DType::boolean && mask.dtype() != dtype)
-    throw Error(ErrorKind::value,
-                std::string("[") + op + "] attn_mask: expected bool or the dtype of query, got another");
+    throw Error(ErrorKind::value, op, "attn_mask", "bool or the dtype of query", "another dtype");
   if (mask.size(0) * mask.size(1) != int64_t(p.sequences) * p.heads)
-    throw Error(ErrorKind::value, std::string("[") + op + "] attn_mask: expected " +
-                                      std::to_string(int64_t(p.sequences) * p.heads) + " sequences and heads, got (" +
-                                      std::to_string(mask.size(0)) + ", " + std::to_string(mask.size(1)) + ")");
+    throw Error(ErrorKind::value, op, "attn_mask",
+                std::to_string(p.sequences) + " sequences and " + std::to_string(p.heads) + " heads",
+                std::to_string(mask.size(0)) + " and " + std::to_string(mask.size(1)));
   // All sequences have the mask's lengths. Those of the device are looked at there.
   if (mask.size(2) * p.sequences != p.t_q || mask.size(3) * p.sequences != p.t_k)
-    throw Error(ErrorKind::value, std::string("[") + op + "] attn_mask: expected sequences of " +
-                                      std::to_string(mask.size(2)) + " queries and " + std::to_string(mask.size(3)) +
-                                      " keys, got " + std::to_string(p.t_q) + " and " + std::to_string(p.t_k) + " in " +
-                                      std::to_string(p.sequences));
+    throw Error(ErrorKind::value, op, "attn_mask",
+                "a mask for " + std::to_string(p.t_q) + " queries and " + std::to_string(p.t_k) + " keys in " +
+                    std::to_string(p.sequences) + " sequences",
+                "one for " + std::to_string(mask.size(2)) + " and " + std::to_string(mask.size(3)) + " in each");
   p.mask = mask.v->data;
   p.mask_kind = mask.dtype() == DType::boolean ? kBoolMask : mask.dtype() == DType::f32 ? kFloatMask : kBf16Mask;
   p.mask_heads = int32_t(mask.size(1) ? mask.size(1) : 1);
@@ -146,7 +142,9 @@ struct Instances { // of a kernel: by arithmetic and width
 };
 void launch_tiles(const Instances& kernels, AttentionMath math, const AttentionProblem& p, int warps, int shared) {
   const int64_t grid = int64_t(p.slots) * p.heads;
-  if (grid > 0x7fffffff) throw Error(ErrorKind::value, "[attention] query: expected fewer tokens and heads");
+  if (grid > 0x7fffffff)
+    throw Error(ErrorKind::value, "attention", "query", "fewer than 2^31 blocks of tokens and heads",
+                std::to_string(grid));
   launch(kernels.of[size_t(math * 3 + width_of(p))], {unsigned(grid)}, {unsigned(warps) * 32}, unsigned(shared), p);
 }
 

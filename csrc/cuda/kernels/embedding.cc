@@ -41,8 +41,8 @@ void embedding_backward_sparse(In dy, In input, int64_t v, int64_t padding_idx, 
   static const int site = fault_site("embedding_backward_sparse", "input", Wrong::index);
   const int64_t n = input.numel(), d = dy.size(-1);
   if (k < (n < v ? n : v))
-    throw Error(ErrorKind::value, "[embedding_backward_sparse] k: expected room for min(n, v) = " +
-                                      std::to_string(n < v ? n : v) + " rows, got " + std::to_string(k));
+    throw Error(ErrorKind::value, "embedding_backward_sparse", "k",
+                "room for min(n, v) = " + std::to_string(n < v ? n : v) + " rows", std::to_string(k));
   SortedIds(input.data<int64_t>(), n, v, padding_idx, site)
       .sum_rows(dy.data<T>(), 1, d, values.data<T>(), rows.data<int64_t>(), count.data<int64_t>());
 }
@@ -55,9 +55,9 @@ void embedding_sum(In word, In input, In position, In position_ids, Opt token_ty
                    type_site = fault_site("embedding_sum", "token_type_ids", Wrong::index);
   const int64_t n = input.numel(), d = word.size(1), width = 16 / int64_t(sizeof(T));
   if (token_type_ids && !token_type)
-    throw Error(ErrorKind::value, "[embedding_sum] token_type_weight: expected a table for token_type_ids, got None");
+    throw Error(ErrorKind::value, "embedding_sum", "token_type_weight", "a table for token_type_ids", "None");
   if (token_type && !token_type_ids && n > 0 && token_type.size(0) == 0)
-    throw Error(ErrorKind::index, "[embedding_sum] token_type_weight: expected at least one row, got 0");
+    throw Error(ErrorKind::index, "embedding_sum", "token_type_weight", "at least one row", "0");
   if (n * d == 0) return;
   const LookupTable words = {word.v->data, input.data<int64_t>(), word.size(0)},
                     positions = {position.v->data, position_ids.data<int64_t>(), position.size(0)},

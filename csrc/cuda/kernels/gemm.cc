@@ -226,8 +226,8 @@ void matmul(In input, In other, Out y) {
 template <class T>
 void matmul_into(InOut y, In input, In other, bool accumulate) {
   if (y.size(-1) > 1 && y.stride(-1) != 1)
-    throw Error(ErrorKind::value,
-                "[matmul_into] y: expected rows without gaps, got column stride " + std::to_string(y.stride(-1)));
+    throw Error(ErrorKind::value, "matmul_into", "y", "rows without gaps",
+                "column stride " + std::to_string(y.stride(-1)));
   batched(y, y.data<T>(), input, input.data<T>(), other, other.data<T>(), accumulate);
 }
 

@@ -25,8 +25,6 @@ const Kernel& of_unit(const Kernel (&kernels)[5], int64_t bytes) {
 #define ELEMENTS(name) \
   {{"indexing", name "_1"}, {"indexing", name "_2"}, {"indexing", name "_4"}, {"indexing", name "_8"}}
 
-[[noreturn]] void wrong(ErrorKind kind, const std::string& text) { throw Error(kind, text); }
-
 // A number in the place of an array.
 bool is_number(const View* v) { return v->device == kCpu; }
 } // namespace
@@ -60,8 +58,8 @@ template <class T>
 void nonzero(In input, int64_t count, int64_t ndim, Out index) {
   static const int site = fault_site("nonzero", "count", Wrong::index);
   if (ndim != input.ndim())
-    wrong(ErrorKind::value, "[nonzero] ndim: expected " + std::to_string(input.ndim()) +
-                                ", the dimensions of input, got " + std::to_string(ndim));
+    throw Error(ErrorKind::value, "nonzero", "ndim", std::to_string(input.ndim()) + ", the dimensions of input",
+                std::to_string(ndim));
   if (ndim == 0) return; // coordinates of none
   SetElements(*input.v, nullptr).write(count, ndim, index.data<int64_t>(), site);
 }
@@ -96,7 +94,7 @@ void index_put(InOut input, In index, In values) {
   static const int site = fault_site("index_put", "index", Wrong::index);
   const int64_t o = input.size(0), n = input.size(1), d = input.size(2), m = index.size(0), item = sizeof(T);
   if (o * m * d == 0) return;
-  if (m > INT32_MAX) wrong(ErrorKind::value, "[index_put] index: expected fewer than 2^31 indices");
+  if (m > INT32_MAX) throw Error(ErrorKind::value, "index_put", "index", "fewer than 2^31 indices", std::to_string(m));
   const Scratch winner(size_t(n) * 4);
   fill_bytes(winner.data<int32_t>(), 0xff, size_t(n) * 4); // -1
   launch(winners, {blocks(m, 256)}, {256}, 0, index.data<int64_t>(), m, n, winner.data<int32_t>(), faults(),
@@ -134,18 +132,19 @@ void put_rows(In rows, In index, int64_t n, double value, Out y) {
 
 namespace {
 void check_gather(const char* op, const char* self, Param input, int64_t dim, Param index) {
-  const std::string name = "[" + std::string(op) + "] ";
   if (input.ndim() != index.ndim())
-    wrong(ErrorKind::value, name + "index: expected " + std::to_string(input.ndim()) + " dimensions, as " + self +
-                                " has, got " + std::to_string(index.ndim()));
+    throw Error(ErrorKind::value, op, "index",
+                "as many dimensions as " + std::string(self) + ", " + std::to_string(input.ndim()),
+                std::to_string(index.ndim()));
   if (dim < 0 || dim >= input.ndim())
-    wrong(ErrorKind::index,
-          name + "dim: expected a number in [0, " + std::to_string(input.ndim()) + "), got " + std::to_string(dim));
+    throw Error(ErrorKind::index, op, "dim", "a number in [0, " + std::to_string(input.ndim()) + ")",
+                std::to_string(dim));
   for (int d = 0; d < input.ndim(); d++)
     if (d != dim && index.size(d) > input.size(d))
-      wrong(ErrorKind::value, name + "index: expected at most the size " + std::to_string(input.size(d)) + " of " +
-                                  self + " in dimension " + std::to_string(d) + ", got " +
-                                  std::to_string(index.size(d)));
+      throw Error(
+          ErrorKind::value, op, "index",
+          "at most the size " + std::to_string(input.size(d)) + " of " + self + " in dimension " + std::to_string(d),
+          std::to_string(index.size(d)));
 }
 
 // `input` seen by the positions of `index`: dimension dim stands still, the index moves along it.
@@ -193,8 +192,8 @@ void cat(InOut out, InList tensors) {
   int64_t total = 0;
   for (int64_t t = 0; t < tensors.count; t++) total += numel(tensors[t]);
   if (total != o * row)
-    wrong(ErrorKind::value,
-          "[cat] tensors: expected " + std::to_string(o * row) + " elements in all, got " + std::to_string(total));
+    throw Error(ErrorKind::value, "cat", "tensors", std::to_string(o * row) + " elements in all",
+                std::to_string(total));
   if (total == 0) return;
   std::vector<Piece> pieces;
   Unit all;
@@ -202,7 +201,8 @@ void cat(InOut out, InList tensors) {
   for (int64_t t = 0; t < tensors.count; t++) {
     const int64_t n = numel(tensors[t]), length = n / o;
     if (length * o != n)
-      wrong(ErrorKind::value, "[cat] tensors[" + std::to_string(t) + "]: expected " + std::to_string(o) + " rows");
+      throw Error(ErrorKind::value, "cat", "tensors[" + std::to_string(t) + "]", std::to_string(o) + " rows",
+                  std::to_string(n) + " elements");
     if (n) all << tensors[t].data << length * item;
   }
   const int64_t unit = all.bytes();

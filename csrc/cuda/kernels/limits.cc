@@ -17,7 +17,7 @@ void fma_peak(int64_t n, int64_t iterations, Out y, Out rate) {
 template <class T>
 void stream(InList reads, InOutList writes) {
   static const Kernel kernel("limits", named<T>("stream"));
-  if (reads.count == 0) throw Error(ErrorKind::value, "[stream] reads: expected at least one array, got none");
+  if (reads.count == 0) throw Error(ErrorKind::value, "stream", "reads", "at least one array", "none");
   const int64_t n = numel(reads[0]);
   std::vector<void*> arrays;
   bool vector = true;
@@ -25,9 +25,9 @@ void stream(InList reads, InOutList writes) {
     const bool read = t < reads.count;
     const View& view = read ? reads[t] : writes[t - reads.count];
     if (numel(view) != n)
-      throw Error(ErrorKind::value, std::string("[stream] ") + (read ? "reads[" : "writes[") +
-                                        std::to_string(read ? t : t - reads.count) + "]: expected " +
-                                        std::to_string(n) + " elements, got " + std::to_string(numel(view)));
+      throw Error(ErrorKind::value, "stream",
+                  (read ? "reads[" : "writes[") + std::to_string(read ? t : t - reads.count) + "]",
+                  std::to_string(n) + " elements", std::to_string(numel(view)));
     arrays.push_back(view.data);
     vector = vector && aligned({view.data});
   }

@@ -116,8 +116,8 @@ void cross_entropy_backward(In dy, In gradient, Out dinput) {
   const int64_t n = gradient.size(0);
   const int c = checked_width("cross_entropy_backward", gradient.size(1)), step = dy.size(0) == n ? 1 : 0;
   if (step == 0 && dy.size(0) != 1)
-    throw Error(ErrorKind::value, "[cross_entropy_backward] dy: expected 1 or " + std::to_string(n) +
-                                      " elements, got " + std::to_string(dy.size(0)));
+    throw Error(ErrorKind::value, "cross_entropy_backward", "dy", "1 or " + std::to_string(n) + " elements",
+                std::to_string(dy.size(0)));
   const Teams t = teams<T>(c, 32 / kPack<T>);
   const bool vector = same_phase({gradient.data<T>(), dinput.data<T>()});
   launch(kernel, {blocks(n, t.rows)}, {t.threads}, 0, dy.data<T>(), gradient.data<T>(), dinput.data<T>(), n, int32_t(c),

@@ -17,9 +17,9 @@ void check_same_shapes(const char* op, const char* arg, const List& params, cons
     bool same = p.ndim == o.ndim;
     for (int d = 0; same && d < p.ndim; d++) same = p.shape[d] == o.shape[d];
     if (!same)
-      throw Error(ErrorKind::value, std::string("[") + op + "] " + arg + "[" + std::to_string(t) +
-                                        "]: expected the shape of its parameter (" + std::to_string(numel(p)) +
-                                        " elements), got another one (" + std::to_string(numel(o)) + " elements)");
+      throw Error(ErrorKind::value, op, std::string(arg) + "[" + std::to_string(t) + "]",
+                  "the shape of its parameter, of " + std::to_string(numel(p)) + " elements",
+                  "another one, of " + std::to_string(numel(o)) + " elements");
   }
 }
 
@@ -27,9 +27,8 @@ void check_rows(const char* op, In row, In table) {
   const int32_t* rows = row.data<int32_t>();
   for (int64_t t = 0; t < row.numel(); t++)
     if (rows[t] < 0 || rows[t] >= table.size(0))
-      throw Error(ErrorKind::index, std::string("[") + op + "] row: expected numbers in [0, " +
-                                        std::to_string(table.size(0)) + "), got " + std::to_string(rows[t]) + " at " +
-                                        std::to_string(t));
+      throw Error(ErrorKind::index, op, "row", "numbers in [0, " + std::to_string(table.size(0)) + ")",
+                  std::to_string(rows[t]) + " at position " + std::to_string(t));
 }
 
 // The table of the tensors of up to four lists, the empty ones left out.

@@ -118,8 +118,8 @@ void mask_seqlens(In mask, Out cu_seqlens, Out max_seqlen) {
   static const int site = fault_site("mask_seqlens", "attention_mask", Wrong::index);
   const int64_t b = mask.size(0), l = mask.size(1);
   if (b * l > INT32_MAX)
-    throw Error(ErrorKind::value,
-                "[mask_seqlens] attention_mask: expected at most 2^31 - 1 positions, got " + std::to_string(b * l));
+    throw Error(ErrorKind::value, "mask_seqlens", "attention_mask", "at most 2^31 - 1 positions",
+                std::to_string(b * l));
   const Scratch lengths(size_t(b) * 8);
   mask_lengths(mask, lengths.data<int64_t>(), site);
   scan_lengths(lengths.data<int64_t>(), b, cu_seqlens.data<int32_t>(), max_seqlen.data<int64_t>());

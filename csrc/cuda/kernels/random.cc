@@ -58,8 +58,8 @@ template <class T>
 void randint(InOut out, int64_t low, int64_t high, int64_t seed, int64_t call) {
   static const Kernel kernel("random", named<T>("randint"));
   if (high <= low)
-    throw Error(ErrorKind::value,
-                "[randint] high: expected more than low = " + std::to_string(low) + ", got " + std::to_string(high));
+    throw Error(ErrorKind::value, "randint", "high", "a number above low, which is " + std::to_string(low),
+                std::to_string(high));
   const Key key(seed, call);
   launch(kernel, {busy_blocks(out.numel(), 512, 16)}, {256}, 0, out.data<T>(), out.numel(), low,
          uint64_t(high) - uint64_t(low), key.k0, key.k1, key.call);

@@ -91,8 +91,7 @@ void run(const Kernel& kernel, const Kernel& join, const Plan& plan, size_t part
   }
 
 void need_elements(const char* op, const Plan& p) {
-  if (p.r == 0)
-    throw Error(ErrorKind::value, "[" + std::string(op) + "] input: expected at least one element to reduce, got 0");
+  if (p.r == 0) throw Error(ErrorKind::value, op, "input", "at least one element to reduce", "0");
 }
 
 // bool is stored as 0 and 1.

@@ -56,9 +56,7 @@ Teams teams(int64_t d, int held, int64_t narrowest = 1, int widest = 1024) {
 }
 
 inline int checked_width(const char* op, int64_t d) {
-  if (d > 0x7fff0000)
-    throw Error(ErrorKind::value,
-                std::string("[") + op + "] input: expected rows of less than 2^31 elements, got " + std::to_string(d));
+  if (d > 0x7fff0000) throw Error(ErrorKind::value, op, "input", "rows of less than 2^31 elements", std::to_string(d));
   return int(d);
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine import _core
 from engine.autograd.tape import _mode, enable_grad, is_grad_enabled
+from engine.errors import BadState, BadType, BadValue
 from engine.tensor import Tensor
 
 __all__ = ["checkpoint", "surroundings"]
@@ -51,18 +52,23 @@ class _Call:
     def again(self) -> None:
         """Runs the function a second time, for its nodes to have again what they saved."""
         if self.running:
-            raise RuntimeError(
-                "[checkpoint] function: expected one that does not call backward itself, got one that does"
-            )
+            raise BadState("checkpoint", "function", "a function that does not call backward", "one that does")
         if self._saved is None and self._call is not None:
             self._call.again()
         if self._saved is None:
-            raise RuntimeError(
-                "[checkpoint] backward: expected a graph that was not walked yet, got one that was freed"
+            raise BadState(
+                "checkpoint",
+                "backward",
+                "a graph that backward has not freed",
+                "one that it has freed",
+                "pass retain_graph=True to the first backward",
             )
         if _versions(*self._saved[1:]) != self._versions:
-            raise RuntimeError(
-                "[checkpoint] backward: expected the arguments unchanged since the call, got one that was modified in place"
+            raise BadState(
+                "checkpoint",
+                "backward",
+                "arguments unchanged since the call",
+                "one that was modified in place",
             )
         refill = _Refill(self)
         random = _core.random_state()
@@ -102,9 +108,11 @@ class _Refill:
         first = entries[i][0]()
         if first is not None and first._call is self.call:  # neither gone nor freed
             if first._versions != entry._versions:
-                raise RuntimeError(
-                    f"[checkpoint] backward: expected what [{entry.name}] reads unchanged since the call, got an array modified by "
-                    "an in-place operation"
+                raise BadState(
+                    "checkpoint",
+                    "backward",
+                    f"the inputs of {entry.name} unchanged since the call",
+                    "one that was modified in place",
                 )
             first._saved, first._call = saved, None
         return ()
@@ -114,10 +122,13 @@ def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
     return [a._data.version for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
 
 
-def _other_ops(expected: str, got: str) -> RuntimeError:
-    return RuntimeError(
-        f"[checkpoint] function: expected the same ops when it runs again: {expected}, got {got} (a function that depends on "
-        "nothing but its arguments, its parameters and engine's random numbers does)"
+def _other_ops(expected: str, got: str) -> BadState:
+    return BadState(
+        "checkpoint",
+        "function",
+        f"the same ops when it runs again: {expected}",
+        got,
+        "it may depend on its arguments, its parameters and engine's random numbers only",
     )
 
 
@@ -133,9 +144,9 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     written in place in between. Raises ValueError for use_reentrant=True, TypeError for what cannot be called.
     """
     if not callable(function):
-        raise TypeError(f"[checkpoint] function: expected a function, got {type(function).__name__}")
+        raise BadType("checkpoint", "function", "a function", type(function).__name__)
     if use_reentrant:
-        raise ValueError("[checkpoint] use_reentrant: expected False (it is not supported), got True")
+        raise BadValue("checkpoint", "use_reentrant", False, True, "the reentrant form is not supported")
     if not is_grad_enabled():
         return function(*args, **kwargs)
     call = _Call(function, args, kwargs)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine import _core
 from engine.autograd.tape import Node, no_grad, record
-from engine.tensor import Tensor, placed
+from engine.device import placed
+from engine.errors import BadState, BadType, BadValue, NotDefined
+from engine.tensor import Tensor
 
 
 class FunctionCtx:
@@ -54,12 +57,12 @@ class Function:
     @staticmethod
     def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
         """Computes the outputs; nothing in it is recorded. ctx: a FunctionCtx, shared with `backward`."""
-        raise NotImplementedError("[Function] forward: expected a static method of the subclass, got none")
+        raise NotDefined("Function", "forward", "a static method of this name in the subclass", "none")
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the arguments from those of the outputs."""
-        raise NotImplementedError("[Function] backward: expected a static method of the subclass, got none")
+        raise NotDefined("Function", "backward", "a static method of this name in the subclass", "none")
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
@@ -75,14 +78,12 @@ class Function:
         made = (outputs,) if single else tuple(outputs)
         for i, out in enumerate(made):
             if not isinstance(out, Tensor):
-                raise TypeError(f"[{cls.__name__}] forward: expected Tensors, got {type(out).__name__} as output {i}")
+                raise BadType(cls.__name__, "forward", f"a Tensor as output {i}", type(out).__name__)
 
         def run_backward(node: Node, *gradients: Any) -> tuple[Any, ...]:
             given = []
             for g, (shape, dtype, number) in zip(gradients, node.outputs):
                 if g is None:
-                    from engine import _core
-
                     g = _core.empty(shape, dtype, number)
                     _core.kernels.fill(g, 0.0)
                 given.append(Tensor(g))
@@ -90,8 +91,8 @@ class Function:
                 results = cls.backward(ctx, *given)
             results = results if isinstance(results, tuple) else (results,)
             if len(results) != len(args):
-                raise RuntimeError(
-                    f"[{cls.__name__}] backward: expected {len(args)} gradients, one for each argument, got {len(results)}"
+                raise BadState(
+                    cls.__name__, "backward", f"{len(args)} gradients, one for each argument of forward", len(results)
                 )
             arrays: list[Any] = []
             for i, (result, source) in enumerate(zip(results, inputs)):
@@ -99,13 +100,9 @@ class Function:
                     arrays.append(None)
                     continue
                 if not isinstance(result, Tensor):
-                    raise TypeError(
-                        f"[{cls.__name__}] backward: expected a Tensor or None as gradient {i}, got {type(result).__name__}"
-                    )
+                    raise BadType(cls.__name__, "backward", f"a Tensor or None as gradient {i}", type(result).__name__)
                 if result.shape != source.shape:
-                    raise ValueError(
-                        f"[{cls.__name__}] backward: expected shape {source.shape} for gradient {i}, got {result.shape}"
-                    )
+                    raise BadValue(cls.__name__, "backward", f"shape {source.shape} for gradient {i}", result.shape)
                 arrays.append(
                     placed(result._data, source.dtype, source._data.device)
                 )  # as PyTorch, which also converts

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine import _core
 from engine.autograd.tape import grad, no_grad
+from engine.errors import BadState, BadType, BadValue
 from engine.tensor import Tensor
 
 
@@ -29,14 +30,12 @@ def gradcheck(
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
     if not checked:
-        raise ValueError("[gradcheck] inputs: expected at least one tensor that requires grad, got none")
+        raise BadValue("gradcheck", "inputs", "at least one tensor that requires grad", "none")
     for i in checked:
         if args[i].is_cuda:
-            raise ValueError(
-                f"[gradcheck] inputs[{i}]: expected a float64 tensor on the CPU, got one on {args[i].device}"
-            )
+            raise BadValue("gradcheck", f"inputs[{i}]", "a float64 tensor on the CPU", f"one on {args[i].device}")
         if args[i].dtype is not _core.float64:
-            raise TypeError(f"[gradcheck] inputs[{i}]: expected float64, got {args[i].dtype.name}")
+            raise BadType("gradcheck", f"inputs[{i}]", "float64", args[i].dtype.name)
 
     def outputs() -> list[Tensor]:
         result = func(*args)
@@ -45,7 +44,7 @@ def gradcheck(
 
     first = [t for t in outputs() if t.requires_grad]
     if not first:
-        raise ValueError("[gradcheck] func: expected an output that depends on the inputs, got none")
+        raise BadValue("gradcheck", "func", "an output that depends on the inputs", "none")
     rng = np.random.default_rng(0)
     weights = [rng.uniform(0.5, 1.5, t.shape) for t in first]
     seeds = [
@@ -73,7 +72,10 @@ def gradcheck(
             if not abs(computed[index] - expected) <= atol + rtol * abs(expected):
                 if not raise_exception:
                     return False
-                raise RuntimeError(
-                    f"[gradcheck] inputs[{i}]: expected a gradient of {expected:.6g} at {index}, got {computed[index]:.6g}"
+                raise BadState(
+                    "gradcheck",
+                    f"inputs[{i}]",
+                    f"a gradient of {expected:.6g} at {index}, by differences",
+                    f"{computed[index]:.6g}",
                 )
     return True

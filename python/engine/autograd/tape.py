@@ -17,7 +17,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.rows import RowGradient, RowSum, dense
-from engine.tensor import Tensor
+from engine.errors import BadState, BadType, BadValue
+from engine.tensor import Tensor, tensor_method
 
 _numbers = count()  # nodes in the order of their making
 _new = Tensor.__new__
@@ -150,15 +151,21 @@ class Node:
         if self._call is not None:
             self._call.again()
         if self._saved is None:
-            raise RuntimeError(
-                f"[{self.name}] backward: expected a graph that was not walked yet, got one whose saved arrays were freed "
-                "(pass retain_graph=True to the first backward)"
+            raise BadState(
+                self.name,
+                "backward",
+                "a graph that backward has not freed",
+                "one that it has freed",
+                "pass retain_graph=True to the first backward",
             )
         for i, (array, version) in enumerate(zip(self._saved, self._versions)):
             if version is not None and array.version != version:
-                raise RuntimeError(
-                    f"[{self.name}] backward: expected what the op saved unchanged, got array {i} of shape {array.shape} modified "
-                    f"by an in-place operation (version {array.version}, saved at version {version})"
+                raise BadState(
+                    self.name,
+                    "backward",
+                    "the arrays that the op saved, unchanged",
+                    f"array {i} of shape {array.shape}, modified by an in-place operation",
+                    f"it was saved at version {version} and is at version {array.version}",
                 )
         return self._saved
 
@@ -244,9 +251,12 @@ def check_view(name: str, tensor: Tensor) -> None:
     while view is not None and view._base is not None:
         base, node = view._base
         if base is not None and base._node is not node:
-            raise RuntimeError(
-                f"[{name}] input: expected no view that is older than an in-place operation on its base, got one of shape "
-                f"{tensor.shape} (take the view again, after the operation)"
+            raise BadState(
+                name,
+                "input",
+                "a view that is newer than the last in-place operation on its base",
+                f"an older one, of shape {tensor.shape}",
+                "take the view again after the operation",
             )
         view = base
 
@@ -255,9 +265,12 @@ def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
     """Raises RuntimeError where an in-place op that reads `value` would falsify gradients, or write to one place twice; call
     it before anything is written."""
     if tensor._data.overlaps_itself:
-        raise RuntimeError(
-            f"[{name}] self: expected each element in memory of its own, got a view of shape {tensor.shape} in which several "
-            "share one place (use .clone() first)"
+        raise BadState(
+            name,
+            "self",
+            "a tensor whose elements lie in different places in memory",
+            f"a view of shape {tensor.shape} in which some share a place",
+            "use .clone() first",
         )
     if not _mode.enabled:
         return
@@ -265,19 +278,15 @@ def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
     if isinstance(value, Tensor):
         check_view(name, value)
         if value._requires_grad and tensor._base is not None:
-            raise RuntimeError(
-                f"[{name}] self: expected no view where the value requires grad, got one (write to the tensor it is a view of)"
+            raise BadState(
+                name, "self", "no view where the value requires grad", "one", "write to the tensor it is a view of"
             )
     if not tensor._requires_grad:
         return
     if tensor._node is None:
-        raise RuntimeError(
-            f"[{name}] self: expected no leaf tensor that requires grad, got one (write under engine.no_grad())"
-        )
+        raise BadState(name, "self", "no leaf tensor that requires grad", "one", "write under engine.no_grad()")
     if tensor._base is not None:
-        raise RuntimeError(
-            f"[{name}] self: expected no view of a tensor that requires grad, got one (use the op that is not in place)"
-        )
+        raise BadState(name, "self", "no view of a tensor that requires grad", "one", "use the op that is not in place")
 
 
 def record_inplace(
@@ -303,30 +312,33 @@ def _run_hooks(hooks: dict[int, Any] | None, gradient: Array, where: str) -> Arr
         result = hook(Tensor(gradient))
         if result is not None:
             if result.shape != gradient.shape or result.dtype is not gradient.dtype:
-                raise ValueError(f"[{where}] hook: expected a gradient of shape {gradient.shape}, got {result.shape}")
-            if result._data.device != gradient.device:
-                raise ValueError(
-                    f"[{where}] hook: expected a gradient on the device of its tensor, got one on {result.device}"
+                raise BadValue(
+                    where,
+                    "hook",
+                    f"a gradient of shape {gradient.shape} and dtype {gradient.dtype.name}",
+                    f"shape {result.shape} and dtype {result.dtype.name}",
                 )
+            if result._data.device != gradient.device:
+                raise BadValue(where, "hook", "a gradient on the device of its tensor", f"one on {result.device}")
             gradient = result._data
     return gradient
 
 
 def _seed(output: Tensor, gradient: Tensor | None) -> Array:
     if not output._requires_grad:
-        raise RuntimeError("[backward] self: expected a tensor that requires grad, got one that does not")
+        raise BadState("backward", "self", "a tensor that requires grad", "one that does not")
     if gradient is None:
         if output.numel() != 1:
-            raise RuntimeError(f"[backward] gradient: expected one for an output of shape {output.shape}, got None")
+            raise BadState("backward", "gradient", f"one of shape {output.shape}, as the output", "None")
         array = _core.empty(output.shape, output.dtype, output._data.device)
         _core.kernels.fill(array, 1.0)
         return array
     if not isinstance(gradient, Tensor):
-        raise TypeError(f"[backward] gradient: expected a Tensor, got {type(gradient).__name__}")
+        raise BadType("backward", "gradient", "a Tensor", type(gradient).__name__)
     if gradient.shape != output.shape:
-        raise ValueError(f"[backward] gradient: expected shape {output.shape}, got {gradient.shape}")
+        raise BadValue("backward", "gradient", f"shape {output.shape}", gradient.shape)
     if gradient._data.device != output._data.device:
-        raise ValueError(f"[backward] gradient: expected a tensor on {output.device}, got one on {gradient.device}")
+        raise BadValue("backward", "gradient", f"a tensor on {output.device}", f"one on {gradient.device}")
     return gradient._data.cast(output.dtype)
 
 
@@ -379,7 +391,7 @@ def _walk(
         if not retain_graph:
             node.free()
         if len(results) != len(node.edges):
-            raise RuntimeError(f"[{node.name}] backward: expected {len(node.edges)} gradients, got {len(results)}")
+            raise BadState(node.name, "backward", f"{len(node.edges)} gradients, one for each input", len(results))
         for edge, g in zip(node.edges, results):
             if edge is not None and g is not None:
                 send(edge, g)
@@ -389,9 +401,7 @@ def _walk(
 
 def _refuse_double(create_graph: bool) -> None:
     if create_graph:
-        raise RuntimeError(
-            "[backward] create_graph: expected False (gradients of gradients are not supported), got True"
-        )
+        raise BadState("backward", "create_graph", False, True, "gradients of gradients are not supported")
 
 
 def backward(
@@ -409,7 +419,7 @@ def backward(
         else list(grad_tensors)
     )
     if len(given) != len(outputs):
-        raise ValueError(f"[backward] grad_tensors: expected {len(outputs)} of them, got {len(given)}")
+        raise BadValue("backward", "grad_tensors", f"{len(outputs)} gradients, one for each tensor", len(given))
     # A gradient array becomes `.grad` as it is, unless someone else may hold its memory: then a copy does.
     taken = {id(g._data): g._data for g in given if g is not None}
 
@@ -427,6 +437,17 @@ def backward(
         tensor._grad = Tensor(g)
 
     _walk(outputs, given, retain_graph, accumulate)
+
+
+@tensor_method("backward")
+def _backward(
+    self: Tensor, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False
+) -> None:
+    """Adds d(self)/d(leaf), weighted by `gradient`, to `.grad` of every leaf that requires it.
+
+    gradient: of this tensor's shape and dtype; may be left out for a single element (then 1).
+    """
+    backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
 
 def grad(
@@ -449,7 +470,7 @@ def grad(
     by_leaf: dict[Tensor, int] = {}
     for i, tensor in enumerate(wanted):
         if not tensor._requires_grad:
-            raise RuntimeError(f"[grad] inputs[{i}]: expected a tensor that requires grad, got one that does not")
+            raise BadState("grad", f"inputs[{i}]", "a tensor that requires grad", "one that does not")
         if tensor._node is None:
             by_leaf[tensor] = i
         else:
@@ -462,7 +483,11 @@ def grad(
     _walk(outs, given, retain_graph, keep, capture)
     missing = [i for i in range(len(wanted)) if i not in found]
     if missing and not allow_unused:
-        raise RuntimeError(
-            f"[grad] inputs[{missing[0]}]: expected a tensor that the outputs depend on, got one that they do not"
+        raise BadState(
+            "grad",
+            f"inputs[{missing[0]}]",
+            "a tensor that the outputs depend on",
+            "another",
+            "allow_unused=True gives None for it",
         )
     return tuple(Tensor(found[i].clone()) if i in found else None for i in range(len(wanted)))

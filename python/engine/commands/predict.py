@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.commands.common import PATH, RUN, Command, columns_of, device_option, encoding_option, threads_option
+from engine.errors import BadValue
 
 if TYPE_CHECKING:
     from engine.inference import Predictor
@@ -74,7 +75,7 @@ def predict(
     if calibrated:
         temperature = read_temperature(run)
         if temperature is None:
-            raise ValueError(f"[predict] calibrated: expected a report with a temperature in {run}, got none")
+            raise BadValue("predict", "calibrated", f"a temperature in the report of {run}", "none")
         predictor.temperature = temperature
     trained = columns_of(run)
     predictor.task.separator = trained.get("label_separator", predictor.task.separator)
@@ -130,9 +131,11 @@ def _predict(predictor: Predictor, batches: Iterable[Any], top_k: int, as_json: 
     bare = not predictor.encode(task.bare([""])).lengths[0]  # a tokenizer that adds nothing leaves some without a token
     for table in batches:
         if bare and 0 in (lengths := predictor.encode(table).lengths.tolist()):
-            raise ValueError(
-                f"[predict] texts: expected at least one token in each for this model, got none in text "
-                f"{row + lengths.index(0) + 1}"
+            raise BadValue(
+                "predict",
+                "texts",
+                "at least one token in each text",
+                f"none in text {row + lengths.index(0) + 1}",
             )
         row += len(table)
         for text, answer in zip(task.texts(table), predictor.answer_table(table, top_k)):
@@ -165,4 +168,4 @@ def _line(line: bytes) -> str:
     try:
         return line.decode("utf-8").rstrip("\r")
     except UnicodeDecodeError:
-        raise ValueError(f"[predict] standard input: expected UTF-8, got {line[:40]!r}") from None
+        raise BadValue("predict", "standard input", "UTF-8", repr(line[:40])) from None

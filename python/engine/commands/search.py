@@ -60,7 +60,9 @@ def search(
     from engine.tasks import task_named
 
     if options["test"]:
-        raise click.UsageError("--test cannot be given: a search that saw test data would flatter itself.", ctx)
+        raise click.UsageError(
+            "--test cannot be given: test data must not decide a search. Evaluate its best run on them.", ctx
+        )
     wanted = SearchSpace.from_toml(space)
     names = {name.lstrip("-").replace("-", "_") for p in ctx.command.params for name in (str(p.name), *p.opts)}
     for name in wanted.names:

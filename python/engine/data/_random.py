@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.random_purposes import Purpose
+
 __all__ = ["LOADER", "SPLIT", "check_seed", "permutation"]
 
 
-# Who draws: a split and a loader of the same seed must not draw the same numbers.
-LOADER, SPLIT = 0, 1
+LOADER, SPLIT = Purpose.LOADER, Purpose.SPLIT
 
 
-def permutation(n: int, seed: int, stream: int = 0, *, purpose: int) -> np.ndarray:
+def permutation(n: int, seed: int, stream: int = 0, *, purpose: Purpose) -> np.ndarray:
     """A random order of `range(n)`, int64 (n,), decided by (seed, stream, purpose) alone."""
     if n == 0:
         return np.zeros(0, dtype=np.int64)

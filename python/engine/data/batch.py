@@ -16,9 +16,10 @@ import numpy as np
 
 from engine import _core
 from engine.data._arrays import from_numpy
+from engine.device import device as Device
+from engine.device import device_of, number_of
 from engine.layout import Layout
-from engine.tensor import Tensor, device_of, number_of
-from engine.tensor import device as Device
+from engine.tensor import Tensor
 
 __all__ = ["Batch", "Size", "size_of", "to_device"]
 

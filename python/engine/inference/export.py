@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-import engine
-from engine import ops
+from engine import _core, ops
 from engine.inference.card import model_card
 from engine.models import (
     AutoModel,
@@ -237,7 +236,7 @@ def _open(folder: Path) -> Pretrained:
 def _weights(model: Pretrained, dtype: str) -> dict[str, Any]:
     state = {}
     for name, tensor in model.state_dict().items():
-        cast = tensor.to(getattr(engine, dtype))
+        cast = tensor.to(getattr(_core, dtype))
         if dtype == "float16" and not np.isfinite(cast.float().numpy()).all() and np.isfinite(tensor.numpy()).all():
             raise ValueError(
                 f"[export] dtype: expected one that holds {name}, got float16 (its largest number is 65504)"

@@ -11,11 +11,11 @@ import numpy as np
 from engine import _core
 from engine.autograd import no_grad
 from engine.data.batch import to_device
+from engine.device import device as Device
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
 from engine.ops.precision import autocast as autocast_region
 from engine.tensor import Tensor
-from engine.tensor import device as Device
 
 __all__ = ["compute_logits", "counted_rows", "device_of_model", "evaluating", "run_batches"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from engine.errors import BadIndex
 from engine.nn.module import Module, Parameter
 from engine.tensor import Tensor
 
@@ -24,7 +25,7 @@ class _Indexed(Module):
 
     def _position(self, index: int) -> str:
         if not -len(self) <= index < len(self):
-            raise IndexError(f"[{type(self).__name__}] index: expected one in [{-len(self)}, {len(self)}), got {index}")
+            raise BadIndex(type(self).__name__, "index", f"a number in [{-len(self)}, {len(self)})", index)
         return str(index % len(self))
 
     def __len__(self) -> int:
@@ -170,7 +171,7 @@ class ParameterList(Module):
 
     def __getitem__(self, index: int) -> Any:
         if not -len(self) <= index < len(self):
-            raise IndexError(f"[ParameterList] index: expected one in [{-len(self)}, {len(self)}), got {index}")
+            raise BadIndex("ParameterList", "index", f"a number in [{-len(self)}, {len(self)})", index)
         return self._parameters[str(index % len(self))]
 
     def __setitem__(self, index: int, value: Tensor) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+from engine import ops
 from engine.autograd import no_grad
+from engine.errors import BadValue
 from engine.tensor import Tensor
 
 __all__ = [
@@ -39,8 +41,6 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
     Raises ValueError where so little of the distribution lies inside that drawing does not end.
     """
-    from engine import ops
-
     with no_grad():
         tensor.normal_(mean, std)
         for _ in range(1000):
@@ -48,7 +48,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
             if not outside.any():
                 return tensor
             tensor.copy_(ops.where(outside, ops.empty_like(tensor).normal_(mean, std), tensor))
-    raise ValueError(f"[trunc_normal_] a, b: expected a range that N({mean}, {std}^2) reaches, got [{a}, {b}]")
+    raise BadValue("trunc_normal_", "a, b", f"a range that draws from N({mean}, {std}^2) fall in", f"[{a}, {b}]")
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -73,15 +73,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in gains:
-        raise ValueError(
-            f"[calculate_gain] nonlinearity: expected one of {', '.join(gains)}, leaky_relu, got {nonlinearity!r}"
-        )
+        raise BadValue("calculate_gain", "nonlinearity", f"one of {', '.join(gains)}, leaky_relu", repr(nonlinearity))
     return gains[nonlinearity]
 
 
 def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
     if tensor.ndim < 2:
-        raise ValueError(f"[{op}] tensor: expected at least 2 dimensions, got shape {tensor.shape}")
+        raise BadValue(op, "tensor", "at least 2 dimensions", f"shape {tensor.shape}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -100,7 +98,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 def _kaiming(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     fan_in, fan_out = _fans(op, tensor)
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"[{op}] mode: expected 'fan_in' or 'fan_out', got {mode!r}")
+        raise BadValue(op, "mode", "'fan_in' or 'fan_out'", repr(mode))
     return calculate_gain(nonlinearity, a) / math.sqrt(max(1, fan_in if mode == "fan_in" else fan_out))
 
 

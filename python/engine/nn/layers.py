@@ -8,6 +8,7 @@ from typing import Any
 
 from engine import ops
 from engine._core import DType
+from engine.errors import BadValue
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.module import Module, Parameter
@@ -100,8 +101,8 @@ class Embedding(Module):
         (self.num_embeddings,) = new_sizes("Embedding", "num_embeddings", (num_embeddings,))
         (self.embedding_dim,) = new_sizes("Embedding", "embedding_dim", (embedding_dim,))
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(
-                f"[Embedding] padding_idx: expected one in [{-num_embeddings}, {num_embeddings}), got {padding_idx}"
+            raise BadValue(
+                "Embedding", "padding_idx", f"None or a number in [{-num_embeddings}, {num_embeddings})", padding_idx
             )
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.weight = new_parameter(num_embeddings, embedding_dim, dtype=dtype, device=device)
@@ -117,9 +118,7 @@ class Embedding(Module):
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """A layer over a table (num_embeddings, embedding_dim) that there already is."""
         if embeddings.ndim != 2:
-            raise ValueError(
-                f"[Embedding.from_pretrained] embeddings: expected 2 dimensions, got shape {embeddings.shape}"
-            )
+            raise BadValue("Embedding.from_pretrained", "embeddings", "2 dimensions", f"shape {embeddings.shape}")
         layer = cls(1, embeddings.shape[1])
         layer.num_embeddings, layer.padding_idx = embeddings.shape[0], padding_idx
         layer.weight = Parameter(embeddings, requires_grad=not freeze)
@@ -215,9 +214,9 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if not 0 <= p <= 1:
-            raise ValueError(f"[Dropout] p: expected a probability in [0, 1], got {p}")
+            raise BadValue("Dropout", "p", "a probability in [0, 1]", p)
         if inplace:
-            raise ValueError("[Dropout] inplace: expected False (it is not supported), got True")
+            raise BadValue("Dropout", "inplace", False, True, "writing in place is not supported")
         self.p = p
 
     def forward(self, input: Tensor) -> Tensor:

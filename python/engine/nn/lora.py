@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from engine import ops
 from engine.autograd import no_grad
+from engine.errors import BadValue, FileMissing
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
@@ -71,7 +72,7 @@ class LoRAConfig:
         for name in ("target_modules", "modules_to_save"):
             value = getattr(self, name)
             if isinstance(value, str):
-                raise ValueError(f"[LoRAConfig] {name}: expected a list of names, got {value!r}")
+                raise BadValue("LoRAConfig", name, "a list of names", repr(value))
             object.__setattr__(self, name, None if value is None else tuple(value))
         self._check("r", self.r >= 1, "at least 1")
         self._check("alpha", 0 < self.alpha < math.inf, "a finite number > 0")
@@ -80,7 +81,7 @@ class LoRAConfig:
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
-            raise ValueError(f"[LoRAConfig] {name}: expected {expected}, got {getattr(self, name)!r}")
+            raise BadValue("LoRAConfig", name, expected, repr(getattr(self, name)))
 
 
 class _Part(NamedTuple):
@@ -209,7 +210,9 @@ def add_lora(
     saved_paths = _saved(model, config)
     for path, module in model.named_modules():
         if isinstance(module, LoRALinear):
-            raise ValueError(f"[add_lora] model: expected one without adapters, got one at {path} (merge_lora first)")
+            raise BadValue(
+                "add_lora", "model", "a model without adapters", f"one with adapters at {path}", "call merge_lora first"
+            )
         if not isinstance(module, Linear) or any(path == s or path.startswith(f"{s}.") for s in saved_paths):
             continue  # what is trained whole needs no adapter, and its weights would be lost from the adapters' file
         whole = _fitting(model, path, config.target_modules)
@@ -226,8 +229,12 @@ def add_lora(
             plan[path] = parts or None
             adapted += [_beside(path, part) for part in parts] or [path]
     if left:
-        raise ValueError(
-            f"[add_lora] target_modules: expected names of Linear layers, got {sorted(left)[0]!r}, which is none, or trained whole"
+        raise BadValue(
+            "add_lora",
+            "target_modules",
+            "names of Linear layers",
+            f"{sorted(left)[0]!r}",
+            "no Linear layer has that name, or modules_to_save has it trained whole",
         )
     saved = [p for name in saved_paths for p in model.get_submodule(name).parameters()]
     model.requires_grad_(False)
@@ -250,7 +257,7 @@ def _saved(model: Module, config: LoRAConfig) -> list[str]:
                 found[name].append(path)
     missing = [name for name, paths in found.items() if not paths]
     if missing and config.modules_to_save is not None:
-        raise ValueError(f"[add_lora] modules_to_save: expected names of modules, got {missing[0]!r}, which is none")
+        raise BadValue("add_lora", "modules_to_save", "names of modules of the model", repr(missing[0]))
     return [path for paths in found.values() for path in paths]
 
 
@@ -262,7 +269,7 @@ def _replace(model: Module, path: str, module: Module) -> None:
 def _adapters(op: str, model: Module) -> dict[str, LoRALinear]:
     found = {path: module for path, module in model.named_modules() if isinstance(module, LoRALinear)}
     if not found:
-        raise ValueError(f"[{op}] model: expected one with adapters (add_lora), got none")
+        raise BadValue(op, "model", "a model with adapters", "one without", "call add_lora first")
     return found
 
 
@@ -315,7 +322,12 @@ def load_lora_state_dict(model: Module, state_dict: Mapping[str, Tensor]) -> Non
         if name in state_dict and state_dict[name].shape != p.shape
     ]
     if wrong:
-        raise ValueError("\n  ".join(["[load_lora_state_dict] state_dict: expected the model's entries, got", *wrong]))
+        raise BadValue(
+            "load_lora_state_dict",
+            "state_dict",
+            "the entries of the model's adapters",
+            "entries that differ:" + "".join(f"\n  {line}" for line in wrong),
+        )
     for name, p in targets.items():
         copy_into(p._data, state_dict[name]._data)
 
@@ -401,8 +413,6 @@ def _read_config(path: str) -> LoRAConfig:
             values["modules_to_save"],
         )
     except FileNotFoundError:
-        raise FileNotFoundError(f"[load_lora] directory: expected an existing file, got {path}") from None
+        raise FileMissing("load_lora", "directory", "an existing file", path) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(
-            f"[load_lora] directory: expected the config of LoRA adapters in {path}, got: {error}"
-        ) from None
+        raise BadValue("load_lora", "directory", f"the config of LoRA adapters in {path}", error) from None

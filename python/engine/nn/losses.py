@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.errors import BadValue
 from engine.nn import functional as F
 from engine.nn.module import Module
 from engine.tensor import Tensor
@@ -13,7 +14,7 @@ class _Loss(Module):
     def __init__(self, reduction: str) -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"[{type(self).__name__}] reduction: expected 'mean', 'sum' or 'none', got {reduction!r}")
+            raise BadValue(type(self).__name__, "reduction", "'mean', 'sum' or 'none'", repr(reduction))
         self.reduction = reduction
 
     def extra_repr(self) -> str:

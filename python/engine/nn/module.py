@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
+from engine.device import device as Device
+from engine.device import number_of, placed, refuse_float64
+from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined
 from engine.ops.convert import copy_into
-from engine.tensor import RemovableHandle, Tensor, number_of, placed, refuse_float64
-from engine.tensor import device as Device
+from engine.tensor import RemovableHandle, Tensor
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter"]
 
@@ -28,7 +30,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
         if not isinstance(data, Tensor):
-            raise TypeError(f"[Parameter] data: expected a Tensor, got {type(data).__name__}")
+            raise BadType("Parameter", "data", "a Tensor", type(data).__name__)
         super().__init__(data._data, requires_grad)
 
     def __repr__(self) -> str:
@@ -83,7 +85,7 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes. Call the module itself rather than this, so that hooks run."""
-        raise NotImplementedError(f"[{type(self).__name__}] forward: expected a method of this name, got none")
+        raise NotDefined(type(self).__name__, "forward", "a method of this name", "none")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         before: dict[int, Any] = self.__dict__["_forward_pre_hooks"]
@@ -125,9 +127,7 @@ class Module:
             for registry, kind in (("_parameters", Parameter), ("_modules", Module), ("_buffers", Tensor)):
                 if name in mine.get(registry, ()):
                     if value is not None and not isinstance(value, kind):
-                        raise TypeError(
-                            f"[{type(self).__name__}] {name}: expected a {kind.__name__} or None, got {type(value).__name__}"
-                        )
+                        raise BadType(type(self).__name__, name, f"a {kind.__name__} or None", type(value).__name__)
                     mine[registry][name] = value
             object.__setattr__(self, name, value)
 
@@ -139,11 +139,11 @@ class Module:
     def _register(self, registry: str, name: str, value: Any) -> None:
         mine = self.__dict__
         if registry not in mine:
-            raise AttributeError(
-                f"[{type(self).__name__}] {name}: expected super().__init__() first, got an assignment before it"
+            raise BadAttribute(
+                type(self).__name__, name, "a call of super().__init__() first", "an assignment before it"
             )
         if not isinstance(name, str) or not name or "." in name:
-            raise ValueError(f"[{type(self).__name__}] name: expected a name without dots, got {name!r}")
+            raise BadValue(type(self).__name__, "name", "a name without dots", repr(name))
         for other in ("_parameters", "_modules", "_buffers"):
             if other != registry:
                 mine[other].pop(name, None)
@@ -153,14 +153,14 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter, or None to hold its place."""
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"[register_parameter] param: expected a Parameter or None, got {type(param).__name__}")
+            raise BadType("register_parameter", "param", "a Parameter or None", type(param).__name__)
         self._check_new("register_parameter", name, "_parameters")
         self._register("_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that belongs to the state but is not trained; one that is not persistent stays out of state_dict."""
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"[register_buffer] tensor: expected a Tensor or None, got {type(tensor).__name__}")
+            raise BadType("register_buffer", "tensor", "a Tensor or None", type(tensor).__name__)
         self._check_new("register_buffer", name, "_buffers")
         self._register("_buffers", name, tensor)
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
@@ -168,7 +168,7 @@ class Module:
     def add_module(self, name: str, module: Module | None) -> None:
         """Adds a submodule under that name."""
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"[add_module] module: expected a Module or None, got {type(module).__name__}")
+            raise BadType("add_module", "module", "a Module or None", type(module).__name__)
         self._check_new("add_module", name, "_modules")
         self._register("_modules", name, module)
 
@@ -176,7 +176,7 @@ class Module:
 
     def _check_new(self, op: str, name: str, registry: str) -> None:
         if hasattr(self, name) and name not in self.__dict__.get(registry, ()):
-            raise KeyError(f"[{op}] name: expected one that is free, got {name!r}")
+            raise BadKey(op, "name", "a name that the module does not have yet", repr(name))
 
     # ---- walking the tree
 
@@ -247,7 +247,7 @@ class Module:
         for name in target.split(".") if target else ():
             found = module._modules.get(name)
             if found is None:
-                raise AttributeError(f"[get_submodule] target: expected the name of a submodule, got {target!r}")
+                raise BadAttribute("get_submodule", "target", "the name of a submodule", repr(target))
             module = found
         return module
 
@@ -256,7 +256,7 @@ class Module:
         path, _, name = target.rpartition(".")
         found = self.get_submodule(path)._parameters.get(name)
         if found is None:
-            raise AttributeError(f"[get_parameter] target: expected the name of a parameter, got {target!r}")
+            raise BadAttribute("get_parameter", "target", "the name of a parameter", repr(target))
         return found
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
@@ -316,7 +316,7 @@ class Module:
         target = kwargs.pop("device", None)
         non_blocking = bool(kwargs.pop("non_blocking", False))
         if kwargs:
-            raise TypeError(f"[to] arguments: expected dtype and device, got {next(iter(kwargs))!r}")
+            raise BadType("to", "arguments", "a dtype or a device", f"an argument {next(iter(kwargs))!r}")
         for value in args:
             if isinstance(value, Tensor):
                 dtype, target = value.dtype, value.device
@@ -327,9 +327,9 @@ class Module:
             elif isinstance(value, str | int | Device):
                 target = value
             elif value is not None:
-                raise TypeError(f"[to] arguments: expected a dtype, a device or a Tensor, got {type(value).__name__}")
+                raise BadType("to", "arguments", "a dtype, a device or a Tensor", type(value).__name__)
         if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"[to] dtype: expected a floating-point dtype, got {dtype.name}")
+            raise BadType("to", "dtype", "a floating-point dtype", dtype.name)
         if target is None:
             return self if dtype is None else self._convert(dtype, None, non_blocking)
         return self._convert(dtype, number_of(target), non_blocking)
@@ -387,7 +387,7 @@ class Module:
         ones are returned instead. Differs from PyTorch in the type of the error (RuntimeError there).
         """
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"[load_state_dict] state_dict: expected a dict, got {type(state_dict).__name__}")
+            raise BadType("load_state_dict", "state_dict", "a dict", type(state_dict).__name__)
         state = dict(state_dict)
         missing: list[str] = []
         misshaped: list[str] = []
@@ -403,8 +403,11 @@ class Module:
             lines.append("mis-shaped: " + "; ".join(misshaped))
         if lines:
             name = type(self).__name__
-            raise ValueError(
-                "\n  ".join([f"[load_state_dict] state_dict: expected the entries of {name}, got", *lines])
+            raise BadValue(
+                "load_state_dict",
+                "state_dict",
+                f"the entries of {name}",
+                "entries that differ:" + "".join(f"\n  {line}" for line in lines),
             )
         for target, source in plan:
             copy_into(target._data, source._data)

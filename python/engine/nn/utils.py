@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterable
 from functools import reduce
 
-from engine import _core
+from engine import _core, ops
 from engine._core import Array, DType
 from engine.autograd.rows import stored
+from engine.device import placed
+from engine.errors import BadType, BadValue
 from engine.ops.convert import copy_into
-from engine.tensor import Tensor, placed
+from engine.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
 
@@ -22,7 +24,7 @@ def _by_dtype(op: str, tensors: Iterable[Tensor], whole: bool = False) -> list[l
     groups: dict[tuple[DType, int], list[Array]] = {}
     for i, t in enumerate(tensors):
         if not isinstance(t, Tensor):
-            raise TypeError(f"[{op}] tensors[{i}]: expected a Tensor, got {type(t).__name__}")
+            raise BadType(op, f"tensors[{i}]", "a Tensor", type(t).__name__)
         array = t._data if whole else stored(t)
         groups.setdefault((array.dtype, array.device), []).append(array)
     return list(groups.values())
@@ -33,7 +35,7 @@ def _gradients(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     found = []
     for i, p in enumerate([parameters] if isinstance(parameters, Tensor) else parameters):
         if not isinstance(p, Tensor):
-            raise TypeError(f"[{op}] parameters[{i}]: expected a Tensor, got {type(p).__name__}")
+            raise BadType(op, f"parameters[{i}]", "a Tensor", type(p).__name__)
         if p._grad is None:
             continue
         if not stored(p._grad).is_contiguous:
@@ -59,7 +61,7 @@ def _total_norm(
     op: str, argument: str, tensors: Iterable[Tensor], norm_type: float, error_if_nonfinite: bool
 ) -> Tensor:
     if not norm_type > 0:
-        raise ValueError(f"[{op}] norm_type: expected a number > 0, got {norm_type}")
+        raise BadValue(op, "norm_type", "a number > 0", norm_type)
     groups = _by_dtype(op, tensors)
     norms = [K.grad_norm(arrays, float(norm_type)) for arrays in groups]
     if len(norms) == 1:
@@ -76,7 +78,7 @@ def _total_norm(
         norm = _core.empty((), _core.float64 if values else _core.float32)
         K.fill(norm, total)
     if error_if_nonfinite and not math.isfinite(norm.item()):
-        raise ValueError(f"[{op}] {argument}: expected a finite norm, got {norm.item()}")
+        raise BadValue(op, argument, "a finite norm", norm.item())
     return Tensor(norm)
 
 
@@ -93,7 +95,7 @@ def clip_grad_norm_(
     To save the pass that scales, see the argument `grad_scale` of `Optimizer.step`.
     """
     if not max_norm >= 0:
-        raise ValueError(f"[clip_grad_norm_] max_norm: expected a number >= 0, got {max_norm}")
+        raise BadValue("clip_grad_norm_", "max_norm", "a number >= 0", max_norm)
     gradients = _gradients("clip_grad_norm_", parameters)
     norm = _total_norm("clip_grad_norm_", "parameters", gradients, norm_type, error_if_nonfinite)
     coefficient = clip_coefficient(norm, max_norm)
@@ -127,15 +129,13 @@ def _joined(norms: list[Array], p: float) -> Array:
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Brings each element of the gradients into [-clip_value, clip_value], in place."""
     if not clip_value >= 0:
-        raise ValueError(f"[clip_grad_value_] clip_value: expected a number >= 0, got {clip_value}")
+        raise BadValue("clip_grad_value_", "clip_value", "a number >= 0", clip_value)
     for arrays in _by_dtype("clip_grad_value_", _gradients("clip_grad_value_", parameters)):
         K.clamp_list(arrays, -float(clip_value), float(clip_value))
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters in one row, in their order; gradients flow back."""
-    from engine import ops
-
     return ops.cat([p.reshape(-1) for p in parameters])
 
 
@@ -144,7 +144,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     targets = list(parameters)
     total = sum(p.numel() for p in targets)
     if vec.shape != (total,):
-        raise ValueError(f"[vector_to_parameters] vec: expected {total} elements, got {vec.numel()}")
+        raise BadValue("vector_to_parameters", "vec", f"{total} elements", vec.numel())
     begin = 0
     for p in targets:
         copy_into(p._data, vec._data.slice(0, begin, begin + p.numel(), 1).view(p.shape))

@@ -1,5 +1,7 @@
 """The operations, one file a family. Importing them attaches the Tensor methods too."""
 
+from types import ModuleType as _ModuleType
+
 from engine.ops.activation import *
 from engine.ops.arithmetic import *
 from engine.ops.attention import *
@@ -21,3 +23,6 @@ from engine.ops.reduction import *
 from engine.ops.shape import *
 from engine.ops.softmax import *
 from engine.ops.unary import *
+
+# What the families export; without it, `from engine.ops import *` would bring the families themselves.
+__all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, _ModuleType)]

@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.errors import BadValue
 from engine.ops import precision
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -50,7 +51,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     x = as_array("gelu", "input", input)
     if approximate not in ("none", "tanh"):
-        raise ValueError(f"[gelu] approximate: expected 'none' or 'tanh', got {approximate!r}")
+        raise BadValue("gelu", "approximate", "'none' or 'tanh'", repr(approximate))
     tanh_form = approximate == "tanh"
     return record("gelu", K.gelu(x, tanh_form), (input,), _gelu_backward, x, tanh_form)
 

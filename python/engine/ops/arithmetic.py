@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.broadcasting import Number, Operand, data_of, gradient_for, tensor_of
 from engine.tensor import Tensor, as_array, tensor_method
@@ -111,7 +112,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     """input / other; of integers float32. rounding_mode: None, or "floor" for floor_divide."""
     if rounding_mode is not None:
         if rounding_mode != "floor":
-            raise ValueError(f"[div] rounding_mode: expected None or 'floor', got {rounding_mode!r}")
+            raise BadValue("div", "rounding_mode", "None or 'floor'", repr(rounding_mode))
         return floor_divide(input, other)
     b = data_of(other)
     y = K.div(data_of(input), b)
@@ -182,7 +183,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
         input, exponent = precision.raised(input), precision.raised(exponent)
     a, b = data_of(input), data_of(exponent)
     if type(b) is int and b < 0 and not isinstance(a, float) and not (type(a) is Array and a.dtype.is_floating_point):
-        raise ValueError(f"[pow] exponent: expected an integer >= 0 for an integer input, got {b}")
+        raise BadValue("pow", "exponent", "an integer >= 0 for an integer input", b)
     y = K.pow(a, b)
     return record("pow", y, (tensor_of(input), tensor_of(exponent)), _pow_backward, a, b, y)
 
@@ -230,10 +231,10 @@ def _clamp_backward(ctx: Node, dy: Array) -> Any:
 
 def _bounds(op: str, low: Operand | None, high: Operand | None) -> tuple[Any, Any]:
     if low is None and high is None:
-        raise ValueError(f"[{op}] min: expected at least one of min and max, got None for both")
+        raise BadValue(op, "min", "a number or tensor for min, max or both", "None for both")
     for name, bound in (("min", low), ("max", high)):
         if isinstance(bound, Tensor) and bound._requires_grad:
-            raise TypeError(f"[{op}] {name}: expected a bound that does not require grad, got one that does")
+            raise BadType(op, name, "a bound that does not require grad", "one that does")
     return data_of(low), data_of(high)
 
 

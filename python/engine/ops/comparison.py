@@ -9,6 +9,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.errors import BadType, BadValue
 from engine.ops.broadcasting import Operand, data_of, gradient_for, tensor_of
 from engine.ops.factory import INTEGER_LIMITS
 from engine.tensor import Tensor, as_array, tensor_method
@@ -138,7 +139,7 @@ def _bool(op: str, name: str, value: Any) -> Any:
     found = data_of(value)
     if type(found) is not bool and not (type(found) is Array and found.dtype is _core.bool):
         got = found.dtype.name if type(found) is Array else type(found).__name__
-        raise TypeError(f"[{op}] {name}: expected bool (the operator is not for bits of integers), got {got}")
+        raise BadType(op, name, "bool", got, "the operator does not work on the bits of integers")
     return found
 
 
@@ -235,4 +236,4 @@ def _masked_fill_(self: Tensor, mask: Tensor, value: Operand) -> Tensor:
 
 def _check_value(op: str, value: Any) -> None:
     if type(value) is Array and value.ndim:
-        raise ValueError(f"[{op}] value: expected a number or a 0-dim tensor, got shape {value.shape}")
+        raise BadValue(op, "value", "a number or a 0-dim tensor", f"shape {value.shape}")

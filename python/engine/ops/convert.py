@@ -7,7 +7,9 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
-from engine.tensor import Tensor, as_array, device, device_of, number_of, placed, refuse_float64, tensor_method
+from engine.device import device, device_of, number_of, placed, refuse_float64
+from engine.errors import BadType
+from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["clone", "from_dlpack"]
 
@@ -106,7 +108,7 @@ def _to(
         elif arg is None:
             continue
         else:
-            raise TypeError(f"[to] argument: expected a dtype, a device or a Tensor, got {type(arg).__name__}")
+            raise BadType("to", "argument", "a dtype, a device or a Tensor", type(arg).__name__)
     if device is not None and (number := number_of(device)) != self._data.device:
         return move(self, number, dtype, non_blocking)
     return cast(self, self._data.dtype if dtype is None else dtype, copy)

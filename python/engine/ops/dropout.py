@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.errors import BadValue
 from engine.tensor import Tensor, as_array
 
 __all__ = ["dropout"]
@@ -17,7 +18,7 @@ K = _core.kernels
 def probability(op: str, p: Any) -> float:
     """A dropout probability as a float. Raises ValueError outside of [0, 1]."""
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"[{op}] p: expected a probability in [0, 1], got {p}")
+        raise BadValue(op, "p", "a probability in [0, 1]", p)
     return float(p)
 
 

@@ -8,6 +8,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.rows import by_rows
 from engine.autograd.tape import Node, record
+from engine.errors import BadType, BadValue
 from engine.tensor import Tensor, as_array
 
 __all__ = ["embedding", "embedding_sum"]
@@ -18,7 +19,7 @@ K = _core.kernels
 def _ids(op: str, arg: str, value: Tensor) -> Array:
     array = as_array(op, arg, value)
     if array.dtype is not _core.int64 and array.dtype is not _core.int32:
-        raise TypeError(f"[{op}] {arg}: expected int64 or int32, got {array.dtype.name}")
+        raise BadType(op, arg, "int64 or int32", array.dtype.name)
     return array.cast(_core.int64)
 
 
@@ -27,7 +28,7 @@ def _padding(op: str, padding_idx: int | None, rows: int) -> int:
     if padding_idx is None:
         return -1
     if not -rows <= padding_idx < rows:
-        raise ValueError(f"[{op}] padding_idx: expected None or a number in [{-rows}, {rows}), got {padding_idx}")
+        raise BadValue(op, "padding_idx", f"None or a number in [{-rows}, {rows})", padding_idx)
     return padding_idx % rows
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.device import number_of, placed, refuse_float64, target
+from engine.errors import Argument, BadType, BadValue
 from engine.ops.broadcasting import sum_to
 from engine.ops.convert import cast, copy_into, from_dlpack
 from engine.ops.shape import new_sizes
-from engine.tensor import Tensor, as_array, number_of, placed, refuse_float64, target, tensor_method
+from engine.tensor import Tensor, as_array, tensor_method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,10 +62,10 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
         try:
             value = value.item()  # a NumPy scalar
         except (AttributeError, ValueError):
-            raise TypeError(f"[{op}] {arg}: expected a number, got {type(value).__name__}") from None
+            raise BadType(op, arg, "a number", type(value).__name__) from None
     limits = INTEGER_LIMITS.get(array.dtype)
     if limits and not (math.isfinite(value) and limits[0] <= int(value) <= limits[1]):
-        raise ValueError(f"[{op}] {arg}: expected a number that {array.dtype.name} holds, got {value}")
+        raise BadValue(op, arg, f"a number that {array.dtype.name} can hold", value)
     if limits and abs(int(value)) > 2**53:  # a double does not hold it
         K.copy(array, _core.from_bytes(int(value).to_bytes(8, "little", signed=True), (), _core.int64))
     else:
@@ -216,9 +218,11 @@ def arange(
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0 or not all(math.isfinite(v) for v in (start, end, step)):
-        raise ValueError(f"[arange] step: expected finite numbers and a step other than 0, got {start}, {end}, {step}")
+        raise BadValue(
+            "arange", "step", "finite start, end and step, and a step other than 0", f"{start}, {end}, {step}"
+        )
     if (end - start) * step < 0:
-        raise ValueError(f"[arange] end: expected a number that step {step} leads to from {start}, got {end}")
+        raise BadValue("arange", "end", f"a number that a step of {step} reaches from {start}", end)
     whole = all(not isinstance(v, float) and hasattr(v, "__index__") for v in (start, end, step))
     if whole:
         start, end, step = (operator.index(v) for v in (start, end, step))
@@ -228,7 +232,7 @@ def arange(
     dtype = dtype or (_core.int64 if whole else _core.float32)
     limits = INTEGER_LIMITS.get(dtype)
     if limits and n and not all(limits[0] <= int(v) <= limits[1] for v in (start, start + (n - 1) * step)):
-        raise ValueError(f"[arange] end: expected numbers that {dtype.name} holds, got {start} to {end}")
+        raise BadValue("arange", "end", f"numbers that {dtype.name} can hold", f"{start} to {end}")
     number = target("arange", device, dtype)
     if limits and not whole:  # as PyTorch: bounds decide the length, then each number is cut
         cut = K.arange(n, float(start), float(step), 0, 0, _core.float64.code)
@@ -251,7 +255,7 @@ def linspace(
 ) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included. float32 by default."""
     if steps < 0:
-        raise ValueError(f"[linspace] steps: expected a number >= 0, got {steps}")
+        raise BadValue("linspace", "steps", "a number >= 0", steps)
     dtype = dtype or _core.float32
     number = target("linspace", device, dtype)
     if dtype in (*INTEGER_LIMITS, _core.float32, _core.float64):
@@ -280,7 +284,7 @@ def _triangle_backward(ctx: Node, dy: Array) -> Any:
 def _triangle(op: str, input: Tensor, diagonal: int, upper: bool) -> Tensor:
     x = as_array(op, "input", input)
     if x.ndim < 2:
-        raise ValueError(f"[{op}] input: expected at least 2 dimensions, got {x.ndim}")
+        raise BadValue(op, "input", "at least 2 dimensions", x.ndim)
     result: Tensor = record(op, K.triangle(x, diagonal, upper), (input,), _triangle_backward, diagonal, upper)
     return result
 
@@ -305,10 +309,10 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     x = as_array("one_hot", "tensor", tensor)
     if num_classes == -1:
         if x.size == 0:
-            raise ValueError("[one_hot] num_classes: expected a number for an empty tensor, got -1")
+            raise BadValue("one_hot", "num_classes", "a number of classes, since the tensor is empty", -1)
         num_classes = int(K.amax(x, (1 << x.ndim) - 1, False).item()) + 1
     if num_classes < 1:
-        raise ValueError(f"[one_hot] num_classes: expected a number > 0, got {num_classes}")
+        raise BadValue("one_hot", "num_classes", "a number > 0", num_classes)
     return Tensor(K.one_hot(x, num_classes))
 
 
@@ -328,7 +332,7 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
         try:
             values = np.asarray(_plain(data))
         except ValueError:
-            raise ValueError(f"[{op}] data: expected nested sequences of one shape, got sizes that differ") from None
+            raise BadValue(op, "data", "nested sequences of equal lengths", "lengths that differ") from None
         if values.dtype.kind == "f" and values.dtype != np.float64:
             pass  # NumPy scalars in a list keep their dtype
         elif values.dtype.kind == "f" and dtype is not _core.float64:
@@ -337,7 +341,7 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
         if dtype is not None and limits and values.size and values.dtype.kind in "iuf":
             low, high = values.min(), values.max()  # NaN where there is one
             if not (math.isfinite(low) and math.isfinite(high) and limits[0] <= int(low) and int(high) <= limits[1]):
-                raise ValueError(f"[{op}] data: expected numbers that {dtype.name} holds, got {low} to {high}")
+                raise BadValue(op, "data", f"numbers that {dtype.name} can hold", f"{low} to {high}")
         array = _from_numpy(op, values, dtype)
         copy = False
     converted = array if dtype is None else array.cast(dtype)
@@ -357,15 +361,15 @@ def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
     import numpy as np
 
     if values.dtype.kind not in "biuf":
-        raise TypeError(f"[{op}] data: expected numbers, got dtype {values.dtype}")
+        raise BadType(op, "data", "numbers", f"dtype {values.dtype}")
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.name not in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool"):
         # int8, uint16 and so on: engine has no such dtype, only a conversion that loses nothing will do.
         if dtype is None or values.dtype.kind == "f":
-            raise TypeError(f"[{op}] data: expected a dtype that engine has, got {values.dtype} (pass dtype=)")
+            raise BadType(op, "data", "a dtype that engine has", values.dtype, ("pass ", Argument("dtype")))
         if values.size and int(values.max()) > 2**63 - 1:
-            raise ValueError(f"[{op}] data: expected numbers that int64 holds, got {values.max()}")
+            raise BadValue(op, "data", "numbers that int64 can hold", values.max())
         values = values.astype(np.int64)
     try:
         return _core.from_buffer(values)
@@ -404,7 +408,7 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     import numpy as np
 
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"[from_numpy] ndarray: expected a NumPy array, got {type(ndarray).__name__}")
+        raise BadType("from_numpy", "ndarray", "a NumPy array", type(ndarray).__name__)
     return Tensor(_core.from_buffer(ndarray))
 
 

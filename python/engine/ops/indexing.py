@@ -17,10 +17,12 @@ import numpy as np
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace, record_view
+from engine.device import placed
+from engine.errors import BadIndex, BadType, BadValue
 from engine.ops.broadcasting import sum_to
 from engine.ops.factory import as_tensor, fill_array
 from engine.ops.shape import normal_dim, zeros_array
-from engine.tensor import Tensor, as_array, placed, tensor_method
+from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
     "count_nonzero",
@@ -51,11 +53,11 @@ def _index_array(op: str, item: Any, number: int) -> Array | None:
                 [v.item() if isinstance(v, Tensor) else v for v in item] if isinstance(item, list) else item
             )
         except ValueError:
-            raise TypeError(f"[{op}] index: expected nested lists of one shape, got {item!r}") from None
+            raise BadType(op, "index", "nested lists of equal lengths", repr(item)) from None
         if values.size == 0 and not isinstance(item, np.ndarray):
             values = values.astype(np.int64)
         if values.dtype.kind not in "bi":
-            raise TypeError(f"[{op}] index: expected integers or bool, got {values.dtype}")
+            raise BadType(op, "index", "integers or bool", values.dtype)
         if values.dtype.kind == "i":
             values = values.astype(np.int64)
         array = _core.from_buffer(np.ascontiguousarray(values).reshape(values.shape))
@@ -64,7 +66,7 @@ def _index_array(op: str, item: Any, number: int) -> Array | None:
     if array.dtype is _core.int32:
         array = array.cast(_core.int64)
     if array.dtype is not _core.int64 and array.dtype is not _core.bool:
-        raise TypeError(f"[{op}] index: expected integers (int32, int64) or bool, got {array.dtype.name}")
+        raise BadType(op, "index", "integers (int32, int64) or bool", array.dtype.name)
     # A 0-dim number becomes a slice, for which the host reads it.
     return array if array.ndim == 0 and array.dtype is _core.int64 else array.to_device(number)
 
@@ -84,9 +86,9 @@ class Plan:
             elif item is not None:
                 used += array.ndim if array is not None and array.dtype is _core.bool else 1
         if used > x.ndim:
-            raise IndexError(f"[{op}] index: expected at most {x.ndim} indices, got {used}")
+            raise BadIndex(op, "index", f"at most {x.ndim} indices", used)
         if dots > 1:
-            raise IndexError(f"[{op}] index: expected at most one Ellipsis, got {dots}")
+            raise BadIndex(op, "index", "at most one Ellipsis", dots)
         self.steps: list[Step] = []
         self.arrays: list[tuple[int, int, Array, int]] = []
         self.base, dim = x, 0
@@ -110,7 +112,7 @@ class Plan:
             elif array.dtype is _core.bool:
                 covered = self.base.shape[dim : dim + array.ndim]
                 if array.shape != covered:
-                    raise IndexError(f"[{op}] index: expected a mask of shape {covered}, got {array.shape}")
+                    raise BadIndex(op, "index", f"a mask of shape {covered}", array.shape)
                 self.arrays.append((dim, array.ndim, array, dim + self.shift))
                 dim += array.ndim
             else:
@@ -126,21 +128,19 @@ class Plan:
         try:
             index = operator.index(item)
         except TypeError:
-            raise TypeError(
-                f"[{op}] index: expected integers, slices, None, Ellipsis, index arrays or masks, got {type(item).__name__}"
+            raise BadType(
+                op, "index", "integers, slices, None, Ellipsis, index arrays or masks", type(item).__name__
             ) from None
         n = self.base.shape[dim]
         if not -n <= index < n:
-            raise IndexError(
-                f"[{op}] index: expected a number in [{-n}, {n}) along dimension {dim + self.shift}, got {index}"
-            )
+            raise BadIndex(op, "index", f"a number in [{-n}, {n}) along dimension {dim + self.shift}", index)
         self._step("select", dim, index)
 
     def _slice(self, op: str, item: slice, dim: int) -> None:
         n = self.base.shape[dim]
         start, stop, step = item.indices(n)
         if step < 0:
-            raise ValueError(f"[{op}] index: expected a slice with a step > 0, got {item.step}")
+            raise BadValue(op, "index", "a slice with a step > 0", item.step)
         if start != 0 or stop < n or step != 1:
             self._step("slice", dim, start, max(start, stop), step)
 
@@ -298,7 +298,7 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
     while array.ndim > len(shape) and array.shape[0] == 1:
         array = array.squeeze(0)
     if array.ndim > len(shape) or any(a not in (1, b) for a, b in zip(array.shape[::-1], shape[::-1])):
-        raise ValueError(f"[setitem] value: expected a shape that broadcasts to {shape}, got {given}")
+        raise BadValue("setitem", "value", f"a shape that broadcasts to {shape}", given)
     if array.shares_storage(x):
         array = array.clone()
     array = placed(array, x.dtype, x.device).expand(shape)
@@ -326,7 +326,7 @@ def _index_select_backward(ctx: Node, dy: Array) -> Any:
 def _int64(op: str, arg: str, value: Any) -> Array:
     array = as_array(op, arg, value)
     if array.dtype is not _core.int64 and array.dtype is not _core.int32:
-        raise TypeError(f"[{op}] {arg}: expected int64 or int32, got {array.dtype.name}")
+        raise BadType(op, arg, "int64 or int32", array.dtype.name)
     return array.cast(_core.int64)
 
 
@@ -338,8 +338,11 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """
     x, entries = as_array("index_select", "input", input), _int64("index_select", "index", index)
     if entries.ndim != 1 or x.ndim == 0:
-        raise ValueError(
-            f"[index_select] index: expected 1 dimension and an input with at least one, got {entries.ndim} and {x.ndim}"
+        raise BadValue(
+            "index_select",
+            "index",
+            "1 dimension, and an input with at least one",
+            f"{entries.ndim} dimensions, and an input with {x.ndim}",
         )
     dim = normal_dim("index_select", dim, x.ndim)
     before, after = x.shape[:dim], x.shape[dim + 1 :]
@@ -394,9 +397,9 @@ def _corner(array: Array, shape: tuple[int, ...]) -> Array:
 def _scatter_arguments(op: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Array, int, Array, Array]:
     x, entries, source = as_array(op, "input", input), _int64(op, "index", index), as_array(op, "src", src)
     if x.ndim == 0 or source.ndim != entries.ndim or any(n > s for n, s in zip(entries.shape, source.shape)):
-        raise ValueError(f"[{op}] src: expected at least the sizes of index, {entries.shape}, got {source.shape}")
+        raise BadValue(op, "src", f"a shape at least as large as index, {entries.shape}", source.shape)
     if source.dtype is not x.dtype:
-        raise TypeError(f"[{op}] src: expected {x.dtype.name}, as input, got {source.dtype.name}")
+        raise BadType(op, "src", f"the dtype of input, {x.dtype.name}", source.dtype.name)
     return x, normal_dim(op, dim, x.ndim), entries, _corner(source, entries.shape)
 
 
@@ -427,7 +430,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         return gather(input.reshape(-1), 0, indices.reshape(-1))
     n = as_array("take_along_dim", "input", input).ndim
     if indices.ndim != n:
-        raise ValueError(f"[take_along_dim] indices: expected {n} dimensions, as input has, got {indices.ndim}")
+        raise BadValue("take_along_dim", "indices", f"as many dimensions as input, {n}", indices.ndim)
     dim = normal_dim("take_along_dim", dim, n)
     common = np.broadcast_shapes(*((*s[:dim], 1, *s[dim + 1 :]) for s in (input.shape, indices.shape)))
     sizes = [-1 if d == dim else s for d, s in enumerate(common)]
@@ -448,13 +451,11 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where `mask` (bool) is true, 1-D, in memory's order; input and mask are broadcast together."""
     x, chosen = as_array("masked_select", "input", input), as_array("masked_select", "mask", mask)
     if chosen.dtype is not _core.bool:
-        raise TypeError(f"[masked_select] mask: expected bool, got {chosen.dtype.name}")
+        raise BadType("masked_select", "mask", "bool", chosen.dtype.name)
     try:
         shape = np.broadcast_shapes(x.shape, chosen.shape)
     except ValueError:
-        raise ValueError(
-            f"[masked_select] mask: expected a shape that broadcasts with {x.shape}, got {chosen.shape}"
-        ) from None
+        raise BadValue("masked_select", "mask", f"a shape that broadcasts with {x.shape}", chosen.shape) from None
     chosen = chosen.expand(shape)
     index = K.nonzero_flat(chosen, K.count_nonzero(chosen).item())
     y = K.index_rows(x.expand(shape).reshape((1, prod(shape), 1)), index).view((index.size,))

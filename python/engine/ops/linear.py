@@ -8,6 +8,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
+from engine.errors import BadValue
 from engine.ops import precision
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -48,7 +49,7 @@ def _broadcast(op: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ..
     left, right = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
     for x, y in zip(left, right):
         if x != y and x != 1 and y != 1:
-            raise ValueError(f"[{op}] other: expected batch dimensions that broadcast with {a}, got {b}")
+            raise BadValue(op, "other", f"batch dimensions that broadcast with {a}", b)
     return tuple([y if x == 1 else x for x, y in zip(left, right)])
 
 
@@ -67,7 +68,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         return _recorded_matmul(K.matmul(a, b), input, other, a, b)
     if a.ndim == 0 or b.ndim == 0:
         name = "input" if a.ndim == 0 else "other"
-        raise ValueError(f"[matmul] {name}: expected at least one dimension, got a 0-dim tensor")
+        raise BadValue("matmul", name, "at least one dimension", "a 0-dim tensor")
     a_shape, b_shape = a.shape, b.shape
     if a.ndim == 1:
         a = a.unsqueeze(0)
@@ -94,7 +95,7 @@ def _rmatmul(other: Tensor, input: Tensor) -> Tensor:
 
 def _need_dimensions(op: str, name: str, array: Array, n: int) -> None:
     if array.ndim != n:
-        raise ValueError(f"[{op}] {name}: expected {n} dimensions, got shape {array.shape}")
+        raise BadValue(op, name, f"{n} dimensions", f"shape {array.shape}")
 
 
 @tensor_method
@@ -113,7 +114,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     _need_dimensions("bmm", "input", a, 3)
     _need_dimensions("bmm", "mat2", b, 3)
     if a.shape[0] != b.shape[0]:
-        raise ValueError(f"[bmm] mat2: expected a batch of {a.shape[0]}, got shape {b.shape}")
+        raise BadValue("bmm", "mat2", f"a batch of {a.shape[0]} matrices, as input", f"shape {b.shape}")
     return matmul(input, mat2)
 
 
@@ -172,7 +173,7 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, appro
     x, w = as_array("linear_gelu", "input", input), as_array("linear_gelu", "weight", weight)
     b = None if bias is None else as_array("linear_gelu", "bias", bias)
     if approximate not in ("none", "tanh"):
-        raise ValueError(f"[linear_gelu] approximate: expected 'none' or 'tanh', got {approximate!r}")
+        raise BadValue("linear_gelu", "approximate", "'none' or 'tanh'", repr(approximate))
     tanh = approximate == "tanh"
     y, z = K.linear_gelu(x, w, b, tanh, will_record(input, weight, bias))
     first = x if _learns(weight, bias) else None

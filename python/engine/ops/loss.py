@@ -8,6 +8,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
+from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array
@@ -24,15 +25,13 @@ _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 def _reduction(op: str, reduction: str) -> int:
     number = _REDUCTIONS.get(reduction)
     if number is None:
-        raise ValueError(f"[{op}] reduction: expected 'none', 'mean' or 'sum', got {reduction!r}")
+        raise BadValue(op, "reduction", "'none', 'mean' or 'sum'", repr(reduction))
     return number
 
 
 def _no_grad(op: str, name: str, value: Tensor | None) -> None:
     if will_record(value):
-        raise ValueError(
-            f"[{op}] {name}: expected a tensor that does not require grad, got one that does (use .detach())"
-        )
+        raise BadValue(op, name, "a tensor that does not require grad", "one that does", "use .detach()")
 
 
 def _fixed(op: str, name: str, value: Tensor | None) -> Array | None:
@@ -61,20 +60,20 @@ def _from_class_rows(rows: Array, shape: tuple[int, ...]) -> Array:
 
 def _classes(op: str, x: Array) -> int:
     if x.ndim == 0:
-        raise ValueError(f"[{op}] input: expected shape (classes,), (n, classes) or (n, classes, ...), got ()")
+        raise BadValue(op, "input", "shape (classes,), (n, classes) or (n, classes, ...)", "()")
     classes = x.shape[0] if x.ndim == 1 else x.shape[1]
     if classes == 0:
-        raise ValueError(f"[{op}] input: expected at least one class, got shape {x.shape}")
+        raise BadValue(op, "input", "at least one class", f"shape {x.shape}")
     return classes
 
 
 def _labels(op: str, x: Array, target: Array) -> Array:
     """Class numbers as int64 (rows,), their shape checked; values are the kernel's to check."""
     if target.dtype.is_floating_point or target.dtype is _core.bool:
-        raise TypeError(f"[{op}] target: expected class numbers of dtype int64, got {target.dtype.name}")
+        raise BadType(op, "target", "class numbers of an integer dtype such as int64", target.dtype.name)
     expected = () if x.ndim == 1 else (x.shape[0], *x.shape[2:])
     if target.shape != expected:
-        raise ValueError(f"[{op}] target: expected shape {expected}, got {target.shape}")
+        raise BadValue(op, "target", f"shape {expected}", target.shape)
     return target.cast(_core.int64).reshape((prod(expected),))
 
 
@@ -111,7 +110,7 @@ def cross_entropy(
     w = _fixed(op, "weight", weight)
     number = _reduction(op, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"[{op}] label_smoothing: expected a number in [0, 1], got {label_smoothing}")
+        raise BadValue(op, "label_smoothing", "a number in [0, 1]", label_smoothing)
     _classes(op, x)
     lines = () if x.ndim == 1 else (x.shape[0], *x.shape[2:])
     count = prod(lines)
@@ -176,7 +175,7 @@ def nll_loss(
 
 def _same_shape(op: str, x: Array, target: Array) -> None:
     if target.shape != x.shape:
-        raise ValueError(f"[{op}] target: expected the input's shape {x.shape}, got {target.shape}")
+        raise BadValue(op, "target", f"the input's shape {x.shape}", target.shape)
 
 
 def _spread(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) -> Array | None:
@@ -186,7 +185,7 @@ def _spread(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) ->
         return array
     fits = array.ndim <= len(shape) and all(a in (1, b) for a, b in zip(array.shape[::-1], shape[::-1]))
     if not fits:
-        raise ValueError(f"[{op}] {name}: expected a shape that broadcasts to {shape}, got {array.shape}")
+        raise BadValue(op, name, f"a shape that broadcasts to {shape}", array.shape)
     return array.expand(shape)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
+from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.dropout import probability
 from engine.tensor import Tensor, as_array
@@ -31,7 +32,7 @@ def _flat(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) -> A
         return None
     array = as_array(op, name, value)
     if array.shape != shape:
-        raise ValueError(f"[{op}] {name}: expected shape {shape}, got {array.shape}")
+        raise BadValue(op, name, f"shape {shape}", array.shape)
     return array if len(shape) == 1 else array.reshape((prod(shape),))
 
 
@@ -39,9 +40,9 @@ def _normal_shape(op: str, x: Array, normalized_shape: int | Sequence[int]) -> t
     given = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     shape = tuple([operator.index(size) for size in given])
     if not shape:
-        raise ValueError(f"[{op}] normalized_shape: expected at least one dimension, got ()")
+        raise BadValue(op, "normalized_shape", "at least one dimension", "()")
     if x.shape[-len(shape) :] != shape:
-        raise ValueError(f"[{op}] input: expected a shape that ends in {shape}, got {x.shape}")
+        raise BadValue(op, "input", f"a shape that ends in {shape}", x.shape)
     return shape
 
 
@@ -149,7 +150,7 @@ def dropout_add_layer_norm(
         input, residual, weight, bias = map(precision.raised, (input, residual, weight, bias))
     x, r = as_array(op, "input", input), _optional(op, "residual", residual)
     if x.ndim == 0:
-        raise ValueError(f"[{op}] input: expected at least one dimension, got ()")
+        raise BadValue(op, "input", "at least one dimension", "()")
     w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
     p = probability(op, p) if training else 0.0
     seed, call = _core.next_random() if p > 0.0 else (0, 0)

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from engine import _core, cuda
+from engine import _core
 from engine._core import DType
 from engine.autograd.checkpoint import surroundings
 from engine.autograd.tape import is_grad_enabled
+from engine.device import device
+from engine.errors import BadType, BadValue
 from engine.ops.convert import cast
-from engine.tensor import Tensor, device
+from engine.tensor import Tensor
 
 __all__ = ["autocast", "get_float32_matmul_precision", "is_autocast_enabled", "set_float32_matmul_precision"]
 
@@ -65,11 +67,11 @@ class autocast:
         cache_enabled: bool = True,
     ) -> None:
         if not isinstance(device_type, str):
-            raise TypeError(f"[autocast] device_type: expected 'cuda' or 'cpu', got {type(device_type).__name__}")
+            raise BadType("autocast", "device_type", "'cuda' or 'cpu'", type(device_type).__name__)
         self._on_cuda = device(device_type).type == "cuda"
         if dtype is not None and dtype is not _core.bfloat16:
             name = dtype.name if isinstance(dtype, DType) else repr(dtype)
-            raise ValueError(f"[autocast] dtype: expected bfloat16, got {name}")
+            raise BadValue("autocast", "dtype", "bfloat16", name)
         self._enabled, self._cached = bool(enabled) and self._on_cuda, bool(cache_enabled)
         self._before: list[tuple[bool, bool]] = []
 
@@ -141,14 +143,10 @@ def raised(tensor: Any) -> Any:
 def set_float32_matmul_precision(precision: str) -> None:
     """How CUDA devices multiply float32: "highest" as float32, "high" with factors rounded to TF32 (10 bits
     of mantissa), "medium" to bfloat16 (7 bits), both with float32 sums on tensor cores. May be called before there is a
-    device. The CPU always multiplies in float32."""
-    if precision not in cuda._PRECISIONS:
-        raise ValueError(
-            f"[set_float32_matmul_precision] precision: expected 'highest', 'high' or 'medium', got {precision!r}"
-        )
-    cuda._set_matmul_precision(precision)
+    device. The CPU always multiplies in float32. Raises ValueError for another word."""
+    _core.set_float32_matmul_precision(precision)
 
 
 def get_float32_matmul_precision() -> str:
     """What `set_float32_matmul_precision` set; "highest" at first."""
-    return cuda._precision
+    return _core.get_float32_matmul_precision()

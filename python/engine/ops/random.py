@@ -14,9 +14,11 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record_inplace
+from engine.device import number_of, refuse_float64, target
+from engine.errors import BadType, BadValue
 from engine.ops.factory import INTEGER_LIMITS
 from engine.ops.shape import new_sizes
-from engine.tensor import Tensor, as_array, number_of, refuse_float64, target, tensor_method
+from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
     "bernoulli",
@@ -42,11 +44,10 @@ K = _core.kernels
 
 
 def manual_seed(seed: int) -> None:
-    """Starts the random numbers anew: after the same seed, the same calls draw the same numbers. -2^63 <= seed < 2^64."""
-    seed = operator.index(seed)
-    if not -(2**63) <= seed < 2**64:
-        raise ValueError(f"[manual_seed] seed: expected a number in [-2^63, 2^64), got {seed}")
-    _core.manual_seed(seed % 2**64)
+    """Starts the random numbers again: after the same seed, the same calls draw the same numbers. -2^63 <= seed < 2^64.
+
+    Raises ValueError for a seed outside of that, TypeError for what is no integer."""
+    _core.manual_seed(seed)
 
 
 def seed() -> int:
@@ -71,8 +72,8 @@ def set_rng_state(new_state: Tensor) -> None:
     """Puts a state that `get_rng_state` gave back in force."""
     state = as_array("set_rng_state", "new_state", new_state)
     if state.dtype is not _core.uint8 or state.shape != (16,):
-        raise ValueError(
-            f"[set_rng_state] new_state: expected uint8 of shape (16,), got {state.dtype.name} of shape {state.shape}"
+        raise BadValue(
+            "set_rng_state", "new_state", "uint8 of shape (16,)", f"{state.dtype.name} of shape {state.shape}"
         )
     raw = _core.to_bytes(state)  # the state is the host's, wherever the tensor lies
     _core.set_random_state(int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little"))
@@ -86,7 +87,7 @@ def _drawn(
 ) -> Array:
     """Drawn in float32 where nothing computes in `dtype`."""
     if not dtype.is_floating_point:
-        raise TypeError(f"[{op}] dtype: expected a floating-point dtype, got {dtype.name}")
+        raise BadType(op, "dtype", "a floating-point dtype", dtype.name)
     wide = dtype is _core.float64 or dtype is _core.float32
     refuse_float64(op, dtype, number)
     array = _core.empty(shape, dtype if wide else _core.float32, number)
@@ -140,17 +141,17 @@ def normal(
 
 def _check_std(op: str, std: float) -> None:
     if not std >= 0:
-        raise ValueError(f"[{op}] std: expected a number >= 0, got {std}")
+        raise BadValue(op, "std", "a number >= 0", std)
 
 
 def _integers(op: str, shape: tuple[int, ...], low: int, high: int, dtype: DType, number: int) -> Array:
     low, high = operator.index(low), operator.index(high)
     limits = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
     if not low < high:
-        raise ValueError(f"[{op}] high: expected more than low = {low}, got {high}")
+        raise BadValue(op, "high", f"a number above low, which is {low}", high)
     # `high` itself must fit in the kernel's int64 arguments.
     if low < limits[0] or high - 1 > limits[1] or high > 2**63 - 1:
-        raise ValueError(f"[{op}] low, high: expected numbers that {dtype.name} holds, got {low} and {high}")
+        raise BadValue(op, "low, high", f"numbers that {dtype.name} can hold", f"{low} and {high}")
     kept = dtype in INTEGER_LIMITS or dtype is _core.float32 or dtype is _core.float64
     refuse_float64(op, dtype, number)
     array = _core.empty(shape, dtype if kept else _core.float32, number)
@@ -171,7 +172,7 @@ def randint(
     if size is None:  # one bound was given
         low, high, size = 0, low, high
     if size is None:
-        raise TypeError("[randint] size: expected a tuple of sizes, got None")
+        raise BadType("randint", "size", "a tuple of sizes", None)
     sizes = new_sizes("randint", "size", (size,))
     return Tensor(_integers("randint", sizes, low, high, dtype or _core.int64, number_of(device)), requires_grad)
 
@@ -196,7 +197,7 @@ def randperm(n: int, *, dtype: DType | None = None, device: Any = None, requires
     """The numbers 0 to n - 1 in random order (Fisher and Yates). int64 by default."""
     n = operator.index(n)
     if n < 0:
-        raise ValueError(f"[randperm] n: expected a number >= 0, got {n}")
+        raise BadValue("randperm", "n", "a number >= 0", n)
     dtype = dtype or _core.int64
     number = target("randperm", device, dtype)
     return Tensor(K.randperm(n, *_core.next_random(), device=number).cast(dtype), requires_grad)
@@ -218,7 +219,7 @@ def _no_gradient(ctx: Node, dy: Array) -> Any:
 def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float) -> Tensor:
     x = self._data
     if not x.dtype.is_floating_point:
-        raise TypeError(f"[{op}] self: expected a floating-point dtype, got {x.dtype.name}")
+        raise BadType(op, "self", "a floating-point dtype", x.dtype.name)
     check_inplace(op, self)
     if x.is_contiguous and (x.dtype is _core.float32 or x.dtype is _core.float64):
         kernel(x, first, second, *_core.next_random())
@@ -231,7 +232,7 @@ def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float) 
 def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Filled with uniform numbers in [a, b)."""
     if not a <= b:
-        raise ValueError(f"[uniform_] b: expected a number >= {a}, got {b}")
+        raise BadValue("uniform_", "b", f"a number >= {a}", b)
     return _draw_into("uniform_", self, K.uniform, a, b)
 
 
@@ -246,7 +247,7 @@ def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 def _bernoulli_(self: Tensor, p: float = 0.5) -> Tensor:
     """Filled with 1 with probability p, else 0."""
     if not 0 <= p <= 1:
-        raise ValueError(f"[bernoulli_] p: expected a probability, got {p}")
+        raise BadValue("bernoulli_", "p", "a probability in [0, 1]", p)
     check_inplace("bernoulli_", self)
     chances = _core.empty(self.shape, _core.float32, self._data.device)
     K.fill(chances, float(p))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
+from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
 from engine.ops.convert import cast
@@ -57,7 +58,7 @@ def _mask(op: str, dim: Dims, ndim: int) -> int:
     for d in (dim,) if isinstance(dim, int) else dim:
         bit = 1 << normal_dim(op, d, ndim)
         if mask & bit:
-            raise ValueError(f"[{op}] dim: expected each dimension once, got {dim}")
+            raise BadValue(op, "dim", "each dimension once", dim)
         mask |= bit
     return mask
 
@@ -148,7 +149,7 @@ def _variance(
     if isinstance(dim, bool):  # var(input, unbiased)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise ValueError(f"[{op}] correction: expected only one of unbiased and correction, got both")
+        raise BadValue(op, "correction", "only one of unbiased and correction", "both")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     mask = _mask(op, dim, x.ndim)
@@ -234,7 +235,7 @@ def norm(
     if p == "fro":
         p = 2.0
     if isinstance(p, str) or p == 0:
-        raise ValueError(f"[norm] p: expected 'fro' or a number other than 0, got {p!r}")
+        raise BadValue("norm", "p", "'fro' or a number other than 0", repr(p))
     if math.isinf(p):
         return called_as("norm", amax if p > 0 else amin, abs(input), () if dim is None else dim, keepdim)
     mask = _mask("norm", dim, x.ndim)

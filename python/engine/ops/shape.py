@@ -14,6 +14,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, mark_view, record, record_view
+from engine.errors import BadIndex, BadType, BadValue
 from engine.ops.broadcasting import sum_to
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -49,10 +50,10 @@ def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
     try:
         sizes = tuple([operator.index(v) for v in values])
     except TypeError:
-        raise TypeError(f"[{op}] {arg}: expected integers, got {values!r}") from None
+        raise BadType(op, arg, "integers", repr(values)) from None
     for size in sizes:
         if not -(2**63) <= size < 2**63:
-            raise ValueError(f"[{op}] {arg}: expected integers of 64 bits, got {size}")
+            raise BadValue(op, arg, "integers of 64 bits", size)
     return sizes
 
 
@@ -60,7 +61,7 @@ def new_sizes(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
     """`sizes_of` for memory that is yet to be made: no size may be negative."""
     sizes = sizes_of(op, arg, values)
     if min(sizes, default=0) < 0:
-        raise ValueError(f"[{op}] {arg}: expected no negative size, got {sizes}")
+        raise BadValue(op, arg, "no negative size", sizes)
     return sizes
 
 
@@ -69,10 +70,10 @@ def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
     try:
         dim = operator.index(dim)
     except TypeError:
-        raise TypeError(f"[{op}] {arg}: expected an integer, got {dim!r}") from None
+        raise BadType(op, arg, "an integer", repr(dim)) from None
     limit = max(ndim, 1)
     if not -limit <= dim < limit:
-        raise IndexError(f"[{op}] {arg}: expected a number in [{-limit}, {limit - 1}], got {dim}")
+        raise BadIndex(op, arg, f"a number in [{-limit}, {limit - 1}]", dim)
     return dim + limit if dim < 0 else dim
 
 
@@ -135,7 +136,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         normal_dim("flatten", end_dim, len(shape), "end_dim"),
     )
     if first > last:
-        raise ValueError(f"[flatten] end_dim: expected a dimension not before start_dim {start_dim}, got {end_dim}")
+        raise BadValue("flatten", "end_dim", f"a dimension at or after start_dim, which is {start_dim}", end_dim)
     return reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
@@ -153,7 +154,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     sizes = sizes_of("unflatten", "sizes", (tuple(sizes),))
     known = prod(s for s in sizes if s != -1)
     if sizes.count(-1) > 1 or (known != shape[dim] if -1 not in sizes else known < 1 or shape[dim] % known):
-        raise ValueError(f"[unflatten] sizes: expected sizes whose product is {shape[dim]}, got {sizes}")
+        raise BadValue("unflatten", "sizes", f"sizes whose product is {shape[dim]}", sizes)
     return reshape(input, (*shape[:dim], *(shape[dim] // known if s == -1 else s for s in sizes), *shape[dim + 1 :]))
 
 
@@ -224,14 +225,14 @@ def t(input: Tensor) -> Tensor:
     """A matrix transposed; fewer dimensions stay as they are."""
     n = as_array("t", "input", input).ndim
     if n > 2:
-        raise ValueError(f"[t] input: expected at most 2 dimensions, got {n} (use .mT)")
+        raise BadValue("t", "input", "at most 2 dimensions", n, "use .mT for a batch of matrices")
     return transpose(input, 0, 1) if n == 2 else view(input, input.shape)
 
 
 def _last_two(input: Tensor) -> Tensor:
     """Every matrix transposed: the last two dimensions exchanged."""
     if input.ndim < 2:
-        raise ValueError(f"[mT] self: expected at least 2 dimensions, got {input.ndim}")
+        raise BadValue("mT", "self", "at least 2 dimensions", input.ndim)
     return transpose(input, -2, -1)
 
 
@@ -253,9 +254,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
         for dims, arg in ((source, "source"), (destination, "destination"))
     )
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
-        raise ValueError(
-            f"[movedim] destination: expected as many different dimensions as source {source}, got {destination}"
-        )
+        raise BadValue("movedim", "destination", f"as many different dimensions as source {source}", destination)
     rest = iter([d for d in range(n) if d not in sources])
     return _permuted("movedim", input, [sources[targets.index(i)] if i in targets else next(rest) for i in range(n)])
 
@@ -307,14 +306,14 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Elements start to start + length - 1 of dimension `dim`; start may count from the end."""
     x = as_array("narrow", "input", input)
     if x.ndim == 0:
-        raise ValueError("[narrow] input: expected at least one dimension, got 0")
+        raise BadValue("narrow", "input", "at least one dimension", "a 0-dim tensor")
     dim = normal_dim("narrow", dim, x.ndim)
     n = x.shape[dim]
     if not -n <= start <= n:
-        raise IndexError(f"[narrow] start: expected a number in [{-n}, {n}], got {start}")
+        raise BadIndex("narrow", "start", f"a number in [{-n}, {n}]", start)
     start += n if start < 0 else 0
     if not 0 <= length <= n - start:
-        raise ValueError(f"[narrow] length: expected a number in [0, {n - start}], got {length}")
+        raise BadValue("narrow", "length", f"a number in [0, {n - start}]", length)
     return record_view("narrow", narrow_array(x, dim, start, length), input, _narrow_backward, x.shape, dim, start)
 
 
@@ -373,11 +372,11 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size < 0 or (size == 0 and n > 0):
-            raise ValueError(f"[split] split_size: expected a number > 0, got {size}")
+            raise BadValue("split", "split_size", "a number > 0", size)
         return _parts("split", tensor, dim, [min(size, n - at) for at in range(0, n, size)] if n else [0])
     lengths = sizes_of("split", "sections", (tuple(split_size_or_sections),))
     if sum(lengths) != n or any(s < 0 for s in lengths):
-        raise ValueError(f"[split] sections: expected sizes >= 0 that add up to {n}, got {lengths}")
+        raise BadValue("split", "sections", f"sizes >= 0 that add up to {n}", lengths)
     return _parts("split", tensor, dim, lengths)
 
 
@@ -386,7 +385,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views along `dim`, all of one size but the last."""
     x = as_array("chunk", "input", input)
     if chunks < 1:
-        raise ValueError(f"[chunk] chunks: expected a number > 0, got {chunks}")
+        raise BadValue("chunk", "chunks", "a number > 0", chunks)
     dim = _part_dim("chunk", x, dim)
     if x.shape[dim] == 0:
         return _parts("chunk", input, dim, [0] * chunks)
@@ -403,14 +402,14 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 def _part_dim(op: str, x: Array, dim: int) -> int:
     if x.ndim == 0:
-        raise ValueError(f"[{op}] input: expected at least one dimension, got 0")
+        raise BadValue(op, "input", "at least one dimension", "a 0-dim tensor")
     return normal_dim(op, dim, x.ndim)
 
 
 @tensor_method("__iter__")
 def _iter(input: Tensor) -> Iterator[Tensor]:
     if input.ndim == 0:
-        raise TypeError("[iter] self: expected at least one dimension, got a 0-dim tensor")
+        raise BadType("iter", "self", "at least one dimension", "a 0-dim tensor")
     return iter(unbind(input, 0))
 
 
@@ -435,14 +434,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     parts = [a for a in arrays if a.shape != (0,)] or arrays[:1]
     first = parts[0]
     if first.ndim == 0:
-        raise ValueError("[cat] tensors: expected at least one dimension, got a 0-dim tensor")
+        raise BadValue("cat", "tensors", "at least one dimension", "a 0-dim tensor")
     dim = normal_dim("cat", dim, first.ndim)
     rest = (*first.shape[:dim], *first.shape[dim + 1 :])
     for i, a in enumerate(arrays):
         if a.shape != (0,) and (a.ndim != first.ndim or (*a.shape[:dim], *a.shape[dim + 1 :]) != rest):
-            raise ValueError(
-                f"[cat] tensors[{i}]: expected the sizes of {first.shape} except in dimension {dim}, got {a.shape}"
-            )
+            raise BadValue("cat", f"tensors[{i}]", f"the sizes of {first.shape} except in dimension {dim}", a.shape)
     lengths = [0 if a.shape == (0,) and first.shape != (0,) else a.shape[dim] for a in arrays]
     y = join([a.cast(dtype) for a in parts], dim, (*first.shape[:dim], sum(lengths), *first.shape[dim + 1 :]))
     dtypes = [a.dtype for a in arrays]
@@ -466,7 +463,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     shape = arrays[0].shape
     for i, a in enumerate(arrays):
         if a.shape != shape:
-            raise ValueError(f"[stack] tensors[{i}]: expected shape {shape}, got {a.shape}")
+            raise BadValue("stack", f"tensors[{i}]", f"shape {shape}", a.shape)
     dim = normal_dim("stack", dim, len(shape) + 1)
     y = join([a.cast(dtype).unsqueeze(dim) for a in arrays], dim, (*shape[:dim], len(arrays), *shape[dim:]))
     result: Tensor = record("stack", y, list(tensors), _stack_backward, dim, [a.dtype for a in arrays])
@@ -475,10 +472,10 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def _joined_arrays(op: str, tensors: Sequence[Tensor]) -> tuple[Any, list[Array]]:
     if isinstance(tensors, Tensor) or not isinstance(tensors, list | tuple):
-        raise TypeError(f"[{op}] tensors: expected a list or tuple of Tensors, got {type(tensors).__name__}")
+        raise BadType(op, "tensors", "a list or tuple of Tensors", type(tensors).__name__)
     arrays = [as_array(op, f"tensors[{i}]", x) for i, x in enumerate(tensors)]
     if not arrays:
-        raise ValueError(f"[{op}] tensors: expected at least one, got none")
+        raise BadValue(op, "tensors", "at least one tensor", "none")
     dtype = arrays[0].dtype
     for a in arrays[1:]:
         dtype = _core.promote_types(dtype, a.dtype)

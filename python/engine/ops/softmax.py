@@ -8,6 +8,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
+from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.shape import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
@@ -86,7 +87,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     x = as_array("logsumexp", "input", input)
     dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
     if len(set(dims)) != len(dims):
-        raise ValueError(f"[logsumexp] dim: expected dimensions that differ, got {dim}")
+        raise BadValue("logsumexp", "dim", "each dimension once", dim)
     if x.ndim == 0:  # has dimension 0 by name only
         dims = []
     kept = [d for d in range(x.ndim) if d not in dims]

@@ -9,6 +9,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.rows import RowSum, kept_rows
+from engine.errors import BadValue
 from engine.optim.optimizer import Group, Optimizer, Scale, zeros_like
 from engine.tensor import Tensor
 
@@ -42,7 +43,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
     ) -> None:
         if amsgrad:
-            raise ValueError(f"[{self._name}] amsgrad: expected False (it is not supported), got True")
+            raise BadValue(self._name, "amsgrad", False, True, "AMSGrad is not supported")
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         )

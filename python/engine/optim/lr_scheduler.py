@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from engine.errors import BadType, BadValue, NotDefined
 from engine.optim.optimizer import Optimizer
 
 __all__ = [
@@ -36,14 +37,14 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"[{type(self).__name__}] optimizer: expected an Optimizer, got {type(optimizer).__name__}")
+            raise BadType(type(self).__name__, "optimizer", "an Optimizer", type(optimizer).__name__)
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])  # a scheduler before this one may have lowered lr
             elif "initial_lr" not in group:
-                raise ValueError(
-                    f"[{type(self).__name__}] last_epoch: expected -1, or 'initial_lr' in param_groups[{i}], got {last_epoch}"
+                raise BadValue(
+                    type(self).__name__, "last_epoch", f"-1, or 'initial_lr' in param_groups[{i}]", last_epoch
                 )
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
@@ -52,7 +53,7 @@ class LRScheduler:
 
     def rate(self, base_lr: float, group: int) -> float:
         """The learning rate of the group with that number after `last_epoch` steps."""
-        raise NotImplementedError
+        raise NotDefined(type(self).__name__, "rate", "a method of this name", "none")
 
     def get_last_lr(self) -> list[float]:
         """The rates in force, one a group."""
@@ -77,7 +78,7 @@ class LRScheduler:
         """Takes over a state. The optimizer's own state holds the rates in force, as in PyTorch."""
         missing = [key for key in ("last_epoch", "base_lrs", "_last_lr") if key not in state_dict]
         if missing:
-            raise ValueError(f"[{type(self).__name__}.load_state_dict] state_dict: expected {missing[0]!r}, got none")
+            raise BadValue(f"{type(self).__name__}.load_state_dict", "state_dict", f"an entry {missing[0]!r}", "none")
         self.__dict__.update({k: list(v) if isinstance(v, list) else v for k, v in state_dict.items()})
 
 
@@ -93,7 +94,9 @@ class LambdaLR(LRScheduler):
         groups = len(optimizer.param_groups)
         self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(self.lr_lambdas) != groups:
-            raise ValueError(f"[LambdaLR] lr_lambda: expected {groups} functions, got {len(self.lr_lambdas)}")
+            raise BadValue(
+                "LambdaLR", "lr_lambda", f"{groups} functions, one for each parameter group", len(self.lr_lambdas)
+            )
         super().__init__(optimizer, last_epoch)
 
     def rate(self, base_lr: float, group: int) -> float:
@@ -135,7 +138,7 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         if step_size < 1:
-            raise ValueError(f"[StepLR] step_size: expected a number >= 1, got {step_size}")
+            raise BadValue("StepLR", "step_size", "a number >= 1", step_size)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -172,7 +175,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         if T_max < 1:
-            raise ValueError(f"[CosineAnnealingLR] T_max: expected a number >= 1, got {T_max}")
+            raise BadValue("CosineAnnealingLR", "T_max", "a number >= 1", T_max)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 

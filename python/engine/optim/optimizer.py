@@ -10,7 +10,9 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd import enable_grad
-from engine.tensor import Tensor, placed
+from engine.device import placed
+from engine.errors import BadType, BadValue, NotDefined
+from engine.tensor import Tensor
 
 __all__ = ["Optimizer"]
 
@@ -39,12 +41,12 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self._rows: dict[tuple[int, ...], Array] = {}
         if isinstance(params, Tensor):
-            raise TypeError(
-                f"[{self._name}] params: expected an iterable of parameters or dicts, got a single Tensor (put it in a list)"
+            raise BadType(
+                self._name, "params", "an iterable of parameters or dicts", "a single Tensor", "put it in a list"
             )
         groups = list(params)
         if not groups:
-            raise ValueError(f"[{self._name}] params: expected at least one parameter, got an empty list")
+            raise BadValue(self._name, "params", "at least one parameter", "an empty list")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -57,9 +59,7 @@ class Optimizer:
     def add_param_group(self, param_group: Group) -> None:
         """Adds a group: {"params": ..., and hyperparameters that differ from the defaults}."""
         if not isinstance(param_group, dict) or "params" not in param_group:
-            raise TypeError(
-                f"[{self._name}] param_group: expected a dict with 'params', got {type(param_group).__name__}"
-            )
+            raise BadType(self._name, "param_group", "a dict with 'params'", type(param_group).__name__)
         group = dict(param_group)
         given = group["params"]
         given = [given] if isinstance(given, Tensor) else list(given)
@@ -69,17 +69,23 @@ class Optimizer:
         seen = {id(p) for g in self.param_groups for p in g["params"]}
         for i, p in enumerate(given):
             if not isinstance(p, Tensor):
-                raise TypeError(f"[{self._name}] params[{i}]: expected a Tensor, got {type(p).__name__}")
+                raise BadType(self._name, f"params[{i}]", "a Tensor", type(p).__name__)
             if not p.is_leaf:
-                raise ValueError(f"[{self._name}] params[{i}]: expected a leaf tensor, got one that an op made")
+                raise BadValue(
+                    self._name,
+                    f"params[{i}]",
+                    "a leaf tensor",
+                    "one that an op made",
+                    "pass what you made it from, or .detach() it",
+                )
             if p.dtype not in (_core.float32, _core.float64) and not (p.dtype is _core.bfloat16 and p.is_cuda):
-                raise TypeError(f"[{self._name}] params[{i}]: expected float32 or float64, got {p.dtype.name}")
+                raise BadType(self._name, f"params[{i}]", "float32 or float64", p.dtype.name)
             if not p._data.is_contiguous:
-                raise ValueError(
-                    f"[{self._name}] params[{i}]: expected contiguous memory, got shape {p.shape} with strides {p.stride()}"
+                raise BadValue(
+                    self._name, f"params[{i}]", "contiguous memory", f"shape {p.shape} with strides {p.stride()}"
                 )
             if id(p) in seen:
-                raise ValueError(f"[{self._name}] params[{i}]: expected each parameter once, got one a second time")
+                raise BadValue(self._name, f"params[{i}]", "each parameter once", "one that is there already")
             seen.add(id(p))
         group["params"] = given
         for name, value in self.defaults.items():
@@ -91,10 +97,10 @@ class Optimizer:
         """Raises ValueError for hyperparameters out of range."""
         for name in ("lr", "eps", "weight_decay", "momentum"):
             if name in group and not group[name] >= 0:
-                raise ValueError(f"[{self._name}] {name}: expected a number >= 0, got {group[name]}")
+                raise BadValue(self._name, name, "a number >= 0", group[name])
         for i, beta in enumerate(group.get("betas", ())):
             if not 0 <= beta < 1:
-                raise ValueError(f"[{self._name}] betas[{i}]: expected a number in [0, 1), got {beta}")
+                raise BadValue(self._name, f"betas[{i}]", "a number in [0, 1)", beta)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets all gradients; with set_to_none=False fills them with zeros."""
@@ -138,11 +144,11 @@ class Optimizer:
 
     def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
         """The hyperparameters of p's next step as the kernel's table takes them; makes p's state at its first step."""
-        raise NotImplementedError
+        raise NotDefined(self._name, "_line", "a method of this name", "none")
 
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: Scale) -> None:
         """Calls the kernel for parameters of one dtype and device, parameter i with lines[rows[i]]."""
-        raise NotImplementedError
+        raise NotDefined(self._name, "_update", "a method of this name", "none")
 
     def _table(self, rows: list[int], lines: list[tuple[float, ...]]) -> tuple[Array, Array]:
         key = tuple(rows)
@@ -174,27 +180,25 @@ class Optimizer:
 
         Raises ValueError where the number of groups, of parameters or a shape differs.
         """
-        op = f"[{self._name}.load_state_dict]"
+        op = f"{self._name}.load_state_dict"
         saved_groups = state_dict["param_groups"]
         if len(saved_groups) != len(self.param_groups):
-            raise ValueError(f"{op} param_groups: expected {len(self.param_groups)} groups, got {len(saved_groups)}")
+            raise BadValue(op, "param_groups", f"{len(self.param_groups)} groups", len(saved_groups))
         by_number: dict[int, Tensor] = {}
         for i, (mine, saved) in enumerate(zip(self.param_groups, saved_groups)):
             if len(mine["params"]) != len(saved["params"]):
-                raise ValueError(
-                    f"{op} param_groups[{i}]: expected {len(mine['params'])} parameters, got {len(saved['params'])}"
-                )
+                raise BadValue(op, f"param_groups[{i}]", f"{len(mine['params'])} parameters", len(saved["params"]))
             by_number.update(zip(saved["params"], mine["params"]))
         state: dict[Tensor, dict[str, Any]] = {}
         for number, saved in state_dict["state"].items():
             p = by_number.get(int(number))
             if p is None:
-                raise ValueError(f"{op} state: expected parameter numbers of the groups, got {number}")
+                raise BadValue(op, "state", "numbers of parameters in the groups", number)
             state[p] = {}
             for key, value in saved.items():
                 if isinstance(value, Tensor) and key in self._buffers:
                     if value.shape != p.shape:
-                        raise ValueError(f"{op} state[{number}][{key!r}]: expected shape {p.shape}, got {value.shape}")
+                        raise BadValue(op, f"state[{number}][{key!r}]", f"shape {p.shape}", value.shape)
                     array = placed(value._data, p.dtype, p._data.device)
                     state[p][key] = Tensor(
                         array.clone() if array is value._data or array.shares_storage(value._data) else array
@@ -232,7 +236,7 @@ def _factor(grad_scale: float | Tensor, dtype: DType, number: int) -> Scale:
     if not isinstance(grad_scale, Tensor):
         return None, float(grad_scale)
     if grad_scale.numel() != 1:
-        raise ValueError(f"[step] grad_scale: expected one element, got shape {grad_scale.shape}")
+        raise BadValue("step", "grad_scale", "one element", f"shape {grad_scale.shape}")
     if number < 0:
         return None, float(grad_scale.item())
     return placed(grad_scale._data, _core.float32, number).reshape(()), 1.0

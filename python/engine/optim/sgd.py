@@ -8,6 +8,7 @@ from typing import Any
 
 from engine import _core
 from engine.autograd.rows import kept_rows
+from engine.errors import BadValue
 from engine.optim.optimizer import Group, Optimizer, Scale, zeros_like
 from engine.tensor import Tensor
 
@@ -46,9 +47,11 @@ class SGD(Optimizer):
     def _check(self, group: Group) -> None:
         super()._check(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError(
-                f"[SGD] nesterov: expected momentum > 0 and dampening 0 with it, got momentum {group['momentum']} and "
-                f"dampening {group['dampening']}"
+            raise BadValue(
+                "SGD",
+                "nesterov",
+                "momentum > 0 and dampening 0 where it is True",
+                f"momentum {group['momentum']} and dampening {group['dampening']}",
             )
 
     def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:

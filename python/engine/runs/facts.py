@@ -9,9 +9,9 @@ from typing import Any
 
 import engine
 from engine import _core
+from engine.device import device as Device
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
-from engine.tensor import device as Device
 
 __all__ = ["environment", "memory_facts", "model_facts", "peak_memory_bytes", "training_facts"]
 

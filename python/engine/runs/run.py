@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engine.data import Dataset
+from engine.device import number_of
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
 from engine.runs.facts import environment, memory_facts, model_facts, training_facts
@@ -26,7 +27,7 @@ from engine.runs.folder import FORMAT, check_output, locked, remove_run
 from engine.runs.report import write_report
 from engine.serialization import write_json
 from engine.tasks import Part, Task, as_task
-from engine.tensor import Tensor, number_of
+from engine.tensor import Tensor
 from engine.train import Callback, TensorBoardLog, Trainer, TrainerConfig, TrainerState
 
 __all__ = ["Run"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from engine.data._random import check_seed
+from engine.random_purposes import Purpose
 from engine.text.packed import PackedBatch
 from engine.text.tokenizer import Tokenizer
 
@@ -24,7 +25,7 @@ Transform = Callable[[PackedBatch, int], PackedBatch]
 class _RandomTokens(ABC):
     """Changes each token with probability p."""
 
-    purpose: int  # keeps these random numbers apart from others with the same seed
+    purpose: Purpose  # keeps these random numbers apart from others with the same seed
 
     def __init__(self, p: float, keep: Iterable[int] = (), seed: int = 0) -> None:
         name = type(self).__name__
@@ -94,7 +95,7 @@ class TokenDropout(_RandomTokens):
         ValueError: unless 0 <= p <= 1.
     """
 
-    purpose = 0x746F6B656E
+    purpose = Purpose.TOKEN_DROPOUT
 
     def __init__(self, p: float, token_id: int, keep: Iterable[int] = (), seed: int = 0) -> None:
         super().__init__(p, keep, seed)
@@ -115,7 +116,7 @@ class TokenMasking(TokenDropout):
     Arguments and errors as in `TokenDropout`. Tokens keep their places, so there may be a label for each token.
     """
 
-    purpose = 0x6D61736B
+    purpose = Purpose.MASKING
 
     def __init__(self, p: float, mask_id: int, keep: Iterable[int] = (), seed: int = 0) -> None:
         super().__init__(p, mask_id, keep, seed)
@@ -136,7 +137,7 @@ class RandomDeletion(_RandomTokens):
         ValueError: unless 0 <= p <= 1; when called on a batch with a label for each token.
     """
 
-    purpose = 0x64656C657465
+    purpose = Purpose.RANDOM_DELETION
 
     def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
         self._refuse_token_labels(batch)
@@ -161,7 +162,7 @@ class RandomSwap(_RandomTokens):
         ValueError: unless 0 <= p <= 1; when called on a batch with a label for each token.
     """
 
-    purpose = 0x73776170
+    purpose = Purpose.RANDOM_SWAP
 
     def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
         self._refuse_token_labels(batch)

@@ -17,6 +17,7 @@ from engine.data._arrays import integer
 from engine.data._random import check_seed, permutation
 from engine.data.groups import groups
 from engine.data.prefetch import Prefetcher
+from engine.random_purposes import Purpose
 from engine.text.cleaning import clean_text
 from engine.text.documents import Document, existing_files, is_in_part, read_documents
 from engine.text.files import DecodeErrors
@@ -27,7 +28,6 @@ __all__ = ["TextCorpus"]
 
 Packing = Literal["full", "document"]
 
-_FILES, _TEXTS = 2, 3  # purposes of random numbers, besides those in `_random`
 _STRETCHES = 2**24  # at most in an epoch: the number of a random stream is made of the epoch's and the stretch's
 
 
@@ -179,10 +179,12 @@ class TextCorpus:
     ) -> Iterator[tuple[PackedBatch, dict[str, Any]]]:
         """Batches from a place on, and the state after each."""
         n = len(self.paths)
-        files = permutation(n, self.seed, epoch, purpose=_FILES) if self.shuffle else np.arange(n)
+        files = permutation(n, self.seed, epoch, purpose=Purpose.CORPUS_FILES) if self.shuffle else np.arange(n)
         for texts, after in self._stretches(files, place):
             if self.shuffle:
-                order = permutation(len(texts), self.seed, epoch * _STRETCHES + number % _STRETCHES, purpose=_TEXTS)
+                order = permutation(
+                    len(texts), self.seed, epoch * _STRETCHES + number % _STRETCHES, purpose=Purpose.CORPUS_TEXTS
+                )
                 texts = [texts[row] for row in order]
             batches = groups(self._sequences(texts), len, self.max_tokens, self.batch_size)
             for count, batch in enumerate(batches, start=1):

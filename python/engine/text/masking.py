@@ -8,12 +8,11 @@ import numpy as np
 
 from engine.data._random import check_seed
 from engine.ops.loss import IGNORE_INDEX
+from engine.random_purposes import Purpose
 from engine.text.packed import PackedBatch
 from engine.text.tokenizer import Tokenizer
 
 __all__ = ["MaskedLanguageModeling"]
-
-_PURPOSE = 0x6D61736B  # keeps these random numbers apart from others with the same seed
 
 
 class MaskedLanguageModeling:
@@ -93,7 +92,7 @@ class MaskedLanguageModeling:
         if ids.size and not 0 <= ids.min() <= ids.max() < self.vocab_size:
             wrong = ids.min() if ids.min() < 0 else ids.max()
             raise IndexError(f"[MaskedLanguageModeling] input_ids: expected ids in [0, {self.vocab_size}), got {wrong}")
-        bits = np.random.Philox(key=np.array([self.seed, step], np.uint64), counter=[0, 0, 0, _PURPOSE])
+        bits = np.random.Philox(key=np.array([self.seed, step], np.uint64), counter=[0, 0, 0, Purpose.MASKING])
         draws = (bits.random_raw(3 * ids.size) >> np.uint64(11)).reshape(-1, 3)  # three for each position, 53 bits each
         free = ~self._special[ids]
         chance = draws[:, 0]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from engine.tensor import device as Device
+from engine.device import device as Device
 
 __all__ = ["TrainerConfig"]
 
