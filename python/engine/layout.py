@@ -21,6 +21,7 @@ from engine import _core
 from engine._core import Array
 from engine.device import device as Device
 from engine.device import device_of, number_of
+from engine.errors import BadIndex, BadType, BadValue
 from engine.tensor import Tensor
 
 __all__ = ["Layout", "Rows", "equal_offsets", "ranges"]
@@ -61,16 +62,16 @@ class Layout:
         self, cu_seqlens: Tensor, *, total: int | None = None, longest: int | None = None, op: str = "Layout"
     ) -> None:
         if not isinstance(cu_seqlens, Tensor):
-            raise TypeError(f"[{op}] cu_seqlens: expected a Tensor, got {type(cu_seqlens).__name__}")
+            raise BadType(op, "cu_seqlens", "a Tensor", type(cu_seqlens).__name__)
         if cu_seqlens.dtype is not _core.int32:
-            raise TypeError(f"[{op}] cu_seqlens: expected int32, got {cu_seqlens.dtype.name}")
+            raise BadType(op, "cu_seqlens", "int32", cu_seqlens.dtype.name)
         if cu_seqlens.ndim != 1:
-            raise ValueError(f"[{op}] cu_seqlens: expected 1 dimension, got shape {cu_seqlens.shape}")
+            raise BadValue(op, "cu_seqlens", "1 dimension", f"shape {cu_seqlens.shape}")
         offsets = None if cu_seqlens.is_cuda else cu_seqlens.numpy()
         if offsets is not None:
             longest, total = _checked(op, offsets, total, longest)
         elif not cu_seqlens.numel():
-            raise ValueError(f"[{op}] cu_seqlens: expected at least one entry, got an empty tensor")
+            raise BadValue(op, "cu_seqlens", "at least one entry", "an empty tensor")
         self._set(cu_seqlens, offsets, total, longest)
 
     def _set(self, cu_seqlens: Tensor, offsets: np.ndarray | None, total: int | None, longest: int | None) -> None:
@@ -98,16 +99,16 @@ class Layout:
         """
         sizes = np.asarray(lengths)
         if sizes.ndim != 1:
-            raise ValueError(f"[{op}] lengths: expected 1 dimension, got shape {sizes.shape}")
+            raise BadValue(op, "lengths", "1 dimension", f"shape {sizes.shape}")
         if sizes.size and sizes.dtype.kind not in "iu":
-            raise TypeError(f"[{op}] lengths: expected integers, got {sizes.dtype}")
+            raise BadType(op, "lengths", "integers", sizes.dtype)
         smallest, longest = (int(sizes.min()), int(sizes.max())) if sizes.size else (0, 0)
         if smallest < 0:
-            raise ValueError(f"[{op}] lengths: expected numbers >= 0, got {smallest}")
+            raise BadValue(op, "lengths", "numbers >= 0", smallest)
         ends = np.cumsum(sizes, dtype=np.int64)
         total = int(ends[-1]) if ends.size else 0
         if total > _LARGEST:
-            raise ValueError(f"[{op}] lengths: expected at most {_LARGEST} positions in all, got {total}")
+            raise BadValue(op, "lengths", f"at most {_LARGEST} positions in all", total)
         offsets = np.zeros(ends.size + 1, dtype=np.int32)
         offsets[1:] = ends
         layout = cls._made(Tensor(_core.from_buffer(offsets)), offsets, total, longest)
@@ -131,7 +132,7 @@ class Layout:
         number = mask.device if device is None else number_of(device)
         mask = mask.to_device(-1)
         if mask.shape != (batch, length):
-            raise ValueError(f"[layout] attention_mask: expected shape {(batch, length)}, got {mask.shape}")
+            raise BadValue("layout", "attention_mask", f"shape {(batch, length)}", mask.shape)
         cu_seqlens, longest = K.mask_seqlens(mask)
         offsets = np.asarray(cu_seqlens)
         total = int(offsets[-1])
@@ -257,10 +258,10 @@ class Layout:
         """
         chosen = np.asarray(rows._data.to_device(-1)) if isinstance(rows, Tensor) else np.asarray(rows)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-            raise ValueError(f"[{op}] rows: expected integers of shape (m,), got {chosen.dtype} {chosen.shape}")
+            raise BadValue(op, "rows", "integers of shape (m,)", f"{chosen.dtype} {chosen.shape}")
         chosen = np.ascontiguousarray(chosen, dtype=np.int64)
         if chosen.size and (chosen[0] < 0 or chosen[-1] >= self.total or (chosen[1:] <= chosen[:-1]).any()):
-            raise IndexError(f"[{op}] rows: expected rising numbers in [0, {self.total}), got {_list(chosen)}")
+            raise BadIndex(op, "rows", f"rising numbers in [0, {self.total})", _list(chosen))
         offsets = np.searchsorted(chosen, self.offsets).astype(np.int32)
         return Rows(self._here(chosen), self._made(self._here(offsets), offsets, chosen.size, None))
 
@@ -273,9 +274,7 @@ class Layout:
         in this layout. Raises IndexError for a number outside [0, batch)."""
         chosen = np.asarray(sequences, dtype=np.int64)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.batch_size:
-            raise IndexError(
-                f"[Layout.select] sequences: expected numbers in [0, {self.batch_size}), got {_list(chosen)}"
-            )
+            raise BadIndex("Layout.select", "sequences", f"numbers in [0, {self.batch_size})", _list(chosen))
         lengths = self.lengths[chosen]
         layout = Layout.from_lengths(lengths, device=self.device)
         return layout, ranges(self.offsets[chosen], lengths)
@@ -283,7 +282,7 @@ class Layout:
     def split(self, values: Any) -> list[Any]:
         """The part of `values` (total, ...), an array or a Tensor, that belongs to each sequence. Raises ValueError for another size."""
         if values.shape[:1] != (self.total,):
-            raise ValueError(f"[Layout.split] values: expected {self.total} rows, got shape {tuple(values.shape)}")
+            raise BadValue("Layout.split", "values", f"{self.total} rows", f"shape {tuple(values.shape)}")
         return [values[start:end] for start, end in pairwise(self.offsets.tolist())]
 
     # ---- Python's own
@@ -322,9 +321,7 @@ def equal_offsets(batch: int, length: int, number: int, op: str = "layout") -> t
     """cu_seqlens of `batch` sequences of one length on the device with that number, and as the host has it; neither is to be written,
     for both are kept. Raises ValueError for negative numbers and for more than 2^31 - 1 positions."""
     if batch < 0 or length < 0 or batch * length > _LARGEST:
-        raise ValueError(
-            f"[{op}] length: expected at most {_LARGEST} positions in all, got {batch} sequences of length {length}"
-        )
+        raise BadValue(op, "length", f"at most {_LARGEST} positions in all", f"{batch} sequences of length {length}")
     ends = K.arange(batch + 1, 0.0, float(length), 0, length, _core.int32.code, device=number)
     return Tensor(ends), np.arange(batch + 1, dtype=np.int32) * np.int32(length)
 
@@ -334,16 +331,18 @@ def _checked(op: str, offsets: np.ndarray, total: int | None, longest: int | Non
     end = int(offsets[-1]) if total is None and offsets.size else total
     if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != end:
         got = f"{offsets[0]} and {offsets[-1]}" if offsets.size else "an empty tensor"
-        raise ValueError(f"[{op}] cu_seqlens: expected first 0 and last {end}, got {got}")
+        raise BadValue(op, "cu_seqlens", f"first 0 and last {end}", got)
     lengths = np.diff(offsets)
     if lengths.size and lengths.min() < 0:
-        raise ValueError(
-            f"[{op}] cu_seqlens: expected entries that never decrease, got sequence {int(np.argmin(lengths))} of length "
-            f"{lengths.min()}"
+        raise BadValue(
+            op,
+            "cu_seqlens",
+            "entries that never decrease",
+            f"sequence {int(np.argmin(lengths))} of length {lengths.min()}",
         )
     found = int(lengths.max(initial=0))
     if longest is not None and longest != found:
-        raise ValueError(f"[{op}] longest: expected {found}, got {longest}")
+        raise BadValue(op, "longest", found, longest)
     return found, int(offsets[-1])
 
 
@@ -351,7 +350,7 @@ def _array(mask: Any) -> Array:
     """A mask that is no Tensor as an Array, in a dtype that there is."""
     values = np.asarray(mask)
     if values.dtype.kind not in "biuf":
-        raise TypeError(f"[layout] attention_mask: expected numbers, got {values.dtype}")
+        raise BadType("layout", "attention_mask", "numbers", values.dtype)
     wide = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[values.dtype.kind]
     return _core.from_buffer(np.ascontiguousarray(values, dtype=wide))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine import _core
+from engine.errors import BadIndex, BadType, BadValue
 from engine.tensor import Tensor
 
 __all__ = [
@@ -40,7 +41,7 @@ def integer(op: str, name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"[{op}] {name}: expected an integer, got {value!r}") from None
+        raise BadType(op, name, "an integer", repr(value)) from None
 
 
 def integers_below(op: str, name: str, values: Iterable[Any], end: int) -> list[int]:
@@ -48,7 +49,7 @@ def integers_below(op: str, name: str, values: Iterable[Any], end: int) -> list[
     numbers = [integer(op, name, value) for value in values]
     for position, number in enumerate(numbers):
         if not 0 <= number < end:
-            raise IndexError(f"[{op}] {name}: expected values in [0, {end}), got {number} at position {position}")
+            raise BadIndex(op, name, f"values in [0, {end})", f"{number} at position {position}")
     return numbers
 
 
@@ -57,17 +58,17 @@ def flatten_ids(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Join sequences of integers, non-negative unless `signed`: flat ids int64 (total,), lengths int64 (n,)."""
     if isinstance(sequences, (str, bytes)):
-        raise TypeError(f"[{op}] {name}: expected sequences of integers, got {type(sequences).__name__}")
+        raise BadType(op, name, "sequences of integers", type(sequences).__name__)
     arrays = []
     for row, sequence in enumerate(sequences):
         try:
             array = as_array(sequence)
         except ValueError as error:  # a ragged list of lists
-            raise TypeError(f"[{op}] {name}: expected a flat sequence of integers in row {row}, got {error}") from None
+            raise BadType(op, name, f"a flat sequence of integers in row {row}", error) from None
         if array.ndim != 1:
-            raise TypeError(f"[{op}] {name}: expected a flat sequence of integers in row {row}, got {array.ndim}-D")
+            raise BadType(op, name, f"a flat sequence of integers in row {row}", f"{array.ndim}-D")
         if array.size and array.dtype.kind not in "iu":
-            raise TypeError(f"[{op}] {name}: expected integers in row {row}, got {array.dtype}")
+            raise BadType(op, name, f"integers in row {row}", array.dtype)
         arrays.append(array)
     lengths = np.fromiter(map(len, arrays), dtype=np.int64, count=len(arrays))
     flat = np.zeros(int(lengths.sum()), dtype=np.int64)
@@ -76,7 +77,7 @@ def flatten_ids(
         np.concatenate(filled, out=flat, casting="unsafe")
     if flat.size and not signed and flat.min() < 0:
         row = int(np.searchsorted(np.cumsum(lengths), int(np.argmin(flat)), side="right"))
-        raise ValueError(f"[{op}] {name}: expected ids >= 0, got {flat.min()} in row {row}")
+        raise BadValue(op, name, "ids >= 0", f"{flat.min()} in row {row}")
     return flat, lengths
 
 
@@ -92,7 +93,7 @@ def flatten_like(
     flat, others = flatten_ids(op, name, sequences, **options)
     if not np.array_equal(lengths, others):
         got = first_difference(lengths, others)
-        raise ValueError(f"[{op}] {name}: expected the same lengths as {owner}, got {got}")
+        raise BadValue(op, name, f"the same lengths as {owner}", got)
     return flat
 
 
@@ -108,25 +109,25 @@ def label_array(op: str, labels: Any) -> np.ndarray:
     """A copy of labels: integers become int64, Python floats float32 (PyTorch's default), float arrays keep theirs."""
     array = as_array(labels)
     if array.ndim == 0:
-        raise ValueError(f"[{op}] labels: expected one label a sequence, got a single {array.dtype}")
+        raise BadValue(op, "labels", "one label a sequence", f"a single {array.dtype}")
     if array.dtype.kind in "iub" or not array.size:
         return np.array(array, dtype=np.int64, order="C")
     if array.dtype.kind == "f":
         keep = isinstance(labels, (np.ndarray, Tensor))
         return np.array(array, dtype=array.dtype if keep else np.float32, order="C")
     hint = "; engine.text.Labels makes numbers of names" if array.dtype.kind in "UOST" else ""
-    raise TypeError(f"[{op}] labels: expected integers or floats, got {array.dtype}{hint}")
+    raise BadType(op, "labels", "integers or floats", f"{array.dtype}{hint}")
 
 
 def checked_indices(op: str, indices: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
     """Indices as int64 (m,), each in [0, size)."""
     rows = as_array(indices)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        raise TypeError(f"[{op}] indices: expected a list of integers, got {rows.dtype} of shape {rows.shape}")
+        raise BadType(op, "indices", "a list of integers", f"{rows.dtype} of shape {rows.shape}")
     rows = rows.astype(np.int64)
     if rows.size and not 0 <= rows.min() <= rows.max() < size:
         worst = rows.min() if rows.min() < 0 else rows.max()
-        raise IndexError(f"[{op}] indices: expected values in [0, {size}), got {worst}")
+        raise BadIndex(op, "indices", f"values in [0, {size})", worst)
     return rows
 
 

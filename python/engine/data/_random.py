@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.errors import BadType, BadValue
 from engine.random_purposes import Purpose
 
 __all__ = ["LOADER", "SPLIT", "check_seed", "permutation"]
@@ -29,7 +30,7 @@ def permutation(n: int, seed: int, stream: int = 0, *, purpose: Purpose) -> np.n
 def check_seed(op: str, seed: int, argument: str = "seed") -> int:
     """Return `seed` as an int; raise ValueError unless it is in [0, 2**64), TypeError unless it is an integer."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(f"[{op}] {argument}: expected an integer, got {type(seed).__name__}")
+        raise BadType(op, argument, "an integer", type(seed).__name__)
     if not 0 <= seed < 2**64:
-        raise ValueError(f"[{op}] {argument}: expected a value in [0, 2**64), got {seed}")
+        raise BadValue(op, argument, "a value in [0, 2**64)", seed)
     return int(seed)

@@ -18,6 +18,7 @@ from engine import _core
 from engine.data._arrays import from_numpy
 from engine.device import device as Device
 from engine.device import device_of, number_of
+from engine.errors import BadType, BadValue
 from engine.layout import Layout
 from engine.tensor import Tensor
 
@@ -57,12 +58,12 @@ class Batch:
         for name, layout in given.items():
             if name not in fields or not isinstance(layout, Layout):
                 got = repr(name) if name not in fields else f"{type(layout).__name__} for {name}"
-                raise TypeError(f"[{op}] layouts: expected Layouts by the names of fields, got {got}")
+                raise BadType(op, "layouts", "Layouts by the names of fields", got)
         self._begin()
         for name, value in fields.items():
             self._put(name, value, given.get(name))
         if self._first is None:
-            raise ValueError(f"[{op}] fields: expected at least one, got none")
+            raise BadValue(op, "fields", "at least one", "none")
 
     def _begin(self) -> None:
         # Fields are attributes like any other, so that reading one costs nothing; these three are all else.
@@ -74,10 +75,10 @@ class Batch:
         """Sets a field, checked; None removes it."""
         op = type(self).__name__
         if not name.isidentifier() or name[0] == "_" or getattr(type(self), name, None) is not None:
-            raise ValueError(f"[{op}] fields: expected names that {op} does not use for itself, got {name!r}")
+            raise BadValue(op, "fields", f"names that {op} does not use for itself", repr(name))
         if value is None:
             if [*self.fields] == [name]:
-                raise ValueError(f"[{op}] {name}: expected a Tensor or an array, for there is no other field, got None")
+                raise BadValue(op, name, "a Tensor or an array, for there is no other field", "None")
             self.__dict__.pop(name, None)
             self._layouts.pop(name, None)
             return
@@ -85,9 +86,9 @@ class Batch:
         first = tensor if self._first is None else self._first
         for part in (tensor, tensor if layout is None else layout.cu_seqlens):
             if part._data.device != first._data.device:
-                raise ValueError(f"[{op}] {name}: expected a tensor on {first.device}, got one on {part.device}")
+                raise BadValue(op, name, f"a tensor on {first.device}", f"one on {part.device}")
         if not tensor.ndim:
-            raise ValueError(f"[{op}] {name}: expected {self._expected(layout)}, got a single number")
+            raise BadValue(op, name, self._expected(layout), "a single number")
         rows = tensor.shape[0]
         if layout is None:
             layout = self._fitting(name, rows)
@@ -96,7 +97,7 @@ class Batch:
             self._samples = samples
         self._check(name, tensor, layout)
         if samples != self._samples or (layout is not None and rows != layout.total):
-            raise ValueError(f"[{op}] {name}: expected {self._expected(layout)}, got shape {tensor.shape}")
+            raise BadValue(op, name, self._expected(layout), f"shape {tensor.shape}")
         self.__dict__[name] = tensor
         self._layouts.pop(name, None)
         if layout is not None:
@@ -105,9 +106,7 @@ class Batch:
     def _from_array(self, name: str, value: Any) -> Tensor:
         """An array as a Tensor where the other fields are; the host remembers the values if it will want them."""
         if not isinstance(value, np.ndarray):
-            raise TypeError(
-                f"[{type(self).__name__}] {name}: expected a Tensor or an array, got {type(value).__name__}"
-            )
+            raise BadType(type(self).__name__, name, "a Tensor or an array", type(value).__name__)
         array = np.ascontiguousarray(value)
         tensor = from_numpy(array)
         first = self._first
@@ -308,8 +307,8 @@ def size_of(batch: Any) -> Size:
     if samples is None:
         first = next(_tensors(batch), None)
         if first is None or not first.ndim:
-            raise TypeError(
-                f"[size_of] batch: expected a Batch or a structure with a Tensor that has a row a sample, got {type(batch).__name__}"
+            raise BadType(
+                "size_of", "batch", "a Batch or a structure with a Tensor that has a row a sample", type(batch).__name__
             )
         samples = first.shape[0]
     positions = getattr(batch, "num_positions", samples)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.data._arrays import from_numpy
+from engine.errors import BadType, BadValue
 from engine.tensor import Tensor
 
 __all__ = ["default_collate"]
@@ -29,7 +30,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
         TypeError: on items of another type.
     """
     if not len(batch):
-        raise ValueError("[default_collate] batch: expected at least one item, got none")
+        raise BadValue("default_collate", "batch", "at least one item", "none")
     first = batch[0]
     collate = getattr(type(first), "collate", None)
     if collate is not None:
@@ -47,30 +48,33 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, Mapping):
         for row, item in enumerate(batch):
             if set(item) != set(first):
-                raise ValueError(
-                    f"[default_collate] batch: expected the keys {sorted(map(str, first))}, got "
-                    f"{sorted(map(str, item))} in item {row}"
+                raise BadValue(
+                    "default_collate",
+                    "batch",
+                    f"the keys {sorted(map(str, first))}",
+                    f"{sorted(map(str, item))} in item {row}",
                 )
         return {key: default_collate([item[key] for item in batch]) for key in first}
     if isinstance(first, (tuple, list)):
         for row, item in enumerate(batch):
             if len(item) != len(first):
-                raise ValueError(
-                    f"[default_collate] batch: expected {len(first)} entries an item, got {len(item)} in item {row}"
+                raise BadValue(
+                    "default_collate", "batch", f"{len(first)} entries an item", f"{len(item)} in item {row}"
                 )
         columns = [default_collate(column) for column in zip(*batch, strict=True)]
         return type(first)(*columns) if hasattr(first, "_fields") else columns
-    raise TypeError(
-        f"[default_collate] batch: expected Tensors, arrays, numbers, strings, or mappings, tuples or lists of them, "
-        f"got {type(first).__name__}"
+    raise BadType(
+        "default_collate",
+        "batch",
+        "Tensors, arrays, numbers, strings, or mappings, tuples or lists of them",
+        type(first).__name__,
     )
 
 
 def _stack(arrays: list[np.ndarray]) -> Tensor:
     for row, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
-            raise ValueError(
-                f"[default_collate] batch: expected shape {arrays[0].shape} in every item, got {array.shape} in item "
-                f"{row}"
+            raise BadValue(
+                "default_collate", "batch", f"shape {arrays[0].shape} in every item", f"{array.shape} in item {row}"
             )
     return from_numpy(np.stack(arrays))

@@ -15,6 +15,7 @@ from engine.data._arrays import (
     integer,
 )
 from engine.data._random import SPLIT, check_seed, permutation
+from engine.errors import BadValue
 from engine.tensor import Tensor
 
 __all__ = [
@@ -62,9 +63,11 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
     def __init__(self, *tensors: Tensor | np.ndarray) -> None:
         sizes = [tuple(tensor.shape)[:1] for tensor in tensors]
         if not sizes or sizes[0] == () or sizes.count(sizes[0]) != len(sizes):
-            raise ValueError(
-                f"[TensorDataset] tensors: expected one or more with the same first dimension, got shapes "
-                f"{[tuple(tensor.shape) for tensor in tensors]}"
+            raise BadValue(
+                "TensorDataset",
+                "tensors",
+                "one or more with the same first dimension",
+                f"shapes {[tuple(tensor.shape) for tensor in tensors]}",
             )
         self.tensors: tuple[Any, ...] = tensors
 
@@ -116,9 +119,8 @@ def random_split(dataset: Dataset[T_co], lengths: Sequence[int | float], seed: i
         whole = [math.floor(n * size) for size in sizes]
         sizes = [size + (i < n - sum(whole)) for i, size in enumerate(whole)]
     if sum(sizes) != n or any(size < 0 or int(size) != size for size in sizes):
-        raise ValueError(
-            f"[random_split] lengths: expected whole numbers that sum to {n} or fractions that sum to 1, got "
-            f"{list(lengths)}"
+        raise BadValue(
+            "random_split", "lengths", f"whole numbers that sum to {n} or fractions that sum to 1", list(lengths)
         )
     order = permutation(n, check_seed("random_split", seed), purpose=SPLIT)
     ends = np.cumsum([int(size) for size in sizes])

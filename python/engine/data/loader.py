@@ -17,6 +17,7 @@ from engine.data.collate import default_collate
 from engine.data.dataset import BatchSource, Dataset, prefetch_of, unwrap
 from engine.data.prefetch import Prefetcher
 from engine.data.sampler import BatchSampler
+from engine.errors import BadType, BadValue
 
 __all__ = ["DataLoader", "gives_batches", "in_order"]
 
@@ -71,16 +72,14 @@ class DataLoader:
         prefetch: int = 0,
     ) -> None:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise TypeError(
-                f"[DataLoader] dataset: expected __len__ and __getitem__, got {type(dataset).__name__} without"
-            )
+            raise BadType("DataLoader", "dataset", "__len__ and __getitem__", f"{type(dataset).__name__} without")
         if batch_size is None and max_tokens is None:
             batch_size = 32
         self.dataset = dataset
         self.collate_fn = collate_fn
         self.prefetch = integer("DataLoader", "prefetch", prefetch)
         if self.prefetch < 0:
-            raise ValueError(f"[DataLoader] prefetch: expected at least 0, got {prefetch}")
+            raise BadValue("DataLoader", "prefetch", "at least 0", prefetch)
         self._base, self._rows = unwrap(dataset)
         lengths = getattr(self._base, "lengths", None)
         if lengths is not None:
@@ -119,7 +118,7 @@ class DataLoader:
             ValueError: if `epoch` is negative.
         """
         if epoch < 0:
-            raise ValueError(f"[DataLoader.set_epoch] epoch: expected at least 0, got {epoch}")
+            raise BadValue("DataLoader.set_epoch", "epoch", "at least 0", epoch)
         if not (self._fresh and epoch == self._epoch):
             self._begin(int(epoch), 0)
 
@@ -190,14 +189,14 @@ class DataLoader:
         op = "DataLoader.load_state_dict"
         missing = [key for key in ("epoch", "position", "seed", "settings") if key not in state]
         if missing:
-            raise ValueError(f"[{op}] state: expected the keys epoch, position, seed, settings, got none of {missing}")
+            raise BadValue(op, "state", "the keys epoch, position, seed, settings", f"none of {missing}")
         for name, value in self.sampler.settings().items():
             if state["settings"].get(name) != value:
-                raise ValueError(f"[{op}] {name}: expected {value!r}, got {state['settings'].get(name)!r}")
+                raise BadValue(op, name, repr(value), repr(state["settings"].get(name)))
         self.sampler.seed = int(state["seed"])
         self._begin(int(state["epoch"]), int(state["position"]))
         if not 0 <= self._position <= len(self):
-            raise ValueError(f"[{op}] position: expected a value in [0, {len(self)}], got {state['position']}")
+            raise BadValue(op, "position", f"a value in [0, {len(self)}]", state["position"])
 
 
 def gives_batches(data: Any) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from engine.data._arrays import integer
+from engine.errors import BadState, BadType, BadValue
 
 __all__ = ["Prefetcher"]
 
@@ -42,11 +43,11 @@ class Prefetcher(Generic[T]):
 
     def __init__(self, source: Iterable[T], depth: int = 2) -> None:
         if integer("Prefetcher", "depth", depth) < 1:
-            raise ValueError(f"[Prefetcher] depth: expected at least 1, got {depth}")
+            raise BadValue("Prefetcher", "depth", "at least 1", depth)
         try:
             items = iter(source)
         except TypeError:
-            raise TypeError(f"[Prefetcher] source: expected an iterable, got {type(source).__name__}") from None
+            raise BadType("Prefetcher", "source", "an iterable", type(source).__name__) from None
         # The thread holds the channel and not this object, so that dropping this object ends it.
         self._channel: _Channel[T] = _Channel(depth)
         self._thread = threading.Thread(
@@ -130,9 +131,7 @@ class _Channel(Generic[T]):
         with self._changed:
             while not (self._items or self._ended or self._closed):
                 if not maker.is_alive():  # after a fork the child has the iterator, but not the thread
-                    raise RuntimeError(
-                        "[Prefetcher] source: expected to be in the process that began it, got a fork of it"
-                    )
+                    raise BadState("Prefetcher", "source", "to be in the process that began it", "a fork of it")
                 self._changed.wait()
             if self._items:
                 item = self._items.popleft()

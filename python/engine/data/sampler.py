@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine.data._random import LOADER, check_seed, permutation
+from engine.errors import BadType, BadValue
 
 __all__ = ["BatchSampler"]
 
@@ -53,20 +54,19 @@ class BatchSampler:
         op = "DataLoader"
         for name, value in (("batch_size", batch_size), ("max_tokens", max_tokens)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
-                raise TypeError(f"[{op}] {name}: expected an integer or None, got {type(value).__name__}")
+                raise BadType(op, name, "an integer or None", type(value).__name__)
             if value is not None and value < 1:
-                raise ValueError(f"[{op}] {name}: expected at least 1, got {value}")
+                raise BadValue(op, name, "at least 1", value)
         if batch_size is None and max_tokens is None:
-            raise ValueError(f"[{op}] batch_size: expected a number where max_tokens is None, got None")
+            raise BadValue(op, "batch_size", "a number where max_tokens is None", "None")
         if lengths is None and (bucket_by_length or max_tokens is not None):
             name = "bucket_by_length" if bucket_by_length else "max_tokens"
-            raise ValueError(f"[{op}] {name}: expected a dataset with lengths, such as TextDataset, got one without")
+            raise BadValue(op, name, "a dataset with lengths, such as TextDataset", "one without")
         if lengths is not None and len(lengths) != size:
-            raise ValueError(f"[{op}] dataset: expected {size} lengths, got {len(lengths)}")
+            raise BadValue(op, "dataset", f"{size} lengths", len(lengths))
         if max_tokens is not None and lengths is not None and size and lengths.max() > max_tokens:
-            raise ValueError(
-                f"[{op}] max_tokens: expected at least the {lengths.max()} tokens of item {int(np.argmax(lengths))}, "
-                f"got {max_tokens}"
+            raise BadValue(
+                op, "max_tokens", f"at least the {lengths.max()} tokens of item {int(np.argmax(lengths))}", max_tokens
             )
         self.size = size
         self.lengths = lengths

@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.data._arrays import integers_below
 from engine.data._random import SPLIT, check_seed, permutation
+from engine.errors import BadValue
 
 __all__ = ["Table", "place_of"]
 
@@ -52,9 +53,7 @@ class Table(Generic[Row]):
             columns |= {f"{name}[{k!r}]": c for k, c in column.items()} if isinstance(column, dict) else {name: column}
         for name, column in columns.items():
             if column is not None and len(column) != len(self):
-                raise ValueError(
-                    f"[{type(self).__name__}] {name}: expected {len(self)} entries, one for each row, got {len(column)}"
-                )
+                raise BadValue(type(self).__name__, name, f"{len(self)} entries, one for each row", len(column))
 
     def __len__(self) -> int:
         return len(getattr(self, self.per_row[0]))
@@ -109,7 +108,7 @@ class Table(Generic[Row]):
         """
         op = f"{type(self).__name__}.split"
         if not 0.0 < fraction < 1.0:
-            raise ValueError(f"[{op}] fraction: expected a value strictly between 0 and 1, got {fraction}")
+            raise BadValue(op, "fraction", "a value strictly between 0 and 1", fraction)
         classes = self.strata() if stratify else None
         held_out = _held_out_rows(len(self), classes, fraction, check_seed(op, seed))
         if not 0 < held_out.sum() < len(self):
@@ -129,7 +128,7 @@ class Table(Generic[Row]):
             ValueError: if there is no table.
         """
         if not tables:
-            raise ValueError(f"[{cls.__name__}.concat] tables: expected at least one table, got none")
+            raise BadValue(f"{cls.__name__}.concat", "tables", "at least one table", "none")
         if len(tables) == 1:
             return tables[0]
         columns = {name: _joined([getattr(table, name) for table in tables]) for name in cls.per_row}

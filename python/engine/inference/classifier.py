@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.errors import BadValue
 from engine.inference.predictor import Predictor
 from engine.metrics import softmax
 from engine.models.pretrained import Pretrained
@@ -59,7 +60,7 @@ class TextClassifier(Predictor):
     def predict(self, texts: Iterable[str], top_k: int = 1, batch_size: int = 128) -> list[Prediction]:
         """The `top_k` most probable labels of each text. Raises ValueError if top_k is below 1."""
         if top_k < 1:
-            raise ValueError(f"[TextClassifier.predict] top_k: expected at least 1, got {top_k}")
+            raise BadValue("TextClassifier.predict", "top_k", "at least 1", top_k)
         predictions = []
         for row in softmax(self.logits(texts, batch_size)):
             best = np.argsort(-row, kind="stable")[:top_k]

@@ -14,6 +14,7 @@ import numpy as np
 
 from engine import ops
 from engine.data import DataLoader, Subset
+from engine.errors import BadValue
 from engine.hub import resolve
 from engine.inference.export import published_encoder, write_tokenizer
 from engine.inference.sentence_folder import POOLING_MODES, read_json_if_there, read_modules, write_modules
@@ -69,19 +70,14 @@ class SentenceEncoder:
         self.pooling = (pooling,) if isinstance(pooling, str) else tuple(pooling)
         for mode in self.pooling or (None,):
             if mode not in POOLING_MODES:
-                raise ValueError(
-                    f"[SentenceEncoder] pooling: expected one or more of {', '.join(POOLING_MODES)}, got {mode!r}"
-                )
+                raise BadValue("SentenceEncoder", "pooling", f"one or more of {', '.join(POOLING_MODES)}", repr(mode))
         config = model.config
         self.max_length = config.max_length if max_length is None else int(max_length)
         if not 1 <= self.max_length <= config.max_length:
-            raise ValueError(
-                f"[SentenceEncoder] max_length: expected 1 to {config.max_length} tokens, got {max_length!r}"
-            )
+            raise BadValue("SentenceEncoder", "max_length", f"1 to {config.max_length} tokens", repr(max_length))
         if tokenizer.vocab_size > config.vocab_size:
-            raise ValueError(
-                f"[SentenceEncoder] tokenizer: expected at most the model's {config.vocab_size} tokens, got "
-                f"{tokenizer.vocab_size}"
+            raise BadValue(
+                "SentenceEncoder", "tokenizer", f"at most the model's {config.vocab_size} tokens", tokenizer.vocab_size
             )
         self.model, self.tokenizer = model.eval(), tokenizer
         self.normalize, self.lowercase, self.clean, self.prompt = normalize, lowercase, clean, prompt
@@ -164,7 +160,7 @@ class SentenceEncoder:
         """
         op = "SentenceEncoder.encode"
         if max_tokens < 1:
-            raise ValueError(f"[{op}] max_tokens: expected at least 1, got {max_tokens}")
+            raise BadValue(op, "max_tokens", "at least 1", max_tokens)
         given = checked_strings(op, "texts", texts)
         given = [self.prompt + (clean_text(text) if self.clean else text) for text in given]
         if self.lowercase:
@@ -175,7 +171,7 @@ class SentenceEncoder:
             return vectors
         lengths = np.asarray(dataset.lengths)
         if not lengths.min():
-            raise ValueError(f"[{op}] texts: expected at least one token, got none in row {np.argmin(lengths)}")
+            raise BadValue(op, "texts", "at least one token", f"none in row {np.argmin(lengths)}")
         order = np.argsort(-lengths, kind="stable")
         loader = DataLoader(Subset(dataset, order), batch_size, max_tokens=max(max_tokens, int(lengths.max())))
         start = 0
@@ -219,7 +215,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise ValueError(f"[similarity] a, b: expected shapes (n, d) and (m, d), got {a.shape} and {b.shape}")
+        raise BadValue("similarity", "a, b", "shapes (n, d) and (m, d)", f"{a.shape} and {b.shape}")
     return np.asarray(_unit(a) @ _unit(b).T)
 
 

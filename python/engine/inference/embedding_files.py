@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from engine.errors import BadValue
 from engine.inference.embedder import SentenceEncoder
 from engine.serialization import replace_file
 from engine.text import read_table
@@ -53,9 +54,9 @@ def embed_file(
     name = os.fspath(output)
     kind = os.path.splitext(name)[1].lower()
     if kind not in (".npy", ".jsonl"):
-        raise ValueError(f"[embed_file] output: expected a file name that ends in .npy or .jsonl, got {name}")
+        raise BadValue("embed_file", "output", "a file name that ends in .npy or .jsonl", name)
     if chunk < 1:
-        raise ValueError(f"[embed_file] chunk: expected at least 1, got {chunk}")
+        raise BadValue("embed_file", "chunk", "at least 1", chunk)
     table = read_table(source, text_column, format=format, read_labels=False, encoding=encoding, skip_empty_lines=False)
     shape = (len(table), encoder.dimension)
 

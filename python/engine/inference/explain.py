@@ -14,6 +14,7 @@ import numpy as np
 from engine import _core
 from engine.autograd import grad, no_grad
 from engine.data.groups import groups
+from engine.errors import BadType, BadValue
 from engine.models.forward import device_of_model, evaluating
 from engine.nn import Module
 from engine.ops.factory import from_numpy
@@ -44,13 +45,13 @@ class Attribution:
 def _encoder(op: str, model: Module) -> Any:
     encoder = getattr(model, "bert", model)
     if not (hasattr(encoder, "encoder") and hasattr(encoder, "embeddings")):
-        raise TypeError(f"[{op}] model: expected a transformer of engine.models, got {type(model).__name__}")
+        raise BadType(op, "model", "a transformer of engine.models", type(model).__name__)
     return encoder
 
 
 def _checked(op: str, batch: Any) -> PackedBatch:
     if not isinstance(batch, PackedBatch):
-        raise TypeError(f"[{op}] batch: expected a PackedBatch, got {type(batch).__name__}")
+        raise BadType(op, "batch", "a PackedBatch", type(batch).__name__)
     return batch
 
 
@@ -143,7 +144,7 @@ def integrated_gradients(
     op = "integrated_gradients"
     encoder, batch = _encoder(op, model), _checked(op, batch)
     if steps < 1:
-        raise ValueError(f"[{op}] steps: expected at least 1, got {steps}")
+        raise BadValue(op, "steps", "at least 1", steps)
     if not batch.batch_size:
         return []
     ids = batch.input_ids.cpu().numpy()
@@ -155,7 +156,7 @@ def integrated_gradients(
             end = _numpy(words(batch.input_ids.to(device_of_model(model))))
             begin = np.array(np.broadcast_to(_baseline_row(op, encoder, baseline), end.shape))
         if logits.shape[0] != batch.batch_size or logits.ndim != 2:
-            raise ValueError(f"[{op}] model: expected logits ({batch.batch_size}, num_labels), got {logits.shape}")
+            raise BadValue(op, "model", f"logits ({batch.batch_size}, num_labels)", logits.shape)
         targets = _targets(op, target, logits)
         kept = np.isin(ids, list(special_ids))
         begin[kept] = end[kept]
@@ -204,13 +205,13 @@ def _frozen(model: Module) -> Iterator[None]:
 def _baseline_row(op: str, encoder: Any, baseline: str | int) -> np.ndarray:
     words = encoder.embeddings.word_embeddings.weight
     if isinstance(baseline, bool) or not isinstance(baseline, str | int):
-        raise TypeError(f"[{op}] baseline: expected 'pad', 'zero' or the id of a token, got {baseline!r}")
+        raise BadType(op, "baseline", "'pad', 'zero' or the id of a token", repr(baseline))
     if baseline == "zero":
         return np.zeros(words.shape[1], _numpy(words[:1]).dtype)
     number = encoder.config.pad_token_id if baseline == "pad" else baseline
     if isinstance(number, str) or number is None or not 0 <= number < words.shape[0]:
         got = "a model without a padding token" if baseline == "pad" else repr(baseline)
-        raise ValueError(f"[{op}] baseline: expected 'pad', 'zero' or a token in [0, {words.shape[0]}), got {got}")
+        raise BadValue(op, "baseline", f"'pad', 'zero' or a token in [0, {words.shape[0]})", got)
     return _numpy(words[number : number + 1])[0]
 
 
@@ -220,9 +221,9 @@ def _targets(op: str, target: int | Sequence[int] | None, logits: np.ndarray) ->
         return logits.argmax(1)
     numbers = np.asarray(target)
     if numbers.dtype.kind not in "iu" or numbers.shape not in ((), (n,)):
-        raise ValueError(f"[{op}] target: expected None, a class, or {n} classes, got {target!r}")
+        raise BadValue(op, "target", f"None, a class, or {n} classes", repr(target))
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
-        raise ValueError(f"[{op}] target: expected classes in [0, {classes}), got {target!r}")
+        raise BadValue(op, "target", f"classes in [0, {classes})", repr(target))
     return np.broadcast_to(numbers, (n,)).astype(np.int64)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine import _core, ops
+from engine.errors import BadValue, FileExists, FileMissing
 from engine.inference.card import model_card
 from engine.models import (
     AutoModel,
@@ -73,17 +74,17 @@ def export(
         FileExistsError: if `output` is not empty.
     """
     if dtype not in _DTYPES:
-        raise ValueError(f"[export] dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+        raise BadValue("export", "dtype", f"one of {', '.join(_DTYPES)}", repr(dtype))
     source, target = Path(run_folder), Path(output)
     if not source.is_dir():
-        raise FileNotFoundError(f"[export] run_folder: expected an existing folder, got {source}")
+        raise FileMissing("export", "run_folder", "an existing folder", source)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(f"[export] output: expected a new or empty folder, got {target}")
+        raise FileExists("export", "output", "a new or empty folder", target)
     model = _open(source)
     tokenizer = Tokenizer.from_pretrained(source)
     limit = model.config.max_length
     if max_length is not None and not 1 <= max_length <= limit:
-        raise ValueError(f"[export] max_length: expected 1 to {limit} tokens, got {max_length}")
+        raise BadValue("export", "max_length", f"1 to {limit} tokens", max_length)
     cut = max_length or min(limit, tokenizer.model_max_length or limit)
     state = _weights(model, dtype)
     config = {"architectures": [model.architecture], **model.config.to_dict(), "dtype": dtype, "torch_dtype": dtype}
@@ -202,7 +203,7 @@ def _refusal(op: str, reasons: Sequence[str]) -> ValueError:
         "pooling='first', pooler=True, or fine-tune a published encoder; SentenceEncoder.save_pretrained writes only the encoder"
     )
     got = f"one that does not fit: {'; '.join(reasons)}"
-    return ValueError(f"[{op}] model: expected one that a published family can hold, got {got} ({hint})")
+    return BadValue(op, "model", "one that a published family can hold", got, hint)
 
 
 def _take(target: Pretrained, source: Pretrained) -> None:
@@ -226,7 +227,7 @@ def _open(folder: Path) -> Pretrained:
     head = next((head for head, ending in reversed(HEADS.items()) if name.endswith(ending)), None)
     if head is None:
         endings = ", ".join(HEADS.values())
-        raise ValueError(f"[export] run_folder: expected a model whose class ends in {endings}, got {name} in {folder}")
+        raise BadValue("export", "run_folder", f"a model whose class ends in {endings}", f"{name} in {folder}")
     model: Pretrained = _OPEN[head].from_pretrained(folder)
     if getattr(model.config, "pooling", "first") != "first" and head == "sequence":
         raise _refusal("export", [f"it pools by {model.config.pooling!r}, and its family by the 'first' token"])
@@ -238,8 +239,6 @@ def _weights(model: Pretrained, dtype: str) -> dict[str, Any]:
     for name, tensor in model.state_dict().items():
         cast = tensor.to(getattr(_core, dtype))
         if dtype == "float16" and not np.isfinite(cast.float().numpy()).all() and np.isfinite(tensor.numpy()).all():
-            raise ValueError(
-                f"[export] dtype: expected one that holds {name}, got float16 (its largest number is 65504)"
-            )
+            raise BadValue("export", "dtype", f"one that holds {name}", "float16", "its largest number is 65504")
         state[model.published_name(name)] = cast
     return state

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from engine.errors import BadValue, FileMissing
 from engine.models.pretrained import Pretrained, read_config
 from engine.serialization import read_json
 from engine.tasks import Part, TextTask, names_of, task_of
@@ -37,9 +38,11 @@ class Predictor:
     def __init__(self, model: Pretrained, tokenizer: Tokenizer, task: TextTask | None = None) -> None:
         self.task = task_of(model.config, model.architecture)(names_of(model.config)) if task is None else task
         if tokenizer.vocab_size > model.config.vocab_size:
-            raise ValueError(
-                f"[{type(self).__name__}] tokenizer: expected at most the model's {model.config.vocab_size} tokens, "
-                f"got {tokenizer.vocab_size}"
+            raise BadValue(
+                type(self).__name__,
+                "tokenizer",
+                f"at most the model's {model.config.vocab_size} tokens",
+                tokenizer.vocab_size,
             )
         self.model = model
         self.tokenizer = tokenizer
@@ -55,18 +58,18 @@ class Predictor:
                 trained head, as an encoder alone.
         """
         if not os.path.isdir(directory):
-            raise FileNotFoundError(
-                f"[{cls.__name__}] directory: expected an existing folder, got {os.fspath(directory)}"
-            )
+            raise FileMissing(cls.__name__, "directory", "an existing folder", os.fspath(directory))
         config = read_config(os.fspath(directory), f"{cls.__name__}.from_pretrained")
         names = read_json(os.path.join(directory, "config.json")).get("architectures")
         architecture = str(names[0]) if isinstance(names, list) and names else ""
         auto = task_of(config, architecture).auto
         model, info = auto.from_pretrained(directory, output_loading_info=True)
         if info.missing_keys:
-            raise ValueError(
-                f"[{cls.__name__}] directory: expected a model trained for a task, got none of its weights "
-                f"{', '.join(info.missing_keys)} in {os.fspath(directory)}"
+            raise BadValue(
+                cls.__name__,
+                "directory",
+                "a model trained for a task",
+                f"none of its weights {', '.join(info.missing_keys)} in {os.fspath(directory)}",
             )
         if device is not None:
             model.to(device)
@@ -103,7 +106,7 @@ class Predictor:
         Raises ValueError if top_k is below 1.
         """
         if top_k < 1:
-            raise ValueError(f"[{type(self).__name__}.predict] top_k: expected at least 1, got {top_k}")
+            raise BadValue(f"{type(self).__name__}.predict", "top_k", "at least 1", top_k)
         table = self.task.bare(list(texts), pairs)
         return self.answer_table(table, top_k, batch_size)
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import BadValue
 from engine.serialization import read_json, write_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def read_modules(folder: Path, op: str) -> tuple[Path, dict[str, Any]]:
     """
     listed = read_json(folder / "modules.json", op, "directory", list)
     if not all(isinstance(each, dict) for each in listed):
-        raise ValueError(f"[{op}] directory: expected a list of objects in {folder / 'modules.json'}, got {listed!r}")
+        raise BadValue(op, "directory", f"a list of objects in {folder / 'modules.json'}", repr(listed))
     kinds = [str(each.get("type", "")).rsplit(".", 1)[-1] for each in listed]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise ValueError(
@@ -45,7 +46,7 @@ def read_modules(folder: Path, op: str) -> tuple[Path, dict[str, Any]]:
     paths = [str(each.get("path", "")) for each in listed]
     for path in paths:
         if path and (os.path.basename(path) != path or path in (".", "..")):
-            raise ValueError(f"[{op}] directory: expected modules in folders below {folder}, got {path!r}")
+            raise BadValue(op, "directory", f"modules in folders below {folder}", repr(path))
     place = folder / paths[0]
     pooling = read_json(folder / paths[1] / "config.json", op, "directory")
     about = read_json_if_there(place / "sentence_bert_config.json", op)
@@ -59,12 +60,10 @@ def read_modules(folder: Path, op: str) -> tuple[Path, dict[str, Any]]:
     name = prompts.get("default_prompt_name")
     if name is not None:
         if name not in prompts.get("prompts", {}):
-            raise ValueError(f"[{op}] directory: expected the prompt {name!r} in {folder}, got no prompt of that name")
+            raise BadValue(op, "directory", f"the prompt {name!r} in {folder}", "no prompt of that name")
         found["prompt"] = str(prompts["prompts"][name])
         if found["prompt"] and not pooling.get("include_prompt", True):
-            raise ValueError(
-                f"[{op}] directory: expected pooling of all tokens, got pooling without those of the prompt"
-            )
+            raise BadValue(op, "directory", "pooling of all tokens", "pooling without those of the prompt")
     return place, found
 
 
@@ -72,7 +71,7 @@ def _pooling(config: dict[str, Any], op: str) -> Any:
     """The modes of a pooling config, old or new."""
     for name, value in config.items():
         if value is True and name.startswith("pooling_mode_") and name not in _OLD_NAMES:
-            raise ValueError(f"[{op}] directory: expected pooling by {', '.join(POOLING_MODES)}, got {name}")
+            raise BadValue(op, "directory", f"pooling by {', '.join(POOLING_MODES)}", name)
     return config.get("pooling_mode") or [mode for name, mode in _OLD_NAMES.items() if config.get(name)] or "mean"
 
 

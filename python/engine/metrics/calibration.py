@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine.errors import BadValue
 from engine.metrics.classification import labels_of, log_loss, softmax
 
 __all__ = [
@@ -44,19 +45,19 @@ class Reliability:
 def _checked(op: str, values: ArrayLike, y_true: ArrayLike, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     x, true = np.asarray(values, dtype=np.float64), labels_of("y_true", y_true)
     if x.ndim != 2 or len(x) != len(true) or not x.shape[1]:
-        raise ValueError(f"[{op}] {name}: expected shape ({len(true)}, num_classes), got {x.shape}")
+        raise BadValue(op, name, f"shape ({len(true)}, num_classes)", x.shape)
     if not np.isfinite(x).all():
-        raise ValueError(f"[{op}] {name}: expected finite numbers, got {x[~np.isfinite(x)][0]}")
+        raise BadValue(op, name, "finite numbers", x[~np.isfinite(x)][0])
     odd = true[(true < 0) | (true >= x.shape[1])]
     if odd.size:
-        raise ValueError(f"[{op}] y_true: expected 0 to {x.shape[1] - 1}, got {odd[0]}")
+        raise BadValue(op, "y_true", f"0 to {x.shape[1] - 1}", odd[0])
     return x, true
 
 
 def _probabilities(op: str, values: ArrayLike, y_true: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     p, true = _checked(op, values, y_true, "probabilities")
     if p.size and (p.min() < 0 or np.abs(p.sum(1) - 1).max() > 1e-3):
-        raise ValueError(f"[{op}] probabilities: expected rows of numbers >= 0 that sum to 1, got others (logits?)")
+        raise BadValue(op, "probabilities", "rows of numbers >= 0 that sum to 1", "others", "logits?")
     return p, true
 
 
@@ -64,7 +65,7 @@ def reliability(probabilities: ArrayLike, y_true: ArrayLike, bins: int = 15) -> 
     """The bins of a reliability diagram, from probabilities (n, num_classes) and true classes (n,)."""
     p, true = _probabilities("reliability", probabilities, y_true)
     if bins < 1:
-        raise ValueError(f"[reliability] bins: expected at least 1, got {bins}")
+        raise BadValue("reliability", "bins", "at least 1", bins)
     confidence, right = p.max(1, initial=0), p.argmax(1) == true
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
@@ -98,10 +99,10 @@ def fit_temperature(logits: ArrayLike, y_true: ArrayLike, bounds: tuple[float, f
     """
     x, true = _checked("fit_temperature", logits, y_true, "logits")
     if not len(true):
-        raise ValueError("[fit_temperature] y_true: expected at least one sample, got none")
+        raise BadValue("fit_temperature", "y_true", "at least one sample", "none")
     low, high = bounds
     if not 0 < low < high:
-        raise ValueError(f"[fit_temperature] bounds: expected 0 < low < high, got {bounds}")
+        raise BadValue("fit_temperature", "bounds", "0 < low < high", bounds)
     x = x - x.max(1, keepdims=True)  # equal logits become exact zeros, and no slope a sum of roundings
     target = x[np.arange(len(x)), true]
 
@@ -130,7 +131,7 @@ def calibration_figures(
     """
     x, true = _checked("calibration_figures", logits, y_true, "logits")
     if temperature is not None and not temperature > 0:
-        raise ValueError(f"[calibration_figures] temperature: expected a number above 0, got {temperature}")
+        raise BadValue("calibration_figures", "temperature", "a number above 0", temperature)
 
     def side(scaled: NDArray[np.float64]) -> dict[str, Any]:
         p = softmax(scaled)

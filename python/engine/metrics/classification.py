@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine.errors import BadType, BadValue
+
 __all__ = [
     "ClassScores",
     "Confusion",
@@ -32,16 +34,16 @@ def labels_of(name: str, value: ArrayLike) -> NDArray[np.int64]:
     if array.size == 0:
         array = array.astype(np.int64)
     if array.ndim != 1:
-        raise ValueError(f"[metrics] {name}: expected one dimension, got shape {array.shape}")
+        raise BadValue("metrics", name, "one dimension", f"shape {array.shape}")
     if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"[metrics] {name}: expected integers, got {array.dtype}")
+        raise BadType("metrics", name, "integers", array.dtype)
     return array.astype(np.int64, copy=False)
 
 
 def pair_of(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     true, pred = labels_of("y_true", y_true), labels_of("y_pred", y_pred)
     if true.shape != pred.shape:
-        raise ValueError(f"[metrics] y_pred: expected shape {true.shape}, got {pred.shape}")
+        raise BadValue("metrics", "y_pred", f"shape {true.shape}", pred.shape)
     return true, pred
 
 
@@ -60,7 +62,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int | No
     smallest = int(min(true.min(initial=0), pred.min(initial=0)))
     n = largest + 1 if num_classes is None else num_classes
     if smallest < 0 or largest >= n:
-        raise ValueError(f"[metrics] labels: expected 0 to {n - 1}, got {smallest if smallest < 0 else largest}")
+        raise BadValue("metrics", "labels", f"0 to {n - 1}", smallest if smallest < 0 else largest)
     return np.bincount(true * n + pred, minlength=n * n).reshape(n, n)
 
 
@@ -117,7 +119,7 @@ def f1_of(confusion: NDArray[np.int64], average: Average) -> float:
     if average == "weighted":
         total = scores.support.sum()
         return float((scores.f1 * scores.support).sum() / total) if total else 0.0
-    raise ValueError(f"[f1_score] average: expected 'macro', 'micro' or 'weighted', got {average!r}")
+    raise BadValue("f1_score", "average", "'macro', 'micro' or 'weighted'", repr(average))
 
 
 def matthews_corrcoef(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -148,7 +150,7 @@ def most_confused(confusion: NDArray[np.int64], labels: Sequence[str] | None = N
     """The k largest entries off the diagonal of a confusion matrix, largest first (ties: in class order)."""
     names = [str(i) for i in range(len(confusion))] if labels is None else list(labels)
     if len(names) != len(confusion):
-        raise ValueError(f"[most_confused] labels: expected {len(confusion)} names, got {len(names)}")
+        raise BadValue("most_confused", "labels", f"{len(confusion)} names", len(names))
     off = confusion.copy()
     np.fill_diagonal(off, 0)
     order = np.argsort(-off, axis=None, kind="stable")[:k]
@@ -172,9 +174,9 @@ def condense_confusion(
     counts = np.asarray(confusion)
     n = len(labels)
     if counts.shape != (n, n):
-        raise ValueError(f"[condense_confusion] confusion: expected shape ({n}, {n}), got {counts.shape}")
+        raise BadValue("condense_confusion", "confusion", f"shape ({n}, {n})", counts.shape)
     if limit < 2:
-        raise ValueError(f"[condense_confusion] limit: expected at least 2, got {limit}")
+        raise BadValue("condense_confusion", "limit", "at least 2", limit)
     if n <= limit:
         return counts.astype(np.int64), list(labels)
     mistakes = counts.sum(0) + counts.sum(1) - 2 * np.diag(counts)
@@ -197,7 +199,7 @@ def log_loss(y_true: ArrayLike, logits: ArrayLike) -> float:
     """Mean negative log-likelihood (nats) of the true classes, from logits of shape (n, num_classes)."""
     true, x = labels_of("y_true", y_true), np.asarray(logits, dtype=np.float64)
     if x.ndim != 2 or len(x) != len(true):
-        raise ValueError(f"[log_loss] logits: expected shape ({len(true)}, num_classes), got {x.shape}")
+        raise BadValue("log_loss", "logits", f"shape ({len(true)}, num_classes)", x.shape)
     if not len(true):
         return 0.0
     x = x - x.max(-1, keepdims=True)
@@ -208,7 +210,7 @@ def classification_metrics(y_true: ArrayLike, logits: ArrayLike) -> dict[str, fl
     """The figures of one evaluation from logits of shape (n, num_classes): loss, accuracy, macro_f1, micro_f1, mcc."""
     x = np.asarray(logits)
     if x.ndim != 2:
-        raise ValueError(f"[classification_metrics] logits: expected shape (n, num_classes), got {x.shape}")
+        raise BadValue("classification_metrics", "logits", "shape (n, num_classes)", x.shape)
     confusion = confusion_matrix(y_true, x.argmax(-1) if x.size else np.zeros(0, np.int64), x.shape[1])
     total = int(confusion.sum())
     return {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import BadValue
 from engine.metrics.calibration import calibration_figures
 from engine.metrics.classification import (
     ClassScores,
@@ -95,8 +96,8 @@ def worst_examples(
 ) -> list[dict[str, Any]]:
     """The k samples of the largest loss, largest first, as `html_report` shows them; "index" is the sample's row."""
     if not len(texts) == len(y_true) == len(logits):
-        raise ValueError(
-            f"[worst_examples] texts: expected as many as labels and logits, got {len(texts)}, {len(y_true)}, {len(logits)}"
+        raise BadValue(
+            "worst_examples", "texts", "as many as labels and logits", f"{len(texts)}, {len(y_true)}, {len(logits)}"
         )
     if not len(texts):
         return []

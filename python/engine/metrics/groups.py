@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from engine.errors import BadType, BadValue
 from engine.metrics.classification import confusion_matrix, f1_of, pair_of
 
 __all__ = ["Gap", "GroupScores", "group_figures", "group_gaps", "group_metrics", "wilson_interval"]
@@ -59,7 +60,7 @@ class Gap:
 def wilson_interval(hits: int, total: int, z: float = 1.959964) -> tuple[float, float]:
     """The interval of a share of which `hits` of `total` were seen (Wilson 1927); z: 95 % by default. (0, 1) for total 0."""
     if not 0 <= hits <= total:
-        raise ValueError(f"[wilson_interval] hits: expected a number in [0, {total}], got {hits}")
+        raise BadValue("wilson_interval", "hits", f"a number in [0, {total}]", hits)
     if total == 0:
         return 0.0, 1.0
     p, zz = hits / total, z * z
@@ -83,10 +84,10 @@ def group_metrics(
     """
     true, pred = pair_of(y_true, y_pred)
     if len(groups) != len(true):
-        raise ValueError(f"[group_metrics] groups: expected {len(true)} values, one a sample, got {len(groups)}")
+        raise BadValue("group_metrics", "groups", f"{len(true)} values, one a sample", len(groups))
     for value in groups:
         if not isinstance(value, str):
-            raise TypeError(f"[group_metrics] groups: expected strings, got {type(value).__name__}")
+            raise BadType("group_metrics", "groups", "strings", type(value).__name__)
     whole = confusion_matrix(true, pred, num_classes)
     names = sorted(set(groups))
     place = {name: i for i, name in enumerate(names)}

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine.errors import BadType, BadValue
 from engine.metrics.classification import ClassScores, ratio
 
 __all__ = ["average_precision", "multilabel_decisions", "multilabel_metrics", "multilabel_scores"]
@@ -15,28 +16,28 @@ __all__ = ["average_precision", "multilabel_decisions", "multilabel_metrics", "m
 def _zeros_and_ones(op: str, name: str, value: ArrayLike) -> NDArray[np.bool_]:
     array = np.asarray(value)
     if array.ndim != 2:
-        raise ValueError(f"[{op}] {name}: expected shape (n, labels), got {array.shape}")
+        raise BadValue(op, name, "shape (n, labels)", array.shape)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"[{op}] {name}: expected numbers 0 and 1, got {array.dtype}")
+        raise BadType(op, name, "numbers 0 and 1", array.dtype)
     odd = array[(array != 0) & (array != 1)]
     if odd.size:
-        raise ValueError(f"[{op}] {name}: expected 0 or 1, got {odd[0]}")
+        raise BadValue(op, name, "0 or 1", odd[0])
     return array.astype(np.bool_)
 
 
 def _scores(op: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     array = np.asarray(value, dtype=np.float64)
     if array.shape != shape:
-        raise ValueError(f"[{op}] {name}: expected shape {shape}, got {array.shape}")
+        raise BadValue(op, name, f"shape {shape}", array.shape)
     if not np.isfinite(array).all():
-        raise ValueError(f"[{op}] {name}: expected finite numbers, got {array[~np.isfinite(array)][0]}")
+        raise BadValue(op, name, "finite numbers", array[~np.isfinite(array)][0])
     return array
 
 
 def multilabel_decisions(logits: ArrayLike, threshold: float = 0.5) -> NDArray[np.bool_]:
     """Whether each label holds: its probability, the logistic function of the logit, is at least `threshold` (in (0, 1))."""
     if not 0 < threshold < 1:
-        raise ValueError(f"[multilabel] threshold: expected a number in (0, 1), got {threshold}")
+        raise BadValue("multilabel", "threshold", "a number in (0, 1)", threshold)
     return np.asarray(np.asarray(logits, dtype=np.float64) >= math.log(threshold / (1 - threshold)))
 
 
@@ -44,7 +45,7 @@ def multilabel_scores(y_true: ArrayLike, y_pred: ArrayLike) -> ClassScores:
     """Precision, recall, F1 and support of each label, from 0/1 arrays of shape (n, labels)."""
     true, pred = (_zeros_and_ones("multilabel_scores", *pair) for pair in (("y_true", y_true), ("y_pred", y_pred)))
     if true.shape != pred.shape:
-        raise ValueError(f"[multilabel_scores] y_pred: expected shape {true.shape}, got {pred.shape}")
+        raise BadValue("multilabel_scores", "y_pred", f"shape {true.shape}", pred.shape)
     hits, support, predicted = (true & pred).sum(0), true.sum(0), pred.sum(0)
     return ClassScores(ratio(hits, predicted), ratio(hits, support), ratio(2 * hits, support + predicted), support)
 

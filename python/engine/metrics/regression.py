@@ -5,27 +5,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine.errors import BadType, BadValue
+
 __all__ = ["pearson_correlation", "regression_metrics", "spearman_correlation"]
 
 
 def _numbers(op: str, name: str, value: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"[{op}] {name}: expected numbers, got {array.dtype}")
+        raise BadType(op, name, "numbers", array.dtype)
     if array.ndim == 2 and array.shape[1] == 1:  # the logits of a model with one output
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(f"[{op}] {name}: expected shape (n,), got {array.shape}")
+        raise BadValue(op, name, "shape (n,)", array.shape)
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise ValueError(f"[{op}] {name}: expected finite numbers, got {array[~np.isfinite(array)][0]}")
+        raise BadValue(op, name, "finite numbers", array[~np.isfinite(array)][0])
     return array
 
 
 def _pair(op: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     true, pred = _numbers(op, "y_true", y_true), _numbers(op, "y_pred", y_pred)
     if true.shape != pred.shape:
-        raise ValueError(f"[{op}] y_pred: expected shape {true.shape}, got {pred.shape}")
+        raise BadValue(op, "y_pred", f"shape {true.shape}", pred.shape)
     return true, pred
 
 

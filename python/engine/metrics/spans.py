@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from engine.errors import BadType, BadValue
+
 __all__ = ["Span", "SpanScores", "TypeScores", "span_scores", "tag_spans"]
 
 # What a prefix says of its word. BILOU's last and unit are BIOES's end and single.
@@ -98,7 +100,7 @@ def tag_spans(tags: Sequence[str]) -> list[Span]:
 
 def _spans(op: str, tags: Sequence[str]) -> list[Span]:
     if isinstance(tags, (str, bytes)):
-        raise TypeError(f"[{op}] tags: expected a list of strings, got one {type(tags).__name__}")
+        raise BadType(op, "tags", "a list of strings", f"one {type(tags).__name__}")
     found: list[Span] = []
     start, before, kind = 0, "O", ""
     for place, tag in enumerate((*tags, "O")):
@@ -116,10 +118,10 @@ def _parts(op: str, tag: str, place: int) -> tuple[str, str]:
     if tag == "O":
         return "O", ""
     if not isinstance(tag, str):
-        raise TypeError(f"[{op}] tags: expected strings, got {tag!r} at position {place}")
+        raise BadType(op, "tags", "strings", f"{tag!r} at position {place}")
     prefix, dash, name = tag.partition("-")
     if prefix not in _PREFIXES or (dash and not name):
-        raise ValueError(f"[{op}] tags: expected 'O', or B- or I- (E-, L-, S-, U-) and a type, got {tag!r} at {place}")
+        raise BadValue(op, "tags", "'O', or B- or I- (E-, L-, S-, U-) and a type", f"{tag!r} at {place}")
     return _PREFIXES[prefix], name or "_"
 
 
@@ -144,14 +146,14 @@ def span_scores(true: Iterable[Sequence[str]], pred: Iterable[Sequence[str]]) ->
     op = "span_scores"
     truth, guess = list(true), list(pred)
     if len(truth) != len(guess):
-        raise ValueError(f"[{op}] pred: expected {len(truth)} sentences, got {len(guess)}")
+        raise BadValue(op, "pred", f"{len(truth)} sentences", len(guess))
     support: Counter[str] = Counter()
     predicted: Counter[str] = Counter()
     correct: Counter[str] = Counter()
     words = right = 0
     for row, (a, b) in enumerate(zip(truth, guess, strict=True)):
         if len(a) != len(b):
-            raise ValueError(f"[{op}] pred: expected {len(a)} tags in sentence {row}, got {len(b)}")
+            raise BadValue(op, "pred", f"{len(a)} tags in sentence {row}", len(b))
         there, here = _spans(op, a), _spans(op, b)
         support.update(span.type for span in there)
         predicted.update(span.type for span in here)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from engine import nn, ops
+from engine.errors import BadValue, NotDefined
 from engine.hub import resolve
 from engine.models.config import TransformerConfig
 from engine.models.families import FAMILIES
@@ -109,7 +110,7 @@ class _TokenModel(Pretrained):
         return _with_pooler(config, cls.head)
 
     def _on_top(self, hidden: Tensor) -> Tensor:
-        raise NotImplementedError(f"[{type(self).__name__}] _on_top: expected a method of this name, got none")
+        raise NotDefined(type(self).__name__, "_on_top", "a method of this name", "none")
 
     def forward(
         self,
@@ -130,7 +131,7 @@ class _TokenModel(Pretrained):
         if rows is None:
             return x.leave(self._on_top(self.bert.encode(x)))
         if not x.packed:
-            raise ValueError(f"[{op}] rows: expected None beside a rectangle, got numbers of tokens")
+            raise BadValue(op, "rows", "None beside a rectangle", "numbers of tokens")
         return self._on_top(self.bert.encode(x, x.layout.choose(rows, op)))
 
     def loss(self, batch: Any, ignore_index: int = -100, **options: Any) -> Tensor:
@@ -140,9 +141,7 @@ class _TokenModel(Pretrained):
         """
         if batch.labels is None or batch.labels.shape != batch.input_ids.shape:
             got = None if batch.labels is None else batch.labels.shape
-            raise ValueError(
-                f"[{type(self).__name__}.loss] labels: expected one a token, shape {batch.input_ids.shape}, got {got}"
-            )
+            raise BadValue(f"{type(self).__name__}.loss", "labels", f"one a token, shape {batch.input_ids.shape}", got)
         labels = batch.host("labels")
         (rows,) = (labels != ignore_index).nonzero()
         logits = self(batch, rows=rows)
@@ -185,8 +184,8 @@ class BertForMaskedLM(_TokenModel):
     @classmethod
     def config_for(cls, config: TransformerConfig) -> TransformerConfig:
         if config.published.get("tie_word_embeddings") is False:
-            raise ValueError(
-                "[BertForMaskedLM] tie_word_embeddings: expected True (the last projection is the table of words), got False"
+            raise BadValue(
+                "BertForMaskedLM", "tie_word_embeddings", "True (the last projection is the table of words)", "False"
             )
         return super().config_for(config)
 
@@ -196,9 +195,7 @@ class BertForMaskedLM(_TokenModel):
         name = FAMILIES[str(self.config.model_type)].last_projection
         decoder = state.get(name, words)
         if decoder.shape != words.shape or not bool((decoder.to(words.dtype) == words).all().item()):
-            raise ValueError(
-                f"[{op}] directory: expected a last projection that is the table of words (tied), got another {name}"
-            )
+            raise BadValue(op, "directory", "a last projection that is the table of words (tied)", f"another {name}")
 
 
 class _Predictions(nn.Module):

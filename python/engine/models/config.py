@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from engine.errors import BadType, BadValue
 from engine.models.families import FAMILIES
 
 __all__ = ["TransformerConfig"]
@@ -79,42 +80,44 @@ class TransformerConfig:
             if value is None and name in ("embedding_size", "num_hidden_groups"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"[TransformerConfig] {name}: expected an integer, got {value!r}")
+                raise BadType("TransformerConfig", name, "an integer", repr(value))
             if not least <= value < 2**31:
-                raise ValueError(f"[TransformerConfig] {name}: expected a number in [{least}, 2^31), got {value}")
+                raise BadValue("TransformerConfig", name, f"a number in [{least}, 2^31)", value)
         if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"[TransformerConfig] hidden_size: expected a multiple of num_attention_heads "
-                f"({self.num_attention_heads}), got {self.hidden_size}"
+            raise BadValue(
+                "TransformerConfig",
+                "hidden_size",
+                f"a multiple of num_attention_heads ({self.num_attention_heads})",
+                self.hidden_size,
             )
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             value = getattr(self, name)
             if value is None and name == "classifier_dropout":
                 continue
             if not isinstance(value, int | float):
-                raise TypeError(f"[TransformerConfig] {name}: expected a number, got {value!r}")
+                raise BadType("TransformerConfig", name, "a number", repr(value))
             if not 0 <= value < 1:
-                raise ValueError(f"[TransformerConfig] {name}: expected a probability in [0, 1), got {value}")
+                raise BadValue("TransformerConfig", name, "a probability in [0, 1)", value)
         for name in ("layer_norm_eps", "initializer_range"):
             if not isinstance(getattr(self, name), int | float) or not getattr(self, name) >= 0:
-                raise ValueError(f"[TransformerConfig] {name}: expected a number >= 0, got {getattr(self, name)!r}")
+                raise BadValue("TransformerConfig", name, "a number >= 0", repr(getattr(self, name)))
         if not self.position_offset < self.max_position_embeddings:
-            raise ValueError(
-                f"[TransformerConfig] position_offset: expected less than max_position_embeddings "
-                f"({self.max_position_embeddings}), got {self.position_offset}"
+            raise BadValue(
+                "TransformerConfig",
+                "position_offset",
+                f"less than max_position_embeddings ({self.max_position_embeddings})",
+                self.position_offset,
             )
         for name, known in (
             ("hidden_act", ACTIVATIONS), ("pooler_act", ACTIVATIONS), ("pooling", POOLING),
             ("problem_type", (None, *PROBLEMS)), ("model_type", (None, *FAMILIES)),
         ):  # fmt: skip
             if getattr(self, name) not in known:
-                raise ValueError(
-                    f"[TransformerConfig] {name}: expected one of {', '.join(map(str, known))}, got {getattr(self, name)!r}"
+                raise BadValue(
+                    "TransformerConfig", name, f"one of {', '.join(map(str, known))}", repr(getattr(self, name))
                 )
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
-            raise ValueError(
-                f"[TransformerConfig] pad_token_id: expected one in [0, {self.vocab_size}), got {self.pad_token_id}"
-            )
+            raise BadValue("TransformerConfig", "pad_token_id", f"one in [0, {self.vocab_size})", self.pad_token_id)
         if self.id2label is not None:
             self.id2label = {int(number): str(label) for number, label in self.id2label.items()}
 
@@ -161,21 +164,21 @@ class TransformerConfig:
         choice of it, is not supported.
         """
         if not isinstance(values, Mapping):
-            raise TypeError(f"[TransformerConfig] values: expected a dict, got {type(values).__name__}")
+            raise BadType("TransformerConfig", "values", "a dict", type(values).__name__)
         if "vocab_size" not in values:
-            raise ValueError("[TransformerConfig] vocab_size: expected a number, got none")
+            raise BadValue("TransformerConfig", "vocab_size", "a number", "none")
         known = {f.name for f in fields(cls)} - {"published"}
         kind = values.get("model_type")
         if kind is not None:
             if kind not in FAMILIES:
-                raise ValueError(f"[TransformerConfig] model_type: expected one of {', '.join(FAMILIES)}, got {kind!r}")
+                raise BadValue("TransformerConfig", "model_type", f"one of {', '.join(FAMILIES)}", repr(kind))
             chosen, rest = FAMILIES[kind].read(values)
         else:
             chosen = {key: value for key, value in values.items() if key in known}
             rest = {key: value for key, value in values.items() if key not in known}
         labels = chosen.get("id2label")
         if labels is not None and not isinstance(labels, Mapping):
-            raise TypeError(f"[TransformerConfig] id2label: expected a dict, got {type(labels).__name__}")
+            raise BadType("TransformerConfig", "id2label", "a dict", type(labels).__name__)
         if labels is not None and "num_labels" not in chosen:
             chosen["num_labels"] = max(len(labels), 1)
         rest.pop("architectures", None)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.errors import BadValue
+
 __all__ = ["FAMILIES", "HEADS", "Family"]
 
 HEADS = {
@@ -68,7 +70,7 @@ class Family:
         """(engine's fields, the other entries) of a config.json. Raises ValueError for choices that are not computed here."""
         for key, only in _ONLY.items():
             if values.get(key, only) != only:
-                raise ValueError(f"[TransformerConfig] {key}: expected {only!r}, got {values[key]!r}")
+                raise BadValue("TransformerConfig", key, repr(only), repr(values[key]))
         fields: dict[str, Any] = {"model_type": values["model_type"], **self.fixed}
         taken = {"model_type", "id2label", "label2id", "num_labels", "problem_type", "pooling"}
         for name, default in {**_COMMON, **self.defaults}.items():
@@ -81,7 +83,7 @@ class Family:
         if self.offset:
             pad = fields["pad_token_id"]
             if pad is None:
-                raise ValueError("[TransformerConfig] pad_token_id: expected a number (positions follow it), got None")
+                raise BadValue("TransformerConfig", "pad_token_id", "a number (positions follow it)", "None")
             fields["position_offset"] = pad + 1
         for name in ("id2label", "num_labels", "problem_type", "pooling"):
             if values.get(name) is not None:

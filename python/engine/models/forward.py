@@ -12,6 +12,7 @@ from engine import _core
 from engine.autograd import no_grad
 from engine.data.batch import to_device
 from engine.device import device as Device
+from engine.errors import BadValue
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
 from engine.ops.precision import autocast as autocast_region
@@ -84,7 +85,7 @@ def compute_logits(
         if batch.labels is not None:
             labels.append(batch.host("labels"))
     if not logits:
-        raise ValueError("[compute_logits] batches: expected at least one batch, got none")
+        raise BadValue("compute_logits", "batches", "at least one batch", "none")
     return np.concatenate(
         [(x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy() for x in logits]
     ), np.concatenate(labels) if len(labels) == len(logits) else None
@@ -93,7 +94,7 @@ def compute_logits(
 def counted_rows(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels (n,) and logits (n, ...) without the rows whose class number is -100. Raises ValueError where n differs."""
     if len(labels) != len(logits):
-        raise ValueError(f"[Trainer.evaluate] labels: expected one for each of {len(logits)} logits, got {len(labels)}")
+        raise BadValue("Trainer.evaluate", "labels", f"one for each of {len(logits)} logits", len(labels))
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         return labels, logits
     counts = labels != IGNORE_INDEX

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from engine.errors import BadType, BadValue, FileMissing
 from engine.hub import resolve
 from engine.models.config import TransformerConfig
 from engine.models.families import FAMILIES, HEADS
@@ -49,9 +50,7 @@ class Pretrained(Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         if not isinstance(config, TransformerConfig):
-            raise TypeError(
-                f"[{type(self).__name__}] config: expected a TransformerConfig, got {type(config).__name__}"
-            )
+            raise BadType(type(self).__name__, "config", "a TransformerConfig", type(config).__name__)
         self.config = config
 
     def num_parameters(self) -> int:
@@ -138,23 +137,28 @@ class Pretrained(Module):
         folder = resolve(directory, op, revision)
         config = read_config(folder, op, **overrides)
         if cls.head and config.model_type is None:
-            raise ValueError(
-                f"[{op}] directory: expected a published model (model_type in {CONFIG}), got {folder} "
-                "(TransformerClassifier reads engine's own)"
+            raise BadValue(
+                op,
+                "directory",
+                f"a published model (model_type in {CONFIG})",
+                folder,
+                "TransformerClassifier reads engine's own",
             )
         if not cls.head and config.model_type is not None:
-            raise ValueError(
-                f"[{op}] directory: expected a model of engine's own, got a published one in {folder} "
-                "(BertForSequenceClassification, BertModel and their kin read those)"
+            raise BadValue(
+                op,
+                "directory",
+                "a model of engine's own",
+                f"a published one in {folder}",
+                "BertForSequenceClassification, BertModel and their kin read those",
             )
         config = cls.config_for(config)
         state = read_weights(folder, op)
         # Numbers in config.json are not trusted to allocate: the weights, which exist, bound them.
         held, described = sum(t.numel() for t in state.values()), _at_least(config, "num_labels" not in overrides)
         if described > held:
-            raise ValueError(
-                f"[{op}] directory: expected weights for the {described} parameters that {folder}/{CONFIG} describes, "
-                f"got {held}"
+            raise BadValue(
+                op, "directory", f"weights for the {described} parameters that {folder}/{CONFIG} describes", held
             )
         model = cls(config)
         info = model._take_weights(state, op, ignore_mismatched_sizes)
@@ -248,7 +252,7 @@ def read_config(folder: str, op: str, **overrides: Any) -> TransformerConfig:
     fields = {**vars(config), **overrides}
     unknown = sorted(set(fields) - set(vars(config)))
     if unknown:
-        raise TypeError(f"[{op}] {unknown[0]}: expected a field of TransformerConfig, got another name")
+        raise BadType(op, unknown[0], "a field of TransformerConfig", "another name")
     return TransformerConfig(**fields)
 
 
@@ -264,26 +268,27 @@ def read_weights(folder: str, op: str) -> dict[str, Tensor]:
         return _read_shards(folder, op)
     pickles = [name for name in _PICKLES if os.path.isfile(os.path.join(folder, name))]
     if pickles:
-        raise ValueError(
-            f"[{op}] directory: expected {WEIGHTS}, got {pickles[0]} in {folder}: a pickle, which can run code when it is opened. "
-            'If you trust it, convert it once where transformers is installed: python -c "from transformers import '
-            f"AutoModel; AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        raise BadValue(
+            op,
+            "directory",
+            WEIGHTS,
+            f'''{pickles[0]} in {folder}: a pickle, which can run code when it is opened. If you trust it, convert it once where transformers is installed: python -c "from transformers import AutoModel; AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')"''',
         )
-    raise FileNotFoundError(f"[{op}] directory: expected a file {WEIGHTS} or {INDEX}, got none in {folder}")
+    raise FileMissing(op, "directory", f"a file {WEIGHTS} or {INDEX}", f"none in {folder}")
 
 
 def _read_shards(folder: str, op: str) -> dict[str, Tensor]:
     places = _read_object(folder, INDEX, op).get("weight_map")
     if not isinstance(places, Mapping) or not all(isinstance(place, str) for place in places.values()):
-        raise ValueError(f"[{op}] directory: expected a weight_map of names and files in {folder}/{INDEX}, got none")
+        raise BadValue(op, "directory", f"a weight_map of names and files in {folder}/{INDEX}", "none")
     state: dict[str, Tensor] = {}
     for file in sorted(set(places.values())):
         if os.path.basename(file) != file or not file.endswith(".safetensors"):
-            raise ValueError(f"[{op}] directory: expected names of safetensors files in {folder}/{INDEX}, got {file!r}")
+            raise BadValue(op, "directory", f"names of safetensors files in {folder}/{INDEX}", repr(file))
         held = load_file(os.path.join(folder, file))
         for name in sorted(name for name, place in places.items() if place == file):
             if name not in held:
-                raise ValueError(f"[{op}] directory: expected {name} in {folder}/{file}, as its index says, got none")
+                raise BadValue(op, "directory", f"{name} in {folder}/{file}, as its index says", "none")
             state[name] = held[name]
     return state
 
@@ -294,11 +299,11 @@ def _read_object(folder: str, file: str, op: str) -> dict[str, Any]:
         with open(path, encoding="utf-8") as stream:
             values = json.load(stream)
     except FileNotFoundError:
-        raise FileNotFoundError(f"[{op}] directory: expected a file {file}, got none in {folder}") from None
+        raise FileMissing(op, "directory", f"a file {file}", f"none in {folder}") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"[{op}] directory: expected JSON in {path}, got something else ({error})") from None
+        raise BadValue(op, "directory", f"JSON in {path}", "something else", error) from None
     if not isinstance(values, dict):
-        raise ValueError(f"[{op}] directory: expected a JSON object in {path}, got {type(values).__name__}")
+        raise BadValue(op, "directory", f"a JSON object in {path}", type(values).__name__)
     return values
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine import nn, ops
+from engine.errors import BadType, BadValue
 from engine.layout import Layout, Rows
 from engine.models.config import TransformerConfig
 from engine.models.pretrained import Pretrained
@@ -49,27 +50,24 @@ class Inputs:
         self.layout: Layout
         if self.packed:
             if attention_mask is not None:
-                raise ValueError(f"[{op}] attention_mask: expected None beside a packed batch, got a mask")
+                raise BadValue(op, "attention_mask", "None beside a packed batch", "a mask")
             self.ids, self.layout, self.positions = input.input_ids, input.layout, input.position_ids
             if token_type_ids is None:
                 self.types = input.token_type_ids
         else:
             if not isinstance(input, Tensor):
-                raise TypeError(f"[{op}] input_ids: expected a Tensor or a packed batch, got {type(input).__name__}")
+                raise BadType(op, "input_ids", "a Tensor or a packed batch", type(input).__name__)
             if input.ndim != 2:
-                raise ValueError(f"[{op}] input_ids: expected shape (batch, length), got {input.shape}")
+                raise BadValue(op, "input_ids", "shape (batch, length)", input.shape)
             self.layout = called_as(op, Layout.from_rectangle, *input.shape, attention_mask, device=input.device)
             self.ids, self.positions = pack_padded(input, self.layout), self.layout.positions
             if token_type_ids is not None:
                 self.types = called_as(op, pack_padded, token_type_ids, self.layout, input_as="token_type_ids")
         if inputs_embeds is not None and inputs_embeds.shape[:1] != self.ids.shape:
-            raise ValueError(
-                f"[{op}] inputs_embeds: expected one row for each of {self.ids.shape[0]} tokens, got {inputs_embeds.shape}"
-            )
+            raise BadValue(op, "inputs_embeds", f"one row for each of {self.ids.shape[0]} tokens", inputs_embeds.shape)
         if self.layout.longest > limit:
-            raise ValueError(
-                f"[{op}] input_ids: expected at most {limit} tokens a sequence (max_position_embeddings), got "
-                f"{self.layout.longest}"
+            raise BadValue(
+                op, "input_ids", f"at most {limit} tokens a sequence (max_position_embeddings)", self.layout.longest
             )
 
     def leave(self, y: Tensor) -> Tensor:

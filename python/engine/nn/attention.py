@@ -14,6 +14,7 @@ import numpy as np
 from engine import ops
 from engine._core import DType
 from engine.autograd.tape import sole_owner
+from engine.errors import BadValue
 from engine.layout import Layout
 from engine.nn import functional as F
 from engine.nn import init
@@ -30,11 +31,11 @@ def _real(op: str, key_padding_mask: Tensor | None, shape: tuple[int, ...]) -> n
     if key_padding_mask is None:
         return None
     if key_padding_mask.shape != shape:
-        raise ValueError(f"[{op}] key_padding_mask: expected shape {shape}, got {key_padding_mask.shape}")
+        raise BadValue(op, "key_padding_mask", f"shape {shape}", key_padding_mask.shape)
     mask = np.asarray(key_padding_mask.detach().cpu())  # read by the host: lengths decide shapes
     real = mask == 0
     if not (real | (mask == (1 if mask.dtype == np.bool_ else -np.inf))).all():
-        raise ValueError(f"[{op}] key_padding_mask: expected bool (True: padding), or 0 and -inf, got other numbers")
+        raise BadValue(op, "key_padding_mask", "bool (True: padding), or 0 and -inf", "other numbers")
     return real
 
 
@@ -42,7 +43,7 @@ def _rectangle(op: str, x: Tensor, dim: int, batch_first: bool) -> Tensor:
     """(batch, length, dim) from what came."""
     if x.ndim not in (2, 3) or x.shape[-1] != dim:
         order = "(batch, length" if batch_first else "(length, batch"
-        raise ValueError(f"[{op}] input: expected shape {order}, {dim}) or (length, {dim}), got {x.shape}")
+        raise BadValue(op, "input", f"shape {order}, {dim}) or (length, {dim})", x.shape)
     if x.ndim == 2:
         return x.unsqueeze(0)
     return x if batch_first else x.transpose(0, 1)
@@ -122,8 +123,8 @@ class MultiheadAttention(Module):
     ) -> None:
         super().__init__()
         if num_heads < 1 or embed_dim < 1 or embed_dim % num_heads:
-            raise ValueError(
-                f"[MultiheadAttention] embed_dim: expected a multiple of num_heads, got {embed_dim} and {num_heads} heads"
+            raise BadValue(
+                "MultiheadAttention", "embed_dim", "a multiple of num_heads", f"{embed_dim} and {num_heads} heads"
             )
         for name, given in (
             ("add_bias_kv", add_bias_kv),
@@ -166,13 +167,13 @@ class MultiheadAttention(Module):
         value = key if value is None else value
         if cu_seqlens is not None:
             if need_weights or attn_mask is not None or key_padding_mask is not None:
-                raise ValueError(
-                    f"[{op}] cu_seqlens: expected no mask and no need_weights beside packed tokens, got some"
-                )
+                raise BadValue(op, "cu_seqlens", "no mask and no need_weights beside packed tokens", "some")
             if (cu_seqlens_k is None) is not (key is query):
-                raise ValueError(
-                    f"[{op}] cu_seqlens_k: expected it with a key of its own, and with no other, got "
-                    f"{'none' if cu_seqlens_k is None else 'one for self-attention'}"
+                raise BadValue(
+                    op,
+                    "cu_seqlens_k",
+                    "it with a key of its own, and with no other",
+                    "none" if cu_seqlens_k is None else "one for self-attention",
                 )
             return self.packed(query, cu_seqlens, is_causal, key, value, cu_seqlens_k), None
         if need_weights or (attn_mask is not None and not is_causal):
@@ -282,9 +283,11 @@ class MultiheadAttention(Module):
         elif attn_mask.shape == (batch * self.num_heads, length, keys):
             mask = attn_mask.view(batch, self.num_heads, length, keys)
         else:
-            raise ValueError(
-                f"[MultiheadAttention] attn_mask: expected shape {(length, keys)} or "
-                f"{(batch * self.num_heads, length, keys)}, got {attn_mask.shape}"
+            raise BadValue(
+                "MultiheadAttention",
+                "attn_mask",
+                f"shape {(length, keys)} or {(batch * self.num_heads, length, keys)}",
+                attn_mask.shape,
             )
         if not mask.is_floating_point():
             mask = ops.where(mask, float("-inf"), 0.0)

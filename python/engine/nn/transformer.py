@@ -12,6 +12,7 @@ from copy import deepcopy
 from typing import Any
 
 from engine._core import DType
+from engine.errors import BadValue
 from engine.nn import functional as F
 from engine.nn.attention import Door, MultiheadAttention
 from engine.nn.block import Part, Residual, run_block
@@ -186,7 +187,7 @@ class TransformerDecoderLayer(_Layer):
                 raise _mask_beside_cu_seqlens(self, **masks, **padding)
             if cu_seqlens is None or memory_cu_seqlens is None:
                 missing = "cu_seqlens" if cu_seqlens is None else "memory_cu_seqlens"
-                raise ValueError(f"[{op}] {missing}: expected one for packed tokens, got None")
+                raise BadValue(op, missing, "one for packed tokens", "None")
             return self._packed(tgt, memory, cu_seqlens, memory_cu_seqlens, tgt_is_causal, memory_is_causal)
         if any(mask is not None for mask in masks.values()):
 
@@ -235,7 +236,7 @@ class _Stack(Module):
     def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
         super().__init__()
         if num_layers < 1:
-            raise ValueError(f"[{type(self).__name__}] num_layers: expected a number >= 1, got {num_layers}")
+            raise BadValue(type(self).__name__, "num_layers", "a number >= 1", num_layers)
         self.layers = ModuleList([deepcopy(layer) for _ in range(num_layers)])
         self.num_layers = num_layers
         self.norm = norm
@@ -323,7 +324,7 @@ def _activation(op: str, activation: str | Callable[[Tensor], Tensor]) -> Callab
         return activation
     known: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": F.tanh}
     if activation not in known:
-        raise ValueError(f"[{op}] activation: expected one of {', '.join(known)}, or a function, got {activation!r}")
+        raise BadValue(op, "activation", f"one of {', '.join(known)}, or a function", repr(activation))
     return known[activation]
 
 
@@ -334,12 +335,10 @@ def _doors(
     door = Door(op, tgt, layer.self_attn.embed_dim, tgt_padding, layer.batch_first)
     keys = Door(op, memory, layer.self_attn.embed_dim, memory_padding, layer.batch_first)
     if keys.layout.batch_size != door.layout.batch_size:
-        raise ValueError(
-            f"[{op}] memory: expected {door.layout.batch_size} sequences, as many as tgt, got {keys.layout.batch_size}"
-        )
+        raise BadValue(op, "memory", f"{door.layout.batch_size} sequences, as many as tgt", keys.layout.batch_size)
     return door, keys
 
 
 def _mask_beside_cu_seqlens(layer: Module, **masks: Tensor | None) -> ValueError:
     name = next(name for name, mask in masks.items() if mask is not None)
-    return ValueError(f"[{type(layer).__name__}] {name}: expected None beside cu_seqlens (packed tokens), got a mask")
+    return BadValue(type(layer).__name__, name, "None beside cu_seqlens (packed tokens)", "a mask")

@@ -8,6 +8,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.errors import BadType, BadValue
 from engine.layout import equal_offsets
 from engine.ops import precision
 from engine.tensor import Tensor, as_array
@@ -26,7 +27,7 @@ def _draw(op: str, dropout_p: float) -> tuple[float, int, int]:
     """The probability, and the random state that decides: nothing is drawn where nothing is dropped."""
     p = float(dropout_p)
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"[{op}] dropout_p: expected a probability in [0, 1], got {dropout_p}")
+        raise BadValue(op, "dropout_p", "a probability in [0, 1]", dropout_p)
     return (p, *_core.next_random()) if p > 0.0 else (p, 0, 0)
 
 
@@ -142,14 +143,12 @@ def _expanded_mask(attn_mask: Tensor, dtype: Any, full: tuple[int, ...]) -> Arra
     op = "scaled_dot_product_attention"
     mask = as_array(op, "attn_mask", attn_mask)
     if mask.dtype not in (_core.bool, dtype):
-        raise TypeError(f"[{op}] attn_mask: expected bool or {dtype.name}, got {mask.dtype.name}")
+        raise BadType(op, "attn_mask", f"bool or {dtype.name}", mask.dtype.name)
     if attn_mask.requires_grad:
-        raise ValueError(
-            f"[{op}] attn_mask: expected a mask that does not require grad, got one that does (use .detach())"
-        )
+        raise BadValue(op, "attn_mask", "a mask that does not require grad", "one that does", "use .detach()")
     extra = len(full) - mask.ndim
     if extra < 0 or any(n not in (1, m) for n, m in zip(mask.shape, full[extra:])):
-        raise ValueError(f"[{op}] attn_mask: expected a shape that broadcasts to {full}, got {mask.shape}")
+        raise BadValue(op, "attn_mask", f"a shape that broadcasts to {full}", mask.shape)
     return mask.expand(full)
 
 
@@ -190,11 +189,11 @@ def scaled_dot_product_attention(
     qs, ks, vs = shapes = (q.shape, k.shape, v.shape)
     ndim, lead = len(qs), qs[:-2]
     if not 2 <= ndim <= 7:
-        raise ValueError(f"[{op}] query: expected 2 to 7 dimensions, got shape {qs}")
+        raise BadValue(op, "query", "2 to 7 dimensions", f"shape {qs}")
     if len(ks) != ndim or ks[:-2] != lead or ks[-1] != qs[-1]:
-        raise ValueError(f"[{op}] key: expected shape {(*lead, 'S', qs[-1])}, got {ks}")
+        raise BadValue(op, "key", f"shape {(*lead, 'S', qs[-1])}", ks)
     if len(vs) != ndim or vs[:-1] != ks[:-1]:
-        raise ValueError(f"[{op}] value: expected shape {(*ks[:-1], 'e')}, got {vs}")
+        raise BadValue(op, "value", f"shape {(*ks[:-1], 'e')}", vs)
     mask = None
     if attn_mask is not None:
         mask = _expanded_mask(attn_mask, q.dtype, (*lead, qs[-2], ks[-2]))

@@ -12,6 +12,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, record_view
+from engine.errors import BadType, BadValue
 from engine.layout import Layout, Rows
 from engine.ops.pooling import pool_packed
 from engine.tensor import Tensor, as_array
@@ -40,7 +41,7 @@ def _recorded(op: str, y: Array, input: Tensor, backward: Any, indices: Array | 
 
 def _indices(op: str, layout: Layout) -> Array | None:
     if not isinstance(layout, Layout):
-        raise TypeError(f"[{op}] layout: expected a Layout, got {type(layout).__name__}")
+        raise BadType(op, "layout", "a Layout", type(layout).__name__)
     return None if layout.indices is None else layout.indices._data
 
 
@@ -57,7 +58,7 @@ def pack_padded(input: Tensor, layout: Layout) -> Tensor:
     op = "pack_padded"
     x, indices = as_array(op, "input", input), _indices(op, layout)
     if x.ndim < 2 or x.shape[:2] != layout.padded_shape:
-        raise ValueError(f"[{op}] input: expected shape {layout.padded_shape}, *, got {x.shape}")
+        raise BadValue(op, "input", f"shape {layout.padded_shape}, *", x.shape)
     flat = x.reshape((x.shape[0] * x.shape[1], *x.shape[2:]))
     y = flat if indices is None else _take(flat, indices)
     return _recorded(op, y, input, _pack_backward, indices)
@@ -77,7 +78,7 @@ def pad_packed(input: Tensor, layout: Layout) -> Tensor:
     op = "pad_packed"
     x, indices = as_array(op, "input", input), _indices(op, layout)
     if x.ndim < 1 or x.shape[0] != layout.total:
-        raise ValueError(f"[{op}] input: expected {layout.total} positions, got shape {x.shape}")
+        raise BadValue(op, "input", f"{layout.total} positions", f"shape {x.shape}")
     batch, length = layout.padded_shape
     flat = x if indices is None else _put(x, indices, batch * length)
     y = flat.reshape((batch, length, *x.shape[1:]))
@@ -97,7 +98,7 @@ def take_tokens(input: Tensor, indices: Tensor) -> Tensor:
     """
     x, rows = as_array("take_tokens", "input", input), as_array("take_tokens", "indices", indices)
     if x.ndim < 1 or rows.ndim != 1:
-        raise ValueError(f"[take_tokens] indices: expected 1 dimension and rows to take, got {rows.shape} of {x.shape}")
+        raise BadValue("take_tokens", "indices", "1 dimension and rows to take", f"{rows.shape} of {x.shape}")
     return record("take_tokens", _take(x, rows), (input,), _take_tokens_backward, rows, x.shape[0])
 
 

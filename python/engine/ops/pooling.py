@@ -7,6 +7,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
+from engine.errors import BadValue
 from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array
 
@@ -49,6 +50,6 @@ def pool_packed(input: Tensor, cu_seqlens: Tensor, mode: str = "first") -> Tenso
         y, index = called_as(op, K.pool_max, x, cu)
         backward, saved = _max_backward, (*saved, index)
     else:
-        raise ValueError(f"[{op}] mode: expected 'first', 'mean' or 'max', got {mode!r}")
+        raise BadValue(op, "mode", "'first', 'mean' or 'max'", repr(mode))
     result: Tensor = record(op, y, (input,), backward, *saved)
     return result

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.errors import BadValue, FileExists, FileMissing
 from engine.serialization import read_json
 from engine.text import Tokenizer
 
@@ -35,12 +36,12 @@ def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The run.json of a run folder. Raises FileNotFoundError or ValueError if the folder is no run of this program."""
     path = Path(folder)
     if not path.is_dir():
-        raise FileNotFoundError(f"[run] folder: expected an existing run folder, got {path}")
+        raise FileMissing("run", "folder", "an existing run folder", path)
     if not (path / "run.json").is_file():
-        raise FileNotFoundError(f"[run] folder: expected a run folder with run.json, got {path}")
+        raise FileMissing("run", "folder", "a run folder with run.json", path)
     run = read_json(path / "run.json")
     if run.get("format") not in (1, FORMAT):
-        raise ValueError(f"[run] folder: expected a run.json of format {FORMAT}, got {run.get('format')!r} in {path}")
+        raise BadValue("run", "folder", f"a run.json of format {FORMAT}", f"{run.get('format')!r} in {path}")
     return _from_first_format(run) if run["format"] == 1 else run
 
 
@@ -84,14 +85,18 @@ def locked(folder: Path) -> Iterator[None]:
 def check_output(folder: Path, overwrite: bool) -> None:
     """Raise FileExistsError unless a run may begin in `folder`: a new or empty one, or with `overwrite` that of a run."""
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"[train] output: expected a folder, got the file {folder}")
+        raise FileExists("train", "output", "a folder", f"the file {folder}")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not (folder / "run.json").is_file():
-        raise FileExistsError(f"[train] output: expected a new or empty folder, got {folder} with other files in it")
+        raise FileExists("train", "output", "a new or empty folder", f"{folder} with other files in it")
     if not overwrite:
-        raise FileExistsError(
-            f"[train] output: expected a new folder, got the run {folder} (go on with it by resume=, or begin anew by overwrite=)"
+        raise FileExists(
+            "train",
+            "output",
+            "a new folder",
+            f"the run {folder}",
+            "go on with it by resume=, or begin anew by overwrite=",
         )
 
 
@@ -130,12 +135,10 @@ def _find_file(path: str, absolute: str, sha256: str | None) -> str:
         if sha256_of(place) == sha256:
             return path if place == places[0] else place
     if there:
-        raise ValueError(
-            f"[resume] data: expected {path} as it was when the run began, got a changed file at {' and '.join(there)}"
+        raise BadValue(
+            "resume", "data", f"{path} as it was when the run began", f"a changed file at {' and '.join(there)}"
         )
-    raise FileNotFoundError(
-        f"[resume] data: expected the file {path} that the run began with, got none at {' or '.join(places)}"
-    )
+    raise FileMissing("resume", "data", f"the file {path} that the run began with", f"none at {' or '.join(places)}")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

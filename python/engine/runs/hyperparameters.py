@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.errors import BadType, BadValue
 from engine.runs.toml import read_toml, write_toml
 from engine.serialization import write_text
 from engine.tasks import MINIMIZED
@@ -87,10 +88,10 @@ class SearchSpace:
 
     def __init__(self, space: Mapping[str, Any]) -> None:
         if not isinstance(space, Mapping):
-            raise TypeError(f"[SearchSpace] space: expected a dict, got {type(space).__name__}")
+            raise BadType("SearchSpace", "space", "a dict", type(space).__name__)
         self.entries: dict[str, _Range | _Choice | _Constant] = dict(_entries(space, ""))
         if not self.names:
-            raise ValueError("[SearchSpace] space: expected a range or a choice, got none")
+            raise BadValue("SearchSpace", "space", "a range or a choice", "none")
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> SearchSpace:
@@ -121,7 +122,7 @@ class SearchSpace:
 def _entries(space: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, _Range | _Choice | _Constant]]:
     for key, value in space.items():
         if not isinstance(key, str) or not key or "." in key:
-            raise ValueError(f"[SearchSpace] space: expected names without dots, got {key!r}")
+            raise BadValue("SearchSpace", "space", "names without dots", repr(key))
         name = prefix + key
         if isinstance(value, Mapping):
             if {"low", "high"} & set(value):
@@ -136,34 +137,32 @@ def _entries(space: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, _Rang
 
 def _range(name: str, value: Mapping[str, Any]) -> _Range:
     if not {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
-        raise ValueError(
-            f"[SearchSpace] {name}: expected low, high and perhaps log or step, got {', '.join(map(str, value))}"
-        )
+        raise BadValue("SearchSpace", name, "low, high and perhaps log or step", ", ".join(map(str, value)))
     low, high, log, step = value["low"], value["high"], value.get("log", False), value.get("step")
     for end in (low, high, *([] if step is None else [step])):
         if isinstance(end, bool) or not isinstance(end, int | float):
-            raise TypeError(f"[SearchSpace] {name}: expected numbers, got {end!r}")
+            raise BadType("SearchSpace", name, "numbers", repr(end))
         if not math.isfinite(end):
-            raise ValueError(f"[SearchSpace] {name}: expected finite numbers, got {end!r}")
+            raise BadValue("SearchSpace", name, "finite numbers", repr(end))
     if not isinstance(log, bool):
-        raise TypeError(f"[SearchSpace] {name}: expected log to be true or false, got {log!r}")
+        raise BadType("SearchSpace", name, "log to be true or false", repr(log))
     if not low <= high or (log and low <= 0):
-        raise ValueError(f"[SearchSpace] {name}: expected {'0 < ' * log}low <= high, got low {low!r} and high {high!r}")
+        raise BadValue("SearchSpace", name, f"{'0 < ' * log}low <= high", f"low {low!r} and high {high!r}")
     if step is not None and (
         log or step <= 0 or (isinstance(low, int) and isinstance(high, int) and step != int(step))
     ):
-        raise ValueError(
-            f"[SearchSpace] {name}: expected a step above 0, a whole one in a range of whole numbers, without log, got {step!r}"
+        raise BadValue(
+            "SearchSpace", name, "a step above 0, a whole one in a range of whole numbers, without log", repr(step)
         )
     return _Range(low, high, log, step)
 
 
 def _choice(name: str, values: Sequence[Any]) -> _Choice:
     if not values:
-        raise ValueError(f"[SearchSpace] {name}: expected at least one value to choose from, got none")
+        raise BadValue("SearchSpace", name, "at least one value to choose from", "none")
     for value in values:
         if value is not None and not isinstance(value, bool | int | float | str):
-            raise TypeError(f"[SearchSpace] {name}: expected numbers, strings or booleans, got {value!r}")
+            raise BadType("SearchSpace", name, "numbers, strings or booleans", repr(value))
     return _Choice(tuple(values))
 
 
@@ -236,9 +235,9 @@ def search(
         space = SearchSpace(space)
     for name, count in (("trials", trials), ("startup", startup)):
         if isinstance(count, bool) or not isinstance(count, int):
-            raise TypeError(f"[search] {name}: expected an integer, got {count!r}")
+            raise BadType("search", name, "an integer", repr(count))
         if count < 1:
-            raise ValueError(f"[search] {name}: expected at least 1, got {count}")
+            raise BadValue("search", name, "at least 1", count)
     optuna = _optuna()
     folder = Path(output)
     down = metric in MINIMIZED if minimize is None else minimize
@@ -255,9 +254,7 @@ def search(
         for name, value in about.items():
             before = study.user_attrs.get(name, value)
             if before != value:
-                raise ValueError(
-                    f"[search] {name}: expected {before!r}, as the search in {folder} began, got {value!r}"
-                )
+                raise BadValue("search", name, f"{before!r}, as the search in {folder} began", repr(value))
             study.set_user_attr(name, value)
         for stale in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # of a search that was killed
             study.tell(stale.number, state=optuna.trial.TrialState.FAIL)
@@ -320,9 +317,7 @@ class _Reporter(Callback):
         if record["event"] != "eval":
             return
         if self._metric not in record:
-            raise ValueError(
-                f"[search] metric: expected a figure of the evaluations ({', '.join(record)}), got {self._metric!r}"
-            )
+            raise BadValue("search", "metric", f"a figure of the evaluations ({', '.join(record)})", repr(self._metric))
         value = float(record[self._metric])
         if not math.isfinite(value):
             raise FloatingPointError(f"[search] {self._metric}: expected a finite number, got {value}")
@@ -348,7 +343,7 @@ def _one_trial(optuna: Any, study: Any, space: SearchSpace, train: Train, metric
         trial.set_user_attr("settings", settings)
         found = train(settings, (_Reporter(optuna, trial, metric, prune),))
         if isinstance(found, bool) or not isinstance(found, int | float | np.number):
-            raise TypeError(f"[search] train: expected a function that gives a number, got {type(found).__name__}")
+            raise BadType("search", "train", "a function that gives a number", type(found).__name__)
         value = float(found)
         if not math.isfinite(value):
             raise FloatingPointError
@@ -380,9 +375,7 @@ def _records(study: Any) -> list[TrialRecord]:
 def _result(study: Any, space: SearchSpace, records: list[TrialRecord], down: bool, folder: Path) -> SearchResult:
     complete = [(record.value, record) for record in records if record.state == "complete" and record.value is not None]
     if not complete:
-        raise ValueError(
-            f"[search] trials: expected at least one that was completed, got none of {len(records)} in {folder}"
-        )
+        raise BadValue("search", "trials", "at least one that was completed", f"none of {len(records)} in {folder}")
     _, best = min(complete, key=lambda pair: pair[0] if down else -pair[0])
     trial = next(
         t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE" and t.params == best.settings

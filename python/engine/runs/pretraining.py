@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine import manual_seed
+from engine.errors import BadType, BadValue
 from engine.models import TransformerConfig
 from engine.runs.folder import check_output, file_record, find_files, load_tokenizer
 from engine.runs.run import Run
@@ -50,20 +51,16 @@ class CorpusData:
         for name in ("files", "held_out"):
             paths = getattr(self, name)
             if isinstance(paths, (str, os.PathLike)):
-                raise TypeError(f"[pretrain] {name}: expected a list of files, got the path {os.fspath(paths)!r}")
+                raise BadType("pretrain", name, "a list of files", f"the path {os.fspath(paths)!r}")
             object.__setattr__(self, name, tuple(os.fspath(path) for path in paths))  # JSON knows no tuples
         if self.tokenizer is not None and self.vocab_size != 8000:
-            raise ValueError(
-                f"[pretrain] vocab_size: expected no value beside tokenizer, which has its own, got {self.vocab_size}"
-            )
+            raise BadValue("pretrain", "vocab_size", "no value beside tokenizer, which has its own", self.vocab_size)
         if self.held_out and self.held_out_fraction != 0.05:
-            raise ValueError(
-                f"[pretrain] held_out_fraction: expected no value beside held_out, got {self.held_out_fraction}"
-            )
+            raise BadValue("pretrain", "held_out_fraction", "no value beside held_out", self.held_out_fraction)
         if not 0 <= self.held_out_fraction < 1:
-            raise ValueError(f"[pretrain] held_out_fraction: expected a number in [0, 1), got {self.held_out_fraction}")
+            raise BadValue("pretrain", "held_out_fraction", "a number in [0, 1)", self.held_out_fraction)
         if self.held_out_tokens < 1:
-            raise ValueError(f"[pretrain] held_out_tokens: expected at least 1, got {self.held_out_tokens}")
+            raise BadValue("pretrain", "held_out_tokens", "at least 1", self.held_out_tokens)
 
     @property
     def all_files(self) -> list[str]:
@@ -96,7 +93,7 @@ class CorpusData:
         texts = read_texts(files, self.document, text_key=self.text_key, errors=self.errors, part=part)
         if next(iter(texts), None) is None:
             name = "held_out" if self.held_out else "held_out_fraction"
-            raise ValueError(f"[pretrain] {name}: expected a text to hold out, got none (is the file one document?)")
+            raise BadValue("pretrain", name, "a text to hold out", "none", "is the file one document?")
         batches, tokens = [], 0
         for number, batch in enumerate(self.corpus(tokenizer, settings, held_out=True)):
             batches.append(masking(batch, number))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from engine.errors import BadValue
 from engine.runs.folder import FORMAT, locked, read_run
 from engine.runs.pretraining import PretrainingRun
 from engine.runs.text import TextRun
@@ -40,22 +41,21 @@ def resume(
     folder = Path(output)
     record = read_run(folder)
     if record["format"] != FORMAT:
-        raise ValueError(
-            f"[resume] output: expected a run of format {FORMAT}, got format {record['format']} in {folder} (go on with the version "
-            f"of engine that began it, {record.get('environment', {}).get('versions', {}).get('engine', 'an older one')})"
+        raise BadValue(
+            "resume",
+            "output",
+            f"a run of format {FORMAT}",
+            f"format {record['format']} in {folder}",
+            f"go on with the version of engine that began it, {record.get('environment', {}).get('versions', {}).get('engine', 'an older one')}",
         )
     found = record.get("kind")
     if found not in KINDS or kind not in (None, found):
         how = f" ({_COMMANDS[found]} --resume goes on with it)" if found in KINDS else ""
-        raise ValueError(
-            f"[resume] output: expected a run of the kind {kind or ' or '.join(KINDS)}, got {found!r}{how}"
-        )
+        raise BadValue("resume", "output", f"a run of the kind {kind or ' or '.join(KINDS)}", f"{found!r}{how}")
     with locked(folder):
         fresh = latest_checkpoint(folder / "checkpoints") is None
         try:
             run = KINDS[found].begun(folder, record, fresh)
         except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"[resume] output: expected a whole run.json in {folder}, got one that lacks {error}"
-            ) from None
+            raise BadValue("resume", "output", f"a whole run.json in {folder}", f"one that lacks {error}") from None
         return run.resume_locked(folder, progress, bool(record.get("tensorboard")), callbacks)

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from engine.data import Dataset
 from engine.device import number_of
+from engine.errors import BadValue
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
 from engine.runs.facts import environment, memory_facts, model_facts, training_facts
@@ -65,7 +66,7 @@ class Run:
         unknown = sorted(set(parts) - {"train", "held_out", "test"})
         if unknown or "train" not in parts:
             got = repr(unknown[0]) if unknown else "no 'train'"
-            raise ValueError(f"[Run] parts: expected 'train', and perhaps 'held_out' and 'test', got {got}")
+            raise BadValue("Run", "parts", "'train', and perhaps 'held_out' and 'test'", got)
         self.model, self.task, self.trainer = model, as_task(task), trainer
         self.parts = {name: part if isinstance(part, Part) else Part(part) for name, part in parts.items()}
 

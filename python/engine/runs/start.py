@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from engine.errors import BadValue
 from engine.hub import resolve
 from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained, read_config
@@ -63,18 +64,16 @@ class StartConfig:
             object.__setattr__(self, "init", os.fspath(self.init))
         for name in ("freeze_layers", "lora_rank"):
             if getattr(self, name) < 0:
-                raise ValueError(f"[StartConfig] {name}: expected at least 0, got {getattr(self, name)}")
+                raise BadValue("StartConfig", name, "at least 0", getattr(self, name))
         if self.lora_rank and (self.freeze_layers or self.freeze_embeddings):
             name = "freeze_layers" if self.freeze_layers else "freeze_embeddings"
-            raise ValueError(
-                f"[StartConfig] {name}: expected no value beside lora_rank, because LoRA freezes every layer, got {getattr(self, name)}"
+            raise BadValue(
+                "StartConfig", name, "no value beside lora_rank, because LoRA freezes every layer", getattr(self, name)
             )
 
         for each in fields(self):
             if not self.lora_rank and each.name.startswith("lora_") and getattr(self, each.name) != each.default:
-                raise ValueError(
-                    f"[StartConfig] {each.name}: expected no value without lora_rank, got {getattr(self, each.name)!r}"
-                )
+                raise BadValue("StartConfig", each.name, "no value without lora_rank", repr(getattr(self, each.name)))
 
     def folder(self) -> str | None:
         """The directory of the published model, fetched where it is a name on the hub."""
@@ -98,12 +97,10 @@ class StartConfig:
         else:
             config = read_config(folder, "train", **{**self.sizes, **task.fields})
         if max_length > config.max_length:
-            raise ValueError(
-                f"[train] max_length: expected at most the model's {config.max_length} tokens, got {max_length}"
-            )
+            raise BadValue("train", "max_length", f"at most the model's {config.max_length} tokens", max_length)
         if tokenizer.vocab_size > config.vocab_size:
-            raise ValueError(
-                f"[train] tokenizer: expected at most the model's {config.vocab_size} tokens, got {tokenizer.vocab_size}"
+            raise BadValue(
+                "train", "tokenizer", f"at most the model's {config.vocab_size} tokens", tokenizer.vocab_size
             )
         return config if config.model_type is None else task.auto.published.config_for(config)
 
@@ -121,8 +118,8 @@ class StartConfig:
             )
             new = info.missing_keys + info.mismatched_keys
         if self.freeze_layers > config.num_hidden_layers:
-            raise ValueError(
-                f"[train] freeze_layers: expected at most the model's {config.num_hidden_layers}, got {self.freeze_layers}"
+            raise BadValue(
+                "train", "freeze_layers", f"at most the model's {config.num_hidden_layers}", self.freeze_layers
             )
         if self.lora_rank:
             # The pooler is part of the head: in some families it is new, in the others some checkpoints lack it.
@@ -151,7 +148,7 @@ class StartConfig:
         if start.init and place and not os.path.isdir(start.init):
             start = replace(start, init=place)  # the run is resumed from another folder
         if fresh and start.hashes() != weights:
-            raise ValueError(f"[resume] init: expected {start.init} as it was when the run began, got other weights")
+            raise BadValue("resume", "init", f"{start.init} as it was when the run began", "other weights")
         return start
 
     def hashes(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import manual_seed
+from engine.errors import BadValue
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
@@ -105,9 +106,7 @@ class TextRun(Run):
     def begin(cls, data: TextData, settings: TaskConfig, start: StartConfig, trainer: TrainerConfig) -> TextRun:
         """Reads the data and makes the tokenizer and the model. Nothing is written."""
         if start.init is not None and data.vocab_size != TextData.vocab_size:
-            raise ValueError(
-                f"[TextData] vocab_size: expected no value beside init, whose tokenizer is used, got {data.vocab_size}"
-            )
+            raise BadValue("TextData", "vocab_size", "no value beside init, whose tokenizer is used", data.vocab_size)
         parts = data.read(settings)
         source = data.tokenizer or start.folder()
         tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if source is None else load_tokenizer(source)

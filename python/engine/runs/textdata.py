@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import BadValue
 from engine.tasks import Columns, TaskConfig, TextTask, task_named
 from engine.tasks.config import refuse_settings
 from engine.text import find_problems, remove_problems, strip_markup
@@ -61,26 +62,20 @@ class TextData:
         for name in ("group_columns", "clean"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows no tuples
         if not self.train:
-            raise ValueError("[TextData] train: expected at least one file, got none")
+            raise BadValue("TextData", "train", "at least one file", "none")
         if self.validation is not None and self.validation_fraction != TextData.validation_fraction:
-            raise ValueError(
-                f"[TextData] validation_fraction: expected no value beside validation, got {self.validation_fraction}"
-            )
+            raise BadValue("TextData", "validation_fraction", "no value beside validation", self.validation_fraction)
         if self.tokenizer is not None and self.vocab_size != TextData.vocab_size:
-            raise ValueError(
-                f"[TextData] vocab_size: expected no value beside tokenizer, which has its own, got {self.vocab_size}"
-            )
+            raise BadValue("TextData", "vocab_size", "no value beside tokenizer, which has its own", self.vocab_size)
         if not 0 <= self.validation_fraction < 1:
-            raise ValueError(
-                f"[TextData] validation_fraction: expected a number in [0, 1), got {self.validation_fraction}"
-            )
+            raise BadValue("TextData", "validation_fraction", "a number in [0, 1)", self.validation_fraction)
         if self.max_length < 3:
-            raise ValueError(f"[TextData] max_length: expected at least 3, got {self.max_length}")
+            raise BadValue("TextData", "max_length", "at least 3", self.max_length)
         if self.examples_per_class is not None and self.examples_per_class < 1:
-            raise ValueError(f"[TextData] examples_per_class: expected at least 1, got {self.examples_per_class}")
+            raise BadValue("TextData", "examples_per_class", "at least 1", self.examples_per_class)
         for kind in self.clean:
             if kind not in KINDS:
-                raise ValueError(f"[TextData] clean: expected of {', '.join(KINDS)}, got {kind!r}")
+                raise BadValue("TextData", "clean", f"of {', '.join(KINDS)}", repr(kind))
 
     @property
     def files(self) -> list[str]:
@@ -142,7 +137,7 @@ class TextData:
             done.update({kind: len(report.of(kind)) for kind in kinds})
             done["rows_removed"] = len(removed)
             if not len(parts["train"]):
-                raise ValueError("[train] clean: expected texts to be left, got none")
+                raise BadValue("train", "clean", "texts to be left", "none")
         return done
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from engine.errors import BadValue, FileMissing
 from engine.serialization import write_text
 
 __all__ = ["read_toml", "write_toml"]
@@ -32,9 +33,9 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
         with open(name, "rb") as stream:
             return tomllib.load(stream)
     except FileNotFoundError:
-        raise FileNotFoundError(f"[read_toml] path: expected an existing file, got {name}") from None
+        raise FileMissing("read_toml", "path", "an existing file", name) from None
     except ValueError as error:  # of TOML, or of UTF-8
-        raise ValueError(f"[read_toml] path: expected TOML in {name}, got something else ({error})") from None
+        raise BadValue("read_toml", "path", f"TOML in {name}", "something else", error) from None
 
 
 def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any], comment: str = "") -> None:

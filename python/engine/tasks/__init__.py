@@ -1,5 +1,6 @@
 """Tasks: what a training minimises, measures and answers, a file each. `TASKS` names those that `engine train --task` knows."""
 
+from engine.errors import BadValue
 from engine.models import TransformerConfig
 from engine.tasks.base import MINIMIZED as MINIMIZED
 from engine.tasks.base import FunctionTask as FunctionTask
@@ -24,7 +25,7 @@ TASKS: dict[str, type[TextTask]] = {task.name: task for task in (Classification,
 def task_named(name: str) -> type[TextTask]:
     """The task of that name in `TASKS`. Raises ValueError if there is none."""
     if name not in TASKS:
-        raise ValueError(f"[TaskConfig] name: expected one of {', '.join(TASKS)}, got {name!r}")
+        raise BadValue("TaskConfig", "name", f"one of {', '.join(TASKS)}", repr(name))
     return TASKS[name]
 
 
@@ -32,9 +33,11 @@ def task_of(config: TransformerConfig, architecture: str) -> type[TextTask]:
     """The task that a saved model was trained for, by its config and the name of its class. Raises ValueError if there is none."""
     found = next((task for task in reversed(TASKS.values()) if task.opens(config, architecture)), None)
     if found is None:
-        raise ValueError(
-            f"[task_of] config: expected a model of one of the tasks {', '.join(TASKS)}, got {architecture} with "
-            f"problem_type {config.problem_type!r}"
+        raise BadValue(
+            "task_of",
+            "config",
+            f"a model of one of the tasks {', '.join(TASKS)}",
+            f"{architecture} with problem_type {config.problem_type!r}",
         )
     return found
 

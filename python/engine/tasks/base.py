@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.data import in_order, size_of
+from engine.errors import BadType, BadValue
 from engine.models.forward import evaluating, run_batches
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
@@ -82,7 +83,7 @@ class Task(ABC):
                 total += weight * float(loss.item())
                 count += weight
         if not count:
-            raise ValueError("[evaluate] batches: expected at least one target, got none")
+            raise BadValue("evaluate", "batches", "at least one target", "none")
         return {"loss": total / count}
 
     def judge(self, model: Module, part: Part, batch_size: int = 128, held_out: bool = False) -> Judgement:
@@ -111,7 +112,7 @@ def as_task(task: Task | Callable[[Any, Any], Tensor]) -> Task:
         return task
     if isinstance(task, type) or not callable(task):
         got = f"the class {task.__name__}" if isinstance(task, type) else type(task).__name__
-        raise TypeError(f"[Trainer] task: expected a Task or a function loss(model, batch), got {got}")
+        raise BadType("Trainer", "task", "a Task or a function loss(model, batch)", got)
     return FunctionTask(task)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import BadValue
 from engine.metrics import classification_metrics, evaluation, fit_temperature, softmax, worst_examples
 from engine.models import TransformerConfig
 from engine.nn import Module
@@ -35,7 +36,7 @@ class Classification(TextTask):
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
         labels = Labels.from_labels(label for table in tables for label in table.labels or ())
         if len(labels) < 2:
-            raise ValueError(f"[train] labels: expected at least two different ones, got only {labels.names[0]!r}")
+            raise BadValue("train", "labels", "at least two different ones", f"only {labels.names[0]!r}")
         return labels
 
     def targets(self, table: Any) -> np.ndarray:

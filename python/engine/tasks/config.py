@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from engine.errors import BadValue
+
 __all__ = ["TaskConfig", "refuse_settings"]
 
 
@@ -33,11 +35,11 @@ class TaskConfig:
     def __post_init__(self) -> None:
         for name in ("label_smoothing", "token_dropout"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"[TaskConfig] {name}: expected a number in [0, 1], got {getattr(self, name)!r}")
+                raise BadValue("TaskConfig", name, "a number in [0, 1]", repr(getattr(self, name)))
         if self.class_weights not in (None, "balanced"):
-            raise ValueError(f"[TaskConfig] class_weights: expected None or 'balanced', got {self.class_weights!r}")
+            raise BadValue("TaskConfig", "class_weights", "None or 'balanced'", repr(self.class_weights))
         if not self.label_separator:
-            raise ValueError("[TaskConfig] label_separator: expected at least one character, got ''")
+            raise BadValue("TaskConfig", "label_separator", "at least one character", "''")
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, fit for JSON."""
@@ -48,7 +50,7 @@ class TaskConfig:
         """The config of `to_dict`. Raises ValueError for a name that is no setting."""
         unknown = sorted(set(settings) - {field.name for field in fields(cls)})
         if unknown:
-            raise ValueError(f"[TaskConfig] settings: expected names of settings, got {unknown[0]!r}")
+            raise BadValue("TaskConfig", "settings", "names of settings", repr(unknown[0]))
         return cls(**settings)
 
 
@@ -58,6 +60,9 @@ def refuse_settings(task: str, unused: frozenset[str], *configs: Any) -> None:
         for field in fields(config):
             value = getattr(config, field.name)
             if field.name in unused and value != field.default:
-                raise ValueError(
-                    f"[{type(config).__name__}] {field.name}: expected no value for the task {task!r}, which does not use it, got {value!r}"
+                raise BadValue(
+                    type(config).__name__,
+                    field.name,
+                    f"no value for the task {task!r}, which does not use it",
+                    repr(value),
                 )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine import ops
+from engine.errors import BadValue
 from engine.models import AutoModelForMaskedLM
 from engine.models.forward import run_batches
 from engine.nn import Module
@@ -67,12 +68,12 @@ def evaluate_masked(model: Module, batches: Iterable[PackedBatch]) -> dict[str, 
         right += int((logits.argmax(-1).cpu().numpy() == wanted).sum())
         count += wanted.size
     if not count:
-        raise ValueError("[evaluate_masked] batches: expected at least one token to guess, got none")
+        raise BadValue("evaluate_masked", "batches", "at least one token to guess", "none")
     return {"loss": loss / count, "perplexity": math.exp(min(loss / count, 700.0)), "accuracy": right / count}
 
 
 def _hidden(batch: PackedBatch) -> np.ndarray:
     """The row numbers of the tokens to guess."""
     if batch.labels is None:
-        raise ValueError("[evaluate_masked] batches: expected labels, got a batch without")
+        raise BadValue("evaluate_masked", "batches", "labels", "a batch without")
     return np.flatnonzero(batch.host("labels") != IGNORE_INDEX)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import BadValue
 from engine.metrics import multilabel_evaluation, multilabel_metrics
 from engine.nn import Module
 from engine.nn import functional as F
@@ -50,7 +51,7 @@ class MultiLabel(TextTask):
         sets = [s for table in tables for s in _sets(table, columns.separator)]
         labels = Labels.from_labels(name for names in sets for name in names)
         if not len(labels):
-            raise ValueError("[train] labels: expected at least one text with a label, got none")
+            raise BadValue("train", "labels", "at least one text with a label", "none")
         return labels
 
     def targets(self, table: Any) -> np.ndarray:

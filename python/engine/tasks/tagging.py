@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from engine.errors import BadValue
 from engine.metrics import classification_metrics, span_scores, tag_spans
 from engine.models import AutoModelForTokenClassification, TransformerConfig
 from engine.models.forward import compute_logits
@@ -43,7 +44,7 @@ class Tagging(TextTask):
             return TaggedTable([text.split() for text in table.texts], source=table.source, lines=table.lines)
         tagged = read_tagged(path)
         if labelled and tagged.tags is None:
-            raise ValueError(f"[train] tags: expected a tag for each word in {path}, got words alone")
+            raise BadValue("train", "tags", f"a tag for each word in {path}", "words alone")
         return tagged
 
     @classmethod
@@ -55,15 +56,13 @@ class Tagging(TextTask):
             for tag in tags:
                 if tag not in self.labels:
                     known = ", ".join(map(repr, self.labels.names))
-                    raise ValueError(
-                        f"[train] tags: expected one of {known}, got {tag!r} in the sentence at {table.where(row)}"
-                    )
+                    raise BadValue("train", "tags", f"one of {known}", f"{tag!r} in the sentence at {table.where(row)}")
         return self.labels.encode([tag for tags in table.tags or () for tag in tags])
 
     def augment_by(self, config: TaskConfig, tokenizer: Tokenizer, seed: int) -> None:
         if config.augment and {part.partition("=")[0].strip() for part in config.augment.split(",")} != {"mask"}:
-            raise ValueError(
-                f"[TaskConfig] augment: expected mask= alone, because each tag belongs to a token, got {config.augment!r}"
+            raise BadValue(
+                "TaskConfig", "augment", "mask= alone, because each tag belongs to a token", repr(config.augment)
             )
         super().augment_by(config, tokenizer, seed)
 
@@ -73,7 +72,7 @@ class Tagging(TextTask):
     def bare(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Any:
         """Words are parted by white space."""
         if pairs is not None:
-            raise ValueError("[predict] pairs: expected none for tags, got second texts")
+            raise BadValue("predict", "pairs", "none for tags", "second texts")
         return TaggedTable([text.split() for text in texts])
 
     def texts(self, table: Any) -> list[str]:
@@ -91,7 +90,7 @@ class Tagging(TextTask):
         kept = list(batches)
         logits, labels = compute_logits(model, kept)
         if labels is None:
-            raise ValueError("[Trainer.evaluate] data: expected batches with labels, got none")
+            raise BadValue("Trainer.evaluate", "data", "batches with labels", "none")
         names = np.array(self.labels.names, dtype=object)
         true, pred = [], []
         start = 0

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from engine.data import in_order
+from engine.errors import BadValue
 from engine.models import AutoModelForSequenceClassification, TransformerConfig
 from engine.models.forward import compute_logits, counted_rows
 from engine.nn import Module
@@ -88,9 +89,7 @@ class TextTask(Task):
         class_weights: Tensor | np.ndarray | Sequence[float] | None = None,
     ) -> None:
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(
-                f"[{type(self).__name__}] label_smoothing: expected a number in [0, 1], got {label_smoothing!r}"
-            )
+            raise BadValue(type(self).__name__, "label_smoothing", "a number in [0, 1]", repr(label_smoothing))
         self._labels = labels if labels is None or isinstance(labels, Labels) else Labels(labels)
         self.augment, self.label_smoothing = transform, label_smoothing
         self.class_weights: Tensor | None = None
@@ -103,9 +102,7 @@ class TextTask(Task):
     def labels(self) -> Labels:
         """The names of the labels. Raises ValueError if the task was made without them."""
         if self._labels is None:
-            raise ValueError(
-                f"[{type(self).__name__}] labels: expected the names of the labels, got a task without them"
-            )
+            raise BadValue(type(self).__name__, "labels", "the names of the labels", "a task without them")
         return self._labels
 
     # --- data
@@ -120,14 +117,14 @@ class TextTask(Task):
             pair_column=columns.pair, extra_columns=columns.extra, **cls._reading(columns),
         )  # fmt: skip
         if labelled and not any(text.strip() for text in table.texts):
-            raise ValueError(
-                f"[train] text_column: expected texts in the column {table.text_column!r} of {path}, got {len(table)} empty ones; "
-                "name another with text_column="
+            raise BadValue(
+                "train",
+                "text_column",
+                f"texts in the column {table.text_column!r} of {path}",
+                f"{len(table)} empty ones; name another with text_column=",
             )
         if labelled and table.labels is None:
-            raise ValueError(
-                f"[train] label_column: expected a column of labels in {path}, got none; name it with label_column="
-            )
+            raise BadValue("train", "label_column", f"a column of labels in {path}", "none; name it with label_column=")
         return table
 
     @classmethod
@@ -188,9 +185,7 @@ class TextTask(Task):
         steps: list[Any] = []
         if config.token_dropout:
             if tokenizer.unk_token_id is None:
-                raise ValueError(
-                    "[TaskConfig] token_dropout: expected a tokenizer with an unknown token, got one without"
-                )
+                raise BadValue("TaskConfig", "token_dropout", "a tokenizer with an unknown token", "one without")
             keep = [number for number in special if number is not None]
             steps.append(TokenDropout(config.token_dropout, tokenizer.unk_token_id, keep, seed))
         if config.augment:
@@ -216,7 +211,7 @@ class TextTask(Task):
     def labels_in(batch: PackedBatch) -> Tensor:
         """A batch's labels. Raises ValueError if it has none."""
         if batch.labels is None:
-            raise ValueError("[Trainer] train_data: expected batches with labels, got one without")
+            raise BadValue("Trainer", "train_data", "batches with labels", "one without")
         return batch.labels
 
     def weight(self, batch: PackedBatch) -> float:
@@ -238,7 +233,7 @@ class TextTask(Task):
     def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
         logits, labels = compute_logits(model, batches)
         if labels is None:
-            raise ValueError("[Trainer.evaluate] data: expected batches with labels, got none")
+            raise BadValue("Trainer.evaluate", "data", "batches with labels", "none")
         return self.figures(*counted_rows(labels, logits))
 
     @abstractmethod
@@ -286,9 +281,8 @@ def names_of(config: TransformerConfig) -> Labels:
     """The names of a model's classes. Raises ValueError if there are none, or not one for each."""
     names = config.id2label or {}
     if sorted(names) != list(range(config.num_labels)):
-        raise ValueError(
-            f"[TextClassifier] model: expected names of {config.num_labels} labels in its config (id2label), "
-            f"got {len(names)}"
+        raise BadValue(
+            "TextClassifier", "model", f"names of {config.num_labels} labels in its config (id2label)", len(names)
         )
     return Labels(names[i] for i in range(len(names)))
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from engine.data._random import check_seed
+from engine.errors import BadValue
 from engine.random_purposes import Purpose
 from engine.text.packed import PackedBatch
 from engine.text.tokenizer import Tokenizer
@@ -30,7 +31,7 @@ class _RandomTokens(ABC):
     def __init__(self, p: float, keep: Iterable[int] = (), seed: int = 0) -> None:
         name = type(self).__name__
         if not 0 <= p <= 1:
-            raise ValueError(f"[{name}] p: expected a number in [0, 1], got {p}")
+            raise BadValue(name, "p", "a number in [0, 1]", p)
         self.p, self.seed = p, check_seed(name, seed)
         self.keep = np.array(sorted(set(keep)), dtype=np.int64)
 
@@ -73,9 +74,12 @@ class _RandomTokens(ABC):
 
     def _refuse_token_labels(self, batch: PackedBatch) -> None:
         if batch.labels is not None and batch.labels.shape[0] != batch.batch_size:
-            raise ValueError(
-                f"[{type(self).__name__}] labels: expected one label for each sequence ({batch.batch_size}), got "
-                f"{batch.labels.shape[0]}, one for each token (tokens move; TokenMasking leaves them in place)"
+            raise BadValue(
+                type(self).__name__,
+                "labels",
+                f"one label for each sequence ({batch.batch_size})",
+                f"{batch.labels.shape[0]}, one for each token",
+                "tokens move; TokenMasking leaves them in place",
             )
 
 
@@ -223,23 +227,21 @@ def augmentation(settings: str, tokenizer: Tokenizer, seed: int = 0) -> Compose:
     for setting in settings.split(","):
         name, _, value = (part.strip() for part in setting.partition("="))
         if name not in ("deletion", "swap", "mask"):
-            raise ValueError(f"[augmentation] settings: expected deletion=, swap= or mask=, got {setting.strip()!r}")
+            raise BadValue("augmentation", "settings", "deletion=, swap= or mask=", repr(setting.strip()))
         if name in shares:
-            raise ValueError(f"[augmentation] settings: expected each name once, got {name!r} twice")
+            raise BadValue("augmentation", "settings", "each name once", f"{name!r} twice")
         try:
             shares[name] = float(value)
         except ValueError:
             shares[name] = -1.0
         if not 0 <= shares[name] <= 1:
-            raise ValueError(f"[augmentation] settings: expected a number in [0, 1] for {name}, got {value!r}")
+            raise BadValue("augmentation", "settings", f"a number in [0, 1] for {name}", repr(value))
     special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
     keep = [number for number in special if number is not None]
     kinds: dict[str, type[_RandomTokens]] = {"deletion": RandomDeletion, "swap": RandomSwap}
     transforms: list[Transform] = [kind(shares[name], keep, seed) for name, kind in kinds.items() if name in shares]
     if "mask" in shares:
         if tokenizer.mask_token_id is None:
-            raise ValueError(
-                "[augmentation] settings: expected a tokenizer with a mask token for mask=, got one without"
-            )
+            raise BadValue("augmentation", "settings", "a tokenizer with a mask token for mask=", "one without")
         transforms.append(TokenMasking(shares["mask"], tokenizer.mask_token_id, keep, seed))
     return Compose(transforms)

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import Literal
 
+from engine.errors import BadType, BadValue
+
 __all__ = ["NormalForm", "clean_text"]
 
 NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
@@ -37,9 +39,9 @@ def clean_text(text: str, form: NormalForm | None = "NFC", *, collapse_whitespac
         ValueError: if `form` is not one of these.
     """
     if not isinstance(text, str):
-        raise TypeError(f"[clean_text] text: expected a string, got {type(text).__name__}")
+        raise BadType("clean_text", "text", "a string", type(text).__name__)
     if form not in ("NFC", "NFD", "NFKC", "NFKD", None):
-        raise ValueError(f"[clean_text] form: expected 'NFC', 'NFD', 'NFKC', 'NFKD' or None, got {form!r}")
+        raise BadValue("clean_text", "form", "'NFC', 'NFD', 'NFKC', 'NFKD' or None", repr(form))
     if not text.isascii():
         text = SURROGATE.sub("\ufffd", text)
     text = INVISIBLE.sub("", text)

@@ -17,6 +17,7 @@ from engine.data._arrays import integer
 from engine.data._random import check_seed, permutation
 from engine.data.groups import groups
 from engine.data.prefetch import Prefetcher
+from engine.errors import BadValue
 from engine.random_purposes import Purpose
 from engine.text.cleaning import clean_text
 from engine.text.documents import Document, existing_files, is_in_part, read_documents
@@ -116,11 +117,9 @@ class TextCorpus:
             ("prefetch", self.prefetch >= 0, "at least 0"),
         ):  # fmt: skip
             if not right:
-                raise ValueError(f"[{op}] {name}: expected {expected}, got {getattr(self, name)!r}")
+                raise BadValue(op, name, expected, repr(getattr(self, name)))
         if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None:
-            raise ValueError(
-                f"[{op}] tokenizer: expected one with tokens for the beginning and the end of a sequence, got {tokenizer}"
-            )
+            raise BadValue(op, "tokenizer", "one with tokens for the beginning and the end of a sequence", tokenizer)
         self._ends = (tokenizer.cls_token_id, tokenizer.sep_token_id)
         self._epoch = 0
         self._state: dict[str, Any] = {}
@@ -141,7 +140,7 @@ class TextCorpus:
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that the next `iter` runs. After `load_state_dict`, setting the same epoch keeps the place."""
         if not 0 <= integer("TextCorpus.set_epoch", "epoch", epoch) < 2**39:
-            raise ValueError(f"[TextCorpus.set_epoch] epoch: expected a number in [0, 2^39), got {epoch}")
+            raise BadValue("TextCorpus.set_epoch", "epoch", "a number in [0, 2^39)", epoch)
         if not (self._fresh and epoch == self._epoch):
             self._begin(epoch)
 
@@ -168,7 +167,7 @@ class TextCorpus:
                     self._state = after
                 yield batch
         if empty:
-            raise ValueError(f"[TextCorpus] paths: expected at least one text, got none in {', '.join(self.paths)}")
+            raise BadValue("TextCorpus", "paths", "at least one text", f"none in {', '.join(self.paths)}")
         if self._current is token:
             self._begin(epoch + 1)
 
@@ -267,11 +266,11 @@ class TextCorpus:
         op = "TextCorpus.load_state_dict"
         missing = [key for key in ("epoch", "place", "stretch", "batches", "settings") if key not in state]
         if missing:
-            raise ValueError(f"[{op}] state: expected the state of a TextCorpus, got one without {', '.join(missing)}")
+            raise BadValue(op, "state", "the state of a TextCorpus", f"one without {', '.join(missing)}")
         for name, value in self._settings().items():
             if state["settings"].get(name) != value:
                 got = f"{state['settings'].get(name)!r} in the state"
-                raise ValueError(f"[{op}] {name}: expected {value!r} as in this corpus, got {got}")
+                raise BadValue(op, name, f"{value!r} as in this corpus", got)
         self._begin(
             int(state["epoch"]), _Place(*map(int, state["place"])), int(state["stretch"]), int(state["batches"])
         )

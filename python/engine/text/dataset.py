@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.data._arrays import checked_indices, flatten_ids, flatten_like, integer, label_array, narrow
 from engine.data.dataset import Dataset
+from engine.errors import BadIndex, BadValue
 from engine.layout import ranges
 from engine.tensor import Tensor
 from engine.text.packed import PackedBatch
@@ -35,9 +36,7 @@ class TextItem(NamedTuple):
         for name, values in (("label", labels), ("token_type_ids", types), ("token_labels", tags)):
             missing = sum(value is None for value in values)
             if missing not in (0, len(items)):
-                raise ValueError(
-                    f"[default_collate] {name}: expected one in every item or in none, got {missing} without"
-                )
+                raise BadValue("default_collate", name, "one in every item or in none", f"{missing} without")
         return PackedBatch.from_sequences(
             [item.input_ids for item in items],
             labels=None if labels[0] is None else np.stack([np.asarray(label) for label in labels]),
@@ -72,7 +71,7 @@ class TextDataset(Dataset[TextItem]):
     ) -> None:
         op = "TextDataset"
         if labels is not None and token_labels is not None:
-            raise ValueError(f"[{op}] token_labels: expected None beside labels, got both")
+            raise BadValue(op, "token_labels", "None beside labels", "both")
         flat, lengths = flatten_ids(op, "sequences", sequences)
         types = tags = None
         if token_type_ids is not None:
@@ -127,7 +126,7 @@ class TextDataset(Dataset[TextItem]):
     def __getitem__(self, index: int, /) -> TextItem:
         n, index = len(self), integer("TextDataset", "index", index)
         if not -n <= index < n:
-            raise IndexError(f"[TextDataset] index: expected a value in [{-n}, {n}), got {index}")
+            raise BadIndex("TextDataset", "index", f"a value in [{-n}, {n})", index)
         index %= n
         row = slice(self._offsets[index], self._offsets[index + 1])
         return TextItem(
@@ -220,7 +219,7 @@ class LazyTextDataset(Dataset[TextItem]):
         self._texts = checked_texts(op, "texts", texts)
         self._pairs = None if pairs is None else checked_texts(op, "pairs", pairs)
         if self._pairs is not None and len(self._pairs) != len(self._texts):
-            raise ValueError(f"[{op}] pairs: expected {len(self._texts)} texts, one a text, got {len(self._pairs)}")
+            raise BadValue(op, "pairs", f"{len(self._texts)} texts, one a text", len(self._pairs))
         tokenizer.check_room(op, max_length, pair=pairs is not None)
         self._labels = None if labels is None else _row_labels(op, labels, len(self._texts))
 
@@ -230,7 +229,7 @@ class LazyTextDataset(Dataset[TextItem]):
     def __getitem__(self, index: int, /) -> TextItem:
         n, index = len(self), integer("LazyTextDataset", "index", index)
         if not -n <= index < n:
-            raise IndexError(f"[LazyTextDataset] index: expected a value in [{-n}, {n}), got {index}")
+            raise BadIndex("LazyTextDataset", "index", f"a value in [{-n}, {n})", index)
         ids, _, types = self._encode([index % n])
         return TextItem(
             ids.astype(np.int64),
@@ -266,5 +265,5 @@ class LazyTextDataset(Dataset[TextItem]):
 def _row_labels(op: str, labels: Any, n: int) -> np.ndarray:
     array = label_array(op, labels)
     if array.shape[0] != n:
-        raise ValueError(f"[{op}] labels: expected {n}, one a sequence, got {array.shape[0]}")
+        raise BadValue(op, "labels", f"{n}, one a sequence", array.shape[0])
     return array

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from engine.errors import BadType, BadValue
 from engine.text.cleaning import clean_text
 from engine.text.files import JSON_LINES, DecodeErrors, Line, TextFile, json_kind
 
@@ -98,8 +99,8 @@ def is_in_part(text: str, part: tuple[float, float]) -> bool:
 def existing_files(op: str, paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     """The names of files. Raises if one is missing or a folder, or if there are none."""
     if isinstance(paths, (str, bytes, os.PathLike)):
-        raise TypeError(f"[{op}] paths: expected a list of files, got one {type(paths).__name__}")
+        raise BadType(op, "paths", "a list of files", f"one {type(paths).__name__}")
     names = [TextFile(op, path, "paths").name for path in paths]
     if not names:
-        raise ValueError(f"[{op}] paths: expected at least one file, got none")
+        raise BadValue(op, "paths", "at least one file", "none")
     return names

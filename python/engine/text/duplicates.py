@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.errors import BadValue
 from engine.text.cleaning import NormalForm, clean_text
 from engine.text.table import TextTable
 
@@ -64,7 +65,7 @@ def remove_duplicates(
         ValueError: on an unknown `on_conflict`; with 'error', on the first conflict (names both rows).
     """
     if on_conflict not in ("first", "drop", "error"):
-        raise ValueError(f"[remove_duplicates] on_conflict: expected 'first', 'drop' or 'error', got {on_conflict!r}")
+        raise BadValue("remove_duplicates", "on_conflict", "'first', 'drop' or 'error'", repr(on_conflict))
 
     def key(text: str) -> str:
         text = clean_text(text, form)
@@ -80,9 +81,11 @@ def remove_duplicates(
         if len(set(labels)) > 1:
             if on_conflict == "error":
                 other = next(i for i, label in enumerate(labels) if label != labels[0])
-                raise ValueError(
-                    f"[remove_duplicates] table: expected one label for equal texts, got {labels[0]!r} in "
-                    f"{table.where(rows[0])} and {labels[other]!r} in {table.where(rows[other])}"
+                raise BadValue(
+                    "remove_duplicates",
+                    "table",
+                    "one label for equal texts",
+                    f"{labels[0]!r} in {table.where(rows[0])} and {labels[other]!r} in {table.where(rows[other])}",
                 )
             text, *pair = table.parts(rows[0])
             conflicts.append(LabelConflict(text, labels, tuple(rows), *pair))

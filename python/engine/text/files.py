@@ -16,6 +16,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
+from engine.errors import BadType, BadValue, FileMissing, IsFolder
+
 __all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "json_kind", "numbered_lines"]
 
 DecodeErrors = Literal["strict", "replace"]
@@ -71,11 +73,11 @@ class TextFile:
             self.name = os.fsdecode(path)
         except TypeError:
             got = type(path).__name__
-            raise TypeError(f"[{op}] {argument}: expected a path or a stream, got {got}") from None
+            raise BadType(op, argument, "a path or a stream", got) from None
         if os.path.isdir(self.name):
-            raise IsADirectoryError(f"[{op}] {argument}: expected a file, got the folder {self.name}")
+            raise IsFolder(op, argument, "a file", f"the folder {self.name}")
         if not os.path.exists(self.name):
-            raise FileNotFoundError(f"[{op}] {argument}: expected an existing file, got {self.name}")
+            raise FileMissing(op, argument, "an existing file", self.name)
 
     @property
     def extension(self) -> str:
@@ -85,7 +87,7 @@ class TextFile:
 
     def wrong(self, line: int, expected: str, got: str) -> ValueError:
         """The error for a line of the file."""
-        return ValueError(f"[{self.op}] {self.argument}: expected {expected} in line {line} of {self.name}, got {got}")
+        return BadValue(self.op, self.argument, f"{expected} in line {line} of {self.name}", got)
 
     def read(self, encoding: str | None = None) -> str:
         """The whole text, without a byte-order mark.
@@ -112,7 +114,7 @@ class TextFile:
         try:
             return data.decode(encoding)
         except LookupError:
-            raise ValueError(f"[{self.op}] encoding: expected a known encoding, got {encoding!r}") from None
+            raise BadValue(self.op, "encoding", "a known encoding", repr(encoding)) from None
         except UnicodeDecodeError as error:
             # `error.object` is `data` without the mark that some codecs remove.
             line = _last_line(error.object[: error.start].decode(encoding, errors="ignore"))
@@ -151,7 +153,7 @@ class TextFile:
                         yield Line(text if begin else text.removeprefix("\ufeff"), offset, line)
         except damages as error:
             expected = f"a whole {compression} file"
-            raise ValueError(f"[{self.op}] {self.argument}: expected {expected}, got {self.name} ({error})") from None
+            raise BadValue(self.op, self.argument, expected, self.name, error) from None
 
     def json_object(self, row: str, line: int) -> dict[str, Any]:
         """The object in a line of JSON Lines.

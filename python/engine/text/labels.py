@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.data._arrays import integers_below
 from engine.data.table import place_of
+from engine.errors import BadValue
 from engine.text.strings import checked_strings
 
 __all__ = ["Labels", "parse_numbers", "split_labels"]
@@ -41,9 +42,9 @@ class Labels:
         self._ids: dict[str, int] = {}
         for number, name in enumerate(self.names):
             if not name:
-                raise ValueError(f"[Labels] names: expected non-empty names, got '' at position {number}")
+                raise BadValue("Labels", "names", "non-empty names", f"'' at position {number}")
             if self._ids.setdefault(name, number) != number:
-                raise ValueError(f"[Labels] names: expected distinct names, got {name!r} twice")
+                raise BadValue("Labels", "names", "distinct names", f"{name!r} twice")
 
     @classmethod
     def from_labels(cls, labels: Iterable[str]) -> Labels:
@@ -153,15 +154,13 @@ def split_labels(
         TypeError: if a label is not a string.
     """
     if not separator:
-        raise ValueError("[split_labels] separator: expected at least one character, got ''")
+        raise BadValue("split_labels", "separator", "at least one character", "''")
     split = []
     for row, label in enumerate(checked_strings("split_labels", "labels", labels)):
         names = tuple(dict.fromkeys(name.strip() for name in label.split(separator))) if label.strip() else ()
         if "" in names:
             where = place_of(row, source, lines)
-            raise ValueError(
-                f"[split_labels] labels: expected a name at each side of {separator!r}, got {label!r} in {where}"
-            )
+            raise BadValue("split_labels", "labels", f"a name at each side of {separator!r}", f"{label!r} in {where}")
         split.append(names)
     return split
 
@@ -189,6 +188,6 @@ def parse_numbers(
             number = math.nan
         if not abs(number) <= _FLOAT32_MAX:
             where = place_of(row, source, lines)
-            raise ValueError(f"[parse_numbers] labels: expected a finite number, got {label!r} in {where}")
+            raise BadValue("parse_numbers", "labels", "a finite number", f"{label!r} in {where}")
         numbers.append(number)
     return np.array(numbers, dtype=np.float32)

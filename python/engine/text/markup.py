@@ -10,6 +10,8 @@ import html
 import re
 from html.entities import html5
 
+from engine.errors import BadType
+
 __all__ = ["strip_markup"]
 
 # An attribute's value holds no "<" here (XML forbids it), which keeps the scan linear.
@@ -62,7 +64,7 @@ def strip_markup(text: str) -> str:
         TypeError: if `text` is not a string.
     """
     if not isinstance(text, str):
-        raise TypeError(f"[strip_markup] text: expected a string, got {type(text).__name__}")
+        raise BadType("strip_markup", "text", "a string", type(text).__name__)
     if "<" not in text:
         return _unescaped(text) if "&" in text else text
     ended = {name.lower() for name in _END_TAG.findall(text)}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from engine.data._random import check_seed
+from engine.errors import BadIndex, BadValue
 from engine.ops.loss import IGNORE_INDEX
 from engine.random_purposes import Purpose
 from engine.text.packed import PackedBatch
@@ -45,21 +46,19 @@ class MaskedLanguageModeling:
     ) -> None:
         op = "MaskedLanguageModeling"
         if not 0 < p <= 1:
-            raise ValueError(f"[{op}] p: expected a number in (0, 1], got {p}")
+            raise BadValue(op, "p", "a number in (0, 1]", p)
         special = sorted({int(mask_id), *map(int, special_ids)})
         if special[0] < 0 or special[-1] >= vocab_size:
             wrong = special[0] if special[0] < 0 else special[-1]
-            raise ValueError(f"[{op}] special_ids: expected ids in [0, {vocab_size}), got {wrong}")
+            raise BadValue(op, "special_ids", f"ids in [0, {vocab_size})", wrong)
         if continues is not None and (continues.shape != (vocab_size,) or continues.dtype != np.bool_):
-            raise ValueError(
-                f"[{op}] continues: expected bool ({vocab_size},), got {continues.dtype} {continues.shape}"
-            )
+            raise BadValue(op, "continues", f"bool ({vocab_size},)", f"{continues.dtype} {continues.shape}")
         self.mask_id, self.vocab_size, self.p, self.seed = int(mask_id), vocab_size, p, check_seed(op, seed)
         self._special = np.zeros(vocab_size, np.bool_)
         self._special[special] = True
         self._plain = np.flatnonzero(~self._special)
         if not self._plain.size:
-            raise ValueError(f"[{op}] special_ids: expected an id in [0, {vocab_size}) that is not special, got none")
+            raise BadValue(op, "special_ids", f"an id in [0, {vocab_size}) that is not special", "none")
         self._continues, self.whole_word = continues, continues is not None
 
     @classmethod
@@ -71,14 +70,14 @@ class MaskedLanguageModeling:
         Raises ValueError if the tokenizer has no mask token, or for whole words if no token begins with "##".
         """
         if tokenizer.mask_token_id is None:
-            raise ValueError(f"[MaskedLanguageModeling] tokenizer: expected one with a mask token, got {tokenizer}")
+            raise BadValue("MaskedLanguageModeling", "tokenizer", "one with a mask token", tokenizer)
         continues = None
         if whole_word:
             tokens = tokenizer.tokens(range(tokenizer.vocab_size))
             continues = np.array([token is not None and token.startswith("##") for token in tokens])
             if not continues.any():
-                raise ValueError(
-                    f"[MaskedLanguageModeling] whole_word: expected tokens that begin with '##', got none in {tokenizer}"
+                raise BadValue(
+                    "MaskedLanguageModeling", "whole_word", "tokens that begin with '##'", f"none in {tokenizer}"
                 )
         return cls(tokenizer.mask_token_id, tokenizer.vocab_size, tokenizer.special_ids, p, seed, continues)
 
@@ -91,7 +90,7 @@ class MaskedLanguageModeling:
         ids = batch.input_ids.cpu().numpy()
         if ids.size and not 0 <= ids.min() <= ids.max() < self.vocab_size:
             wrong = ids.min() if ids.min() < 0 else ids.max()
-            raise IndexError(f"[MaskedLanguageModeling] input_ids: expected ids in [0, {self.vocab_size}), got {wrong}")
+            raise BadIndex("MaskedLanguageModeling", "input_ids", f"ids in [0, {self.vocab_size})", wrong)
         bits = np.random.Philox(key=np.array([self.seed, step], np.uint64), counter=[0, 0, 0, Purpose.MASKING])
         draws = (bits.random_raw(3 * ids.size) >> np.uint64(11)).reshape(-1, 3)  # three for each position, 53 bits each
         free = ~self._special[ids]

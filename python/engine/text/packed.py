@@ -16,6 +16,7 @@ import numpy as np
 from engine import _core
 from engine.data._arrays import as_array, flatten_ids, flatten_like, from_numpy, label_array
 from engine.data.batch import Batch
+from engine.errors import BadType, BadValue
 from engine.layout import Layout
 from engine.ops.naming import called_as
 from engine.tensor import Tensor
@@ -61,10 +62,10 @@ class PackedBatch(Batch):
     ) -> None:
         op, total = "PackedBatch", input_ids.numel()
         if input_ids.ndim != 1:
-            raise ValueError(f"[{op}] input_ids: expected 1 dimension, got shape {input_ids.shape}")
+            raise BadValue(op, "input_ids", "1 dimension", f"shape {input_ids.shape}")
         layout = Layout(cu_seqlens, total=total, longest=max_seqlen if cu_seqlens.is_cuda else None, op=op)
         if max_seqlen != layout.longest:
-            raise ValueError(f"[{op}] max_seqlen: expected {layout.longest}, got {max_seqlen}")
+            raise BadValue(op, "max_seqlen", layout.longest, max_seqlen)
         self._begin()
         for name, tensor in (
             ("input_ids", input_ids),
@@ -103,9 +104,9 @@ class PackedBatch(Batch):
         if name == "labels":
             shape, each = self._expected(None), ", one a token"
         if tensor.dtype is not _core.int64:
-            raise TypeError(f"[PackedBatch] {name}: expected int64{each}, got {tensor.dtype.name}")
+            raise BadType("PackedBatch", name, f"int64{each}", tensor.dtype.name)
         if tensor.shape != (layout.total,):
-            raise ValueError(f"[PackedBatch] {name}: expected {shape}, got {tensor.shape}")
+            raise BadValue("PackedBatch", name, shape, tensor.shape)
 
     def _expected(self, layout: Layout | None) -> str:
         return f"{self._samples} rows, one a sequence, or shape ({self.layout.total},), one a token"
@@ -163,7 +164,7 @@ class PackedBatch(Batch):
         """
         layout = Layout.from_lengths(lengths, op="PackedBatch.from_flat")
         if layout.total != flat_ids.size:
-            raise ValueError(f"[PackedBatch.from_flat] lengths: expected the sum {flat_ids.size}, got {layout.total}")
+            raise BadValue("PackedBatch.from_flat", "lengths", f"the sum {flat_ids.size}", layout.total)
         types = None if token_type_ids is None else _int64(token_type_ids)
         return cls._made(layout, _int64(flat_ids), types, _labels_tensor(labels))
 
@@ -199,11 +200,11 @@ class PackedBatch(Batch):
             if value is not None:
                 rectangle = _rectangle(op, name, value)
                 if rectangle.shape != ids.shape:
-                    raise ValueError(f"[{op}] {name}: expected shape {ids.shape}, got {rectangle.shape}")
+                    raise BadValue(op, name, f"shape {ids.shape}", rectangle.shape)
                 packed[name] = _real(rectangle, read)
         flat = _real(ids, read)
         if flat.numel() and flat.numpy().min() < 0:
-            raise ValueError(f"[{op}] input_ids: expected ids >= 0, got {flat.numpy().min()}")
+            raise BadValue(op, "input_ids", "ids >= 0", flat.numpy().min())
         # The batch does not remember the rectangle: `to_padded` makes one of its own.
         layout = Layout.from_lengths(read.lengths)
         types, tags = packed.get("token_type_ids"), packed.get("token_labels")
@@ -263,15 +264,15 @@ class PackedBatch(Batch):
 
 def _one_kind_of_labels(op: str, labels: Any, token_labels: Any) -> None:
     if labels is not None and token_labels is not None:
-        raise ValueError(f"[{op}] token_labels: expected None beside labels, got both")
+        raise BadValue(op, "token_labels", "None beside labels", "both")
 
 
 def _rectangle(op: str, name: str, value: Tensor | np.ndarray) -> np.ndarray:
     array = as_array(value)
     if array.ndim != 2:
-        raise ValueError(f"[{op}] {name}: expected shape (batch, length), got {array.shape}")
+        raise BadValue(op, name, "shape (batch, length)", array.shape)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"[{op}] {name}: expected integers, got {array.dtype}")
+        raise BadType(op, name, "integers", array.dtype)
     return array
 
 

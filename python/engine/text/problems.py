@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from engine.errors import BadValue
 from engine.text.table import TextTable
 
 __all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds"]
@@ -139,7 +140,7 @@ def check_kinds(op: str, kinds: Collection[str]) -> None:
     """Raise ValueError on an unknown kind."""
     for kind in kinds:
         if kind not in KINDS:
-            raise ValueError(f"[{op}] kinds: expected some of {', '.join(KINDS)}, got {kind!r}")
+            raise BadValue(op, "kinds", f"some of {', '.join(KINDS)}", repr(kind))
 
 
 def _parts(table: TextTable, row: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
+from engine.errors import BadType, BadValue
 from engine.text.cleaning import INVISIBLE, SURROGATE, clean_text
 from engine.text.labels import split_labels
 from engine.text.markup import strip_markup
@@ -54,13 +55,13 @@ def find_problems(
     for name, split in splits.items():
         if (split.pairs is None) != (table.pairs is None):
             expected, got = ("no second texts", "some") if table.pairs is None else ("second texts", "none")
-            raise ValueError(f"[find_problems] test: expected {expected}, as in the table, got {got} in {name!r}")
+            raise BadValue("find_problems", "test", f"{expected}, as in the table", f"{got} in {name!r}")
     least_one = {"max_characters": max_characters, "min_label_count": min_label_count, "shingle": shingle}
     for argument, value in least_one.items():
         if value < 1:
-            raise ValueError(f"[find_problems] {argument}: expected at least 1, got {value}")
+            raise BadValue("find_problems", argument, "at least 1", value)
     if not 0 < similarity <= 1:
-        raise ValueError(f"[find_problems] similarity: expected a number in (0, 1], got {similarity}")
+        raise BadValue("find_problems", "similarity", "a number in (0, 1]", similarity)
     found = [*_odd_texts(table, max_characters), *_rare_labels(table, min_label_count, label_separator)]
     found += _Comparison(table, splits, similarity, shingle, label_separator).problems()
     order = {kind: place for place, kind in enumerate(KINDS)}
@@ -90,17 +91,15 @@ def remove_problems(
         TypeError: if `kinds` is one string.
     """
     if isinstance(kinds, str):
-        raise TypeError("[remove_problems] kinds: expected a list of kinds, got one string")
+        raise BadType("remove_problems", "kinds", "a list of kinds", "one string")
     check_kinds("remove_problems", kinds)
     if report.rows != len(table):
-        raise ValueError(
-            f"[remove_problems] report: expected the report of {len(table)} rows, got one of {report.rows}"
-        )
+        raise BadValue("remove_problems", "report", f"the report of {len(table)} rows", f"one of {report.rows}")
     removed = set()
     for problem in report.problems:
         if table.texts[problem.row] != problem.text:
             got = f"one with another text in row {problem.row}"
-            raise ValueError(f"[remove_problems] report: expected the report of this table, got {got}")
+            raise BadValue("remove_problems", "report", "the report of this table", got)
         if problem.kind in kinds:
             removed.add(problem.row)
             if problem.kind == "label_conflict" and problem.other is not None:

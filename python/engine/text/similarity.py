@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.errors import BadType, BadValue
+
 __all__ = ["SimilarPairs", "similar_pairs"]
 
 _CHUNK = 1 << 20  # pairs that are compared at a time; limits the memory
@@ -65,13 +67,13 @@ def similar_pairs(
         TypeError: if texts is one string.
     """
     if isinstance(texts, str):
-        raise TypeError("[similar_pairs] texts: expected a list of strings, got one string")
+        raise BadType("similar_pairs", "texts", "a list of strings", "one string")
     if not 0 < threshold <= 1:
-        raise ValueError(f"[similar_pairs] threshold: expected a number in (0, 1], got {threshold}")
+        raise BadValue("similar_pairs", "threshold", "a number in (0, 1]", threshold)
     if shingle < 1:
-        raise ValueError(f"[similar_pairs] shingle: expected at least 1 character, got {shingle}")
+        raise BadValue("similar_pairs", "shingle", "at least 1 character", shingle)
     if seconds is not None and len(seconds) != len(texts):
-        raise ValueError(f"[similar_pairs] seconds: expected {len(texts)} texts, one for each text, got {len(seconds)}")
+        raise BadValue("similar_pairs", "seconds", f"{len(texts)} texts, one for each text", len(seconds))
     first = len(texts) if first is None else first
     sets = _shingles([*texts, *(seconds or ())], len(texts), shingle)
     index = np.repeat(np.arange(len(texts)), np.diff(sets.starts)) * sets.vocabulary + sets.members

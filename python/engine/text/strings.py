@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.errors import BadType, BadValue
 from engine.text.cleaning import SURROGATE
 
 __all__ = ["checked_strings", "checked_texts"]
@@ -12,11 +13,11 @@ __all__ = ["checked_strings", "checked_texts"]
 def checked_strings(op: str, argument: str, values: Iterable[str]) -> list[str]:
     """The strings as a list. Raises TypeError for one string, and for an element that is not a string."""
     if isinstance(values, (str, bytes)):
-        raise TypeError(f"[{op}] {argument}: expected a list of strings, got one string")
+        raise BadType(op, argument, "a list of strings", "one string")
     checked = list(values)
     for row, value in enumerate(checked):
         if not isinstance(value, str):
-            raise TypeError(f"[{op}] {argument}: expected strings, got {type(value).__name__} in row {row}")
+            raise BadType(op, argument, "strings", f"{type(value).__name__} in row {row}")
     return checked
 
 
@@ -25,8 +26,11 @@ def checked_texts(op: str, argument: str, texts: Iterable[str]) -> list[str]:
     checked = checked_strings(op, argument, texts)
     for row, text in enumerate(checked):
         if not text.isascii() and SURROGATE.search(text):
-            raise ValueError(
-                f"[{op}] {argument}: expected valid Unicode, got half of a surrogate pair in row {row} "
-                "(engine.text.clean_text replaces it)"
+            raise BadValue(
+                op,
+                argument,
+                "valid Unicode",
+                f"half of a surrogate pair in row {row}",
+                "engine.text.clean_text replaces it",
             )
     return checked

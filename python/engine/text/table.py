@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from engine.data.table import Table
+from engine.errors import BadValue
 from engine.text.cleaning import NormalForm, clean_text
 from engine.text.labels import Labels
 from engine.text.markup import strip_markup
@@ -107,7 +108,7 @@ class TextTable(Table[tuple[str, str | None]]):
 
     def _labels(self, method: str) -> list[str]:
         if self.labels is None:
-            raise ValueError(f"[TextTable.{method}] labels: expected a table with labels, got a table without labels")
+            raise BadValue(f"TextTable.{method}", "labels", "a table with labels", "a table without labels")
         return self.labels
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from engine.errors import BadValue
 from engine.text.files import TextFile
 
 __all__ = ["LABEL_COLUMNS", "TEXT_COLUMNS", "Columns", "choose_columns"]
@@ -56,15 +57,13 @@ def choose_columns(
     for argument, name in (*named, *(("extra_columns", name) for name in further)):
         if name is not None and name not in header:
             expected = f"one of the columns of {file.name} ({there})"
-            raise ValueError(f"[{file.op}] {argument}: expected {expected}, got {name!r}")
+            raise BadValue(file.op, argument, expected, repr(name))
     if label not in header:
         label = None
     if text is not None and text == label:
-        raise ValueError(f"[{file.op}] label_column: expected a column other than the text's, got {label!r}")
+        raise BadValue(file.op, "label_column", "a column other than the text's", repr(label))
     if pair is not None and pair in (text, label):
-        raise ValueError(
-            f"[{file.op}] pair_column: expected a column other than the text's and the label's, got {pair!r}"
-        )
+        raise BadValue(file.op, "pair_column", "a column other than the text's and the label's", repr(pair))
     if label is None:
         label = _first_known([name for name in header if name not in (text, pair, *further)], LABEL_COLUMNS)
     if text is None:
@@ -75,14 +74,14 @@ def choose_columns(
     if text is None:
         hint = "name it with text_column=" + ", or the columns of a file without a header with columns=" * named_by_file
         expected = f"a column such as {', '.join(map(repr, TEXT_COLUMNS[:4]))}"
-        raise ValueError(f"[{file.op}] text_column: expected {expected}, got {there} ({hint})")
+        raise BadValue(file.op, "text_column", expected, there, hint)
     if extra is None:
         extra = tuple(name for name in dict.fromkeys(header) if name not in (text, label, pair))
     if not read_labels:
         label = None
     for name in (text, label, pair, *extra):
         if name is not None and header.count(name) > 1:
-            raise ValueError(f"[{file.op}] path: expected one column {name!r} in {file.name}, got {header.count(name)}")
+            raise BadValue(file.op, "path", f"one column {name!r} in {file.name}", header.count(name))
     return text, label, pair, extra
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import IO, Literal
 
+from engine.errors import BadType, BadValue
 from engine.serialization import write_text
 from engine.text.files import JSON_LINES, TextFile, numbered_lines
 from engine.text.table import TextTable
@@ -93,19 +94,19 @@ def read_table(
     found = _FORMATS.get(file.extension) if format is None else format
     if found not in ("csv", "tsv", "jsonl", "txt"):
         got = f"None for {file.name}" if format is None else repr(format)
-        raise ValueError(f"[{op}] format: expected 'csv', 'tsv', 'jsonl' or 'txt', got {got}")
+        raise BadValue(op, "format", "'csv', 'tsv', 'jsonl' or 'txt'", got)
     for argument, names in (("columns", columns), ("extra_columns", extra_columns)):
         if isinstance(names, str):
-            raise TypeError(f"[{op}] {argument}: expected a list of names, got one string")
+            raise BadType(op, argument, "a list of names", "one string")
     if not label_separator:
-        raise ValueError(f"[{op}] label_separator: expected at least one character, got ''")
+        raise BadValue(op, "label_separator", "at least one character", "''")
     if not skip_empty_lines and read_labels and found != "txt":
-        raise ValueError(f"[{op}] skip_empty_lines: expected True where labels are read, got False")
+        raise BadValue(op, "skip_empty_lines", "True where labels are read", "False")
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise ValueError(f"[{op}] delimiter: expected one character, got {delimiter!r}")
+        raise BadValue(op, "delimiter", "one character", repr(delimiter))
     text = file.read(encoding)
     if not (text.strip() or (text and found == "txt" and not skip_empty_lines)):
-        raise ValueError(f"[{op}] path: expected a table with at least one row, got the empty file {file.name}")
+        raise BadValue(op, "path", "a table with at least one row", f"the empty file {file.name}")
     extra = None if extra_columns is None else tuple(dict.fromkeys(extra_columns))
     wanted = Columns(text_column, label_column, pair_column, extra)
     if found == "txt":
@@ -121,7 +122,7 @@ def read_table(
         file, rows.header, wanted, read_labels, found != "jsonl" and columns is None
     )
     if not rows.lines:
-        raise ValueError(f"[{op}] path: expected at least one row below the header, got none in {file.name}")
+        raise BadValue(op, "path", "at least one row below the header", f"none in {file.name}")
     labels = None if label_at is None else rows.labels(label_at, label_separator)
     if labels is not None and "" in labels and not empty_labels:
         raise file.wrong(rows.lines[labels.index("")], "a label", "an empty field")
@@ -134,10 +135,10 @@ def read_table(
 def _plain_lines(file: TextFile, text: str, wanted: Columns, skip_empty_lines: bool) -> TextTable:
     for argument, name in zip(("text_column", "label_column", "pair_column"), wanted[:3]):
         if name is not None:
-            raise ValueError(f"[{file.op}] {argument}: expected None for a file of plain lines, got {name!r}")
+            raise BadValue(file.op, argument, "None for a file of plain lines", repr(name))
     if wanted.extra:
         got = ", ".join(map(repr, wanted.extra))
-        raise ValueError(f"[{file.op}] extra_columns: expected none for a file of plain lines, got {got}")
+        raise BadValue(file.op, "extra_columns", "none for a file of plain lines", got)
     rows = [(line, row) for line, row in numbered_lines(text) if row.strip() or not skip_empty_lines]
     return TextTable([row for _, row in rows], None, source=file.name, lines=[line for line, _ in rows])
 
@@ -153,7 +154,7 @@ def write_table(table: TextTable, path: str | os.PathLike[str]) -> None:
         ValueError: if the path does not end in .csv.
     """
     if not os.fspath(path).lower().endswith(".csv"):
-        raise ValueError(f"[write_table] path: expected a name that ends in .csv, got {os.fspath(path)}")
+        raise BadValue("write_table", "path", "a name that ends in .csv", os.fspath(path))
     named = {table.text_column: table.texts, table.pair_column: table.pairs, table.label_column: table.labels}
     columns = {name: values for name, values in named.items() if values is not None}
     columns |= {name: values for name, values in table.columns.items() if name not in named}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.data._arrays import as_array, checked_indices, flatten_like
+from engine.errors import BadType, BadValue
 from engine.ops.loss import IGNORE_INDEX
 from engine.tensor import Tensor
 from engine.text.dataset import TextDataset
@@ -46,15 +47,13 @@ class TagDataset(TextDataset):
         flat = flatten_like(op, "word_ids", numbers, self.lengths, "sequences", signed=True)
         self._word_ids = flat.astype(np.int32)
         if len(num_words) != len(self):
-            raise ValueError(f"[{op}] num_words: expected {len(self)}, one for each sentence, got {len(num_words)}")
+            raise BadValue(op, "num_words", f"{len(self)}, one for each sentence", len(num_words))
         self.num_words = np.array(num_words, dtype=np.int64)
         limits = np.repeat(self.num_words, self.lengths)
         if (self._word_ids >= limits).any():
             token = int(np.argmax(self._word_ids >= limits))
             row = int(np.searchsorted(self._offsets, token, side="right")) - 1
-            raise ValueError(
-                f"[{op}] word_ids: expected values below {self.num_words[row]} in row {row}, got {self._word_ids[token]}"
-            )
+            raise BadValue(op, "word_ids", f"values below {self.num_words[row]} in row {row}", self._word_ids[token])
 
     @property
     def word_ids(self) -> np.ndarray:
@@ -95,9 +94,9 @@ class TagDataset(TextDataset):
         numbers = as_array(predictions)
         total = int(self.lengths[rows].sum())
         if numbers.shape != (total,):
-            raise ValueError(f"[{op}] predictions: expected shape ({total},), one for each token, got {numbers.shape}")
+            raise BadValue(op, "predictions", f"shape ({total},), one for each token", numbers.shape)
         if numbers.size and numbers.dtype.kind not in "iu":
-            raise TypeError(f"[{op}] predictions: expected integers, got {numbers.dtype}")
+            raise BadType(op, "predictions", "integers", numbers.dtype)
         is_first = self.first_tokens
         tags, start = [], 0
         for row in rows.tolist():
@@ -130,8 +129,8 @@ def tag_dataset(table: TaggedTable, tokenizer: Tokenizer, labels: Labels, max_le
     for row, tags in enumerate(table.tags or ()):
         for tag in tags:
             if tag not in numbers:
-                raise ValueError(
-                    f"[tag_dataset] labels: expected one of {len(numbers)} known tags, got {tag!r} in {table.where(row)}"
+                raise BadValue(
+                    "tag_dataset", "labels", f"one of {len(numbers)} known tags", f"{tag!r} in {table.where(row)}"
                 )
     ids, word_ids = tokenizer.encode_words(table.words, max_length)
     marks = None

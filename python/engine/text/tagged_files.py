@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
+from engine.errors import BadValue, FileMissing
 from engine.text.files import JSON_LINES, TextFile, numbered_lines
 from engine.text.tagged_table import TaggedTable
 
@@ -50,7 +51,7 @@ def read_tagged(path: str | os.PathLike[str], format: TaggedFormat | None = None
     """
     op = "read_tagged"
     if format not in (None, "conll", "jsonl", "folder", "tsv"):
-        raise ValueError(f"[{op}] format: expected 'conll', 'jsonl', 'folder' or 'tsv', got {format!r}")
+        raise BadValue(op, "format", "'conll', 'jsonl', 'folder' or 'tsv'", repr(format))
     if format == "folder" or (format is None and os.path.isdir(path)):
         table = _read_folder(op, os.fspath(path))
     else:
@@ -61,7 +62,7 @@ def read_tagged(path: str | os.PathLike[str], format: TaggedFormat | None = None
         read = {"conll": _read_conll, "jsonl": _read_jsonl, "tsv": _read_tsv}[format]
         table = _table(file.name, list(read(file, rows)), file, file)
     if not len(table):
-        raise ValueError(f"[{op}] path: expected at least one sentence, got none in {table.source}")
+        raise BadValue(op, "path", "at least one sentence", f"none in {table.source}")
     return table
 
 
@@ -169,14 +170,14 @@ def _read_tsv(file: TextFile, rows: list[str]) -> Iterator[_Sentence]:
 def _read_folder(op: str, folder: str) -> TaggedTable:
     paths = {name: os.path.join(folder, name) for name in ("seq.in", "seq.out", "label")}
     if not os.path.isfile(paths["seq.in"]):
-        raise FileNotFoundError(f"[{op}] path: expected a folder with the file seq.in, got {folder}")
+        raise FileMissing(op, "path", "a folder with the file seq.in", folder)
     files = {name: TextFile(op, path) for name, path in paths.items() if os.path.isfile(path)}
     texts = {name: file.read().rstrip(" \t\r\n") for name, file in files.items()}
     rows = {name: [line for _, line in numbered_lines(text)] for name, text in texts.items()}
     n = len(rows["seq.in"])
     for name, lines in rows.items():
         if len(lines) != n:
-            raise ValueError(f"[{op}] path: expected {n} lines in {paths[name]}, got {len(lines)}")
+            raise BadValue(op, "path", f"{n} lines in {paths[name]}", len(lines))
     sentences = []
     for row, line in enumerate(rows["seq.in"]):
         words = _cells(line)

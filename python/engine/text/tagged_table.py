@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from engine.data.table import Table
+from engine.errors import BadType, BadValue
 from engine.text.labels import Labels
 
 __all__ = ["TaggedTable"]
@@ -43,11 +44,11 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
         for name, rows in (("words", self.words), ("tags", self.tags or [])):
             for row, cells in enumerate(rows):
                 if isinstance(cells, str):
-                    raise TypeError(f"[TaggedTable] {name}: expected lists of strings, got one string in row {row}")
+                    raise BadType("TaggedTable", name, "lists of strings", f"one string in row {row}")
         for row, (words, tags) in enumerate(zip(self.words, self.tags or [])):
             if len(words) != len(tags):
-                raise ValueError(
-                    f"[TaggedTable] tags: expected {len(words)}, one for each word, got {len(tags)} in {self.where(row)}"
+                raise BadValue(
+                    "TaggedTable", "tags", f"{len(words)}, one for each word", f"{len(tags)} in {self.where(row)}"
                 )
 
     def __repr__(self) -> str:
@@ -70,5 +71,5 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
             ValueError: if the table has no tags.
         """
         if self.tags is None:
-            raise ValueError("[TaggedTable.tag_labels] tags: expected a table with tags, got a table without tags")
+            raise BadValue("TaggedTable.tag_labels", "tags", "a table with tags", "a table without tags")
         return Labels.from_labels(chain.from_iterable(self.tags))

@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.data._arrays import integer, integers_below
 from engine.data.groups import groups
+from engine.errors import BadValue
 from engine.serialization import write_json, write_text
 from engine.text._tokenizer_backend import bert, with_leading_spaces
 from engine.text.strings import checked_texts
@@ -75,15 +76,15 @@ class Tokenizer:
         self._for_words: tokenizers.Tokenizer | None = None
         vocab = backend.get_vocab(with_added_tokens=True)
         if not vocab:
-            raise ValueError("[Tokenizer] backend: expected a vocabulary with tokens, got an empty one")
+            raise BadValue("Tokenizer", "backend", "a vocabulary with tokens", "an empty one")
         self.vocab_size = max(vocab.values()) + 1
         present = {role: [name for name in names if name in vocab] for role, names in _ROLES.items()}
         self._special = {role: names[0] for role, names in present.items() if names}
         for role, token in (special_tokens or {}).items():
             if role not in _ROLES:
-                raise ValueError(f"[Tokenizer] special_tokens: expected the roles {', '.join(_ROLES)}, got {role!r}")
+                raise BadValue("Tokenizer", "special_tokens", f"the roles {', '.join(_ROLES)}", repr(role))
             if token not in vocab:
-                raise ValueError(f"[Tokenizer] special_tokens: expected a token of the vocabulary, got {token!r}")
+                raise BadValue("Tokenizer", "special_tokens", "a token of the vocabulary", repr(token))
             self._special[role] = token
         self._ids = {role: vocab[token] for role, token in self._special.items()}
         ids = (self._ids.get(role) for role in _ROLES)
@@ -118,15 +119,13 @@ class Tokenizer:
         """
         op = "Tokenizer.train"
         if kind not in ("wordpiece", "bpe"):
-            raise ValueError(f"[{op}] kind: expected 'wordpiece' or 'bpe', got {kind!r}")
+            raise BadValue(op, "kind", "'wordpiece' or 'bpe'", repr(kind))
         checked = checked_texts(op, "texts", texts)
         if not any(text and not text.isspace() for text in checked):
-            raise ValueError(
-                f"[{op}] texts: expected at least one text that is not blank, got {len(checked)} blank texts"
-            )
+            raise BadValue(op, "texts", "at least one text that is not blank", f"{len(checked)} blank texts")
         least = smallest_vocabulary(kind)
         if vocab_size < least:
-            raise ValueError(f"[{op}] vocab_size: expected at least {least} for {kind!r}, got {vocab_size}")
+            raise BadValue(op, "vocab_size", f"at least {least} for {kind!r}", vocab_size)
         train = train_wordpiece if kind == "wordpiece" else train_bpe
         return cls(train(checked, vocab_size, lowercase, min_frequency))
 
@@ -310,7 +309,7 @@ class Tokenizer:
         least = 2 if pair else 1
         room = integer(op, "max_length", max_length) - special
         if room < least:
-            raise ValueError(f"[{op}] max_length: expected at least {special + least}, got {max_length}")
+            raise BadValue(op, "max_length", f"at least {special + least}", max_length)
         return room
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
@@ -352,7 +351,7 @@ class Tokenizer:
         first = checked_texts(op, "texts", texts)
         second = None if pairs is None else checked_texts(op, "pairs", pairs)
         if second is not None and len(second) != len(first):
-            raise ValueError(f"[{op}] pairs: expected {len(first)} texts, one for each text, got {len(second)}")
+            raise BadValue(op, "pairs", f"{len(first)} texts, one for each text", len(second))
         return first, second, self.check_room(op, max_length, pair=second is not None)
 
     def _fast(self, inputs: list[Any], **options: Any) -> list[tokenizers.Encoding]:

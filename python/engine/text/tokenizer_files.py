@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import BadValue, FileMissing
 from engine.serialization import read_json
 from engine.text._tokenizer_backend import SPECIAL_TOKENS, bert, library
 from engine.text.files import TextFile, numbered_lines
@@ -24,7 +25,7 @@ def read_tokenizer(path: str | os.PathLike[str], op: str = "Tokenizer.from_file"
     try:
         return tokenizer_class.from_str(text)
     except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"[{op}] path: expected a tokenizer.json, got {file.name} ({error})") from None
+        raise BadValue(op, "path", "a tokenizer.json", file.name, error) from None
 
 
 def read_vocab(path: str | os.PathLike[str], op: str = "Tokenizer.from_vocab") -> dict[str, int]:
@@ -42,11 +43,11 @@ def read_vocab(path: str | os.PathLike[str], op: str = "Tokenizer.from_vocab") -
     for number, token in enumerate(tokens):
         if vocab.setdefault(token, number) != number:
             got = f"{token!r} in lines {vocab[token] + 1} and {number + 1} of {file.name}"
-            raise ValueError(f"[{op}] path: expected distinct tokens, got {got}")
+            raise BadValue(op, "path", "distinct tokens", got)
     needed = SPECIAL_TOKENS[:4]
     missing = ", ".join(token for token in needed if token not in vocab)
     if missing:
-        raise ValueError(f"[{op}] path: expected the tokens {', '.join(needed)} in {file.name}, got none of {missing}")
+        raise BadValue(op, "path", f"the tokens {', '.join(needed)} in {file.name}", f"none of {missing}")
     return vocab
 
 
@@ -61,7 +62,7 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
     """
     op, folder = "Tokenizer.from_pretrained", os.fspath(directory)
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"[{op}] directory: expected an existing folder, got {folder}")
+        raise FileMissing(op, "directory", "an existing folder", folder)
     there = {name: os.path.join(folder, name) for name in os.listdir(folder)}
     config: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
@@ -77,7 +78,7 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
             split_chinese=bool(config.get("tokenize_chinese_chars", True)),
         )
     else:
-        raise FileNotFoundError(f"[{op}] directory: expected tokenizer.json or vocab.txt in it, got {folder}")
+        raise FileMissing(op, "directory", "tokenizer.json or vocab.txt in it", folder)
     limit = config.get("model_max_length")
     if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < _NO_LIMIT:
         return backend, config, None

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from engine.errors import BadValue
+
 if TYPE_CHECKING:
     from engine.train.trainer import Trainer
 
@@ -88,8 +90,8 @@ def read_log(path: str | os.PathLike[str], size: int | None = None) -> list[dict
         except (ValueError, RecursionError) as error:
             reason = str(error)
         if reason:
-            raise ValueError(
-                f"[read_log] path: expected a record in line {number} of {os.fspath(path)}, got a damaged line ({reason})"
+            raise BadValue(
+                "read_log", "path", f"a record in line {number} of {os.fspath(path)}", "a damaged line", reason
             )
         records.append(record)
     return records

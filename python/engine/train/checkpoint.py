@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.errors import BadValue, FileMissing
 from engine.serialization import load_file, read_json, save_file, write_json
 from engine.tensor import Tensor
 
@@ -77,17 +78,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     plain = read_json(root / "state.json")
     checksums = plain.pop(_CHECKSUMS, {})  # older checkpoints have none
     if not isinstance(checksums, dict):
-        raise ValueError(
-            f"[load_checkpoint] path: expected checksums by file in {root / 'state.json'}, got {checksums!r}"
-        )
+        raise BadValue("load_checkpoint", "path", f"checksums by file in {root / 'state.json'}", repr(checksums))
     for file_name, expected in checksums.items():
         file = root / file_name
         if not file.exists():
-            raise FileNotFoundError(f"[load_checkpoint] path: expected an existing file, got {file}")
+            raise FileMissing("load_checkpoint", "path", "an existing file", file)
         got = _crc32_of(plain) if file_name == "state.json" else _crc32(file)
         if got != expected:
-            raise ValueError(
-                f"[load_checkpoint] path: expected {file} as it was written (CRC-32 {expected}), got a damaged file ({got})"
+            raise BadValue(
+                "load_checkpoint", "path", f"{file} as it was written (CRC-32 {expected})", "a damaged file", got
             )
     state = {}
     for name, tree in plain.items():
@@ -96,7 +95,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             state[name] = _join(tree, tensors)
         except KeyError as error:
-            raise ValueError(f"[load_checkpoint] path: expected the tensor {error} in {file}, got none") from None
+            raise BadValue("load_checkpoint", "path", f"the tensor {error} in {file}", "none") from None
     return state
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from engine.device import device as Device
+from engine.errors import BadValue
 
 __all__ = ["TrainerConfig"]
 
@@ -78,8 +79,8 @@ class TrainerConfig:
         if self.device is not None:
             object.__setattr__(self, "device", str(Device(self.device)))
         if self.epochs is not None and self.max_steps is not None:
-            raise ValueError(
-                f"[TrainerConfig] epochs: expected None beside max_steps, which says when training ends, got {self.epochs}"
+            raise BadValue(
+                "TrainerConfig", "epochs", "None beside max_steps, which says when training ends", self.epochs
             )
         if self.epochs is None and self.max_steps is None:
             object.__setattr__(self, "epochs", 10)
@@ -110,14 +111,14 @@ class TrainerConfig:
 
     def _check(self, name: str, right: bool, expected: str) -> None:
         if not right:
-            raise ValueError(f"[TrainerConfig] {name}: expected {expected}, got {getattr(self, name)!r}")
+            raise BadValue("TrainerConfig", name, expected, repr(getattr(self, name)))
 
     def refuse(self, reason: str, *names: str) -> None:
         """Raises ValueError if one of the settings of those names was changed, although nothing would read it. reason: why."""
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in names and value != field.default:
-                raise ValueError(f"[TrainerConfig] {field.name}: expected no value, because {reason}, got {value!r}")
+                raise BadValue("TrainerConfig", field.name, f"no value, because {reason}", repr(value))
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, fit for JSON."""
@@ -128,5 +129,5 @@ class TrainerConfig:
         """The config of `to_dict`. Raises ValueError for a name that is no setting."""
         unknown = sorted(set(settings) - {field.name for field in fields(cls)})
         if unknown:
-            raise ValueError(f"[TrainerConfig] settings: expected names of settings, got {unknown[0]!r}")
+            raise BadValue("TrainerConfig", "settings", "names of settings", repr(unknown[0]))
         return cls(**settings)

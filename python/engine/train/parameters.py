@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from engine.errors import BadValue
 from engine.nn import Module
 
 __all__ = ["freeze", "parameter_groups"]
@@ -46,9 +47,9 @@ def parameter_groups(
         return [group for group in groups if group["params"]]
     depths, layers = _depths(model)
     if not layers:
-        raise ValueError("[parameter_groups] model: expected numbered layers (such as 'encoder.layer.0.'), got none")
+        raise BadValue("parameter_groups", "model", "numbered layers (such as 'encoder.layer.0.')", "none")
     if lr is None:
-        raise ValueError("[parameter_groups] lr: expected a number beside layer_wise_lr_decay or head_lr, got None")
+        raise BadValue("parameter_groups", "lr", "a number beside layer_wise_lr_decay or head_lr", "None")
     groups = []
     for depth in range(layers + 1, -1, -1):
         rate = head_lr if head_lr is not None and depth > layers else lr * layer_wise_lr_decay ** (layers + 1 - depth)
@@ -66,7 +67,7 @@ def freeze(model: Module, embeddings: bool = True, layers: int = 0) -> list[str]
     """
     depths, found = _depths(model)
     if not 0 <= layers <= found:
-        raise ValueError(f"[freeze] layers: expected a number in [0, {found}], got {layers}")
+        raise BadValue("freeze", "layers", f"a number in [0, {found}]", layers)
     frozen = []
     for name, parameter in model.named_parameters():
         depth = depths[name]

@@ -9,6 +9,7 @@ from typing import Any
 from engine.data import DataLoader
 from engine.data.dataset import prefetch_of
 from engine.data.loader import gives_batches
+from engine.errors import BadType, BadValue
 from engine.train.config import TrainerConfig
 
 __all__ = ["BatchStream", "in_groups", "shares", "training_source"]
@@ -49,7 +50,7 @@ class BatchStream:
             self._position += 1
             yield batch
         if not self._position:
-            raise ValueError(f"[Trainer] train_data: expected at least one batch in epoch {self._epoch}, got none")
+            raise BadValue("Trainer", "train_data", f"at least one batch in epoch {self._epoch}", "none")
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch, batches handed out, and the data's own state where they have one."""
@@ -63,9 +64,7 @@ class BatchStream:
         own = hasattr(self.data, "load_state_dict")
         if own != ("data" in state) or not {"epoch", "position"} <= set(state):
             expected = "with" if own else "without"
-            raise ValueError(
-                f"[Trainer] train_data: expected a state of data {expected} a state of its own, got another"
-            )
+            raise BadValue("Trainer", "train_data", f"a state of data {expected} a state of its own", "another")
         self._epoch, self._position = int(state["epoch"]), int(state["position"])
         if hasattr(self.data, "set_epoch"):
             self.data.set_epoch(self._epoch)
@@ -84,7 +83,7 @@ def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStrea
             max_tokens=config.max_tokens, seed=config.seed, prefetch=prefetch_of(data),
         )  # fmt: skip
     if not hasattr(data, "__iter__"):
-        raise TypeError(f"[Trainer] train_data: expected a dataset, a loader or batches, got {type(data).__name__}")
+        raise BadType("Trainer", "train_data", "a dataset, a loader or batches", type(data).__name__)
     config.refuse("train_data gives batches", "batch_size", "max_tokens", "bucket_by_length")
     return data if isinstance(data, DataLoader) else BatchStream(data)
 
@@ -105,5 +104,5 @@ def shares(batches: Sequence[Any], weight: Callable[[Any], float]) -> list[float
     weights = [float(weight(batch)) for batch in batches]
     total = sum(weights)
     if not total > 0:
-        raise ValueError(f"[Trainer] train_data: expected a target that counts in {len(batches)} batches, got none")
+        raise BadValue("Trainer", "train_data", f"a target that counts in {len(batches)} batches", "none")
     return [w / total for w in weights]

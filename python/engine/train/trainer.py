@@ -13,6 +13,7 @@ import numpy as np
 
 from engine import _core
 from engine.data import in_order, size_of, to_device
+from engine.errors import BadType, BadValue
 from engine.models.forward import compute_logits, device_of_model, evaluating
 from engine.nn import Module
 from engine.nn.utils import clip_coefficient, get_total_norm
@@ -98,7 +99,7 @@ class Trainer:
             model.to(config.device)
         self.device = device_of_model(model)
         if config.precision == "bfloat16" and self.device.type != "cuda":
-            raise ValueError(f"[Trainer] precision: expected 'float32' on {self.device}, got 'bfloat16'")
+            raise BadValue("Trainer", "precision", f"'float32' on {self.device}", "'bfloat16'")
         self.train_loader = training_source(train_data, config)
         self.eval_loader = None if eval_data is None else in_order(eval_data, config.eval_batch_size)
         if self.eval_loader is eval_data and eval_data is not None:
@@ -240,7 +241,7 @@ class Trainer:
                 loss = self.task.loss(self.model, to_device(batch, self.device))
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
-                raise TypeError(f"[Trainer] task: expected a loss that is a Tensor of one element, got {got}")
+                raise BadType("Trainer", "task", "a loss that is a Tensor of one element", got)
             if share != 1:
                 loss = loss * share
             value = loss.detach() if loss.is_cuda else self._finite(float(loss.item()), self.state.step + 1)
@@ -321,9 +322,7 @@ class Trainer:
 
     def _check_metric(self, figures: Iterable[str]) -> None:
         if str(self.config.metric) not in figures:
-            raise ValueError(
-                f"[Trainer] metric: expected one of {', '.join(figures)}, got {self.config.metric!r} in the config"
-            )
+            raise BadValue("Trainer", "metric", f"one of {', '.join(figures)}", f"{self.config.metric!r} in the config")
 
     def _keep_weights(self) -> None:
         if self.output is not None:
@@ -374,24 +373,25 @@ class Trainer:
     def _resume(self) -> int:
         """Load the newest checkpoint; the length its log had."""
         if self.output is None:
-            raise ValueError("[Trainer.train] resume: expected an output folder to go on from, got none")
+            raise BadValue("Trainer.train", "resume", "an output folder to go on from", "none")
         path = latest_checkpoint(self.output / "checkpoints")
         if path is None:
             return 0
         saved = load_checkpoint(path)
         if saved.get("format") != FORMAT:
-            raise ValueError(
-                f"[Trainer.train] resume: expected a checkpoint of format {FORMAT}, got format {saved.get('format', 1)} in {path} "
-                "(go on with the version of engine that wrote it)"
+            raise BadValue(
+                "Trainer.train",
+                "resume",
+                f"a checkpoint of format {FORMAT}",
+                f"format {saved.get('format', 1)} in {path}",
+                "go on with the version of engine that wrote it",
             )
         try:
             for part, settings in (("config", self.config.to_dict()), ("task", self.task.settings())):
                 for name in sorted({*settings, *saved[part]}):
                     before, now = saved[part].get(name), settings.get(name)
                     if before != now:
-                        raise ValueError(
-                            f"[Trainer.train] {name}: expected {before!r} as in the checkpoint, got {now!r}"
-                        )
+                        raise BadValue("Trainer.train", name, f"{before!r} as in the checkpoint", repr(now))
             self.train_loader.load_state_dict(saved["loader"])
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -400,9 +400,7 @@ class Trainer:
             _core.set_random_state(*saved["random"])
             return int(saved["log_bytes"])
         except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"[Trainer.train] resume: expected a checkpoint of a Trainer, got {path} ({error})"
-            ) from None
+            raise BadValue("Trainer.train", "resume", "a checkpoint of a Trainer", path, error) from None
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -413,7 +411,7 @@ class Trainer:
             if batches is None:
                 return None
             if not batches:
-                raise ValueError("[Trainer] train_data: expected at least one batch an epoch, got none")
+                raise BadValue("Trainer", "train_data", "at least one batch an epoch", "none")
             steps = -(-batches // self.config.gradient_accumulation_steps)
             self._epoch_ends.append(steps + (self._epoch_ends[-1] if self._epoch_ends else 0))
         return self._epoch_ends[epoch]
@@ -421,9 +419,7 @@ class Trainer:
     def _count_steps(self) -> int:
         total = self._epoch_end((self.config.epochs or 1) - 1)
         if total is None:
-            raise ValueError(
-                "[Trainer] max_steps: expected a number in the config for data of unknown length, got None"
-            )
+            raise BadValue("Trainer", "max_steps", "a number in the config for data of unknown length", "None")
         return total
 
     def _schedule(self) -> LRScheduler:

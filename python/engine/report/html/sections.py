@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from engine.errors import BadValue
 from engine.metrics import condense_confusion
 from engine.report.html.svg import (
     attention_map,
@@ -211,7 +212,7 @@ def points(judged: Mapping[str, Any]) -> str:
     pairs = judged.get("points") or {}
     true, predicted = pairs.get("true") or [], pairs.get("predicted") or []
     if len(true) != len(predicted):
-        raise ValueError(f"[html_report] points: expected as many predicted as true, got {len(predicted)}, {len(true)}")
+        raise BadValue("html_report", "points", "as many predicted as true", f"{len(predicted)}, {len(true)}")
     return scatter_chart(true, predicted) + _note("On the dashed line a prediction is right.") if len(true) else ""
 
 
@@ -283,8 +284,8 @@ def examples(rows: Sequence[Mapping[str, Any]]) -> str:
         tokens, weights = row.get("tokens"), row.get("attributions")
         if tokens is not None and weights is not None:
             if len(tokens) != len(weights):
-                raise ValueError(
-                    f"[html_report] examples: expected an attribution for each of {len(tokens)} tokens, got {len(weights)}"
+                raise BadValue(
+                    "html_report", "examples", f"an attribution for each of {len(tokens)} tokens", len(weights)
                 )
             explained = True
             text = coloured(tokens, weights)
@@ -317,7 +318,7 @@ def attention(maps: Mapping[str, Any] | None) -> str:
     weights, tokens = np.asarray(maps["weights"], dtype=np.float64), [str(t) for t in maps["tokens"]]
     n = len(tokens)
     if weights.ndim != 4 or weights.shape[2:] != (n, n):
-        raise ValueError(f"[html_report] attention: expected shape (layers, heads, {n}, {n}), got {weights.shape}")
+        raise BadValue("html_report", "attention", f"shape (layers, heads, {n}, {n})", weights.shape)
     shown = min(n, _TOKENS)
     charts = "".join(
         attention_map(layer.mean(0)[:shown, :shown], tokens[:shown], f"layer {i + 1}")
