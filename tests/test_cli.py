@@ -232,7 +232,7 @@ def test_only_one_training_works_in_a_folder(run):
             while process.poll() is None and not (run / "busy/log.jsonl").exists():
                 time.sleep(0.01)
             for arguments in (["--resume", run / "busy"], [*settings, "--overwrite"]):
-                assert "where another training works" in engine("train", *arguments, code=2)
+                assert "that no other training uses" in engine("train", *arguments, code=2)
             assert process.poll() is None
         finally:
             process.kill()
@@ -278,7 +278,7 @@ def test_a_diverged_run_says_how_to_begin_again(run, tmp_path):
     settings = ("train", run / "train.csv", *TRAIN, "-o", tmp_path / "run")
     err = engine(*settings, "--lr", "1e30", code=2)
     assert "a lower --lr may help" in err and f"to begin again in {tmp_path / 'run'}, give --overwrite" in err
-    assert "begin anew by --overwrite" in engine(*settings, code=2)
+    assert "replace it with --overwrite" in engine(*settings, code=2)
     engine(*settings, "--overwrite")
 
 
@@ -319,11 +319,11 @@ def test_errors_name_options(run, tmp_path):
         err = engine(*command, code=2)
         assert err.rstrip().endswith("got 'a', 'b', 'c' (name it with --text-column)") and "text_column" not in err
     texts = bad(tmp_path, "texts.csv", "text,kind_of\na,b\n")
-    assert "got none; name it with --label-column" in engine("train", texts, "-o", tmp_path / "x", code=2)
+    assert "got none (name it with --label-column)" in engine("train", texts, "-o", tmp_path / "x", code=2)
     err = engine("train", run / "train.csv", "-o", tmp_path / "x", "--warmup-ratio", "nan", code=2)
     assert err == "engine train: --warmup-ratio: expected a number in [0, 1], got nan\n"
     assert "--heads" in engine("train", run / "train.csv", "-o", tmp_path / "x", "--heads", 0, code=2)
-    assert "by --resume, or begin anew by --overwrite" in engine("train", run / "train.csv", "-o", run / "run", code=2)
+    assert "by --resume, or replace it with --overwrite" in engine("train", run / "train.csv", "-o", run / "run", code=2)
     err = engine("predict", run / "run", "text", "-o", tmp_path / "none/x.tsv", code=2)
     assert err.endswith(f"No such file or directory: '{tmp_path / 'none/x.tsv'}'\n")
 

@@ -257,7 +257,7 @@ WRONG = [
     (CLASSIFY, ("--test", "unlabelled.csv"), "--label-column"),
     ("empty.csv", (), "got the empty file"),
     ("empty.csv", ("--task", "tagging"), "expected at least one sentence"),
-    ("unlabelled.csv", (), "got none; name it with --label-column"),
+    ("unlabelled.csv", (), "got none (name it with --label-column)"),
     ("bars.csv", ("--task", "multilabel"), "got 'x||y' in line 2 of"),
     (
         NUMBER,

@@ -412,9 +412,9 @@ def test_the_users_choice_of_parallelism_is_kept() -> None:
 def test_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = vocab_file(tmp_path)
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(ImportError, match=r"pip install engine\[text\]"):
+    with pytest.raises(ImportError, match=r"pip install 'engine\[text\]'"):
         Tokenizer.from_vocab(path)
-    with pytest.raises(ImportError, match=r"pip install engine\[text\]"):
+    with pytest.raises(ImportError, match=r"pip install 'engine\[text\]'"):
         Tokenizer.train(["a"])
 
 

@@ -40,6 +40,7 @@ _PACKAGES = (
 
 __all__ = [
     "DType",
+    "Layout",
     "Tensor",
     "autograd",
     "bfloat16",

@@ -25,12 +25,16 @@ __all__ = [
     "BadState",
     "BadType",
     "BadValue",
+    "Busy",
     "FileExists",
     "FileMissing",
     "IsFolder",
     "NotDefined",
+    "NotFinite",
     "NotFolder",
+    "NotInstalled",
     "OutOfMemory",
+    "not_installed",
 ]
 
 
@@ -51,11 +55,12 @@ class ArgumentError(Exception):
     ArgumentError(op, argument, expected, got, *hints)
 
     expected, got: phrases; another object stands for its `str`. hints: how to mend it, each a phrase, or a tuple of phrases
-    and `Argument`s. The exception's `args` are these data, so that it can be copied and pickled.
+    and `Argument`s; another object stands for its `str`. The exception's `args` are these data, so that it can be copied and pickled.
     """
 
-    def __init__(self, op: str, argument: str, expected: Any, got: Any, *hints: Hint) -> None:
-        self.args = (op, argument, str(expected), str(got), *hints)
+    def __init__(self, op: str, argument: str, expected: Any, got: Any, *hints: Any) -> None:
+        said = (hint if isinstance(hint, tuple) else str(hint) for hint in hints)
+        self.args = (op, argument, str(expected), str(got), *said)
 
     @property
     def op(self) -> str:
@@ -165,3 +170,20 @@ class IsFolder(ArgumentError, IsADirectoryError):
 
 class NotFolder(ArgumentError, NotADirectoryError):
     """A file where a folder is needed."""
+
+
+class Busy(ArgumentError, BlockingIOError):
+    """A file or folder that another process is working in."""
+
+
+class NotFinite(ArgumentError, FloatingPointError):
+    """A number that is infinite or no number, where training cannot go on with it."""
+
+
+class NotInstalled(ArgumentError, ImportError):
+    """A package that an optional part of engine needs. Make one with `not_installed`."""
+
+
+def not_installed(op: str, package: str, extra: str, *hints: Any) -> NotInstalled:
+    """The error for a missing package that an extra of engine brings."""
+    return NotInstalled(op, package, "an installed package", "none", f"pip install 'engine[{extra}]'", *hints)

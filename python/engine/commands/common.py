@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ import click
 
 import engine
 from engine.device import number_of
-from engine.errors import ArgumentError, BadValue
+from engine.errors import ArgumentError, BadValue, NotFinite
 
 if TYPE_CHECKING:
     from engine.train import InterruptAfterStep
@@ -62,16 +61,8 @@ class Command(click.Command):
         options = {p.name: p.opts[0] for p in self.params if isinstance(p, click.Option) and p.name}
         options |= {name: options[option] for name, option in _FIELDS.items() if option in options}
         if not isinstance(error, ArgumentError):
-            return _sentence(str(error), options)
+            return str(error)
         return f"{options.get(error.argument) or f'[{error.op}] {error.argument}'}: {error.problem(options)}"
-
-
-def _sentence(message: str, options: Mapping[str, str]) -> str:
-    """An error of a room that does not raise `ArgumentError` yet (tests/test_errors.py lists these rooms)."""
-    message = message.replace(", or the columns of a file without a header with columns=", "")
-    message = message.replace("a lower lr may", "a lower --lr may")
-    message = re.sub(r"\b(\w+)=(?!\w)", lambda match: options.get(match[1], match[0]), message)
-    return re.sub(r"^\[[\w.]+\] (\w+)(?=: )", lambda match: options.get(match[1], match[0]), message)
 
 
 # --- options ---------------------------------------------------------------------------------------------------------
@@ -146,8 +137,8 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | No
         found = option_values(ctx.command, flat(read_toml(value)), value)
     except ArgumentError as error:
         raise click.UsageError(f"{error.argument}: {error.problem()}", ctx) from None
-    except (ValueError, OSError, ImportError) as error:  # of `read_toml`, a sentence yet
-        raise click.UsageError(re.sub(r"^\[\w+\] path: |^\[\w+\] ", "", str(error)), ctx) from None
+    except OSError as error:
+        raise click.UsageError(str(error), ctx) from None
     ctx.default_map = {**(ctx.default_map or {}), **found}
 
 
@@ -264,11 +255,8 @@ def _advice(folder: str, ctrl_c: InterruptAfterStep, command: str) -> Iterator[N
 
     try:
         yield
-    except FloatingPointError as error:
-        again = f"to begin again in {folder}, give --overwrite"
-        if not isinstance(error, ArgumentError):
-            raise FloatingPointError(f"{error}; {again}") from error
-        error.add_hint(again)
+    except NotFinite as error:
+        error.add_hint(f"to begin again in {folder}, give --overwrite")
         raise
     except KeyboardInterrupt:
         if not ctrl_c.begun or latest_checkpoint(os.path.join(folder, "checkpoints")) is None:

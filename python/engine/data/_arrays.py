@@ -115,8 +115,8 @@ def label_array(op: str, labels: Any) -> np.ndarray:
     if array.dtype.kind == "f":
         keep = isinstance(labels, (np.ndarray, Tensor))
         return np.array(array, dtype=array.dtype if keep else np.float32, order="C")
-    hint = "; engine.text.Labels makes numbers of names" if array.dtype.kind in "UOST" else ""
-    raise BadType(op, "labels", "integers or floats", f"{array.dtype}{hint}")
+    hints = ("engine.text.Labels makes numbers of names",) if array.dtype.kind in "UOST" else ()
+    raise BadType(op, "labels", "integers or floats", array.dtype, *hints)
 
 
 def checked_indices(op: str, indices: Sequence[int] | np.ndarray, size: int) -> np.ndarray:

@@ -112,10 +112,9 @@ class Table(Generic[Row]):
         classes = self.strata() if stratify else None
         held_out = _held_out_rows(len(self), classes, fraction, check_seed(op, seed))
         if not 0 < held_out.sum() < len(self):
-            raise ValueError(
-                f"[{op}] fraction: expected two parts of at least one row each, got {held_out.sum()} of {len(self)} "
-                f"rows held out at {fraction}" + (" (with stratify=True)" if classes is not None else "")
-            )
+            got = f"{held_out.sum()} of {len(self)} rows held out at {fraction}"
+            hints = () if classes is None else ("each class keeps a row, because stratify is True",)
+            raise BadValue(op, "fraction", "two parts of at least one row each", got, *hints)
         return self.select(np.flatnonzero(~held_out)), self.select(np.flatnonzero(held_out))
 
     @classmethod

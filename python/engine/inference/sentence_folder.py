@@ -39,10 +39,8 @@ def read_modules(folder: Path, op: str) -> tuple[Path, dict[str, Any]]:
         raise BadValue(op, "directory", f"a list of objects in {folder / 'modules.json'}", repr(listed))
     kinds = [str(each.get("type", "")).rsplit(".", 1)[-1] for each in listed]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise ValueError(
-            f"[{op}] directory: expected the modules Transformer, Pooling and perhaps Normalize in {folder}, got "
-            + (", ".join(kinds) or "none")
-        )
+        expected = f"the modules Transformer, Pooling and perhaps Normalize in {folder}"
+        raise BadValue(op, "directory", expected, ", ".join(kinds) or "none")
     paths = [str(each.get("path", "")) for each in listed]
     for path in paths:
         if path and (os.path.basename(path) != path or path in (".", "..")):

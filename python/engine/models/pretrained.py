@@ -193,9 +193,8 @@ class Pretrained(Module):
         if not self.head:  # engine's own files hold just what the model has
             lines += [f"unexpected: {name}" for name in unexpected]
         if lines:
-            raise ValueError(
-                "\n  ".join([f"[{op}] directory: expected the weights of {type(self).__name__}, got", *lines])
-            )
+            got = "others:" + "".join(f"\n  {line}" for line in lines)
+            raise BadValue(op, "directory", f"the weights of {type(self).__name__}", got)
         self.load_state_dict(found, strict=False)
         self._check_unused(state, op)
         strange = [name for name in unexpected if not _KNOWN.search(name) and not self._is_a_head(name)]
@@ -242,7 +241,7 @@ def read_config(folder: str, op: str, **overrides: Any) -> TransformerConfig:
     try:
         config = TransformerConfig.from_dict(values)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"[{op}] directory: expected a model's config in {folder}/{CONFIG}, got: {error}") from None
+        raise BadValue(op, "directory", f"the config of a model in {folder}/{CONFIG}", "another", str(error)) from None
     if not overrides:
         return config
     if overrides.get("id2label") is not None:

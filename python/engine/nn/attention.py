@@ -129,11 +129,11 @@ class MultiheadAttention(Module):
         for name, given in (
             ("add_bias_kv", add_bias_kv),
             ("add_zero_attn", add_zero_attn),
-            ("kdim", kdim not in (None, embed_dim)),
-            ("vdim", vdim not in (None, embed_dim)),
+            ("kdim", kdim),
+            ("vdim", vdim),
         ):
-            if given:
-                raise ValueError(f"[MultiheadAttention] {name}: expected its default (no other is supported)")
+            if given not in (None, False, embed_dim):
+                raise BadValue("MultiheadAttention", name, "its default, the only one supported", repr(given))
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.dropout, self.batch_first = dropout, batch_first
         self.in_proj_weight = new_parameter(3 * embed_dim, embed_dim, dtype=dtype, device=device)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.errors import not_installed
 from engine.metrics import condense_confusion
 from engine.report.fonts import Fonts, fonts_for
 
@@ -169,9 +170,7 @@ def _figure_type(op: str) -> Any:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"[{op}] matplotlib: expected it to be installed (pip install 'engine[plot]'), got none"
-        ) from error
+        raise not_installed(op, "matplotlib", "plot") from error
     return Figure
 
 

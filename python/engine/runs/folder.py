@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.errors import BadValue, FileExists, FileMissing
+from engine.errors import Argument, BadValue, Busy, FileExists, FileMissing
 from engine.serialization import read_json
 from engine.text import Tokenizer
 
@@ -74,9 +74,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise BlockingIOError(
-                    f"[train] output: expected a run folder of its own, got {folder}, where another training works"
-                ) from None
+                raise Busy("train", "output", "a folder that no other training uses", folder) from None
         yield
     finally:
         os.close(handle)
@@ -96,7 +94,8 @@ def check_output(folder: Path, overwrite: bool) -> None:
             "output",
             "a new folder",
             f"the run {folder}",
-            "go on with it by resume=, or begin anew by overwrite=",
+            ("go on with it by ", Argument("resume")),
+            ("replace it with ", Argument("overwrite")),
         )
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, NotFinite, not_installed
 from engine.runs.toml import read_toml, write_toml
 from engine.serialization import write_text
 from engine.tasks import MINIMIZED
@@ -280,9 +280,7 @@ def _optuna() -> Any:
         import optuna
         import tomli_w  # noqa: F401 - missed now rather than after the last training
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"[search] {error.name}: expected it to be installed (pip install 'engine[search]'), got none"
-        ) from error
+        raise not_installed("search", str(error.name), "search") from error
     return optuna
 
 
@@ -320,7 +318,7 @@ class _Reporter(Callback):
             raise BadValue("search", "metric", f"a figure of the evaluations ({', '.join(record)})", repr(self._metric))
         value = float(record[self._metric])
         if not math.isfinite(value):
-            raise FloatingPointError(f"[search] {self._metric}: expected a finite number, got {value}")
+            raise NotFinite("search", self._metric, "a finite number", value)
         # An evaluation holds until the next one: trainings of other lengths have theirs elsewhere.
         tenth = min(_TENTHS, _TENTHS * int(record["step"]) // max(trainer.total_steps, 1))
         for step in range(self._last + 1, tenth if self._last else 0):

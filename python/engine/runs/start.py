@@ -84,9 +84,8 @@ class StartConfig:
 
         Raises ValueError for sizes that make no model, that the task does not use, or that a published model does not have."""
         for name in sorted(task.unused & self.sizes.keys()):
-            raise ValueError(
-                f"[StartConfig] {name}: expected no value for the task {task.name!r}, which does not use it"
-            )
+            expected = f"no value for the task {task.name!r}, which does not use it"
+            raise BadValue("StartConfig", name, expected, repr(self.sizes[name]))
         folder = self.folder()
         if folder is None:
             values: dict[str, Any] = {

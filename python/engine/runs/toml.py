@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import BadValue, FileMissing
+from engine.errors import BadValue, FileMissing, not_installed
 from engine.serialization import write_text
 
 __all__ = ["read_toml", "write_toml"]
@@ -25,9 +25,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             import tomli as tomllib
         except ModuleNotFoundError as error:
-            raise ImportError(
-                "[read_toml] tomli: expected it to be installed (pip install 'engine[search]'), got none"
-            ) from error
+            raise not_installed("read_toml", "tomli", "search") from error
     name = os.fspath(path)
     try:
         with open(name, "rb") as stream:
@@ -35,7 +33,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     except FileNotFoundError:
         raise FileMissing("read_toml", "path", "an existing file", name) from None
     except ValueError as error:  # of TOML, or of UTF-8
-        raise BadValue("read_toml", "path", f"TOML in {name}", "something else", error) from None
+        raise BadValue("read_toml", "path", f"TOML in {name}", "something else", str(error)) from None
 
 
 def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any], comment: str = "") -> None:
@@ -46,9 +44,7 @@ def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any], comment:
     try:
         import tomli_w
     except ModuleNotFoundError as error:
-        raise ImportError(
-            "[write_toml] tomli-w: expected it to be installed (pip install 'engine[search]'), got none"
-        ) from error
+        raise not_installed("write_toml", "tomli-w", "search") from error
     head = "".join(f"# {line}\n" for line in comment.splitlines())
     write_text(path, head + tomli_w.dumps(_without_none(values)))
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from engine.data import in_order
-from engine.errors import BadValue
+from engine.errors import Argument, ArgumentError, BadValue
 from engine.models import AutoModelForSequenceClassification, TransformerConfig
 from engine.models.forward import compute_logits, counted_rows
 from engine.nn import Module
@@ -121,10 +121,12 @@ class TextTask(Task):
                 "train",
                 "text_column",
                 f"texts in the column {table.text_column!r} of {path}",
-                f"{len(table)} empty ones; name another with text_column=",
+                f"{len(table)} empty ones",
+                ("name another with ", Argument("text_column")),
             )
         if labelled and table.labels is None:
-            raise BadValue("train", "label_column", f"a column of labels in {path}", "none; name it with label_column=")
+            hint = ("name it with ", Argument("label_column"))
+            raise BadValue("train", "label_column", f"a column of labels in {path}", "none", hint)
         return table
 
     @classmethod
@@ -191,8 +193,9 @@ class TextTask(Task):
         if config.augment:
             try:
                 steps.append(augmentation(config.augment, tokenizer, seed))
-            except ValueError as error:
-                raise ValueError(str(error).replace("[augmentation] settings", "[TaskConfig] augment")) from None
+            except ArgumentError as error:
+                error.relabel("TaskConfig", {"settings": "augment"})
+                raise
         if steps:
             self.augment = Compose(steps)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import tokenizers
+from engine.errors import not_installed
 
 __all__ = ["SPECIAL_TOKENS", "bert", "bert_splitting", "finish", "library", "with_leading_spaces"]
 
@@ -29,9 +30,7 @@ def library() -> Any:
     try:
         import tokenizers
     except ImportError:
-        raise ImportError(
-            "[Tokenizer] tokenizers: expected an installed library, got none (pip install engine[text])"
-        ) from None
+        raise not_installed("Tokenizer", "tokenizers", "text") from None
     if not _state["fork_hooks"]:
         _state["fork_hooks"] = True
         os.register_at_fork(

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from engine.errors import BadType, BadValue, FileMissing, IsFolder
+from engine.errors import BadType, BadValue, FileMissing, Hint, IsFolder
 
 __all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "json_kind", "numbered_lines"]
 
@@ -62,7 +62,7 @@ class TextFile:
         TypeError: if `path` is neither a path nor a stream.
     """
 
-    def __init__(self, op: str, path: Any, argument: str = "path", hint: str = "save the file as UTF-8") -> None:
+    def __init__(self, op: str, path: Any, argument: str = "path", hint: Hint = "save the file as UTF-8") -> None:
         self.op, self.argument, self.hint = op, argument, hint
         self._stream = path if hasattr(path, "read") else None
         if self._stream is not None:
@@ -85,9 +85,9 @@ class TextFile:
         name, extension = os.path.splitext(self.name.lower())
         return os.path.splitext(name)[1] if extension in _COMPRESSED else extension
 
-    def wrong(self, line: int, expected: str, got: str) -> ValueError:
+    def wrong(self, line: int, expected: str, got: str, *hints: Hint) -> BadValue:
         """The error for a line of the file."""
-        return BadValue(self.op, self.argument, f"{expected} in line {line} of {self.name}", got)
+        return BadValue(self.op, self.argument, f"{expected} in line {line} of {self.name}", got, *hints)
 
     def read(self, encoding: str | None = None) -> str:
         """The whole text, without a byte-order mark.
@@ -121,7 +121,7 @@ class TextFile:
             raise self._undecodable("UTF-8" if encoding.startswith("utf-8") else encoding, line, error) from None
 
     def _undecodable(self, encoding: str, line: int, error: UnicodeDecodeError) -> ValueError:
-        return self.wrong(line, encoding, f"byte 0x{error.object[error.start]:02x} ({self.hint})")
+        return self.wrong(line, encoding, f"byte 0x{error.object[error.start]:02x}", self.hint)
 
     def stream(self, errors: DecodeErrors = "strict", offset: int = 0, line: int = 0) -> Iterator[Line]:
         """The lines of a UTF-8 file one after the other, compressed if its name ends with .gz.

@@ -76,7 +76,7 @@ class Labels:
         names = checked_strings("Labels.encode", "labels", labels)
         for row, name in enumerate(names):
             if name not in self._ids:
-                raise self._unknown("[Labels.encode] labels", name, place_of(row, source, lines))
+                raise self._unknown("Labels.encode", "labels", name, place_of(row, source, lines))
         return np.array([self._ids[name] for name in names], dtype=np.int64)
 
     def encode_many(
@@ -100,7 +100,7 @@ class Labels:
         for row, names in enumerate(given):
             for name in names:
                 if name not in self._ids:
-                    raise self._unknown("[Labels.encode_many] rows", name, place_of(row, source, lines))
+                    raise self._unknown("Labels.encode_many", "rows", name, place_of(row, source, lines))
                 encoded[row, self._ids[name]] = 1
         return encoded
 
@@ -113,12 +113,12 @@ class Labels:
         """
         return [self.names[number] for number in integers_below("Labels.decode", "ids", ids, len(self.names))]
 
-    def _unknown(self, argument: str, label: str, place: str) -> ValueError:
+    def _unknown(self, op: str, argument: str, label: str, place: str) -> BadValue:
         few = len(self.names) <= 8
         known = ", ".join(map(repr, self.names)) if few else f"{len(self.names)} known labels"
         near = () if few else difflib.get_close_matches(label, self.names, n=1)
-        hint = f" (nearest known: {near[0]!r})" if near else ""
-        return ValueError(f"{argument}: expected one of {known}, got {label!r} in {place}{hint}")
+        hints = (f"nearest known: {near[0]!r}",) if near else ()
+        return BadValue(op, argument, f"one of {known}", f"{label!r} in {place}", *hints)
 
     def __len__(self) -> int:
         return len(self.names)

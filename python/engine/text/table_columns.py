@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.errors import BadValue
+from engine.errors import Argument, BadValue, Hint
 from engine.text.files import TextFile
 
 __all__ = ["LABEL_COLUMNS", "TEXT_COLUMNS", "Columns", "choose_columns"]
@@ -72,9 +72,11 @@ def choose_columns(
         if text is None and len(others) == 1 and (label is not None or not named_by_file):
             text = others[0]
     if text is None:
-        hint = "name it with text_column=" + ", or the columns of a file without a header with columns=" * named_by_file
+        hints: list[Hint] = [("name it with ", Argument("text_column"))]
+        if named_by_file:
+            hints.append(("or name the columns of a file without a header with ", Argument("columns")))
         expected = f"a column such as {', '.join(map(repr, TEXT_COLUMNS[:4]))}"
-        raise BadValue(file.op, "text_column", expected, there, hint)
+        raise BadValue(file.op, "text_column", expected, there, *hints)
     if extra is None:
         extra = tuple(name for name in dict.fromkeys(header) if name not in (text, label, pair))
     if not read_labels:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import IO, Literal
 
-from engine.errors import BadType, BadValue
+from engine.errors import Argument, BadType, BadValue
 from engine.serialization import write_text
 from engine.text.files import JSON_LINES, TextFile, numbered_lines
 from engine.text.table import TextTable
@@ -90,7 +90,7 @@ def read_table(
         TypeError: if `path` is neither a path nor a stream, or a list of names is one string.
     """
     op = "read_table"
-    file = TextFile(op, path, hint="pass encoding= if the file has another encoding")
+    file = TextFile(op, path, hint=("pass ", Argument("encoding"), " if the file has another encoding"))
     found = _FORMATS.get(file.extension) if format is None else format
     if found not in ("csv", "tsv", "jsonl", "txt"):
         got = f"None for {file.name}" if format is None else repr(format)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from engine.errors import BadValue
+from engine.errors import Argument, BadValue, not_installed
 
 if TYPE_CHECKING:
     from engine.train.trainer import Trainer
@@ -137,9 +137,7 @@ class ProgressBar(Callback):
         try:
             from tqdm import tqdm
         except ModuleNotFoundError as error:
-            raise ImportError(
-                "[ProgressBar] tqdm: expected it to be installed (pip install 'engine[cli]', or progress=False), got none"
-            ) from error
+            raise not_installed("ProgressBar", "tqdm", "cli", ("or turn off ", Argument("progress"))) from error
         self._tqdm = tqdm
         self._bar: Any = None
         self._started = (0, 0.0)
@@ -194,9 +192,7 @@ class TensorBoardLog(Callback):
             from tensorboard.compat.proto import event_pb2, summary_pb2
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ModuleNotFoundError as error:
-            raise ImportError(
-                "[TensorBoardLog] tensorboard: expected it to be installed (pip install 'engine[tensorboard]'), got none"
-            ) from error
+            raise not_installed("TensorBoardLog", "tensorboard", "tensorboard") from error
         self.folder = Path(folder)
         self._open, self._events, self._summaries = EventFileWriter, event_pb2, summary_pb2
         self._writer: Any = None

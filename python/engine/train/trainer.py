@@ -13,7 +13,7 @@ import numpy as np
 
 from engine import _core
 from engine.data import in_order, size_of, to_device
-from engine.errors import BadType, BadValue
+from engine.errors import Argument, BadType, BadValue, NotFinite
 from engine.models.forward import compute_logits, device_of_model, evaluating
 from engine.nn import Module
 from engine.nn.utils import clip_coefficient, get_total_norm
@@ -255,8 +255,12 @@ class Trainer:
 
     def _finite(self, loss: float, step: int) -> float:
         if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"[Trainer] loss: expected a finite number, got {loss} at step {step} (a lower lr may help)"
+            raise NotFinite(
+                "Trainer",
+                "loss",
+                "a finite number",
+                f"{loss} at step {step}",
+                ("a lower ", Argument("lr"), " may help"),
             )
         return loss
 
