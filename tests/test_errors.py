@@ -42,7 +42,12 @@ def data(error):
 
 
 def test_the_table_is_whole():
-    kinds = {getattr(errors, name) for name in errors.__all__} - {Argument, ArgumentError, errors.not_installed}
+    kinds = {getattr(errors, name) for name in errors.__all__} - {
+        Argument,
+        ArgumentError,
+        errors.not_installed,
+        errors.require,
+    }
     assert kinds == BUILTIN.keys()
 
 
@@ -67,6 +72,14 @@ def test_hints_are_for_who_can_follow_them():
     assert error.problem().endswith("name it with text_column=; or with columns=)")
     braces = BadValue("read", "path", "{JSON}", "{x} %s", "{0}")  # nothing in a phrase is a pattern
     assert str(braces) == "[read] path: expected {JSON}, got {x} %s ({0})"
+
+
+def test_require():
+    errors.require(1, "linear", "weight", "shape (2, 3)", (2, 4))
+    with pytest.raises(BadValue, match=r"^\[linear\] weight: expected shape \(2, 3\), got \(2, 4\) \(turn it\)$"):
+        errors.require([], "linear", "weight", "shape (2, 3)", (2, 4), "turn it")
+    with pytest.raises(BadType):
+        errors.require(0, "linear", "weight", "a Tensor", "int", error=BadType)
 
 
 def test_an_op_relabels_the_errors_of_another():

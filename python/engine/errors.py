@@ -35,6 +35,7 @@ __all__ = [
     "NotInstalled",
     "OutOfMemory",
     "not_installed",
+    "require",
 ]
 
 
@@ -187,3 +188,17 @@ class NotInstalled(ArgumentError, ImportError):
 def not_installed(op: str, package: str, extra: str, *hints: Any) -> NotInstalled:
     """The error for a missing package that an extra of engine brings."""
     return NotInstalled(op, package, "an installed package", "none", f"pip install 'engine[{extra}]'", *hints)
+
+
+def require(
+    right: object,
+    op: str,
+    argument: str,
+    expected: Any,
+    got: Any,
+    *hints: Any,
+    error: type[ArgumentError] = BadValue,
+) -> None:
+    """Raises the error unless `right` is true. The phrases are made in any case: where a call must be quick, write `if` and `raise`."""
+    if not right:
+        raise error(op, argument, expected, got, *hints)
