@@ -18,6 +18,12 @@ from engine.train.parameters import freeze
 
 __all__ = ["StartConfig", "longest_text", "suggested_lr"]
 
+# Fields of TransformerConfig that the weights of a published model decide.
+_OF_WEIGHTS = {
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings",
+    "type_vocab_size", "embedding_size", "num_hidden_groups", "position_offset", "model_type",
+}  # fmt: skip
+
 
 def suggested_lr(init: str) -> float:
     """A rate that suits fine-tuning all of a published encoder, by the size of its hidden states: 5e-5 for BERT-base's 768, as its
@@ -94,6 +100,11 @@ class StartConfig:
             }  # fmt: skip
             config = TransformerConfig(**values)
         else:
+            published = read_config(folder, "train")
+            for name in sorted(_OF_WEIGHTS & self.sizes.keys()):
+                if self.sizes[name] != getattr(published, name):
+                    expected = f"no other {name} than the {getattr(published, name)} of {self.init}"
+                    raise BadValue("StartConfig", "sizes", expected, repr(self.sizes[name]))
             config = read_config(folder, "train", **{**self.sizes, **task.fields})
         if max_length > config.max_length:
             raise BadValue("train", "max_length", f"at most the model's {config.max_length} tokens", max_length)
