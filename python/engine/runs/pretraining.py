@@ -82,9 +82,13 @@ class CorpusData:
     def _refuse_no_text(self, held_out: bool = False) -> None:
         """Raises ValueError if a side of the split has no document."""
         if next(self.texts(held_out), None) is None:
-            name = "held_out" if self.held_out and held_out else "held_out_fraction" if self.held_out_fraction else "files"
+            name = (
+                "held_out" if self.held_out and held_out else "held_out_fraction" if self.held_out_fraction else "files"
+            )
             expected = "a document to hold out" if held_out else "a document to train on"
-            raise BadValue("pretrain", name, expected, "none", f"document={self.document!r} decides what one document is")
+            raise BadValue(
+                "pretrain", name, expected, "none", f"document={self.document!r} decides what one document is"
+            )
 
     def corpus(self, tokenizer: Tokenizer, settings: TrainerConfig, held_out: bool = False) -> TextCorpus:
         """The text to train on, or that held out, which is the same for every seed."""
