@@ -233,7 +233,7 @@ class Tensor:
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
         array = self._data.to_device(-1)
-        if array.dtype is _core.bfloat16:
+        if array.dtype in (_core.bfloat16, _core.float16):  # memoryview knows neither on all versions of Python
             array = array.cast(_core.float32)
         return memoryview(array.contiguous()).tolist() if array.ndim else array.item()  # type: ignore[call-overload]
 
