@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from engine.inference.classifier import encode_texts
 from engine.models import BertForSequenceClassification, TransformerConfig
 from engine.runs import pretrain
 from engine.serialization import write_text
+from engine.tasks import Classification
 from engine.text import Labels, TextDataset, TextTable, Tokenizer, clean_text, read_table
 from engine.train import Trainer, TrainerConfig
 
@@ -30,7 +32,7 @@ MAX_LENGTH, PER_CLASS = 64, 10
 PRETRAINING = TrainerConfig(
     epochs=60, batch_size=None, max_tokens=2048, lr=2e-3, metric="loss", warmup_ratio=0.05, checkpoint_every=0,
 )  # fmt: skip
-FINE_TUNING = TrainerConfig(epochs=30, batch_size=32, checkpoint_every=0, eval_every=10**6)
+FINE_TUNING = TrainerConfig(epochs=30, batch_size=32)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 POOLING = "mean"
 
@@ -57,7 +59,7 @@ def accuracy(
                 pad_token_id=tokenizer.pad_token_id, num_labels=labels, pooling=POOLING, **MODEL,
             )
         )  # fmt: skip
-    trainer = Trainer(model, TrainerConfig(**{**FINE_TUNING.to_dict(), "lr": lr, "seed": seed}), sets[0])
+    trainer = Trainer(model, Classification(), replace(FINE_TUNING, lr=lr, seed=seed), sets[0])
     trainer.train()
     return [trainer.evaluate(part)["accuracy"] for part in sets[1:]]
 
