@@ -9,7 +9,7 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.errors import BadType, BadValue
 from engine.ops import precision
-from engine.ops.broadcasting import Number, Operand, data_of, gradient_for, tensor_of
+from engine.ops.operands import Number, Operand, data_of, gradient_for, tensor_of
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -43,7 +43,7 @@ Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
 
 def _add_backward(ctx: Node, dy: Array) -> Any:
     a, b = ctx.needs
-    return gradient_for(ctx, 0, dy) if a else None, gradient_for(ctx, 1, dy) if b else None
+    return gradient_for(ctx.edges[0], dy) if a else None, gradient_for(ctx.edges[1], dy) if b else None
 
 
 @tensor_method("add", "__add__", "__radd__")
@@ -62,7 +62,7 @@ def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
 
 def _sub_backward(ctx: Node, dy: Array) -> Any:
     a, b = ctx.needs
-    return gradient_for(ctx, 0, dy) if a else None, gradient_for(ctx, 1, K.neg(dy)) if b else None
+    return gradient_for(ctx.edges[0], dy) if a else None, gradient_for(ctx.edges[1], K.neg(dy)) if b else None
 
 
 @tensor_method("sub", "__sub__")
@@ -84,8 +84,8 @@ def _mul_backward(ctx: Node, dy: Array) -> Any:
     a, b = ctx.saved
     need_a, need_b = ctx.needs
     return (
-        gradient_for(ctx, 0, K.mul(dy, b)) if need_a else None,
-        gradient_for(ctx, 1, K.mul(dy, a)) if need_b else None,
+        gradient_for(ctx.edges[0], K.mul(dy, b)) if need_a else None,
+        gradient_for(ctx.edges[1], K.mul(dy, a)) if need_b else None,
     )
 
 
@@ -102,8 +102,8 @@ def _div_backward(ctx: Node, dy: Array) -> Any:
     b, y = ctx.saved
     need_a, need_b = ctx.needs
     return (
-        gradient_for(ctx, 0, K.div(dy, b)) if need_a else None,
-        gradient_for(ctx, 1, K.div_backward(dy, b, y)) if need_b else None,
+        gradient_for(ctx.edges[0], K.div(dy, b)) if need_a else None,
+        gradient_for(ctx.edges[1], K.div_backward(dy, b, y)) if need_b else None,
     )
 
 
@@ -139,8 +139,8 @@ def _remainder_backward(ctx: Node, dy: Array) -> Any:
     a, b = ctx.saved
     need_a, need_b = ctx.needs
     return (
-        gradient_for(ctx, 0, dy) if need_a else None,
-        gradient_for(ctx, 1, K.neg(K.mul(dy, K.floor_divide(a, b)))) if need_b else None,
+        gradient_for(ctx.edges[0], dy) if need_a else None,
+        gradient_for(ctx.edges[1], K.neg(K.mul(dy, K.floor_divide(a, b)))) if need_b else None,
     )
 
 
@@ -164,8 +164,8 @@ def _pow_backward(ctx: Node, dy: Array) -> Any:
     a, b, y = ctx.saved
     need_a, need_b = ctx.needs
     return (
-        gradient_for(ctx, 0, K.pow_backward(dy, _like(a, dy), b)) if need_a else None,
-        gradient_for(ctx, 1, K.pow_backward_exponent(dy, a, y)) if need_b else None,
+        gradient_for(ctx.edges[0], K.pow_backward(dy, _like(a, dy), b)) if need_a else None,
+        gradient_for(ctx.edges[1], K.pow_backward_exponent(dy, a, y)) if need_b else None,
     )
 
 
@@ -203,8 +203,8 @@ def _maximum_backward(ctx: Node, dy: Array) -> Any:
     kernel, a, b = ctx.saved
     need_a, need_b = ctx.needs
     return (
-        gradient_for(ctx, 0, kernel(dy, a, b)) if need_a else None,
-        gradient_for(ctx, 1, kernel(dy, b, a)) if need_b else None,
+        gradient_for(ctx.edges[0], kernel(dy, a, b)) if need_a else None,
+        gradient_for(ctx.edges[1], kernel(dy, b, a)) if need_b else None,
     )
 
 
@@ -226,7 +226,7 @@ def minimum(input: Operand, other: Operand) -> Tensor:
 
 def _clamp_backward(ctx: Node, dy: Array) -> Any:
     x, low, high = ctx.saved
-    return gradient_for(ctx, 0, K.clamp_backward(dy, _like(x, dy), low, high))
+    return gradient_for(ctx.edges[0], K.clamp_backward(dy, _like(x, dy), low, high))
 
 
 def _bounds(op: str, low: Operand | None, high: Operand | None) -> tuple[Any, Any]:

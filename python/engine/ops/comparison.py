@@ -10,8 +10,8 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.errors import BadType, BadValue
-from engine.ops.broadcasting import Operand, data_of, gradient_for, tensor_of
 from engine.ops.factory import INTEGER_LIMITS
+from engine.ops.operands import Operand, data_of, gradient_for, tensor_of
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -188,8 +188,8 @@ def _where_backward(ctx: Node, dy: Array) -> Any:
     (condition,) = ctx.saved
     need_a, need_b = ctx.needs
     return (
-        gradient_for(ctx, 0, K.where(condition, dy, 0)) if need_a else None,
-        gradient_for(ctx, 1, K.where(condition, 0, dy)) if need_b else None,
+        gradient_for(ctx.edges[0], K.where(condition, dy, 0)) if need_a else None,
+        gradient_for(ctx.edges[1], K.where(condition, 0, dy)) if need_b else None,
     )
 
 
@@ -210,8 +210,8 @@ def _masked_fill_backward(ctx: Node, dy: Array) -> Any:
     (mask,) = ctx.saved
     need_x, need_value = ctx.needs
     return (
-        gradient_for(ctx, 0, K.masked_fill(dy, mask, 0)) if need_x else None,
-        gradient_for(ctx, 1, K.where(mask, dy, 0)) if need_value else None,
+        gradient_for(ctx.edges[0], K.masked_fill(dy, mask, 0)) if need_x else None,
+        gradient_for(ctx.edges[1], K.where(mask, dy, 0)) if need_value else None,
     )
 
 

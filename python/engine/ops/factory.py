@@ -11,8 +11,8 @@ from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
 from engine.errors import Argument, BadType, BadValue
-from engine.ops.broadcasting import sum_to
 from engine.ops.convert import cast, copy_into, from_dlpack
+from engine.ops.operands import sum_to
 from engine.ops.shape import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 

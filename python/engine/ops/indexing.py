@@ -19,8 +19,8 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace, record_view
 from engine.device import placed
 from engine.errors import BadIndex, BadType, BadValue
-from engine.ops.broadcasting import sum_to
 from engine.ops.factory import as_tensor, fill_array
+from engine.ops.operands import sum_to
 from engine.ops.shape import normal_dim, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
 

@@ -15,7 +15,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, mark_view, record, record_view
 from engine.errors import BadIndex, BadType, BadValue
-from engine.ops.broadcasting import sum_to
+from engine.ops.operands import sum_to
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
