@@ -1,6 +1,6 @@
 """Activation functions, element by element. float32 and float64, any shape."""
 
-# The bodies of ops below `@unary` are the decorator's.
+# Ops below `@unary` have no body: the decorator makes it.
 # mypy: disable-error-code="empty-body"
 
 from __future__ import annotations

@@ -74,8 +74,7 @@ def attention(
     p, seed, call = _draw("attention", dropout_p if training else 0.0)
     out, lse = K.attention(q, k, v, cu_q, cu_k, None, scale, is_causal, p, seed, call)
     saved = (q, k, v, out, lse, cu_q, cu_k, scale, is_causal, p, seed, call)
-    result: Tensor = record("attention", out, (query, key, value), _attention_backward, *saved)
-    return result
+    return record("attention", out, (query, key, value), _attention_backward, *saved)
 
 
 def _attention_qkv_backward(ctx: Node, dout: Array) -> Any:
@@ -104,8 +103,7 @@ def attention_qkv(
     p, seed, call = _draw("attention_qkv", dropout_p if training else 0.0)
     out, lse = K.attention_qkv(x, cu, scale, is_causal, p, seed, call)
     saved = (x, out, lse, cu, scale, is_causal, p, seed, call)
-    result: Tensor = record("attention_qkv", out, (qkv,), _attention_qkv_backward, *saved)
-    return result
+    return record("attention_qkv", out, (qkv,), _attention_qkv_backward, *saved)
 
 
 # ---------------------------------------------------------------- rectangles
@@ -215,5 +213,4 @@ def scaled_dot_product_attention(
     if ndim != 4:
         result = result.reshape((*shapes[0][:-1], vs[3]))
     saved = (q, k, v, out, lse, cu_q, cu_k, mask, scale, is_causal, p, seed, call, by_head, (qs, ks, vs), shapes)
-    tensor: Tensor = record(op, result, (query, key, value), _sdpa_backward, *saved)
-    return tensor
+    return record(op, result, (query, key, value), _sdpa_backward, *saved)

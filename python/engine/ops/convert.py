@@ -24,8 +24,7 @@ def _clone_backward(ctx: Node, dy: Array) -> Any:
 def clone(input: Tensor) -> Tensor:
     """A contiguous copy; gradients flow through."""
     y = as_array("clone", "input", input).clone()
-    result: Tensor = record("clone", y, (input,), _clone_backward)
-    return result
+    return record("clone", y, (input,), _clone_backward)
 
 
 @tensor_method("contiguous")
@@ -57,8 +56,7 @@ def cast(input: Tensor, dtype: DType, copy: bool = False) -> Tensor:
         refuse_float64("to", dtype, x.device)
     if not dtype.is_floating_point:
         return Tensor(x.cast(dtype))
-    result: Tensor = record("to", x.cast(dtype), (input,), _cast_backward, x.dtype)
-    return result
+    return record("to", x.cast(dtype), (input,), _cast_backward, x.dtype)
 
 
 def _move_backward(ctx: Node, dy: Array) -> Any:
@@ -74,8 +72,7 @@ def move(input: Tensor, number: int, dtype: DType | None = None, non_blocking: b
     y = placed(x, dtype, number, non_blocking)
     if not dtype.is_floating_point:
         return Tensor(y)
-    result: Tensor = record("to", y, (input,), _move_backward, x.dtype, x.device)
-    return result
+    return record("to", y, (input,), _move_backward, x.dtype, x.device)
 
 
 @tensor_method("to")
@@ -167,8 +164,7 @@ def _pin_memory(self: Tensor) -> Tensor:
     if self._data.is_pinned:
         return self
     number_of("cuda")
-    result: Tensor = record("pin_memory", self._data.pin(), (self,), _clone_backward)
-    return result
+    return record("pin_memory", self._data.pin(), (self,), _clone_backward)
 
 
 @tensor_method("is_pinned")

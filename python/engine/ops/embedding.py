@@ -49,8 +49,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     w, ids = as_array("embedding", "weight", weight), _ids("embedding", "input", input)
     y = K.embedding(w, ids)
     padding = _padding("embedding", padding_idx, w.shape[0])
-    result: Tensor = record("embedding", y, (None, weight), _embedding_backward, ids, w.shape[0], padding)
-    return result
+    return record("embedding", y, (None, weight), _embedding_backward, ids, w.shape[0], padding)
 
 
 def _embedding_sum_backward(ctx: Node, dy: Array) -> Any:
@@ -87,5 +86,4 @@ def embedding_sum(
     y = K.embedding_sum(w, ids, p, positions, t, types)
     sizes = (w.shape[0], p.shape[0], 0 if t is None else t.shape[0], _padding(op, padding_idx, w.shape[0]))
     inputs = (None, weight, None, position_weight, None, token_type_weight)
-    result: Tensor = record(op, y, inputs, _embedding_sum_backward, ids, positions, types, *sizes)
-    return result
+    return record(op, y, inputs, _embedding_sum_backward, ids, positions, types, *sizes)

@@ -285,8 +285,7 @@ def _triangle(op: str, input: Tensor, diagonal: int, upper: bool) -> Tensor:
     x = as_array(op, "input", input)
     if x.ndim < 2:
         raise BadValue(op, "input", "at least 2 dimensions", x.ndim)
-    result: Tensor = record(op, K.triangle(x, diagonal, upper), (input,), _triangle_backward, diagonal, upper)
-    return result
+    return record(op, K.triangle(x, diagonal, upper), (input,), _triangle_backward, diagonal, upper)
 
 
 @tensor_method

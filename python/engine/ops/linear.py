@@ -84,8 +84,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 def _recorded_matmul(y: Array, input: Tensor, other: Tensor, a: Array, b: Array) -> Tensor:
     first, second = a if other._requires_grad else None, b if input._requires_grad else None
     shapes = (a.shape, b.shape, input.shape, other.shape)
-    result: Tensor = record("matmul", y, (input, other), _matmul_backward, first, second, *shapes)
-    return result
+    return record("matmul", y, (input, other), _matmul_backward, first, second, *shapes)
 
 
 @tensor_method("__rmatmul__")

@@ -51,5 +51,4 @@ def pool_packed(input: Tensor, cu_seqlens: Tensor, mode: str = "first") -> Tenso
         backward, saved = _max_backward, (*saved, index)
     else:
         raise BadValue(op, "mode", "'first', 'mean' or 'max'", repr(mode))
-    result: Tensor = record(op, y, (input,), backward, *saved)
-    return result
+    return record(op, y, (input,), backward, *saved)

@@ -1,6 +1,6 @@
 """Functions of one operand, element by element; and how a family declares them."""
 
-# The bodies of ops below `@unary` are the decorator's.
+# Ops below `@unary` have no body: the decorator makes it.
 # mypy: disable-error-code="empty-body"
 
 from __future__ import annotations
