@@ -54,6 +54,10 @@ def gradient(formula: Callable[..., Any]) -> Callable[..., Any]:
     return backward
 
 
+# The backward of an in-place op that overwrites its only input.
+no_gradient = gradient(lambda dy: None)
+
+
 def gradients(first: Callable[..., Array], second: Callable[..., Array]) -> Callable[..., Any]:
     """The backward of an op with two operands: their gradients are first(dy, *saved) and second(dy, *saved).
 
