@@ -20,7 +20,7 @@ from engine.autograd.tape import Node, check_inplace, record, record_inplace, re
 from engine.device import placed
 from engine.errors import BadIndex, BadType, BadValue
 from engine.ops.factory import as_tensor, fill_array
-from engine.ops.operands import gradient, sum_to, zeros_array
+from engine.ops.operands import gradient, ids_array, sum_to, zeros_array
 from engine.ops.shape import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -320,20 +320,13 @@ def _index_select_backward(dy: Array, shape: tuple[int, ...], dim: int, index: A
     return K.index_rows_backward(dy.reshape(three), index, shape[dim]).view(shape)
 
 
-def _int64(op: str, arg: str, value: Any) -> Array:
-    array = as_array(op, arg, value)
-    if array.dtype is not _core.int64 and array.dtype is not _core.int32:
-        raise BadType(op, arg, "int64 or int32", array.dtype.name)
-    return array.cast(_core.int64)
-
-
 @tensor_method
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """A copy of the entries `index` of dimension `dim`, which gets the length of `index`: (m,), int64 or int32.
 
     Raises IndexError for an index outside [0, size).
     """
-    x, entries = as_array("index_select", "input", input), _int64("index_select", "index", index)
+    x, entries = as_array("index_select", "input", input), ids_array("index_select", "index", index)
     if entries.ndim != 1:
         raise BadValue("index_select", "index", "1 dimension", f"shape {entries.shape}")
     if x.ndim == 0:
@@ -360,7 +353,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
     Raises IndexError for an index outside [0, size).
     """
-    x, entries = as_array("gather", "input", input), _int64("gather", "index", index)
+    x, entries = as_array("gather", "input", input), ids_array("gather", "index", index)
     dim = normal_dim("gather", dim, x.ndim)
     if x.ndim == 0 and entries.ndim <= 1:
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(entries.shape)
@@ -386,7 +379,7 @@ def _corner(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _scatter_arguments(op: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Array, int, Array, Array]:
-    x, entries, source = as_array(op, "input", input), _int64(op, "index", index), as_array(op, "src", src)
+    x, entries, source = as_array(op, "input", input), ids_array(op, "index", index), as_array(op, "src", src)
     if x.ndim == 0 or source.ndim != entries.ndim or any(n > s for n, s in zip(entries.shape, source.shape)):
         raise BadValue(op, "src", f"a shape at least as large as index, {entries.shape}", source.shape)
     if source.dtype is not x.dtype:

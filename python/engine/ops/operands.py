@@ -8,7 +8,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node
-from engine.tensor import Tensor
+from engine.errors import BadType
+from engine.tensor import Tensor, as_array
 
 __all__ = ["promote_types", "result_type"]
 
@@ -104,3 +105,11 @@ def zeros_array(shape: tuple[int, ...], like: Array) -> Array:
     array = _core.empty(shape, like.dtype, like.device)
     K.fill(array, 0.0)
     return array
+
+
+def ids_array(op: str, arg: str, value: Any) -> Array:
+    """A Tensor of ids or indices, int64 or int32, as an int64 Array. Raises TypeError for other dtypes."""
+    array = as_array(op, arg, value)
+    if array.dtype is not _core.int64 and array.dtype is not _core.int32:
+        raise BadType(op, arg, "int64 or int32", array.dtype.name)
+    return array.cast(_core.int64)
