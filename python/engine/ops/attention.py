@@ -11,6 +11,7 @@ from engine.autograd.tape import Node, record
 from engine.errors import BadType, BadValue
 from engine.layout import equal_offsets
 from engine.ops import precision
+from engine.ops.dropout import drawn
 from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array
 
@@ -22,14 +23,6 @@ K = _core.kernels
 def _side_by_side(x: Array) -> Array:
     """`x` with the elements of each head next to each other, as the kernel needs them. It takes any other strides."""
     return x if x.strides[-1] == 1 or x.shape[-1] <= 1 else x.contiguous()
-
-
-def _draw(op: str, dropout_p: float) -> tuple[float, int, int]:
-    """The probability as a float, and the random state (seed, call). If the probability is 0, none is drawn."""
-    p = float(dropout_p)
-    if not 0.0 <= p <= 1.0:
-        raise BadValue(op, "dropout_p", "a probability in [0, 1]", dropout_p)
-    return (p, *_core.next_random()) if p > 0.0 else (p, 0, 0)
 
 
 def _default_scale(scale: float | None, d: int) -> float:
@@ -70,7 +63,7 @@ def attention(
     cu_q = as_array("attention", "cu_seqlens", cu_seqlens)
     cu_k = cu_q if cu_seqlens_k is None else as_array("attention", "cu_seqlens_k", cu_seqlens_k)
     scale = _default_scale(scale, q.shape[-1] if q.ndim else 1)
-    p, seed, call = _draw("attention", dropout_p if training else 0.0)
+    p, seed, call = drawn("attention", dropout_p, training, "dropout_p")
     out, lse = K.attention(q, k, v, cu_q, cu_k, None, scale, is_causal, p, seed, call)
     saved = (q, k, v, out, lse, cu_q, cu_k, None, scale, is_causal, p, seed, call)
     return record("attention", out, (query, key, value), _attention_backward, *saved)
@@ -97,7 +90,7 @@ def attention_qkv(
     x = _side_by_side(as_array("attention_qkv", "qkv", qkv))
     cu = as_array("attention_qkv", "cu_seqlens", cu_seqlens)
     scale = _default_scale(scale, x.shape[-1] if x.ndim else 1)
-    p, seed, call = _draw("attention_qkv", dropout_p if training else 0.0)
+    p, seed, call = drawn("attention_qkv", dropout_p, training, "dropout_p")
     out, lse = K.attention_qkv(x, cu, scale, is_causal, p, seed, call)
     saved = (x, out, lse, cu, scale, is_causal, p, seed, call)
     return record("attention_qkv", out, (qkv,), _attention_qkv_backward, *saved)
@@ -204,7 +197,7 @@ def scaled_dot_product_attention(
     cu_k = equal_offsets(sequences, ks[2], k.device, op)[0]._data
     q, k, v = _tokens(q, qs, by_head), _tokens(k, ks, by_head), _tokens(v, vs, by_head)
     scale = _default_scale(scale, qs[3])
-    p, seed, call = _draw(op, dropout_p)
+    p, seed, call = drawn(op, dropout_p, True, "dropout_p")
     out, lse = K.attention(q, k, v, cu_q, cu_k, mask, scale, is_causal, p, seed, call)
     result = _rectangle(out, (*qs[:3], vs[3]), by_head)
     if ndim != 4:

@@ -16,11 +16,15 @@ __all__ = ["dropout"]
 K = _core.kernels
 
 
-def probability(op: str, p: Any) -> float:
-    """A dropout probability as a float. Raises ValueError if it is outside [0, 1]."""
+def drawn(op: str, p: Any, training: bool, argument: str = "p") -> tuple[float, int, int]:
+    """The probability as a float, and the seed and call number of a mask: (p, seed, call).
+
+    If training is False or p is 0, the probability is 0 and no random number is used up. Raises ValueError if p is outside
+    [0, 1].
+    """
     if not 0.0 <= p <= 1.0:
-        raise BadValue(op, "p", "a probability in [0, 1]", p)
-    return float(p)
+        raise BadValue(op, argument, "a probability in [0, 1]", p)
+    return (float(p), *_core.next_random()) if training and p > 0.0 else (0.0, 0, 0)
 
 
 _dropout_backward = gradient(K.dropout)
@@ -33,8 +37,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     on the seed (`engine.manual_seed`), the number of the call and the shape, but not on the number of threads.
     """
     x = as_array("dropout", "input", input)
-    p = probability("dropout", p)
-    if not training or p == 0.0:
+    p, seed, call = drawn("dropout", p, training)
+    if p == 0.0:
         return input
-    seed, call = _core.next_random()
     return record("dropout", K.dropout(x, p, seed, call), (input,), _dropout_backward, p, seed, call)

@@ -10,7 +10,7 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
-from engine.errors import Argument, BadType, BadValue
+from engine.errors import Argument, BadType, BadValue, require
 from engine.ops.convert import cast, copy_into, from_dlpack
 from engine.ops.operands import gradient, no_gradient, sum_to
 from engine.ops.shape import new_sizes
@@ -70,7 +70,8 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
 # ---------------------------------------------------------------- constants
 
 
-def _empty(op: str, size: tuple[Any, ...], dtype: DType | None, device: Any) -> Array:
+def new_array(op: str, size: tuple[Any, ...], dtype: DType | None, device: Any) -> Array:
+    """An array of the given sizes, float32 by default, whose contents are undefined."""
     dtype = dtype or _core.float32
     return _core.empty(new_sizes(op, "size", size), dtype, target(op, device, dtype))
 
@@ -82,17 +83,17 @@ def _filled(array: Array, value: float, requires_grad: bool) -> Tensor:
 
 def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of the given sizes whose contents are undefined. float32 by default."""
-    return Tensor(_empty("empty", size, dtype, device), requires_grad)
+    return Tensor(new_array("empty", size, dtype, device), requires_grad)
 
 
 def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros. float32 by default."""
-    return _filled(_empty("zeros", size, dtype, device), 0.0, requires_grad)
+    return _filled(new_array("zeros", size, dtype, device), 0.0, requires_grad)
 
 
 def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones. float32 by default."""
-    return _filled(_empty("ones", size, dtype, device), 1.0, requires_grad)
+    return _filled(new_array("ones", size, dtype, device), 1.0, requires_grad)
 
 
 def full(
@@ -102,10 +103,11 @@ def full(
     if dtype is None:
         kind = type(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
         dtype = _core.bool if kind is bool else _core.int64 if kind is int else _core.float32
-    return Tensor(fill_array("full", _empty("full", (size,), dtype, device), fill_value), requires_grad)
+    return Tensor(fill_array("full", new_array("full", (size,), dtype, device), fill_value), requires_grad)
 
 
-def _like(op: str, input: Tensor, dtype: DType | None, device: Any) -> Array:
+def new_array_like(op: str, input: Tensor, dtype: DType | None, device: Any) -> Array:
+    """An array of the shape and, by default, dtype and device of `input`, whose contents are undefined."""
     x = as_array(op, "input", input)
     dtype = dtype or x.dtype
     number = x.device if device is None else number_of(device)
@@ -115,24 +117,24 @@ def _like(op: str, input: Tensor, dtype: DType | None, device: Any) -> Array:
 
 def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`empty` of the shape and, by default, dtype and device of `input`; contiguous."""
-    return Tensor(_like("empty_like", input, dtype, device), requires_grad)
+    return Tensor(new_array_like("empty_like", input, dtype, device), requires_grad)
 
 
 def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`zeros` of the shape and, by default, dtype and device of `input`."""
-    return _filled(_like("zeros_like", input, dtype, device), 0.0, requires_grad)
+    return _filled(new_array_like("zeros_like", input, dtype, device), 0.0, requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`ones` of the shape and, by default, dtype and device of `input`."""
-    return _filled(_like("ones_like", input, dtype, device), 1.0, requires_grad)
+    return _filled(new_array_like("ones_like", input, dtype, device), 1.0, requires_grad)
 
 
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`full` of the shape and, by default, dtype and device of `input`."""
-    return Tensor(fill_array("full_like", _like("full_like", input, dtype, device), fill_value), requires_grad)
+    return Tensor(fill_array("full_like", new_array_like("full_like", input, dtype, device), fill_value), requires_grad)
 
 
 def _defaults(self: Tensor, dtype: DType | None, device: Any) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def _new_ones(
 
 
 @tensor_method("new_empty")
-def _new_empty(
+def _newnew_array(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`empty` of the given sizes, by default of this tensor's dtype and on its device."""
@@ -238,8 +240,7 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included. float32 by default."""
-    if steps < 0:
-        raise BadValue("linspace", "steps", "a number >= 0", steps)
+    require(steps >= 0, "linspace", "steps", "a number >= 0", steps)
     dtype = dtype or _core.float32
     number = target("linspace", device, dtype)
     if dtype in (*INTEGER_LIMITS, _core.float32, _core.float64):
@@ -289,11 +290,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     x = as_array("one_hot", "tensor", tensor)
     if num_classes == -1:
-        if x.size == 0:
-            raise BadValue("one_hot", "num_classes", "a number > 0 for an empty tensor", -1)
+        require(x.size, "one_hot", "num_classes", "a number > 0 for an empty tensor", -1)
         num_classes = int(K.amax(x, (1 << x.ndim) - 1, False).item()) + 1
-    if num_classes < 1:
-        raise BadValue("one_hot", "num_classes", "a number > 0", num_classes)
+    require(num_classes > 0, "one_hot", "num_classes", "a number > 0", num_classes)
     return Tensor(K.one_hot(x, num_classes))
 
 

@@ -12,7 +12,7 @@ from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
 from engine.errors import BadValue
 from engine.ops import precision
-from engine.ops.dropout import probability
+from engine.ops.dropout import drawn
 from engine.ops.operands import zeros_array
 from engine.tensor import Tensor, as_array
 
@@ -154,8 +154,7 @@ def dropout_add_layer_norm(
     if x.ndim == 0:
         raise BadValue(op, "input", "at least one dimension", "()")
     w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
-    p = probability(op, p) if training else 0.0
-    seed, call = _core.next_random() if p > 0.0 else (0, 0)
+    p, seed, call = drawn(op, p, training)
     keep = prenorm or will_record(input, residual, weight, bias)
     y, total, mean, rstd = K.dropout_add_layer_norm(x, r, w, b, p, eps, seed, call, keep)
     saved = (total, w, mean, rstd, p, seed, call)

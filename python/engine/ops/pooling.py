@@ -6,7 +6,7 @@ from typing import Any
 
 from engine import _core
 from engine.autograd.tape import record
-from engine.errors import BadValue
+from engine.errors import require
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array
@@ -35,8 +35,7 @@ def pool_packed(input: Tensor, cu_seqlens: Tensor, mode: str = "first") -> Tenso
     """
     op = "pool_packed"
     x, cu = as_array(op, "input", input), as_array(op, "cu_seqlens", cu_seqlens)
-    if mode not in _MODES:
-        raise BadValue(op, "mode", "'first', 'mean' or 'max'", repr(mode))
+    require(mode in _MODES, op, "mode", "'first', 'mean' or 'max'", repr(mode))
     kernel, backward = _MODES[mode]
     y = called_as(op, kernel, x, cu)
     saved: tuple[Any, ...] = (cu, x.shape[0])

@@ -15,11 +15,10 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import check_inplace, record_inplace
-from engine.device import number_of, refuse_float64, target
-from engine.errors import BadType, BadValue
-from engine.ops.factory import INTEGER_LIMITS
+from engine.device import target
+from engine.errors import BadType, BadValue, require
+from engine.ops.factory import INTEGER_LIMITS, new_array, new_array_like
 from engine.ops.operands import no_gradient
-from engine.ops.shape import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -73,9 +72,8 @@ def get_rng_state() -> Tensor:
 def set_rng_state(new_state: Tensor) -> None:
     """Restores a state that `get_rng_state` returned."""
     state = as_array("set_rng_state", "new_state", new_state)
-    if state.dtype is not _core.uint8 or state.shape != (16,):
-        got = f"{state.dtype.name} of shape {state.shape}"
-        raise BadValue("set_rng_state", "new_state", "uint8 of shape (16,)", got)
+    right, got = state.dtype is _core.uint8 and state.shape == (16,), f"{state.dtype.name} of shape {state.shape}"
+    require(right, "set_rng_state", "new_state", "uint8 of shape (16,)", got)
     raw = _core.to_bytes(state)  # copies from a device if need be
     _core.set_random_state(int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little"))
 
@@ -83,42 +81,39 @@ def set_rng_state(new_state: Tensor) -> None:
 # ---------------------------------------------------------------- factories
 
 
-def _drawn(
-    op: str, shape: tuple[int, ...], dtype: DType, number: int, kernel: Any, first: float, second: float
-) -> Array:
-    """Random numbers of a floating-point dtype; those of 16 bits are drawn as float32 and converted."""
+def _draw(op: str, array: Array, kernel: Any, first: float, second: float, argument: str = "dtype") -> Array:
+    """`array`, filled by the kernel. It writes float32 and float64 to contiguous memory; all else is drawn apart and copied."""
+    dtype = array.dtype
     if not dtype.is_floating_point:
-        raise BadType(op, "dtype", "a floating-point dtype", dtype.name)
-    refuse_float64(op, dtype, number)
-    array = _core.empty(shape, _core.float64 if dtype is _core.float64 else _core.float32, number)
-    kernel(array, first, second, *_core.next_random())
-    return array.cast(dtype)
+        raise BadType(op, argument, "a floating-point dtype", dtype.name)
+    if array.is_contiguous and (dtype is _core.float32 or dtype is _core.float64):
+        kernel(array, first, second, *_core.next_random())
+    else:
+        apart = _core.empty(array.shape, _core.float64 if dtype is _core.float64 else _core.float32, array.device)
+        K.copy(array, _draw(op, apart, kernel, first, second))
+    return array
 
 
 def rand(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1): multiples of 2^-24 (float64: 2^-53). float32 by default."""
-    sizes = new_sizes("rand", "size", size)
-    return Tensor(_drawn("rand", sizes, dtype or _core.float32, number_of(device), K.uniform, 0.0, 1.0), requires_grad)
+    return Tensor(_draw("rand", new_array("rand", size, dtype, device), K.uniform, 0.0, 1.0), requires_grad)
 
 
 def randn(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958). float32 by default."""
-    sizes = new_sizes("randn", "size", size)
-    return Tensor(_drawn("randn", sizes, dtype or _core.float32, number_of(device), K.normal, 0.0, 1.0), requires_grad)
+    return Tensor(_draw("randn", new_array("randn", size, dtype, device), K.normal, 0.0, 1.0), requires_grad)
 
 
 def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`rand` of the shape and, by default, dtype and device of `input`."""
-    x = as_array("rand_like", "input", input)
-    number = x.device if device is None else number_of(device)
-    return Tensor(_drawn("rand_like", x.shape, dtype or x.dtype, number, K.uniform, 0.0, 1.0), requires_grad)
+    array = new_array_like("rand_like", input, dtype, device)
+    return Tensor(_draw("rand_like", array, K.uniform, 0.0, 1.0), requires_grad)
 
 
 def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`randn` of the shape and, by default, dtype and device of `input`."""
-    x = as_array("randn_like", "input", input)
-    number = x.device if device is None else number_of(device)
-    return Tensor(_drawn("randn_like", x.shape, dtype or x.dtype, number, K.normal, 0.0, 1.0), requires_grad)
+    array = new_array_like("randn_like", input, dtype, device)
+    return Tensor(_draw("randn_like", array, K.normal, 0.0, 1.0), requires_grad)
 
 
 def normal(
@@ -131,29 +126,21 @@ def normal(
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers of the given mean and standard deviation. Unlike in PyTorch, both must be numbers. float32 by default."""
-    _check_std("normal", std)
-    sizes = new_sizes("normal", "size", (size,))
-    return Tensor(
-        _drawn("normal", sizes, dtype or _core.float32, number_of(device), K.normal, mean, std), requires_grad
-    )
+    require(std >= 0, "normal", "std", "a number >= 0", std)
+    return Tensor(_draw("normal", new_array("normal", (size,), dtype, device), K.normal, mean, std), requires_grad)
 
 
-def _check_std(op: str, std: float) -> None:
-    if not std >= 0:
-        raise BadValue(op, "std", "a number >= 0", std)
-
-
-def _integers(op: str, shape: tuple[int, ...], low: int, high: int, dtype: DType, number: int) -> Array:
+def _draw_integers(op: str, array: Array, low: int, high: int) -> Array:
     low, high = operator.index(low), operator.index(high)
-    limits = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
+    dtype = array.dtype
+    least, largest = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
     if not low < high:
         raise BadValue(op, "high", f"a number above low, which is {low}", high)
     # The kernel takes `high` itself as int64.
-    if low < limits[0] or high - 1 > limits[1] or high > 2**63 - 1:
+    if low < least or high - 1 > largest or high > 2**63 - 1:
         raise BadValue(op, "low, high", f"numbers that {dtype.name} can hold", f"{low} and {high}")
-    kept = dtype in INTEGER_LIMITS or dtype is _core.float32 or dtype is _core.float64
-    refuse_float64(op, dtype, number)
-    array = _core.empty(shape, dtype if kept else _core.float32, number)
+    if dtype not in INTEGER_LIMITS and dtype is not _core.float64:
+        array = _core.empty(array.shape, _core.float32, array.device)
     K.randint(array, low, high, *_core.next_random())
     return array.cast(dtype)
 
@@ -170,10 +157,9 @@ def randint(
     """Uniform integers in [low, high): `randint(high, size)` or `randint(low, high, size)`. int64 by default."""
     if size is None:  # only one bound was given
         low, high, size = 0, low, high
-    if size is None:
-        raise BadType("randint", "size", "a tuple of sizes", None)
-    sizes = new_sizes("randint", "size", (size,))
-    return Tensor(_integers("randint", sizes, low, high, dtype or _core.int64, number_of(device)), requires_grad)
+    require(size is not None, "randint", "size", "a tuple of sizes", None, error=BadType)
+    array = new_array("randint", (size,), dtype or _core.int64, device)
+    return Tensor(_draw_integers("randint", array, low, high), requires_grad)
 
 
 def randint_like(
@@ -186,17 +172,15 @@ def randint_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """`randint` of the shape and, by default, dtype and device of `input`."""
-    x = as_array("randint_like", "input", input)
     low, high = (0, low) if high is None else (low, high)
-    number = x.device if device is None else number_of(device)
-    return Tensor(_integers("randint_like", x.shape, low, high, dtype or x.dtype, number), requires_grad)
+    array = new_array_like("randint_like", input, dtype, device)
+    return Tensor(_draw_integers("randint_like", array, low, high), requires_grad)
 
 
 def randperm(n: int, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The numbers 0 to n - 1 in random order (Fisher and Yates). int64 by default."""
     n = operator.index(n)
-    if n < 0:
-        raise BadValue("randperm", "n", "a number >= 0", n)
+    require(n >= 0, "randperm", "n", "a number >= 0", n)
     dtype = dtype or _core.int64
     number = target("randperm", device, dtype)
     return Tensor(K.randperm(n, *_core.next_random(), device=number).cast(dtype), requires_grad)
@@ -214,37 +198,29 @@ def bernoulli(input: Tensor) -> Tensor:
 
 
 def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float) -> Tensor:
-    x = self._data
-    if not x.dtype.is_floating_point:
-        raise BadType(op, "self", "a floating-point dtype", x.dtype.name)
     check_inplace(op, self)
-    if x.is_contiguous and (x.dtype is _core.float32 or x.dtype is _core.float64):
-        kernel(x, first, second, *_core.next_random())
-    else:
-        K.copy(x, _drawn(op, x.shape, x.dtype, x.device, kernel, first, second))
+    _draw(op, self._data, kernel, first, second, "self")
     return record_inplace(op, self, (self,), no_gradient)
 
 
 @tensor_method("uniform_")
 def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Fills the tensor with uniform numbers in [a, b)."""
-    if not a <= b:
-        raise BadValue("uniform_", "b", f"a number >= {a}", b)
+    require(a <= b, "uniform_", "b", f"a number >= {a}", b)
     return _draw_into("uniform_", self, K.uniform, a, b)
 
 
 @tensor_method("normal_")
 def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Fills the tensor with normal numbers of the given mean and standard deviation."""
-    _check_std("normal_", std)
+    require(std >= 0, "normal_", "std", "a number >= 0", std)
     return _draw_into("normal_", self, K.normal, mean, std)
 
 
 @tensor_method("bernoulli_")
 def _bernoulli_(self: Tensor, p: float = 0.5) -> Tensor:
     """Fills the tensor with 1 with probability p, otherwise 0."""
-    if not 0 <= p <= 1:
-        raise BadValue("bernoulli_", "p", "a probability in [0, 1]", p)
+    require(0 <= p <= 1, "bernoulli_", "p", "a probability in [0, 1]", p)
     check_inplace("bernoulli_", self)
     chances = _core.empty(self.shape, _core.float32, self._data.device)
     K.fill(chances, float(p))

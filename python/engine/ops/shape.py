@@ -14,7 +14,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, mark_view, record, record_view
-from engine.errors import BadIndex, BadType, BadValue
+from engine.errors import BadIndex, BadType, BadValue, require
 from engine.ops.operands import gradient, sum_to, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -214,8 +214,7 @@ def t(input: Tensor) -> Tensor:
 
 def _last_two(input: Tensor) -> Tensor:
     """The last two dimensions exchanged, which transposes every matrix of a batch."""
-    if input.ndim < 2:
-        raise BadValue("mT", "self", "at least 2 dimensions", input.ndim)
+    require(input.ndim >= 2, "mT", "self", "at least 2 dimensions", input.ndim)
     return transpose(input, -2, -1)
 
 
@@ -363,8 +362,7 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views along `dim`, of the same size except for the last, which may be smaller."""
     x = as_array("chunk", "input", input)
-    if chunks < 1:
-        raise BadValue("chunk", "chunks", "a number > 0", chunks)
+    require(chunks > 0, "chunk", "chunks", "a number > 0", chunks)
     dim = _part_dim("chunk", x, dim)
     if x.shape[dim] == 0:
         return _parts("chunk", input, dim, [0] * chunks)
@@ -387,8 +385,7 @@ def _part_dim(op: str, x: Array, dim: int) -> int:
 
 @tensor_method("__iter__")
 def _iter(input: Tensor) -> Iterator[Tensor]:
-    if input.ndim == 0:
-        raise BadType("iter", "self", "at least one dimension", "a 0-dim tensor")
+    require(input.ndim, "iter", "self", "at least one dimension", "a 0-dim tensor", error=BadType)
     return iter(unbind(input, 0))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import record
-from engine.errors import BadValue
+from engine.errors import require
 from engine.ops import precision
 from engine.ops.operands import gradient
 from engine.ops.shape import normal_dim
@@ -77,8 +77,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
         input = precision.raised(input)
     x = as_array("logsumexp", "input", input)
     dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
-    if len(set(dims)) != len(dims):
-        raise BadValue("logsumexp", "dim", "each dimension once", dim)
+    require(len(set(dims)) == len(dims), "logsumexp", "dim", "each dimension once", dim)
     if x.ndim == 0:  # normal_dim takes 0 and -1, but there is nothing to move
         dims = []
     kept = [d for d in range(x.ndim) if d not in dims]
