@@ -357,24 +357,43 @@ def filled(meta: tuple[tuple[int, ...], Any, int], value: float) -> Array:
     return array
 
 
-def _seed(output: Tensor, gradient: Tensor | None) -> Array:
+def _seed(op: str, output: Tensor, gradient: Tensor | None) -> Array:
     if not output._requires_grad:
-        raise BadState("backward", "self", "a tensor that requires grad", "one that does not")
+        raise BadState(op, "self", "a tensor that requires grad", "one that does not")
     if gradient is None:
         if output.numel() != 1:
-            raise BadState("backward", "gradient", f"a Tensor of shape {output.shape}, as the output", "None")
+            raise BadState(op, "gradient", f"a Tensor of shape {output.shape}, as the output", "None")
         return filled(output._data.meta, 1.0)
-    array = as_array("backward", "gradient", gradient)
+    array = as_array(op, "gradient", gradient)
     if array.shape != output.shape:
-        raise BadValue("backward", "gradient", f"shape {output.shape}", array.shape)
+        raise BadValue(op, "gradient", f"shape {output.shape}", array.shape)
     if array.device != output._data.device:
-        raise BadValue("backward", "gradient", f"a tensor on {output.device}", f"one on {gradient.device}")
+        raise BadValue(op, "gradient", f"a tensor on {output.device}", f"one on {gradient.device}")
     return array.cast(output.dtype)
 
 
+def _starts(
+    op: str,
+    tensors: Tensor | Sequence[Tensor],
+    gradients: Tensor | Sequence[Tensor | None] | None,
+    argument: str,
+    create_graph: bool,
+) -> list[tuple[Edge, Array]]:
+    """Where a walk starts, and with what gradients."""
+    if create_graph:
+        raise BadState(op, "create_graph", False, True, "gradients of gradients are not supported")
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    shared = gradients is None or isinstance(gradients, Tensor)
+    given: list[Any] = [gradients] * len(outputs) if shared else list(gradients)  # type: ignore[arg-type]
+    if len(given) != len(outputs):
+        raise BadValue(op, argument, f"{len(outputs)} gradients, one for each output", len(given))
+    for output in outputs:
+        check_view(op, output)
+    return [(_edge(output), _seed(op, output, gradient)) for output, gradient in zip(outputs, given)]
+
+
 def _walk(
-    outputs: Sequence[Tensor],
-    gradients: Sequence[Tensor | None],
+    starts: Sequence[tuple[Edge, Array]],
     retain_graph: bool,
     leaf: Callable[[Tensor, Array | RowSum], None],
     found: dict[Edge, Array | None] = _NOTHING,
@@ -398,9 +417,8 @@ def _walk(
         before = slots[index]
         slots[index] = gradient if before is None else K.add(before, gradient)
 
-    for output, gradient in zip(outputs, gradients):
-        check_view("backward", output)
-        send(_edge(output), _seed(output, gradient))
+    for start in starts:
+        send(*start)
     while heap:
         node = heappop(heap)[1]
         slots = pending.pop(node)
@@ -429,24 +447,6 @@ def _walk(
         leaf(tensor, _run_hooks(tensor._hooks, dense(total), "leaf") if tensor._hooks else total)
 
 
-def _prepared(
-    op: str,
-    tensors: Tensor | Sequence[Tensor],
-    gradients: Tensor | Sequence[Tensor | None] | None,
-    argument: str,
-    create_graph: bool,
-) -> tuple[list[Tensor], list[Tensor | None]]:
-    """The outputs to start from, and a gradient or None for each of them."""
-    if create_graph:
-        raise BadState(op, "create_graph", False, True, "gradients of gradients are not supported")
-    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    shared = gradients is None or isinstance(gradients, Tensor)
-    given: list[Any] = [gradients] * len(outputs) if shared else list(gradients)  # type: ignore[arg-type]
-    if len(given) != len(outputs):
-        raise BadValue(op, argument, f"{len(outputs)} gradients, one for each output", len(given))
-    return outputs, given
-
-
 def backward(
     tensors: Tensor | Sequence[Tensor],
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
@@ -459,9 +459,9 @@ def backward(
     ops saved, so that the graph can be walked again. create_graph: must be False. Raises RuntimeError if a tensor does not
     require grad, or if the graph was freed or an array in it overwritten; ValueError for gradients of another shape.
     """
-    outputs, given = _prepared("backward", tensors, grad_tensors, "grad_tensors", create_graph)
+    starts = _starts("backward", tensors, grad_tensors, "grad_tensors", create_graph)
     # A gradient array becomes `.grad` itself, unless someone else may hold its memory: then a copy of it does.
-    taken = {id(g._data): g._data for g in given if g is not None}
+    taken = {id(g): g for _, g in starts}
 
     def accumulate(tensor: Tensor, g: Array | RowSum) -> None:
         if type(g) is RowSum and tensor._grad is None:
@@ -476,7 +476,7 @@ def backward(
         taken[id(g)] = g
         tensor._grad = Tensor(g)
 
-    _walk(outputs, given, retain_graph, accumulate)
+    _walk(starts, retain_graph, accumulate)
 
 
 @tensor_method("backward")
@@ -504,7 +504,7 @@ def grad(
     allow_unused: gives None for an input on which the outputs do not depend; otherwise that is a RuntimeError. The other
     arguments and errors as in `backward`.
     """
-    outs, given = _prepared("grad", outputs, grad_outputs, "grad_outputs", create_graph)
+    starts = _starts("grad", outputs, grad_outputs, "grad_outputs", create_graph)
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for i, tensor in enumerate(wanted):
         if not tensor._requires_grad:
@@ -516,7 +516,7 @@ def grad(
         if tensor in found:
             found[tensor] = dense(g)
 
-    _walk(outs, given, retain_graph, keep, found)
+    _walk(starts, retain_graph, keep, found)
     gradients = [found[edge] for edge in edges]
     if None in gradients and not allow_unused:
         i, expected = gradients.index(None), "a tensor on which the outputs depend"

@@ -36,7 +36,7 @@ def erf(input: Tensor) -> Tensor:
 @tensor_method
 @unary(K.log1p, K.log1p_backward, in_float32=True)
 def log1p(input: Tensor) -> Tensor:
-    """ln(1 + input), exact for small input."""
+    """ln(1 + input), accurate for small input too."""
 
 
 # ---------------------------------------------------------------- with options

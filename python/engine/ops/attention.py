@@ -1,4 +1,4 @@
-"""Attention over sequences that lie back to back, and over PyTorch's rectangles through the same kernel."""
+"""Attention over sequences stored one after the other, and over PyTorch's rectangles, with the same kernel."""
 
 from __future__ import annotations
 

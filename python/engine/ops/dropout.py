@@ -31,7 +31,7 @@ _dropout_backward = gradient(K.dropout)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zeroes each element with probability p (rounded to 1/65536) and multiplies the others by 1 / (1 - p).
+    """Zeroes each element with probability p (rounded to 1/65536) and scales the others up so that the mean does not change.
 
     With training=False or p = 0 the result is the input itself. `inplace` is accepted and changes nothing. The mask depends
     on the seed (`engine.manual_seed`), the number of the call and the shape, but not on the number of threads.

@@ -107,19 +107,16 @@ class Plan:
                 dim += 1
             elif array is None or (array.ndim == 0 and array.dtype is _core.int64):
                 self._select(op, item, dim)
-            elif array.dtype is _core.bool and array.ndim == 0:
-                self._step("unsqueeze", dim)  # as PyTorch: a new dimension of size 1 or 0
-                self.arrays.append((dim, 1, array.reshape((1,)), dim))
-                dim += 1
-            elif array.dtype is _core.bool:
-                covered = self.base.shape[dim : dim + array.ndim]
-                if array.shape != covered:
-                    raise BadIndex(op, "index", f"a mask of shape {covered}", array.shape)
-                self.arrays.append((dim, array.ndim, array, dim + self.shift))
-                dim += array.ndim
             else:
-                self.arrays.append((dim, 1, array, dim + self.shift))
-                dim += 1
+                if array.ndim == 0:  # a mask; as in PyTorch, it makes a new dimension of size 1 or 0
+                    self._step("unsqueeze", dim)
+                    array = array.reshape((1,))
+                count = array.ndim if array.dtype is _core.bool else 1
+                covered = self.base.shape[dim : dim + count]
+                if array.dtype is _core.bool and array.shape != covered:
+                    raise BadIndex(op, "index", f"a mask of shape {covered}", array.shape)
+                self.arrays.append((dim, count, array, dim + self.shift))
+                dim += count
 
     def _step(self, method: str, *arguments: int) -> None:
         self.steps.append((method, arguments))

@@ -30,7 +30,7 @@ def _reduction(op: str, reduction: str) -> int:
 
 
 def _raised(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The operands as autocast wants them."""
+    """The operands, converted to float32 if autocast says so."""
     return (precision.raised(input), precision.raised(target)) if precision.active else (input, target)
 
 

@@ -37,8 +37,8 @@ def promote_types(type1: DType, type2: DType) -> DType:
 def result_type(tensor1: Operand, tensor2: Operand) -> DType:
     """The dtype in which an op on the two operands computes.
 
-    Tensors with dimensions decide. A 0-dim tensor changes the dtype only if its category is higher (bool < integer <
-    floating), and a number only if its category is higher still.
+    Tensors with dimensions decide. A 0-dim tensor changes the dtype only if its category (bool < integer < floating) is
+    higher than theirs, and a number only if its category is higher than that of every tensor.
     """
     return _core.result_type(data_of(tensor1), data_of(tensor2))
 
