@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from heapq import heappop, heappush
 from itertools import count
-from types import MappingProxyType
 from typing import Any
 
 from engine import _core
@@ -42,7 +41,7 @@ __all__ = [
 K = _core.kernels
 _numbers = count()  # nodes in the order in which they are made
 _new = Tensor.__new__
-_NOTHING: Any = MappingProxyType({})
+_NOTHING: Any = {}  # never written to
 Edge = Any  # None, a leaf Tensor, or (Node, output index)
 
 
@@ -172,15 +171,12 @@ class Node:
             self._call.again()
         if self._saved is None:
             raise freed(self.name)
-        for i, (array, version) in enumerate(zip(self._saved, self._versions)):
-            if version is not None and array.version != version:
-                raise BadState(
-                    self.name,
-                    "backward",
-                    "the arrays that the op saved, unchanged",
-                    f"array {i} of shape {array.shape}, modified by an in-place operation",
-                    f"it was saved at version {version} and is at version {array.version}",
-                )
+        for i, version in enumerate(self._versions):
+            if version is not None and self._saved[i].version != version:
+                array = self._saved[i]
+                got = f"array {i} of shape {array.shape}, modified by an in-place operation"
+                hint = f"it was saved at version {version} and is at version {array.version}"
+                raise BadState(self.name, "backward", "the arrays that the op saved, unchanged", got, hint)
         return self._saved
 
     def hooks_of(self, index: int) -> dict[int, Any]:
@@ -417,8 +413,8 @@ def _walk(
         before = slots[index]
         slots[index] = gradient if before is None else K.add(before, gradient)
 
-    for start in starts:
-        send(*start)
+    for edge, seed in starts:
+        send(edge, seed)
     while heap:
         node = heappop(heap)[1]
         slots = pending.pop(node)

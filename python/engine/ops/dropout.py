@@ -24,7 +24,10 @@ def drawn(op: str, p: Any, training: bool, argument: str = "p") -> tuple[float, 
     """
     if not 0.0 <= p <= 1.0:
         raise BadValue(op, argument, "a probability in [0, 1]", p)
-    return (float(p), *_core.next_random()) if training and p > 0.0 else (0.0, 0, 0)
+    if not training or p == 0.0:
+        return 0.0, 0, 0
+    seed, call = _core.next_random()
+    return float(p), seed, call
 
 
 _dropout_backward = gradient(K.dropout)
