@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import wraps
+from contextlib import ContextDecorator
 from typing import Any
 
 from engine import _core
@@ -45,7 +45,7 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
     return device_type == "cuda" and _state.enabled
 
 
-class autocast:
+class autocast(ContextDecorator):
     """`with engine.autocast():` or `@engine.autocast()`: on a CUDA device products run in bfloat16.
 
     device_type: "cuda"; "cpu" is accepted and changes nothing, because the CPU computes in float32 and float64 only. dtype:
@@ -95,14 +95,6 @@ class autocast:
         _state.depth -= 1
         if not _state.depth:
             _state.casts.clear()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
-
-        return wrapped
 
 
 def _as_now() -> Callable[[], autocast]:

@@ -85,17 +85,17 @@ _reshape_backward = gradient(Array.reshape)
 
 def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
     """The same elements in another shape; one size may be -1. A view if the strides allow it, otherwise a copy."""
-    x = as_array("reshape", "input", input)
-    y = x.reshape(sizes_of("reshape", "shape", (shape,)))
-    if y.shares_storage(x):
-        return record_view("reshape", y, input, _reshape_backward, x.shape)
-    return record("reshape", y, (input,), _reshape_backward, x.shape)
+    return _reshape(input, shape)
 
 
 @tensor_method("reshape")
 def _reshape(self: Tensor, *shape: Any) -> Tensor:
     """`engine.reshape`; the sizes may be given one by one."""
-    return reshape(self, sizes_of("reshape", "shape", shape))
+    x = as_array("reshape", "input", self)
+    y = x.reshape(sizes_of("reshape", "shape", shape))
+    if y.shares_storage(x):
+        return record_view("reshape", y, self, _reshape_backward, x.shape)
+    return record("reshape", y, (self,), _reshape_backward, x.shape)
 
 
 @tensor_method
@@ -180,14 +180,14 @@ def _permuted(name: str, input: Tensor, dims: Sequence[int]) -> Tensor:
 
 def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     """The dimensions in the order `dims`."""
-    as_array("permute", "input", input)
-    return _permuted("permute", input, sizes_of("permute", "dims", (dims,)))
+    return _permute(input, dims)
 
 
 @tensor_method("permute")
 def _permute(self: Tensor, *dims: Any) -> Tensor:
     """`engine.permute`; the dimensions may be given one by one."""
-    return permute(self, sizes_of("permute", "dims", dims))
+    as_array("permute", "input", self)
+    return _permuted("permute", self, sizes_of("permute", "dims", dims))
 
 
 _transpose_backward = gradient(Array.transpose)
