@@ -108,7 +108,7 @@ def test_packing_by_any_layout(device):
         engine.pack_padded(padded, (3, 3))
     with pytest.raises(ValueError, match=r"\[pad_packed\] input: expected 5 positions, got shape \(4, 2\)"):
         engine.pad_packed(x[:4], layout)
-    with pytest.raises(ValueError, match=r"\[pack_padded\] input: expected shape \(3, 4\), \*, got \(3, 3, 2\)"):
+    with pytest.raises(ValueError, match=r"\[pack_padded\] input: expected shape \(3, 4, 2\), got \(3, 3, 2\)"):
         engine.pack_padded(padded, read)
 
 
