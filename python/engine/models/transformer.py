@@ -19,7 +19,7 @@ from engine.models.pretrained import Pretrained
 from engine.nn import functional as F
 from engine.nn.attention import project_apart
 from engine.nn.block import Part, Residual, run_block, run_stack
-from engine.nn.module import Module, plan_entry
+from engine.nn.module import Module
 from engine.ops.naming import called_as
 from engine.ops.packing import pack_padded, pad_packed, take_rows
 from engine.tensor import Tensor
@@ -136,30 +136,16 @@ class _SelfAttention(Module):
         y = ops.attention(q, k, v, cu_q, cu_seqlens_k=cu_k, dropout_p=self.p, training=self.training)
         return y.view(-1, d)
 
-    def _parts(self, prefix: str, state: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-        """(published name, its part of the memory) for each entry."""
-        for kind, whole in (("weight", state["qkv.weight"]), ("bias", state["qkv.bias"])):
-            d = whole.shape[0] // 3
-            for i, name in enumerate(("query", "key", "value")):
-                yield f"{prefix}{name}.{kind}", Tensor(whole._data.slice(0, i * d, (i + 1) * d, 1))
-
-    def _publish(self, state: dict[str, Tensor], prefix: str) -> None:
-        own = {name: state.pop(prefix + name) for name in ("qkv.weight", "qkv.bias")}
-        state.update(self._parts(prefix, own))
-
-    def _plan_load(
-        self,
-        state: dict[str, Tensor],
-        prefix: str,
-        plan: list[tuple[Tensor, Tensor]],
-        missing: list[str],
-        misshaped: list[str],
-    ) -> None:
-        for name, target in self._parts(prefix, {f"qkv.{k}": v for k, v in self.qkv.named_parameters()}):
-            plan_entry(name, target, state, plan, missing, misshaped)
-        for name, value in self.qkv.named_parameters():
-            if name not in ("weight", "bias"):  # an adapter's
-                plan_entry(f"{prefix}qkv.{name}", value, state, plan, missing, misshaped)
+    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """The projection's weight and bias as the three that are published."""
+        for name, value in super()._entries(prefix):
+            kind = name.removeprefix(f"{prefix}qkv.")
+            if kind in ("weight", "bias"):
+                d = value.shape[0] // 3
+                for i, part in enumerate(("query", "key", "value")):
+                    yield f"{prefix}{part}.{kind}", Tensor(value._data.slice(0, i * d, (i + 1) * d, 1))
+            else:  # an adapter's
+                yield name, value
 
 
 class _Output(Module):

@@ -20,7 +20,7 @@ from engine.errors import BadValue, FileMissing
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
-from engine.nn.module import Module, Parameter
+from engine.nn.module import Module, Parameter, copy_state
 from engine.ops.convert import copy_into
 from engine.serialization import load_file, save_file, write_text
 from engine.tensor import Tensor
@@ -313,23 +313,8 @@ def load_lora_state_dict(model: Module, state_dict: Mapping[str, Tensor]) -> Non
 
     Raises ValueError that lists missing, unexpected and mis-shaped entries, before anything is written.
     """
-    targets = _targets("load_lora_state_dict", model)
-    wrong = [f"missing: {name}" for name in targets if name not in state_dict]
-    wrong += [f"unexpected: {name}" for name in state_dict if name not in targets]
-    wrong += [
-        f"mis-shaped: {name}: expected shape {p.shape}, got {state_dict[name].shape}"
-        for name, p in targets.items()
-        if name in state_dict and state_dict[name].shape != p.shape
-    ]
-    if wrong:
-        raise BadValue(
-            "load_lora_state_dict",
-            "state_dict",
-            "the entries of the model's adapters",
-            "entries that differ:" + "".join(f"\n  {line}" for line in wrong),
-        )
-    for name, p in targets.items():
-        copy_into(p._data, state_dict[name]._data)
+    op = "load_lora_state_dict"
+    copy_state(op, "the model's adapters", _targets(op, model), state_dict)
 
 
 def save_lora(model: Module, directory: str | os.PathLike[str], base_model: str | None = None) -> None:

@@ -13,7 +13,8 @@ from engine import _core
 from engine._core import Array, DType
 from engine.device import device as Device
 from engine.device import number_of, placed, refuse_float64
-from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined
+from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
+from engine.nn.utils import zero_gradients
 from engine.ops.convert import copy_into
 from engine.tensor import RemovableHandle, Tensor
 
@@ -37,31 +38,40 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
-def plan_entry(
-    name: str,
-    target: Tensor,
-    state: dict[str, Tensor],
-    plan: list[tuple[Tensor, Tensor]],
-    missing: list[str],
-    misshaped: list[str],
-) -> None:
-    """Takes the entry `name` out of `state`: a copy into `target` is planned, or what is wrong with it noted."""
-    source = state.pop(name, None)
-    if source is None:
-        missing.append(name)
-    elif not isinstance(source, Tensor):
-        misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
-    elif source.shape != target.shape:
-        misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
-    else:
-        plan.append((target, source))
-
-
 class IncompatibleKeys(NamedTuple):
     """What load_state_dict(strict=False) left out."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+def copy_state(
+    op: str, owner: str, targets: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool = True
+) -> IncompatibleKeys:
+    """Copies a state into `targets` by name, converting dtypes, across devices. All is checked before anything is written.
+
+    Raises ValueError, worded for the argument `state_dict` of `op`, that lists the entries that do not fit those of `owner`; with
+    strict=False missing and unexpected ones are returned instead.
+    """
+    missing = [name for name in targets if name not in state]
+    unexpected = [name for name in state if name not in targets]
+    misshaped = []
+    for name, target in targets.items():
+        source = state.get(name, target)
+        if not isinstance(source, Tensor):
+            misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
+        elif source.shape != target.shape:
+            misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
+    lines = [f"mis-shaped: {'; '.join(misshaped)}"] if misshaped else []
+    if strict:
+        left_out = (("missing", missing), ("unexpected", unexpected))
+        lines = [f"{kind}: {', '.join(names)}" for kind, names in left_out if names] + lines
+    got = "entries that differ:" + "".join(f"\n  {line}" for line in lines)
+    require(not lines, op, "state_dict", f"the entries of {owner}", got)
+    for name, target in targets.items():
+        if name in state:
+            copy_into(target._data, state[name]._data)
+    return IncompatibleKeys(missing, unexpected)
 
 
 class Module:
@@ -124,7 +134,7 @@ class Module:
             self._register("_modules", name, value)
         else:
             mine = self.__dict__
-            for registry, kind in (("_parameters", Parameter), ("_modules", Module), ("_buffers", Tensor)):
+            for registry, kind in _KINDS.items():
                 if name in mine.get(registry, ()):
                     if value is not None and not isinstance(value, kind):
                         raise BadType(type(self).__name__, name, f"a {kind.__name__} or None", type(value).__name__)
@@ -132,7 +142,7 @@ class Module:
             object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        for registry in ("_parameters", "_modules", "_buffers"):
+        for registry in _KINDS:
             self.__dict__.get(registry, {}).pop(name, None)
         object.__delattr__(self, name)
 
@@ -144,39 +154,34 @@ class Module:
             )
         if not isinstance(name, str) or not name or "." in name:
             raise BadValue(type(self).__name__, "name", "a name without dots", repr(name))
-        for other in ("_parameters", "_modules", "_buffers"):
+        for other in _KINDS:
             if other != registry:
                 mine[other].pop(name, None)
         mine[registry][name] = value
         mine[name] = value
 
+    def _add(self, op: str, argument: str, registry: str, name: str, value: Any) -> None:
+        kind = _KINDS[registry]
+        fits = value is None or isinstance(value, kind)
+        require(fits, op, argument, f"a {kind.__name__} or None", type(value).__name__, error=BadType)
+        new = not hasattr(self, name) or name in self.__dict__.get(registry, ())
+        require(new, op, "name", "a name that the module does not have yet", repr(name), error=BadKey)
+        self._register(registry, name, value)
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter, or None to hold its place."""
-        if param is not None and not isinstance(param, Parameter):
-            raise BadType("register_parameter", "param", "a Parameter or None", type(param).__name__)
-        self._check_new("register_parameter", name, "_parameters")
-        self._register("_parameters", name, param)
+        self._add("register_parameter", "param", "_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that belongs to the state but is not trained; one that is not persistent stays out of state_dict."""
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise BadType("register_buffer", "tensor", "a Tensor or None", type(tensor).__name__)
-        self._check_new("register_buffer", name, "_buffers")
-        self._register("_buffers", name, tensor)
+        self._add("register_buffer", "tensor", "_buffers", name, tensor)
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Adds a submodule under that name."""
-        if module is not None and not isinstance(module, Module):
-            raise BadType("add_module", "module", "a Module or None", type(module).__name__)
-        self._check_new("add_module", name, "_modules")
-        self._register("_modules", name, module)
+        self._add("add_module", "module", "_modules", name, module)
 
     register_module = add_module
-
-    def _check_new(self, op: str, name: str, registry: str) -> None:
-        if hasattr(self, name) and name not in self.__dict__.get(registry, ()):
-            raise BadKey(op, "name", "a name that the module does not have yet", repr(name))
 
     # ---- walking the tree
 
@@ -286,12 +291,7 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters; with set_to_none=False fills them with zeros."""
-        for p in self.parameters():
-            if set_to_none:
-                p._grad = None
-            elif p._grad is not None:
-                p._grad = p._grad.detach()
-                _core.kernels.fill(p._grad._data, 0.0)
+        zero_gradients(self.parameters(), set_to_none)
 
     # ---- conversion
 
@@ -309,42 +309,33 @@ class Module:
                 t._grad = Tensor(fn(t._grad._data))
         return self
 
-    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
+    def to(self: Self, *args: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False) -> Self:
         """to(dtype), to(device), to(device, dtype) or to(tensor): converts floating-point parameters and buffers and moves all
-        of them, in place: the Tensor objects stay, so an optimizer may be made before or after, but before its first step."""
-        dtype = kwargs.pop("dtype", None)
-        target = kwargs.pop("device", None)
-        non_blocking = bool(kwargs.pop("non_blocking", False))
-        if kwargs:
-            raise BadType("to", "arguments", "a dtype or a device", f"an argument {next(iter(kwargs))!r}")
+        of them, in place: the Tensor objects stay, so an optimizer may be made before or after, but before its first step.
+
+        Raises TypeError for a dtype that is not floating-point, and for float64 on a CUDA device; nothing is changed then."""
         for value in args:
             if isinstance(value, Tensor):
-                dtype, target = value.dtype, value.device
+                dtype, device = value.dtype, value.device
             elif isinstance(value, DType):
                 dtype = value
             elif isinstance(value, bool):
                 non_blocking = value
             elif isinstance(value, str | int | Device):
-                target = value
+                device = value
             elif value is not None:
                 raise BadType("to", "arguments", "a dtype, a device or a Tensor", type(value).__name__)
         if dtype is not None and not dtype.is_floating_point:
             raise BadType("to", "dtype", "a floating-point dtype", dtype.name)
-        if target is None:
-            return self if dtype is None else self._convert(dtype, None, non_blocking)
-        return self._convert(dtype, number_of(target), non_blocking)
+        number = None if device is None else number_of(device)
 
-    def _convert(self: Self, dtype: DType | None, number: int | None, non_blocking: bool) -> Self:
-        def convert(a: Array) -> Array:
-            wanted = dtype if dtype is not None and a.dtype.is_floating_point else a.dtype
-            where = a.device if number is None else number
-            refuse_float64("to", wanted, where)
-            return placed(a, wanted, where, non_blocking)
+        def goal(a: Array) -> tuple[DType, int]:
+            kind = dtype if dtype is not None and a.dtype.is_floating_point else a.dtype
+            return kind, a.device if number is None else number
 
-        for t in [*self.parameters(), *self.buffers()]:  # refused before anything changes
-            if number is not None and (dtype is None or not t.is_floating_point()):
-                refuse_float64("to", t.dtype, number)
-        return self._apply(convert)
+        for t in [*self.parameters(), *self.buffers()]:
+            refuse_float64("to", *goal(t._data))
+        return self._apply(lambda a: placed(a, *goal(a), non_blocking))
 
     def float(self: Self) -> Self:
         """Floating-point parameters and buffers become float32."""
@@ -370,15 +361,16 @@ class Module:
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
         """Parameters and persistent buffers by dotted name, detached, sharing memory (keep_vars: the Parameters themselves)."""
-        state: dict[str, Tensor] = {}
+        return {prefix + name: value if keep_vars else value.detach() for name, value in self._entries()}
+
+    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """What `state_dict` holds, by dotted name. A layer whose memory differs from its published format gives the parts of it here."""
         for name, value in [*self._parameters.items(), *self._buffers.items()]:
             if value is not None and name not in self._non_persistent:
-                state[prefix + name] = value if keep_vars else value.detach()
+                yield prefix + name, value
         for name, module in self._modules.items():
             if module is not None:
-                state.update(module.state_dict(prefix=f"{prefix}{name}.", keep_vars=keep_vars))
-        self._publish(state, prefix)
-        return state
+                yield from module._entries(f"{prefix}{name}.")
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> IncompatibleKeys:
         """Copies a state into parameters and buffers, converting dtypes, across devices. All is checked before anything is written.
@@ -386,52 +378,9 @@ class Module:
         Raises ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected
         ones are returned instead. Differs from PyTorch in the type of the error (RuntimeError there).
         """
-        if not isinstance(state_dict, Mapping):
-            raise BadType("load_state_dict", "state_dict", "a dict", type(state_dict).__name__)
-        state = dict(state_dict)
-        missing: list[str] = []
-        misshaped: list[str] = []
-        plan: list[tuple[Tensor, Tensor]] = []
-        self._plan_load(state, "", plan, missing, misshaped)
-        unexpected = list(state)
-        lines = []
-        if strict and missing:
-            lines.append("missing: " + ", ".join(missing))
-        if strict and unexpected:
-            lines.append("unexpected: " + ", ".join(unexpected))
-        if misshaped:
-            lines.append("mis-shaped: " + "; ".join(misshaped))
-        if lines:
-            name = type(self).__name__
-            raise BadValue(
-                "load_state_dict",
-                "state_dict",
-                f"the entries of {name}",
-                "entries that differ:" + "".join(f"\n  {line}" for line in lines),
-            )
-        for target, source in plan:
-            copy_into(target._data, source._data)
-        return IncompatibleKeys(missing, unexpected)
-
-    def _plan_load(
-        self,
-        state: dict[str, Tensor],
-        prefix: str,
-        plan: list[tuple[Tensor, Tensor]],
-        missing: list[str],
-        misshaped: list[str],
-    ) -> None:
-        """Takes this tree's entries out of `state` and says in `plan` what is to be copied where."""
-        for name, value in [*self._parameters.items(), *self._buffers.items()]:
-            if value is not None and name not in self._non_persistent:
-                plan_entry(prefix + name, value, state, plan, missing, misshaped)
-        for name, module in self._modules.items():
-            if module is not None:
-                module._plan_load(state, f"{prefix}{name}.", plan, missing, misshaped)
-
-    def _publish(self, state: dict[str, Tensor], prefix: str) -> None:
-        """For layers whose memory differs from the published format: rewrites the own entries of a state_dict.
-        Such a layer overrides _plan_load too."""
+        is_dict = isinstance(state_dict, Mapping)
+        require(is_dict, "load_state_dict", "state_dict", "a dict", type(state_dict).__name__, error=BadType)
+        return copy_state("load_state_dict", type(self).__name__, dict(self._entries()), state_dict, strict)
 
     # ---- printing
 
@@ -440,13 +389,13 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        extra = self.extra_repr()
-        lines = extra.split("\n") if extra else []
-        children = []
-        for name, module in self._modules.items():
-            children.append(f"({name}): " + repr(module).replace("\n", "\n  "))
-        if len(lines) == 1 and not children:
-            return f"{type(self).__name__}({lines[0]})"
-        if not lines and not children:
-            return f"{type(self).__name__}()"
-        return f"{type(self).__name__}(\n  " + "\n  ".join([*lines, *children]) + "\n)"
+        extra, name = self.extra_repr(), type(self).__name__
+        lines = [extra] if extra else []
+        lines += [f"({child}): {module!r}" for child, module in self._modules.items()]
+        text = "\n".join(lines)
+        if not self._modules and "\n" not in extra:
+            return f"{name}({text})"
+        return f"{name}(\n  " + text.replace("\n", "\n  ") + "\n)"
+
+
+_KINDS: dict[str, type] = {"_parameters": Parameter, "_modules": Module, "_buffers": Tensor}  # what each registry holds

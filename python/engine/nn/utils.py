@@ -10,7 +10,7 @@ from engine import _core, ops
 from engine._core import Array, DType
 from engine.autograd.rows import stored
 from engine.device import placed
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, require
 from engine.ops.convert import copy_into
 from engine.tensor import Tensor
 
@@ -60,23 +60,17 @@ def get_total_norm(
 def _total_norm(
     op: str, argument: str, tensors: Iterable[Tensor], norm_type: float, error_if_nonfinite: bool
 ) -> Tensor:
-    if not norm_type > 0:
-        raise BadValue(op, "norm_type", "a number > 0", norm_type)
-    groups = _by_dtype(op, tensors)
-    norms = [K.grad_norm(arrays, float(norm_type)) for arrays in groups]
-    if len(norms) == 1:
-        norm = norms[0]
-    elif any(n.device >= 0 for n in norms):  # added up there: nothing waits
-        number = next(n.device for n in norms if n.device >= 0)
-        norm = _joined([placed(n, _core.float32, number) for n in norms], float(norm_type))
-    else:  # none at all, or float32 beside float64
-        values = [float(n.item()) for n in norms]
-        if norm_type == math.inf:
-            total = max(values, default=0.0)
+    require(norm_type > 0, op, "norm_type", "a number > 0", norm_type)
+    p = float(norm_type)
+    norms = [K.grad_norm(arrays, p) for arrays in _by_dtype(op, tensors)] or [ops.zeros(())._data]
+    norm = norms[0]
+    if len(norms) > 1:  # joined on a device if one is there: nothing waits
+        number = max(n.device for n in norms)
+        parts = [placed(n, _core.float64 if number < 0 else _core.float32, number) for n in norms]
+        if p == math.inf:
+            norm = reduce(K.maximum, parts)
         else:
-            total = sum(v**norm_type for v in values) ** (1 / norm_type)
-        norm = _core.empty((), _core.float64 if values else _core.float32)
-        K.fill(norm, total)
+            norm = K.pow(reduce(K.add, [K.pow(n, p) for n in parts]), 1 / p)
     if error_if_nonfinite and not math.isfinite(norm.item()):
         raise BadValue(op, argument, "a finite norm", norm.item())
     return Tensor(norm)
@@ -94,8 +88,7 @@ def clip_grad_norm_(
     Returns the norm before clipping, a 0-dim tensor. `foreach` is accepted and changes nothing.
     To save the pass that scales, see the argument `grad_scale` of `Optimizer.step`.
     """
-    if not max_norm >= 0:
-        raise BadValue("clip_grad_norm_", "max_norm", "a number >= 0", max_norm)
+    require(max_norm >= 0, "clip_grad_norm_", "max_norm", "a number >= 0", max_norm)
     gradients = _gradients("clip_grad_norm_", parameters)
     norm = _total_norm("clip_grad_norm_", "parameters", gradients, norm_type, error_if_nonfinite)
     coefficient = clip_coefficient(norm, max_norm)
@@ -119,19 +112,21 @@ def clip_coefficient(norm: Tensor, max_norm: float) -> float | Tensor:
     return max_norm / (float(norm.item()) + 1e-6)
 
 
-def _joined(norms: list[Array], p: float) -> Array:
-    """The norm of all from the norms of parts."""
-    if p == math.inf:
-        return reduce(K.maximum, norms)
-    return K.pow(reduce(K.add, [K.pow(n, p) for n in norms]), 1 / p)
-
-
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Brings each element of the gradients into [-clip_value, clip_value], in place."""
-    if not clip_value >= 0:
-        raise BadValue("clip_grad_value_", "clip_value", "a number >= 0", clip_value)
+    require(clip_value >= 0, "clip_grad_value_", "clip_value", "a number >= 0", clip_value)
     for arrays in _by_dtype("clip_grad_value_", _gradients("clip_grad_value_", parameters)):
         K.clamp_list(arrays, -float(clip_value), float(clip_value))
+
+
+def zero_gradients(parameters: Iterable[Tensor], set_to_none: bool = True) -> None:
+    """Forgets the gradients of the parameters; with set_to_none=False fills them with zeros."""
+    for p in parameters:
+        if set_to_none:
+            p._grad = None
+        elif p._grad is not None:
+            p._grad = p._grad.detach()
+            K.fill(p._grad._data, 0.0)
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -143,8 +138,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Copies the pieces of a row into the parameters. Raises ValueError where lengths differ, before anything is written."""
     targets = list(parameters)
     total = sum(p.numel() for p in targets)
-    if vec.shape != (total,):
-        raise BadValue("vector_to_parameters", "vec", f"{total} elements", vec.numel())
+    require(vec.shape == (total,), "vector_to_parameters", "vec", f"shape ({total},)", vec.shape)
     begin = 0
     for p in targets:
         copy_into(p._data, vec._data.slice(0, begin, begin + p.numel(), 1).view(p.shape))
