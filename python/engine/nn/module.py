@@ -1,7 +1,7 @@
 """Module: a tree of parameters, buffers and submodules, with PyTorch's protocol.
 
-Parameters, buffers and submodules are plain attributes too (reading `self.weight` costs nothing extra); the registries
-`_parameters`, `_buffers` and `_modules` say which attributes they are, in the order of assignment.
+Parameters, buffers and submodules are plain attributes, so that reading `self.weight` costs nothing extra. The registries
+`_parameters`, `_buffers` and `_modules` list them by name, in the order of assignment.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Self = TypeVar("Self", bound="Module")
 
 
 class Parameter(Tensor):
-    """A tensor that a Module trains: assigned to an attribute, it joins the module's parameters.
+    """A tensor that a Module trains: when it is assigned to an attribute, it becomes one of the module's parameters.
 
-    data: a Tensor, whose memory is shared.
+    data: a Tensor, whose memory the parameter shares. Raises TypeError for anything else.
     """
 
     def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
@@ -48,10 +48,11 @@ class IncompatibleKeys(NamedTuple):
 def copy_state(
     op: str, owner: str, targets: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool = True
 ) -> IncompatibleKeys:
-    """Copies a state into `targets` by name, converting dtypes, across devices. All is checked before anything is written.
+    """Copies a state into `targets` by name; dtypes are converted, and devices may differ. Everything is checked before anything is
+    written.
 
-    Raises ValueError, worded for the argument `state_dict` of `op`, that lists the entries that do not fit those of `owner`; with
-    strict=False missing and unexpected ones are returned instead.
+    Raises a ValueError that lists the missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
+    are only returned. The error speaks of the argument `state_dict` of `op`, and of the entries of `owner`.
     """
     missing = [name for name in targets if name not in state]
     unexpected = [name for name in state if name not in targets]
@@ -94,8 +95,8 @@ class Module:
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes. Call the module itself rather than this, so that hooks run."""
-        raise NotDefined(type(self).__name__, "forward", "a method of this name", "none")
+        """What the module computes. Call the module itself, not this method, so that hooks run."""
+        raise NotDefined(type(self).__name__, "forward", "a class that defines this method", "one that does not")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         before: dict[int, Any] = self.__dict__["_forward_pre_hooks"]
@@ -114,11 +115,11 @@ class Module:
         return output
 
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> RemovableHandle:
-        """Calls hook(module, args) before forward; what it returns, if anything, takes the arguments' place."""
+        """Calls hook(module, args) before forward. If the hook returns something, forward gets that instead of args."""
         return RemovableHandle(self.__dict__["_forward_pre_hooks"], hook)
 
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> RemovableHandle:
-        """Calls hook(module, args, output) after forward; what it returns, if anything, takes the output's place."""
+        """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output."""
         return RemovableHandle(self.__dict__["_forward_hooks"], hook)
 
     # ---- attributes
@@ -149,9 +150,8 @@ class Module:
     def _register(self, registry: str, name: str, value: Any) -> None:
         mine = self.__dict__
         if registry not in mine:
-            raise BadAttribute(
-                type(self).__name__, name, "a call of super().__init__() first", "an assignment before it"
-            )
+            owner = type(self).__name__
+            raise BadAttribute(owner, name, "a call of super().__init__() before this assignment", "none")
         if not isinstance(name, str) or not name or "." in name:
             raise BadValue(type(self).__name__, "name", "a name without dots", repr(name))
         for other in _KINDS:
@@ -165,20 +165,21 @@ class Module:
         fits = value is None or isinstance(value, kind)
         require(fits, op, argument, f"a {kind.__name__} or None", type(value).__name__, error=BadType)
         new = not hasattr(self, name) or name in self.__dict__.get(registry, ())
-        require(new, op, "name", "a name that the module does not have yet", repr(name), error=BadKey)
+        require(new, op, "name", "a name that the module does not use yet", repr(name), error=BadKey)
         self._register(registry, name, value)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Adds a parameter, or None to hold its place."""
+        """Adds a parameter, or None to reserve the name. Raises KeyError if the name is in use, TypeError for another type."""
         self._add("register_parameter", "param", "_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Adds a tensor that belongs to the state but is not trained; one that is not persistent stays out of state_dict."""
+        """Adds a tensor that belongs to the state but is not trained, or None. persistent: whether state_dict holds it. Raises KeyError
+        if the name is in use, TypeError for another type."""
         self._add("register_buffer", "tensor", "_buffers", name, tensor)
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Adds a submodule under that name."""
+        """Adds a submodule, or None. Raises KeyError if the name is in use, TypeError for another type."""
         self._add("add_module", "module", "_modules", name, module)
 
     register_module = add_module
@@ -188,7 +189,7 @@ class Module:
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names, parents first."""
+        """This module (its name is `prefix`) and all modules below it, with dotted names, parents first."""
         memo = set() if memo is None else memo
         if self in memo:
             return
@@ -204,7 +205,7 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The submodules directly below."""
+        """The names and modules directly below this one."""
         seen = set()
         for name, module in self._modules.items():
             if module is not None and module not in seen:
@@ -212,7 +213,7 @@ class Module:
                 yield name, module
 
     def children(self) -> Iterator[Module]:
-        """The submodules directly below."""
+        """The modules directly below this one."""
         return (module for _, module in self.named_children())
 
     def _named(self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
@@ -229,21 +230,21 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with dotted names, in the order of assignment; a shared one comes once."""
+        """Parameters with dotted names, in the order of assignment. A shared parameter comes once, unless remove_duplicate is False."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters, for an optimizer."""
+        """All parameters, each once."""
         return (p for _, p in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """Buffers with dotted names."""
+        """Buffers with dotted names, in the order of assignment. A shared buffer comes once, unless remove_duplicate is False."""
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """All buffers."""
+        """All buffers, each once."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
     def get_submodule(self, target: str) -> Module:
@@ -265,7 +266,7 @@ class Module:
         return found
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
-        """Calls fn(module) on every module below, then on this one."""
+        """Calls fn(module) for every module below, then for this one. Returns this module."""
         for module in self.children():
             module.apply(fn)
         fn(self)
@@ -274,30 +275,30 @@ class Module:
     # ---- modes
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Switches to training (dropout at work), with mode=False to evaluation."""
+        """Switches to training, in which dropout works, or with mode=False to evaluation. Returns this module."""
         for module in self.modules():
             module.training = bool(mode)
         return self
 
     def eval(self: Self) -> Self:
-        """Switches to evaluation."""
+        """Switches to evaluation. Returns this module."""
         return self.train(False)
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
-        """Freezes all parameters (False) or trains them (True)."""
+        """Whether the parameters get gradients: False freezes them all. Returns this module."""
         for p in self.parameters():
             p.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients of all parameters; with set_to_none=False fills them with zeros."""
+        """Removes the gradients of all parameters, or with set_to_none=False fills them with zeros."""
         zero_gradients(self.parameters(), set_to_none)
 
     # ---- conversion
 
     def _apply(self: Self, fn: Callable[[Array], Array]) -> Self:
-        """Replaces the memory of every parameter, its gradient and every buffer; the Tensor objects stay the same. Views of
-        one memory, such as shared parameters, stay shared only where they are one Tensor."""
+        """Replaces the memory of every parameter, its gradient and every buffer; the Tensor objects stay the same. Two Tensors that
+        share memory do not share it afterwards."""
         tensors: dict[int, Tensor] = {}
         for module in self.modules():
             for t in [*module._parameters.values(), *module._buffers.values()]:
@@ -310,10 +311,12 @@ class Module:
         return self
 
     def to(self: Self, *args: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False) -> Self:
-        """to(dtype), to(device), to(device, dtype) or to(tensor): converts floating-point parameters and buffers and moves all
-        of them, in place: the Tensor objects stay, so an optimizer may be made before or after, but before its first step.
+        """to(dtype), to(device), to(device, dtype) or to(tensor): moves all parameters and buffers, and converts those that are
+        floating-point, in place. The Tensor objects stay the same, so an optimizer that was made before stays valid until its first
+        step. Returns this module.
 
-        Raises TypeError for a dtype that is not floating-point, and for float64 on a CUDA device; nothing is changed then."""
+        Raises TypeError for a dtype that is not floating-point, and for float64 on a CUDA device; nothing is changed then.
+        """
         for value in args:
             if isinstance(value, Tensor):
                 dtype, device = value.dtype, value.device
@@ -354,17 +357,19 @@ class Module:
         return self.to("cpu")
 
     def cuda(self: Self, device: Any = None) -> Self:
-        """Moves parameters and buffers to the current CUDA device, or to that one."""
+        """Moves parameters and buffers to that CUDA device; None: to the current one."""
         return self.to("cuda" if device is None else device)
 
     # ---- state
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by dotted name, detached, sharing memory (keep_vars: the Parameters themselves)."""
+        """Parameters and persistent buffers by dotted name. They are detached and share the module's memory; with keep_vars they are the
+        Parameters themselves."""
         return {prefix + name: value if keep_vars else value.detach() for name, value in self._entries()}
 
     def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """What `state_dict` holds, by dotted name. A layer whose memory differs from its published format gives the parts of it here."""
+        """The entries of `state_dict`. A layer whose memory is laid out differently from its published format overrides this, and gives
+        the published entries as views of its memory."""
         for name, value in [*self._parameters.items(), *self._buffers.items()]:
             if value is not None and name not in self._non_persistent:
                 yield prefix + name, value
@@ -373,19 +378,27 @@ class Module:
                 yield from module._entries(f"{prefix}{name}.")
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> IncompatibleKeys:
-        """Copies a state into parameters and buffers, converting dtypes, across devices. All is checked before anything is written.
+        """Copies a state into parameters and buffers; dtypes are converted, and devices may differ. Everything is checked before anything
+        is written.
 
-        Raises ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected
-        ones are returned instead. Differs from PyTorch in the type of the error (RuntimeError there).
+        Raises a ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
+        are only returned. Differs from PyTorch, where the error is a RuntimeError.
         """
         is_dict = isinstance(state_dict, Mapping)
-        require(is_dict, "load_state_dict", "state_dict", "a dict", type(state_dict).__name__, error=BadType)
+        require(
+            is_dict,
+            "load_state_dict",
+            "state_dict",
+            "a mapping from names to Tensors",
+            type(state_dict).__name__,
+            error=BadType,
+        )
         return copy_state("load_state_dict", type(self).__name__, dict(self._entries()), state_dict, strict)
 
     # ---- printing
 
     def extra_repr(self) -> str:
-        """What stands in the parentheses of repr before the submodules."""
+        """The text that `repr` shows in the parentheses, before the submodules."""
         return ""
 
     def __repr__(self) -> str:
