@@ -190,6 +190,8 @@ def test_mistakes():
     tgt, memory = engine.tensor(TARGET), engine.tensor(REMEMBERED)
     packed, cu = engine.tensor(TARGET[REAL]), Layout.from_lengths(TGT).cu_seqlens
     for wrong, message in [
+        (lambda: m(tgt[..., :5], memory), rf"\] tgt: expected shape \(batch, length, {D}\) or"),
+        (lambda: m(tgt, memory[..., :5]), rf"\] memory: expected shape \(batch, length, {D}\) or"),
         (lambda: m(tgt, memory[:2]), "memory: expected 3 sequences, as many as in tgt, got 2"),
         (
             lambda: m(packed, packed, cu_seqlens=cu),

@@ -192,7 +192,7 @@ class Tensor:
 
         Raises RuntimeError for a tensor that does not require grad.
         """
-        self._need_grad("register_hook")
+        _need_grad("register_hook", self)
         if self._node is not None:
             return RemovableHandle(self._node.hooks_of(self._index), hook)
         if self._hooks is None:
@@ -204,15 +204,9 @@ class Tensor:
 
         Raises RuntimeError for a tensor that does not require grad.
         """
-        self._need_grad("retain_grad")
+        _need_grad("retain_grad", self)
         if self._node is not None:
             self._node.retain(self._index, self)
-
-    def _need_grad(self, op: str) -> None:
-        require(self._requires_grad, op, "self", "a tensor that requires grad", "one that does not", error=BadState)
-
-    def _need_leaf(self, op: str) -> None:
-        require(self._node is None, op, "self", "a leaf tensor", "the result of an op", "use .detach()", error=BadState)
 
     # ---- crossing to Python and NumPy
 
@@ -293,7 +287,7 @@ class Tensor:
         return int(self._data.item())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        self._need_leaf("deepcopy")
+        _need_leaf("deepcopy", self)
         copy = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy
         copy._data = self._data.clone()
@@ -302,10 +296,18 @@ class Tensor:
         return copy
 
     def __reduce__(self) -> Any:
-        self._need_leaf("pickle")
+        _need_leaf("pickle", self)
         # As in PyTorch, a tensor is restored on its device.
         raw, where = _core.to_bytes(self._data), self.device if self.is_cuda else None
         return _rebuild, (type(self), raw, self.shape, self.dtype, self._requires_grad, where)
+
+
+def _need_grad(op: str, t: Tensor) -> None:
+    require(t._requires_grad, op, "self", "a tensor that requires grad", "one that does not", error=BadState)
+
+
+def _need_leaf(op: str, t: Tensor) -> None:
+    require(t._node is None, op, "self", "a leaf tensor", "the result of an op", "use .detach()", error=BadState)
 
 
 def _rebuild(

@@ -34,7 +34,7 @@ _NEWER = (
 
 @dataclass
 class TransformerConfig:
-    """What a model is built from. Raises ValueError or TypeError for values that make no model.
+    """What a model is built from. Raises ValueError or TypeError for values of which no model can be built.
 
     vocab_size, max_position_embeddings, type_vocab_size: rows of the embedding tables; type_vocab_size 0: no token types.
     pooling: what a classifier reads: "first" token, "mean" or "max" over a sequence. pooler: whether a Linear and an activation follow

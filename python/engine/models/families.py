@@ -69,7 +69,7 @@ class Family:
         """(engine's fields, the other entries) of a config.json. Raises ValueError for settings that are not supported."""
         for key, only in _ONLY.items():
             got = values.get(key, only)
-            require(got == only, "TransformerConfig", key, f"{only!r}, the only supported value", repr(got))
+            require(got == only, "TransformerConfig", key, f"{only!r} (no other value is supported)", repr(got))
         fields: dict[str, Any] = {"model_type": values["model_type"], **self.fixed}
         taken = {"model_type", "id2label", "label2id", "num_labels", "problem_type", "pooling"}
         for name, default in self._fields().items():

@@ -160,7 +160,7 @@ class Pretrained(Module):
         # Memory is not allocated on the word of config.json alone: the weights that are really there bound its numbers.
         held, described = sum(t.numel() for t in state.values()), _at_least(config, "num_labels" not in overrides)
         expected = f"weights for the {described} parameters that {folder}/{CONFIG} describes"
-        require(described <= held, op, "directory", expected, held)
+        require(described <= held, op, "directory", expected, f"weights with {held} elements")
         model = cls(config)
         info = model._take_weights(state, op, ignore_mismatched_sizes)
         model.eval()
@@ -241,7 +241,7 @@ def read_config(folder: str, op: str, **overrides: Any) -> TransformerConfig:
     elif "num_labels" in overrides and overrides["num_labels"] != config.num_labels:
         overrides["id2label"] = None
     for name in sorted(set(overrides) - set(vars(config))):
-        raise BadType(op, name, "a field of TransformerConfig", "another name")
+        raise BadType(op, name, "a field of TransformerConfig", "an unknown name")
     return replace(config, **overrides)
 
 

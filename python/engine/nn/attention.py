@@ -85,7 +85,7 @@ class Door:
 
 
 def _as_given(y: Tensor, unbatched: bool, batch_first: bool) -> Tensor:
-    """(batch, length, dim) in the form in which the input came."""
+    """(batch, length, dim) in the form of the input."""
     if unbatched:
         return y.squeeze(0)
     return y if batch_first else y.transpose(0, 1)
@@ -146,7 +146,9 @@ class MultiheadAttention(Module):
         require(fits, op, "embed_dim", f"a positive multiple of num_heads ({num_heads})", embed_dim)
         options = {"add_bias_kv": add_bias_kv, "add_zero_attn": add_zero_attn, "kdim": kdim, "vdim": vdim}
         for name, given in options.items():
-            require(given in (None, False, embed_dim), op, name, "the default, the only supported value", repr(given))
+            require(
+                given in (None, False, embed_dim), op, name, "the default (no other value is supported)", repr(given)
+            )
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.dropout, self.batch_first = dropout, batch_first
         self.in_proj_weight = new_parameter(3 * embed_dim, embed_dim, dtype=dtype, device=device)
@@ -191,10 +193,10 @@ class MultiheadAttention(Module):
             return self._on_rectangles(
                 query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
             )
-        if key is query and value is query:
-            door = Door(op, "query", query, self.embed_dim, key_padding_mask, self.batch_first)
+        own = key is query and value is query
+        door = Door(op, "query", query, self.embed_dim, key_padding_mask if own else None, self.batch_first)
+        if own:
             return door.leave(self.packed(door.packed, door.layout.cu_seqlens, is_causal)), None
-        door = Door(op, "query", query, self.embed_dim, None, self.batch_first)
         keys = Door(op, "key", key, self.embed_dim, key_padding_mask, self.batch_first)
         values = keys if value is key else Door(op, "value", value, self.embed_dim, key_padding_mask, self.batch_first)
         cu_q, cu_k = door.layout.cu_seqlens, keys.layout.cu_seqlens

@@ -53,7 +53,6 @@ class Linear(Module):
     weight: (out_features, in_features), bias: (out_features,), both drawn from U(-k, k) with k = 1 / sqrt(in_features).
     """
 
-    weight: Parameter
     bias: Parameter | None
 
     def __init__(
@@ -85,8 +84,6 @@ class Embedding(Module):
 
     weight: (num_embeddings, embedding_dim) from N(0, 1). padding_idx: a row that starts as zeros and gets no gradient.
     """
-
-    weight: Parameter
 
     def __init__(
         self,

@@ -63,12 +63,13 @@ def copy_state(
             misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
         elif source.shape != target.shape:
             misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
-    lines = [f"mis-shaped: {'; '.join(misshaped)}"] if misshaped else []
-    if strict:
-        left_out = (("missing", missing), ("unexpected", unexpected))
-        lines = [f"{kind}: {', '.join(names)}" for kind, names in left_out if names] + lines
-    got = "entries that differ:" + "".join(f"\n  {line}" for line in lines)
-    require(not lines, op, "state_dict", f"the entries of {owner}", got)
+    problems = {
+        "missing": ", ".join(missing) if strict else "",
+        "unexpected": ", ".join(unexpected) if strict else "",
+        "mis-shaped": "; ".join(misshaped),
+    }
+    got = "entries that differ:" + "".join(f"\n  {kind}: {names}" for kind, names in problems.items() if names)
+    require(not any(problems.values()), op, "state_dict", f"the entries of {owner}", got)
     for name, target in targets.items():
         if name in state:
             copy_into(target._data, state[name]._data)
@@ -206,11 +207,7 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The names and modules directly below this one."""
-        seen = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in seen:
-                seen.add(module)
-                yield name, module
+        return self._named("_modules", "", False, True)
 
     def children(self) -> Iterator[Module]:
         """The modules directly below this one."""
@@ -296,24 +293,12 @@ class Module:
 
     # ---- conversion
 
-    def _apply(self: Self, fn: Callable[[Array], Array]) -> Self:
-        """Replaces the memory of every parameter, its gradient and every buffer; the Tensor objects stay the same. Two Tensors that
-        share memory do not share it afterwards."""
-        tensors: dict[int, Tensor] = {}
-        for module in self.modules():
-            for t in [*module._parameters.values(), *module._buffers.values()]:
-                if t is not None:
-                    tensors[id(t)] = t
-        for t in tensors.values():
-            t._data = fn(t._data)
-            if t._grad is not None:
-                t._grad = Tensor(fn(t._grad._data))
-        return self
-
     def to(self: Self, *args: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False) -> Self:
-        """to(dtype), to(device), to(device, dtype) or to(tensor): moves all parameters and buffers, and converts those that are
-        floating-point, in place. The Tensor objects stay the same, so an optimizer that was made before stays valid until its first
-        step. Returns this module.
+        """to(dtype), to(device), to(device, dtype) or to(tensor): moves all parameters and buffers with their gradients, and converts
+        those that are floating-point. Returns this module.
+
+        The Tensor objects stay the same; only their memory is replaced. Two of them that shared memory do not share it afterwards. An
+        optimizer may be made before this call, but must not have made a step yet, because its state does not move along.
 
         Raises TypeError for a dtype that is not floating-point, and for float64 on a CUDA device; nothing is changed then.
         """
@@ -336,9 +321,17 @@ class Module:
             kind = dtype if dtype is not None and a.dtype.is_floating_point else a.dtype
             return kind, a.device if number is None else number
 
-        for t in [*self.parameters(), *self.buffers()]:
+        def move(a: Array) -> Array:
+            return placed(a, *goal(a), non_blocking)
+
+        tensors = [*self.parameters(), *self.buffers()]
+        for t in tensors:
             refuse_float64("to", *goal(t._data))
-        return self._apply(lambda a: placed(a, *goal(a), non_blocking))
+        for t in tensors:
+            t._data = move(t._data)
+            if t._grad is not None:
+                t._grad = Tensor(move(t._grad._data))
+        return self
 
     def float(self: Self) -> Self:
         """Floating-point parameters and buffers become float32."""
@@ -384,15 +377,8 @@ class Module:
         Raises a ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
         are only returned. Differs from PyTorch, where the error is a RuntimeError.
         """
-        is_dict = isinstance(state_dict, Mapping)
-        require(
-            is_dict,
-            "load_state_dict",
-            "state_dict",
-            "a mapping from names to Tensors",
-            type(state_dict).__name__,
-            error=BadType,
-        )
+        if not isinstance(state_dict, Mapping):
+            raise BadType("load_state_dict", "state_dict", "a mapping from names to Tensors", type(state_dict).__name__)
         return copy_state("load_state_dict", type(self).__name__, dict(self._entries()), state_dict, strict)
 
     # ---- printing

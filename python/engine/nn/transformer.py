@@ -101,16 +101,13 @@ class TransformerEncoderLayer(_Layer):
         src_mask: (length, length), either bool (True: not seen) or numbers that are added to the scores. is_causal: a position sees
         itself and the positions before it; src_mask is then not read.
         """
-        op = type(self).__name__
-        masked = src_mask is not None and not is_causal
+        src_mask = None if is_causal else src_mask
         if cu_seqlens is not None:
-            refuse_masks(op, src_mask=src_mask if masked else None, src_key_padding_mask=src_key_padding_mask)
+            refuse_masks(type(self).__name__, src_mask=src_mask, src_key_padding_mask=src_key_padding_mask)
             return self._through(src, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal))
-        if masked:
+        if src_mask is not None:
             return self._through(src, lambda x: self.self_attn(x, x, x, src_key_padding_mask, attn_mask=src_mask)[0])
-        door = _door(op, self, "src", src, src_key_padding_mask)
-        cu = door.layout.cu_seqlens
-        return door.leave(self._through(door.packed, lambda x: self.self_attn.packed(x, cu, is_causal)))
+        return _encode_packed(self, self, src, src_key_padding_mask, is_causal)
 
 
 class TransformerDecoderLayer(_Layer):
@@ -142,35 +139,31 @@ class TransformerDecoderLayer(_Layer):
         mask is then not read.
         """
         op = type(self).__name__
-        mask, seen = None if tgt_is_causal else tgt_mask, None if memory_is_causal else memory_mask
-        padding, unread = tgt_key_padding_mask, memory_key_padding_mask
+        tgt_mask = None if tgt_is_causal else tgt_mask
+        memory_mask = None if memory_is_causal else memory_mask
+        padding, memory_padding = tgt_key_padding_mask, memory_key_padding_mask
         if cu_seqlens is not None or memory_cu_seqlens is not None:
-            refuse_masks(
-                op, tgt_mask=mask, memory_mask=seen, tgt_key_padding_mask=padding, memory_key_padding_mask=unread
-            )
-            for name, given in (("cu_seqlens", cu_seqlens), ("memory_cu_seqlens", memory_cu_seqlens)):
-                require(
-                    given is not None, op, name, "a Tensor, because tgt and memory are both packed or neither", None
-                )
-            return self._packed(tgt, memory, cu_seqlens, memory_cu_seqlens, tgt_is_causal, memory_is_causal)
-        if mask is not None or seen is not None:
+            refuse_masks(op, tgt_mask=tgt_mask, memory_mask=memory_mask)
+            refuse_masks(op, tgt_key_padding_mask=padding, memory_key_padding_mask=memory_padding)
+            cu_q, cu_k = cu_seqlens, memory_cu_seqlens
+            if cu_q is None or cu_k is None:
+                name = "cu_seqlens" if cu_q is None else "memory_cu_seqlens"
+                raise BadValue(op, name, "a Tensor, because tgt and memory are both packed or neither", None)
             return self._through(
                 tgt,
-                lambda x: self.self_attn(x, x, x, padding, attn_mask=mask, is_causal=tgt_is_causal)[0],
-                lambda x: self.multihead_attn(x, memory, memory, unread, attn_mask=seen, is_causal=memory_is_causal)[0],
+                lambda x: self.self_attn.packed(x, cu_q, tgt_is_causal),
+                lambda x: self.multihead_attn.packed(x, cu_q, memory_is_causal, memory, memory, cu_k),
             )
-        door, keys = _doors(op, self, tgt, memory, padding, unread)
-        cu_q, cu_k = door.layout.cu_seqlens, keys.layout.cu_seqlens
-        return door.leave(self._packed(door.packed, keys.packed, cu_q, cu_k, tgt_is_causal, memory_is_causal))
-
-    def _packed(
-        self, x: Tensor, memory: Tensor, cu_q: Any, cu_k: Any, tgt_is_causal: bool, memory_is_causal: bool
-    ) -> Tensor:
-        return self._through(
-            x,
-            lambda x: self.self_attn.packed(x, cu_q, tgt_is_causal),
-            lambda x: self.multihead_attn.packed(x, cu_q, memory_is_causal, memory, memory, cu_k),
-        )
+        if tgt_mask is not None or memory_mask is not None:
+            return self._through(
+                tgt,
+                lambda x: self.self_attn(x, x, x, padding, attn_mask=tgt_mask, is_causal=tgt_is_causal)[0],
+                lambda x: self.multihead_attn(
+                    x, memory, memory, memory_padding, attn_mask=memory_mask, is_causal=memory_is_causal
+                )[0],
+            )
+        causal = {"tgt_is_causal": tgt_is_causal, "memory_is_causal": memory_is_causal}
+        return _decode_packed(self, self, tgt, memory, padding, memory_padding, **causal)
 
 
 class _Stack(Module):
@@ -217,8 +210,7 @@ class TransformerEncoder(_Stack):
         """As in TransformerEncoderLayer. A rectangle is packed once for all layers."""
         if cu_seqlens is not None or (mask is not None and not is_causal):
             return self._run(src, mask, src_key_padding_mask, is_causal, cu_seqlens=cu_seqlens)
-        door = _door(type(self).__name__, self.layers[0], "src", src, src_key_padding_mask)
-        return door.leave(self._run(door.packed, is_causal=is_causal, cu_seqlens=door.layout.cu_seqlens))
+        return _encode_packed(self, self.layers[0], src, src_key_padding_mask, is_causal)
 
 
 class TransformerDecoder(_Stack):
@@ -253,31 +245,42 @@ class TransformerDecoder(_Stack):
                 tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask, **causal,
                 cu_seqlens=cu_seqlens, memory_cu_seqlens=memory_cu_seqlens,
             )  # fmt: skip
-        op = type(self).__name__
-        door, keys = _doors(op, self.layers[0], tgt, memory, tgt_key_padding_mask, memory_key_padding_mask)
-        cu = {"cu_seqlens": door.layout.cu_seqlens, "memory_cu_seqlens": keys.layout.cu_seqlens}
-        return door.leave(self._run(door.packed, keys.packed, **causal, **cu))
+        padding = (tgt_key_padding_mask, memory_key_padding_mask)
+        return _decode_packed(self, self.layers[0], tgt, memory, *padding, **causal)
 
 
 def _activation(op: str, activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     if callable(activation):
         return activation
-    known: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": F.tanh}
-    if activation not in known:
-        raise BadValue(op, "activation", f"one of {', '.join(known)}, or a function", repr(activation))
-    return known[activation]
+    names = ("relu", "gelu", "silu", "tanh")
+    require(activation in names, op, "activation", f"one of {', '.join(names)}, or a function", repr(activation))
+    return getattr(F, activation)
 
 
-def _door(op: str, layer: Any, argument: str, x: Tensor, key_padding_mask: Tensor | None) -> Door:
-    mask_argument = f"{argument}_key_padding_mask"
-    return Door(op, argument, x, layer.self_attn.embed_dim, key_padding_mask, layer.batch_first, mask_argument)
+def _door(module: Module, layer: Any, argument: str, x: Tensor, key_padding_mask: Tensor | None) -> Door:
+    op, dim, mask_argument = type(module).__name__, layer.self_attn.embed_dim, f"{argument}_key_padding_mask"
+    return Door(op, argument, x, dim, key_padding_mask, layer.batch_first, mask_argument)
 
 
-def _doors(
-    op: str, layer: Any, tgt: Tensor, memory: Tensor, tgt_padding: Tensor | None, memory_padding: Tensor | None
-) -> tuple[Door, Door]:
-    """Where target and memory are packed. Raises ValueError unless both have the same number of sequences."""
-    door, keys = _door(op, layer, "tgt", tgt, tgt_padding), _door(op, layer, "memory", memory, memory_padding)
+def _encode_packed(module: Module, layer: Any, src: Tensor, padding: Tensor | None, is_causal: bool) -> Tensor:
+    """Packs a rectangle, calls the module (a layer or a stack of layers) with it, and unpacks the result."""
+    door = _door(module, layer, "src", src, padding)
+    return door.leave(module.forward(door.packed, is_causal=is_causal, cu_seqlens=door.layout.cu_seqlens))
+
+
+def _decode_packed(
+    module: Module,
+    layer: Any,
+    tgt: Tensor,
+    memory: Tensor,
+    tgt_padding: Tensor | None,
+    memory_padding: Tensor | None,
+    **causal: bool,
+) -> Tensor:
+    """The same for target and memory. Raises ValueError unless both have the same number of sequences."""
+    door = _door(module, layer, "tgt", tgt, tgt_padding)
+    keys = _door(module, layer, "memory", memory, memory_padding)
     expected, got = door.layout.batch_size, keys.layout.batch_size
-    require(got == expected, op, "memory", f"{expected} sequences, as many as in tgt", got)
-    return door, keys
+    require(got == expected, type(module).__name__, "memory", f"{expected} sequences, as many as in tgt", got)
+    cu = {"cu_seqlens": door.layout.cu_seqlens, "memory_cu_seqlens": keys.layout.cu_seqlens}
+    return door.leave(module.forward(door.packed, keys.packed, **causal, **cu))

@@ -19,12 +19,19 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_
 K = _core.kernels
 
 
-def _by_dtype(op: str, tensors: Iterable[Tensor], whole: bool = False) -> list[list[Array]]:
+def _listed(op: str, argument: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One Tensor or several as a list. Raises TypeError for anything else."""
+    found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    for i, t in enumerate(found):
+        if not isinstance(t, Tensor):
+            raise BadType(op, f"{argument}[{i}]", "a Tensor", type(t).__name__)
+    return found
+
+
+def _by_dtype(tensors: Iterable[Tensor], whole: bool = False) -> list[list[Array]]:
     """The arrays of the tensors, grouped by dtype and device. Of a gradient that is kept as rows: its rows; whole: the full array."""
     groups: dict[tuple[DType, int], list[Array]] = {}
-    for i, t in enumerate(tensors):
-        if not isinstance(t, Tensor):
-            raise BadType(op, f"tensors[{i}]", "a Tensor", type(t).__name__)
+    for t in tensors:
         array = t._data if whole else stored(t)
         groups.setdefault((array.dtype, array.device), []).append(array)
     return list(groups.values())
@@ -34,14 +41,11 @@ def _gradients(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The gradients of those parameters that have one. Gradients in strided memory are first made contiguous, because kernels write
     only contiguous lists."""
     found = []
-    for i, p in enumerate([parameters] if isinstance(parameters, Tensor) else parameters):
-        if not isinstance(p, Tensor):
-            raise BadType(op, f"parameters[{i}]", "a Tensor", type(p).__name__)
-        if p._grad is None:
-            continue
-        if not stored(p._grad).is_contiguous:
-            p._grad = Tensor(p._grad._data.contiguous())
-        found.append(p._grad)
+    for p in _listed(op, "parameters", parameters):
+        if p._grad is not None:
+            if not stored(p._grad).is_contiguous:
+                p._grad = Tensor(p._grad._data.contiguous())
+            found.append(p._grad)
     return found
 
 
@@ -53,8 +57,8 @@ def get_total_norm(
     norm_type: a number > 0; inf for the largest magnitude. The bits do not depend on the number of threads. Raises TypeError for what
     is not a Tensor and, if error_if_nonfinite, ValueError for a norm that is not finite.
     """
-    given = [tensors] if isinstance(tensors, Tensor) else tensors
-    return _total_norm("get_total_norm", "tensors", given, norm_type, error_if_nonfinite)
+    op = "get_total_norm"
+    return _total_norm(op, "tensors", _listed(op, "tensors", tensors), norm_type, error_if_nonfinite)
 
 
 def _total_norm(
@@ -62,7 +66,7 @@ def _total_norm(
 ) -> Tensor:
     require(norm_type > 0, op, "norm_type", "a number > 0", norm_type)
     p = float(norm_type)
-    norms = [K.grad_norm(arrays, p) for arrays in _by_dtype(op, tensors)] or [ops.zeros(())._data]
+    norms = [K.grad_norm(arrays, p) for arrays in _by_dtype(tensors)] or [ops.zeros(())._data]
     norm = norms[0]
     if len(norms) > 1:  # joined on the CUDA device if one is among them, so that nothing waits
         number = max(n.device for n in norms)
@@ -94,11 +98,11 @@ def clip_grad_norm_(
     norm = _total_norm("clip_grad_norm_", "parameters", gradients, norm_type, error_if_nonfinite)
     coefficient = clip_coefficient(norm, max_norm)
     if isinstance(coefficient, Tensor):
-        for arrays in _by_dtype("clip_grad_norm_", gradients):
+        for arrays in _by_dtype(gradients):
             dtype = _core.float64 if arrays[0].dtype is _core.float64 else _core.float32
             K.scale_list(arrays, placed(coefficient._data, dtype, arrays[0].device))
     elif not coefficient >= 1:  # also if it is NaN, as in PyTorch
-        for arrays in _by_dtype("clip_grad_norm_", gradients, whole=math.isnan(coefficient)):
+        for arrays in _by_dtype(gradients, whole=math.isnan(coefficient)):
             factor = _core.empty((), arrays[0].dtype)
             K.fill(factor, coefficient)
             K.scale_list(arrays, factor)
@@ -119,7 +123,7 @@ def clip_coefficient(norm: Tensor, max_norm: float) -> float | Tensor:
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clamps each element of the gradients to [-clip_value, clip_value], in place. `foreach` is accepted and changes nothing."""
     require(clip_value >= 0, "clip_grad_value_", "clip_value", "a number >= 0", clip_value)
-    for arrays in _by_dtype("clip_grad_value_", _gradients("clip_grad_value_", parameters)):
+    for arrays in _by_dtype(_gradients("clip_grad_value_", parameters)):
         K.clamp_list(arrays, -float(clip_value), float(clip_value))
 
 
