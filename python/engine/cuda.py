@@ -68,17 +68,17 @@ def why_unavailable() -> str | None:
 
 
 def current_device() -> int:
-    """The number of the device that "cuda" stands for in this thread: 0 unless `set_device` or `device` said otherwise."""
+    """The number of the device that "cuda" means in this thread: 0 unless `set_device` or `device` said otherwise."""
     return cuda_number(None)
 
 
 def set_device(device: Any) -> None:
-    """Makes "cuda" stand for that device in this thread. Raises ValueError if there is no such device."""
+    """Makes "cuda" mean that device in this thread. Raises ValueError if there is no such device."""
     current.number = cuda_number(device, "set_device")
 
 
 class device:
-    """`with engine.cuda.device(1):` makes "cuda" stand for that device inside."""
+    """`with engine.cuda.device(1):` makes "cuda" mean that device inside the block."""
 
     def __init__(self, device: Any) -> None:
         self._number = cuda_number(device, "device")

@@ -109,7 +109,7 @@ class _Current(threading.local):
     number = 0
 
 
-current = _Current()  # `current.number` is the device that "cuda" stands for in this thread
+current = _Current()  # `current.number` is the device that "cuda" means in this thread
 
 
 @lru_cache(maxsize=1)

@@ -34,7 +34,7 @@ class Tensor:
         None  # of a view: the tensor it is a view of, and that tensor's node at the time
     )
     _grad: Tensor | None = None
-    _hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+    _hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if type(data) is not Array:
@@ -327,16 +327,12 @@ def _rebuild(
 class RemovableHandle:
     """What the registration of a hook returns. `remove()` removes the hook; so does the end of a `with` block."""
 
-    _next = 0
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self._hooks = hooks
-        RemovableHandle._next += 1
-        self._id = RemovableHandle._next
-        hooks[self._id] = hook
+    def __init__(self, hooks: dict[Any, Any], hook: Any) -> None:
+        self._hooks, self._key = hooks, object()
+        hooks[self._key] = hook
 
     def remove(self) -> None:
-        self._hooks.pop(self._id, None)
+        self._hooks.pop(self._key, None)
 
     def __enter__(self) -> RemovableHandle:
         return self

@@ -89,16 +89,16 @@ class _Embeddings(Module):
         self.dropout = nn.Dropout(c.hidden_dropout_prob)
 
     def forward(self, x: Inputs) -> Tensor:
-        words, types, p = self.word_embeddings, self.token_type_embeddings, self.position_embeddings
+        words, types, places = self.word_embeddings, self.token_type_embeddings, self.position_embeddings
         positions = x.positions + self.offset if self.offset else x.positions
         if x.embeds is not None:
-            y = x.embeds + p(positions)
+            y = x.embeds + places(positions)
             if types is not None:
                 y = y + types(ops.zeros_like(x.ids) if x.types is None else x.types)
         else:
             type_ids, type_rows = (None, None) if types is None else (x.types, types.weight)
             y = called_as(
-                x.op, F.embedding_sum, x.ids, words.weight, positions, p.weight, type_ids, type_rows,
+                x.op, F.embedding_sum, x.ids, words.weight, positions, places.weight, type_ids, type_rows,
                 padding_idx=words.padding_idx, input_as="input_ids",
             )  # fmt: skip
         return self.dropout(self.LayerNorm(y))

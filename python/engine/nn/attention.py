@@ -216,7 +216,7 @@ class MultiheadAttention(Module):
         key, value: the packed tokens that the query's tokens attend to, with cu_seqlens_k. None: the query itself, and queries, keys
         and values are projected together.
         """
-        if cu_seqlens_k is None:
+        if cu_seqlens_k is None or key is None or value is None:
             qkv = F.linear(query, self.in_proj_weight, self.in_proj_bias)
             y = ops.attention_qkv(
                 qkv.view(-1, 3, self.num_heads, self.head_dim),
@@ -226,7 +226,6 @@ class MultiheadAttention(Module):
                 training=self.training,
             )
         else:
-            assert key is not None and value is not None
             if value is key:
                 q, k, v = project_apart(query, key, self.in_proj_weight, self.in_proj_bias, self.num_heads)
             else:

@@ -100,8 +100,8 @@ class Module:
         raise NotDefined(type(self).__name__, "forward", "a class that defines this method", "one that does not")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        before: dict[int, Any] = self.__dict__["_forward_pre_hooks"]
-        after: dict[int, Any] = self.__dict__["_forward_hooks"]
+        before: dict[Any, Any] = self.__dict__["_forward_pre_hooks"]
+        after: dict[Any, Any] = self.__dict__["_forward_hooks"]
         if not before and not after:
             return self.forward(*args, **kwargs)
         for hook in list(before.values()):

@@ -25,6 +25,8 @@ __all__ = ["TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder"
 
 Attend = Callable[[Tensor], Tensor]
 
+_PARTS = (("norm1", "dropout1"), ("norm2", "dropout2"), ("norm3", "dropout3"))  # PyTorch's names, a pair for each part
+
 
 class _Layer(Module):
     """What encoder and decoder layers share: the parameters in PyTorch's order, and the parts that they hand to the block."""
@@ -54,11 +56,11 @@ class _Layer(Module):
         self.linear1 = Linear(d_model, dim_feedforward, bias, **where)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias, **where)
-        numbers = range(1, len(self._attentions) + 2)
-        for i in numbers:
-            self.add_module(f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, **where))
-        for i in numbers:
-            self.add_module(f"dropout{i}", Dropout(dropout))
+        names = _PARTS[: len(self._attentions) + 1]
+        for norm, _ in names:
+            self.add_module(norm, LayerNorm(d_model, layer_norm_eps, bias=bias, **where))
+        for _, drop in names:
+            self.add_module(drop, Dropout(dropout))
         self.activation = _activation(type(self).__name__, activation)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
@@ -70,10 +72,10 @@ class _Layer(Module):
 
     def _through(self, x: Tensor, *attends: Attend) -> Tensor:
         """x through the attentions and the network, each with its norm and its dropout."""
-        parts = []
-        for i, compute in enumerate((*attends, self._feed_forward), 1):
-            norm, dropout = getattr(self, f"norm{i}"), getattr(self, f"dropout{i}")
-            parts.append(Part(compute, norm, dropout.p if dropout.training else 0.0))
+        mine, parts = self.__dict__, []
+        for compute, (norm, drop) in zip((*attends, self._feed_forward), _PARTS):
+            dropout = mine[drop]
+            parts.append(Part(compute, mine[norm], dropout.p if dropout.training else 0.0))
         return run_block(Residual(x), parts, self.norm_first).sum()
 
 
