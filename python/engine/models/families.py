@@ -33,6 +33,7 @@ _COMMON: dict[str, Any] = {
     "layer_norm_eps": 1e-12, "hidden_act": "gelu", "pad_token_id": 0, "initializer_range": 0.02, "classifier_dropout": None,
 }  # fmt: skip
 _ACTIVATIONS = {"swish": "silu", "gelu_fast": "gelu_pytorch_tanh", "gelu_python": "gelu"}
+_LABELS = ("id2label", "num_labels", "problem_type", "pooling")  # entries that every family has under the same names
 # Settings that change what a model computes, and the only value that is supported.
 _ONLY: dict[str, Any] = {
     "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False, "inner_group_num": 1,
@@ -70,33 +71,28 @@ class Family:
         for key, only in _ONLY.items():
             got = values.get(key, only)
             require(got == only, "TransformerConfig", key, f"{only!r} (no other value is supported)", repr(got))
+        keys, defaults = self._keys(), {**_COMMON, **self.defaults}
         fields: dict[str, Any] = {"model_type": values["model_type"], **self.fixed}
-        taken = {"model_type", "id2label", "label2id", "num_labels", "problem_type", "pooling"}
-        for name, default in self._fields().items():
-            key = self.keys.get(name, name)
-            fields[name] = values.get(key, default)
-            taken.add(key)
+        fields |= {name: values.get(key, defaults[name]) for name, key in keys.items()}
+        fields |= {name: values[name] for name in _LABELS if values.get(name) is not None}
         fields["hidden_act"] = _ACTIVATIONS.get(str(fields["hidden_act"]), fields["hidden_act"])
         if self.offset:
             pad = fields["pad_token_id"]
             expected = "a number, because the positions of this family start after it"
             require(pad is not None, "TransformerConfig", "pad_token_id", expected, None)
             fields["position_offset"] = pad + 1
-        for name in ("id2label", "num_labels", "problem_type", "pooling"):
-            if values.get(name) is not None:
-                fields[name] = values[name]
         if "id2label" in fields:
             fields.pop("num_labels", None)  # as in `transformers`, the number of names counts
+        taken = {"model_type", "label2id", *_LABELS, *keys.values()}
         return fields, {key: value for key, value in values.items() if key not in taken}
 
     def write(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The entries of a config.json for engine's fields, without labels."""
-        named = {self.keys.get(name, name): fields[name] for name in self._fields()}
-        return {"model_type": fields["model_type"], **named}
+        return {"model_type": fields["model_type"], **{key: fields[name] for name, key in self._keys().items()}}
 
-    def _fields(self) -> dict[str, Any]:
-        """engine's fields that its config.json has, with their defaults."""
-        return {name: value for name, value in {**_COMMON, **self.defaults}.items() if name not in self.fixed}
+    def _keys(self) -> dict[str, str]:
+        """engine's fields that its config.json has, and their keys there."""
+        return {name: self.keys.get(name, name) for name in {**_COMMON, **self.defaults} if name not in self.fixed}
 
     def published(self, name: str, head: str) -> str:
         """The published name of engine's weight `name` in a model with that head."""
