@@ -154,7 +154,7 @@ class Module:
             owner = type(self).__name__
             raise BadAttribute(owner, name, "a call of super().__init__() before this assignment", "none")
         if not isinstance(name, str) or not name or "." in name:
-            raise BadValue(type(self).__name__, "name", "a name without dots", repr(name))
+            raise BadValue(type(self).__name__, "name", "a string that is not empty and has no dots", repr(name))
         for other in _KINDS:
             if other != registry:
                 mine[other].pop(name, None)

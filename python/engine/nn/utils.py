@@ -145,9 +145,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Copies the pieces of a row (elements,) into the parameters. Raises ValueError for another shape, before anything is written."""
     targets = list(parameters)
-    total = sum(p.numel() for p in targets)
-    require(vec.shape == (total,), "vector_to_parameters", "vec", f"shape ({total},)", vec.shape)
-    begin = 0
-    for p in targets:
-        copy_into(p._data, vec._data.slice(0, begin, begin + p.numel(), 1).view(p.shape))
-        begin += p.numel()
+    sizes = [p.numel() for p in targets]
+    require(vec.shape == (sum(sizes),), "vector_to_parameters", "vec", f"shape ({sum(sizes)},)", vec.shape)
+    for p, piece in zip(targets, vec.detach().split(sizes)):
+        copy_into(p._data, piece._data.view(p.shape))
