@@ -12,6 +12,7 @@ from engine._core import Array, DType
 from engine.autograd import enable_grad
 from engine.device import placed
 from engine.errors import BadType, BadValue, NotDefined, require
+from engine.nn.utils import zero_gradients
 from engine.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -95,14 +96,8 @@ class Optimizer:
             require(0 <= beta < 1, self._name, f"betas[{i}]", "a number in [0, 1)", beta)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drops all gradients; with set_to_none=False fills them with zeros."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if set_to_none:
-                    p._grad = None
-                elif p._grad is not None:
-                    p._grad = p._grad.detach()
-                    K.fill(p._grad._data, 0.0)
+        """Forgets all gradients; with set_to_none=False fills them with zeros."""
+        zero_gradients((p for group in self.param_groups for p in group["params"]), set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None, *, grad_scale: float | Tensor = 1.0) -> Any:
         """One update of every parameter that has a gradient.
