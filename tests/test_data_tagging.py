@@ -67,9 +67,9 @@ def test_labels_a_token_from_sequences() -> None:
 def test_wrong_labels_a_token(make: Any) -> None:
     with pytest.raises(ValueError, match=r"token_labels: expected None beside labels, got both"):
         make([[1]], labels=[0], token_labels=[[0]])
-    with pytest.raises(ValueError, match=r"token_labels: expected the same lengths as \w+, got 1 for 2 in row 1"):
+    with pytest.raises(ValueError, match=r"token_labels: expected length 2 in row 1, as in \w+, got 1"):
         make([[1], [1, 2]], token_labels=[[0], [0]])
-    with pytest.raises(ValueError, match=r"got 1 sequences for 2"):
+    with pytest.raises(ValueError, match=r"2 sequences, as many as .*, got 1"):
         make([[1], [1, 2]], token_labels=[[0]])
     with pytest.raises(TypeError, match=r"token_labels: expected integers in row 0, got float64"):
         make([[1]], token_labels=[[0.5]])
@@ -423,9 +423,9 @@ def test_word_ids_are_checked() -> None:
         return TagDataset([[1, 2], [3]], word_ids, num_words)
 
     assert make([[None, 0], [0]], [1, 1]).first_tokens.tolist() == [False, True, True]
-    with pytest.raises(ValueError, match="word_ids: expected the same lengths as sequences, got 1 sequences for 2"):
+    with pytest.raises(ValueError, match="word_ids: expected 2 sequences, as many as sequences, got 1"):
         make([[None, 0]], [1, 1])
-    with pytest.raises(ValueError, match="word_ids: expected the same lengths as sequences, got 2 for 1 in row 1"):
+    with pytest.raises(ValueError, match="word_ids: expected length 1 in row 1, as in sequences, got 2"):
         make([[None, 0], [0, 0]], [1, 1])
     with pytest.raises(ValueError, match="num_words: expected 2, one for each sentence, got 1"):
         make([[None, 0], [0]], [1])
