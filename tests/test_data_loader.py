@@ -63,7 +63,7 @@ def test_ids_are_held_in_one_narrow_array() -> None:
 
 
 def test_text_dataset_errors() -> None:
-    with pytest.raises(ValueError, match=r"\[TextDataset\] labels: expected 2, one a sequence, got 1"):
+    with pytest.raises(ValueError, match=r"\[TextDataset\] labels: expected 2, one for each text, got 1"):
         TextDataset([[1], [2]], labels=[0])
     with pytest.raises(ValueError, match=r"\[TextDataset\] token_type_ids: expected length 1 in row 0, .* got 2"):
         TextDataset([[1]], token_type_ids=[[0, 0]])

@@ -259,7 +259,7 @@ def test_fields_that_do_not_fit_are_refused(changes: dict[str, Any], error: type
 
 
 def test_lengths_that_do_not_sum_up() -> None:
-    with pytest.raises(ValueError, match="lengths: expected the sum 3, got 4"):
+    with pytest.raises(ValueError, match="lengths: expected a sum of 3, the number of ids, got 4"):
         PackedBatch.from_flat(np.arange(3), np.array([2, 2]))
 
 

@@ -65,7 +65,7 @@ def test_labels_a_token_from_sequences() -> None:
 
 @pytest.mark.parametrize("make", [TextDataset, PackedBatch.from_sequences])
 def test_wrong_labels_a_token(make: Any) -> None:
-    with pytest.raises(ValueError, match=r"token_labels: expected None beside labels, got both"):
+    with pytest.raises(ValueError, match=r"token_labels: expected only one of labels and token_labels, got both"):
         make([[1]], labels=[0], token_labels=[[0]])
     with pytest.raises(ValueError, match=r"token_labels: expected length 2 in row 1, as in \w+, got 1"):
         make([[1], [1, 2]], token_labels=[[0], [0]])
@@ -91,10 +91,12 @@ def test_a_batch_checks_labels_of_either_kind() -> None:
         np.zeros(1, np.int64),
         np.zeros((1, 2), np.int64),
     ):
-        with pytest.raises(ValueError, match=r"labels: expected 2 rows, one a sequence, or shape \(3,\), one a token"):
+        with pytest.raises(
+            ValueError, match=r"labels: expected 2 rows, one for each sequence, or shape \(3,\), one for each token"
+        ):
             packed(labels)
     for dtype in ("float32", "int32"):
-        with pytest.raises(TypeError, match=f"labels: expected int64, one a token, got {dtype}"):
+        with pytest.raises(TypeError, match=f"labels: expected int64, one for each token, got {dtype}"):
             packed(np.zeros(3, dtype))
     with pytest.raises(ValueError, match="expected 2 rows"):
         packed(np.array(3))
@@ -109,7 +111,7 @@ def test_labels_a_token_from_a_rectangle() -> None:
     assert labels_of(PackedBatch.from_padded(ids, mask, token_labels=from_numpy(tags))) == labels_of(batch)
     with pytest.raises(ValueError, match=r"token_labels: expected shape \(2, 3\), got \(2, 2\)"):
         PackedBatch.from_padded(ids, mask, token_labels=tags[:, 1:])
-    with pytest.raises(ValueError, match="token_labels: expected None beside labels, got both"):
+    with pytest.raises(ValueError, match="token_labels: expected only one of labels and token_labels, got both"):
         PackedBatch.from_padded(ids, mask, labels=[0, 1], token_labels=tags)
     with pytest.raises(TypeError, match="token_labels: expected integers, got float64"):
         PackedBatch.from_padded(ids, mask, token_labels=tags * 1.0)

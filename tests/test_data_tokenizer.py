@@ -160,9 +160,7 @@ def test_pairs(tmp_path: Path, first: int, second: int) -> None:
 
 def test_pair_errors(tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_vocab(vocab_file(tmp_path))
-    with pytest.raises(
-        ValueError, match=r"\[Tokenizer.encode_pairs\] pairs: expected 2 texts, one for each text, got 1"
-    ):
+    with pytest.raises(ValueError, match=r"\[Tokenizer.encode_pairs\] pairs: expected 2, one for each text, got 1"):
         tokenizer.encode_pairs(["a", "b"], ["c"])
     with pytest.raises(ValueError, match="max_length: expected at least 5, got 4"):
         tokenizer.encode("a", "b", max_length=4)

@@ -21,6 +21,7 @@ __all__ = [
     "from_numpy",
     "integer",
     "integers_below",
+    "item_index",
     "label_array",
     "narrow",
 ]
@@ -42,6 +43,14 @@ def integer(op: str, name: str, value: Any) -> int:
         if not isinstance(value, bool):
             return operator.index(value)
     raise BadType(op, name, "an integer", repr(value))
+
+
+def item_index(op: str, index: Any, size: int) -> int:
+    """An index in [-size, size), where -1 is the last item, as a number in [0, size). Raises TypeError, IndexError."""
+    number = integer(op, "index", index)
+    if not -size <= number < size:
+        raise BadIndex(op, "index", f"a value in [{-size}, {size})", number)
+    return number % size
 
 
 def integers_below(op: str, name: str, values: Iterable[Any], end: int) -> list[int]:
