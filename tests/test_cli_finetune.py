@@ -251,7 +251,7 @@ WRONG = [
     (CLASSIFY, ("--pair-column", "body"), "--pair-column: expected one of the columns"),
     (CLASSIFY, ("--group-column", "body"), "--group-column: expected one of the columns"),
     (CLASSIFY, ("--precision", "bfloat16"), "--precision: expected 'float32' on cpu"),
-    (CLASSIFY, ("--task", "regression"), "expected a finite number, got 'card' in line 2"),
+    (CLASSIFY, ("--task", "regression"), "expected a finite float32 number, got 'card' in line 2"),
     (CLASSIFY, ("--task", "tagging"), "in line 2 of"),
     (CLASSIFY, ("--test", "empty.csv"), "got the empty file"),
     (CLASSIFY, ("--test", "unlabelled.csv"), "--label-column"),
