@@ -14,6 +14,7 @@ import numpy as np
 from engine.data._arrays import integers_below
 from engine.data._random import SPLIT, check_seed, permutation
 from engine.errors import Argument, BadValue, require
+from engine.layout import ranges
 
 __all__ = ["Table", "place_of"]
 
@@ -178,6 +179,6 @@ def _held_out_rows(n: int, classes: Sequence[Any] | None, fraction: float, seed:
     quota[takers[: max(wanted - int(quota.sum()), 0)]] += 1
     # The rows of each class in random order; the first `quota` of each are held out.
     by_class = order[np.argsort(numbers[order], kind="stable")]
-    rank = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rank = ranges(np.zeros_like(sizes), sizes)
     held_out[by_class[rank < np.repeat(quota, sizes)]] = True
     return held_out
