@@ -277,10 +277,10 @@ def test_a_folder_of_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (("a b\nc\n", "O O\n"), r"expected 2 lines in .*seq\.out, got 1"),
+        (("a b\nc\n", "O O\n"), r"expected 2 lines in .*seq\.out, as in seq\.in, got 1"),
         (("a b\nc\n", "O\nO\n"), r"expected 2 tags, one for each word in line 1 of .*seq\.out, got 1"),
-        (("a\n\nb\n", "O\n\nO\n"), r"expected words in line 2 of .*seq\.in, got an empty line"),
-        (("a\nb\n", "O\nO\n", "x\n"), r"expected 2 lines in .*label, got 1"),
+        (("a\n\nb\n", "O\n\nO\n"), r"expected words in line 2 of .*seq\.in, got none"),
+        (("a\nb\n", "O\nO\n", "x\n"), r"expected 2 lines in .*label, as in seq\.in, got 1"),
         (("a\nb\n", "O\nO\n", "\nx\n"), r"expected a label in line 1 of .*label, got an empty label"),
         (("",), "expected at least one sentence"),
     ],
@@ -318,7 +318,7 @@ def test_a_table_with_a_sentence_a_line(tmp_path: Path) -> None:
         ("text\ttags\n", "expected at least one sentence, got none in"),
         ("text\ttags\na b\tO\n", "expected 2 tags, one for each word in line 2 of .*a.tsv, got 1"),
         ("text\ttags\na\n", "expected 2 columns in line 2 of .*, got 1"),
-        ("text\ttags\n\tO\n", "expected words in line 2 of .*, got an empty field"),
+        ("text\ttags\n\tO\n", "expected words in line 2 of .*, got none"),
         ("text\ttags\tlabel\na\tO\t \n", "expected a label in line 2 of .*, got an empty label"),
         ("a\ttags\nb\tO\n", "expected a header with 'text' or .* in line 1 of .*, got 'a', 'tags'"),
         ("", "expected a header with 'text' or .* in line 1 of .*, got nothing"),

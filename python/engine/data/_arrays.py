@@ -114,7 +114,8 @@ def label_array(op: str, labels: Any) -> np.ndarray:
     """A copy of labels, (n, ...): integers and booleans become int64, Python floats float32 (PyTorch's default), arrays of
     floats keep their dtype."""
     array = as_array(labels)
-    require(array.ndim > 0, op, "labels", "one label for each sequence", f"a single {array.dtype}")
+    if array.ndim == 0:
+        raise BadValue(op, "labels", "one label for each sequence", f"a single {array.dtype}")
     if array.dtype.kind in "iub" or not array.size:
         return np.array(array, dtype=np.int64, order="C")
     if array.dtype.kind == "f":

@@ -27,6 +27,8 @@ class _RandomTokens(ABC):
     """Changes each token with probability p."""
 
     purpose: Purpose  # separates these random numbers from others with the same seed
+    spares_one = False  # whether at least one token of each stretch is not chosen
+    moves_tokens = False
 
     def __init__(self, p: float, keep: Iterable[int] = (), seed: int = 0) -> None:
         name = type(self).__name__
@@ -36,19 +38,34 @@ class _RandomTokens(ABC):
 
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
         """A changed copy of the batch."""
-        return self._changed(batch, step) if self.p else batch
+        if not self.p:
+            return batch
+        labels = batch.batch_size if batch.labels is None else batch.labels.shape[0]
+        if self.moves_tokens and labels != batch.batch_size:
+            expected, got = f"one label for each sequence ({batch.batch_size})", f"{labels}, one for each token"
+            hint = "this transform moves tokens; TokenMasking does not"
+            raise BadValue(type(self).__name__, "labels", expected, got, hint)
+        return self._changed(batch, batch.host("input_ids"), step)
 
     @abstractmethod
-    def _changed(self, batch: PackedBatch, step: int) -> PackedBatch: ...
+    def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch: ...
 
     def _draws(self, n: int, step: int, stream: int = 0) -> np.ndarray:
         """Random numbers, uint64 (n,), uniform."""
         key = np.array([self.seed, step], np.uint64)
         return np.random.Philox(key=key, counter=[0, 0, stream, self.purpose]).random_raw(n)
 
-    def _chosen(self, ids: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """Which tokens are changed, bool (total_tokens,)."""
-        return ((draws >> np.uint64(11)) < round(self.p * 2**53)) & ~np.isin(ids, self.keep)
+    def _chosen(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
+        """Which tokens are chosen, bool (total_tokens,). If `spares_one`, and all tokens of a stretch are chosen, the one with the
+        largest random number is not."""
+        draws = self._draws(ids.size, step)
+        chosen = ((draws >> np.uint64(11)) < round(self.p * 2**53)) & ~np.isin(ids, self.keep)
+        if self.spares_one:
+            real, stretch = self._stretches(batch, ids)
+            order = np.lexsort((draws[real], stretch))
+            last = np.flatnonzero(np.diff(stretch, append=-1))  # the end of each stretch, in either order
+            chosen[real[order[last]]] &= np.bincount(stretch[~chosen[real]], minlength=last.size) > 0
+        return chosen
 
     def _stretches(self, batch: PackedBatch, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(the positions of the tokens outside `keep`, int64 (m,); the number of each one's stretch, ascending from 0)."""
@@ -60,22 +77,6 @@ class _RandomTokens(ABC):
         if batch.token_type_ids is not None:
             begins |= np.diff(batch.token_type_ids.cpu().numpy()[real], prepend=-1) != 0
         return real, np.cumsum(begins) - 1
-
-    def _chosen_but_one(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
-        """As `_chosen`; but if all tokens of a stretch are chosen, the one with the largest random number is not."""
-        draws = self._draws(ids.size, step)
-        chosen = self._chosen(ids, draws)
-        real, stretch = self._stretches(batch, ids)
-        order = np.lexsort((draws[real], stretch))
-        last = np.flatnonzero(np.diff(stretch, append=-1))  # the end of each stretch, in either order
-        chosen[real[order[last]]] &= np.bincount(stretch[~chosen[real]], minlength=last.size) > 0
-        return chosen
-
-    def _refuse_token_labels(self, batch: PackedBatch) -> None:
-        labels = batch.batch_size if batch.labels is None else batch.labels.shape[0]
-        expected, got = f"one label for each sequence ({batch.batch_size})", f"{labels}, one for each token"
-        hint = "this transform moves tokens; TokenMasking does not"
-        require(labels == batch.batch_size, type(self).__name__, "labels", expected, got, hint)
 
 
 class TokenDropout(_RandomTokens):
@@ -100,13 +101,8 @@ class TokenDropout(_RandomTokens):
         super().__init__(p, keep, seed)
         self.token_id = token_id
 
-    def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
-        ids = batch.input_ids.cpu().numpy()
-        hidden = self._hidden(batch, ids, step)
-        return batch.replace(input_ids=np.where(hidden, np.int64(self.token_id), ids))
-
-    def _hidden(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
-        return self._chosen(ids, self._draws(ids.size, step))
+    def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch:
+        return batch.replace(input_ids=np.where(self._chosen(batch, ids, step), np.int64(self.token_id), ids))
 
 
 class TokenMasking(TokenDropout):
@@ -116,12 +112,10 @@ class TokenMasking(TokenDropout):
     """
 
     purpose = Purpose.MASKING
+    spares_one = True
 
     def __init__(self, p: float, mask_id: int, keep: Iterable[int] = (), seed: int = 0) -> None:
         super().__init__(p, mask_id, keep, seed)
-
-    def _hidden(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
-        return self._chosen_but_one(batch, ids, step)
 
 
 class RandomDeletion(_RandomTokens):
@@ -137,15 +131,13 @@ class RandomDeletion(_RandomTokens):
     """
 
     purpose = Purpose.RANDOM_DELETION
+    spares_one = moves_tokens = True
 
-    def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
-        self._refuse_token_labels(batch)
-        ids, starts = batch.input_ids.cpu().numpy(), batch.layout.offsets
-        stays = ~self._chosen_but_one(batch, ids, step)
-        before = np.zeros(ids.size + 1, np.int64)
-        np.cumsum(stays, out=before[1:])
+    def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch:
+        stays = ~self._chosen(batch, ids, step)
+        lengths = [int(part.sum()) for part in batch.layout.split(stays)]
         types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy()[stays]
-        shorter = PackedBatch.from_flat(ids[stays], np.diff(before[starts]), token_type_ids=types).to(batch.device)
+        shorter = PackedBatch.from_flat(ids[stays], np.array(lengths), token_type_ids=types).to(batch.device)
         return shorter.replace(labels=batch.labels)
 
 
@@ -162,12 +154,11 @@ class RandomSwap(_RandomTokens):
     """
 
     purpose = Purpose.RANDOM_SWAP
+    moves_tokens = True
 
-    def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
-        self._refuse_token_labels(batch)
-        ids = batch.input_ids.cpu().numpy()
+    def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch:
         real, stretch = self._stretches(batch, ids)
-        swaps = np.flatnonzero(self._chosen(ids, self._draws(ids.size, step))[real])
+        swaps = np.flatnonzero(self._chosen(batch, ids, step)[real])
         sizes = np.bincount(stretch)
         first = np.cumsum(sizes) - sizes
         # The partner is any other token of the stretch: 1 to size - 1 positions ahead, around its end to its beginning.
