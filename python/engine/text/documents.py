@@ -63,11 +63,9 @@ def read_documents(
 def _json_texts(file: TextFile, lines: Iterator[Line], key: str) -> Iterator[Line]:
     for row, offset, line in lines:
         if row.strip():
-            record = file.json_object(row, line)
-            text = record.get(key)
+            _, text = file.json_value(file.json_object(row, line), line, key)
             if not isinstance(text, str):
-                got = json_kind(text) if key in record else ", ".join(map(repr, record)) or "no keys"
-                raise file.wrong(line, f"a string at {key!r}" if key in record else f"the key {key!r}", got)
+                raise file.wrong(line, f"a string at {key!r}", json_kind(text))
             yield Line(text, offset, line)
 
 

@@ -13,13 +13,13 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from engine.errors import BadType, BadValue, FileMissing, Hint, IsFolder, require
 
-__all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "json_kind", "numbered_lines"]
+__all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "either", "json_kind", "numbered_lines"]
 
 DecodeErrors = Literal["strict", "replace"]
 
@@ -158,11 +158,27 @@ class TextFile:
             raise self.wrong(line, "a JSON object", json_kind(value))
         return value
 
+    def json_value(self, record: dict[str, Any], line: int, *keys: str) -> tuple[str, Any]:
+        """The first of the keys that a line's object has, and its value.
+
+        Raises:
+            ValueError: if it has none of them.
+        """
+        for key in keys:
+            if key in record:
+                return key, record[key]
+        raise self.wrong(line, f"the key {either(keys)}", ", ".join(map(repr, record)) or "no keys")
+
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
     """The lines of a text without their ends, counted from 1."""
     for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         yield number, line.removesuffix("\n")
+
+
+def either(names: Iterable[str]) -> str:
+    """Names in a message: "'a' or 'b'"."""
+    return " or ".join(map(repr, names))
 
 
 def json_kind(value: object) -> str:

@@ -153,9 +153,7 @@ class JsonRows:
     def _column(self, name: str, convert: Callable[[int, str, object], str]) -> list[str]:
         column = []
         for line, record in zip(self.lines, self._records):
-            if record is not None and name not in record:
-                raise self._file.wrong(line, f"the key {name!r}", ", ".join(map(repr, record)) or "no keys")
-            column.append("" if record is None else convert(line, name, record[name]))
+            column.append("" if record is None else convert(line, *self._file.json_value(record, line, name)))
         return column
 
     def _text(self, line: int, name: str, value: object, expected: str = "a string") -> str:

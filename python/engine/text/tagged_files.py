@@ -8,7 +8,7 @@ from itertools import chain, islice, repeat
 from typing import Any, Literal, NamedTuple
 
 from engine.errors import FileMissing, require
-from engine.text.files import JSON_LINES, TextFile, numbered_lines
+from engine.text.files import JSON_LINES, TextFile, either, numbered_lines
 from engine.text.table_rows import DelimitedRows
 from engine.text.tagged_table import TaggedTable
 
@@ -94,20 +94,16 @@ def _begins_with_header(text: str) -> bool:
     return "tags" in names and any(name in names for name in _TEXTS)
 
 
-def _or(names: Iterable[str]) -> str:
-    return " or ".join(map(repr, names))
-
-
 def _read_conll(file: TextFile, text: str) -> Iterator[_Sentence]:
-    words: list[str] = []
-    tags: list[str] = []
-    columns, tabs, begin = 0, False, 0
+    held: list[tuple[int, str, str]] = []  # the line, word and tag of each word in a sentence
+    columns, tabs = 0, False
     for number, line in chain(numbered_lines(text), [(0, "")]):
         cells = _cells(line)
         if not cells or cells[0] == "-DOCSTART-":
-            if words:
-                yield _Sentence(begin, words, tags if columns > 1 else None, None)
-            words, tags = [], []
+            if held:
+                lines, words, tags = zip(*held)
+                yield _Sentence(lines[0], list(words), list(tags) if columns > 1 else None, None)
+            held = []
             continue
         if not columns:
             tabs = "\t" in line
@@ -118,9 +114,7 @@ def _read_conll(file: TextFile, text: str) -> Iterator[_Sentence]:
             raise file.wrong(number, f"{columns} columns", str(len(cells)))
         if not (cells[0] and cells[-1]):
             raise file.wrong(number, "a word and a tag" if columns > 1 else "a word", "an empty field")
-        begin = begin if words else number
-        words.append(cells[0])
-        tags.append(cells[-1])
+        held.append((number, cells[0], cells[-1]))
 
 
 def _read_jsonl(file: TextFile, text: str) -> Iterator[_Sentence]:
@@ -132,15 +126,12 @@ def _read_jsonl(file: TextFile, text: str) -> Iterator[_Sentence]:
         tags = _strings(file, number, record, _TAGS) if any(key in record for key in _TAGS) else None
         label = next((record[key] for key in _LABELS if key in record), None)
         if not (label is None or isinstance(label, str)):
-            raise file.wrong(number, f"a string at {_or(_LABELS)}", repr(label))
+            raise file.wrong(number, f"a string at {either(_LABELS)}", repr(label))
         yield _Sentence(number, words, tags, label)
 
 
 def _strings(file: TextFile, line: int, record: dict[str, Any], keys: tuple[str, ...]) -> list[str]:
-    key = next((key for key in keys if key in record), None)
-    if key is None:
-        raise file.wrong(line, f"the key {_or(keys)}", ", ".join(map(repr, record)) or "no keys")
-    values = record[key]
+    key, values = file.json_value(record, line, *keys)
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise file.wrong(line, f"a list of strings at {key!r}", repr(values)[:60])
     if key in _TAGS and not all(values):
@@ -152,7 +143,7 @@ def _read_tsv(file: TextFile, text: str) -> Iterator[_Sentence]:
     rows = DelimitedRows(file, text, None, "\t", quoting=False, skip_empty_lines=True)
     names = [next((key for key in keys if key in rows.header), None) for keys in (_TEXTS, ("tags",), _LABELS)]
     if names[0] is None:
-        raise file.wrong(1, f"a header with {_or(_TEXTS)}", ", ".join(map(repr, rows.header)) or "nothing")
+        raise file.wrong(1, f"a header with {either(_TEXTS)}", ", ".join(map(repr, rows.header)) or "nothing")
     return _split(file, rows.lines, [None if name is None else rows.values(name) for name in names])
 
 
