@@ -246,7 +246,7 @@ def batch_of(**changes: Any) -> PackedBatch:
         ({"cu_seqlens": np.array([1, 2, 3], np.int32)}, ValueError, "first entry 0 and last entry 3, got 1 and 3"),
         ({"cu_seqlens": np.array([0, 2], np.int32)}, ValueError, "first entry 0 and last entry 3, got 0 and 2"),
         ({"cu_seqlens": np.array([0, 4, 3], np.int32)}, ValueError, "sequence 1 of length -1"),
-        ({"max_seqlen": 3}, ValueError, "max_seqlen: expected 2, got 3"),
+        ({"max_seqlen": 3}, ValueError, "max_seqlen: expected 2, the longest length in cu_seqlens, got 3"),
         ({"position_ids": np.array([0, 1])}, ValueError, r"position_ids: expected shape \(3,\), got \(2,\)"),
         ({"token_type_ids": np.array([0, 1])}, ValueError, r"token_type_ids: expected shape \(3,\)"),
         ({"labels": np.array([0])}, ValueError, "labels: expected 2 rows"),

@@ -245,8 +245,11 @@ def test_json_lines(tmp_path: Path) -> None:
         ('{"tokens": ["a"], "tags": [3]}', "expected a list of strings at 'tags' in line 2"),
         ('{"tokens": ["a"], "tags": [""]}', "expected tags at 'tags' in line 2 .* got an empty string"),
         ('{"tokens": ["a", "b"], "tags": ["O"]}', "expected 2 tags, one for each word in line 2 of .*, got 1"),
-        ('{"tokens": ["a"]}', "expected tags in every line or in none in line 2"),
-        ('{"tokens": ["a"], "tags": ["O"], "label": "x"}', "expected a label in every line or in none in line 2"),
+        ('{"tokens": ["a"]}', "expected tags in all sentences or in none in line 2 of .*, got none"),
+        (
+            '{"tokens": ["a"], "tags": ["O"], "label": "x"}',
+            "expected a label in all sentences or in none in line 2 of .*, got .x.",
+        ),
         ('{"tokens": ["a"], "tags": ["O"], "label": 3}', "expected a string at 'label' or 'intent' in line 2"),
     ],
 )

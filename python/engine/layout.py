@@ -151,7 +151,7 @@ class Layout:
         layout._length, layout._full = length, True
         return layout
 
-    # ---- what it is
+    # ---- its numbers
 
     @property
     def batch_size(self) -> int:
@@ -340,7 +340,7 @@ def _checked(op: str, offsets: np.ndarray, total: int | None, longest: int | Non
         raise BadValue(op, "cu_seqlens", "entries that never decrease", got)
     found = int(lengths.max(initial=0))
     if longest is not None and longest != found:
-        raise BadValue(op, "longest", found, longest)
+        raise BadValue(op, "longest", f"{found}, the longest length in cu_seqlens", longest)
     return found, int(offsets[-1])
 
 

@@ -141,7 +141,7 @@ class Batch:
     def _check(self, name: str, tensor: Tensor, layout: Layout | None) -> None:
         """Raises TypeError or ValueError for a field that this kind of batch does not take."""
 
-    # ---- what it is
+    # ---- its fields and sizes
 
     if TYPE_CHECKING:
 

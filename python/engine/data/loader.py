@@ -136,7 +136,7 @@ class DataLoader(Epochs):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        self.sampler.seed = int(state["seed"])  # the order goes on as it began, whatever this loader's seed was
+        self.sampler.seed = int(state["seed"])  # keeps the saved order, even if this loader was made with another seed
         op, end = "DataLoader.load_state_dict", len(self)
         require(0 <= state["position"] <= end, op, "position", f"a value in [0, {end}]", state["position"])
 

@@ -101,12 +101,12 @@ class _Channel(Generic[T]):
         self._depth = depth
         self._items: deque[T] = deque()
         self._error: BaseException | None = None
-        self._ended = False  # nothing more will be made
-        self._closed = False  # nothing more is wanted
+        self._ended = False  # by the thread: there are no more items
+        self._closed = False  # by the loop: it needs no more items
         self._changed = threading.Condition()
 
     def put(self, item: T) -> bool:
-        """Hand over an item when there is room; False: nobody wants it."""
+        """Add an item when there is room. False: the channel is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._items) < self._depth)
             if not self._closed:

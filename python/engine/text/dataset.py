@@ -30,18 +30,16 @@ class TextItem(NamedTuple):
     @staticmethod
     def collate(items: Sequence[TextItem]) -> PackedBatch:
         """The packed batch of items. Raises ValueError if only some of them have labels or token types."""
-        labels = [item.label for item in items]
-        types = [item.token_type_ids for item in items]
-        tags = [item.token_labels for item in items]
+        ids, labels, types, tags = zip(*items)
         for name, values in (("label", labels), ("token_type_ids", types), ("token_labels", tags)):
             missing = sum(value is None for value in values)
             all_or_none = missing in (0, len(items))
             require(all_or_none, "default_collate", name, "one in every item or in none", f"{missing} without")
         return PackedBatch.from_sequences(
-            [item.input_ids for item in items],
+            ids,
             labels=None if labels[0] is None else np.stack([np.asarray(label) for label in labels]),
-            token_type_ids=None if types[0] is None else [ids for ids in types if ids is not None],
-            token_labels=None if tags[0] is None else [ids for ids in tags if ids is not None],
+            token_type_ids=None if types[0] is None else types,
+            token_labels=None if tags[0] is None else tags,
         )
 
 

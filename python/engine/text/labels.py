@@ -41,10 +41,9 @@ class Labels:
         self.names = tuple(checked_strings("Labels", "names", names))
         self._ids: dict[str, int] = {}
         for number, name in enumerate(self.names):
-            if not name:
-                raise BadValue("Labels", "names", "non-empty names", f"'' at position {number}")
-            if self._ids.setdefault(name, number) != number:
-                raise BadValue("Labels", "names", "distinct names", f"{name!r} twice")
+            require(name, "Labels", "names", "non-empty names", f"'' at position {number}")
+            first = self._ids.setdefault(name, number)
+            require(first == number, "Labels", "names", "distinct names", f"{name!r} twice")
 
     @classmethod
     def from_labels(cls, labels: Iterable[str]) -> Labels:
@@ -55,9 +54,8 @@ class Labels:
             TypeError: if a label is not a string.
         """
         distinct = set(checked_strings("Labels.from_labels", "labels", labels))
-        if all(name.isdecimal() for name in distinct):
-            return cls(sorted(distinct, key=lambda name: (int(name), name)))
-        return cls(sorted(distinct))
+        numbers = all(name.isdecimal() for name in distinct)
+        return cls(sorted(distinct, key=lambda name: (int(name) if numbers else 0, name)))
 
     def encode(
         self, labels: Iterable[str], *, source: str | None = None, lines: Sequence[int] | None = None
@@ -81,7 +79,7 @@ class Labels:
     def encode_many(
         self, rows: Iterable[Iterable[str]], *, source: str | None = None, lines: Sequence[int] | None = None
     ) -> np.ndarray:
-        """Texts with any number of labels: 1 where a text has the label and 0 elsewhere, float32 (n, len(self)).
+        """Texts with any number of labels, float32 (n, len(self)): 1 if the text has the label, otherwise 0.
 
             >>> Labels(["a", "b", "c"]).encode_many([("c", "a"), ()]).tolist()
             [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
@@ -149,7 +147,7 @@ def split_labels(
     Args:
         labels: one string for each text, as a table holds them.
         separator: the string between names.
-        source, lines: where the labels come from, for messages, as in `Labels.encode`.
+        source, lines: the labels' file and lines, for messages, as in `Labels.encode`.
 
     Raises:
         ValueError: if the separator is empty, or a name is empty ("a||b").
@@ -174,7 +172,7 @@ def parse_numbers(
 
     Args:
         labels: one number for each text, in decimal or scientific notation.
-        source, lines: where the labels come from, for messages, as in `Labels.encode`.
+        source, lines: the labels' file and lines, for messages, as in `Labels.encode`.
 
     Raises:
         ValueError: if a label is not a number, or not a finite float32; the error names its row or line.

@@ -65,7 +65,7 @@ class PackedBatch(Batch):
             raise BadValue(op, "input_ids", "1 dimension", f"shape {input_ids.shape}")
         layout = Layout(cu_seqlens, total=total, longest=max_seqlen if cu_seqlens.is_cuda else None, op=op)
         if max_seqlen != layout.longest:
-            raise BadValue(op, "max_seqlen", layout.longest, max_seqlen)
+            raise BadValue(op, "max_seqlen", f"{layout.longest}, the longest length in cu_seqlens", max_seqlen)
         self._begin()
         for name, tensor in zip(_TOKENS, (input_ids, position_ids, token_type_ids)):
             self._put(name, tensor, layout)

@@ -71,9 +71,11 @@ def _table(source: str, sentences: list[_Sentence], tags_file: TextFile, label_f
     """The table of sentences, whose tags and labels it checks. Errors name the files that hold the tags and the labels."""
     for line, words, tags, label in sentences:
         if (tags is None) != (sentences[0].tags is None):
-            raise tags_file.wrong(line, "tags in every line or in none", "a line that differs from the first")
+            raise tags_file.wrong(line, "tags in all sentences or in none", "none" if tags is None else "tags")
         if (label is None) != (sentences[0].label is None):
-            raise label_file.wrong(line, "a label in every line or in none", "a line that differs from the first")
+            raise label_file.wrong(
+                line, "a label in all sentences or in none", "none" if label is None else repr(label)
+            )
         if tags is not None and len(tags) != len(words):
             raise tags_file.wrong(line, f"{len(words)} tags, one for each word", str(len(tags)))
         if label == "":
