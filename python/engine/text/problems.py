@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from engine.errors import require
 from engine.text.table import TextTable
 
-__all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds"]
+__all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds", "contents"]
 
 ProblemKind = Literal[
     "empty", "control", "markup", "long", "duplicate", "near_duplicate", "label_conflict", "leak", "near_leak",
@@ -54,11 +54,6 @@ class Other:
     label: str | None
     similarity: float
 
-    @classmethod
-    def of(cls, table: TextTable, row: int, split: str | None, similarity: float) -> Other:
-        """The row of a table."""
-        return cls(split, **_parts(table, row), similarity=similarity)
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -79,11 +74,6 @@ class Problem:
     pair: str | None
     label: str | None
     other: Other | None = None
-
-    @classmethod
-    def of(cls, table: TextTable, row: int, kind: ProblemKind, other: Other | None = None) -> Problem:
-        """A problem of a table's row."""
-        return cls(kind, **_parts(table, row), other=other)
 
     def __str__(self) -> str:
         """The row for the printed report, and the row that it is similar to."""
@@ -141,7 +131,8 @@ def check_kinds(op: str, kinds: Collection[str]) -> None:
         require(kind in KINDS, op, "kinds", f"some of {', '.join(KINDS)}", repr(kind))
 
 
-def _parts(table: TextTable, row: int) -> dict[str, Any]:
+def contents(table: TextTable, row: int) -> dict[str, Any]:
+    """The fields of a `Problem` and an `Other` that come from the row."""
     return {
         "row": row,
         "line": None if table.lines is None else table.lines[row],

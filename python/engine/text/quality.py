@@ -12,7 +12,7 @@ from engine.errors import BadType, BadValue, require
 from engine.text.cleaning import INVISIBLE, SURROGATE, clean_text
 from engine.text.labels import split_labels
 from engine.text.markup import strip_markup
-from engine.text.problems import KINDS, Other, Problem, ProblemKind, QualityReport, check_kinds
+from engine.text.problems import KINDS, Other, Problem, ProblemKind, QualityReport, check_kinds, contents
 from engine.text.similarity import similar_pairs
 from engine.text.table import TextTable
 
@@ -116,7 +116,7 @@ def _odd_texts(table: TextTable, max_characters: int) -> Iterator[Problem]:
     for row in range(len(table)):
         for kind, test in tests.items():
             if any(map(test, table.parts(row))):
-                yield Problem.of(table, row, kind)
+                yield Problem(kind, **contents(table, row))
 
 
 def _rare_labels(table: TextTable, least: int, separator: str | None) -> Iterator[Problem]:
@@ -124,7 +124,7 @@ def _rare_labels(table: TextTable, least: int, separator: str | None) -> Iterato
     counts = Counter(name for names in labels for name in names)
     for row, names in enumerate(labels):
         if any(counts[name] < least for name in names):
-            yield Problem.of(table, row, "rare_label")
+            yield Problem("rare_label", **contents(table, row))
 
 
 def _label_sets(table: TextTable, separator: str | None) -> list[tuple[str, ...]]:
@@ -186,7 +186,8 @@ class _Comparison:
         return min(alike, key=lambda found: (-found[1], found[0]), default=None)
 
     def _problem(self, row: int, kind: ProblemKind, other: int, similarity: float, split: str | None = None) -> Problem:
-        return Problem.of(self.tables[None], row, kind, Other.of(self.tables[split], other, split, similarity))
+        like = Other(split, **contents(self.tables[split], other), similarity=similarity)
+        return Problem(kind, **contents(self.tables[None], row), other=like)
 
     def problems(self) -> Iterator[Problem]:
         yield from self._duplicates()
