@@ -221,7 +221,7 @@ def test_wrong_encoders(place, tmp_path):
         "pickle": ({"model__safetensors": "pytorch_model.bin"}, "got pytorch_model.bin"),
         "gpt2": ({"config__json": gpt}, "got 'gpt2'"),
         "weightless": ({"model__safetensors": None}, "expected a file model.safetensors"),
-        "wordless": ({"tokenizer__json": None}, "expected tokenizer.json or vocab.txt"),
+        "wordless": ({"tokenizer__json": None}, "expected a folder with tokenizer.json or vocab.txt"),
         "damaged": ({"model__safetensors": b"\0" * 20}, "model.safetensors"),
     }
     for name, (changes, message) in wrong.items():
@@ -251,7 +251,7 @@ WRONG = [
     (CLASSIFY, ("--pair-column", "body"), "--pair-column: expected one of the columns"),
     (CLASSIFY, ("--group-column", "body"), "--group-column: expected one of the columns"),
     (CLASSIFY, ("--precision", "bfloat16"), "--precision: expected 'float32' on cpu"),
-    (CLASSIFY, ("--task", "regression"), "expected a finite number, got 'card' in line 2"),
+    (CLASSIFY, ("--task", "regression"), "expected a finite float32 number, got 'card' in line 2"),
     (CLASSIFY, ("--task", "tagging"), "in line 2 of"),
     (CLASSIFY, ("--test", "empty.csv"), "got the empty file"),
     (CLASSIFY, ("--test", "unlabelled.csv"), "--label-column"),
