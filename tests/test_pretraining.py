@@ -203,7 +203,7 @@ def test_refused_before_anything_is_written(text, tmp_path):
     for files, changes, error, message in [
         (str(text), {}, TypeError, "list of files"),
         ([tmp_path / "nowhere.txt"], {}, FileNotFoundError, r"nowhere\.txt"),
-        ([one], {"document": "file"}, ValueError, "held_out_fraction: expected a text to hold out, got none"),
+        ([one], {"document": "file"}, ValueError, "held_out_fraction: expected a document to hold out, got none"),
         ([tmp_path / "bad.txt"], {}, ValueError, r"line 3 of .*bad\.txt"),
         ([text], {"p": 0}, ValueError, r"p: expected a number in \(0, 1\]"),
         ([text], {"held_out_fraction": 1}, ValueError, "held_out_fraction"),

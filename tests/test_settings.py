@@ -333,7 +333,7 @@ def test_a_pretraining_uses_or_refuses_each_setting(place, tmp_path):
             continue
         given = {"files_" if name == "files" else name: there(place, value)}
         acts_or_is_refused(name, default, lambda g=given: pretraining(place, tmp_path, **g))
-    (tmp_path / "damaged.txt").write_bytes(b"my card \xff has not arrived\n" * 40)
+    (tmp_path / "damaged.txt").write_bytes(b"".join(b"my card %d \xff has not arrived\n" % i for i in range(40)))
     with pytest.raises(ValueError, match="UTF-8"):
         pretraining(place, tmp_path, (str(tmp_path / "damaged.txt"),))
     assert pretraining(place, tmp_path, (str(tmp_path / "damaged.txt"),), errors="replace")

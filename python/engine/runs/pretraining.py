@@ -74,6 +74,22 @@ class CorpusData:
         edge = 1 - self.held_out_fraction
         return self.files, (edge, 1.0) if held_out else (0.0, edge)
 
+    def texts(self, held_out: bool = False) -> Iterator[str]:
+        """The documents to train on, or those held out."""
+        files, part = self.part(held_out)
+        return iter(read_texts(files, self.document, text_key=self.text_key, errors=self.errors, part=part))
+
+    def _refuse_no_text(self, held_out: bool = False) -> None:
+        """Raises ValueError if a side of the split has no document."""
+        if next(self.texts(held_out), None) is None:
+            name = (
+                "held_out" if self.held_out and held_out else "held_out_fraction" if self.held_out_fraction else "files"
+            )
+            expected = "a document to hold out" if held_out else "a document to train on"
+            raise BadValue(
+                "pretrain", name, expected, "none", f"document={self.document!r} decides what one document is"
+            )
+
     def corpus(self, tokenizer: Tokenizer, settings: TrainerConfig, held_out: bool = False) -> TextCorpus:
         """The text to train on, or that held out, which is the same for every seed."""
         files, part = self.part(held_out)
@@ -89,11 +105,7 @@ class CorpusData:
         """Batches of held-out text, masked once and for all; None: nothing is held out."""
         if not (self.held_out or self.held_out_fraction):
             return None
-        files, part = self.part(held_out=True)
-        texts = read_texts(files, self.document, text_key=self.text_key, errors=self.errors, part=part)
-        if next(iter(texts), None) is None:
-            name = "held_out" if self.held_out else "held_out_fraction"
-            raise BadValue("pretrain", name, "a text to hold out", "none", "is the file one document?")
+        self._refuse_no_text(held_out=True)
         batches, tokens = [], 0
         for number, batch in enumerate(self.corpus(tokenizer, settings, held_out=True)):
             batches.append(masking(batch, number))
@@ -109,12 +121,11 @@ class CorpusData:
 
     def words(self, source: str | None) -> Tokenizer:
         """The tokenizer: of `source`, or learned from the beginning of the text."""
+        self._refuse_no_text()
         if source is not None:
             words = load_tokenizer(source)
         else:
-            files, part = self.part()
-            texts = read_texts(files, self.document, text_key=self.text_key, errors=self.errors, part=part)
-            words = Tokenizer.train(_beginning(texts, _VOCABULARY_CHARACTERS), self.vocab_size)
+            words = Tokenizer.train(_beginning(self.texts(), _VOCABULARY_CHARACTERS), self.vocab_size)
         words.model_max_length = self.max_length
         return words
 
