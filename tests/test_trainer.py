@@ -408,10 +408,10 @@ def test_token_dropout():
 @pytest.mark.parametrize(
     ("setting", "text"),
     [
-        ({"epochs": 0}, "epochs: expected at least 1, got 0"),
+        ({"epochs": 0}, "epochs: expected None or at least 1, got 0"),
         ({"schedule": "step"}, "schedule: expected 'linear'"),
         ({"warmup_ratio": 1.5}, r"warmup_ratio: expected a number in \[0, 1\]"),
-        ({"batch_size": None}, "batch_size: expected a number where max_tokens is None"),
+        ({"batch_size": None}, "batch_size: expected a number, because max_tokens is None"),
         ({"metric": ""}, "metric: expected the name of a figure"),
         ({"max_grad_norm": 0.0}, "max_grad_norm"),
         ({"lr": float("nan")}, "lr: expected a finite number >= 0"),

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import BadValue
+from engine.errors import Argument
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
@@ -105,8 +104,8 @@ class TextRun(Run):
     @classmethod
     def begin(cls, data: TextData, settings: TaskConfig, start: StartConfig, trainer: TrainerConfig) -> TextRun:
         """Reads the data and makes the tokenizer and the model. Nothing is written."""
-        if start.init is not None and data.vocab_size != TextData.vocab_size:
-            raise BadValue("TextData", "vocab_size", "no value beside init, whose tokenizer is used", data.vocab_size)
+        if start.init is not None:
+            data.refuse((Argument("init"), " has a tokenizer"), "vocab_size")
         parts = data.read(settings)
         source = data.tokenizer or start.folder()
         tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if source is None else load_tokenizer(source)
@@ -132,7 +131,7 @@ class TextRun(Run):
     def record(self) -> dict[str, Any]:
         return {
             "task": self.settings.to_dict(),
-            "data": {**asdict(self.data), "train": list(self.data.train), **file_record(self.data.files)},
+            "data": {**self.data.to_dict(), **file_record(self.data.files)},
             "cleaning": self.cleaning,
             "start": {**self.start.record(), "initial_values": self.new},
         }
