@@ -33,18 +33,15 @@ class MultiLabel(TextTask):
     metrics = ("loss", "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision")
     problem_type = "multi_label_classification"
     unused = frozenset({"group_columns", "examples_per_class"})
+    empty_labels = True
 
     def __init__(self, labels: Labels | Iterable[str] | None = None, separator: str = "|", **options: Any) -> None:
         super().__init__(labels, **options)
         self.separator = separator
 
     @classmethod
-    def _reading(cls, columns: Columns) -> dict[str, Any]:
-        return {"empty_labels": True, "label_separator": columns.separator}
-
-    @classmethod
-    def _options(cls, config: TaskConfig) -> dict[str, Any]:
-        return {**super()._options(config), "separator": config.label_separator}
+    def from_config(cls, config: TaskConfig, labels: Labels) -> MultiLabel:
+        return cls(labels, config.label_separator, label_smoothing=config.label_smoothing)
 
     @classmethod
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:

@@ -33,8 +33,8 @@ class Regression(TextTask):
         super().__init__(labels, transform=transform)
 
     @classmethod
-    def _options(cls, config: TaskConfig) -> dict[str, Any]:
-        return {}
+    def from_config(cls, config: TaskConfig, labels: Labels) -> Regression:
+        return cls(labels)
 
     @classmethod
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:

@@ -68,6 +68,7 @@ class TextTask(Task):
         unused: names of the settings of `TaskConfig`, `engine.runs.TextData` and models that the task does not use.
         defaults: the task's own defaults of settings of `engine train`.
         stratified: whether a sample has exactly one label, so that each label can be held out in proportion.
+        empty_labels: whether a sample may have no label.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,7 @@ class TextTask(Task):
     new_head: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {}
     stratified: ClassVar[bool] = False
+    empty_labels: ClassVar[bool] = False
     separator: str = ""  # between the labels of a text that has several
     temperature: float | None = None  # of calibrated probabilities
     groups: tuple[str, ...] = ()  # columns by whose values a report compares the figures
@@ -114,7 +116,8 @@ class TextTask(Task):
         Raises ValueError for a labelled table without labels, or without a text that is not empty."""
         table = read_table(
             path, columns.text, columns.label, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
-            pair_column=columns.pair, extra_columns=columns.extra, **cls._reading(columns),
+            pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.empty_labels,
+            label_separator=columns.separator,
         )  # fmt: skip
         if labelled:
             expected, hint = (
@@ -128,11 +131,6 @@ class TextTask(Task):
         return table
 
     @classmethod
-    def _reading(cls, columns: Columns) -> dict[str, Any]:
-        """Further arguments of `read_table`."""
-        return {}
-
-    @classmethod
     @abstractmethod
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
         """The names of the labels in the training tables."""
@@ -140,12 +138,7 @@ class TextTask(Task):
     @classmethod
     def from_config(cls, config: TaskConfig, labels: Labels) -> TextTask:
         """The task of a run. `balance` and `augment_by` add what depends on its training texts and on its tokenizer."""
-        return cls(labels, **cls._options(config))
-
-    @classmethod
-    def _options(cls, config: TaskConfig) -> dict[str, Any]:
-        """Arguments of the constructor."""
-        return {"label_smoothing": config.label_smoothing}
+        return cls(labels, label_smoothing=config.label_smoothing)
 
     @abstractmethod
     def targets(self, table: Any) -> np.ndarray:
@@ -264,12 +257,6 @@ class TextTask(Task):
     def opens(cls, config: TransformerConfig, architecture: str) -> bool:
         """Whether a saved model, by its config and the name of its class, was trained for this task."""
         return config.problem_type == cls.problem_type
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.settings() == self.settings()
-
-    def __hash__(self) -> int:
-        return hash((self.name, self._labels))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._labels!r})"
