@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import weakref
 
 import numpy as np
@@ -113,6 +114,24 @@ def test_dlpack_both_ways() -> None:
     gc.collect()
     with pytest.raises(TypeError, match=r"\[from_dlpack\] input: expected an object with __dlpack__, got int"):
         _core.from_dlpack(3)
+
+
+def test_a_refused_import_leaves_the_owner_its_memory() -> None:
+    """Refused memory must not reach the arena, which would hand it out again."""
+    for load in (_core.from_dlpack, lambda array: _core.from_buffer(array)):
+        owner = np.zeros(4001, np.uint8)
+        unaligned = owner[1:].view(np.float32)
+        reserved = _core.memory_stats()["reserved_bytes"], _core.memory_stats()["allocated_bytes"]
+        references = sys.getrefcount(owner)
+        for _ in range(3):
+            with pytest.raises(ValueError, match="memory aligned to the element size"):
+                load(unaligned)
+        gc.collect()
+        assert (_core.memory_stats()["reserved_bytes"], _core.memory_stats()["allocated_bytes"]) == reserved
+        assert sys.getrefcount(owner) == references
+        low, high = owner.ctypes.data, owner.ctypes.data + owner.nbytes
+        later = [_core.empty([1000], _core.float32) for _ in range(50)]
+        assert not any(low <= np.asarray(a).ctypes.data < high for a in later)
 
 
 def test_dlpack_ownership() -> None:

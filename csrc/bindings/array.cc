@@ -59,14 +59,11 @@ Array from_buffer(py::buffer b) {
   if (n && reinterpret_cast<uintptr_t>(info->ptr) % size_t(info->itemsize))
     throw Error(ErrorKind::value, "from_buffer", "buffer", "memory aligned to the element size",
                 std::to_string(reinterpret_cast<uintptr_t>(info->ptr) % 64) + " bytes past a multiple of 64");
-  a.storage = std::make_shared<Storage>();
-  a.storage->data = info->ptr;
-  a.storage->bytes = n ? size_t(span * info->itemsize) : 0;
-  a.storage->readonly = info->readonly;
-  a.storage->release = [info]() mutable {
+  a.storage = Storage::foreign(info->ptr, n ? size_t(span * info->itemsize) : 0, kCpu, [info]() mutable {
     py::gil_scoped_acquire gil;
     info.reset();
-  };
+  });
+  a.storage->readonly = info->readonly;
   return a;
 }
 
@@ -123,12 +120,10 @@ Array pinned(const Array& a) {
     copy.strides[i] = n;
     n *= a.shape[i] ? a.shape[i] : 1;
   }
-  copy.storage = std::make_shared<Storage>();
-  Storage& s = *copy.storage;
-  s.bytes = size_t(a.numel() * item_size(a.dtype));
-  s.data = backend().allocate_pinned(s.bytes);
-  s.pinned = true;
-  s.release = [data = s.data] { backend().deallocate_pinned(data); };
+  const size_t bytes = size_t(a.numel() * item_size(a.dtype));
+  void* data = backend().allocate_pinned(bytes);
+  copy.storage = Storage::foreign(data, bytes, kCpu, [data] { backend().deallocate_pinned(data); });
+  copy.storage->pinned = true;
   copy_on_device(copy, a);
   return copy;
 }

@@ -153,6 +153,7 @@ Array imported(M* m, bool readonly) {
   int64_t n = 1, span = 1;
   for (int i = a.ndim - 1; i >= 0; i--) {
     a.shape[i] = t.shape[i];
+    if (a.shape[i] < 0) fail(ErrorKind::value, "no negative size", std::to_string(a.shape[i]));
     a.strides[i] = t.strides ? t.strides[i] : n;
     n *= a.shape[i];
     if (a.shape[i] > 1 && a.strides[i] < 0)
@@ -160,17 +161,18 @@ Array imported(M* m, bool readonly) {
     if (a.shape[i] <= 1) a.strides[i] = 1;
     span += (a.shape[i] - 1) * a.strides[i];
   }
-  a.storage = std::make_shared<Storage>();
-  a.storage->device = on_host ? kCpu : t.device.id;
-  a.storage->data = static_cast<char*>(t.data) + t.byte_offset;
-  if (n && reinterpret_cast<uintptr_t>(a.storage->data) % size_t(item_size(a.dtype)))
-    fail(ErrorKind::value, "memory aligned to the element size", "another address");
-  a.storage->bytes = n ? size_t(span * item_size(a.dtype)) : 0;
-  a.storage->readonly = readonly;
-  a.storage->release = [keep]() mutable {
+  if (n && !t.data) fail(ErrorKind::value, "memory", "a null pointer");
+  void* data = static_cast<char*>(t.data) + t.byte_offset;
+  const auto misplaced = reinterpret_cast<uintptr_t>(data) % size_t(item_size(a.dtype));
+  if (n && misplaced)
+    fail(ErrorKind::value, "memory aligned to the element size",
+         "an address " + std::to_string(misplaced) + " bytes past it", "copy the array first");
+  const size_t bytes = n ? size_t(span * item_size(a.dtype)) : 0;
+  a.storage = Storage::foreign(data, bytes, on_host ? kCpu : t.device.id, [keep]() mutable {
     py::gil_scoped_acquire gil; // the owner may be a Python object
     keep.reset();
-  };
+  });
+  a.storage->readonly = readonly;
   return a;
 }
 

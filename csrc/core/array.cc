@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <string>
+#include <utility>
 
 #include "core/errors.h"
 
@@ -13,6 +14,15 @@ Storage::~Storage() {
     release();
   else if (data)
     deallocate_on(device, data, bytes);
+}
+
+std::shared_ptr<Storage> Storage::foreign(void* data, size_t bytes, int device, std::function<void()> release) {
+  auto storage = std::make_shared<Storage>();
+  storage->release = std::move(release);
+  storage->data = data;
+  storage->bytes = bytes;
+  storage->device = device;
+  return storage;
 }
 
 std::string shape_text(const int64_t* shape, int ndim) {

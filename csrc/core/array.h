@@ -22,6 +22,9 @@ struct Storage {
   bool readonly = false;            // memory of another owner that must not be written
   bool pinned = false;              // the host's, page-locked for a backend
   Storage() = default;
+  // Memory of another owner, which `release` gives back. If this throws, `release` is dropped uncalled with all that it
+  // keeps, and the memory never reaches the arena.
+  static std::shared_ptr<Storage> foreign(void* data, size_t bytes, int device, std::function<void()> release);
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
   ~Storage();
