@@ -232,6 +232,29 @@ def test_texts_refuse_what_another_setting_decides(place, given, name):
         TextData(("train.csv",), **{n: there(place, v) for n, v in given.items()})
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"train": "train.csv"}, TypeError, r"\[TextData\] train: expected a list, got 'train.csv'"),
+        ({"train": Path("train.csv")}, TypeError, "train: expected a list"),
+        ({"train": []}, ValueError, "train: expected at least one file"),
+        ({"group_columns": "group"}, TypeError, "group_columns: expected a list, got 'group'"),
+        ({"examples_per_class": 0}, ValueError, "examples_per_class: expected None or at least 1, got 0"),
+        ({"max_length": 2}, ValueError, "max_length: expected at least 3, got 2"),
+    ],
+)
+def test_wrong_settings_of_texts_are_named(given, error, text):
+    with pytest.raises(error, match=text):
+        TextData(**{"train": ("train.csv",), **given})
+
+
+def test_paths_and_lists_go_through_json():
+    data = TextData([Path("train.csv")], validation=Path("other.csv"), clean=["duplicate"])
+    assert data.train == ("train.csv",) and data.validation == "other.csv" and data.clean == ("duplicate",)
+    assert TextData.from_dict(json.loads(json.dumps(data.to_dict()))) == data
+    assert StartConfig(init=Path("encoder")) == StartConfig(init="encoder", lora_targets=["query", "value"])
+
+
 TASK = {
     "name": "regression", "label_smoothing": 0.3, "class_weights": "balanced", "augment": "mask=0.5", "token_dropout": 0.5,
     "label_separator": ";",

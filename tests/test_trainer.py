@@ -315,7 +315,7 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path):
         Trainer(toy_model(), TASK, replace(CONFIG, lr=0.1), toy_data(), output=tmp_path).train(resume=True)
     with pytest.raises(ValueError, match="size"):
         Trainer(toy_model(), TASK, CONFIG, toy_data(50), output=tmp_path).train(resume=True)
-    with pytest.raises(ValueError, match="resume: expected an output folder"):
+    with pytest.raises(ValueError, match="resume: expected an output folder to resume from"):
         Trainer(toy_model(), TASK, CONFIG, toy_data()).train(resume=True)
     state = latest_checkpoint(tmp_path / "checkpoints") / "state.json"
     state.write_text(state.read_text()[:100])

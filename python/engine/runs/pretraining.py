@@ -158,7 +158,7 @@ def pretrain(
     overwrite: bool = False,
     callbacks: tuple[Callback, ...] = (),
 ) -> dict[str, Any]:
-    """Pretrain an encoder on raw text by masked language modelling, and write the run folder.
+    """Pretrains an encoder on raw text by masked language modelling, and writes the run folder.
 
     The encoder starts from scratch (`model`), or from a published checkpoint (`init`), to adapt it to other text. The folder opens
     with `BertForMaskedLM.from_pretrained`, with any other head, and with `transformers`.

@@ -17,7 +17,7 @@ from engine.tasks.config import Settings
 from engine.text import Tokenizer
 from engine.train.parameters import freeze
 
-__all__ = ["StartConfig", "longest_text", "suggested_lr"]
+__all__ = ["StartConfig"]
 
 # Fields of TransformerConfig that the weights of a published model decide.
 _OF_WEIGHTS = {

@@ -14,7 +14,7 @@ from engine.tasks.config import Settings
 from engine.text import find_problems, remove_problems, strip_markup
 from engine.text.quality import KINDS
 
-__all__ = ["Parts", "TextData"]
+__all__ = ["TextData"]
 
 MARKUP = "markup"  # the only kind that changes texts and keeps their rows
 
@@ -65,7 +65,8 @@ class TextData(Settings):
             self.refuse((Argument("tokenizer"), " has a vocabulary"), "vocab_size")
         self.require("validation_fraction", 0 <= self.validation_fraction < 1, "a number in [0, 1)")
         self.require("max_length", self.max_length >= 3, "at least 3")
-        self.require("examples_per_class", (self.examples_per_class or 1) >= 1, "None or at least 1")
+        few = self.examples_per_class
+        self.require("examples_per_class", few is None or few >= 1, "None or at least 1")
         for kind in self.clean:
             require(kind in KINDS, "TextData", "clean", f"some of {', '.join(KINDS)}", repr(kind))
 

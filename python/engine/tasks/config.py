@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
@@ -25,7 +25,8 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if str(field.type).startswith("tuple"):
-                self.require(field.name, not isinstance(value, str | os.PathLike), "a list", BadType)
+                several = isinstance(value, Iterable) and not isinstance(value, str)
+                self.require(field.name, several, "a list", BadType)
                 value = tuple(map(_without_path, value))
             object.__setattr__(self, field.name, _without_path(value))
 
