@@ -44,7 +44,7 @@ def test_rates_fall_from_layer_to_layer():
     assert rate_by_name(model, parameter_groups(model, 0.1, 1.0, 0.5))["classifier.weight"][0] == 1.0
     plain = parameter_groups(model, 0.1)
     assert len(plain) == 2 and "lr" not in plain[0]
-    with pytest.raises(ValueError, match="lr: expected a number beside"):
+    with pytest.raises(ValueError, match="lr: expected a number, because layer_wise_lr_decay or head_lr is given"):
         parameter_groups(model, 0.1, head_lr=1.0)
     with pytest.raises(ValueError, match="expected numbered layers"):
         parameter_groups(nn.Linear(2, 2), 0.1, 1.0, 0.9)

@@ -139,7 +139,7 @@ def test_brier_against_sklearn():
     [
         (lambda: metrics.group_metrics([0], [0], ["a", "b"]), ValueError, "groups: expected 1 values"),
         (lambda: metrics.group_metrics([0], [0], [3]), TypeError, "groups: expected strings, got int"),
-        (lambda: metrics.group_metrics([0, 1], [0, 1], ["a", "b"], 1), ValueError, "labels: expected 0 to 0"),
+        (lambda: metrics.group_metrics([0, 1], [0, 1], ["a", "b"], 1), ValueError, "y_true: expected 0 to 0, got 1"),
         (lambda: metrics.reliability([[2.0, -1.0]], [0]), ValueError, "probabilities: expected rows"),
         (lambda: metrics.reliability([[0.5, 0.5]], [0], bins=0), ValueError, "bins: expected at least 1"),
         (lambda: metrics.reliability([[0.5, 0.5]], [2]), ValueError, "y_true: expected 0 to 1, got 2"),

@@ -201,7 +201,7 @@ def test_refused_before_anything_is_written(text, tmp_path):
     one.write_text("one document alone\n")
     (tmp_path / "bad.txt").write_bytes(b"good\n\nb\xff\n" * 30)
     for files, changes, error, message in [
-        (str(text), {}, TypeError, "list of files"),
+        (str(text), {}, TypeError, "files: expected a list, got '"),
         ([tmp_path / "nowhere.txt"], {}, FileNotFoundError, r"nowhere\.txt"),
         ([one], {"document": "file"}, ValueError, "held_out_fraction: expected a document to hold out, got none"),
         ([tmp_path / "bad.txt"], {}, ValueError, r"line 3 of .*bad\.txt"),

@@ -156,7 +156,7 @@ def test_a_damaged_run_json_is_named(place, tmp_path):
     about = json.loads((run / "run.json").read_text())
     del about["start"]
     (run / "run.json").write_text(json.dumps(about))
-    with pytest.raises(ValueError, match=r"expected a whole run\.json in .*, got one that lacks 'start'"):
+    with pytest.raises(ValueError, match=r"expected a complete run\.json in .*, got one without 'start'"):
         resume(run)
 
 

@@ -136,7 +136,7 @@ def test_a_trainer_uses_or_refuses_each_setting(tmp_path, surrounding):
 
 
 def test_epochs_and_steps_exclude_each_other():
-    with pytest.raises(ValueError, match="epochs: expected None beside max_steps"):
+    with pytest.raises(ValueError, match=r"epochs: expected no value, got 3 \(max_steps= says when training ends\)"):
         TrainerConfig(epochs=3, max_steps=9)
 
 
@@ -230,6 +230,29 @@ def test_texts_use_or_refuse_each_setting(place, tmp_path, task):
 def test_texts_refuse_what_another_setting_decides(place, given, name):
     with pytest.raises(ValueError, match=f"{name}: expected no value"):
         TextData(("train.csv",), **{n: there(place, v) for n, v in given.items()})
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"train": "train.csv"}, TypeError, r"\[TextData\] train: expected a list, got 'train.csv'"),
+        ({"train": Path("train.csv")}, TypeError, "train: expected a list"),
+        ({"train": []}, ValueError, "train: expected at least one file"),
+        ({"group_columns": "group"}, TypeError, "group_columns: expected a list, got 'group'"),
+        ({"examples_per_class": 0}, ValueError, "examples_per_class: expected None or at least 1, got 0"),
+        ({"max_length": 2}, ValueError, "max_length: expected at least 3, got 2"),
+    ],
+)
+def test_wrong_settings_of_texts_are_named(given, error, text):
+    with pytest.raises(error, match=text):
+        TextData(**{"train": ("train.csv",), **given})
+
+
+def test_paths_and_lists_go_through_json():
+    data = TextData([Path("train.csv")], validation=Path("other.csv"), clean=["duplicate"])
+    assert data.train == ("train.csv",) and data.validation == "other.csv" and data.clean == ("duplicate",)
+    assert TextData.from_dict(json.loads(json.dumps(data.to_dict()))) == data
+    assert StartConfig(init=Path("encoder")) == StartConfig(init="encoder", lora_targets=["query", "value"])
 
 
 TASK = {

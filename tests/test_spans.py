@@ -51,7 +51,7 @@ def test_a_span_cuts_the_words_it_names() -> None:
 
 @pytest.mark.parametrize("tag", ["PER", "", "X-a", "B-", "o", "b-a", "-a", "B_a", "BI-a"])
 def test_other_tags_are_refused(tag: str) -> None:
-    with pytest.raises(ValueError, match=r"\[tag_spans\] tags: expected 'O', or B- .* at 1"):
+    with pytest.raises(ValueError, match=r"\[tag_spans\] tags: expected 'O', or B- .* at position 1"):
         tag_spans(["O", tag])
     with pytest.raises(ValueError, match=r"\[span_scores\] tags"):
         span_scores([["O", "O"]], [["O", tag]])

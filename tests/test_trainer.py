@@ -315,7 +315,7 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path):
         Trainer(toy_model(), TASK, replace(CONFIG, lr=0.1), toy_data(), output=tmp_path).train(resume=True)
     with pytest.raises(ValueError, match="size"):
         Trainer(toy_model(), TASK, CONFIG, toy_data(50), output=tmp_path).train(resume=True)
-    with pytest.raises(ValueError, match="resume: expected an output folder"):
+    with pytest.raises(ValueError, match="resume: expected an output folder to resume from"):
         Trainer(toy_model(), TASK, CONFIG, toy_data()).train(resume=True)
     state = latest_checkpoint(tmp_path / "checkpoints") / "state.json"
     state.write_text(state.read_text()[:100])
@@ -408,10 +408,10 @@ def test_token_dropout():
 @pytest.mark.parametrize(
     ("setting", "text"),
     [
-        ({"epochs": 0}, "epochs: expected at least 1, got 0"),
+        ({"epochs": 0}, "epochs: expected None or at least 1, got 0"),
         ({"schedule": "step"}, "schedule: expected 'linear'"),
         ({"warmup_ratio": 1.5}, r"warmup_ratio: expected a number in \[0, 1\]"),
-        ({"batch_size": None}, "batch_size: expected a number where max_tokens is None"),
+        ({"batch_size": None}, "batch_size: expected a number, because max_tokens is None"),
         ({"metric": ""}, "metric: expected the name of a figure"),
         ({"max_grad_norm": 0.0}, "max_grad_norm"),
         ({"lr": float("nan")}, "lr: expected a finite number >= 0"),

@@ -282,7 +282,7 @@ def test_streams_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one batch in epoch 0, got none"):
         Trainer(toy_model(), TASK, BARE, iter(())).train()
     Trainer(toy_model(), TASK, BARE, Stream(toy_data()), output=tmp_path).train()
-    with pytest.raises(ValueError, match="expected a state of data with a state of its own"):
+    with pytest.raises(ValueError, match="train_data: expected data of the same kind as in the checkpoint"):
         Trainer(toy_model(), TASK, BARE, Resumable(toy_data()), output=tmp_path).train(resume=True)
     with pytest.raises(ValueError, match="max_steps: expected None or at least 1"):
         TrainerConfig(max_steps=0)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.errors import BadValue
-from engine.metrics.classification import labels_of, log_loss, softmax
+from engine.errors import require
+from engine.metrics.classification import labels_of, log_loss, refuse_first, softmax
 
 __all__ = [
     "Reliability",
@@ -43,29 +43,27 @@ class Reliability:
 
 
 def _checked(op: str, values: ArrayLike, y_true: ArrayLike, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    x, true = np.asarray(values, dtype=np.float64), labels_of("y_true", y_true)
-    if x.ndim != 2 or len(x) != len(true) or not x.shape[1]:
-        raise BadValue(op, name, f"shape ({len(true)}, num_classes)", x.shape)
-    if not np.isfinite(x).all():
-        raise BadValue(op, name, "finite numbers", x[~np.isfinite(x)][0])
-    odd = true[(true < 0) | (true >= x.shape[1])]
-    if odd.size:
-        raise BadValue(op, "y_true", f"0 to {x.shape[1] - 1}", odd[0])
+    """Numbers (n, num_classes) and true classes (n,)."""
+    x, true = np.asarray(values, dtype=np.float64), labels_of(op, "y_true", y_true)
+    fits = x.ndim == 2 and len(x) == len(true) and x.shape[1]
+    require(fits, op, name, f"shape ({len(true)}, num_classes)", x.shape)
+    refuse_first(op, name, "finite numbers", x[~np.isfinite(x)])
+    refuse_first(op, "y_true", f"0 to {x.shape[1] - 1}", true[(true < 0) | (true >= x.shape[1])])
     return x, true
 
 
 def _probabilities(op: str, values: ArrayLike, y_true: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     p, true = _checked(op, values, y_true, "probabilities")
-    if p.size and (p.min() < 0 or np.abs(p.sum(1) - 1).max() > 1e-3):
-        raise BadValue(op, "probabilities", "rows of numbers >= 0 that sum to 1", "others", "logits?")
+    wrong = np.flatnonzero((p < 0).any(1) | (np.abs(p.sum(1) - 1) > 1e-3)).tolist()
+    expected, got = "rows of numbers >= 0 that sum to 1", f"other numbers in rows {wrong[:3]}"
+    require(not wrong, op, "probabilities", expected, got, "softmax turns logits into probabilities")
     return p, true
 
 
 def reliability(probabilities: ArrayLike, y_true: ArrayLike, bins: int = 15) -> Reliability:
     """The bins of a reliability diagram, from probabilities (n, num_classes) and true classes (n,)."""
     p, true = _probabilities("reliability", probabilities, y_true)
-    if bins < 1:
-        raise BadValue("reliability", "bins", "at least 1", bins)
+    require(bins >= 1, "reliability", "bins", "at least 1", bins)
     confidence, right = p.max(1, initial=0), p.argmax(1) == true
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
@@ -85,34 +83,31 @@ def expected_calibration_error(probabilities: ArrayLike, y_true: ArrayLike, bins
 def brier_score(probabilities: ArrayLike, y_true: ArrayLike) -> float:
     """Mean squared distance of the probabilities (n, num_classes) from the truth, summed over classes: 0 … 2."""
     p, true = _probabilities("brier_score", probabilities, y_true)
-    if not len(true):
-        return 0.0
-    return float(((p - np.eye(p.shape[1])[true]) ** 2).sum(1).mean())
+    return float(((p - np.eye(p.shape[1])[true]) ** 2).sum(1).mean()) if len(true) else 0.0
 
 
 def fit_temperature(logits: ArrayLike, y_true: ArrayLike, bounds: tuple[float, float] = (0.05, 20.0)) -> float:
     """The T for which softmax(logits / T) gives y_true the smallest mean negative log-likelihood.
 
     logits: (n, num_classes); y_true: classes (n,), of data that the model was not trained on. The loss is convex in 1/T,
-    so its derivative is bisected; where the loss falls all the way, as with logits that are never wrong, T is a bound.
-    Predicted classes do not change. Raises ValueError for no samples, for other shapes and for what is not finite.
+    so its derivative is bisected. If the loss has no minimum between the bounds, T is one of them: logits that are never
+    wrong give the lower one. Predicted classes do not change. Raises ValueError for no samples, for other shapes and for
+    numbers that are not finite.
     """
     x, true = _checked("fit_temperature", logits, y_true, "logits")
-    if not len(true):
-        raise BadValue("fit_temperature", "y_true", "at least one sample", "none")
+    require(len(true), "fit_temperature", "y_true", "at least one sample", "none")
     low, high = bounds
-    if not 0 < low < high:
-        raise BadValue("fit_temperature", "bounds", "0 < low < high", bounds)
-    x = x - x.max(1, keepdims=True)  # equal logits become exact zeros, and no slope a sum of roundings
+    require(0 < low < high, "fit_temperature", "bounds", "0 < low < high", bounds)
+    x = x - x.max(1, keepdims=True)  # equal logits become exact zeros, and no slope is a sum of rounding errors
     target = x[np.arange(len(x)), true]
 
     def slope(temperature: float) -> float:
-        """Of the loss by 1/T: rises with 1/T, so it falls with T."""
+        """The derivative of the loss by 1/T. It falls as T rises."""
         return float(((softmax(x / temperature) * x).sum(1) - target).mean())
 
+    if slope(high) == 0 == slope(low):  # all classes tie: T changes nothing
+        return 1.0
     if slope(high) >= 0 or slope(low) <= 0:
-        if slope(high) == 0 == slope(low):  # all classes tie: T changes nothing
-            return 1.0
         return high if slope(high) >= 0 else low
     a, b = math.log(low), math.log(high)
     while b - a > 1e-9:
@@ -127,11 +122,11 @@ def calibration_figures(
     """Calibration of logits (n, num_classes) before and, with a temperature, after scaling, fit for JSON.
 
     {"bins", "temperature", "before": {...}, "after": {...}}, each with loss, ece, brier and the bins' count, confidence and
-    accuracy. Take the temperature from other samples than these, or "after" flatters.
+    accuracy. Fit the temperature on other samples than these: on its own samples "after" looks better than it is.
     """
     x, true = _checked("calibration_figures", logits, y_true, "logits")
-    if temperature is not None and not temperature > 0:
-        raise BadValue("calibration_figures", "temperature", "a number above 0", temperature)
+    right = temperature is None or temperature > 0
+    require(right, "calibration_figures", "temperature", "a number above 0", temperature)
 
     def side(scaled: NDArray[np.float64]) -> dict[str, Any]:
         p = softmax(scaled)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, require
 
 __all__ = [
     "ClassScores",
@@ -29,21 +29,22 @@ __all__ = [
 Average = Literal["macro", "micro", "weighted"]
 
 
-def labels_of(name: str, value: ArrayLike) -> NDArray[np.int64]:
+def refuse_first(op: str, name: str, expected: str, wrong: NDArray[Any]) -> None:
+    """Raises ValueError with the first of the wrong numbers, if there is one."""
+    require(not wrong.size, op, name, expected, next(iter(wrong), None))
+
+
+def labels_of(op: str, name: str, value: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(value)
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.ndim != 1:
-        raise BadValue("metrics", name, "one dimension", f"shape {array.shape}")
-    if not np.issubdtype(array.dtype, np.integer):
-        raise BadType("metrics", name, "integers", array.dtype)
+    require(array.ndim == 1, op, name, "one dimension", f"shape {array.shape}")
+    integers = not array.size or np.issubdtype(array.dtype, np.integer)  # an empty list is an array of floats
+    require(integers, op, name, "integers", array.dtype, error=BadType)
     return array.astype(np.int64, copy=False)
 
 
-def pair_of(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    true, pred = labels_of("y_true", y_true), labels_of("y_pred", y_pred)
-    if true.shape != pred.shape:
-        raise BadValue("metrics", "y_pred", f"shape {true.shape}", pred.shape)
+def pair_of(op: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    true, pred = labels_of(op, "y_true", y_true), labels_of(op, "y_pred", y_pred)
+    require(true.shape == pred.shape, op, "y_pred", f"shape {true.shape}", pred.shape)
     return true, pred
 
 
@@ -57,18 +58,16 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int | No
 
     num_classes: by default one more than the largest label. Raises ValueError for labels out of range.
     """
-    true, pred = pair_of(y_true, y_pred)
-    largest = int(max(true.max(initial=-1), pred.max(initial=-1)))
-    smallest = int(min(true.min(initial=0), pred.min(initial=0)))
-    n = largest + 1 if num_classes is None else num_classes
-    if smallest < 0 or largest >= n:
-        raise BadValue("metrics", "labels", f"0 to {n - 1}", smallest if smallest < 0 else largest)
+    true, pred = pair_of("confusion_matrix", y_true, y_pred)
+    n = int(max(true.max(initial=-1), pred.max(initial=-1))) + 1 if num_classes is None else num_classes
+    for name, labels in (("y_true", true), ("y_pred", pred)):
+        refuse_first("confusion_matrix", name, f"0 to {n - 1}", labels[(labels < 0) | (labels >= n)])
     return np.bincount(true * n + pred, minlength=n * n).reshape(n, n)
 
 
 def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Share of equal labels; 0.0 for no labels at all."""
-    true, pred = pair_of(y_true, y_pred)
+    true, pred = pair_of("accuracy_score", y_true, y_pred)
     return float(np.mean(true == pred)) if true.size else 0.0
 
 
@@ -109,17 +108,16 @@ def f1_score(y_true: ArrayLike, y_pred: ArrayLike, average: Average = "macro", n
 
 
 def f1_of(confusion: NDArray[np.int64], average: Average) -> float:
+    known = average in ("macro", "micro", "weighted")
+    require(known, "f1_score", "average", "'macro', 'micro' or 'weighted'", repr(average))
+    if not confusion.any():
+        return 0.0
+    if average == "micro":
+        return float(np.trace(confusion) / confusion.sum())
     scores = scores_of(confusion)
     if average == "macro":
-        occurs = (confusion.sum(0) + confusion.sum(1)) > 0
-        return float(scores.f1[occurs].mean()) if occurs.any() else 0.0
-    if average == "micro":
-        total = confusion.sum()
-        return float(np.trace(confusion) / total) if total else 0.0
-    if average == "weighted":
-        total = scores.support.sum()
-        return float((scores.f1 * scores.support).sum() / total) if total else 0.0
-    raise BadValue("f1_score", "average", "'macro', 'micro' or 'weighted'", repr(average))
+        return float(scores.f1[(confusion.sum(0) + confusion.sum(1)) > 0].mean())
+    return float((scores.f1 * scores.support).sum() / scores.support.sum())
 
 
 def matthews_corrcoef(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -149,18 +147,15 @@ class Confusion:
 def most_confused(confusion: NDArray[np.int64], labels: Sequence[str] | None = None, k: int = 10) -> list[Confusion]:
     """The k largest entries off the diagonal of a confusion matrix, largest first (ties: in class order)."""
     names = [str(i) for i in range(len(confusion))] if labels is None else list(labels)
-    if len(names) != len(confusion):
-        raise BadValue("most_confused", "labels", f"{len(confusion)} names", len(names))
+    require(len(names) == len(confusion), "most_confused", "labels", f"{len(confusion)} names", len(names))
     off = confusion.copy()
     np.fill_diagonal(off, 0)
-    order = np.argsort(-off, axis=None, kind="stable")[:k]
-    pairs = []
-    for flat in order:
-        i, j = divmod(int(flat), len(confusion))
-        if off[i, j] == 0:
-            break
-        pairs.append(Confusion(names[i], names[j], int(off[i, j]), float(off[i, j] / confusion[i].sum())))
-    return pairs
+    largest = np.argsort(-off, axis=None, kind="stable")[:k]
+    return [
+        Confusion(names[i], names[j], int(off[i, j]), float(off[i, j] / confusion[i].sum()))
+        for i, j in zip(*np.unravel_index(largest, off.shape))
+        if off[i, j]
+    ]
 
 
 def condense_confusion(
@@ -168,15 +163,13 @@ def condense_confusion(
 ) -> tuple[NDArray[np.int64], list[str]]:
     """A confusion matrix of at most `limit` classes to look at, and their names.
 
-    Where there are more, those with the most mistakes, as true or as predicted class, stay in their order, and a last one
+    If there are more, those with the most mistakes (as true or as predicted class) stay in their order, and a last one
     holds all others. Raises ValueError for a matrix that is not square or does not fit the labels.
     """
     counts = np.asarray(confusion)
     n = len(labels)
-    if counts.shape != (n, n):
-        raise BadValue("condense_confusion", "confusion", f"shape ({n}, {n})", counts.shape)
-    if limit < 2:
-        raise BadValue("condense_confusion", "limit", "at least 2", limit)
+    require(counts.shape == (n, n), "condense_confusion", "confusion", f"shape ({n}, {n})", counts.shape)
+    require(limit >= 2, "condense_confusion", "limit", "at least 2", limit)
     if n <= limit:
         return counts.astype(np.int64), list(labels)
     mistakes = counts.sum(0) + counts.sum(1) - 2 * np.diag(counts)
@@ -197,26 +190,27 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
 
 def log_loss(y_true: ArrayLike, logits: ArrayLike) -> float:
     """Mean negative log-likelihood (nats) of the true classes, from logits of shape (n, num_classes)."""
-    true, x = labels_of("y_true", y_true), np.asarray(logits, dtype=np.float64)
-    if x.ndim != 2 or len(x) != len(true):
-        raise BadValue("log_loss", "logits", f"shape ({len(true)}, num_classes)", x.shape)
-    if not len(true):
-        return 0.0
-    x = x - x.max(-1, keepdims=True)
-    return float(np.mean(np.log(np.exp(x).sum(-1)) - x[np.arange(len(true)), true]))
+    true, x = labels_of("log_loss", "y_true", y_true), np.asarray(logits, dtype=np.float64)
+    require(x.ndim == 2 and len(x) == len(true), "log_loss", "logits", f"shape ({len(true)}, num_classes)", x.shape)
+    return float(np.mean(losses_of(true, x))) if len(true) else 0.0
+
+
+def losses_of(true: NDArray[np.int64], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The negative log-likelihood of each sample, (n,)."""
+    x = logits - logits.max(-1, keepdims=True)
+    return np.log(np.exp(x).sum(-1)) - x[np.arange(len(true)), true]
 
 
 def classification_metrics(y_true: ArrayLike, logits: ArrayLike) -> dict[str, float]:
     """The figures of one evaluation from logits of shape (n, num_classes): loss, accuracy, macro_f1, micro_f1, mcc."""
     x = np.asarray(logits)
-    if x.ndim != 2:
-        raise BadValue("classification_metrics", "logits", "shape (n, num_classes)", x.shape)
+    require(x.ndim == 2, "classification_metrics", "logits", "shape (n, num_classes)", x.shape)
     confusion = confusion_matrix(y_true, x.argmax(-1) if x.size else np.zeros(0, np.int64), x.shape[1])
-    total = int(confusion.sum())
+    accuracy = f1_of(confusion, "micro")  # the same with one label a sample
     return {
         "loss": log_loss(y_true, x),
-        "accuracy": float(np.trace(confusion) / total) if total else 0.0,
+        "accuracy": accuracy,
         "macro_f1": f1_of(confusion, "macro"),
-        "micro_f1": f1_of(confusion, "micro"),
+        "micro_f1": accuracy,
         "mcc": _mcc(confusion),
     }

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import BadValue
+from engine.errors import require
 from engine.metrics.calibration import calibration_figures
 from engine.metrics.classification import (
     ClassScores,
     classification_metrics,
     condense_confusion,
     confusion_matrix,
+    losses_of,
     most_confused,
-    precision_recall_fscore_support,
+    scores_of,
     softmax,
 )
 from engine.metrics.groups import group_figures
@@ -36,18 +37,18 @@ def evaluation(
     temperature: float | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Everything worth knowing of one evaluation, fit for JSON: figures, scores of each class, most confused pairs.
+    """The figures of a classifier, fit for JSON: of all samples, of each class, and the most confused pairs.
 
-    detail: also the confusion matrix (of the 40 classes with the most mistakes) and the calibration, the latter also after
-    scaling by `temperature`; groups: columns of the data by name, for figures by their values.
+    y_true: classes (n,). logits: (n, num_classes). labels: the names of the classes. confused: how many pairs.
+    detail: also the confusion matrix (of the 40 classes with the most mistakes) and the calibration, with a `temperature`
+    also after scaling by it. groups: columns of the data by name, for figures by their values.
     """
     predicted = logits.argmax(-1) if logits.size else np.zeros(0, np.int64)
-    scores = precision_recall_fscore_support(y_true, predicted, len(labels))
     confusion = confusion_matrix(y_true, predicted, len(labels))
     figures: dict[str, Any] = {
         "samples": len(y_true),
         **classification_metrics(y_true, logits),
-        "classes": _rows(scores, labels),
+        "classes": _rows(scores_of(confusion), labels),
         "most_confused": [asdict(pair) for pair in most_confused(confusion, labels, confused)],
     }
     if detail:
@@ -95,17 +96,12 @@ def worst_examples(
     texts: Sequence[str], y_true: np.ndarray, logits: np.ndarray, labels: Sequence[str], k: int = 10
 ) -> list[dict[str, Any]]:
     """The k samples of the largest loss, largest first, as `html_report` shows them; "index" is the sample's row."""
-    if not len(texts) == len(y_true) == len(logits):
-        raise BadValue(
-            "worst_examples", "texts", "as many as labels and logits", f"{len(texts)}, {len(y_true)}, {len(logits)}"
-        )
+    sizes = (len(texts), len(y_true), len(logits))
+    require(len(set(sizes)) == 1, "worst_examples", "texts", "as many as labels and logits", sizes)
     if not len(texts):
         return []
-    p = softmax(logits)
-    rows, chosen = np.arange(len(texts)), p.argmax(1)
-    x = np.asarray(logits, np.float64)
-    x = x - x.max(1, keepdims=True)
-    loss = np.log(np.exp(x).sum(1)) - x[rows, y_true]
+    p, loss = softmax(logits), losses_of(y_true, np.asarray(logits, np.float64))
+    chosen = p.argmax(1)
     return [
         {
             "index": int(i),

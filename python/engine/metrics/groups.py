@@ -1,4 +1,4 @@
-"""Whether a classifier serves all alike: figures by the values of a column of the data, and their gaps."""
+"""Whether a classifier serves all groups alike: figures by the values of a column of the data, and their gaps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, require
 from engine.metrics.classification import confusion_matrix, f1_of, pair_of
 
 __all__ = ["Gap", "GroupScores", "group_figures", "group_gaps", "group_metrics", "wilson_interval"]
@@ -28,10 +28,10 @@ class GroupScores:
         support: number of samples.
         accuracy, error_rate, macro_f1: of these samples alone; macro F1 over the classes that occur among them.
         accuracy_low, accuracy_high: the 95 % interval of the accuracy (`wilson_interval`).
-        small: the interval is wider than 0.2, so that its figures say little; groups under about 90 samples, fewer where
-            nearly all is right.
-        false_positive_rate, false_negative_rate, selection_rate: with two classes alone, of class 1: the share of true 0 taken
-            for 1, of true 1 taken for 0, and of all taken for 1; None where there is nothing to take a share of.
+        small: whether the interval is wider than 0.2, so that the figures say little. This is so below about 90 samples, or
+            fewer if nearly all are right.
+        false_positive_rate, false_negative_rate, selection_rate: of class 1, if there are two classes: the share of true 0 taken
+            for 1, of true 1 taken for 0, and of all samples taken for 1; None if there is nothing to take a share of.
     """
 
     group: str
@@ -59,8 +59,7 @@ class Gap:
 
 def wilson_interval(hits: int, total: int, z: float = 1.959964) -> tuple[float, float]:
     """The interval of a share of which `hits` of `total` were seen (Wilson 1927); z: 95 % by default. (0, 1) for total 0."""
-    if not 0 <= hits <= total:
-        raise BadValue("wilson_interval", "hits", f"a number in [0, {total}]", hits)
+    require(0 <= hits <= total, "wilson_interval", "hits", f"a number in [0, {total}]", hits)
     if total == 0:
         return 0.0, 1.0
     p, zz = hits / total, z * z
@@ -76,23 +75,19 @@ def group_metrics(
 
     Args:
         y_true, y_pred: classes (n,).
-        groups: the value of a column for each sample; "" is a group as any other.
-        num_classes: by default one more than the largest label. With 2 the rates of class 1 are there too.
+        groups: the value of a column for each sample; "" is a group like any other.
+        num_classes: by default one more than the largest label. If it is 2, the scores have the rates of class 1.
 
     Raises:
-        ValueError: for other lengths, or labels out of range; TypeError: if a group is no string.
+        ValueError: for other lengths, or labels out of range; TypeError: if a group is not a string.
     """
-    true, pred = pair_of(y_true, y_pred)
-    if len(groups) != len(true):
-        raise BadValue("group_metrics", "groups", f"{len(true)} values, one a sample", len(groups))
+    true, pred = pair_of("group_metrics", y_true, y_pred)
+    require(len(groups) == len(true), "group_metrics", "groups", f"{len(true)} values, one a sample", len(groups))
     for value in groups:
-        if not isinstance(value, str):
-            raise BadType("group_metrics", "groups", "strings", type(value).__name__)
-    whole = confusion_matrix(true, pred, num_classes)
-    names = sorted(set(groups))
-    place = {name: i for i, name in enumerate(names)}
-    members = np.array([place[name] for name in groups], dtype=np.int64)
-    scores = [_scores(name, true[members == i], pred[members == i], len(whole)) for i, name in enumerate(names)]
+        require(isinstance(value, str), "group_metrics", "groups", "strings", type(value).__name__, error=BadType)
+    classes = len(confusion_matrix(true, pred, num_classes))
+    names, members = np.unique(np.array(groups, dtype=object), return_inverse=True)
+    scores = [_scores(name, true[members == i], pred[members == i], classes) for i, name in enumerate(names)]
     return sorted(scores, key=lambda s: (-s.support, s.group))
 
 
@@ -100,19 +95,18 @@ def _scores(name: str, true: np.ndarray, pred: np.ndarray, classes: int) -> Grou
     counts = confusion_matrix(true, pred, classes)
     total, hits = len(true), int(np.trace(counts))
     low, high = wilson_interval(hits, total)
-    rates: tuple[float | None, ...] = (None, None, None)
+    rates: tuple[float | None, ...] = ()
     if classes == 2:
         (tn, fp), (fn, tp) = counts.tolist()
         rates = (fp / (tn + fp) if tn + fp else None, fn / (fn + tp) if fn + tp else None, (fp + tp) / total)
-    accuracy = hits / total
-    macro = f1_of(counts, "macro")
-    return GroupScores(name, total, accuracy, low, high, high - low > _WIDEST, 1 - accuracy, macro, *rates)
+    small, macro = high - low > _WIDEST, f1_of(counts, "macro")
+    return GroupScores(name, total, hits / total, low, high, small, 1 - hits / total, macro, *rates)
 
 
 def group_gaps(scores: Sequence[GroupScores]) -> list[Gap]:
     """The gap of each figure that at least two groups have.
 
-    Small groups count only where fewer than two others are left: their extremes are chance more than anything.
+    Small groups are left out if two others remain, because their extremes are mostly chance.
     """
     large = [s for s in scores if not s.small]
     gaps = []

@@ -7,45 +7,37 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.errors import BadType, BadValue
-from engine.metrics.classification import ClassScores, ratio
+from engine.errors import BadType, require
+from engine.metrics.classification import ClassScores, ratio, refuse_first
 
 __all__ = ["average_precision", "multilabel_decisions", "multilabel_metrics", "multilabel_scores"]
 
 
 def _zeros_and_ones(op: str, name: str, value: ArrayLike) -> NDArray[np.bool_]:
     array = np.asarray(value)
-    if array.ndim != 2:
-        raise BadValue(op, name, "shape (n, labels)", array.shape)
-    if array.dtype.kind not in "biuf":
-        raise BadType(op, name, "numbers 0 and 1", array.dtype)
-    odd = array[(array != 0) & (array != 1)]
-    if odd.size:
-        raise BadValue(op, name, "0 or 1", odd[0])
+    require(array.ndim == 2, op, name, "shape (n, labels)", array.shape)
+    require(array.dtype.kind in "biuf", op, name, "numbers 0 and 1", array.dtype, error=BadType)
+    refuse_first(op, name, "0 or 1", array[(array != 0) & (array != 1)])
     return array.astype(np.bool_)
 
 
 def _scores(op: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     array = np.asarray(value, dtype=np.float64)
-    if array.shape != shape:
-        raise BadValue(op, name, f"shape {shape}", array.shape)
-    if not np.isfinite(array).all():
-        raise BadValue(op, name, "finite numbers", array[~np.isfinite(array)][0])
+    require(array.shape == shape, op, name, f"shape {shape}", array.shape)
+    refuse_first(op, name, "finite numbers", array[~np.isfinite(array)])
     return array
 
 
 def multilabel_decisions(logits: ArrayLike, threshold: float = 0.5) -> NDArray[np.bool_]:
     """Whether each label holds: its probability, the logistic function of the logit, is at least `threshold` (in (0, 1))."""
-    if not 0 < threshold < 1:
-        raise BadValue("multilabel", "threshold", "a number in (0, 1)", threshold)
+    require(0 < threshold < 1, "multilabel_decisions", "threshold", "a number in (0, 1)", threshold)
     return np.asarray(np.asarray(logits, dtype=np.float64) >= math.log(threshold / (1 - threshold)))
 
 
 def multilabel_scores(y_true: ArrayLike, y_pred: ArrayLike) -> ClassScores:
     """Precision, recall, F1 and support of each label, from 0/1 arrays of shape (n, labels)."""
     true, pred = (_zeros_and_ones("multilabel_scores", *pair) for pair in (("y_true", y_true), ("y_pred", y_pred)))
-    if true.shape != pred.shape:
-        raise BadValue("multilabel_scores", "y_pred", f"shape {true.shape}", pred.shape)
+    require(true.shape == pred.shape, "multilabel_scores", "y_pred", f"shape {true.shape}", pred.shape)
     hits, support, predicted = (true & pred).sum(0), true.sum(0), pred.sum(0)
     return ClassScores(ratio(hits, predicted), ratio(hits, support), ratio(2 * hits, support + predicted), support)
 
@@ -59,15 +51,12 @@ def average_precision(y_true: ArrayLike, scores: ArrayLike) -> NDArray[np.float6
     true = _zeros_and_ones("average_precision", "y_true", y_true)
     x = _scores("average_precision", "scores", scores, true.shape)
     out = np.zeros(true.shape[1])
-    for label in range(true.shape[1]):
-        positives = true[:, label].sum()
-        if not positives:
-            continue
+    for label in np.flatnonzero(true.any(0)):
         order = np.argsort(-x[:, label], kind="stable")
         ordered = x[order, label]
         ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # the last sample of each threshold
         hits = np.cumsum(true[order, label])[ends]
-        out[label] = (np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / positives
+        out[label] = (np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / hits[-1]
     return out
 
 

@@ -1,6 +1,6 @@
 """Spans of tagged words, and how many of them a tagger finds: precision, recall and F1 as conlleval counts them.
 
-Tjong Kim Sang and Buchholz, "Introduction to the CoNLL-2000 shared task: chunking" (2000). A span counts as found where
+Tjong Kim Sang and Buchholz, "Introduction to the CoNLL-2000 shared task: chunking" (2000). A span counts as found if its
 type, start and end are right.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, require
 
 __all__ = ["Span", "SpanScores", "TypeScores", "span_scores", "tag_spans"]
 
@@ -29,7 +29,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class TypeScores:
-    """Precision, recall and F1 of spans, 0.0 where there is nothing to divide by.
+    """Precision, recall and F1 of spans. A ratio whose denominator is zero is 0.0.
 
     Attributes:
         precision: share of the predicted spans that are true.
@@ -58,7 +58,7 @@ class SpanScores(TypeScores):
 
     Attributes:
         types: scores by type, sorted by name; every type that is true or predicted somewhere.
-        accuracy: share of the words whose tag is right, to the letter; 0.0 for no words.
+        accuracy: share of the words whose tag is exactly right; 0.0 for no words.
     """
 
     types: dict[str, TypeScores]
@@ -87,20 +87,20 @@ class SpanScores(TypeScores):
 def tag_spans(tags: Sequence[str]) -> list[Span]:
     """The spans of one sentence's tags, in order.
 
-    Reads IOB1, BIO (IOB2), BIOES and BILOU alike, and what a tagger makes of them, leniently as conlleval does: a word
-    goes on with the span before it if its prefix is I or E (L), the word before is B or I, and both have one type. Every
-    other tag but O begins a span, with whatever prefix. A prefix without a type ('B') has the type '_'.
+    Reads IOB1, BIO (IOB2), BIOES and BILOU, also with the mistakes that a tagger makes, as conlleval does: a word continues
+    the span before it if its prefix is I or E (L), the prefix of the word before is B or I, and both have the same type.
+    Every other tag except O begins a span, whatever its prefix. A prefix without a type ('B') has the type '_'.
 
     Raises:
-        ValueError: on a tag that is neither 'O' nor a prefix of these with a type.
-        TypeError: if a tag is no string.
+        ValueError: for a tag that is neither 'O' nor one of these prefixes, alone or with a type.
+        TypeError: if a tag is not a string.
     """
     return _spans("tag_spans", tags)
 
 
 def _spans(op: str, tags: Sequence[str]) -> list[Span]:
-    if isinstance(tags, (str, bytes)):
-        raise BadType(op, "tags", "a list of strings", f"one {type(tags).__name__}")
+    single = isinstance(tags, str | bytes)
+    require(not single, op, "tags", "a list of strings", f"one {type(tags).__name__}", error=BadType)
     found: list[Span] = []
     start, before, kind = 0, "O", ""
     for place, tag in enumerate((*tags, "O")):
@@ -121,7 +121,7 @@ def _parts(op: str, tag: str, place: int) -> tuple[str, str]:
         raise BadType(op, "tags", "strings", f"{tag!r} at position {place}")
     prefix, dash, name = tag.partition("-")
     if prefix not in _PREFIXES or (dash and not name):
-        raise BadValue(op, "tags", "'O', or B- or I- (E-, L-, S-, U-) and a type", f"{tag!r} at {place}")
+        raise BadValue(op, "tags", "'O', or B- or I- (E-, L-, S-, U-) and a type", f"{tag!r} at position {place}")
     return _PREFIXES[prefix], name or "_"
 
 
@@ -134,26 +134,24 @@ def span_scores(true: Iterable[Sequence[str]], pred: Iterable[Sequence[str]]) ->
 
     Args:
         true: the tags of each sentence, as `tag_spans` reads them.
-        pred: a tagger's, as many.
+        pred: the predicted tags, as many in each sentence.
 
     Returns:
         `SpanScores`: for IOB1, BIO and BIOES equal to seqeval's in its default mode, which does not know L- and U-.
 
     Raises:
-        ValueError: if numbers of sentences or words differ, or on a tag that `tag_spans` refuses.
-        TypeError: if a tag is no string.
+        ValueError: if the numbers of sentences or words differ, or for a tag that `tag_spans` refuses.
+        TypeError: if a tag is not a string.
     """
     op = "span_scores"
     truth, guess = list(true), list(pred)
-    if len(truth) != len(guess):
-        raise BadValue(op, "pred", f"{len(truth)} sentences", len(guess))
+    require(len(truth) == len(guess), op, "pred", f"{len(truth)} sentences", len(guess))
     support: Counter[str] = Counter()
     predicted: Counter[str] = Counter()
     correct: Counter[str] = Counter()
     words = right = 0
     for row, (a, b) in enumerate(zip(truth, guess, strict=True)):
-        if len(a) != len(b):
-            raise BadValue(op, "pred", f"{len(a)} tags in sentence {row}", len(b))
+        require(len(a) == len(b), op, "pred", f"{len(a)} tags in sentence {row}", len(b))
         there, here = _spans(op, a), _spans(op, b)
         support.update(span.type for span in there)
         predicted.update(span.type for span in here)

@@ -1,4 +1,4 @@
-"""Facts about a run for its report: the model, the training, memory, versions."""
+"""Facts for the report of a run: about the model, the training, memory and versions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["environment", "memory_facts", "model_facts", "peak_memory_bytes", "t
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident set that this process has had."""
-    try:  # of this program alone; getrusage also remembers the program that started it
+    """The largest amount of memory (resident set) that this process has had, in bytes."""
+    try:  # getrusage would also count the program that started this one
         with open("/proc/self/status", encoding="ascii") as stream:
             for line in stream:
                 if line.startswith("VmHWM:"):
@@ -30,24 +30,21 @@ def peak_memory_bytes() -> int:
 
 
 def model_facts(model: Module) -> dict[str, Any]:
-    """The sizes of a model, for its report; "description": a part of a sentence."""
-    facts: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
-    sizes = f"{facts['parameters']:,} parameters"
-    if isinstance(model, Pretrained):
-        c = model.config
-        facts |= {
-            "layers": c.num_hidden_layers, "hidden_size": c.hidden_size, "heads": c.num_attention_heads,
-            "vocab_size": c.vocab_size,
-        }  # fmt: skip
-        sizes = (
-            f"{c.num_hidden_layers} layers of {c.hidden_size}, {c.num_attention_heads} heads, {sizes}, "
-            f"vocabulary of {c.vocab_size:,}"
-        )
-    return {**facts, "description": sizes}
+    """The sizes of a model; "description" is a part of a sentence."""
+    parameters = sum(p.numel() for p in model.parameters())
+    sizes = f"{parameters:,} parameters"
+    if not isinstance(model, Pretrained):
+        return {"parameters": parameters, "description": sizes}
+    c = model.config
+    layers = f"{c.num_hidden_layers} layers of {c.hidden_size}, {c.num_attention_heads} heads"
+    return {
+        "parameters": parameters, "layers": c.num_hidden_layers, "hidden_size": c.hidden_size, "heads": c.num_attention_heads,
+        "vocab_size": c.vocab_size, "description": f"{layers}, {sizes}, vocabulary of {c.vocab_size:,}",
+    }  # fmt: skip
 
 
 def training_facts(state: Any) -> dict[str, Any]:
-    """How long a training took, for its report; state: a `TrainerState`."""
+    """The size and the speed of a training. state: a `TrainerState`."""
     return {
         "epochs": state.epoch,
         "steps": state.step,
@@ -61,15 +58,13 @@ def training_facts(state: Any) -> dict[str, Any]:
 
 
 def memory_facts() -> dict[str, int]:
-    """The largest memory that this process has had, in bytes."""
-    return {
-        "peak_resident_bytes": peak_memory_bytes(),
-        "peak_array_bytes": _core.memory_stats()["peak_allocated_bytes"],
-    }
+    """The largest amounts of memory that this process and its arrays have had, in bytes."""
+    arrays = _core.memory_stats()["peak_allocated_bytes"]
+    return {"peak_resident_bytes": peak_memory_bytes(), "peak_array_bytes": arrays}
 
 
 def environment(device: Device | None = None) -> dict[str, Any]:
-    """Versions and settings that the figures of a run depend on; device: where it ran, named where it is not the CPU."""
+    """Versions and settings that the figures of a run depend on. device: where it ran; a CUDA device is named."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"engine": engine.__version__, "python": platform.python_version()}

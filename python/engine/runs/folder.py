@@ -1,4 +1,4 @@
-"""A run folder: whether a training may write it, alone; its run.json; the files that the run began with."""
+"""A run folder: which training may write into it; its run.json; the files that the run began with."""
 
 from __future__ import annotations
 
@@ -12,41 +12,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.errors import Argument, BadValue, Busy, FileExists, FileMissing
+from engine.errors import Argument, BadValue, Busy, FileExists, FileMissing, require
 from engine.serialization import read_json
 from engine.text import Tokenizer
 
-__all__ = [
-    "FORMAT",
-    "check_output",
-    "file_record",
-    "find_files",
-    "load_tokenizer",
-    "locked",
-    "read_run",
-    "read_temperature",
-    "remove_run",
-    "sha256_of",
-]
+__all__ = ["read_run"]
 
 FORMAT = 2  # of run.json
 
 
 def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The run.json of a run folder. Raises FileNotFoundError or ValueError if the folder is no run of this program."""
+    """The run.json of a run folder. Raises FileNotFoundError or ValueError if the folder is not a run of engine."""
     path = Path(folder)
-    if not path.is_dir():
-        raise FileMissing("run", "folder", "an existing run folder", path)
-    if not (path / "run.json").is_file():
-        raise FileMissing("run", "folder", "a run folder with run.json", path)
+    require(path.is_dir(), "run", "folder", "an existing run folder", path, error=FileMissing)
+    require((path / "run.json").is_file(), "run", "folder", "a run folder with run.json", path, error=FileMissing)
     run = read_json(path / "run.json")
-    if run.get("format") not in (1, FORMAT):
-        raise BadValue("run", "folder", f"a run.json of format {FORMAT}", f"{run.get('format')!r} in {path}")
-    return _from_first_format(run) if run["format"] == 1 else run
+    found = run.get("format")
+    require(found in (1, FORMAT), "run", "folder", f"a run.json of format {FORMAT}", f"format {found!r} in {path}")
+    return _from_first_format(run) if found == 1 else run
 
 
 def _from_first_format(run: dict[str, Any]) -> dict[str, Any]:
-    """What version 0.1 wrote, by today's names, as far as predictions, evaluations and exports read it."""
+    """A run.json of version 0.1 by today's names: what predictions, evaluations and exports read."""
     data = dict(run.get("data") or {})
     name = str(data.pop("task", run.get("task", ""))).removeprefix("text-")
     task = {"name": name, "label_separator": data.pop("label_separator", "|")}
@@ -55,7 +42,7 @@ def _from_first_format(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_temperature(folder: str | os.PathLike[str]) -> float | None:
-    """The temperature of a classifier's probabilities that was fitted on its held-out texts; None where there is none."""
+    """The temperature of a classifier's probabilities, which was fitted on held-out texts; None: the run has none."""
     path = Path(folder) / "report.json"
     calibration = read_json(path).get("held_out", {}).get("calibration") if path.is_file() else None
     temperature = calibration.get("temperature") if isinstance(calibration, dict) else None
@@ -64,9 +51,9 @@ def read_temperature(folder: str | os.PathLike[str]) -> float | None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a run folder. The lock ends with the process, however that ends.
+    """Keeps other trainings out of a run folder. The lock ends with the process at the latest.
 
-    It is on the folder itself, so nothing is left behind; a file system without such locks (some of NFS) goes without.
+    The folder itself is locked, so no file is left behind. A file system that has no such locks (some kinds of NFS) is not locked.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -81,49 +68,37 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
-    """Raise FileExistsError unless a run may begin in `folder`: a new or empty one, or with `overwrite` that of a run."""
-    if folder.exists() and not folder.is_dir():
-        raise FileExists("train", "output", "a folder", f"the file {folder}")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    if not (folder / "run.json").is_file():
-        raise FileExists("train", "output", "a new or empty folder", f"{folder} with other files in it")
-    if not overwrite:
-        raise FileExists(
-            "train",
-            "output",
-            "a new folder",
-            f"the run {folder}",
-            ("go on with it by ", Argument("resume")),
-            ("replace it with ", Argument("overwrite")),
-        )
+    """Raises FileExistsError unless `folder` is new or empty. With `overwrite` it may also be that of a run."""
+    folder_or_new = folder.is_dir() or not folder.exists()
+    require(folder_or_new, "train", "output", "a folder", f"the file {folder}", error=FileExists)
+    if folder.is_dir() and any(folder.iterdir()):
+        expected, got = "a new or empty folder", f"{folder} with other files in it"
+        require((folder / "run.json").is_file(), "train", "output", expected, got, error=FileExists)
+        hints = ("resume it with ", Argument("resume")), ("replace it with ", Argument("overwrite"))
+        require(overwrite, "train", "output", "a new folder", f"the run {folder}", *hints, error=FileExists)
 
 
 def remove_run(folder: Path) -> None:
-    """Remove what a run writes, and nothing else."""
-    for name in ("checkpoints", "adapter"):
+    """Removes what a run writes, and nothing else."""
+    for name in ("checkpoints", "adapter", "tensorboard"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (
         "run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
         "report.json", "report.md", "report.html", "curves.png", "confusion.png", "reliability.png",
     ):  # fmt: skip
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
 def file_record(paths: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What run.json says of data files: the hash of each, and its absolute path, to resume from another folder."""
+    """What run.json says of data files: the hash of each, and its absolute path, so that a resume from another folder finds it."""
     files = list(paths)
-    return {
-        "sha256": {path: sha256_of(path) for path in files},
-        "absolute": {path: os.path.abspath(path) for path in files},
-    }
+    return {"sha256": {p: sha256_of(p) for p in files}, "absolute": {p: os.path.abspath(p) for p in files}}
 
 
 def find_files(paths: Iterable[str], sha256: Mapping[str, str], absolute: Mapping[str, str]) -> dict[str, str]:
-    """Where the files of a run now lie: under the path they were given by, seen from here, or where they were then.
+    """The present path of each file of a run: the path that was given, seen from the present folder; or the old absolute path.
 
-    Raises FileNotFoundError for a file that is gone, ValueError for one that has changed."""
+    Raises FileNotFoundError for a file that is missing, ValueError for a file that has changed."""
     return {path: _find_file(path, absolute.get(path, path), sha256.get(path)) for path in paths}
 
 
@@ -134,14 +109,13 @@ def _find_file(path: str, absolute: str, sha256: str | None) -> str:
         if sha256_of(place) == sha256:
             return path if place == places[0] else place
     if there:
-        raise BadValue(
-            "resume", "data", f"{path} as it was when the run began", f"a changed file at {' and '.join(there)}"
-        )
-    raise FileMissing("resume", "data", f"the file {path} that the run began with", f"none at {' or '.join(places)}")
+        got = f"a changed file at {' and '.join(there)}"
+        raise BadValue("resume", "data", f"{path} as it was when the run began", got)
+    raise FileMissing("resume", "data", f"the file {path}, with which the run began", f"none at {' or '.join(places)}")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file, read in blocks; of a folder, that of its files' names and hashes."""
+    """The SHA-256 of a file; for a folder, that of its files' names and hashes."""
     digest = hashlib.sha256()
     if os.path.isdir(path):
         for name in sorted(os.listdir(path)):

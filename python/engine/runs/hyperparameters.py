@@ -1,13 +1,13 @@
-"""A search for good hyper-parameters: trainings one after the other, each with settings that those before it suggest.
+"""A search for good hyper-parameters: trainings one after the other, each with settings that the earlier ones suggest.
 
-Settings are drawn by Optuna (Akiba et al. 2019, arXiv 1907.10902; extra `search`) with the tree-structured Parzen estimator
-(Bergstra et al. 2011), and a training that falls behind is pruned: its metric is below the median of those before it at the
-same share of the training. The search knows nothing of models: it calls a function that trains and gives a number.
+Optuna (Akiba et al. 2019, arXiv 1907.10902; extra `search`) draws the settings with the tree-structured Parzen estimator
+(Bergstra et al. 2011). A training is pruned if its metric is worse than the median of the earlier ones at the same share of the
+training. The search knows nothing of models: it calls a function that trains and returns a number.
 
 The folder holds
-    study.db                 what is needed to go on; Optuna's own tools open it
-    trials.csv, trials.md    a row a trial
-    best.toml                the settings of the best one
+    study.db                 what a later call needs to go on; Optuna's own tools open it
+    trials.csv, trials.md    a row for each trial
+    best.toml                the settings of the best trial
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import BadType, BadValue, NotFinite, not_installed
+from engine.errors import BadType, NotFinite, not_installed, require
 from engine.runs.toml import read_toml, write_toml
 from engine.serialization import write_text
 from engine.tasks import MINIMIZED
@@ -39,7 +39,9 @@ __all__ = ["SearchResult", "SearchSpace", "TrialRecord", "search"]
 
 Train = Callable[[dict[str, Any], tuple[Callback, ...]], float]
 
-_TENTHS = 10  # metrics compare at the same tenth of the training, whatever its number of steps
+_TENTHS = (
+    10  # metrics are compared at the same tenth of the training, because trainings differ in their number of steps
+)
 _STUDY = "search"
 
 
@@ -78,29 +80,27 @@ class SearchSpace:
 
         >>> SearchSpace({"lr": {"low": 1e-5, "high": 5e-4, "log": True}, "epochs": [2, 3, 4], "model": {"pooler": True}})
 
-    A table with `low` and `high` is a range (`log`: drawn evenly in the logarithm; `step`: a grid), of whole numbers where both
-    ends are; a list is a choice; any other table is one of settings (`model`); anything else holds in every trial.
+    A table with `low` and `high` is a range, of whole numbers if both ends are whole (`log`: its logarithm is drawn evenly; `step`:
+    a grid). A list is a choice. Any other table groups settings (`model`). Any other value is the same in every trial.
 
     Raises:
-        ValueError: for a range without numbers in it, an empty choice, or where there is nothing to search.
-        TypeError: for a choice of lists or tables, or ends that are no numbers.
+        ValueError: for an empty range, an empty choice, or a space with neither.
+        TypeError: for a choice of lists or tables, or a range between anything but numbers.
     """
 
     def __init__(self, space: Mapping[str, Any]) -> None:
-        if not isinstance(space, Mapping):
-            raise BadType("SearchSpace", "space", "a dict", type(space).__name__)
+        require(isinstance(space, Mapping), "SearchSpace", "space", "a dict", type(space).__name__, error=BadType)
         self.entries: dict[str, _Range | _Choice | _Constant] = dict(_entries(space, ""))
-        if not self.names:
-            raise BadValue("SearchSpace", "space", "a range or a choice", "none")
+        require(self.names, "SearchSpace", "space", "at least one range or choice", "none")
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> SearchSpace:
-        """The space that a TOML file describes. Raises what `read_toml` raises."""
+        """The space in a TOML file. Raises the errors of `read_toml`, too."""
         return cls(read_toml(path))
 
     @property
     def names(self) -> list[str]:
-        """What is searched, tables within tables by a dot ("model.hidden_size"); constants are left out."""
+        """The names of the ranges and choices; those in a table with a dot ("model.hidden_size")."""
         return [name for name, entry in self.entries.items() if not isinstance(entry, _Constant)]
 
     def suggest(self, trial: Any) -> dict[str, Any]:
@@ -115,20 +115,19 @@ class SearchSpace:
         return settings
 
     def describe(self) -> str:
-        """The space as one line of text, equal for equal spaces."""
+        """The space as one line of text. Equal spaces give equal lines."""
         return json.dumps({name: repr(entry) for name, entry in sorted(self.entries.items())})
 
 
 def _entries(space: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, _Range | _Choice | _Constant]]:
     for key, value in space.items():
-        if not isinstance(key, str) or not key or "." in key:
-            raise BadValue("SearchSpace", "space", "names without dots", repr(key))
+        plain = isinstance(key, str) and key and "." not in key
+        require(plain, "SearchSpace", "space", "names without dots", repr(key))
         name = prefix + key
-        if isinstance(value, Mapping):
-            if {"low", "high"} & set(value):
-                yield name, _range(name, value)
-            else:
-                yield from _entries(value, f"{name}.")
+        if isinstance(value, Mapping) and not {"low", "high"} & set(value):
+            yield from _entries(value, f"{name}.")
+        elif isinstance(value, Mapping):
+            yield name, _range(name, value)
         elif isinstance(value, list | tuple):
             yield name, _choice(name, value)
         else:
@@ -136,33 +135,29 @@ def _entries(space: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, _Rang
 
 
 def _range(name: str, value: Mapping[str, Any]) -> _Range:
-    if not {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
-        raise BadValue("SearchSpace", name, "low, high and perhaps log or step", ", ".join(map(str, value)))
+    known = {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}
+    require(known, "SearchSpace", name, "low, high and perhaps log or step", ", ".join(map(str, value)))
     low, high, log, step = value["low"], value["high"], value.get("log", False), value.get("step")
-    for end in (low, high, *([] if step is None else [step])):
-        if isinstance(end, bool) or not isinstance(end, int | float):
-            raise BadType("SearchSpace", name, "numbers", repr(end))
-        if not math.isfinite(end):
-            raise BadValue("SearchSpace", name, "finite numbers", repr(end))
-    if not isinstance(log, bool):
-        raise BadType("SearchSpace", name, "log to be true or false", repr(log))
-    if not low <= high or (log and low <= 0):
-        raise BadValue("SearchSpace", name, f"{'0 < ' * log}low <= high", f"low {low!r} and high {high!r}")
-    if step is not None and (
-        log or step <= 0 or (isinstance(low, int) and isinstance(high, int) and step != int(step))
-    ):
-        raise BadValue(
-            "SearchSpace", name, "a step above 0, a whole one in a range of whole numbers, without log", repr(step)
-        )
+    for number in (low, high, 1 if step is None else step):
+        real = isinstance(number, int | float) and not isinstance(number, bool)
+        require(real, "SearchSpace", name, "numbers", repr(number), error=BadType)
+        require(math.isfinite(number), "SearchSpace", name, "finite numbers", repr(number))
+    require(isinstance(log, bool), "SearchSpace", name, "log = true or false", f"log = {log!r}", error=BadType)
+    ends = low <= high and (low > 0 or not log)
+    require(ends, "SearchSpace", name, f"{'0 < ' * log}low <= high", f"low {low!r} and high {high!r}")
+    if step is not None:
+        whole = isinstance(low, int) and isinstance(high, int)
+        expected = "a whole step above 0 in a range of whole numbers" if whole else "a step above 0"
+        require(step > 0 and (not whole or step == int(step)), "SearchSpace", name, expected, repr(step))
+        require(not log, "SearchSpace", name, "log or step, but not both", f"log and step {step!r}")
     return _Range(low, high, log, step)
 
 
 def _choice(name: str, values: Sequence[Any]) -> _Choice:
-    if not values:
-        raise BadValue("SearchSpace", name, "at least one value to choose from", "none")
+    require(values, "SearchSpace", name, "at least one value to choose from", "none")
     for value in values:
-        if value is not None and not isinstance(value, bool | int | float | str):
-            raise BadType("SearchSpace", name, "numbers, strings or booleans", repr(value))
+        plain = value is None or isinstance(value, bool | int | float | str)
+        require(plain, "SearchSpace", name, "numbers, strings or booleans", repr(value), error=BadType)
     return _Choice(tuple(values))
 
 
@@ -170,8 +165,9 @@ def _choice(name: str, values: Sequence[Any]) -> _Choice:
 class TrialRecord:
     """One training of a search.
 
-    number: from 0. state: "complete", "pruned", or "diverged" (a loss or metric that is no finite number). value: the metric; of
-    a pruned one the last; None where there was none. settings: what was searched, by name. seconds: on the clock.
+    number: from 0. state: "complete", "pruned", or "diverged" (a loss or metric was not a finite number). value: the metric, or for a
+    pruned training its last metric; None: there was none. settings: values of the ranges and choices, by name. seconds: how long the
+    training took.
     """
 
     number: int
@@ -208,59 +204,54 @@ def search(
     startup: int = 5,
     on_trial: Callable[[TrialRecord], None] | None = None,
 ) -> SearchResult:
-    """Train with `trials` settings of a space and keep the best.
+    """Trains with `trials` settings of a space and returns the best.
 
-    Called again with the same folder, it goes on: trials that are there count, and one that was broken off is made again. The
-    result is that of a search that was never broken off, as long as `train` gives the same number for the same settings.
+    Another call with the same folder goes on: finished trials count, and an interrupted one is repeated. The result is the same as
+    without the interruption if `train` gives the same number for the same settings.
 
     Args:
-        train: `train(settings, callbacks)` trains and gives the metric on held-out data; `settings` is a dict with the space's
-            names, `callbacks` are for the `Trainer` (they prune). Never let it look at test data.
-        space: what to try.
-        output: the folder, made where it is missing.
-        trials: how many trainings there shall be in all.
+        train: `train(settings, callbacks)` trains and returns the metric on held-out data, never on test data. `settings` is a dict
+            with the names of the space; `callbacks` are for the `Trainer` (they prune).
+        space: the settings to try.
+        output: the folder, made if it is missing.
+        trials: the number of trainings, with those of earlier calls.
         metric: the name of the metric in the records of evaluations, for pruning.
-        minimize: whether less is better; None: so for loss, mse, mae, rmse, perplexity.
+        minimize: whether the metric is better when lower; None: True for loss, mse, mae, rmse and perplexity.
         seed: decides the draws.
-        prune: whether to break off trainings whose metric is worse than the median at the same tenth of the training.
-        startup: trainings drawn at random, and never pruned, before the first that learns from them.
+        prune: whether to end trainings whose metric is worse than the median at the same tenth of the training.
+        startup: the number of first trainings whose settings are drawn at random, and which are not pruned.
         on_trial: called after each training of this call.
 
     Raises:
-        ImportError: where Optuna or tomli-w are missing (extra `search`).
-        ValueError: where the folder holds a search of another space, metric or seed, or no trial was completed.
-        What `train` raises, but FloatingPointError: such a trial has diverged, and the search goes on.
+        ImportError: if Optuna or tomli-w is missing (extra `search`).
+        ValueError: if the folder holds a search with another space, metric or seed; or if no trial was completed.
+        All errors of `train`, except FloatingPointError: that trial has diverged, and the search goes on.
     """
     if not isinstance(space, SearchSpace):
         space = SearchSpace(space)
     for name, count in (("trials", trials), ("startup", startup)):
-        if isinstance(count, bool) or not isinstance(count, int):
-            raise BadType("search", name, "an integer", repr(count))
-        if count < 1:
-            raise BadValue("search", name, "at least 1", count)
+        integer = isinstance(count, int) and not isinstance(count, bool)
+        require(integer, "search", name, "an integer", repr(count), error=BadType)
+        require(count >= 1, "search", name, "at least 1", count)
     optuna = _optuna()
     folder = Path(output)
     down = metric in MINIMIZED if minimize is None else minimize
     about = {
-        "space": space.describe(),
-        "metric": metric,
-        "minimize": down,
-        "seed": seed,
-        "prune": prune,
-        "startup": startup,
-    }
+        "space": space.describe(), "metric": metric, "minimize": down, "seed": seed, "prune": prune, "startup": startup,
+    }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     with _study(optuna, folder, down, startup, prune) as study:
         for name, value in about.items():
             before = study.user_attrs.get(name, value)
-            if before != value:
-                raise BadValue("search", name, f"{before!r}, as the search in {folder} began", repr(value))
+            require(
+                before == value, "search", name, f"{before!r}, with which the search in {folder} began", repr(value)
+            )
             study.set_user_attr(name, value)
         for stale in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # of a search that was killed
             study.tell(stale.number, state=optuna.trial.TrialState.FAIL)
         records = _records(study)
         while len(records) < trials:
-            # A sampler a trial: a search that goes on draws what an unbroken one would have drawn.
+            # A new sampler for each trial, so that an interrupted search draws the same settings.
             number = int(np.random.SeedSequence([seed, len(records)]).generate_state(1)[0])
             study.sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=startup)
             _one_trial(optuna, study, space, train, metric, prune)
@@ -268,7 +259,7 @@ def search(
             _write_tables(folder, space, metric, records)
             if on_trial is not None:
                 on_trial(records[-1])
-        result = _result(study, space, records, down, folder)
+        result = _result(study, records, down, folder)
     _write_tables(folder, space, metric, records)
     note = f"Trial {result.number} of {len(records)}: {metric} {result.value:.6g} on held-out data."
     write_toml(folder / "best.toml", result.settings, note)
@@ -278,7 +269,7 @@ def search(
 def _optuna() -> Any:
     try:
         import optuna
-        import tomli_w  # noqa: F401 - missed now rather than after the last training
+        import tomli_w  # noqa: F401 - if it is missing, this is said before the first training
     except ModuleNotFoundError as error:
         raise not_installed("search", str(error.name), "search") from error
     return optuna
@@ -286,7 +277,7 @@ def _optuna() -> Any:
 
 @contextmanager
 def _study(optuna: Any, folder: Path, down: bool, startup: int, prune: bool) -> Iterator[Any]:
-    """The study of a folder; its file is closed at the end."""
+    """The study in a folder. Its file is closed at the end."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / 'study.db').resolve()}")
     pruner = optuna.pruners.NopPruner()
     if prune:
@@ -305,7 +296,7 @@ def _study(optuna: Any, folder: Path, down: bool, startup: int, prune: bool) -> 
 
 
 class _Reporter(Callback):
-    """Tells Optuna the metric of each evaluation, and ends a training that has fallen behind."""
+    """Tells Optuna the metric of each evaluation, and ends a training that Optuna prunes."""
 
     def __init__(self, optuna: Any, trial: Any, metric: str, prune: bool) -> None:
         self._optuna, self._trial, self._metric, self._prune = optuna, trial, metric, prune
@@ -314,12 +305,11 @@ class _Reporter(Callback):
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
         if record["event"] != "eval":
             return
-        if self._metric not in record:
-            raise BadValue("search", "metric", f"a figure of the evaluations ({', '.join(record)})", repr(self._metric))
+        expected = f"a figure of the evaluations ({', '.join(record)})"
+        require(self._metric in record, "search", "metric", expected, repr(self._metric))
         value = float(record[self._metric])
-        if not math.isfinite(value):
-            raise NotFinite("search", self._metric, "a finite number", value)
-        # An evaluation holds until the next one: trainings of other lengths have theirs elsewhere.
+        require(math.isfinite(value), "search", self._metric, "a finite number", value, error=NotFinite)
+        # The tenths between two evaluations get the value of the first: trainings of other lengths have evaluations there.
         tenth = min(_TENTHS, _TENTHS * int(record["step"]) // max(trainer.total_steps, 1))
         for step in range(self._last + 1, tenth if self._last else 0):
             self._trial.report(self._value, step)
@@ -334,73 +324,66 @@ def _one_trial(optuna: Any, study: Any, space: SearchSpace, train: Train, metric
     states = optuna.trial.TrialState
     trial = study.ask()
     started = time.perf_counter()
-    value: float | None = None
-    state = states.FAIL
+    value, state = None, states.FAIL
     try:
         settings = space.suggest(trial)
         trial.set_user_attr("settings", settings)
         found = train(settings, (_Reporter(optuna, trial, metric, prune),))
-        if isinstance(found, bool) or not isinstance(found, int | float | np.number):
-            raise BadType("search", "train", "a function that gives a number", type(found).__name__)
-        value = float(found)
-        if not math.isfinite(value):
-            raise FloatingPointError
-        state = states.COMPLETE
+        number = isinstance(found, int | float | np.number) and not isinstance(found, bool)
+        require(number, "search", "train", "a function that gives a number", type(found).__name__, error=BadType)
+        require(math.isfinite(found), "search", "train", "a finite number", found, error=NotFinite)
+        value, state = float(found), states.COMPLETE
     except optuna.TrialPruned:
         state = states.PRUNED
     except FloatingPointError:
         trial.set_user_attr("diverged", True)
-        state = states.PRUNED  # the sampler then keeps away; of failed ones it learns nothing
+        state = states.PRUNED  # then the sampler avoids such settings; it ignores failed trials
     finally:
         trial.set_user_attr("seconds", time.perf_counter() - started)
-        study.tell(trial, value if state is states.COMPLETE else None, state=state)
+        study.tell(trial, value, state=state)
+
+
+def _finished(study: Any) -> list[Any]:
+    """Optuna's trials that were not interrupted."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
 
 def _records(study: Any) -> list[TrialRecord]:
-    """Trials that were not broken off, numbered anew."""
-    finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
     records = []
-    for number, trial in enumerate(finished):
+    for number, trial in enumerate(_finished(study)):
         diverged = trial.user_attrs.get("diverged", False)
-        value = None if diverged else trial.value
-        if value is None and not diverged and trial.intermediate_values:
-            value = trial.intermediate_values[max(trial.intermediate_values)]
-        state = "diverged" if diverged else trial.state.name.lower()
+        state, value = ("diverged", None) if diverged else (trial.state.name.lower(), trial.value)
         records.append(TrialRecord(number, state, value, dict(trial.params), trial.user_attrs.get("seconds", 0.0)))
     return records
 
 
-def _result(study: Any, space: SearchSpace, records: list[TrialRecord], down: bool, folder: Path) -> SearchResult:
-    complete = [(record.value, record) for record in records if record.state == "complete" and record.value is not None]
-    if not complete:
-        raise BadValue("search", "trials", "at least one that was completed", f"none of {len(records)} in {folder}")
-    _, best = min(complete, key=lambda pair: pair[0] if down else -pair[0])
-    trial = next(
-        t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE" and t.params == best.settings
-    )
-    return SearchResult(dict(trial.user_attrs["settings"]), float(best.value or 0.0), best.number, tuple(records))
+def _result(study: Any, records: list[TrialRecord], down: bool, folder: Path) -> SearchResult:
+    complete = [
+        (r.value if down else -r.value, r.number) for r in records if r.state == "complete" and r.value is not None
+    ]
+    got = f"none of {len(records)} in {folder}"
+    require(complete, "search", "trials", "at least one that was completed", got)
+    best = min(complete)[1]
+    trial = _finished(study)[best]
+    return SearchResult(dict(trial.user_attrs["settings"]), trial.value, best, tuple(records))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
 def _write_tables(folder: Path, space: SearchSpace, metric: str, records: Sequence[TrialRecord]) -> None:
-    header = ["trial", "state", metric, *space.names, "seconds"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    rows: list[list[Any]] = [["trial", "state", metric, *space.names, "seconds"]]
     for r in records:
-        settings = [r.settings.get(name) for name in space.names]
-        value = "" if r.value is None else repr(r.value)
-        writer.writerow([r.number, r.state, value, *settings, f"{r.seconds:.1f}"])
-        shown = [_short(v) for v in (r.value, *settings)]
-        lines.append("| " + " | ".join([str(r.number), r.state, *shown, f"{r.seconds:.1f}"]) + " |")
+        rows.append([r.number, r.state, r.value, *map(r.settings.get, space.names), f"{r.seconds:.1f}"])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(folder / "trials.csv", text.getvalue())
-    write_text(folder / "trials.md", "\n".join(lines) + "\n")
+    header, *lines = ["| " + " | ".join(map(_short, row)) + " |\n" for row in rows]
+    write_text(folder / "trials.md", header + "|" + "---|" * len(rows[0]) + "\n" + "".join(lines))
 
 
 def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    """A cell of a Markdown table."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value).replace("|", "\\|")

@@ -1,24 +1,25 @@
 """From files of raw text to a pretrained encoder, a run folder and a report: what `engine pretrain` does.
 
-Beside what all runs have (`run.py`) the folder holds config.json, tokenizer.json and tokenizer_config.json, so that other libraries
-open it.
+In addition to the files of all runs (`run.py`), the folder holds config.json, tokenizer.json and tokenizer_config.json, so that
+other libraries can open it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from engine import manual_seed
-from engine.errors import BadType, BadValue
+from engine.errors import Argument, require
 from engine.models import TransformerConfig
 from engine.runs.folder import check_output, file_record, find_files, load_tokenizer
 from engine.runs.run import Run
 from engine.runs.start import StartConfig
 from engine.tasks import MaskedLM, Part
+from engine.tasks.config import Settings
 from engine.text import MaskedLanguageModeling, PackedBatch, TextCorpus, Tokenizer, read_texts
 from engine.text.corpus import Packing
 from engine.text.documents import Document
@@ -26,72 +27,67 @@ from engine.train import Callback, TrainerConfig, TrainerState
 
 __all__ = ["CorpusData", "PretrainingRun", "pretrain"]
 
-_VOCABULARY_CHARACTERS = 2**26  # a vocabulary is learned from the beginning of more text than this
+_VOCABULARY_CHARACTERS = 2**26  # a vocabulary is learned from the first so many characters
 DEFAULTS = TrainerConfig(epochs=10, batch_size=None, max_tokens=4096, lr=5e-4)
 
 
 @dataclass(frozen=True)
-class CorpusData:
+class CorpusData(Settings):
     """Which text a pretraining reads, and how. The fields are described in `pretrain`."""
 
     files: tuple[str, ...]
-    held_out: tuple[str, ...]
-    held_out_fraction: float
-    held_out_tokens: int
-    document: Document
-    text_key: str
-    errors: Literal["strict", "replace"]
-    packing: Packing
-    max_length: int
-    shuffle_characters: int
-    tokenizer: str | None
-    vocab_size: int
+    held_out: tuple[str, ...] = ()
+    held_out_fraction: float = 0.05
+    held_out_tokens: int = 2**17
+    document: Document = "block"
+    text_key: str = "text"
+    errors: Literal["strict", "replace"] = "strict"
+    packing: Packing = "full"
+    max_length: int = 128
+    shuffle_characters: int = 2**24
+    tokenizer: str | None = None
+    vocab_size: int = 8000
 
     def __post_init__(self) -> None:
-        for name in ("files", "held_out"):
-            paths = getattr(self, name)
-            if isinstance(paths, (str, os.PathLike)):
-                raise BadType("pretrain", name, "a list of files", f"the path {os.fspath(paths)!r}")
-            object.__setattr__(self, name, tuple(os.fspath(path) for path in paths))  # JSON knows no tuples
-        if self.tokenizer is not None and self.vocab_size != 8000:
-            raise BadValue("pretrain", "vocab_size", "no value beside tokenizer, which has its own", self.vocab_size)
-        if self.held_out and self.held_out_fraction != 0.05:
-            raise BadValue("pretrain", "held_out_fraction", "no value beside held_out", self.held_out_fraction)
-        if not 0 <= self.held_out_fraction < 1:
-            raise BadValue("pretrain", "held_out_fraction", "a number in [0, 1)", self.held_out_fraction)
-        if self.held_out_tokens < 1:
-            raise BadValue("pretrain", "held_out_tokens", "at least 1", self.held_out_tokens)
+        super().__post_init__()
+        if self.tokenizer is not None:
+            self.refuse((Argument("tokenizer"), " has a vocabulary"), "vocab_size")
+        if self.held_out:
+            self.refuse((Argument("held_out"), " has the held-out text"), "held_out_fraction")
+        self.require("held_out_fraction", 0 <= self.held_out_fraction < 1, "a number in [0, 1)")
+        self.require("held_out_tokens", self.held_out_tokens >= 1, "at least 1")
 
     @property
     def all_files(self) -> list[str]:
         """All files, each once."""
         return list(dict.fromkeys([*self.files, *self.held_out]))
 
+    @property
+    def splits(self) -> bool:
+        """Whether a part of the documents of `files` is held out."""
+        return bool(self.held_out_fraction and not self.held_out)
+
     def part(self, held_out: bool = False) -> tuple[tuple[str, ...], tuple[float, float]]:
         """The files to train on or to judge by, and the part of their documents."""
-        if self.held_out or not self.held_out_fraction:
+        if not self.splits:
             return self.held_out if held_out else self.files, (0.0, 1.0)
         edge = 1 - self.held_out_fraction
         return self.files, (edge, 1.0) if held_out else (0.0, edge)
 
     def texts(self, held_out: bool = False) -> Iterator[str]:
-        """The documents to train on, or those held out."""
+        """The documents to train on, or the held-out ones."""
         files, part = self.part(held_out)
         return iter(read_texts(files, self.document, text_key=self.text_key, errors=self.errors, part=part))
 
     def _refuse_no_text(self, held_out: bool = False) -> None:
-        """Raises ValueError if a side of the split has no document."""
-        if next(self.texts(held_out), None) is None:
-            name = (
-                "held_out" if self.held_out and held_out else "held_out_fraction" if self.held_out_fraction else "files"
-            )
-            expected = "a document to hold out" if held_out else "a document to train on"
-            raise BadValue(
-                "pretrain", name, expected, "none", f"document={self.document!r} decides what one document is"
-            )
+        """Raises ValueError if there is no document to train on, or to hold out."""
+        name = "held_out_fraction" if self.splits else "held_out" if held_out else "files"
+        expected = "a document to hold out" if held_out else "a document to train on"
+        hint = (Argument("document"), f" decides what one document is, and is {self.document!r}")
+        require(next(self.texts(held_out), None) is not None, "pretrain", name, expected, "none", hint)
 
     def corpus(self, tokenizer: Tokenizer, settings: TrainerConfig, held_out: bool = False) -> TextCorpus:
-        """The text to train on, or that held out, which is the same for every seed."""
+        """The text to train on, or the held-out text, which comes in the same order for every seed."""
         files, part = self.part(held_out)
         return TextCorpus(
             files, tokenizer, self.max_length, packing=self.packing, batch_size=settings.batch_size,
@@ -102,8 +98,8 @@ class CorpusData:
     def judged(
         self, tokenizer: Tokenizer, settings: TrainerConfig, masking: MaskedLanguageModeling
     ) -> list[PackedBatch] | None:
-        """Batches of held-out text, masked once and for all; None: nothing is held out."""
-        if not (self.held_out or self.held_out_fraction):
+        """Batches of held-out text, which are masked here and not again; None: nothing is held out."""
+        if not (self.held_out or self.splits):
             return None
         self._refuse_no_text(held_out=True)
         batches, tokens = [], 0
@@ -115,12 +111,12 @@ class CorpusData:
         return batches
 
     def moved(self, places: Mapping[str, str]) -> CorpusData:
-        """The same with files where they now lie."""
+        """The same settings with the present paths of the files: places gives the path of each."""
         files, held_out = (tuple(places[path] for path in paths) for paths in (self.files, self.held_out))
         return replace(self, files=files, held_out=held_out)
 
     def words(self, source: str | None) -> Tokenizer:
-        """The tokenizer: of `source`, or learned from the beginning of the text."""
+        """The tokenizer in `source`; None: one that is learned from the beginning of the text."""
         self._refuse_no_text()
         if source is not None:
             words = load_tokenizer(source)
@@ -162,28 +158,28 @@ def pretrain(
     overwrite: bool = False,
     callbacks: tuple[Callback, ...] = (),
 ) -> dict[str, Any]:
-    """Pretrain an encoder on raw text by masked language modelling, and write the run folder.
+    """Pretrains an encoder on raw text by masked language modelling, and writes the run folder.
 
-    From scratch by sizes, or on from a published checkpoint (`init`), to adapt it to other text. The folder opens with
-    `BertForMaskedLM.from_pretrained`, and as the start of any other head; `transformers` opens it as well.
+    The encoder starts from scratch (`model`), or from a published checkpoint (`init`), to adapt it to other text. The folder opens
+    with `BertForMaskedLM.from_pretrained`, with any other head, and with `transformers`.
 
     Args:
-        files: raw text (.txt or any name), JSON Lines (.jsonl), either compressed (.gz); streamed, see `TextCorpus`.
+        files: raw text (.txt or any other name) or JSON Lines (.jsonl), also compressed (.gz). They are streamed, see `TextCorpus`.
         output: the run folder; must be new, or empty.
-        trainer: the settings of the training; batch_size and max_tokens are those of the batches. Without `max_steps` the text is
+        trainer: the settings of the training; batch_size and max_tokens are limits of its batches. Without `max_steps` the text is
             read once to count the batches of an epoch. The figures of an evaluation are "loss", "perplexity" and
             "accuracy", of hidden tokens. None: 10 epochs of batches of 4096 tokens, lr 5e-4, the model with the lowest loss.
-        model: fields of `TransformerConfig`, such as hidden_size, num_hidden_layers; beside `init` only those that change no weight.
-        init: a directory (or a name on the Hugging Face hub) of a published encoder to go on from.
-        tokenizer: a vocab.txt, a tokenizer.json, or a folder with one. None: that of `init`; without it WordPiece, lower-case,
-            learned from the training text.
-        vocab_size: of a learned tokenizer, at most.
+        model: fields of `TransformerConfig`, such as hidden_size, num_hidden_layers. With `init`, only those that change no weight.
+        init: a directory of a published encoder to start from, or its name on the Hugging Face hub.
+        tokenizer: a vocab.txt, a tokenizer.json, or a folder with one. None: that of `init`; without `init`, a lower-case WordPiece
+            tokenizer is learned from the training text.
+        vocab_size: the most tokens of a learned tokenizer.
         max_length: the most tokens in a sequence.
         document, packing, text_key, errors, shuffle_characters: as in `TextCorpus`.
         held_out: files to judge the model by. Empty: a part of the documents of `files`, chosen by their text.
-        held_out_fraction: that part; 0: nothing is held out, and the last weights are kept.
-        held_out_tokens: held-out text after which an evaluation ends, or a batch more; it is masked once, in the same way for all
-            seeds.
+        held_out_fraction: the share of this part; 0: nothing is held out, and the last weights are kept.
+        held_out_tokens: an evaluation ends with the batch that reaches so many tokens. The held-out text is masked once, and in the
+            same way for all seeds.
         p, whole_word: as in `MaskedLanguageModeling`.
         progress: show a progress bar on standard error.
         overwrite: remove an earlier run in `output` first.
@@ -193,19 +189,23 @@ def pretrain(
         The report, as in report.json.
 
     Raises:
-        FileNotFoundError, ValueError, TypeError: on files that are missing, empty or damaged, a tokenizer that does not fit, and on
-            settings out of range; nothing is written then.
+        FileNotFoundError, ValueError, TypeError: for files that are missing, empty or damaged, a tokenizer that does not fit, and
+            settings out of range. Nothing is written then.
         FileExistsError: if `output` is not empty.
         BlockingIOError: if another training works in `output`.
     """
     check_output(Path(output), overwrite)
+    paths: Any = {
+        "files": files,
+        "held_out": held_out,
+        "tokenizer": tokenizer,
+        "init": init,
+    }  # `Settings` makes strings of them
+    start = StartConfig(init=paths.pop("init"), sizes=model or {})
     data = CorpusData(
-        tuple(files) if not isinstance(files, (str, os.PathLike)) else files,  # type: ignore[arg-type]
-        tuple(held_out) if not isinstance(held_out, (str, os.PathLike)) else held_out,  # type: ignore[arg-type]
-        held_out_fraction, held_out_tokens, document, text_key, errors, packing, max_length, shuffle_characters,
-        None if tokenizer is None else os.fspath(tokenizer), vocab_size,
+        **paths, held_out_fraction=held_out_fraction, held_out_tokens=held_out_tokens, document=document, text_key=text_key,
+        errors=errors, packing=packing, max_length=max_length, shuffle_characters=shuffle_characters, vocab_size=vocab_size,
     )  # fmt: skip
-    start = StartConfig(init=None if init is None else os.fspath(init), sizes=model or {})
     run = PretrainingRun.begin(data, {"p": p, "whole_word": whole_word}, start, trainer or DEFAULTS)
     return run.train(output, overwrite=overwrite, progress=progress, callbacks=callbacks)
 
@@ -232,7 +232,9 @@ class PretrainingRun(Run):
         corpus = data.corpus(tokenizer, trainer)
         if config is None:
             config = start.config(task, tokenizer, data.max_length)
-        if trainer.max_steps is None and steps_an_epoch is None:  # of the first epoch; the others have about as many
+        if (
+            trainer.max_steps is None and steps_an_epoch is None
+        ):  # counted in the first epoch; the others have about as many
             self.steps_an_epoch = -(-sum(1 for _ in corpus) // trainer.gradient_accumulation_steps)
             corpus = data.corpus(tokenizer, trainer)
         manual_seed(trainer.seed)  # the initial weights
@@ -249,7 +251,7 @@ class PretrainingRun(Run):
 
     @classmethod
     def begun(cls, folder: Path, record: Mapping[str, Any], fresh: bool) -> PretrainingRun:
-        """The run that a folder's run.json records; fresh: it has no checkpoint, so its weights are those that it began with."""
+        """The run that a folder's run.json records. fresh: whether it has no checkpoint, so that its first weights are needed."""
         values = dict(record["data"])
         hashes, absolute = values.pop("sha256"), values.pop("absolute")
         data = CorpusData(**values)
@@ -264,7 +266,7 @@ class PretrainingRun(Run):
     def record(self) -> dict[str, Any]:
         return {
             "task": self.task.settings(),
-            "data": {**asdict(self.data), **file_record(self.data.all_files)},
+            "data": {**self.data.to_dict(), **file_record(self.data.all_files)},
             "start": {**self.start.record(), "initial_values": self.new},
             "steps_an_epoch": self.steps_an_epoch,
         }
@@ -273,7 +275,7 @@ class PretrainingRun(Run):
         self.tokenizer.save(folder)
 
     def _trainer_config(self) -> TrainerConfig:
-        """The corpus makes the batches, and its epochs are counted in steps."""
+        """The settings of the `Trainer`: the corpus makes the batches, and steps are counted instead of epochs."""
         given = self.trainer
         steps = given.max_steps or (given.epochs or 1) * (self.steps_an_epoch or 1)
         return replace(given, batch_size=TrainerConfig.batch_size, max_tokens=None, epochs=None, max_steps=steps)

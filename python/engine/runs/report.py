@@ -17,8 +17,8 @@ __all__ = ["write_report"]
 
 
 def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Writes report.json, report.md, report.html and the pictures, where matplotlib is installed; the
-    report as written. The attention goes into the page alone: it is large."""
+    """Writes report.json, report.md, report.html and, if matplotlib is installed, the pictures. Returns the report as written.
+    The attention is only in report.html, because it is large."""
     attention = report.pop("attention", None)
     records = read_log(folder / "log.jsonl")
     judged = report.get("test") or report.get("held_out") or {}
@@ -30,7 +30,7 @@ def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         if judged.get("calibration"):
             plot_reliability(judged["calibration"], folder / "reliability.png")
     except ImportError:
-        report["curves"] = None  # the report's figures need no picture
+        report["curves"] = None  # matplotlib is missing; the report has the figures
     write_json(folder / "report.json", report)
     write_text(folder / "report.md", format_report(report))
     run = read_run(folder)
@@ -50,5 +50,5 @@ def write_report(report: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _started(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model began with, without what is off and what only `--resume` reads."""
+    """What the model started from, without settings that are off and entries that only a resume reads."""
     return {k: v for k, v in run.get("start", {}).items() if v and k not in ("sha256", "absolute")}

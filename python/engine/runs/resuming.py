@@ -1,4 +1,4 @@
-"""Going on with a run from its folder alone."""
+"""Resuming a run from nothing but its folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from engine.errors import BadValue
+from engine.errors import ArgumentError, BadValue, require
 from engine.runs.folder import FORMAT, locked, read_run
 from engine.runs.pretraining import PretrainingRun
 from engine.runs.text import TextRun
@@ -26,7 +26,8 @@ def resume(
     progress: bool = False,
     callbacks: Iterable[Callback] = (),
 ) -> dict[str, Any]:
-    """Go on with a run that was broken off, from its last checkpoint; the report. The result has the bits of an unbroken run.
+    """Resumes an interrupted run from its last checkpoint. Returns the report. The result has the same bits as without the
+    interruption.
 
     Args:
         output: the run folder.
@@ -34,28 +35,26 @@ def resume(
         progress, callbacks: as in `Run.train`.
 
     Raises:
-        FileNotFoundError, ValueError: if the folder is no run, or one of another version of engine; if a data file is gone or has
-            changed.
+        FileNotFoundError, ValueError: if the folder is not a run, or a run of another version of engine; if a data file is missing or
+            has changed.
         BlockingIOError: if another training works in the folder.
     """
     folder = Path(output)
     record = read_run(folder)
-    if record["format"] != FORMAT:
-        raise BadValue(
-            "resume",
-            "output",
-            f"a run of format {FORMAT}",
-            f"format {record['format']} in {folder}",
-            f"go on with the version of engine that began it, {record.get('environment', {}).get('versions', {}).get('engine', 'an older one')}",
-        )
+    expected, got = f"a run of format {FORMAT}", f"format {record['format']} in {folder}"
+    version = record.get("environment", {}).get("versions", {}).get("engine", "an older one")
+    hint = f"resume with the version of engine that began it: {version}"
+    require(record["format"] == FORMAT, "resume", "output", expected, got, hint)
     found = record.get("kind")
-    if found not in KINDS or kind not in (None, found):
-        how = f" ({_COMMANDS[found]} --resume goes on with it)" if found in KINDS else ""
-        raise BadValue("resume", "output", f"a run of the kind {kind or ' or '.join(KINDS)}", f"{found!r}{how}")
+    expected = f"a run of the kind {kind or ' or '.join(KINDS)}"
+    hints = [f"{_COMMANDS[found]} --resume resumes it"] if found in KINDS else []
+    require(found in KINDS and kind in (None, found), "resume", "output", expected, repr(found), *hints)
     with locked(folder):
         fresh = latest_checkpoint(folder / "checkpoints") is None
         try:
-            run = KINDS[found].begun(folder, record, fresh)
+            run = KINDS[str(found)].begun(folder, record, fresh)
+        except ArgumentError:
+            raise  # it says what is wrong
         except (KeyError, TypeError) as error:
-            raise BadValue("resume", "output", f"a whole run.json in {folder}", f"one that lacks {error}") from None
+            raise BadValue("resume", "output", f"a complete run.json in {folder}", f"one without {error}") from None
         return run.resume_locked(folder, progress, bool(record.get("tensorboard")), callbacks)

@@ -1,13 +1,13 @@
-"""Run: a training from its first file to its report. Beginning, resuming and finishing exist here, once for all kinds.
+"""Run: a training from its first file to its report. All kinds of runs are begun, resumed and finished here.
 
 A run folder holds
     run.json             what the run was made from: data and their hashes, task, model, settings, versions, seed
-    log.jsonl            a line each `log_every` steps, evaluation and epoch
-    checkpoints/         what is needed to go on
+    log.jsonl            a line for every `log_every` steps, and for each evaluation and epoch
+    checkpoints/         what a resume needs
     model.safetensors    the best weights
     report.json, report.md, report.html, curves.png, and other pictures of the report
     tensorboard/         if asked for
-and what a kind of run adds.
+and what its kind of run adds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from engine.data import Dataset
 from engine.device import number_of
-from engine.errors import BadValue
+from engine.errors import require
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
 from engine.runs.facts import environment, memory_facts, model_facts, training_facts
@@ -35,21 +35,21 @@ __all__ = ["Run"]
 
 
 class Run:
-    """A model, a task and the parts of its data, to be trained, judged and reported in a folder.
+    """Trains a model for a task, judges it on the parts of the data, and writes a report, all in one folder.
 
         >>> run = Run(model, task, TrainerConfig(epochs=3), {"train": train, "held_out": held_out, "test": test})
         >>> report = run.train("runs/first")
 
-    Subclasses are runs that are made from files; `engine.runs.resume` goes on with these from their folder alone.
+    Subclasses make their runs from files. `engine.runs.resume` can resume such a run from nothing but its folder.
 
     Args:
         model: what is trained.
         task: a Task, or a function `loss(model, batch)`.
         trainer: the settings of the training.
-        parts: "train", and if there are such data "held_out" (which selects the best model) and "test" (which the finished model is
-            judged by, once). Each is what a `Trainer` takes, or a `Part`, which also has the table that the data were made from.
+        parts: data by name: "train", and perhaps "held_out" (selects the best model) and "test" (the finished model is evaluated on
+            it, once). Each is data for a `Trainer`, or a `Part`, which also has the table that the data were made from.
 
-    Raises ValueError for parts of other names, or without "train".
+    Raises ValueError for parts with other names, or without "train".
     """
 
     kind: ClassVar[str] = "own"
@@ -63,32 +63,30 @@ class Run:
         trainer: TrainerConfig,
         parts: Mapping[str, Any],
     ) -> None:
-        unknown = sorted(set(parts) - {"train", "held_out", "test"})
-        if unknown or "train" not in parts:
-            got = repr(unknown[0]) if unknown else "no 'train'"
-            raise BadValue("Run", "parts", "'train', and perhaps 'held_out' and 'test'", got)
+        known = {"train"} <= set(parts) <= {"train", "held_out", "test"}
+        require(known, "Run", "parts", "'train', and perhaps 'held_out' and 'test'", ", ".join(map(repr, parts)))
         self.model, self.task, self.trainer = model, as_task(task), trainer
         self.parts = {name: part if isinstance(part, Part) else Part(part) for name, part in parts.items()}
 
     # --- what a kind of run adds -----------------------------------------------------------------------------------------
 
     def record(self) -> dict[str, Any]:
-        """Entries of run.json beside those of all runs."""
+        """Further entries of run.json."""
         return {}
 
     def save(self, folder: Path) -> None:
-        """Writes what stands beside the weights, such as a tokenizer. Called before the first step."""
+        """Writes further files, such as a tokenizer. Called before the first step."""
 
     def finish(self, folder: Path) -> None:
-        """Called after the training, before the model is judged."""
+        """Called between the training and the evaluation of the finished model."""
 
     def facts(self) -> dict[str, Any]:
-        """What a report says of the data; "description": a sentence."""
+        """What the report says of the data; "description" is a sentence."""
         counts = {f"{n}_samples": len(p.dataset) for n, p in self.parts.items() if hasattr(p.dataset, "__len__")}
         return {**counts, "description": ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items())}
 
     def explain(self, worst: list[dict[str, Any]], dataset: Dataset[Any]) -> dict[str, Any]:
-        """Further parts of a report on the worst samples."""
+        """What the report says of the worst samples."""
         return {"examples": worst}
 
     # --- the run -----------------------------------------------------------------------------------------------------------
@@ -102,9 +100,10 @@ class Run:
         tensorboard: bool = False,
         callbacks: Iterable[Callback] = (),
     ) -> dict[str, Any]:
-        """Trains, judges and reports in a folder that must be new or empty; the report, as in report.json.
+        """Trains the model, judges it and writes the report. Returns the report, as in report.json.
 
         Args:
+            output: the run folder; must be new, or empty.
             overwrite: remove an earlier run in `output` first.
             progress: show a progress bar on standard error.
             tensorboard: write event files into `tensorboard/` (extra `tensorboard`).
@@ -113,16 +112,16 @@ class Run:
         Raises:
             FileExistsError: if `output` is not empty.
             BlockingIOError: if another training works in `output`.
-            What a `Trainer` raises; nothing is written if the settings are wrong.
+            All errors of a `Trainer`. If the settings are wrong, nothing is written.
         """
         folder, started = Path(output), time.perf_counter()
         check_output(folder, overwrite)
         if self.trainer.device is not None:
-            number_of(self.trainer.device)  # refused before anything is written
+            number_of(self.trainer.device)  # raises if there is no such device, before anything is written
         trainer = self._trainer(folder, progress, tensorboard, callbacks)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            check_output(folder, overwrite)  # again: another training may have begun here in the meantime
+            check_output(folder, overwrite)  # again, because another training may have begun here meanwhile
             if overwrite:
                 remove_run(folder)
             self.save(folder)
@@ -139,8 +138,8 @@ class Run:
         tensorboard: bool = False,
         callbacks: Iterable[Callback] = (),
     ) -> dict[str, Any]:
-        """Goes on with a run of the same parts and settings that was broken off, from its last checkpoint. The result has the bits
-        of an unbroken run. Arguments and errors as in `train`."""
+        """Resumes an interrupted run of the same parts and settings from its last checkpoint. The result has the same bits as
+        without the interruption. Arguments and errors as in `train`."""
         folder = Path(output)
         with locked(folder):
             return self.resume_locked(folder, progress, tensorboard, callbacks)
@@ -148,12 +147,12 @@ class Run:
     def resume_locked(
         self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]
     ) -> dict[str, Any]:
-        """`resume` in a folder that the caller has locked."""
+        """As `resume`, in a folder that the caller has locked."""
         started = time.perf_counter()
         return self._go(self._trainer(folder, progress, tensorboard, callbacks), folder, started, resume=True)
 
     def _trainer(self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]) -> Trainer:
-        """What is wrong with the settings is said here, before anything is written."""
+        """The trainer of the run. It raises all errors in the settings, before anything is written."""
         board = (TensorBoardLog(folder / "tensorboard"),) if tensorboard else ()
         held_out = self.parts.get("held_out")
         trainer = Trainer(
@@ -203,18 +202,16 @@ class Run:
         return write_report(report, folder)
 
     def training_facts(self, state: TrainerState) -> dict[str, Any]:
-        """What a report says of the training."""
+        """What the report says of the training."""
         return training_facts(state)
 
     def _judged(self, batch_size: int) -> dict[str, Any]:
-        """The figures on held-out and test data, and what explains the worst mistakes."""
+        """The figures on held-out and test data, and explanations of the worst samples of the last of them."""
         report: dict[str, Any] = {}
         worst: list[dict[str, Any]] = []
-        for name in ("held_out", "test"):
-            if name in self.parts:
-                part = self.parts[name]
-                judgement = self.task.judge(self.model, part, batch_size, held_out=name == "held_out")
-                report[name], worst = judgement.figures, judgement.worst
+        for name in [name for name in ("held_out", "test") if name in self.parts]:
+            part = self.parts[name]
+            report[name], worst = self.task.judge(self.model, part, batch_size, held_out=name == "held_out")
         return {**report, **self.explain(worst, part.dataset)} if worst else report
 
 

@@ -1,21 +1,20 @@
 """From files of labelled texts to a trained model, a run folder and a report: what `engine train` does.
 
-Beside what all runs have (`run.py`) the folder holds
-    config.json, tokenizer.json, tokenizer_config.json    the model's config and tokenizer, as other libraries open them
-    adapter/             with LoRA: the adapters alone, as `peft` opens them (beside the merged weights `transformers` would add
-                         them a second time)
+In addition to the files of all runs (`run.py`), the folder holds
+    config.json, tokenizer.json, tokenizer_config.json    the model's config and tokenizer, which other libraries can open
+    adapter/             with LoRA: the adapters, which `peft` can open. They have a folder of their own, because `transformers` would
+                         add them to the merged weights a second time.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import BadValue
+from engine.errors import Argument
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
@@ -42,22 +41,22 @@ def train_text(
     tensorboard: bool = False,
     callbacks: Iterable[Callback] = (),
 ) -> dict[str, Any]:
-    """Train a model for a task on texts, evaluate it, and write the run folder.
+    """Trains a model for a task on texts, evaluates it, and writes the run folder.
 
     Args:
         data: the texts.
         trainer: the settings of the training.
         output: the run folder; must be new, or empty.
         task: the task and its settings, or its name.
-        start: a published model to start from, or sizes; which parts are trained. None: `StartConfig()`.
+        start: a published model or sizes, and which parts are trained. None: `StartConfig()`.
         overwrite, progress, tensorboard, callbacks: as in `Run.train`.
 
     Returns:
         The report, as in report.json.
 
     Raises:
-        FileNotFoundError, ValueError: on files that are missing, empty, damaged or lack a column, on labels that only held-out
-            or test files have, on settings out of range, and on settings that the task does not use; nothing is written then.
+        FileNotFoundError, ValueError: for files that are missing, empty, damaged or lack a column; for labels that only the held-out
+            or test files have; for settings that are out of range, or that the task does not use. Nothing is written then.
         FileExistsError: if `output` is not empty.
         BlockingIOError: if another training works in `output`.
     """
@@ -93,9 +92,8 @@ class TextRun(Run):
         if settings.class_weights == "balanced":
             task.balance(task.targets(parts.tables["train"]))
         task.augment_by(settings, tokenizer, trainer.seed)
-        if data.group_columns:
-            task.groups = data.group_columns
-        if start.lora_rank:  # the adapters are merged at the end; a resumed run wants the best weights as they were
+        task.groups = data.group_columns
+        if start.lora_rank:  # a resumed run needs the best weights before the adapters are merged
             self.best_weights = "checkpoints/adapted.safetensors"
         datasets = {
             name: Part(task.dataset(table, tokenizer, data.max_length), table) for name, table in parts.tables.items()
@@ -105,8 +103,8 @@ class TextRun(Run):
     @classmethod
     def begin(cls, data: TextData, settings: TaskConfig, start: StartConfig, trainer: TrainerConfig) -> TextRun:
         """Reads the data and makes the tokenizer and the model. Nothing is written."""
-        if start.init is not None and data.vocab_size != TextData.vocab_size:
-            raise BadValue("TextData", "vocab_size", "no value beside init, whose tokenizer is used", data.vocab_size)
+        if start.init is not None:
+            data.refuse((Argument("init"), " has a tokenizer"), "vocab_size")
         parts = data.read(settings)
         source = data.tokenizer or start.folder()
         tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if source is None else load_tokenizer(source)
@@ -116,23 +114,22 @@ class TextRun(Run):
 
     @classmethod
     def begun(cls, folder: Path, record: Mapping[str, Any], fresh: bool) -> TextRun:
-        """The run that a folder's run.json records; fresh: it has no checkpoint, so its weights are those that it began with."""
+        """The run that a folder's run.json records. fresh: whether it has no checkpoint, so that its first weights are needed."""
         values = dict(record["data"])
         hashes, absolute = values.pop("sha256"), values.pop("absolute")
         data = TextData(**values)
         start = StartConfig.begun(record["start"], fresh)
         places = find_files(data.files, hashes, absolute)
         settings = TaskConfig.from_dict(record["task"])
-        run = cls(
+        return cls(
             data, settings, start, TrainerConfig.from_dict(record["trainer"]), data.moved(places).read(settings),
             Tokenizer.from_pretrained(folder), TransformerConfig.from_dict(record["model"]), fresh,
         )  # fmt: skip
-        return run
 
     def record(self) -> dict[str, Any]:
         return {
             "task": self.settings.to_dict(),
-            "data": {**asdict(self.data), "train": list(self.data.train), **file_record(self.data.files)},
+            "data": {**self.data.to_dict(), **file_record(self.data.files)},
             "cleaning": self.cleaning,
             "start": {**self.start.record(), "initial_values": self.new},
         }

@@ -1,45 +1,44 @@
-"""Which texts a run trains on, how they are cleaned, and the parts that they make."""
+"""Which texts a run trains on, how they are cleaned, and how they are split."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from engine.errors import BadValue
+from engine.errors import Argument, require
 from engine.tasks import Columns, TaskConfig, TextTask, task_named
-from engine.tasks.config import refuse_settings
+from engine.tasks.config import Settings
 from engine.text import find_problems, remove_problems, strip_markup
 from engine.text.quality import KINDS
 
-__all__ = ["Parts", "TextData"]
+__all__ = ["TextData"]
 
-MARKUP = "markup"  # taken out of texts; the rows stay
+MARKUP = "markup"  # the only kind that changes texts and keeps their rows
 
 
 @dataclass(frozen=True)
-class TextData:
+class TextData(Settings):
     """Which texts to train on, and how they become tokens.
 
     Attributes:
-        train: files of labelled texts (CSV, TSV, JSONL; for tags CoNLL columns, JSONL or a folder), taken together.
-        validation: a file of held-out texts; None: `validation_fraction` of the training texts, equally of each label.
-        validation_fraction: 0 holds out nothing; then the last weights are kept.
-        test: a file to evaluate the finished model on, once.
-        text_column, label_column: None: found by their names.
-        encoding: of all files; None: by their byte-order marks, and UTF-8 without one.
-        tokenizer: a vocab.txt, a tokenizer.json, or a folder with one; None: that of the model to start from, and without
-            one WordPiece trained on the training texts.
-        vocab_size: of a trained tokenizer, at most.
-        max_length: tokens after which texts are cut.
-        pair_column: a column with a second text, for tasks on two.
-        group_columns: columns by whose values the report compares the figures of a classification.
-        clean: what to take out of the training texts: kinds of `find_problems`, such as "duplicate", "near_duplicate",
-            "label_conflict", "leak", whose rows go; "markup" takes HTML and XML out of the texts of all files.
-        examples_per_class: classify from that many texts of each label alone, the first of a random order; None: all.
+        train: files of labelled texts, which are joined: CSV, TSV or JSONL; for tags CoNLL columns, JSONL or a folder.
+        validation: a file of held-out texts; None: a part of the training texts is held out.
+        validation_fraction: the share that is held out, the same of each label; 0: nothing, and the last weights are kept.
+        test: a file that the finished model is evaluated on, once.
+        text_column, label_column: names of columns; None: the usual names are looked for.
+        tokenizer: a vocab.txt, a tokenizer.json, or a folder with one. None: that of the model to start from; if there is none,
+            a WordPiece tokenizer is trained on the training texts.
+        vocab_size: the most tokens of a trained tokenizer.
+        max_length: the most tokens in a text; longer texts are cut.
+        encoding: of all files; None: the one of the byte-order mark, or UTF-8.
+        pair_column: the column with the second text, for tasks on two.
+        group_columns: a classification's report gives the figures by the values of these columns.
+        clean: what to take out of the training texts. Kinds of `find_problems`, such as "duplicate", "near_duplicate",
+            "label_conflict", "leak", remove rows. "markup" removes HTML and XML from the texts of all files.
+        examples_per_class: train on so many texts of each label only, chosen at random; None: on all.
     """
 
     train: tuple[str, ...]
@@ -58,24 +57,18 @@ class TextData:
     examples_per_class: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "train", tuple(os.fspath(path) for path in self.train))
-        for name in ("group_columns", "clean"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows no tuples
-        if not self.train:
-            raise BadValue("TextData", "train", "at least one file", "none")
-        if self.validation is not None and self.validation_fraction != TextData.validation_fraction:
-            raise BadValue("TextData", "validation_fraction", "no value beside validation", self.validation_fraction)
-        if self.tokenizer is not None and self.vocab_size != TextData.vocab_size:
-            raise BadValue("TextData", "vocab_size", "no value beside tokenizer, which has its own", self.vocab_size)
-        if not 0 <= self.validation_fraction < 1:
-            raise BadValue("TextData", "validation_fraction", "a number in [0, 1)", self.validation_fraction)
-        if self.max_length < 3:
-            raise BadValue("TextData", "max_length", "at least 3", self.max_length)
-        if self.examples_per_class is not None and self.examples_per_class < 1:
-            raise BadValue("TextData", "examples_per_class", "at least 1", self.examples_per_class)
+        super().__post_init__()
+        self.require("train", self.train, "at least one file")
+        if self.validation is not None:
+            self.refuse((Argument("validation"), " has the held-out texts"), "validation_fraction")
+        if self.tokenizer is not None:
+            self.refuse((Argument("tokenizer"), " has a vocabulary"), "vocab_size")
+        self.require("validation_fraction", 0 <= self.validation_fraction < 1, "a number in [0, 1)")
+        self.require("max_length", self.max_length >= 3, "at least 3")
+        few = self.examples_per_class
+        self.require("examples_per_class", few is None or few >= 1, "None or at least 1")
         for kind in self.clean:
-            if kind not in KINDS:
-                raise BadValue("TextData", "clean", f"of {', '.join(KINDS)}", repr(kind))
+            require(kind in KINDS, "TextData", "clean", f"some of {', '.join(KINDS)}", repr(kind))
 
     @property
     def files(self) -> list[str]:
@@ -89,7 +82,7 @@ class TextData:
         )  # fmt: skip
 
     def moved(self, places: Mapping[str, str]) -> TextData:
-        """The same with files where they now lie."""
+        """The same settings with the present paths of the files: places gives the path of each."""
         return replace(
             self,
             train=tuple(places[path] for path in self.train),
@@ -100,10 +93,11 @@ class TextData:
     def read(self, settings: TaskConfig) -> Parts:
         """Reads all files for a task.
 
-        Raises FileNotFoundError or ValueError, naming file and line, if something is wrong with them; ValueError for settings that
-        the task does not use."""
+        Raises FileNotFoundError or ValueError if something is wrong with a file, and names the file and the line; ValueError for
+        settings that the task does not use."""
         kind = task_named(settings.name)
-        refuse_settings(kind.name, kind.unused, self, settings)
+        for config in (self, settings):
+            config.refuse(f"the task {kind.name!r} does not use it", *kind.unused)
         columns = self.columns(settings.label_separator)
         tables = [kind.read(path, columns) for path in self.train]
         task = kind.from_config(settings, kind.collect(tables, columns))
@@ -119,11 +113,11 @@ class TextData:
         if self.examples_per_class is not None:
             parts["train"] = _few(parts["train"], self.examples_per_class)
         for table in parts.values():
-            task.targets(table)  # a label that training does not have is named now
+            task.targets(table)  # raises if a label is missing in the training texts
         return Parts(parts, task, cleaning)
 
     def _clean(self, parts: dict[str, Any], separator: str | None) -> dict[str, Any]:
-        """Cleans the tables in place of the old ones; what was done, fit for JSON."""
+        """Replaces the tables in `parts` by clean ones. Returns how many texts or rows each kind changed, fit for JSON."""
         done: dict[str, Any] = {}
         if MARKUP in self.clean:
             for name, table in parts.items():
@@ -136,16 +130,15 @@ class TextData:
             parts["train"], removed = remove_problems(parts["train"], report, kinds)
             done.update({kind: len(report.of(kind)) for kind in kinds})
             done["rows_removed"] = len(removed)
-            if not len(parts["train"]):
-                raise BadValue("train", "clean", "texts to be left", "none")
+            require(len(parts["train"]), "train", "clean", "kinds that leave at least one training text", "none left")
         return done
 
 
 @dataclass
 class Parts:
-    """The parts of the data by name ("train", and "held_out", "test" if there are such), with their task.
+    """The tables of the data by name ("train", and perhaps "held_out" and "test"), with their task.
 
-    cleaning: what was taken out, by kind, or {}.
+    cleaning: how many texts or rows each kind of cleaning changed, or {}.
     """
 
     tables: dict[str, Any]
@@ -158,14 +151,9 @@ class Parts:
 
 
 def _few(table: Any, count: int) -> Any:
-    """That many rows of each label, chosen at random by a fixed seed, in the table's order."""
+    """So many rows of each label, chosen at random by a fixed seed, in the table's order."""
     labels = table.strata()
-    assert labels is not None
-    taken: dict[str, int] = {}
-    rows = []
+    rows: dict[str, list[int]] = {}
     for row in np.random.default_rng(0).permutation(len(table)).tolist():
-        label = labels[row]
-        if taken.get(label, 0) < count:
-            taken[label] = taken.get(label, 0) + 1
-            rows.append(row)
-    return table.select(sorted(rows))
+        rows.setdefault(labels[row], []).append(row)
+    return table.select(sorted(row for chosen in rows.values() for row in chosen[:count]))

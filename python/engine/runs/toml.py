@@ -16,8 +16,7 @@ __all__ = ["read_toml", "write_toml"]
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The tables of a TOML file.
 
-    Raises FileNotFoundError where there is none, ValueError where it is no TOML, ImportError where Python is 3.10 and tomli is
-    missing.
+    Raises FileNotFoundError if the file is missing, ValueError if it is not TOML, and ImportError on Python 3.10 if tomli is missing.
     """
     if sys.version_info >= (3, 11):
         import tomllib
@@ -33,13 +32,14 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     except FileNotFoundError:
         raise FileMissing("read_toml", "path", "an existing file", name) from None
     except ValueError as error:  # of TOML, or of UTF-8
-        raise BadValue("read_toml", "path", f"TOML in {name}", "something else", str(error)) from None
+        raise BadValue("read_toml", "path", f"TOML in {name}", "another text", str(error)) from None
 
 
 def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any], comment: str = "") -> None:
-    """Write tables as TOML, complete or not at all; None is left out, as TOML has no such value.
+    """Writes tables as TOML, completely or not at all. None is left out, because TOML does not have it.
 
-    comment: lines above them. Raises TypeError for values that TOML has not, ImportError where tomli-w is missing (extra `search`).
+    comment: lines above the tables. Raises TypeError for values that TOML cannot hold, ImportError if tomli-w is missing (extra
+    `search`).
     """
     try:
         import tomli_w

@@ -16,23 +16,23 @@ from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
 from engine.tensor import Tensor
 
-__all__ = ["MINIMIZED", "FunctionTask", "Judgement", "Part", "Task", "as_task", "counted_targets"]
+__all__ = ["MINIMIZED", "FunctionTask", "Judgement", "Part", "Task", "as_task"]
 
 MINIMIZED = frozenset({"loss", "mse", "mae", "rmse", "perplexity"})
-"""The usual figures of which less is better."""
+"""The usual figures that are better when lower."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a run's data: `dataset`, which the model sees, and `table`, which it was made from, if there is one."""
+    """A part of a run's data: `dataset` is what the model sees, `table` what it was made from, if there is one."""
 
     dataset: Any
     table: Any = None
 
 
 class Judgement(NamedTuple):
-    """A finished model on a part of the data. figures: as `report.json` holds them. worst: the samples with the largest errors,
-    as a report shows them."""
+    """How good a finished model is on a part of the data. figures: as `report.json` holds them. worst: the samples with the
+    largest errors, as a report shows them."""
 
     figures: dict[str, Any]
     worst: list[dict[str, Any]]
@@ -41,7 +41,7 @@ class Judgement(NamedTuple):
 class Task(ABC):
     """What a training minimises, measures and reports.
 
-    `loss` is all that a task must define. Then an evaluation gives the mean loss, and the model with the lowest is kept.
+    A task must define `loss`. If it defines nothing else, an evaluation gives the mean loss, and the model with the lowest is kept.
 
         class Ordinal(Task):
             metric, metrics = "mae", ("loss", "mae")
@@ -52,8 +52,8 @@ class Task(ABC):
     Attributes:
         metric: the figure of an evaluation that selects the best model, unless the config names another.
         headline: the figure that a report ends with; None: `metric`.
-        metrics: all figures of an evaluation; None: any.
-        minimize: those of which less is better; of all others more is better.
+        metrics: the names of all figures of an evaluation; None: not known before the first one.
+        minimize: the figures that are better when lower; all others are better when higher.
     """
 
     metric: str = "loss"
@@ -66,8 +66,7 @@ class Task(ABC):
         """The mean loss of a batch, a scalar."""
 
     def weight(self, batch: Any) -> float:
-        """The number that the mean loss of the batch was divided by. Batches of one optimizer step, and of one evaluation, are
-        weighed by it."""
+        """The number by which `loss` divided the sum over the batch. Means over several batches are weighted by it."""
         return counted_targets(batch)
 
     def transform(self, batch: Any, number: int) -> Any:
@@ -83,21 +82,22 @@ class Task(ABC):
                 total += weight * float(loss.item())
                 count += weight
         if not count:
-            raise BadValue("evaluate", "batches", "at least one target", "none")
+            raise BadValue("Trainer.evaluate", "data", "at least one target", "none")
         return {"loss": total / count}
 
     def judge(self, model: Module, part: Part, batch_size: int = 128, held_out: bool = False) -> Judgement:
-        """A finished model on data with targets. held_out: whether choices may be made on them, such as a temperature."""
+        """How good a finished model is on data with targets. held_out: whether choices may be made on these data, such as that of a
+        temperature."""
         with evaluating(model):
             return Judgement(dict(self.evaluate(model, in_order(part.dataset, batch_size))), [])
 
     def settings(self) -> dict[str, Any]:
-        """What the loss depends on, fit for JSON. A run is resumed only with the same settings."""
+        """What the loss depends on, fit for JSON. A run can be resumed only with the same settings."""
         return {}
 
 
 class FunctionTask(Task):
-    """A plain function `loss(model, batch)`, the mean loss of a batch, as a task."""
+    """A task made of a function `loss(model, batch)`, which gives the mean loss of a batch."""
 
     def __init__(self, function: Callable[[Any, Any], Tensor]) -> None:
         self.function = function
@@ -107,7 +107,7 @@ class FunctionTask(Task):
 
 
 def as_task(task: Task | Callable[[Any, Any], Tensor]) -> Task:
-    """A task as it is; a function `loss(model, batch)` as a `FunctionTask`. Raises TypeError for anything else."""
+    """A task unchanged, or a function `loss(model, batch)` as a `FunctionTask`. Raises TypeError for anything else."""
     if isinstance(task, Task):
         return task
     if isinstance(task, type) or not callable(task):
@@ -117,9 +117,8 @@ def as_task(task: Task | Callable[[Any, Any], Tensor]) -> Task:
 
 
 def counted_targets(batch: Any) -> float:
-    """The number of a batch's targets: its labels without class numbers of -100; its samples if it has no labels."""
+    """The number of a batch's targets: of its labels that are not the class number -100, or of its samples if it has no labels."""
     if getattr(batch, "labels", None) is None:
         return size_of(batch).samples
-    numbers = batch.host("labels")
-    integers = np.issubdtype(numbers.dtype, np.integer)
-    return int((numbers != IGNORE_INDEX).sum()) if integers else len(numbers)
+    labels = batch.host("labels")
+    return int((labels != IGNORE_INDEX).sum()) if np.issubdtype(labels.dtype, np.integer) else len(labels)

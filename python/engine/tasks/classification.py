@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import BadValue
+from engine.errors import require
 from engine.metrics import classification_metrics, evaluation, fit_temperature, softmax, worst_examples
 from engine.models import TransformerConfig
 from engine.nn import Module
@@ -23,7 +23,7 @@ __all__ = ["Classification"]
 class Classification(TextTask):
     """Single-label classification: softmax and cross-entropy.
 
-    `judge` fits `temperature` on held-out data; a report compares the figures by the values of the columns `groups`.
+    `judge` fits `temperature` on held-out data. A report also gives the figures by the values of the columns `groups`.
     """
 
     name = "classification"
@@ -35,8 +35,9 @@ class Classification(TextTask):
     @classmethod
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
         labels = Labels.from_labels(label for table in tables for label in table.labels or ())
-        if len(labels) < 2:
-            raise BadValue("train", "labels", "at least two different ones", f"only {labels.names[0]!r}")
+        require(
+            len(labels) >= 2, "train", "labels", "at least two different labels", f"only {', '.join(labels.names)!r}"
+        )
         return labels
 
     def targets(self, table: Any) -> np.ndarray:
@@ -67,11 +68,8 @@ class Classification(TextTask):
         answers = []
         for row in softmax(logits):
             best = np.argsort(-row, kind="stable")[:top_k]
-            names = self.labels.decode(best)
-            answer: dict[str, Any] = {"label": names[0], "probability": round(float(row[best[0]]), 6)}
-            if len(names) > 1:
-                answer["top"] = [{"label": n, "probability": round(float(row[i]), 6)} for n, i in zip(names, best)]
-            answers.append(answer)
+            top = [{"label": self.labels.names[i], "probability": round(float(row[i]), 6)} for i in best]
+            answers.append({**top[0], "top": top} if len(top) > 1 else top[0])
         return answers
 
     def cells(self, answer: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Masked language modelling: hidden tokens are guessed (Devlin et al. 2019, arXiv 1810.04805)."""
+"""Masked language modelling: the model guesses hidden tokens (Devlin et al. 2019, arXiv 1810.04805)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine import ops
-from engine.errors import BadValue
+from engine.errors import require
 from engine.models import AutoModelForMaskedLM
 from engine.models.forward import run_batches
 from engine.nn import Module
@@ -23,10 +23,10 @@ __all__ = ["MaskedLM", "evaluate_masked"]
 
 
 class MaskedLM(Task):
-    """Masked language modelling with a `BertForMaskedLM`, on batches without labels.
+    """Masked language modelling with a `BertForMaskedLM`.
 
-    masking: hides tokens of the training batches. The batches of an evaluation are masked already: mask them once, so that
-    evaluations can be compared.
+    masking: hides tokens of the training batches, which have no labels. Batches for an evaluation must be masked already: mask them
+    once, so that evaluations can be compared.
     """
 
     name = "masked-lm"
@@ -55,25 +55,25 @@ class MaskedLM(Task):
 
 
 def evaluate_masked(model: Module, batches: Iterable[PackedBatch]) -> dict[str, float]:
-    """Loss and perplexity a hidden token, and the share of them guessed right, over masked batches of a `BertForMaskedLM`.
+    """The figures of a `BertForMaskedLM` over all hidden tokens of masked batches: loss (mean, in nats), perplexity, and accuracy,
+    the share that is guessed right.
 
-    Raises ValueError if no batch has a label.
+    Raises ValueError if a batch is not masked, or if no token is hidden.
     """
     loss, right, count = 0.0, 0, 0
     masked = (batch for batch in batches if _hidden(batch).size)
     for batch, logits in run_batches(model, masked, lambda m, b: m(b, rows=_hidden(b))):
-        wanted = batch.host("labels")[_hidden(batch)]
-        target = ops.from_numpy(wanted).to(logits.device)
-        loss += float(F.cross_entropy(logits, target, reduction="sum").item())
-        right += int((logits.argmax(-1).cpu().numpy() == wanted).sum())
-        count += wanted.size
-    if not count:
-        raise BadValue("evaluate_masked", "batches", "at least one token to guess", "none")
+        target = batch.host("labels")[_hidden(batch)]
+        loss += float(F.cross_entropy(logits, ops.from_numpy(target).to(logits.device), reduction="sum").item())
+        right += int((logits.argmax(-1).cpu().numpy() == target).sum())
+        count += target.size
+    require(count, "evaluate_masked", "batches", "at least one token to guess", "none")
     return {"loss": loss / count, "perplexity": math.exp(min(loss / count, 700.0)), "accuracy": right / count}
 
 
 def _hidden(batch: PackedBatch) -> np.ndarray:
     """The row numbers of the tokens to guess."""
-    if batch.labels is None:
-        raise BadValue("evaluate_masked", "batches", "labels", "a batch without")
+    require(
+        batch.labels is not None, "evaluate_masked", "batches", "labels of the hidden tokens", "a batch without labels"
+    )
     return np.flatnonzero(batch.host("labels") != IGNORE_INDEX)

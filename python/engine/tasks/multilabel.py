@@ -1,4 +1,4 @@
-"""Any number of labels for each text, none included."""
+"""Any number of labels for each text, also none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import BadValue
+from engine.errors import require
 from engine.metrics import multilabel_evaluation, multilabel_metrics
 from engine.nn import Module
 from engine.nn import functional as F
@@ -23,9 +23,9 @@ __all__ = ["MultiLabel"]
 class MultiLabel(TextTask):
     """Multi-label classification: a sigmoid and binary cross-entropy for each label.
 
-    In files the labels of a text stand in one field with a separator between them, or as a list in JSON Lines. label_smoothing moves
-    targets towards 1/2. class_weights are factors of the positive part of the loss (`pos_weight`); balanced ones are the number of
-    negatives divided by that of positives, for each label.
+    In a file the labels of a text are one field, with a `separator` between them, or a list in JSON Lines. label_smoothing moves
+    targets towards 1/2. class_weights are factors of the positive part of the loss (`pos_weight`). Balanced ones are, for each
+    label, the number of texts without it divided by the number of texts with it.
     """
 
     name = "multilabel"
@@ -33,25 +33,22 @@ class MultiLabel(TextTask):
     metrics = ("loss", "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision")
     problem_type = "multi_label_classification"
     unused = frozenset({"group_columns", "examples_per_class"})
+    empty_labels = True
 
     def __init__(self, labels: Labels | Iterable[str] | None = None, separator: str = "|", **options: Any) -> None:
         super().__init__(labels, **options)
         self.separator = separator
 
     @classmethod
-    def _reading(cls, columns: Columns) -> dict[str, Any]:
-        return {"empty_labels": True, "label_separator": columns.separator}
-
-    @classmethod
-    def _options(cls, config: TaskConfig) -> dict[str, Any]:
-        return {**super()._options(config), "separator": config.label_separator}
+    def from_config(cls, config: TaskConfig, labels: Labels) -> MultiLabel:
+        return cls(labels, config.label_separator, label_smoothing=config.label_smoothing)
 
     @classmethod
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
-        sets = [s for table in tables for s in _sets(table, columns.separator)]
-        labels = Labels.from_labels(name for names in sets for name in names)
-        if not len(labels):
-            raise BadValue("train", "labels", "at least one text with a label", "none")
+        labels = Labels.from_labels(
+            name for table in tables for names in _sets(table, columns.separator) for name in names
+        )
+        require(len(labels), "train", "labels", "at least one text with a label", "none")
         return labels
 
     def targets(self, table: Any) -> np.ndarray:
@@ -78,12 +75,9 @@ class MultiLabel(TextTask):
         answers = []
         for row in 1 / (1 + np.exp(-logits.astype(np.float64))):
             shown = np.argsort(-row, kind="stable")[: max(top_k, int((row >= 0.5).sum()))]
-            answers.append(
-                {
-                    "labels": [self.labels.names[i] for i in shown if row[i] >= 0.5],
-                    "probabilities": {self.labels.names[i]: round(float(row[i]), 6) for i in shown},
-                }
-            )
+            probabilities = {self.labels.names[i]: round(float(row[i]), 6) for i in shown}
+            chosen = [self.labels.names[i] for i in shown if row[i] >= 0.5]
+            answers.append({"labels": chosen, "probabilities": probabilities})
         return answers
 
     def cells(self, answer: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ __all__ = ["Regression"]
 
 
 class Regression(TextTask):
-    """Regression: the squared error. It has no classes, so neither label smoothing nor class weights."""
+    """Regression: the squared error. There are no classes, so it takes neither label smoothing nor class weights."""
 
     name = "regression"
     metric = "pearson"
@@ -33,8 +33,8 @@ class Regression(TextTask):
         super().__init__(labels, transform=transform)
 
     @classmethod
-    def _options(cls, config: TaskConfig) -> dict[str, Any]:
-        return {}
+    def from_config(cls, config: TaskConfig, labels: Labels) -> Regression:
+        return cls(labels)
 
     @classmethod
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
@@ -47,12 +47,10 @@ class Regression(TextTask):
         return F.mse_loss(model(batch).squeeze(1), self.labels_in(batch))
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-        figures = regression_metrics(targets, logits)
-        return {"loss": figures["mse"], **figures}
+        return regression_metrics(targets, logits)
 
     def report(self, table: Any, dataset: TextDataset, logits: np.ndarray) -> dict[str, Any]:
-        figures = regression_evaluation(self.targets(table), logits)
-        return {"loss": figures["mse"], **figures}
+        return regression_evaluation(self.targets(table), logits)
 
     def answers(self, table: Any, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
         return [{"value": round(float(row[0]), 6)} for row in logits]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.metrics import classification_metrics, span_scores, tag_spans
 from engine.models import AutoModelForTokenClassification, TransformerConfig
-from engine.models.forward import compute_logits
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
 from engine.tasks.config import TaskConfig
-from engine.tasks.text import Columns, TextTask
+from engine.tasks.text import Columns, TextTask, targets_and_logits
 from engine.tensor import Tensor
 from engine.text import Labels, PackedBatch, TaggedTable, TextDataset, Tokenizer, read_table, read_tagged, tag_dataset
 
@@ -38,13 +36,14 @@ class Tagging(TextTask):
 
     @classmethod
     def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
-        """Without labels also a table or lines of texts, whose words are parted by white space."""
+        """As `read_tagged`. If labels are not read, the file may also be a table or lines of texts, which are split into words at
+        white space."""
         if not labelled and path.lower().endswith((".txt", ".csv", ".tsv")):
             table = read_table(path, columns.text, read_labels=False, encoding=columns.encoding)
             return TaggedTable([text.split() for text in table.texts], source=table.source, lines=table.lines)
         tagged = read_tagged(path)
-        if labelled and tagged.tags is None:
-            raise BadValue("train", "tags", f"a tag for each word in {path}", "words alone")
+        tags = not labelled or tagged.tags is not None
+        require(tags, "train", "tags", f"a tag for each word in {path}", "words without tags")
         return tagged
 
     @classmethod
@@ -52,27 +51,26 @@ class Tagging(TextTask):
         return Labels.from_labels(tag for table in tables for tags in table.tags or () for tag in tags)
 
     def targets(self, table: Any) -> np.ndarray:
+        expected = f"one of {', '.join(map(repr, self.labels.names))}"
         for row, tags in enumerate(table.tags or ()):
             for tag in tags:
                 if tag not in self.labels:
-                    known = ", ".join(map(repr, self.labels.names))
-                    raise BadValue("train", "tags", f"one of {known}", f"{tag!r} in the sentence at {table.where(row)}")
+                    raise BadValue("train", "tags", expected, f"{tag!r} in the sentence at {table.where(row)}")
         return self.labels.encode([tag for tags in table.tags or () for tag in tags])
 
     def augment_by(self, config: TaskConfig, tokenizer: Tokenizer, seed: int) -> None:
-        if config.augment and {part.partition("=")[0].strip() for part in config.augment.split(",")} != {"mask"}:
-            raise BadValue(
-                "TaskConfig", "augment", "mask= alone, because each tag belongs to a token", repr(config.augment)
-            )
+        kinds = {part.partition("=")[0].strip() for part in (config.augment or "mask").split(",")}
+        config.require("augment", kinds == {"mask"}, "mask= alone, because each tag belongs to a token")
         super().augment_by(config, tokenizer, seed)
 
     def dataset(self, table: Any, tokenizer: Tokenizer, max_length: int) -> TextDataset:
         return tag_dataset(table, tokenizer, self.labels, max_length)
 
     def bare(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Any:
-        """Words are parted by white space."""
-        if pairs is not None:
-            raise BadValue("predict", "pairs", "none for tags", "second texts")
+        """Texts are split into words at white space."""
+        require(
+            pairs is None, "predict", "pairs", "no second texts, because the model tags words of one", "second texts"
+        )
         return TaggedTable([text.split() for text in texts])
 
     def texts(self, table: Any) -> list[str]:
@@ -82,24 +80,19 @@ class Tagging(TextTask):
         return model.loss(batch, IGNORE_INDEX, weight=self.weights_for(batch), label_smoothing=self.label_smoothing)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-        """Of tags one by one; spans need whole sentences: see `evaluate`."""
+        """The figures of single tags. `evaluate` gives those of spans, which need whole sentences."""
         return classification_metrics(targets, logits)
 
     def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
         """Precision, recall and F1 of spans over the words that have a token, with loss and accuracy of their tags."""
         kept = list(batches)
-        logits, labels = compute_logits(model, kept)
-        if labels is None:
-            raise BadValue("Trainer.evaluate", "data", "batches with labels", "none")
+        labels, logits = targets_and_logits(model, kept)
         names = np.array(self.labels.names, dtype=object)
-        true, pred = [], []
-        start = 0
-        for batch in kept:
-            for low, high in pairwise((batch.layout.offsets + start).tolist()):
-                counted = labels[low:high] != IGNORE_INDEX
-                true.append(names[labels[low:high][counted]].tolist())
-                pred.append(names[logits[low:high][counted].argmax(-1)].tolist() if counted.any() else [])
-            start += batch.total_tokens
+        lengths = np.concatenate([batch.layout.lengths for batch in kept])
+        ends = np.cumsum(lengths)
+        words = [start + np.flatnonzero(labels[start:end] != IGNORE_INDEX) for start, end in zip(ends - lengths, ends)]
+        true = [names[labels[rows]].tolist() for rows in words]
+        pred = [names[logits[rows].argmax(-1)].tolist() for rows in words]
         return self._figures(true, pred, labels, logits)[0]
 
     def _figures(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from engine.data import in_order
-from engine.errors import Argument, ArgumentError, BadValue
+from engine.errors import Argument, ArgumentError, BadValue, require
 from engine.models import AutoModelForSequenceClassification, TransformerConfig
 from engine.models.forward import compute_logits, counted_rows
 from engine.nn import Module
 from engine.ops.factory import from_numpy
-from engine.tasks.base import Judgement, Part, Task
+from engine.tasks.base import Judgement, Part, Task, counted_targets
 from engine.tasks.config import TaskConfig
 from engine.tensor import Tensor
 from engine.text import (
@@ -30,14 +30,16 @@ from engine.text import (
     read_table,
 )
 
-__all__ = ["Columns", "TextTask", "Transform", "encode_texts", "names_of"]
+__all__ = ["Columns", "TextTask", "names_of"]
 
 Transform = Callable[[Any, int], Any]
-Self = TypeVar("Self", bound="TextTask")
 
 
 class Columns(NamedTuple):
-    """Where in a file the parts of a sample are; None: found by their names."""
+    """The names of the columns of a file that hold the parts of a sample. None: the usual names are looked for.
+
+    extra: columns for comparisons of groups. encoding: of the file. separator: between the labels of a text that has several.
+    """
 
     text: str | None = None
     label: str | None = None
@@ -51,21 +53,22 @@ class TextTask(Task):
     """A task on texts that has labels and a model with logits.
 
     Args:
-        labels: names of the classes, or of the one number of a regression. None: they have no names; that is enough to train.
-        transform: `transform(batch, number)` changes each training batch, such as `engine.text.TokenDropout`.
+        labels: names of the classes, or of the one number of a regression. None: they have no names. Training does not need them.
+        transform: `transform(batch, number)` changes each training batch. `engine.text.TokenDropout` is one.
         label_smoothing: share of the target that is spread over all classes.
-        class_weights: (num_labels,), a factor for each class in the loss; None: all weigh the same.
+        class_weights: (num_labels,), float32, a factor for each class in the loss; None: all weigh the same.
 
     Attributes:
         name: the task's name for `engine train --task`.
         augment: `transform` of the arguments.
-        problem_type: its name in config.json, if it has one there.
-        auto: opens its models.
+        problem_type: the task's name in config.json, if it has one there.
+        auto: the class that opens the task's models, such as `AutoModelForSequenceClassification`.
         scratch: fields of the config of a model that is made from scratch.
         new_head: whether a published model gets a new head if it has none that fits.
-        unused: settings of `TaskConfig`, `engine.runs.TextData` and models that mean nothing to it, by name.
-        defaults: what `engine train` takes for settings that are not given, if not what other tasks take.
-        stratified: whether a sample has one label, so that each label can be held out in proportion.
+        unused: names of the settings of `TaskConfig`, `engine.runs.TextData` and models that the task does not use.
+        defaults: the task's own defaults of settings of `engine train`.
+        stratified: whether a sample has exactly one label, so that each label can be held out in proportion.
+        empty_labels: whether a sample may have no label.
     """
 
     name: ClassVar[str]
@@ -76,6 +79,7 @@ class TextTask(Task):
     new_head: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {}
     stratified: ClassVar[bool] = False
+    empty_labels: ClassVar[bool] = False
     separator: str = ""  # between the labels of a text that has several
     temperature: float | None = None  # of calibrated probabilities
     groups: tuple[str, ...] = ()  # columns by whose values a report compares the figures
@@ -88,51 +92,43 @@ class TextTask(Task):
         label_smoothing: float = 0.0,
         class_weights: Tensor | np.ndarray | Sequence[float] | None = None,
     ) -> None:
-        if not 0 <= label_smoothing <= 1:
-            raise BadValue(type(self).__name__, "label_smoothing", "a number in [0, 1]", repr(label_smoothing))
+        fits = 0 <= label_smoothing <= 1
+        require(fits, type(self).__name__, "label_smoothing", "a number in [0, 1]", repr(label_smoothing))
         self._labels = labels if labels is None or isinstance(labels, Labels) else Labels(labels)
         self.augment, self.label_smoothing = transform, label_smoothing
-        self.class_weights: Tensor | None = None
-        if class_weights is not None:
-            if not isinstance(class_weights, Tensor):
-                class_weights = from_numpy(np.array(class_weights, np.float32))
-            self.class_weights = class_weights.cpu()
+        if class_weights is not None and not isinstance(class_weights, Tensor):
+            class_weights = from_numpy(np.array(class_weights, np.float32))
+        self.class_weights = None if class_weights is None else class_weights.cpu()
 
     @property
     def labels(self) -> Labels:
         """The names of the labels. Raises ValueError if the task was made without them."""
         if self._labels is None:
-            raise BadValue(type(self).__name__, "labels", "the names of the labels", "a task without them")
+            raise BadValue(type(self).__name__, "labels", "the names of the labels", "none")
         return self._labels
 
     # --- data
 
     @classmethod
     def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
-        """The table in a file. labelled: labels are wanted; without them a row is kept for each line, also for an empty one.
+        """The table in a file. labelled: whether the labels are read, too. If not, each line becomes a row, also an empty one.
 
-        Raises ValueError if labels are wanted and there are none."""
+        Raises ValueError for a labelled table without labels, or without a text that is not empty."""
         table = read_table(
             path, columns.text, columns.label, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
-            pair_column=columns.pair, extra_columns=columns.extra, **cls._reading(columns),
+            pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.empty_labels,
+            label_separator=columns.separator,
         )  # fmt: skip
-        if labelled and not any(text.strip() for text in table.texts):
-            raise BadValue(
-                "train",
-                "text_column",
+        if labelled:
+            expected, hint = (
                 f"texts in the column {table.text_column!r} of {path}",
-                f"{len(table)} empty ones",
                 ("name another with ", Argument("text_column")),
             )
-        if labelled and table.labels is None:
+            some = any(text.strip() for text in table.texts)
+            require(some, "train", "text_column", expected, f"{len(table)} empty ones", hint)
             hint = ("name it with ", Argument("label_column"))
-            raise BadValue("train", "label_column", f"a column of labels in {path}", "none", hint)
+            require(table.labels is not None, "train", "label_column", f"a column of labels in {path}", "none", hint)
         return table
-
-    @classmethod
-    def _reading(cls, columns: Columns) -> dict[str, Any]:
-        """Further arguments of `read_table`."""
-        return {}
 
     @classmethod
     @abstractmethod
@@ -140,18 +136,13 @@ class TextTask(Task):
         """The names of the labels in the training tables."""
 
     @classmethod
-    def from_config(cls: type[Self], config: TaskConfig, labels: Labels) -> Self:
-        """The task of a run. What depends on its training texts follows: see `balance` and `augment_by`."""
-        return cls(labels, **cls._options(config))
-
-    @classmethod
-    def _options(cls, config: TaskConfig) -> dict[str, Any]:
-        """Arguments of the constructor."""
-        return {"label_smoothing": config.label_smoothing}
+    def from_config(cls, config: TaskConfig, labels: Labels) -> TextTask:
+        """The task of a run. `balance` and `augment_by` add what depends on its training texts and on its tokenizer."""
+        return cls(labels, label_smoothing=config.label_smoothing)
 
     @abstractmethod
     def targets(self, table: Any) -> np.ndarray:
-        """Labels as numbers, a row a sample."""
+        """The labels of a table as numbers: (n,) for one label a sample, (n, num_labels) for several, (words,) for tags."""
 
     def dataset(self, table: Any, tokenizer: Tokenizer, max_length: int) -> TextDataset:
         """The samples as tokens, with targets if the table has labels."""
@@ -159,11 +150,11 @@ class TextTask(Task):
         return encode_texts(table.texts, tokenizer, max_length, targets, table.pairs)
 
     def bare(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Any:
-        """A table of texts without labels."""
+        """A table of texts without labels; pairs: the second text of each, for tasks on two."""
         return TextTable(list(texts), pairs=None if pairs is None else list(pairs))
 
     def texts(self, table: Any) -> list[str]:
-        """The text of each sample, to show."""
+        """The text of each sample, as a report shows it."""
         return table.texts if table.pairs is None else [f"{a} ‖ {b}" for a, b in zip(table.texts, table.pairs)]
 
     # --- training
@@ -182,12 +173,14 @@ class TextTask(Task):
         self.class_weights = from_numpy(weights.astype(np.float32))
 
     def augment_by(self, config: TaskConfig, tokenizer: Tokenizer, seed: int) -> None:
-        """Sets what changes the training batches: token dropout and augmentation."""
+        """Sets `augment` to what the config asks for: token dropout and augmentation."""
         special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
         steps: list[Any] = []
         if config.token_dropout:
             if tokenizer.unk_token_id is None:
-                raise BadValue("TaskConfig", "token_dropout", "a tokenizer with an unknown token", "one without")
+                raise BadValue(
+                    "TaskConfig", "token_dropout", "a tokenizer with an unknown token", "a tokenizer without it"
+                )
             keep = [number for number in special if number is not None]
             steps.append(TokenDropout(config.token_dropout, tokenizer.unk_token_id, keep, seed))
         if config.augment:
@@ -214,29 +207,24 @@ class TextTask(Task):
     def labels_in(batch: PackedBatch) -> Tensor:
         """A batch's labels. Raises ValueError if it has none."""
         if batch.labels is None:
-            raise BadValue("Trainer", "train_data", "batches with labels", "one without")
+            raise BadValue("Trainer", "train_data", "batches with labels", "a batch without labels")
         return batch.labels
 
     def weight(self, batch: PackedBatch) -> float:
         self.labels_in(batch)
         labels = batch.host("labels")
-        if not np.issubdtype(labels.dtype, np.integer):
-            return len(labels)
-        counted = labels[labels >= 0]
-        if self.class_weights is None:
-            return counted.size
-        return float(self.class_weights.numpy().astype(np.float64)[counted].sum())
+        if self.class_weights is None or not np.issubdtype(labels.dtype, np.integer):
+            return counted_targets(batch)
+        return float(self.class_weights.numpy().astype(np.float64)[labels[labels >= 0]].sum())
 
     def weights_for(self, batch: PackedBatch) -> Tensor | None:
-        """The class weights where the batch is. The task keeps them on the host, which needs them for `weight`."""
+        """The class weights on the batch's device. The task keeps them on the host, because `weight` reads them there."""
         return None if self.class_weights is None else self.class_weights.to(batch.device)
 
     # --- judging
 
     def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
-        logits, labels = compute_logits(model, batches)
-        if labels is None:
-            raise BadValue("Trainer.evaluate", "data", "batches with labels", "none")
+        labels, logits = targets_and_logits(model, batches)
         return self.figures(*counted_rows(labels, logits))
 
     @abstractmethod
@@ -259,35 +247,35 @@ class TextTask(Task):
 
     @abstractmethod
     def answers(self, table: Any, dataset: TextDataset, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
-        """What the model says of each sample, fit for JSON."""
+        """What the model says of each sample, fit for JSON. top_k: how many classes to name for it."""
 
     @abstractmethod
     def cells(self, answer: Mapping[str, Any]) -> list[str]:
-        """An answer for people: the cells of a line."""
+        """An answer as `engine predict` prints it: the cells of a line."""
 
     @classmethod
     def opens(cls, config: TransformerConfig, architecture: str) -> bool:
         """Whether a saved model, by its config and the name of its class, was trained for this task."""
         return config.problem_type == cls.problem_type
 
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.settings() == self.settings()
-
-    def __hash__(self) -> int:
-        return hash((self.name, self._labels))
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._labels!r})"
 
 
 def names_of(config: TransformerConfig) -> Labels:
-    """The names of a model's classes. Raises ValueError if there are none, or not one for each."""
+    """The names of a model's classes. Raises ValueError unless there is one for each."""
     names = config.id2label or {}
-    if sorted(names) != list(range(config.num_labels)):
-        raise BadValue(
-            "TextClassifier", "model", f"names of {config.num_labels} labels in its config (id2label)", len(names)
-        )
+    expected = f"names of {config.num_labels} labels in its config (id2label)"
+    require(sorted(names) == list(range(config.num_labels)), "TextClassifier", "model", expected, len(names))
     return Labels(names[i] for i in range(len(names)))
+
+
+def targets_and_logits(model: Module, batches: Iterable[PackedBatch]) -> tuple[np.ndarray, np.ndarray]:
+    """All labels and logits. Raises ValueError if a batch has no labels."""
+    logits, labels = compute_logits(model, batches)
+    if labels is None:
+        raise BadValue("Trainer.evaluate", "data", "batches with labels", "a batch without labels")
+    return labels, logits
 
 
 def encode_texts(
@@ -297,6 +285,6 @@ def encode_texts(
     labels: Sequence[int] | np.ndarray | None = None,
     pairs: Iterable[str] | None = None,
 ) -> TextDataset:
-    """Texts cleaned, tokenized and cut to `max_length` tokens: the one way that training and prediction share."""
+    """Texts that are cleaned, tokenized and cut to `max_length` tokens. Training and prediction share this way."""
     second = None if pairs is None else [clean_text(text) for text in pairs]
     return TextDataset.from_texts([clean_text(text) for text in texts], tokenizer, labels, max_length, second)

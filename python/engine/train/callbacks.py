@@ -1,4 +1,4 @@
-"""What may listen to a training run: the base class, the log, the progress bar."""
+"""Callbacks of a training: the base class, the log, the progress bar, TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from engine.errors import Argument, BadValue, not_installed
+from engine.errors import Argument, not_installed, require
 
 if TYPE_CHECKING:
     from engine.train.trainer import Trainer
@@ -21,17 +21,17 @@ __all__ = ["Callback", "InterruptAfterStep", "JsonlLog", "ProgressBar", "TensorB
 
 
 class Callback:
-    """Called by a `Trainer` at its landmarks; override what you need. `trainer.state` says where the run stands.
+    """What a `Trainer` calls during the training. Override the methods that you need. `trainer.state` says how far the run is.
 
-    Setting `trainer.state.stop = True` ends training after the present step.
+    `trainer.state.stop = True` ends the training after the present step.
     """
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Before the first step, also of a resumed run."""
+        """Before the first step of a run, and before the first step after a resume."""
 
     def on_step_end(self, trainer: Trainer, loss: Any) -> None:
-        """After each optimizer step; `loss` is that of its batches: a float, on a CUDA device a 0-dim Tensor, for which the host
-        waits where it is read (`float(loss)`)."""
+        """After each optimizer step. loss: the mean loss of its batches, a float; on a CUDA device a 0-dim Tensor, and
+        `float(loss)` waits for the device."""
 
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
         """For each record of the log: {"event": "train" | "eval" | "epoch" | "end", "step": ..., ...}."""
@@ -40,13 +40,14 @@ class Callback:
         """After a checkpoint was written."""
 
     def on_train_end(self, trainer: Trainer) -> None:
-        """At the end, also when training is broken off by an exception."""
+        """At the end, also if an exception ends the training."""
 
 
 class JsonlLog(Callback):
-    """Writes each record as a line of JSON, flushed at once.
+    """Writes each record as a line of JSON, and flushes it.
 
-    A checkpoint notes how long the file was (`position`); a resumed run cuts it there, so that no step stands twice.
+    A checkpoint stores the length of the file (`position`). A resumed run cuts the file to this length, so that no step is in it
+    twice.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -59,8 +60,11 @@ class JsonlLog(Callback):
         return self._file.tell() if self._file else 0
 
     def open(self, position: int = 0) -> None:
-        """Go on after that many bytes; what stood behind them is cut off."""
-        self._file = open(self.path, "ab")  # noqa: SIM115 - open as long as the run
+        """Opens the file after its first `position` bytes and cuts off the rest. Raises ValueError if these bytes are damaged."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            read_log(self.path, position)  # so that damage is found before the training
+        self._file = open(self.path, "ab")  # noqa: SIM115 - it stays open until the training ends
         self._file.truncate(min(position, self._file.tell()))
         self._file.seek(0, os.SEEK_END)
 
@@ -76,9 +80,9 @@ class JsonlLog(Callback):
 
 
 def read_log(path: str | os.PathLike[str], size: int | None = None) -> list[dict[str, Any]]:
-    """The records in the first `size` bytes (None: all) of a log; a last line that is not whole is left out.
+    """The records in the first `size` bytes of a log, or in all (None), without a last line that is not complete.
 
-    Raises FileNotFoundError, or ValueError that names the line where one is damaged.
+    Raises FileNotFoundError, or ValueError with the number of a damaged line.
     """
     records = []
     with open(path, "rb") as stream:
@@ -89,19 +93,16 @@ def read_log(path: str | os.PathLike[str], size: int | None = None) -> list[dict
             reason = "" if isinstance(record, dict) and "event" in record else "it has no event"
         except (ValueError, RecursionError) as error:
             reason = str(error)
-        if reason:
-            raise BadValue(
-                "read_log", "path", f"a record in line {number} of {os.fspath(path)}", "a damaged line", reason
-            )
+        expected = f"a record in line {number} of {os.fspath(path)}"
+        require(not reason, "read_log", "path", expected, "a damaged line", reason)
         records.append(record)
     return records
 
 
 class InterruptAfterStep(Callback):
-    """Lets Ctrl-C (SIGINT) end training after the present step, with a checkpoint; a second one ends it at once.
+    """Ctrl-C (SIGINT) ends the training after the present step, with a checkpoint. A second Ctrl-C ends it immediately.
 
-    Where training does not run in the main thread, which alone gets signals, it changes nothing. `begun` tells whether
-    training has begun.
+    In other threads than the main thread, which gets the signals, this callback does nothing. begun: whether the training has begun.
     """
 
     def __init__(self) -> None:
@@ -110,10 +111,9 @@ class InterruptAfterStep(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.begun = True
-        if threading.current_thread() is not threading.main_thread():
-            return
-        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            return  # ignored, as in a shell's background jobs, or in other hands
+        in_main = threading.current_thread() is threading.main_thread()
+        if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            return  # another handler is set; or the signal is ignored, as in a shell's background jobs
 
         def interrupt(number: int, frame: Any) -> None:
             signal.signal(signal.SIGINT, self._before)
@@ -128,9 +128,9 @@ class InterruptAfterStep(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar with loss, rate and time left, and a line an epoch, on standard error.
+    """A bar with loss, rate and remaining time, and a line for each epoch, on standard error.
 
-    Where standard error is no terminal there are only the lines. Raises ImportError if tqdm is missing (extra `cli`).
+    If standard error is not a terminal, there are only the lines. Raises ImportError if tqdm is missing (extra `cli`).
     """
 
     def __init__(self) -> None:
@@ -154,14 +154,14 @@ class ProgressBar(Callback):
         if self._bar is None or self._bar.disable:
             return
         state = trainer.state
-        every = 5 if isinstance(loss, float) else trainer.config.log_every  # when a device's losses are read anyway
+        every = 5 if isinstance(loss, float) else trainer.config.log_every  # a device's losses are read then anyway
         if state.step % every == 0 or state.step == trainer.total_steps:
             rate = (state.tokens - self._started[0]) / max(state.seconds - self._started[1], 1e-9)
             self._bar.set_postfix_str(f"loss {loss:.3f}, {rate:,.0f} tokens/s", refresh=False)
         self._bar.update(1)
 
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
-        if record["event"] != "epoch" or self._bar is None:
+        if record["event"] != "epoch":
             return
         config = trainer.config
         epochs = "" if config.max_steps else f"/{config.epochs}"
@@ -175,16 +175,14 @@ class ProgressBar(Callback):
     def on_train_end(self, trainer: Trainer) -> None:
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
 
 
 class TensorBoardLog(Callback):
     """Writes event files for TensorBoard: train/loss, train/lr and train/tokens_per_second of each line of the log, and the
-    figures of evaluations as held_out/….
+    figures of each evaluation as held_out/….
 
-    A resumed run goes on from its checkpoint: TensorBoard drops what the run that was broken off had written of later steps.
-    folder: made where it is missing; runs in folders side by side are compared. Written by TensorBoard's own writer. Raises
-    ImportError if tensorboard is missing (extra `tensorboard`).
+    After a resume, TensorBoard drops what was written of steps after the checkpoint. folder: made if it is missing; TensorBoard
+    compares the runs in neighbouring folders. Raises ImportError if tensorboard is missing (extra `tensorboard`).
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -200,7 +198,7 @@ class TensorBoardLog(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         begun = self.folder.is_dir() and any(self.folder.glob("events.out.tfevents.*"))
         self._writer = self._open(str(self.folder))
-        if begun:  # a session that starts at a step: readers drop what stands before it and is not older
+        if begun:  # readers drop the events of earlier sessions from this step on
             start = self._events.SessionLog(status=self._events.SessionLog.START)
             self._write(trainer.state.step + 1, session_log=start)
 
@@ -208,18 +206,16 @@ class TensorBoardLog(Callback):
         group = {"train": "train", "eval": "held_out"}.get(record["event"])
         if group is None or self._writer is None:
             return
-        numbers = {
-            name: value
+        values = [
+            self._summaries.Summary.Value(tag=f"{group}/{name}", simple_value=value)
             for name, value in record.items()
-            if name not in ("step", "epoch", "seconds") and isinstance(value, (int, float))
-        }
-        value = self._summaries.Summary.Value
-        values = [value(tag=f"{group}/{name}", simple_value=number) for name, number in numbers.items()]
+            if name not in ("step", "epoch", "seconds") and isinstance(value, int | float)
+        ]
         self._write(record["step"], summary=self._summaries.Summary(value=values))
 
     def _write(self, step: int, **what: Any) -> None:
         self._writer.add_event(self._events.Event(wall_time=time.time(), step=step, **what))
-        self._writer.flush()  # what is seen is what was trained
+        self._writer.flush()  # so that TensorBoard shows the present step
 
     def on_train_end(self, trainer: Trainer) -> None:
         if self._writer is not None:

@@ -1,8 +1,8 @@
-"""Checkpoints: a folder a step, complete or not there.
+"""Checkpoints: a folder for each step, which is either complete or missing.
 
-A checkpoint holds tensors as safetensors files and everything else as `state.json`. It is written under a temporary name
-in the same folder and renamed when it is whole, so that a run killed at any moment leaves its last whole checkpoint.
-`state.json` also holds the CRC-32 of every file, and of itself without these, so that damage does not train on unseen.
+A checkpoint holds tensors in safetensors files and everything else in `state.json`. It is written under a temporary name
+in the same folder and renamed when it is complete. So a run that is killed at any moment leaves its last complete checkpoint.
+`state.json` also holds the CRC-32 of each file, and of its own other contents, so that damage is found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.errors import BadValue, FileMissing
+from engine.errors import BadValue, FileMissing, require
 from engine.serialization import load_file, read_json, save_file, write_json
 from engine.tensor import Tensor
 
@@ -29,10 +29,10 @@ _CHECKSUMS = "__crc32__"
 
 
 def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[str, Any], keep: int = 1) -> Path:
-    """Write `state` as `folder/step-<step>` and remove all but the newest `keep` checkpoints.
+    """Writes `state` as `folder/step-<step>` and removes all but the newest `keep` checkpoints.
 
-    state: entries by name; each is a tree of dicts and lists whose leaves are Tensors or fit JSON. Tensors of entry `x` go
-    to `x.safetensors`. Keys of dicts become strings. Returns the checkpoint's path. Raises OSError where writing fails.
+    state: entries by name. Each is a tree of dicts and lists whose leaves are Tensors or fit JSON. The Tensors of entry `x` go
+    to `x.safetensors`. Keys of dicts become strings. Returns the checkpoint's path. Raises OSError if writing fails.
     """
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
         checksums["state.json"] = _crc32_of(plain)
         write_json(partial / "state.json", {**plain, _CHECKSUMS: checksums})
         _sync(partial)
-        if target.exists():  # the same step again, after a resume from an older checkpoint
+        if target.exists():  # the run was resumed from an older checkpoint, and has come to this step again
             shutil.rmtree(target)
         os.rename(partial, target)
         _sync(root)
@@ -67,27 +67,23 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
 
 
 def latest_checkpoint(folder: str | os.PathLike[str]) -> Path | None:
-    """The whole checkpoint of the highest step, or None."""
-    found = _checkpoints(Path(folder))
-    return found[-1] if found else None
+    """The complete checkpoint of the highest step, or None."""
+    return next(reversed(_checkpoints(Path(folder))), None)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The state of `save_checkpoint`. Raises ValueError or FileNotFoundError where files are missing or damaged."""
+    """The state that `save_checkpoint` wrote. Raises FileNotFoundError or ValueError if a file is missing or damaged."""
     root = Path(path)
     plain = read_json(root / "state.json")
     checksums = plain.pop(_CHECKSUMS, {})  # older checkpoints have none
-    if not isinstance(checksums, dict):
-        raise BadValue("load_checkpoint", "path", f"checksums by file in {root / 'state.json'}", repr(checksums))
-    for file_name, expected in checksums.items():
+    of_files = isinstance(checksums, dict)
+    require(of_files, "load_checkpoint", "path", f"checksums by file in {root / 'state.json'}", repr(checksums))
+    for file_name, written in checksums.items():
         file = root / file_name
-        if not file.exists():
-            raise FileMissing("load_checkpoint", "path", "an existing file", file)
-        got = _crc32_of(plain) if file_name == "state.json" else _crc32(file)
-        if got != expected:
-            raise BadValue(
-                "load_checkpoint", "path", f"{file} as it was written (CRC-32 {expected})", "a damaged file", got
-            )
+        require(file.exists(), "load_checkpoint", "path", "an existing file", file, error=FileMissing)
+        found = _crc32_of(plain) if file_name == "state.json" else _crc32(file)
+        expected, got = f"{file} as it was written (CRC-32 {written})", f"a damaged file (CRC-32 {found})"
+        require(found == written, "load_checkpoint", "path", expected, got)
     state = {}
     for name, tree in plain.items():
         file = root / f"{name}.safetensors"
@@ -95,14 +91,13 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             state[name] = _join(tree, tensors)
         except KeyError as error:
-            raise BadValue("load_checkpoint", "path", f"the tensor {error} in {file}", "none") from None
+            raise BadValue("load_checkpoint", "path", f"the tensor {error} in {file}", "a file without it") from None
     return state
 
 
 def _checkpoints(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    found = [(int(match[1]), path) for path in root.iterdir() if (match := _NAME.fullmatch(path.name))]
+    """The complete checkpoints of a folder, by step."""
+    found = [(int(match[1]), path) for path in root.glob("step-*") if (match := _NAME.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
 
 
@@ -115,12 +110,12 @@ def _crc32(file: Path) -> str:
 
 
 def _crc32_of(plain: Mapping[str, Any]) -> str:
-    """Of the contents, which do not change on their way through JSON."""
+    """The CRC-32 of contents, as JSON with sorted keys."""
     return f"{zlib.crc32(json.dumps(plain, sort_keys=True).encode()):08x}"
 
 
 def _sync(folder: Path) -> None:
-    """Bring a folder's entries to the disk."""
+    """Waits until a folder's entries are on the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -129,7 +124,7 @@ def _sync(folder: Path) -> None:
 
 
 def _split(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """The tree with a mark in the place of each tensor, which goes to `tensors`."""
+    """The tree with a mark instead of each tensor; the tensors are added to `tensors` by name."""
     if isinstance(tree, Tensor):
         tensors[path] = tree
         return {_MARK: path}
@@ -141,6 +136,7 @@ def _split(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def _join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """The tree that `_split` was given."""
     if isinstance(tree, dict):
         return tensors[tree[_MARK]] if set(tree) == {_MARK} else {k: _join(v, tensors) for k, v in tree.items()}
     return [_join(value, tensors) for value in tree] if isinstance(tree, list) else tree

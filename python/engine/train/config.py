@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from engine.device import device as Device
-from engine.errors import BadValue
+from engine.errors import Argument
+from engine.tasks.config import Settings
 
 __all__ = ["TrainerConfig"]
 
 
 @dataclass(frozen=True)
-class TrainerConfig:
+class TrainerConfig(Settings):
     """How a `Trainer` trains; the defaults suit small transformers trained from scratch.
 
     Attributes:
@@ -22,27 +21,27 @@ class TrainerConfig:
         max_steps: optimizer steps after which training ends, instead of `epochs`. Data of unknown length need it.
         batch_size: the most sequences in a batch; None: no limit (then `max_tokens` is needed).
         max_tokens: the most tokens in a batch; None: no limit.
-        bucket_by_length: draw texts of similar length together. Packed batches need no such thing; it is for comparison.
-        gradient_accumulation_steps: batches that make one optimizer step together, as if they were one batch (the last step
-            of an epoch may have fewer).
+        bucket_by_length: put texts of similar length into a batch. Packed batches do not need it; it is there for comparisons.
+        gradient_accumulation_steps: batches of one optimizer step, which counts them as one batch. The last step of an epoch may
+            have fewer.
         lr: highest learning rate of AdamW.
-        layer_wise_lr_decay: factor on the rate from each layer to the one below it (see `parameter_groups`).
-        head_lr: highest rate of what stands above the layers, such as a classifier; None: `lr`.
+        layer_wise_lr_decay: each layer learns at the rate of the layer above it times this factor (see `parameter_groups`).
+        head_lr: highest rate of the parts above the layers, such as a classifier; None: `lr`.
         weight_decay: of matrices; biases, norms and other vectors do not decay.
         betas, eps: of AdamW.
-        schedule: "linear" or "cosine" fall to 0 at the end, "constant" stays.
-        warmup_ratio: part of all steps over which the rate first rises from 0.
-        max_grad_norm: longer gradients are scaled down to it; None: no clipping.
+        schedule: "linear" or "cosine": the rate falls to 0 at the end; "constant": it stays.
+        warmup_ratio: the share of all steps in which the rate first rises from 0.
+        max_grad_norm: a gradient with a larger norm is scaled down to this one; None: no clipping.
         seed: decides the order of batches and all random draws.
         eval_every: steps between evaluations; None: at the end of each epoch.
         metric: the figure of an evaluation that selects the best model; None: the task's own (`Task.metric`).
-        early_stopping: evaluations without a better metric after which training ends; None: never.
-        checkpoint_every: steps between checkpoints; None: at the end of each epoch; 0: none at all.
-        keep_checkpoints: how many checkpoints stay.
+        early_stopping: training ends after so many evaluations without a better metric; None: it does not end early.
+        checkpoint_every: steps between checkpoints; None: at the end of each epoch; 0: no checkpoints.
+        keep_checkpoints: how many of the newest checkpoints are kept.
         log_every: steps between lines of the log.
         eval_batch_size: sequences in a batch of an evaluation.
-        device: "cpu", "cuda" or "cuda:1": where the model is moved to train, and each batch after it; None: it stays.
-        precision: "float32", or "bfloat16" for products in bfloat16 (`engine.autocast`), on CUDA devices alone.
+        device: "cpu", "cuda" or "cuda:1": the model and its batches are moved there; None: the model stays where it is.
+        precision: "float32", or "bfloat16" for products in bfloat16 (`engine.autocast`), on CUDA devices only.
 
     Raises:
         ValueError: for a value out of range.
@@ -75,59 +74,32 @@ class TrainerConfig:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON knows no tuples
+        super().__post_init__()
         if self.device is not None:
             object.__setattr__(self, "device", str(Device(self.device)))
-        if self.epochs is not None and self.max_steps is not None:
-            raise BadValue(
-                "TrainerConfig", "epochs", "None beside max_steps, which says when training ends", self.epochs
-            )
-        if self.epochs is None and self.max_steps is None:
+        if self.max_steps is not None:
+            self.refuse((Argument("max_steps"), " says when training ends"), "epochs")
+        elif self.epochs is None:
             object.__setattr__(self, "epochs", 10)
-        self._check("epochs", self.epochs is None or self.epochs >= 1, "at least 1")
-        for name in ("lr", "weight_decay", "eps"):
-            self._check(name, 0 <= getattr(self, name) < math.inf, "a finite number >= 0")
-        self._check("betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two numbers in [0, 1)")
-        self._check("schedule", self.schedule in ("linear", "cosine", "constant"), "'linear', 'cosine' or 'constant'")
-        self._check("warmup_ratio", 0 <= self.warmup_ratio <= 1, "a number in [0, 1]")
-        norm = self.max_grad_norm
-        self._check("max_grad_norm", norm is None or 0 < norm < math.inf, "None or a finite number > 0")
-        self._check("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
-        self._check(
-            "metric",
-            self.metric is None or (isinstance(self.metric, str) and bool(self.metric)),
-            "the name of a figure",
-        )
-        self._check("layer_wise_lr_decay", 0 < self.layer_wise_lr_decay <= 1, "a number in (0, 1]")
-        self._check("head_lr", self.head_lr is None or 0 <= self.head_lr < math.inf, "None or a finite number >= 0")
-        for name in ("max_steps", "batch_size", "max_tokens", "eval_every", "early_stopping"):
+        for name in ("epochs", "max_steps", "batch_size", "max_tokens", "eval_every", "early_stopping"):
             value = getattr(self, name)
-            self._check(name, value is None or value >= 1, "None or at least 1")
-        self._check("batch_size", (self.batch_size or self.max_tokens) is not None, "a number where max_tokens is None")
-        self._check("checkpoint_every", (self.checkpoint_every or 0) >= 0, "None or at least 0")
-        self._check("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")
+            self.require(name, value is None or value >= 1, "None or at least 1")
         for name in ("gradient_accumulation_steps", "keep_checkpoints", "log_every", "eval_batch_size"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-
-    def _check(self, name: str, right: bool, expected: str) -> None:
-        if not right:
-            raise BadValue("TrainerConfig", name, expected, repr(getattr(self, name)))
-
-    def refuse(self, reason: str, *names: str) -> None:
-        """Raises ValueError if one of the settings of those names was changed, although nothing would read it. reason: why."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in names and value != field.default:
-                raise BadValue("TrainerConfig", field.name, f"no value, because {reason}", repr(value))
-
-    def to_dict(self) -> dict[str, Any]:
-        """All settings, fit for JSON."""
-        return {**asdict(self), "betas": list(self.betas)}
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> TrainerConfig:
-        """The config of `to_dict`. Raises ValueError for a name that is no setting."""
-        unknown = sorted(set(settings) - {field.name for field in fields(cls)})
-        if unknown:
-            raise BadValue("TrainerConfig", "settings", "names of settings", repr(unknown[0]))
-        return cls(**settings)
+            self.require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("lr", "weight_decay", "eps"):
+            self.require(name, 0 <= getattr(self, name) < math.inf, "a finite number >= 0")
+        self.require("head_lr", self.head_lr is None or 0 <= self.head_lr < math.inf, "None or a finite number >= 0")
+        limited = self.batch_size is not None or self.max_tokens is not None
+        self.require("batch_size", limited, "a number, because max_tokens is None")
+        self.require("layer_wise_lr_decay", 0 < self.layer_wise_lr_decay <= 1, "a number in (0, 1]")
+        self.require("betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two numbers in [0, 1)")
+        self.require("schedule", self.schedule in ("linear", "cosine", "constant"), "'linear', 'cosine' or 'constant'")
+        self.require("warmup_ratio", 0 <= self.warmup_ratio <= 1, "a number in [0, 1]")
+        norm = self.max_grad_norm
+        self.require("max_grad_norm", norm is None or 0 < norm < math.inf, "None or a finite number > 0")
+        self.require("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
+        self.require(
+            "metric", self.metric is None or (isinstance(self.metric, str) and self.metric), "the name of a figure"
+        )
+        self.require("checkpoint_every", (self.checkpoint_every or 0) >= 0, "None or at least 0")
+        self.require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")

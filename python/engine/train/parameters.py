@@ -1,11 +1,11 @@
-"""Which parameters of a model are trained, and how fast: groups for an optimizer, frozen parts."""
+"""Which parameters of a model are trained, and at which rate: groups for an optimizer, frozen parts."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.nn import Module
 
 __all__ = ["freeze", "parameter_groups"]
@@ -14,8 +14,8 @@ _LAYER = re.compile(r"(?:^|[._])(?:layers?|blocks?|h)\.(\d+)\.")
 
 
 def _depths(model: Module) -> tuple[dict[str, int], int]:
-    """Where each parameter stands, by name: 0 embeddings, 1 the lowest numbered layer …, the number of layers + 1 all that is
-    neither (poolers, heads, a last normalisation); and the number of layers."""
+    """The depth of each parameter, by name, and the number of layers. Embeddings have depth 0, the lowest layer 1 and so on. All
+    others (poolers, heads, a last normalisation) have the number of layers + 1."""
     found: dict[str, int | None] = {}
     for name, _ in model.named_parameters():
         layer = _LAYER.search(name)
@@ -31,14 +31,14 @@ def parameter_groups(
     layer_wise_lr_decay: float = 1.0,
     head_lr: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Groups for an optimizer: matrices, which decay, and vectors (biases, norms), which do not; frozen ones are left out.
+    """Groups for an optimizer: matrices, which decay, and vectors (biases, norms), which do not. Frozen parameters are left out.
 
-    lr: needed where one of the following is given. layer_wise_lr_decay: layer i of L learns at lr * decay^(L - i), embeddings
-    at lr * decay^(L + 1), what stands above the layers at lr (Clark et al. 2020, ELECTRA, arXiv 2003.10555). Layers are found
-    by names such as `encoder.layer.3.`. head_lr: the rate of what is neither embeddings nor in a layer, such as a pooler and
-    a classifier. Groups come from the top of the model down, so the first one's rate is that of the head.
+    lr: the rate of the parts above the layers; needed for the two following arguments. layer_wise_lr_decay: layer i of L learns
+    at lr * decay^(L - i), embeddings at lr * decay^(L + 1) (Clark et al. 2020, ELECTRA, arXiv 2003.10555). Layers are found by
+    names like `encoder.layer.3.`. head_lr: another rate for the parts above the layers, such as a pooler and a classifier. The
+    groups are ordered from the top of the model down, so the first one has the head's rate.
 
-    Raises ValueError for a decay or a head's rate in a model without numbered layers, or without lr.
+    Raises ValueError for layer_wise_lr_decay or head_lr without lr, or with a model without numbered layers.
     """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     kinds = ((True, weight_decay), (False, 0.0))
@@ -46,10 +46,9 @@ def parameter_groups(
         groups = [{"params": [p for _, p in trained if (p.ndim >= 2) is m], "weight_decay": w} for m, w in kinds]
         return [group for group in groups if group["params"]]
     depths, layers = _depths(model)
-    if not layers:
-        raise BadValue("parameter_groups", "model", "numbered layers (such as 'encoder.layer.0.')", "none")
+    require(layers, "parameter_groups", "model", "numbered layers (such as 'encoder.layer.0.')", "none")
     if lr is None:
-        raise BadValue("parameter_groups", "lr", "a number beside layer_wise_lr_decay or head_lr", "None")
+        raise BadValue("parameter_groups", "lr", "a number, because layer_wise_lr_decay or head_lr is given", "None")
     groups = []
     for depth in range(layers + 1, -1, -1):
         rate = head_lr if head_lr is not None and depth > layers else lr * layer_wise_lr_decay ** (layers + 1 - depth)
@@ -60,18 +59,15 @@ def parameter_groups(
 
 
 def freeze(model: Module, embeddings: bool = True, layers: int = 0) -> list[str]:
-    """Stops the training of a model's embeddings and of its lowest `layers` layers; returns the names of their parameters.
+    """Freezes a model's embeddings and its lowest `layers` layers; returns the names of their parameters.
 
-    Where all that lies below the lowest trained layer is frozen, backward ends there. Optimizers made from
-    `parameter_groups`, as that of a `Trainer`, leave frozen parameters out. Raises ValueError for more layers than there are.
+    If everything below the lowest trained layer is frozen, the backward pass ends there. `parameter_groups`, and so the optimizer
+    of a `Trainer`, leave frozen parameters out. Raises ValueError for more layers than the model has.
     """
     depths, found = _depths(model)
-    if not 0 <= layers <= found:
-        raise BadValue("freeze", "layers", f"a number in [0, {found}]", layers)
-    frozen = []
+    require(0 <= layers <= found, "freeze", "layers", f"a number in [0, {found}]", layers)
+    frozen = [name for name, depth in depths.items() if (depth == 0 and embeddings) or 0 < depth <= layers]
     for name, parameter in model.named_parameters():
-        depth = depths[name]
-        if (depth == 0 and embeddings) or 0 < depth <= layers:
+        if name in frozen:
             parameter.requires_grad_(False)
-            frozen.append(name)
     return frozen

@@ -1,4 +1,4 @@
-"""Where a training run stands."""
+"""How far a training is."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["TrainerState"]
 
 @dataclass
 class TrainerState:
-    """Where a run stands. Everything here goes through checkpoints.
+    """How far a training is. Checkpoints hold all of this.
 
     Attributes:
-        epoch: whole epochs done.
-        step: optimizer steps done.
-        samples, tokens, padded_tokens: trained on so far; the last is what rectangles as long as each batch's longest
-            sequence would have held.
-        seconds: spent training, without evaluations and checkpoints.
-        best_metric, best_step: the best evaluation so far, None and 0 before the first.
+        epoch: finished epochs.
+        step: finished optimizer steps.
+        samples, tokens: trained on so far.
+        padded_tokens: tokens if all sequences of a batch were padded to its longest one.
+        seconds: time of the training, without evaluations and checkpoints.
+        best_metric, best_step: the best evaluation so far; None and 0 before the first.
         waited: evaluations since the best one.
-        stop: whether to end after the present step.
+        stop: whether the training ends after the present step.
     """
 
     epoch: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from engine import _core
 from engine.data import in_order, size_of, to_device
-from engine.errors import Argument, BadType, BadValue, NotFinite
+from engine.errors import Argument, BadType, BadValue, NotFinite, require
 from engine.models.forward import compute_logits, device_of_model, evaluating
 from engine.nn import Module
 from engine.nn.utils import clip_coefficient, get_total_norm
@@ -30,7 +30,7 @@ from engine.optim.lr_scheduler import LRScheduler
 from engine.serialization import load_file, save_file
 from engine.tasks.base import Task, as_task
 from engine.tensor import Tensor
-from engine.train.callbacks import Callback, JsonlLog, ProgressBar, read_log
+from engine.train.callbacks import Callback, JsonlLog, ProgressBar
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from engine.train.config import TrainerConfig
 from engine.train.parameters import parameter_groups
@@ -43,7 +43,7 @@ FORMAT = 2  # of checkpoints
 
 
 class Trainer:
-    """Trains a model for a task, evaluates it, and keeps what is needed to go on.
+    """Trains a model for a task, evaluates it, and writes what is needed to resume the training.
 
         >>> task = Classification(["ham", "spam"])
         >>> trainer = Trainer(model, task, TrainerConfig(epochs=3), train_data, held_out, output="runs/first")
@@ -51,32 +51,32 @@ class Trainer:
         >>> trainer.evaluate(test_data)["accuracy"]
 
     With `output`, that folder gets `log.jsonl`, `checkpoints/` and `model.safetensors` (the best weights on `eval_data`
-    by the metric; without `eval_data` the last ones). The same data, config and seed give the same bits, at any
-    number of threads, and also when the run was broken off and resumed.
+    by the metric; without `eval_data` the last ones). The same data, config and seed give the same bits with any
+    number of threads, also if the run was interrupted and resumed.
 
     Args:
-        model: what the task trains; a classifier gives logits for `model(batch)`.
-        task: the loss, the figures and what else depends on them; or a function `loss(model, batch)` that gives the mean loss of
-            a batch, a scalar. Of a function's model an evaluation gives the mean loss alone.
+        model: what the task trains. For a `Classification`, `model(batch)` gives logits.
+        task: decides the loss and the figures; or a function `loss(model, batch)` that gives the mean loss of a batch, a scalar.
+            With a function, an evaluation gives the mean loss only.
         config: the settings.
-        train_data: a dataset, such as `TextDataset`; or a `DataLoader` (then its own batch size, order and seed hold); or any
-            iterable of batches (see `BatchStream`), which needs `config.max_steps` if it does not say how many.
-        eval_data: held-out data, likewise; never shuffled here.
-        optimizer: None: AdamW by the config, without decay of vectors, of the parameters that require grad.
+        train_data: a dataset, such as `TextDataset`; or a `DataLoader`, whose own batch size, order and seed are used; or any
+            iterable of batches (see `BatchStream`), which needs `config.max_steps` if it does not say how many it has.
+        eval_data: held-out data of the same kinds. A dataset is not shuffled.
+        optimizer: None: AdamW by the config, for the parameters that require grad. Vectors do not decay.
         scheduler: None: by the config.
         output: a folder, made if it is missing; None: nothing is written.
         callbacks: called after the built-in ones.
         progress: show a progress bar on standard error (needs tqdm: `pip install engine[cli]`).
 
     Raises:
-        ImportError: if progress is asked for and tqdm is missing.
+        ImportError: if tqdm is needed and missing.
         TypeError: if the task is neither a Task nor a function.
-        ValueError: on data without a single batch, or of unknown length without `max_steps`; for a metric that the evaluation does
-            not give; for settings that nothing would read, such as a learning rate beside an optimizer.
+        ValueError: for data without a batch, or of unknown length without `max_steps`; for a metric that the evaluation does not
+            give; for settings that nothing would read, such as a learning rate together with an optimizer.
     """
 
     best_weights = "model.safetensors"
-    """The file in `output` for the best weights. Set it before `train` to have another."""
+    """The name of the file in `output` for the best weights. Set it before `train` to change it."""
 
     def __init__(
         self,
@@ -98,14 +98,17 @@ class Trainer:
         if config.device is not None:
             model.to(config.device)
         self.device = device_of_model(model)
-        if config.precision == "bfloat16" and self.device.type != "cuda":
-            raise BadValue("Trainer", "precision", f"'float32' on {self.device}", "'bfloat16'")
+        possible = config.precision == "float32" or self.device.type == "cuda"
+        require(possible, "Trainer", "precision", f"'float32' on {self.device}", repr(config.precision))
         self.train_loader = training_source(train_data, config)
         self.eval_loader = None if eval_data is None else in_order(eval_data, config.eval_batch_size)
         if self.eval_loader is eval_data and eval_data is not None:
-            config.refuse("eval_data gives batches", "eval_batch_size")
+            config.refuse((Argument("eval_data"), " gives batches"), "eval_batch_size")
         self._epoch_ends: list[int] = []
-        self.total_steps = config.max_steps or self._count_steps()
+        total = config.max_steps or self._epoch_end((config.epochs or 1) - 1)
+        if total is None:
+            raise BadValue("Trainer", "max_steps", "a number, because the length of the data is unknown", "None")
+        self.total_steps = total
         self.optimizer = optimizer or AdamW(
             parameter_groups(model, config.weight_decay, config.lr, config.layer_wise_lr_decay, config.head_lr),
             lr=config.lr, betas=config.betas, eps=config.eps,
@@ -114,37 +117,34 @@ class Trainer:
         if self.eval_loader is not None and self.task.metrics is not None:  # known before anything is trained
             self._check_metric(self.task.metrics)
         self.state = TrainerState()
+        self._kept: dict[str, Any] = {  # what a checkpoint holds, and a resume loads
+            "loader": self.train_loader, "model": model, "optimizer": self.optimizer, "scheduler": self.scheduler,
+        }  # fmt: skip
         self.output = None if output is None else Path(output)
-        self._best: dict[str, Tensor] | None = None
+        self._best: dict[str, Tensor] = {}  # the best weights, if there is no output
         self._interrupted = False
         self._losses: list[Tensor] = []  # of the steps since the last time that the device's losses were read
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._log = None if self.output is None else JsonlLog(self.output / "log.jsonl")
-        built_in: list[Callback] = [] if self._log is None else [self._log]
-        if progress:
-            built_in.append(ProgressBar())
-        self.callbacks: list[Callback] = [*built_in, *callbacks]
+        bar = ProgressBar() if progress else None
+        self.callbacks = [each for each in (self._log, bar, *callbacks) if each is not None]
 
     # --- training ----------------------------------------------------------------------------------------------------
 
     def train(self, resume: bool = False) -> TrainerState:
         """Train to the end, then load the best weights into the model.
 
-        resume: go on from the newest checkpoint in `output` (from the start where there is none yet).
+        resume: go on from the newest checkpoint in `output`, or from the start if there is none.
 
         Raises:
-            ValueError: on resuming with other settings or data than the checkpoint's, or without `output`.
-            FloatingPointError: if the loss is no finite number.
+            ValueError: for a resume without `output`, or with other settings or data than those of the checkpoint.
+            FloatingPointError: if the loss is not a finite number.
             KeyboardInterrupt: after `interrupt()`.
         """
         self._interrupted = False
         _core.manual_seed(self.config.seed)
         position = self._resume() if resume else 0
-        if self.output is not None:
-            self.output.mkdir(parents=True, exist_ok=True)
         if self._log is not None:
-            if resume and self._log.path.exists():
-                read_log(self._log.path, position)  # a damaged one tells so now, not when the curves are drawn
             self._log.open(position)
         try:
             self._call("on_train_begin")
@@ -154,9 +154,8 @@ class Trainer:
         return self.state
 
     def interrupt(self) -> None:
-        """Break off after the present step, and what is due after it, with a checkpoint (unless the config wants none).
-
-        May be called from a signal handler, at any moment. `train` then raises KeyboardInterrupt.
+        """Ends the training after the present step, with a checkpoint (unless `checkpoint_every` is 0). `train` then raises
+        KeyboardInterrupt. A signal handler may call this at any moment.
         """
         self._interrupted = True
 
@@ -178,20 +177,18 @@ class Trainer:
                 if state.stop:
                     break
             else:
-                end = state.step  # of data that did not say how many batches an epoch has
+                end = state.step  # the data did not say how many batches an epoch has
             if state.step == end:
                 state.epoch += 1
             elif state.step < self.total_steps:
-                break  # stopped within the epoch
+                break  # a callback or early stopping ended the training within the epoch
             self._end_epoch()
             self._break_off()
         self._read_losses()
         if state.best_metric is None:
             self._keep_weights()
-        elif self.output is not None:
-            _load_weights(self.model, self.output / self.best_weights)
-        elif self._best is not None:
-            self.model.load_state_dict(self._best)
+        else:
+            self._load_best()
         self.model.eval()
         self._record("end", best_metric=state.best_metric, best_step=state.best_step, seconds=state.seconds)
 
@@ -199,7 +196,7 @@ class Trainer:
         start = time.perf_counter()
         state, config = self.state, self.config
         first = state.step * config.gradient_accumulation_steps
-        batches = [self.task.transform(batch, first + i) for i, batch in enumerate(batches)]
+        batches = [self.task.transform(batch, number) for number, batch in enumerate(batches, first)]
         loss = self._backward(batches)
         scale: float | Tensor = 1.0
         if config.max_grad_norm is not None:
@@ -219,24 +216,22 @@ class Trainer:
         state.tokens += tokens
         state.padded_tokens += sum(size.cells for size in sizes)
         state.seconds += seconds
-        self._add("steps", 1)
-        self._add("tokens", tokens)
-        self._add("seconds", seconds)
-        if isinstance(loss, Tensor):  # not read before it is wanted: the host runs ahead of the device
+        self._add(steps=1, tokens=tokens, seconds=seconds)
+        if isinstance(loss, Tensor):  # read later, so that the host does not wait for the device
             self._losses.append(loss)
         else:
-            self._add("loss", loss)
+            self._add(loss=loss)
         if state.step % config.log_every == 0 or state.step == self.total_steps:
             self._record("train", lr=lr, **self._take("interval"))
-        for callback in self.callbacks:
-            callback.on_step_end(self, loss)
+        self._call("on_step_end", loss)
 
     def _backward(self, batches: list[Any]) -> Any:
-        """Makes the gradients of the mean loss over all batches; that loss, a number, or on a device a 0-dim Tensor."""
+        """Computes the gradients of the mean loss over all batches. Returns this loss: a float, or on a CUDA device a 0-dim
+        Tensor."""
         total: Any = None
         for batch, share in zip(batches, shares(batches, self.task.weight)):
             if share == 0:
-                continue  # nothing in it counts
+                continue  # the batch has no targets
             with autocast(enabled=self.config.precision == "bfloat16"):
                 loss = self.task.loss(self.model, to_device(batch, self.device))
             if not isinstance(loss, Tensor) or loss.numel() != 1:
@@ -249,32 +244,29 @@ class Trainer:
             loss.backward()
         return total
 
-    def _add(self, name: str, value: float) -> None:
+    def _add(self, **values: float) -> None:
+        """Adds to the sums for the next line of the log, and to those of the epoch."""
         for part in ("interval", "epoch"):
-            setattr(self.state, f"{part}_{name}", getattr(self.state, f"{part}_{name}") + value)
+            for name, value in values.items():
+                setattr(self.state, f"{part}_{name}", getattr(self.state, f"{part}_{name}") + value)
 
     def _finite(self, loss: float, step: int) -> float:
         if not math.isfinite(loss):
-            raise NotFinite(
-                "Trainer",
-                "loss",
-                "a finite number",
-                f"{loss} at step {step}",
-                ("a lower ", Argument("lr"), " may help"),
-            )
+            hint = ("a lower ", Argument("lr"), " may help")
+            raise NotFinite("Trainer", "loss", "a finite number", f"{loss} at step {step}", hint)
         return loss
 
     def _read_losses(self) -> None:
-        """Waits for the device, whose losses of the last steps join the sums, in the order of the steps."""
+        """Waits for the device, and adds its losses of the last steps to the sums, in the order of the steps."""
         if not self._losses:
             return
         start = time.perf_counter()
         losses, self._losses = stack([x.float() for x in self._losses]).tolist(), []
         for i, loss in enumerate(losses):
-            self._add("loss", self._finite(loss, self.state.step - len(losses) + 1 + i))
-        seconds = time.perf_counter() - start  # of those steps, too
+            self._add(loss=self._finite(loss, self.state.step - len(losses) + 1 + i))
+        seconds = time.perf_counter() - start  # the device was still computing these steps
         self.state.seconds += seconds
-        self._add("seconds", seconds)
+        self._add(seconds=seconds)
 
     def _end_epoch(self) -> None:
         config, state = self.config, self.state
@@ -287,29 +279,26 @@ class Trainer:
             self._checkpoint()
 
     def _break_off(self) -> None:
+        """Ends the training if `interrupt` was called."""
         if self._interrupted:
             raise KeyboardInterrupt
 
     def _due(self, every: int | None) -> bool:
-        return bool(every) and self.state.step % every == 0  # type: ignore[operator]
+        return bool(every and self.state.step % every == 0)
 
     def _take(self, part: str) -> dict[str, Any]:
-        """Mean loss and rate since the last time, whose sums then start anew."""
+        """The mean loss and the rate since the last time, by the sums of `part`, which go back to 0."""
         self._read_losses()
-        state = self.state
         names = [f"{part}_{name}" for name in ("loss", "steps", "tokens", "seconds")]
-        loss, steps, tokens, seconds = (getattr(state, name) for name in names)
-        for field in fields(state):
-            if field.name in names:
-                setattr(state, field.name, field.default)
+        loss, steps, tokens, seconds = (getattr(self.state, name) for name in names)
+        for name in names:
+            setattr(self.state, name, getattr(TrainerState, name))
         return {"loss": loss / max(steps, 1), "tokens_per_second": tokens / max(seconds, 1e-9), "seconds": seconds}
 
-    def _evaluate(self) -> dict[str, float] | None:
-        """Evaluate on the held-out data, keep the weights if they are the best, and see whether to stop."""
+    def _evaluate(self) -> dict[str, float]:
+        """Evaluates on the held-out data, keeps the weights if they are the best, and decides whether to stop."""
         state, config = self.state, self.config
-        if self.eval_loader is None:
-            return None
-        self._read_losses()  # their seconds are training's
+        self._read_losses()  # the time that this takes belongs to the training
         figures = self.evaluate(self.eval_loader)
         self._check_metric(figures)
         metric = figures[str(config.metric)]
@@ -319,21 +308,32 @@ class Trainer:
             self._keep_weights()
         else:
             state.waited += 1
-            if config.early_stopping is not None and state.waited >= config.early_stopping:
-                state.stop = True
+            state.stop |= config.early_stopping is not None and state.waited >= config.early_stopping
         self._record("eval", **figures)
         return figures
 
     def _check_metric(self, figures: Iterable[str]) -> None:
-        if str(self.config.metric) not in figures:
-            raise BadValue("Trainer", "metric", f"one of {', '.join(figures)}", f"{self.config.metric!r} in the config")
+        metric = str(self.config.metric)
+        require(metric in figures, "Trainer", "metric", f"one of {', '.join(figures)}", f"{metric!r} in the config")
 
     def _keep_weights(self) -> None:
-        if self.output is not None:
-            (self.output / self.best_weights).parent.mkdir(parents=True, exist_ok=True)
-            _save_weights(self.model, self.output / self.best_weights)
-        else:
+        if self.output is None:
             self._best = {name: Tensor(tensor._data.clone()) for name, tensor in self.model.state_dict().items()}
+            return
+        path = self.output / self.best_weights
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if hasattr(self.model, "save_weights"):  # a published model's files have names of their own
+            self.model.save_weights(path)
+        else:
+            save_file(self.model.state_dict(), path, {"format": "pt"})
+
+    def _load_best(self) -> None:
+        if self.output is None:
+            self.model.load_state_dict(self._best)
+        elif hasattr(self.model, "load_weights"):
+            self.model.load_weights(self.output / self.best_weights)
+        else:
+            self.model.load_state_dict(load_file(self.output / self.best_weights))
 
     # --- evaluating --------------------------------------------------------------------------------------------------
 
@@ -343,8 +343,7 @@ class Trainer:
             return dict(self.task.evaluate(self.model, in_order(data, self.config.eval_batch_size)))
 
     def predict(self, data: Any) -> np.ndarray:
-        """What the model gives for all batches, one below the other, in the order of the data: of a classifier logits
-        (n, num_labels)."""
+        """The model's outputs for all batches, joined in the order of the data: logits (n, num_labels) of a classifier."""
         with autocast(enabled=self.config.precision == "bfloat16"):
             return compute_logits(self.model, in_order(data, self.config.eval_batch_size))[0]
 
@@ -354,52 +353,36 @@ class Trainer:
         if self.output is None or self._log is None or self.config.checkpoint_every == 0:
             return
         self._read_losses()
-        path = save_checkpoint(
-            self.output / "checkpoints",
-            self.state.step,
-            {
-                "format": FORMAT,
-                "config": self.config.to_dict(),
-                "task": self.task.settings(),
-                "trainer": asdict(self.state),
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-                "loader": self.train_loader.state_dict(),
-                "random": list(_core.random_state()),
-                "log_bytes": self._log.position,
-            },
-            self.config.keep_checkpoints,
-        )
-        for callback in self.callbacks:
-            callback.on_checkpoint(self, path)
+        checkpoint = {
+            "format": FORMAT,
+            "config": self.config.to_dict(),
+            "task": self.task.settings(),
+            "trainer": asdict(self.state),
+            **{name: part.state_dict() for name, part in self._kept.items()},
+            "random": list(_core.random_state()),
+            "log_bytes": self._log.position,
+        }
+        folder, keep = self.output / "checkpoints", self.config.keep_checkpoints
+        self._call("on_checkpoint", save_checkpoint(folder, self.state.step, checkpoint, keep))
 
     def _resume(self) -> int:
-        """Load the newest checkpoint; the length its log had."""
+        """Loads the newest checkpoint. Returns how many bytes the log had then."""
         if self.output is None:
-            raise BadValue("Trainer.train", "resume", "an output folder to go on from", "none")
+            raise BadValue("Trainer.train", "resume", "an output folder to resume from", "none")
         path = latest_checkpoint(self.output / "checkpoints")
         if path is None:
             return 0
         saved = load_checkpoint(path)
-        if saved.get("format") != FORMAT:
-            raise BadValue(
-                "Trainer.train",
-                "resume",
-                f"a checkpoint of format {FORMAT}",
-                f"format {saved.get('format', 1)} in {path}",
-                "go on with the version of engine that wrote it",
-            )
+        found, hint = saved.get("format", 1), "resume with the version of engine that wrote it"
+        expected, got = f"a checkpoint of format {FORMAT}", f"format {found} in {path}"
+        require(found == FORMAT, "Trainer.train", "resume", expected, got, hint)
         try:
-            for part, settings in (("config", self.config.to_dict()), ("task", self.task.settings())):
-                for name in sorted({*settings, *saved[part]}):
-                    before, now = saved[part].get(name), settings.get(name)
-                    if before != now:
-                        raise BadValue("Trainer.train", name, f"{before!r} as in the checkpoint", repr(now))
-            self.train_loader.load_state_dict(saved["loader"])
-            self.model.load_state_dict(saved["model"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.scheduler.load_state_dict(saved["scheduler"])
+            for kind, settings in (("config", self.config.to_dict()), ("task", self.task.settings())):
+                for name in sorted({*settings, *saved[kind]}):
+                    before, now = saved[kind].get(name), settings.get(name)
+                    require(before == now, "Trainer.train", name, f"{before!r} as in the checkpoint", repr(now))
+            for name, part in self._kept.items():
+                part.load_state_dict(saved[name])
             self.state = TrainerState(**saved["trainer"])
             _core.set_random_state(*saved["random"])
             return int(saved["log_bytes"])
@@ -409,22 +392,15 @@ class Trainer:
     # --- parts -------------------------------------------------------------------------------------------------------
 
     def _epoch_end(self, epoch: int) -> int | None:
-        """The step at which an epoch ends; None where the data do not say."""
+        """The step at which an epoch ends; None: the data do not say how many batches they have."""
         while len(self._epoch_ends) <= epoch:
             batches = self.train_loader.num_batches(len(self._epoch_ends))
             if batches is None:
                 return None
-            if not batches:
-                raise BadValue("Trainer", "train_data", "at least one batch an epoch", "none")
+            require(batches, "Trainer", "train_data", "at least one batch an epoch", "none")
             steps = -(-batches // self.config.gradient_accumulation_steps)
             self._epoch_ends.append(steps + (self._epoch_ends[-1] if self._epoch_ends else 0))
         return self._epoch_ends[epoch]
-
-    def _count_steps(self) -> int:
-        total = self._epoch_end((self.config.epochs or 1) - 1)
-        if total is None:
-            raise BadValue("Trainer", "max_steps", "a number in the config for data of unknown length", "None")
-        return total
 
     def _schedule(self) -> LRScheduler:
         warmup = round(self.config.warmup_ratio * self.total_steps)
@@ -435,45 +411,24 @@ class Trainer:
         return get_constant_schedule_with_warmup(self.optimizer, warmup)
 
     def _record(self, event: str, **figures: Any) -> None:
-        record = {"event": event, "step": self.state.step, "epoch": self.state.epoch, **figures}
+        self._call("on_log", {"event": event, "step": self.state.step, "epoch": self.state.epoch, **figures})
+
+    def _call(self, event: str, *given: Any) -> None:
         for callback in self.callbacks:
-            callback.on_log(self, record)
-
-    def _call(self, name: str) -> None:
-        for callback in self.callbacks:
-            getattr(callback, name)(self)
-
-
-def _save_weights(model: Module, path: Path) -> None:
-    """By the names that the model is published with, where it has such."""
-    save = getattr(model, "save_weights", None)
-    if save is not None:
-        save(path)
-    else:
-        save_file(model.state_dict(), path, {"format": "pt"})
-
-
-def _load_weights(model: Module, path: Path) -> None:
-    load = getattr(model, "load_weights", None)
-    if load is not None:
-        load(path)
-    else:
-        model.load_state_dict(load_file(path))
+            getattr(callback, event)(self, *given)
 
 
 def _refuse_unread(config: TrainerConfig, eval_data: Any, optimizer: Any, scheduler: Any, output: Any) -> None:
-    """Raises ValueError for settings that nothing reads beside these arguments."""
-    if optimizer is not None:
-        config.refuse(
-            "optimizer= has its own", "lr", "weight_decay", "betas", "eps", "layer_wise_lr_decay", "head_lr"
-        )  # fmt: skip
-    if scheduler is not None:
-        config.refuse("scheduler= decides it", "schedule", "warmup_ratio")
-    if eval_data is None:
-        config.refuse("there is no eval_data", "eval_every", "metric", "early_stopping")
-    if output is None:
-        config.refuse(
-            "there is no output folder", "keep_checkpoints", *["checkpoint_every"] * bool(config.checkpoint_every)
-        )
-    if config.checkpoint_every == 0:
-        config.refuse("checkpoint_every is 0", "keep_checkpoints")
+    """Raises ValueError for settings that nothing reads, because of these arguments or of another setting."""
+    of_optimizer = ("lr", "weight_decay", "betas", "eps", "layer_wise_lr_decay", "head_lr")
+    none, no_folder = config.checkpoint_every == 0, ("nothing is written without ", Argument("output"))
+    for unread, reason, names in (
+        (optimizer is not None, (Argument("optimizer"), " has its own"), of_optimizer),
+        (scheduler is not None, (Argument("scheduler"), " decides the rates"), ("schedule", "warmup_ratio")),
+        (eval_data is None, "there are no held-out data", ("eval_every", "metric", "early_stopping")),
+        (output is None, no_folder, ("keep_checkpoints",)),
+        (output is None and not none, no_folder, ("checkpoint_every",)),
+        (none, (Argument("checkpoint_every"), " is 0"), ("keep_checkpoints",)),
+    ):
+        if unread:
+            config.refuse(reason, *names)
