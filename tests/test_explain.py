@@ -186,7 +186,11 @@ def test_token_types_count():
         (lambda: integrated_gradients(toy(), packed(), baseline=40), ValueError, r"token id in \[0, 40\), got 40"),
         (lambda: integrated_gradients(toy(), packed(), baseline=None), TypeError, "baseline: expected"),
         (lambda: integrated_gradients(toy(pad_token_id=None), packed()), ValueError, "no padding token"),
-        (lambda: integrated_gradients(toy(), packed(), [0, 1]), ValueError, "target: expected None, a class number, or 3"),
+        (
+            lambda: integrated_gradients(toy(), packed(), [0, 1]),
+            ValueError,
+            "target: expected None, a class number, or 3",
+        ),
         (lambda: integrated_gradients(toy(), packed(), -1), ValueError, r"target: expected class numbers in \[0, 3\)"),
         (lambda: integrated_gradients(toy(), packed(), 0.5), ValueError, "target"),
         (
