@@ -156,7 +156,7 @@ def test_folders_that_are_refused(model, tokenizer, tmp_path):
         ("[1]", "expected a list of objects in .*modules.json"),
         ("[]", "and perhaps Normalize in .* got none"),
         (json.dumps([*listed, dense]), "got Transformer, Pooling, Dense"),
-        (json.dumps([listed[0], {**listed[1], "path": "../1_Pooling"}]), "folders below"),
+        (json.dumps([listed[0], {**listed[1], "path": "../1_Pooling"}]), "folders directly below"),
     ]:
         modules.write_text(content)
         with pytest.raises(ValueError, match=message):
