@@ -1,7 +1,7 @@
 """The `engine` command. Its commands are in `engine.commands`, which needs click (extra `cli`).
 
-Whatever the user can mend (paths, columns, labels, settings) is one line on standard error and exit code 2; a traceback
-means an error in this program. `engine --debug …` shows the traceback in any case.
+An error that the user can mend (in paths, columns, labels, settings) is one line on standard error, and the exit code is 2. A
+traceback means an error in this program. `engine --debug COMMAND` shows the traceback of every error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit: 0, 2 for what the user can mend, 130 where interrupted."""
+    """Run the command and exit with 0, with 2 for an error that the user can mend, or with 130 after Ctrl-C."""
     try:
         import click
     except ModuleNotFoundError:
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=arguments, prog_name="engine", standalone_mode=False)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        code = 130 if error.exit_code == 130 else 2  # click has 1 for some errors
+        code = 130 if error.exit_code == 130 else 2  # some of click's errors have 1
         _fail(error.format_message(), context.command_path if context else "engine", code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", code=130)
