@@ -193,9 +193,10 @@ def test_search_then_train_with_the_best(place, tmp_path):
     assert about["task"]["class_weights"] == "balanced"
     report = read_json(tmp_path / "best/report.json")
     assert f"best accuracy {report['held_out']['accuracy']:.4f}" in out  # the same training
-    space.write_text("learning_rate = [1, 2]\n")
-    err = run_engine("search", space, data, *init, "-o", tmp_path / "other", code=2)
-    assert "expected names of options of training, got 'learning_rate'" in err and not (tmp_path / "other").exists()
+    for name in ("learning_rate", "threads", "trials", "test"):  # also options that no training of a search reads
+        space.write_text(f"{name} = [1, 2]\n")
+        err = run_engine("search", space, data, *init, "-o", tmp_path / "other", code=2)
+        assert f"expected names of options of training, got '{name}'" in err and not (tmp_path / "other").exists()
 
 
 # ---- what a stranger gets wrong: one line, exit code 2, and no run folder
