@@ -1,8 +1,7 @@
 """python -m bench.cuda_model [--counters]
 
-What a training step of BERT-base should take on an A100 and an H100, on paper, before anyone has run it there. From
-data sheets, from shapes, and from what bench/cuda_counters.py counted (bench/cuda_model.json; --counters writes it
-anew). Prints the section "Performance model" of docs/cuda.md.
+Estimates how long a training step of BERT-base takes on an A100 and an H100, from data sheets, from shapes, and from what
+bench/cuda_counters.py counted (bench/cuda_model.json; --counters counts again). Prints the section "Performance model" of docs/cuda.md.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ COUNTED = Path(__file__).with_suffix(".json")
 
 @dataclass(frozen=True)
 class Card:
-    """Of NVIDIA's data sheets, dense rates; lanes: float32 units of a multiprocessor; l2: bytes a clock."""
+    """From NVIDIA's data sheets: dense rates. lanes: float32 units of a multiprocessor; l2: bytes a clock."""
 
     name: str
     capability: int
@@ -45,19 +44,19 @@ class Card:
         return self.f32 / (2 * self.lanes * self.processors)
 
 
-# l2: the A100's is in its white paper; the H100's is not published and taken to be the same. mma: Hopper's tensor cores
-# are fed in full by wgmma alone, which these kernels do not use (Luo et al. 2024, arXiv 2402.13499, measure 62 %).
+# l2: the A100's is in its white paper; the H100's is not published and is assumed to be the same. mma: only wgmma feeds
+# Hopper's tensor cores in full, which these kernels do not use (Luo et al. 2024, arXiv 2402.13499, measure 62 %).
 CARDS = (
     Card("A100 80GB SXM", 80, 108, 312e12, 156e12, 19.5e12, 2.0e12, 64, 5120, 1.0),
     Card("H100 SXM", 90, 132, 989e12, 494e12, 67e12, 3.35e12, 128, 5120, 0.65),
 )
 
-# Assumptions, each to be measured.
-LATENCY = 0.7e-6  # seconds from an address to data that come from device memory
-GAP = 1.0e-6  # between kernels of a queue that is never empty
-DRY = 2.5e-6  # the same where the host is behind
-STREAM = 0.85  # of the memory's rate that a kernel reaches which only moves
-BROADCAST = 0.5  # of the bytes that float32 kernels read from shared memory: lanes that read the same share a pass
+# Assumptions that have to be measured.
+LATENCY = 0.7e-6  # seconds from an address to its data in device memory
+GAP = 1.0e-6  # seconds between kernels of a queue that is never empty
+DRY = 2.5e-6  # seconds between kernels if the queue runs empty, because the host is slower
+STREAM = 0.85  # share of the memory's rate that a kernel reaches if it only moves data
+BROADCAST = 0.5  # share of float32 kernels' bytes that shared memory delivers: lanes that read the same word share it
 
 LAYERS, D, FF, HEADS, BATCH, LENGTH, VOCAB, POSITIONS = 12, 768, 3072, 12, 32, 128, 30522, 512
 T = BATCH * LENGTH
@@ -73,9 +72,9 @@ def div_up(a: int, b: int) -> int:
 class Kernel:
     name: str
     what: str
-    launches: int  # in a step
+    launches: int  # of a step
     flops: float  # of a launch
-    bytes: float  # of a launch, that cannot be avoided
+    bytes: float  # of a launch: the fewest possible
     seconds: float  # of a launch, without GAP
     bound: str
     notes: str = ""
@@ -85,7 +84,7 @@ class Model:
     def __init__(self, card: Card, precision: str, counted: dict[str, Any]) -> None:
         self.card, self.precision, self.math = card, precision, MATH[precision]
         self.counted = counted
-        self.size = 2 if self.math == "bf16" else 4  # bytes of an operand of products
+        self.size = 2 if self.math == "bf16" else 4  # bytes of an operand of a matrix product
         self.peak = getattr(card, self.math)
 
     # ---- a multiprocessor's time for a unit (a multiply-add, a score) of a main loop, and what binds it
@@ -114,7 +113,7 @@ class Model:
         """Of blocks of `block` seconds each, that wait for memory `waits` times: all that are resident at once."""
         here, resident = div_up(blocks, self.card.processors), self.resident(kernel)
         seconds = here * block + div_up(here, resident) * waits * LATENCY
-        full = blocks / self.card.processors / here  # of the multiprocessors' time, where the busiest has all
+        full = blocks / self.card.processors / here  # share of the multiprocessors that work while the busiest does
         if bytes / (self.card.memory * STREAM) > seconds:
             seconds, bound = bytes / (self.card.memory * STREAM), "memory"
         notes = f"{blocks} of {kernel.rsplit('_')[-1]}" if kernel.startswith("gemm") else f"{blocks}"
@@ -144,8 +143,8 @@ class Model:
         d, scores = D // HEADS, T * LENGTH * HEADS
         row = T * D * self.size
         bf16 = self.math == "bf16"
-        # Products of d a score, tensors read and written, rows and columns of a block's tiles, how often a step over
-        # columns waits for its copies (backward they come in two stages).
+        # Products of length d for each score; tensors read and written; rows and columns of a block's tiles; how often a
+        # step over columns waits for its copies (in the backward pass they come in two stages).
         for part, products, tensors, rows, columns, exposed in (
             ("", 2, 4, 128, 64 if bf16 else 32, 2), ("dq_", 3, 5, 64, 32, 0.5), ("dkv_", 4, 6, 64, 32, 0.5)
         ):  # fmt: skip
@@ -166,7 +165,7 @@ class Model:
         return Kernel(name, what, launches, 0, bytes, bytes / (self.card.memory * STREAM), bound)
 
     def moving(self) -> Iterator[Kernel]:
-        """Bytes that each must read and write, of the large launches."""
+        """The bytes that each of the large launches must read and write."""
         s, rows, weights = self.size, T * D, 4 * D * D + 2 * D * FF
         yield self.moved("dropout_add_layer_norm_f32", "read 2, write 2", 2 * LAYERS, 16 * rows)
         yield self.moved("layer_norm_backward_f32", "read 2, write 2", 2 * LAYERS, 16 * rows)
@@ -189,7 +188,7 @@ class Model:
             kernels += self.product(what, "nt", T, n, k)
             kernels += self.product(f"d{what}", "nn", T, k, n)
             kernels += self.product(f"{what}'s weight", "tn", n, k, T)
-        parts = sum(k.launches for k in kernels if "combine" in k.name)  # the small model has other ones
+        parts = sum(k.launches for k in kernels if "combine" in k.name)  # the small model has others
         kernels += [*self.attention(), *self.moving()]
         rest = self.launches() + parts - sum(k.launches for k in kernels)
         return [*kernels, Kernel("the rest", "biases, pooling, loss, sorting ids", rest, 0, 0, 0, "launch")]
@@ -206,7 +205,7 @@ def total(kernels: list[Kernel], gap: float = GAP) -> float:
 
 
 def roofline(model: Model, kernels: list[Kernel]) -> float:
-    """Each kernel at the limit of the data sheet, and no launches."""
+    """The time if each kernel ran at the data sheet's limit and launches took no time."""
     c = model.card
     return sum(k.launches * max(k.flops / model.peak, k.bytes / c.memory) for k in kernels)
 
@@ -352,7 +351,7 @@ def tables(counted: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cuda_model", description=__doc__)
-    parser.add_argument("--counters", action="store_true", help="count anew, on the simulator")
+    parser.add_argument("--counters", action="store_true", help="count again, on the simulator")
     if parser.parse_args().counters:
         from bench.cuda_counters import collect
 

@@ -1,6 +1,5 @@
-"""Writes tests/golden: tiny random models of `transformers` and what they compute, so that ours are tested without it.
-
-Needs it and PyTorch: `python tools/golden.py [folder]`. The same versions write the same bytes.
+"""Writes tests/golden: tiny random models of `transformers` and what they compute, so that ours can be tested without
+`transformers`. This script needs it, and PyTorch: `python tools/golden.py [folder]`. The same versions write the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SIZES = {
     "max_position_embeddings": 24,
 }
 DISTIL = {"vocab_size": VOCAB, "dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 32, "max_position_embeddings": 24}
-# Positions of RoBERTa count from the padding's id + 1, so its table is longer by two than the longest text.
+# RoBERTa counts positions from the padding's id + 1, so its table is two rows longer than the longest text.
 ROBERTA = SIZES | {"max_position_embeddings": 26, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 SEQUENCE, TOKEN, MASKED = "ForSequenceClassification", "ForTokenClassification", "ForMaskedLM"
 FAMILIES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
@@ -38,7 +37,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "albert": ("Albert", SIZES | {"embedding_size": 8, "num_hidden_groups": 1}, ["Model", SEQUENCE]),
 }
 FOLDERS = {"Model": "model", SEQUENCE: "sequence", TOKEN: "token", MASKED: "masked"}
-# Which gradients are kept: of the first parameter that ends so, and of the last.
+# Gradients are kept of the first and the last parameter whose name ends like this.
 ENDS = (
     "word_embeddings.weight",
     "position_embeddings.weight",
@@ -71,7 +70,7 @@ Outputs were computed in float64 from the float32 weights, without dropout, and 
 
 
 def randomize(model: torch.nn.Module, seed: int) -> None:
-    """Weights at which every parameter matters: no bias 0, no norm 1, attention that is far from uniform."""
+    """Weights with which every parameter matters: no bias is 0, no norm weight is 1, and attention is far from uniform."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -100,7 +99,7 @@ def expected(model: Any, head: str, seed: int) -> dict[str, np.ndarray]:
         if "pooler_output" in out:
             results["pooler_output"] = out.pooler_output
     else:
-        each = head != SEQUENCE  # a label a token
+        each = head != SEQUENCE  # a label for each token
         labels = torch.from_numpy(
             rng.integers(0, VOCAB if head == MASKED else LABELS, mask.shape if each else len(LENGTHS))
         )
