@@ -146,7 +146,7 @@ Array to_device(const Array& a, int device, bool non_blocking) {
 
 namespace {
 
-// dst = src, broadcast and converted to dst's dtype, from whatever device. Conversion across devices is the CPU's work:
+// dst = src, broadcast and converted to dst's dtype, from any device. Conversion across devices is the CPU's work:
 // it knows every dtype.
 void copy_into(const Array& dst, const Array& src, bool non_blocking) {
   if (dst.storage->readonly)

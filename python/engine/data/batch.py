@@ -22,7 +22,7 @@ from engine.errors import BadType, BadValue
 from engine.layout import Layout
 from engine.tensor import Tensor
 
-__all__ = ["Batch", "Size", "size_of", "to_device"]
+__all__ = ["Batch", "Size", "host_array", "size_of", "to_device"]
 
 Self = TypeVar("Self", bound="Batch")
 
@@ -202,7 +202,7 @@ class Batch:
         known = self._known(name)
         if known is None:
             field = self[name]
-            known = _values(field)
+            known = host_array(field)
             self._host[name] = (known, field, field._version)
         return known
 
@@ -210,7 +210,7 @@ class Batch:
         """A field's values if the host has them."""
         field = self[name]
         if field.is_cpu:
-            return _values(field)
+            return host_array(field)
         values, of, version = self._host.get(name, (None, None, None))
         # A copy of another Tensor, or of one that was written since, is out of date.
         return values if of is field and version == field._version else None
@@ -338,7 +338,7 @@ def _tensors(batch: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _values(tensor: Tensor) -> np.ndarray:
-    """A Tensor's values as an array on the host; bfloat16, which NumPy does not have, as float32."""
+def host_array(tensor: Tensor) -> np.ndarray:
+    """A Tensor's numbers as an array on the host, of the same shape; bfloat16, which NumPy does not have, as float32."""
     array = tensor._data.to_device(-1)
     return np.asarray(array.cast(_core.float32) if array.dtype is _core.bfloat16 else array)

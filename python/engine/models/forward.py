@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from engine import _core
 from engine.autograd import no_grad
-from engine.data.batch import to_device
+from engine.data.batch import host_array, to_device
 from engine.device import device as Device
 from engine.errors import require
 from engine.nn import Module
@@ -85,8 +84,8 @@ def compute_logits(
         if batch.labels is not None:
             labels.append(batch.host("labels"))
     require(logits, "compute_logits", "batches", "at least one batch", "none")
-    arrays = [(x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy() for x in logits]
-    return np.concatenate(arrays), np.concatenate(labels) if len(labels) == len(logits) else None
+    found = np.concatenate([host_array(x) for x in logits])
+    return found, np.concatenate(labels) if len(labels) == len(logits) else None
 
 
 def counted_rows(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
