@@ -25,7 +25,7 @@ def main() -> int:
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    measure = importlib.import_module(f"{__package__}.{args.measure}")
+    measure = importlib.import_module(f"{__package__}.{'run_idioms' if args.measure == 'idioms' else args.measure}")
     tally = measure.run(subject("torch" if args.itself else "engine"), args.op, args.limit)
     print(tally.as_text(args.rows))
     if args.json:

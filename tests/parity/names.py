@@ -24,12 +24,32 @@ greater greater_equal less less_equal not_equal multiply subtract divide true_di
 arccos arcsin arctan arctan2 fix swapdims row_stack trapz bitwise_left_shift bitwise_right_shift
 """.split()
 
+# What PYTORCH.md takes for granted: their method and in-place forms are wanted as well.
+BASICS = """
+abs add all amax amin any arange argmax argmin as_tensor baddbmm bernoulli bmm broadcast_to cat ceil chunk clamp clone cos
+cumsum div empty empty_like eq erf exp eye floor floor_divide full full_like gather ge gt index_select is_grad_enabled
+isnan le log log1p log_softmax logical_and logical_not logical_or logical_xor logsumexp lt manual_seed masked_fill matmul max
+maximum mean min minimum mm mul ne neg norm normal ones prod rand rand_like randint randint_like randn randn_like reciprocal
+relu remainder reshape round rsqrt rsub select sigmoid sign sin softmax split sqrt squeeze stack std std_mean sub sum t tanh
+tensor transpose unsqueeze var var_mean zeros zeros_like dropout
+""".split()
+
+METHODS = """
+T mT backward bool byte char contiguous copy_ cpu cuda data data_ptr detach detach_ device dim double dtype element_size
+expand expand_as exponential_ fill_ float grad grad_fn half bfloat16 int is_contiguous is_floating_point is_leaf item itemsize
+long masked_fill_ nbytes ndim ndimension nelement new new_empty new_full new_ones new_tensor new_zeros normal_ numel numpy
+random_ register_hook register_post_accumulate_grad_hook requires_grad requires_grad_ reshape_as resize_ retain_grad shape
+share_memory_ short size split_with_sizes storage_offset stride sum_to_size to tolist type type_as unfold uniform_
+untyped_storage view view_as zero_
+""".split()
+
 FUNCTIONAL = """
 pad normalize cosine_similarity pairwise_distance one_hot glu elu selu celu softplus softsign softmin logsigmoid hardswish
 hardsigmoid hardtanh relu6 mish prelu rrelu threshold tanhshrink hardshrink softshrink binary_cross_entropy kl_div
 smooth_l1_loss huber_loss poisson_nll_loss gaussian_nll_loss margin_ranking_loss cosine_embedding_loss triplet_margin_loss
 hinge_embedding_loss multi_margin_loss soft_margin_loss multilabel_soft_margin_loss ctc_loss embedding_bag
-multi_head_attention_forward
+multi_head_attention_forward binary_cross_entropy_with_logits cross_entropy nll_loss mse_loss l1_loss dropout embedding gelu
+layer_norm leaky_relu linear log_softmax relu rms_norm scaled_dot_product_attention sigmoid silu softmax tanh
 """.split()
 
 MODULES = """
@@ -101,7 +121,7 @@ def left_out(name: str) -> str | None:
 
 def listed(name: str) -> bool:
     """Whether the op is one of those wanted now."""
-    return name in OPS or name.removeprefix("nn.functional.") in FUNCTIONAL and name.startswith("nn.functional.")
+    return name in OPS or name in BASICS or name.removeprefix("nn.functional.") in FUNCTIONAL and name.startswith("nn.functional.")
 
 
 def is_random(name: str) -> bool:

@@ -32,7 +32,7 @@ def function_of(op: Any, side: Side) -> Callable[..., Any]:
     path = path_of_op(op)
     if path is not None:
         return side.get(path)
-    for path in (op.name, f"Tensor.{op.name}"):
+    for path in (op.name, f"Tensor.{op.name}", f"Tensor.{op.name}_"):
         if PYTORCH.has(path):
             side.get(path)
             break
@@ -160,9 +160,11 @@ def _one_sided(stage: str, torch_raised: bool, error: Exception, call: str) -> F
     return Fault(stage, kind_of_error(error), f"{call}: {sentence(error)}")
 
 
-def faults_of(op: Any, sample: Any, function: Callable[..., Any], side: Side, dtype: torch.dtype, first: bool) -> list[Fault]:
+def faults_of(
+    op: Any, sample: Any, function: Callable[..., Any], side: Side, dtype: torch.dtype, first: bool
+) -> list[Fault]:
     """All faults of one sample: function, gradient, method, in-place, and aliases on the first sample."""
-    values = not names.is_random(op.name)
+    values = not names.is_random(op.name) and not sample.kwargs.get("dropout_p")
     grad = dtype.is_floating_point and op.supports_autograd and values
     faults = list(check("forward", sample, op.op, function, side, values=values, grad=grad))
     method = variant_of(op.method_variant, side)
@@ -231,14 +233,14 @@ def _seed() -> None:
 
 def names_families(side: Side, tally: Tally) -> None:
     """Listed names, as functions, methods and in-place methods, wherever PyTorch has them."""
-    inplace = [f"{n}_" for n in names.OPS]
-    modules = {n.removeprefix("nn.functional.") for n in names.FUNCTIONAL}
+    ops = sorted({*names.OPS, *names.BASICS})
+    methods = sorted({*ops, *names.METHODS})
     families = {
-        "constants": [n for n in names.CONSTANTS],
-        "functions": [n for n in names.OPS if PYTORCH.has(n)],
-        "methods": [f"Tensor.{n}" for n in names.OPS if PYTORCH.has(f"Tensor.{n}")],
-        "in-place methods": [f"Tensor.{n}" for n in inplace if PYTORCH.has(f"Tensor.{n}")],
-        "functional": [f"nn.functional.{n}" for n in names.FUNCTIONAL if n in modules],
+        "constants": names.CONSTANTS,
+        "functions": [n for n in ops if PYTORCH.has(n)],
+        "methods": [f"Tensor.{n}" for n in methods if PYTORCH.has(f"Tensor.{n}")],
+        "in-place methods": [f"Tensor.{n}_" for n in ops if PYTORCH.has(f"Tensor.{n}_")],
+        "functional": [f"nn.functional.{n}" for n in names.FUNCTIONAL],
         "data": [f"utils.data.{n}" for n in names.DATA],
     }
     for family, wanted in families.items():
