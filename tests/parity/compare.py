@@ -49,9 +49,11 @@ def difference(expected: Any, got: Any, *, values: bool = True, loose: bool = Fa
     if isinstance(expected, float) and isinstance(got, int | float):
         rtol, atol = TOLERANCES[torch.float32]
         scale = 10 if loose else 1
-        same = math.isclose(expected, got, rel_tol=rtol * scale, abs_tol=atol * scale) or (expected != expected and got != got)
+        same = math.isclose(expected, got, rel_tol=rtol * scale, abs_tol=atol * scale) or (
+            expected != expected and got != got
+        )
         return None if same or not values else ("value", f"{expected} expected, got {got}")
-    if expected == got or not values and type(expected) is type(got):
+    if expected == got or (not values and type(expected) is type(got)):
         return None
     return "value", f"{_brief(expected)} expected, got {_brief(got)}"
 

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from . import names
 from .compare import Fault, describe, difference, kind_of_error, sentence
-from .opinfo import _judge, _seed, gradients
+from .opinfo import gradients, judge, seed
 from .report import Tally
 from .sides import PYTORCH, LeftOut, Missing, Side, import_test_inputs
 
@@ -126,13 +126,19 @@ def faults_of(name: str, sample: Any, side: Side, dtype: torch.dtype, training: 
 
 def _gradient_faults(expected: Any, got: Any, example: str) -> list[Fault]:
     if "none" in (expected, got):
-        return [] if expected == got else [Fault("gradient", "requires_grad", f"{example}: {expected} expected, got {got}")]
+        return (
+            []
+            if expected == got
+            else [Fault("gradient", "requires_grad", f"{example}: {expected} expected, got {got}")]
+        )
     for label, e in expected.items():
         g = got.get(label)
         if e is None and g is not None and not g.any():
             continue
         if found := difference(e, g):
-            return [Fault("gradient", "missing gradient" if g is None else found[0], f"{example}, of {label}: {found[1]}")]
+            return [
+                Fault("gradient", "missing gradient" if g is None else found[0], f"{example}, of {label}: {found[1]}")
+            ]
     return []
 
 
@@ -226,18 +232,18 @@ def _run_module(
     name: str, info: Any, extra: Any, side: Side, tally: Tally, dtype: torch.dtype, limit: int | None
 ) -> None:
     for training in (True, False) if info is None or info.train_and_eval_differ else (True,):
-        _seed()
+        seed()
         samples: list[Any] = []
         errors: list[Any] = []
         with remembering_arguments(torch.nn.TransformerEncoderLayer, torch.nn.TransformerDecoderLayer):
             if info is not None:
-                arguments = dict(device="cpu", dtype=dtype, requires_grad=True, training=training)
+                arguments = {"device": "cpu", "dtype": dtype, "requires_grad": True, "training": training}
                 samples += info.module_inputs_func(info, **arguments)
                 if info.module_error_inputs_func is not None:
                     errors += info.module_error_inputs_func(info, **arguments)
             if extra is not None:
                 samples += extra(dtype, True)
         for sample in islice((s for s in samples if s.forward_input is not None), limit):
-            _judge(name, tally, lambda s=sample, t=training: faults_of(name, s, side, dtype, t))
+            judge(name, tally, faults_of, name, sample, side, dtype, training)
         for error in islice(errors, limit):
-            _judge(name, tally, lambda e=error, t=training: error_faults(name, e, side, dtype, t))
+            judge(name, tally, error_faults, name, error, side, dtype, training)

@@ -92,7 +92,9 @@ class Call:
         return input if inplace else result
 
 
-def outcome(side: Side, sample: Any, function: Callable[..., Any], *, inplace: bool, grad: bool) -> tuple[str, Any, Any]:
+def outcome(
+    side: Side, sample: Any, function: Callable[..., Any], *, inplace: bool, grad: bool
+) -> tuple[str, Any, Any]:
     """("ok", result, gradients), ("error", exception, None), or ("gradient error", result, exception)."""
     call = Call(side, sample)
     try:
@@ -143,7 +145,11 @@ def check(
 def _gradient_fault(stage: str, expected: Any, got: Any, call: str) -> Iterator[Fault]:
     if "none" in (expected, got) or len(expected) != len(got):
         if expected != got:
-            has = "PyTorch's result requires grad, this one does not" if got == "none" else "only this result requires grad"
+            has = (
+                "PyTorch's result requires grad, this one does not"
+                if got == "none"
+                else "only this result requires grad"
+            )
             yield Fault(stage, "requires_grad", f"{call}: {has}")
         return
     for e, g in zip(expected, got):
@@ -184,25 +190,28 @@ def faults_of(
     return faults
 
 
-def run_op(op: Any, side: Side, tally: Tally, dtypes: tuple[torch.dtype, ...] = DTYPES, limit: int | None = None) -> None:
+def run_op(
+    op: Any, side: Side, tally: Tally, dtypes: tuple[torch.dtype, ...] = DTYPES, limit: int | None = None
+) -> None:
     """All samples of an op that the side has, `limit` of each dtype at most."""
     function = function_of(op, side)
     for dtype in dtypes:
         if dtype not in op.supported_dtypes("cpu"):
             continue
-        _seed()
+        seed()
         grad = dtype.is_floating_point and op.supports_autograd
         try:
-            samples = list(islice(op.sample_inputs("cpu", dtype, requires_grad=grad), limit))
+            # `op.sample_inputs` would call the same, and walk the stack for each sample
+            samples = list(islice(op.sample_inputs_func(op, "cpu", dtype, grad), limit))
         except Exception as error:
             tally.left_out[f"PyTorch makes no samples: {type(error).__name__}"] += 1
             continue
         for i, sample in enumerate(samples):
-            _judge(op.name, tally, lambda s=sample, i=i: faults_of(op, s, function, side, dtype, i == 0))
+            judge(op.name, tally, faults_of, op, sample, function, side, dtype, i == 0)
     if op.error_inputs_func is not None:
-        _seed()
-        for error in islice(op.error_inputs("cpu"), limit):
-            _judge(op.name, tally, lambda s=error.sample_input: error_faults(op, s, function, side))
+        seed()
+        for error in islice(op.error_inputs_func(op, "cpu"), limit):
+            judge(op.name, tally, error_faults, op, error.sample_input, function, side)
 
 
 def error_faults(op: Any, sample: Any, function: Callable[..., Any], side: Side) -> list[Fault]:
@@ -216,16 +225,17 @@ def error_faults(op: Any, sample: Any, function: Callable[..., Any], side: Side)
     return [Fault("errors", "error not raised", f"{call}: PyTorch says {sentence(expected)}")]
 
 
-def _judge(name: str, tally: Tally, faults: Callable[[], list[Fault]]) -> None:
+def judge(name: str, tally: Tally, faults: Callable[..., list[Fault]], *args: Any) -> None:
+    """Counts one sample: the faults that `faults(*args)` finds."""
     try:
-        tally.sample(name, faults())
+        tally.sample(name, faults(*args))
     except LeftOut as why:
         tally.left_out[f"samples: {why}"] += 1
     except Missing as missing:
         tally.sample(name, [Fault("arguments", kind_of_error(missing), str(missing))])
 
 
-def _seed() -> None:
+def seed() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)

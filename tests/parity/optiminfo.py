@@ -12,9 +12,9 @@ import torch
 
 from . import names
 from .compare import Fault, describe, difference, kind_of_error, sentence
-from .opinfo import _judge, _seed
+from .opinfo import judge, seed
 from .report import Tally
-from .schedules import SCHEDULES, lrs
+from .schedules import SCHEDULES, Case, lrs
 from .sides import PYTORCH, LeftOut, Side, import_test_inputs
 
 DTYPES = (torch.float32, torch.float64)
@@ -142,7 +142,7 @@ def error_faults(name: str, error: Any, side: Side, dtype: torch.dtype) -> list[
     return [Fault("errors", "error not raised", f"{example}: PyTorch says {sentence(expected)}")]
 
 
-def schedule_faults(name: str, case: Any, side: Side) -> list[Fault]:
+def schedule_faults(case: Case, side: Side) -> list[Fault]:
     """The faults of one schedule: the learning rates of all groups, step by step, with a reload in the middle."""
     try:
         expected = lrs(PYTORCH, case)
@@ -186,17 +186,17 @@ def run(side: Side, only: str | None = None, limit: int | None = None) -> Tally:
             tally.left_out["optimizers: sparse" if name == "SparseAdam" else "optimizers: do not exist"] += 1
             continue
         for dtype in DTYPES:
-            _seed()
+            seed()
             for config in islice(configs(info, dtype), limit):
-                _judge(name, tally, lambda c=config, n=name, d=dtype: faults_of(n, c, side, d))
+                judge(name, tally, faults_of, name, config, side, dtype)
             errors = info.optim_error_inputs_func(device="cpu", dtype=dtype)
             for error in islice(errors, limit):
-                _judge(name, tally, lambda e=error, n=name, d=dtype: error_faults(n, e, side, d))
+                judge(name, tally, error_faults, name, error, side, dtype)
     for case in SCHEDULES:
         if only is not None and not re.fullmatch(only, case.name):
             continue
         if not side.has(f"optim.lr_scheduler.{case.name}"):
             tally.left_out["cases of schedules that do not exist"] += 1
             continue
-        _judge(case.name, tally, lambda c=case: schedule_faults(c.name, c, side))
+        judge(case.name, tally, schedule_faults, case, side)
     return tally

@@ -19,7 +19,9 @@ class Tally:
         self.faults: Counter[tuple[str, str, str]] = Counter()
         self.examples: dict[tuple[str, str, str], str] = {}
         self.left_out: Counter[str] = Counter()  # samples and ops that are not judged, by reason
-        self.names: dict[str, tuple[list[str], list[str]]] = {}  # by family: the names that exist, those that are missing
+        self.names: dict[
+            str, tuple[list[str], list[str]]
+        ] = {}  # by family: the names that exist, those that are missing
 
     def sample(self, of: str, faults: Iterable[Fault]) -> None:
         """One sample: it agrees if there is no fault. A kind of fault counts once a sample."""
@@ -68,7 +70,10 @@ class Tally:
     def as_text(self, rows: int = 60) -> str:
         f = self.figures()
         lines = [f"{self.measure}", f"  samples that agree   {_share(f['agree'], f['samples'])}"]
-        lines += [f"  names that exist     {_share(f['exist'], f['names'])}"]
+        whole = [of for of, count in self.samples.items() if self.agreed[of] == count]
+        lines += [f"  agree in all samples {_share(len(whole), len(self.samples))}"]
+        if self.names:
+            lines += [f"  names that exist     {_share(f['exist'], f['names'])}"]
         for family, (there, missing) in self.names.items():
             lines += [f"    {family:18} {_share(len(there), len(there) + len(missing))}"]
             if missing:

@@ -11,6 +11,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .compare import Fault, difference, kind_of_error, sentence
@@ -62,7 +63,9 @@ def faults_of(path: Path, side: Side) -> list[Fault]:
         got, _ = outputs(path, side, state)
     except Exception as error:
         further = ", ".join(missing_names(path, side))
-        return [Fault("run", kind_of_error(error), sentence(error) + (f" (missing in all: {further})" if further else ""))]
+        return [
+            Fault("run", kind_of_error(error), sentence(error) + (f" (missing in all: {further})" if further else ""))
+        ]
     if set(expected) != set(got):
         return [Fault("run", "names", f"{sorted(expected)} expected, got {sorted(got)}")]
     return [
@@ -73,7 +76,7 @@ def faults_of(path: Path, side: Side) -> list[Fault]:
 
 
 def missing_names(path: Path, side: Side) -> list[str]:
-    """PyTorch's names in the script that the side lacks, as far as its text tells: `torch.long`, `F.pad`."""
+    """PyTorch's names in the script that the side lacks, as far as its text tells: `long`, `nn.ELU`, `Tensor.repeat`."""
     tree = ast.parse(path.read_text())
     roots: dict[str, str] = {}  # what a name of the script is in PyTorch: "" is torch itself
     used: set[str] = set()
@@ -88,13 +91,21 @@ def missing_names(path: Path, side: Side) -> list[str]:
                 roots[alias.asname or alias.name] = where
                 used.add(where)
     for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and hasattr(torch.Tensor, node.attr) and not _of_python(node.attr):
+            used.add(
+                f"Tensor.{node.attr}" if not isinstance(node.value, ast.Name) or node.value.id not in roots else ""
+            )
         parts = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
             node = node.value
         if parts and isinstance(node, ast.Name) and node.id in roots:
             used.add(".".join([*filter(None, [roots[node.id]]), *reversed(parts)]))
-    return sorted(n for n in used if _found(PYTORCH, n) and not _found(side, n))
+    return sorted(n for n in used if n and _found(PYTORCH, n) and not _found(side, n))
+
+
+def _of_python(name: str) -> bool:
+    return any(hasattr(kind, name) for kind in (dict, list, str, np.ndarray))
 
 
 def _found(side: Side, name: str) -> bool:

@@ -94,7 +94,9 @@ class ScheduledOptim:
 
     def step_and_update_lr(self):
         self.n_current_steps += 1
-        scale = np.min([np.power(self.n_current_steps, -0.5), np.power(self.n_warmup_steps, -1.5) * self.n_current_steps])
+        scale = np.min(
+            [np.power(self.n_current_steps, -0.5), np.power(self.n_warmup_steps, -1.5) * self.n_current_steps]
+        )
         for param_group in self._optimizer.param_groups:
             param_group["lr"] = self.init_lr * scale
         self._optimizer.step()

@@ -5,11 +5,11 @@ import torch.nn as nn
 from torch.nn import functional as F
 
 TEXT = "First Citizen: Before we proceed any further, hear me speak. All: Speak, speak. " * 8
-chars = sorted(list(set(TEXT)))
+chars = sorted(set(TEXT))
 stoi = {ch: i for i, ch in enumerate(chars)}
-itos = {i: ch for i, ch in enumerate(chars)}
+itos = dict(enumerate(chars))
 block_size, n_embd, eval_iters = 8, 16, 3
-device = "cuda" if False and torch.cuda.is_available() else "cpu"
+device = "cpu"
 
 data = torch.tensor([stoi[c] for c in TEXT], dtype=torch.long)
 n = int(0.9 * len(data))
@@ -60,7 +60,9 @@ class Model(nn.Module):
         self.token_embedding_table = nn.Embedding(len(chars), n_embd)
         self.position_embedding_table = nn.Embedding(block_size, n_embd)
         self.heads = nn.ModuleList([Head(n_embd // 2) for _ in range(2)])
-        self.ffwd = nn.Sequential(nn.Linear(n_embd, 4 * n_embd), nn.ReLU(), nn.Linear(4 * n_embd, n_embd), nn.Dropout(0.0))
+        self.ffwd = nn.Sequential(
+            nn.Linear(n_embd, 4 * n_embd), nn.ReLU(), nn.Linear(4 * n_embd, n_embd), nn.Dropout(0.0)
+        )
         self.ln_f = nn.LayerNorm(n_embd)
         self.lm_head = nn.Linear(n_embd, len(chars))
 

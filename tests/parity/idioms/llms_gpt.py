@@ -4,7 +4,15 @@ import torch
 import torch.nn as nn
 from torch.utils.data import DataLoader, Dataset
 
-CFG = {"vocab_size": 40, "context_length": 12, "emb_dim": 16, "n_heads": 2, "n_layers": 2, "drop_rate": 0.0, "qkv_bias": False}
+CFG = {
+    "vocab_size": 40,
+    "context_length": 12,
+    "emb_dim": 16,
+    "n_heads": 2,
+    "n_layers": 2,
+    "drop_rate": 0.0,
+    "qkv_bias": False,
+}
 
 
 class GPTDataset(Dataset):
@@ -79,7 +87,10 @@ class GPTModel(nn.Module):
         self.tok_emb = nn.Embedding(cfg["vocab_size"], cfg["emb_dim"])
         self.pos_emb = nn.Embedding(cfg["context_length"], cfg["emb_dim"])
         self.trf_blocks = nn.Sequential(*[Block(cfg) for _ in range(cfg["n_layers"])])
-        self.final_norm, self.out_head = LayerNorm(cfg["emb_dim"]), nn.Linear(cfg["emb_dim"], cfg["vocab_size"], bias=False)
+        self.final_norm, self.out_head = (
+            LayerNorm(cfg["emb_dim"]),
+            nn.Linear(cfg["emb_dim"], cfg["vocab_size"], bias=False),
+        )
 
     def forward(self, in_idx):
         _, seq_len = in_idx.shape

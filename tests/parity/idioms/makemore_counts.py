@@ -1,5 +1,7 @@
 """makemore, first part: bigrams as counts, broadcast division, and the same as one layer trained by hand."""
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 
@@ -14,8 +16,8 @@ def run(_):
     N = torch.zeros((size, size), dtype=torch.int32)
     xs, ys = [], []
     for w in WORDS:
-        chs = ["."] + list(w) + ["."]
-        for ch1, ch2 in zip(chs, chs[1:]):
+        chs = [".", *list(w), "."]
+        for ch1, ch2 in itertools.pairwise(chs):
             N[stoi[ch1], stoi[ch2]] += 1
             xs.append(stoi[ch1])
             ys.append(stoi[ch2])

@@ -23,7 +23,9 @@ class SortDataset(Dataset):
         return 64
 
     def __getitem__(self, idx):
-        inp = torch.tensor([(idx // self.num_digits**i) % self.num_digits for i in range(self.length)], dtype=torch.long)
+        inp = torch.tensor(
+            [(idx // self.num_digits**i) % self.num_digits for i in range(self.length)], dtype=torch.long
+        )
         sol = torch.sort(inp)[0]
         cat = torch.cat((inp, sol), dim=0)
         x, y = cat[:-1].clone(), cat[1:].clone()
@@ -35,7 +37,7 @@ class Model(nn.Module):
     def __init__(self, vocab=3, width=12):
         super().__init__()
         self.embed = nn.Embedding(vocab, width)
-        self.mlp = nn.ModuleDict(dict(c_fc=nn.Linear(width, 24), act=NewGELU(), c_proj=nn.Linear(24, vocab)))
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 24), "act": NewGELU(), "c_proj": nn.Linear(24, vocab)})
         m = self.mlp
         self.mlpf = lambda x: m.c_proj(m.act(m.c_fc(x)))
 

@@ -25,7 +25,7 @@ class Policy(nn.Module):
 def select_action(policy, state):
     state = torch.from_numpy(state).float().unsqueeze(0)
     probs = policy(state)
-    action = probs.detach().multinomial(num_samples=1) if False else probs.argmax(dim=1, keepdim=True)
+    action = probs.argmax(dim=1, keepdim=True)
     policy.saved_log_probs.append(probs.log().gather(1, action).squeeze(1))
     return action.item()
 

@@ -20,7 +20,9 @@ class SimpleViT(nn.Module):
         super().__init__()
         self.embed = nn.Linear(12, dim)
         self.pos_embedding = posemb_sincos_2d(h=4, w=3, dim=dim)
-        layer = nn.TransformerEncoderLayer(dim, 2, 32, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            dim, 2, 32, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
         self.transformer = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(dim), enable_nested_tensor=False)
         self.linear_head = nn.Linear(dim, 4)
 

@@ -59,7 +59,10 @@ class Model(nn.Module):
     def __init__(self, vocab=12, d_model=8, device="cpu"):
         super().__init__()
         self.device, self.src_pad_idx = device, 1
-        self.tok_emb, self.pos_emb = nn.Embedding(vocab, d_model, padding_idx=1), PositionalEncoding(d_model, 16, device)
+        self.tok_emb, self.pos_emb = (
+            nn.Embedding(vocab, d_model, padding_idx=1),
+            PositionalEncoding(d_model, 16, device),
+        )
         self.enc, self.dec, self.cross = (Attention(d_model, 2) for _ in range(3))
         self.norm, self.linear = LayerNorm(d_model), nn.Linear(d_model, vocab)
 

@@ -81,7 +81,9 @@ def build():
 
 
 def run(model):
-    enc_inputs, dec_inputs, target_batch = make_batch(["ich mochte ein bier P", "S ich mochte ein bier", "ich mochte ein bier E"])
+    enc_inputs, dec_inputs, target_batch = make_batch(
+        ["ich mochte ein bier P", "S ich mochte ein bier", "ich mochte ein bier E"]
+    )
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01, momentum=0.99)
     losses = []
@@ -93,4 +95,8 @@ def run(model):
         loss.backward()
         optimizer.step()
     predict = outputs.data.max(1, keepdim=True)[1]
-    return {"losses": losses, "predict": [n.item() for n in predict.squeeze()], "attention": enc_attn.squeeze(0)[0].data}
+    return {
+        "losses": losses,
+        "predict": [n.item() for n in predict.squeeze()],
+        "attention": enc_attn.squeeze(0)[0].data,
+    }

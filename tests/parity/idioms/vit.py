@@ -32,7 +32,7 @@ class Attention(nn.Module):
     def forward(self, x):
         b, n, _ = x.shape
         qkv = self.to_qkv(self.norm(x)).chunk(3, dim=-1)
-        q, k, v = map(lambda t: t.reshape(b, n, self.heads, -1).permute(0, 2, 1, 3), qkv)
+        q, k, v = map(lambda t: t.reshape(b, n, self.heads, -1).permute(0, 2, 1, 3), qkv)  # noqa: C417
         attn = self.dropout(self.attend(torch.matmul(q, k.transpose(-1, -2)) * self.scale))
         return self.to_out(torch.matmul(attn, v).permute(0, 2, 1, 3).flatten(2))
 

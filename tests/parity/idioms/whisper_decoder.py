@@ -39,7 +39,7 @@ class MultiHeadAttention(nn.Module):
             k, v = self.key(x if xa is None else xa), self.value(x if xa is None else xa)
         else:
             k, v = kv_cache[self.key], kv_cache[self.value]
-        n_batch, n_ctx, n_state = q.shape
+        _n_batch, n_ctx, n_state = q.shape
         scale = (n_state // self.n_head) ** -0.25
         q = q.view(*q.shape[:2], self.n_head, -1).permute(0, 2, 1, 3)
         k = k.view(*k.shape[:2], self.n_head, -1).permute(0, 2, 1, 3)
