@@ -94,7 +94,7 @@ LEFT_OUT = {
         "complex numbers",
     r"jiterator_.*|torch\..*|_.*_forward|_segment_reduce|_unsafe_.*|_chunk_cat|_.*batch_norm.*|_softmax.*|_upsample.*"
     r"|native_.*|.*_backward|constant_pad_nd|hash_tensor|unsafe_.*|.*_copy(?<!index_copy)|sum_to_size|nonzero_static"
-    r"|empty_permuted": "internal to PyTorch",
+    r"|empty_permuted|slice": "internal to PyTorch",
     r"nn\.functional\.linear_cross_entropy": "new in 2.13, an experiment of PyTorch's",
 }  # fmt: skip
 

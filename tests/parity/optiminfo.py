@@ -162,13 +162,16 @@ def schedule_faults(case: Case, side: Side) -> list[Fault]:
 
 
 def configs(info: Any, dtype: torch.dtype) -> Iterator[Any]:
-    """The inputs of optim_db, and each again as two groups and as named parameters on the default settings."""
+    """The inputs of optim_db, then two groups, named parameters, and PyTorch's choices among its own implementations."""
     common = import_test_inputs("common_optimizers")
     yield from info.optim_inputs_func(device="cpu", dtype=dtype)
     lr = {"lr": 0.02}
     if info.name != "LBFGS":  # it takes one group alone
         yield common.OptimizerInput([{"params": None, "lr": 0.01}, {"params": None}], dict(lr), "two groups")
     yield common.OptimizerInput([("name", None)], dict(lr), "named parameters")
+    for choice in ("foreach", "fused", "capturable"):
+        if choice in info.supported_impls or choice in info.not_og_supported_flags:
+            yield common.OptimizerInput(None, {**lr, choice: choice != "capturable"}, choice)
 
 
 def run(side: Side, only: str | None = None, limit: int | None = None) -> Tally:
