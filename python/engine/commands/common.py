@@ -23,9 +23,9 @@ __all__ = [
     "PATH",
     "RUN",
     "Command",
-    "TaskName",
     "begin_or_resume",
     "columns_of",
+    "complete_task",
     "config_option",
     "device_option",
     "encoding_option",
@@ -45,7 +45,7 @@ _SIZES = {
     "hidden_size": "dim", "num_hidden_layers": "layers", "num_attention_heads": "heads", "intermediate_size": "ff",
 }  # fmt: skip
 _DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-_OTHERS = {"extra_columns": "group_columns", "kinds": "remove"}
+_OTHERS = {"extra_columns": "group_columns", "kinds": "remove", "name": "task"}
 
 
 class Command(click.Command):
@@ -89,31 +89,18 @@ def _threads(ctx: click.Context, parameter: click.Parameter, value: int | None) 
 
 
 def _device(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    number_of(value)  # raises if there is no such device
+    try:
+        number_of(value)
+    except ArgumentError as error:  # also BadState, if there is no such device
+        raise click.BadParameter(error.problem()) from None
     return value
 
 
-class TaskName(click.ParamType):
-    """The name of a task. The tasks are imported when a value is read, so that help is quick."""
+def complete_task(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The tasks whose names begin like this, for a shell's completion. They are imported only here, so that help is quick."""
+    from engine.tasks import TASKS
 
-    name = "task"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "NAME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from engine.tasks import TASKS
-
-        if value not in TASKS:
-            self.fail(f"expected one of {', '.join(TASKS)}, got {value!r}.", param, ctx)
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        from engine.tasks import TASKS
-
-        return [CompletionItem(name) for name in TASKS if name.startswith(incomplete)]
+    return [name for name in TASKS if name.startswith(incomplete)]
 
 
 encoding_option = click.option(
@@ -149,14 +136,18 @@ run_options = settings_options([
 ])  # fmt: skip
 
 
+def _shown(p: click.Parameter) -> str:
+    """What a user calls a parameter: --output, DATA."""
+    return p.opts[0] if isinstance(p, click.Option) else str(p.name).upper()
+
+
 def _refuse(
     ctx: click.Context, names: Container[str | None], sources: Container[ParameterSource | None], why: str
 ) -> None:
     """Raises UsageError if one of these parameters has its value from one of these sources."""
     for p in ctx.command.params:
         if p.name in names and ctx.get_parameter_source(p.name) in sources:
-            option = p.opts[0] if isinstance(p, click.Option) else p.human_readable_name.upper()
-            raise click.UsageError(f"{option} cannot be combined with {why}", ctx)
+            raise click.UsageError(f"{_shown(p)} cannot be combined with {why}", ctx)
 
 
 def model_sizes(ctx: click.Context, options: Mapping[str, Any], *others: str) -> dict[str, Any]:
@@ -265,7 +256,7 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
         _refuse(ctx, names, [ParameterSource.COMMANDLINE], why)
     for p in ctx.command.params if given["resume"] is None else ():
         if p.name in ("data", "files", "output") and not given[p.name]:
-            raise click.MissingParameter(ctx=ctx, param=p)
+            raise click.MissingParameter(ctx=ctx, param=p, param_hint=f"'{_shown(p)}'")
     folder = given["resume"] or given["output"]
     with _advice(folder, ctrl_c, str(ctx.command.name)):
         if given["resume"] is None:

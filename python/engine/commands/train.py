@@ -10,8 +10,8 @@ from click.core import ParameterSource
 from engine.commands.common import (
     PATH,
     Command,
-    TaskName,
     begin_or_resume,
+    complete_task,
     config_option,
     device_option,
     encoding_option,
@@ -37,7 +37,7 @@ def _default(name: str) -> str:
 
 training_options = [
     config_option,
-    click.option("--task", type=TaskName(), default="classification", show_default=True,
+    click.option("--task", metavar="NAME", default="classification", show_default=True, shell_complete=complete_task,
                  help="What the model learns: classification (one label a text), multilabel (any number of labels), "
                  "regression (a number) or tagging (a tag for each word)."),
     click.option("--init", metavar="DIR", help="A published encoder to start from: a folder, or a name on the Hugging Face hub."),
