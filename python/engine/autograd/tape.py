@@ -516,5 +516,7 @@ def grad(
     gradients = [found[edge] for edge in edges]
     if None in gradients and not allow_unused:
         i, expected = gradients.index(None), "a tensor on which the outputs depend"
-        raise BadState("grad", f"inputs[{i}]", expected, "another", "allow_unused=True gives None for it")
+        raise BadState(
+            "grad", f"inputs[{i}]", expected, "one on which they do not", "allow_unused=True gives None for it"
+        )
     return tuple(None if g is None else Tensor(g.clone()) for g in gradients)
