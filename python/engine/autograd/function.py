@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from engine._core import Array
-from engine.autograd.tape import Node, filled, no_grad, record
+from engine.autograd.mode import no_grad
+from engine.autograd.tape import Node, filled, record
 from engine.device import placed
 from engine.errors import BadState, BadType, NotDefined, require
 from engine.tensor import Tensor

@@ -8,16 +8,15 @@ it saved after its visit.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Sequence
-from functools import wraps
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
 from engine import _core
 from engine._core import Array
+from engine.autograd.mode import recording
 from engine.autograd.rows import RowGradient, RowSum, dense
 from engine.device import device_of
 from engine.errors import BadState, BadValue
@@ -27,15 +26,10 @@ __all__ = [
     "Node",
     "backward",
     "check_inplace",
-    "enable_grad",
     "grad",
-    "inference_mode",
-    "is_grad_enabled",
-    "no_grad",
     "record",
     "record_inplace",
     "record_view",
-    "set_grad_enabled",
 ]
 
 K = _core.kernels
@@ -43,92 +37,6 @@ _numbers = count()  # nodes in the order in which they are made
 _new = Tensor.__new__
 _NOTHING: Any = {}  # never written to
 Edge = Any  # None, a leaf Tensor, or (Node, output index)
-
-
-class _GradMode(threading.local):
-    enabled = True
-    recorder: Any = None  # inside a checkpoint: recorder(node, saved) takes what a node saves and returns what it keeps
-
-
-_mode = _GradMode()
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops are recorded in this thread."""
-    return _mode.enabled
-
-
-class _SetGrad:
-    """Context manager and decorator that switches recording on or off in this thread."""
-
-    def __init__(self, enabled: bool) -> None:
-        self._enabled = enabled
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(_mode.enabled)
-        _mode.enabled = self._enabled
-
-    def __exit__(self, *_: object) -> None:
-        _mode.enabled = self._before.pop()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        from inspect import isgeneratorfunction
-
-        @wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Any:
-            """The mode holds while the body of the generator runs; in between the caller has its own."""
-            inner = function(*args, **kwargs)
-            resume: Any = inner.send
-            value: Any = None
-            while True:
-                try:
-                    with _SetGrad(self._enabled):
-                        item = resume(value)
-                except StopIteration as stop:
-                    return stop.value
-                try:
-                    resume, value = inner.send, (yield item)
-                except BaseException as error:  # the caller threw it in; GeneratorExit if it closes the generator
-                    resume, value = inner.throw, error
-
-        @wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with _SetGrad(self._enabled):
-                return function(*args, **kwargs)
-
-        return generator if isgeneratorfunction(function) else wrapped
-
-
-class no_grad(_SetGrad):
-    """`with engine.no_grad():` or `@engine.no_grad()`: ops are not recorded."""
-
-    def __init__(self) -> None:
-        super().__init__(False)
-
-
-class enable_grad(_SetGrad):
-    """`with engine.enable_grad():` or `@engine.enable_grad()`: ops are recorded, also inside no_grad."""
-
-    def __init__(self) -> None:
-        super().__init__(True)
-
-
-class inference_mode(no_grad):
-    """The same as no_grad. PyTorch's inference_mode restricts what can be done with the results; this one does not."""
-
-
-class set_grad_enabled(_SetGrad):
-    """Switches recording on or off at once. As a context manager it restores the mode of before at the end."""
-
-    def __init__(self, mode: bool) -> None:
-        super().__init__(mode)
-        self._outer = _mode.enabled
-        _mode.enabled = mode
-
-    def __enter__(self) -> None:
-        self._before.append(self._outer)
-        _mode.enabled = self._enabled
 
 
 class Node:
@@ -153,8 +61,8 @@ class Node:
         self._saved: tuple[Any, ...] | None = saved
         if saved:
             self._versions = [a.version if type(a) is Array else None for a in saved]
-            if _mode.recorder is not None:
-                self._saved = _mode.recorder(self, saved)
+            if recording.recorder is not None:
+                self._saved = recording.recorder(self, saved)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -219,7 +127,7 @@ def record(
     overwritten before.
     """
     node = None
-    if _mode.enabled:
+    if recording.enabled:
         for x in inputs:
             if x is not None:
                 if x._base is not None:
@@ -245,7 +153,7 @@ def record(
 
 def will_record(*inputs: Tensor | None) -> bool:
     """Whether `record` will make a node for these inputs, so that the op has to compute what its backward needs."""
-    return _mode.enabled and any(x is not None and x._requires_grad for x in inputs)
+    return recording.enabled and any(x is not None and x._requires_grad for x in inputs)
 
 
 def record_view(name: str, output: Array, input: Tensor, backward: Callable[..., Any], *saved: Any) -> Tensor:
@@ -295,7 +203,7 @@ def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
             f"a view of shape {tensor.shape} in which some elements share a place",
             "use .clone() first",
         )
-    if not _mode.enabled:
+    if not recording.enabled:
         return
     check_view(name, tensor)
     if isinstance(value, Tensor):
@@ -317,7 +225,7 @@ def record_inplace(
     name: str, tensor: Tensor, inputs: Sequence[Tensor | None], backward: Callable[..., Any], *saved: Any
 ) -> Tensor:
     """Call it after an in-place op on `tensor`, one of `inputs`: the op becomes the last of the tensor's history."""
-    if _mode.enabled and any(x is not None and x._requires_grad for x in inputs):
+    if recording.enabled and any(x is not None and x._requires_grad for x in inputs):
         node = Node(name, inputs, backward, saved)
         node.outputs = (tensor._data.meta,)
         tensor._node, tensor._index, tensor._requires_grad = node, 0, True
@@ -516,5 +424,7 @@ def grad(
     gradients = [found[edge] for edge in edges]
     if None in gradients and not allow_unused:
         i, expected = gradients.index(None), "a tensor on which the outputs depend"
-        raise BadState("grad", f"inputs[{i}]", expected, "another", "allow_unused=True gives None for it")
+        raise BadState(
+            "grad", f"inputs[{i}]", expected, "one on which they do not", "allow_unused=True gives None for it"
+        )
     return tuple(None if g is None else Tensor(g.clone()) for g in gradients)

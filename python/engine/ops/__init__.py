@@ -24,5 +24,5 @@ from engine.ops.shape import *
 from engine.ops.softmax import *
 from engine.ops.unary import *
 
-# What the families export; without it, `from engine.ops import *` would bring the families themselves.
+# What the files export. Without it, `from engine.ops import *` would bring the files themselves too.
 __all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, _ModuleType)]

@@ -63,7 +63,7 @@ _sub_backward = gradients(lambda dy: dy, K.neg)
 
 @tensor_method("sub", "__sub__")
 def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
-    """input - alpha * other. Not for bool (use logical_xor or logical_not)."""
+    """input - alpha * other. Raises TypeError for bool (use logical_xor or logical_not)."""
     if alpha != 1:
         other = mul(other, alpha)
     y = K.sub(data_of(input), data_of(other))
@@ -93,7 +93,7 @@ _div_backward = gradients(lambda dy, b, y: K.div(dy, b), K.div_backward)
 
 @tensor_method("div", "__truediv__")
 def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other; of integers float32. rounding_mode: None, or "floor" for floor_divide."""
+    """input / other. Integers give float32. rounding_mode: None, or "floor" for floor_divide."""
     if rounding_mode is not None:
         if rounding_mode != "floor":
             raise BadValue("div", "rounding_mode", "None or 'floor'", repr(rounding_mode))

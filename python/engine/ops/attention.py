@@ -126,6 +126,11 @@ def _rectangle(x: Array, shape: Any, by_head: bool) -> Array:
     return x.view(shape) if by_head else x.view((batch, length, heads, d)).permute((0, 2, 1, 3))
 
 
+def _worded(*sizes: int | str) -> str:
+    """A shape in which letters stand for sizes that may differ."""
+    return f"({', '.join(map(str, sizes))})"
+
+
 def _expanded_mask(attn_mask: Tensor, dtype: Any, full: tuple[int, ...]) -> Array:
     """The mask as a view of shape `full`."""
     op = "scaled_dot_product_attention"
@@ -179,9 +184,9 @@ def scaled_dot_product_attention(
     if not 2 <= ndim <= 7:
         raise BadValue(op, "query", "2 to 7 dimensions", f"shape {qs}")
     if len(ks) != ndim or ks[:-2] != lead or ks[-1] != qs[-1]:
-        raise BadValue(op, "key", f"shape {(*lead, 'S', qs[-1])}", ks)
+        raise BadValue(op, "key", f"shape {_worded(*lead, 'S', qs[-1])}", ks)
     if len(vs) != ndim or vs[:-1] != ks[:-1]:
-        raise BadValue(op, "value", f"shape {(*ks[:-1], 'e')}", vs)
+        raise BadValue(op, "value", f"shape {_worded(*ks[:-1], 'e')}", vs)
     mask = None
     if attn_mask is not None:
         mask = _expanded_mask(attn_mask, q.dtype, (*lead, qs[-2], ks[-2]))

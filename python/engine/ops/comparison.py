@@ -195,7 +195,7 @@ _where_backward = gradients(
 
 
 def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
-    """input where condition is true, other elsewhere. condition: bool; all three broadcast, the other two promote."""
+    """input where condition is true, other elsewhere. condition: bool. The three are broadcast; input and other are promoted."""
     c = as_array("where", "condition", condition)
     y = K.where(c, data_of(input), data_of(other))
     return record("where", y, (tensor_of(input), tensor_of(other)), _where_backward, c)
@@ -203,7 +203,7 @@ def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
 
 @tensor_method("where")
 def _where(self: Tensor, condition: Tensor, other: Operand) -> Tensor:
-    """self where condition (bool) is true, other elsewhere; the three are broadcast."""
+    """self where condition (bool) is true, other elsewhere. The three are broadcast; self and other are promoted."""
     return where(condition, self, other)
 
 

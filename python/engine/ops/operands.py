@@ -1,4 +1,4 @@
-"""What ops share: operands that are Tensors or numbers, and backward functions that are written as formulas."""
+"""What ops share: operands that are Tensors or numbers, backward functions written as formulas, and arrays."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ no_gradient = gradient(lambda dy: None)
 def gradients(first: Callable[..., Array], second: Callable[..., Array]) -> Callable[..., Any]:
     """The backward of an op with two operands: their gradients are first(dy, *saved) and second(dy, *saved).
 
-    Both formulas give arrays of the output's shape and dtype. Where an operand was broadcast or converted, its gradient
+    Both formulas give arrays of the output's shape and dtype. If an operand was broadcast or converted, its gradient
     is summed and converted here. A formula is not called if its operand needs no gradient.
     """
 
@@ -78,7 +78,7 @@ def gradients(first: Callable[..., Array], second: Callable[..., Array]) -> Call
 
 
 def gradient_for(edge: Any, dx: Array) -> Array:
-    """`dx`, of the output's shape and dtype, as the input behind `edge` needs it."""
+    """`dx`, of the output's shape and dtype, summed, moved and converted as the input behind `edge` needs it."""
     shape, dtype, number = edge[0].outputs[edge[1]] if type(edge) is tuple else edge._data.meta
     if dx.shape != shape:
         dx = sum_to(dx, shape)
@@ -98,6 +98,9 @@ def sum_to(dx: Array, shape: tuple[int, ...]) -> Array:
         if size == 1 and large[lead + i] != 1:
             mask |= 1 << lead + i
     return K.sum(dx, mask, True).view(shape)
+
+
+# ---------------------------------------------------------------- arrays
 
 
 def zeros_array(shape: tuple[int, ...], like: Array) -> Array:

@@ -82,11 +82,6 @@ def _prepared(op: str, input: Tensor, dim: Dims, dtype: DType | None) -> tuple[T
     return input, x, _mask(op, dim, x.ndim)
 
 
-def _in_dtype(y: Array, dtype: DType | None) -> Array:
-    """A sum or product in the given dtype. The kernels give int64 for integers; narrower ones wrap around, as in PyTorch."""
-    return y if dtype is None else y.cast(dtype)
-
-
 # ---------------------------------------------------------------- sums
 
 
@@ -99,14 +94,15 @@ def _sum_backward(dy: Array, shape: tuple[int, ...], mask: int) -> Array:
 def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """Sum over the dimensions `dim` (None: all): int64 for bool and integers, 0 if there are no elements.
 
-    dtype: the input is converted to it first, and the result has it.
+    dtype: the input is converted to it first, and the result has it; integers wrap around.
 
     float32 is added up in blocks, and the blocks in float64: the error does not grow with the number of elements.
     """
     if precision.active:
         input = precision.raised(input)
     input, x, mask = _prepared("sum", input, dim, dtype)
-    return record("sum", _in_dtype(K.sum(x, mask, keepdim), dtype), (input,), _sum_backward, x.shape, mask)
+    y = K.sum(x, mask, keepdim)
+    return record("sum", y if dtype is None else y.cast(dtype), (input,), _sum_backward, x.shape, mask)
 
 
 @gradient
@@ -249,7 +245,8 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     if precision.active:
         input = precision.raised(input)
     input, x, mask = _prepared("prod", input, dim, dtype)
-    return record("prod", _in_dtype(K.prod(x, mask, keepdim), dtype), (input,), _prod_backward, x, mask)
+    y = K.prod(x, mask, keepdim)
+    return record("prod", y if dtype is None else y.cast(dtype), (input,), _prod_backward, x, mask)
 
 
 _cumsum_backward = gradient(lambda dy, dim: K.cumsum(dy, dim, True))
@@ -265,7 +262,8 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
         input = cast(input, dtype)
     x = input._data
     d = normal_dim("cumsum", dim, x.ndim)
-    return record("cumsum", _in_dtype(K.cumsum(x, d, False), dtype), (input,), _cumsum_backward, d)
+    y = K.cumsum(x, d, False)
+    return record("cumsum", y if dtype is None else y.cast(dtype), (input,), _cumsum_backward, d)
 
 
 # ---------------------------------------------------------------- the largest and the smallest

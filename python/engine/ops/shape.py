@@ -350,11 +350,11 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size < 0 or (size == 0 and n > 0):
-            raise BadValue("split", "split_size", "a number > 0", size)
+            raise BadValue("split", "split_size_or_sections", "a number > 0", size)
         return _parts("split", tensor, dim, [min(size, n - at) for at in range(0, n, size)] if n else [0])
-    lengths = sizes_of("split", "sections", (tuple(split_size_or_sections),))
+    lengths = sizes_of("split", "split_size_or_sections", (tuple(split_size_or_sections),))
     if sum(lengths) != n or any(s < 0 for s in lengths):
-        raise BadValue("split", "sections", f"sizes >= 0 that add up to {n}", lengths)
+        raise BadValue("split", "split_size_or_sections", f"sizes >= 0 that add up to {n}", lengths)
     return _parts("split", tensor, dim, lengths)
 
 
