@@ -1,22 +1,22 @@
-# Short aliases of commands that anyone can type. `make train` and `make test` need python3, python3-venv, python3-dev, g++.
+# Short names for commands. `make train` and `make test` need python3, python3-venv, python3-dev, g++.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
-# One build serves everything: the wheel that is installed is the one that tests look at.
+# There is one build: the tests look at the wheel that is installed.
 DIST = $(VENV)/dist
 WHEEL = $$(ls $(DIST)/engine-*.whl)
 SOURCES = pyproject.toml CMakeLists.txt tools/pack.py $(shell find csrc cmake python -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h' -o -name '*.def' -o -name '*.cmake' -o -name '*.S' -o -name '*.py')
 
 .PHONY: train test bench lint stubs dev clean
 
-train: $(VENV)/installed ## train the real example, print its report; the last line is "test accuracy 0.xxxx"
+train: $(VENV)/installed ## train on BANKING77 and print the report; the last line is "test accuracy 0.xxxx"
 	$(BIN)/python examples/banking77/train.py
 
-test: $(VENV)/installed-dev ## the whole test suite, against the installed package
+test: $(VENV)/installed-dev ## run the whole test suite with the installed package
 	ENGINE_WHEEL=$(WHEEL) $(BIN)/python -m pytest
 
-bench: $(VENV)/installed-dev ## a short version of every benchmark
+bench: $(VENV)/installed-dev ## run a short version of every benchmark
 	$(BIN)/python -m bench --quick
 
 lint: $(VENV)/installed-dev
@@ -27,7 +27,7 @@ lint: $(VENV)/installed-dev
 	PYTHONPATH=python $(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/stubs.py --check
 
-stubs: $(VENV)/installed-dev ## write the stubs anew from the declarations they follow
+stubs: $(VENV)/installed-dev ## write the .pyi files
 	$(BIN)/python tools/stubs.py
 
 $(VENV)/bin/python:
@@ -52,7 +52,7 @@ $(VENV)/installed-dev: $(DIST)/built
 ISAS ?= baseline;avx512
 CUBINS ?= 80
 
-dev: ## an incremental build in the tree, importable with PYTHONPATH=python; ISAS='baseline;avx2;avx512' for all of them
+dev: ## build in the source tree, to be imported with PYTHONPATH=python; ISAS='baseline;avx2;avx512' builds all instruction sets
 	cmake -S . -B build/dev -G Ninja -DENGINE_WERROR=ON '-DENGINE_ISAS=$(ISAS)' '-DENGINE_CUBINS=$(CUBINS)' -Dpybind11_DIR=$$($(PYTHON) -m pybind11 --cmakedir) -DPython_EXECUTABLE=$$(command -v $(PYTHON)) $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache) > /dev/null
 	cmake --build build/dev
 

@@ -1,1 +1,1 @@
-"""Benchmarks of engine against the machine's own limit and, where it is installed, PyTorch. `python -m bench --help`."""
+"""Benchmarks of engine against the machine's limit and, if it is installed, PyTorch. `python -m bench --help`."""

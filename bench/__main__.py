@@ -15,7 +15,7 @@ from bench import against
 from bench.limits import MIXES, mix
 from bench.protocol import Run, Worker, has
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the ops' rows
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # for the rows of the ops in tests/specs
 
 PARTS = (
     "ops", "gemm", "attention", "fused", "step", "banking77", "parity", "finetune", "inference", "small", "memory",
@@ -32,7 +32,7 @@ def processor() -> str:
 
 
 def beside_pytorch(parts: list[str], quick: bool, threads: int, report: dict[str, Any]) -> None:
-    """Prints the tables of these parts and puts them into `report`."""
+    """Prints the tables of these parts and adds them to `report`."""
     torch = has("torch")
     if not torch:
         print("PyTorch is not installed: engine's own figures only (pip install 'engine[parity]' for the comparison)")
@@ -63,18 +63,20 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="a short version of everything: to see that it runs, not to quote"
+        "--quick",
+        action="store_true",
+        help="run a short version of everything, to see that it works; its figures are not for quoting",
     )
     parser.add_argument(
         "--only",
-        help=f"comma-separated parts of {', '.join(PARTS)}; default: all of them, with --against {', '.join(against.DEFAULT)}",
+        help=f"parts to run, separated by commas: {', '.join(PARTS)} (default: all; with --against: {', '.join(against.DEFAULT)})",
     )
     parser.add_argument(
-        "--against", type=Path, metavar="WHEEL", help="another build of engine as the peer, in the place of PyTorch"
+        "--against", type=Path, metavar="WHEEL", help="compare with another build of engine instead of PyTorch"
     )
-    parser.add_argument("--threads", type=int, default=_core.get_num_threads())
-    parser.add_argument("--isa", help="the ISA of engine's kernels instead of the best (ENGINE_CPU_ISA)")
-    parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--threads", type=int, default=_core.get_num_threads(), help="number of CPU threads")
+    parser.add_argument("--isa", help="instruction set of engine's kernels (default: the best, or ENGINE_CPU_ISA)")
+    parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="file for the figures")
     options = parser.parse_args()
     known = against.PARTS if options.against else (*PARTS, "limits")
     asked = options.only.split(",") if options.only else against.DEFAULT if options.against else PARTS
@@ -84,7 +86,7 @@ def main() -> None:
 
     if options.isa:
         os.environ["ENGINE_CPU_ISA"] = options.isa
-    isa = _core.get_cpu_isa()  # of the workers too: they inherit it
+    isa = _core.get_cpu_isa()  # the workers inherit it
     report: dict[str, Any] = {"machine": processor(), "isa": isa, "threads": options.threads, "quick": options.quick}
     failed = False
     try:
@@ -98,7 +100,7 @@ def main() -> None:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
         print(f"\nwritten to {options.json}")
     if failed:
-        raise SystemExit("some rows failed on the side of the other build")
+        raise SystemExit("some rows failed with the other build")
 
 
 if __name__ == "__main__":

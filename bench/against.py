@@ -1,7 +1,8 @@
 """Another build of engine as the peer: `python -m bench --against WHEEL`.
 
-The wheel is installed into a temporary folder, and a worker that imports engine from there takes turns with the worker that
-imports engine from here. Both do the same tasks of `bench`, so that only the builds differ.
+The wheel is installed into a temporary folder. A worker that imports
+engine from there takes turns with a worker that imports engine from here. Both do the same tasks of `bench`, so that only the
+builds differ.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def installed(wheel: Path) -> Iterator[Path]:
 
 
 def build(side: str) -> Any:
-    """A worker's task that says what engine it has."""
+    """A worker's task that tells which engine the worker imported."""
     import engine
 
     facts = {"version": engine.__version__, "path": str(engine.__file__), "isa": engine.get_cpu_isa()}
@@ -48,12 +49,12 @@ def build(side: str) -> Any:
 
 
 def facts(workers: Sequence[Worker], threads: int, folder: Path) -> dict[str, Any]:
-    """What each of the two builds is, by side. Raises RuntimeError if the peer is not the one in `folder`."""
+    """Version and path of the two builds, by side. Raises RuntimeError if the peer is not the one in `folder`."""
     found = {w.side: w.ask(do="prepare", task="against:build", threads=threads) for w in workers}
     inside = {side: Path(f["path"]).is_relative_to(folder) for side, f in found.items()}
     if inside != {"engine": False, SIDE: True}:
         paths = ", ".join(f"{side}: {f['path']}" for side, f in found.items())
-        raise RuntimeError(f"--against: expected engine from {folder} on the side of the {SIDE} alone, got {paths}")
+        raise RuntimeError(f"--against: expected engine from {folder} in the worker of the {SIDE} only, got {paths}")
     return found
 
 
@@ -61,7 +62,7 @@ def facts(workers: Sequence[Worker], threads: int, folder: Path) -> dict[str, An
 
 
 def interval(ratios: Sequence[float]) -> tuple[float, float] | None:
-    """Between which of the ratios their median lies with at least 95 % confidence, by the sign test. None: too few."""
+    """The two ratios between which the median lies with at least 95 % confidence, by the sign test; None if there are too few."""
     r, n = sorted(ratios), len(ratios)
     dropped, outside = 0, 1 / 2**n
     while 2 * outside <= 0.05:
@@ -71,13 +72,13 @@ def interval(ratios: Sequence[float]) -> tuple[float, float] | None:
 
 
 def widest(spreads: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
-    """From the least to the largest of several spreads."""
+    """The spread that covers several spreads."""
     known = [s for s in spreads if s]
     return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 
 
 def verdict(spread: tuple[float, float] | None) -> str:
-    """What ours is, by the spread of theirs / ours."""
+    """ "faster", "SLOWER" or "within noise" for ours, by the spread of theirs / ours."""
     if spread is None:
         return "too few pairs"
     return "faster" if spread[0] > 1 else "SLOWER" if spread[1] < 1 else "within noise"
@@ -100,10 +101,10 @@ class Count(Run):
 
 @dataclass
 class Against(Run):
-    """A run with two builds. It says on standard error what it does, and how long that will take."""
+    """A run with two builds. It says on standard error what it does and how long that takes."""
 
     against: bool = True
-    total: int = 0  # comparisons
+    total: int = 0  # number of comparisons
     done: int = 0
     start: float = field(default_factory=time.monotonic)
 
@@ -115,11 +116,11 @@ class Against(Run):
         print(f"{self.done + 1} of {self.total}{left}: {what}", file=sys.stderr, flush=True)
 
     def compare(self, task: str, *, pairs: int = 9, seconds: float = 0.03, **rest: Any) -> Comparison:
-        """As `Run.compare`. If the builds seem to differ, it is done again in fresh processes: chance, and the places in
-        memory that a process happens to get, favour one side for as long as it runs."""
+        """As `Run.compare`. If the builds seem to differ, it measures again in fresh processes: the places in
+        memory that a process happens to get may favour one side for as long as it runs."""
         what = " ".join([task, *[f"{name}={value}" for name, value in rest.items() if name != "per_side"]])
         self.say(what)
-        if seconds:  # short samples are cheap, and two builds differ by little
+        if seconds:  # longer samples, for two builds differ only a little
             pairs = max(pairs, SHORT_PAIRS)
         first = super().compare(task, pairs=pairs, seconds=seconds, **rest)
         if SIDE in first.pairs and verdict(interval(first.pairs[SIDE])) in ("faster", "SLOWER"):
@@ -133,7 +134,7 @@ class Against(Run):
 
 
 def compared(table: Table) -> tuple[str, list[dict[str, Any]]]:
-    """The rows of a table as they are with another build for a peer: as text, and as data."""
+    """The rows of a table whose peer is another build, as text and as data."""
     rows, data = [], []
     for label, c, count in table.comparisons:
         row: dict[str, Any] = {"name": label, "seconds": c.seconds}
@@ -155,7 +156,7 @@ def compared(table: Table) -> tuple[str, list[dict[str, Any]]]:
 
 
 def measure(wheel: Path, parts: Sequence[str], *, quick: bool, threads: int, report: dict[str, Any]) -> bool:
-    """Prints the tables of these parts and puts them into `report`. Whether the other build did all that was asked of it."""
+    """Prints the tables of these parts and adds them to `report`. Returns whether all rows ran with the other build."""
     good = True
     with installed(wheel) as folder:
         workers = [Worker("engine", threads), Worker(SIDE, threads, folder)]

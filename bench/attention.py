@@ -45,7 +45,7 @@ def ragged(side: str, lengths: list[int], d: int, backward: bool) -> Any:
 
 
 def flops(lengths: list[int], d: int, backward: bool) -> float:
-    """Two products forward, five backward (one of them the scores again)."""
+    """Two matrix products forward, five backward (one computes the scores again)."""
     return (14 if backward else 4) * HEADS * d * float(sum(n * n for n in lengths))
 
 

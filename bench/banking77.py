@@ -45,7 +45,7 @@ def batches(count: int, bucketed: bool) -> list[tuple[list[list[int]], list[int]
 
 
 def trainer(side: str, model: str, count: int, bucketed: bool, padded: bool) -> tuple[list[Any], Any, dict[str, Any]]:
-    """(batches, a step on one of them, the logits of the first to compare). padded: engine's padding counts as text."""
+    """(batches, a step on one of them, the logits of the first, to compare). padded: engine computes padding as if it were text."""
     net = build(side, model, 0.1, "first")
     data = batches(count, bucketed)
     if side == "engine":
@@ -89,7 +89,7 @@ def trainer(side: str, model: str, count: int, bucketed: bool, padded: bool) -> 
 
         logits = net.eval()(*made[0][:2])
     net.train()
-    # Padding that counts as text, or other batches, have logits of their own.
+    # With padding that counts as text, or with other batches, the logits differ.
     return made, step, {} if padded or bucketed else answer(logits)
 
 
@@ -115,7 +115,7 @@ def add(
     padded: bool = False,
     savings: tuple[str, ...] = ALL,
 ) -> None:
-    """A row. bucketed: PyTorch's batches are; padded: engine computes the padding too."""
+    """A row. bucketed: PyTorch's batches are grouped by length; padded: engine computes padding as if it were text."""
     count = 4 if run.quick else {"tiny": 20, "mini": 8, "minilm6": 4}[model]
     c = run.compare(
         "banking77:prepare", sides=sides, pairs=7, seconds=0.0, model=model, count=count, savings=savings,
@@ -127,7 +127,7 @@ def add(
 def run(run: Run) -> list[Table]:
     table = Table("BANKING77, dropout 0.1, batches of 32: samples a second", "/s")
     for model in ("tiny",) if run.quick else ("tiny", "mini", "minilm6"):
-        if not run.against:  # these rows differ in what PyTorch does
+        if not run.against:  # these rows differ only in what PyTorch does
             add(run, table, model, "PyTorch on random batches", target=TARGETS[model])
             add(run, table, model, "PyTorch on batches bucketed by length", bucketed=True)
             add(run, table, model, "the same work: both compute the padding", padded=True, savings=())

@@ -3,7 +3,7 @@
 engine on a CUDA device beside PyTorch on the same one: cuBLAS, scaled_dot_product_attention, fused AdamW, whole steps,
 and the same under torch.compile. Each side is a process of its own, samples are interleaved (bench/protocol.py). The
 share is of what the card's data sheet says of its tensor cores, or of the bandwidth that engine's own `stream` measures
-in the same run. Without a GPU this runs on the simulator (--quick), which shows that it runs and no times.
+in the same run. Without a GPU this runs on the simulator (--quick). That shows that it works, but gives no times.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.sides import answer
 
 PARTS = ("products", "attention", "ops", "optimizer", "step")
 
-# Dense tensor-core rates in TF/s, of NVIDIA's data sheets: (bf16, tf32, float32 without tensor cores).
+# Dense tensor-core rates in TF/s, from NVIDIA's data sheets: (bf16, tf32, float32 without tensor cores).
 PEAKS = {
     "A100": (312, 156, 19.5),
     "H100": (989, 494, 67),
@@ -59,7 +59,7 @@ class Card:
         return self.lib.from_numpy(self.rng.integers(0, limit, shape)).to("cuda")
 
     def repeated(self, task: Any, times: int) -> Any:
-        """A call of `task` so many times over, and one wait: what a queue that never runs dry takes."""
+        """Calls `task` that many times and waits once: the time of a queue that never runs empty."""
 
         def run() -> None:
             for _ in range(times):
@@ -96,7 +96,7 @@ class Card:
 
 
 def describe(side: str) -> Any:
-    """The device's name, and what its memory gives: (task, facts)."""
+    """The device's name and its memory bandwidth: (task, facts)."""
     card = Card(side)
     facts: dict[str, Any] = {"name": card.lib.cuda.get_device_name(0)}
     if card.engine:
@@ -129,7 +129,7 @@ def product(side: str, kind: str, precision: str, m: int, n: int, k: int, times:
         card.randn(n, dtype=dtype),
     )
     F, lib = card.F, card.lib
-    if kind == "grouped":  # rows of 8 experts, one without any, some with many
+    if kind == "grouped":  # the rows of 8 experts: one has none, some have many
         ends = [m * part // 64 for part in (1, 23, 24, 33, 38, 38, 61, 64)]
         experts, offs = card.randn(8, n, k, dtype=dtype).transpose(-1, -2), lib.tensor(ends, dtype=lib.int32).to("cuda")
         return card.without_grad(lambda: F.grouped_mm(x, experts, offs=offs), times)
@@ -167,7 +167,7 @@ def attention(
 
 
 def op(side: str, name: str, rows: int, dim: int, times: int) -> Any:
-    """Forward and backward of what is bound by memory."""
+    """Forward and backward of ops whose time is that of their memory traffic."""
     card = Card(side)
     F = card.F
     x, w, b, seed = card.randn(rows, dim), card.randn(dim), card.randn(dim), card.randn(rows, dim)
@@ -210,7 +210,7 @@ def adamw(side: str, layers: int, dim: int, times: int) -> Any:
 
 
 def step(side: str, model: str, batch: int, length: int, dropout: float, precision: str, times: int) -> Any:
-    """Forward, loss, backward, AdamW, with nothing that waits for the device."""
+    """Forward, loss, backward, AdamW. Nothing waits for the device."""
     from bench import step as equal
 
     card = Card(side)
@@ -271,7 +271,7 @@ def run(
         return bytes / seconds / 1e9 / bandwidth if bandwidth else None
 
     def compare(task: str, **arguments: Any) -> Comparison:
-        """Seconds of one call: a sample is many, and one wait."""
+        """Seconds of one call. A sample is many calls and one wait."""
         c = run.compare(task, times=times, **arguments)
         c.seconds = {side: s / times for side, s in c.seconds.items()}
         return c
@@ -321,7 +321,7 @@ def run(
                         )
     if "ops" in parts:
         table = tables["ops"] = Table("Bound by memory, forward + backward", "us")
-        # Bytes that cannot be avoided: what is read and written once each way, in units of the input.
+        # The fewest bytes possible: what each direction reads and writes once, in units of the input.
         units = {"layer_norm": 5, "dropout_add_layer_norm": 8, "softmax": 5, "gelu": 5, "cross_entropy": 3}
         for name, unit in units.items():
             rows, dim = (tokens, 1031) if quick else (TOKENS, 30522 if name == "cross_entropy" else 768)
@@ -363,17 +363,19 @@ def run(
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cuda", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small shapes, once each: to see that it runs")
-    parser.add_argument("--only", default=",".join(PARTS), help=f"comma-separated parts of {', '.join(PARTS)}")
-    parser.add_argument("--json", type=Path, default=Path("build/bench-cuda.json"))
+    parser.add_argument("--quick", action="store_true", help="small shapes, once each, to see that it works")
+    parser.add_argument(
+        "--only", default=",".join(PARTS), help=f"parts to run, separated by commas: {', '.join(PARTS)}"
+    )
+    parser.add_argument("--json", type=Path, default=Path("build/bench-cuda.json"), help="file for the figures")
     options = parser.parse_args()
     parts = options.only.split(",")
     if unknown := set(parts) - set(PARTS):
-        parser.error(f"unknown part {sorted(unknown)[0]}")
+        parser.error(f"--only: expected some of {', '.join(PARTS)}, got {sorted(unknown)[0]}")
     from engine import cuda
 
     if not cuda.is_available():
-        parser.error("engine finds no CUDA device (engine info says why)")
+        parser.error("expected a CUDA device, got none (`engine info` tells why)")
     sides = ["engine"]
     if has("torch") and not options.quick:
         sides += ["torch", "torch-compile"]

@@ -1,6 +1,5 @@
-"""What bench/cuda_model.py has to be told, counted and not guessed: what the main loops execute (on the simulator of
-tests/cudasim), how often a training step launches which kernel, registers and shared memory (of ptxas). Needs nvcc, and
-a minute. `python -m bench.cuda_model --counters` writes it to bench/cuda_model.json."""
+"""The counts that bench/cuda_model.py computes with: the instructions of the main loops (from the simulator of tests/cudasim), the
+launches of each kernel in a training step, and registers and shared memory (from ptxas). Needs nvcc and takes a minute. `python -m bench.cuda_model --counters` writes it to bench/cuda_model.json."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ SMALL = {"d": 128, "heads": 2, "ff": 512, "vocab": 1031, "batch": 2, "length": 7
 
 
 def difference(short: dict[str, Any], long: dict[str, Any], units: int) -> dict[str, float]:
-    """What a unit (a multiply-add, a score of attention) costs in the main loop: warp instructions, bytes."""
+    """Warp instructions and bytes of the main loop for each unit (a multiply-add, a score of attention)."""
     from cuda_loops import width
 
     sums = dict.fromkeys(("issued", "mma", "ffma", "ex2", "shared_bytes", "copied_bytes"), 0)
@@ -60,7 +59,7 @@ def loops() -> dict[str, dict[str, float]]:
 
 
 def launches(layers: int, precision: str) -> dict[str, list[int]]:
-    """Of the second training step of a small model (dropout of 0.1, AdamW): launches and sectors by kernel."""
+    """Launches and memory sectors by kernel in the second training step of a small model (dropout 0.1, AdamW)."""
     import numpy as np
 
     import engine
@@ -94,7 +93,7 @@ def launches(layers: int, precision: str) -> dict[str, list[int]]:
 
 
 def resources(wanted: set[str]) -> dict[str, dict[str, int]]:
-    """Threads, registers on sm_80 and sm_90, shared memory of the kernels."""
+    """Threads, registers on sm_80 and sm_90, and shared memory of the kernels."""
     from engine import _cuda
     from test_cuda_gates import budget_of, compile_family, kernels_of
 
@@ -118,7 +117,7 @@ def resources(wanted: set[str]) -> dict[str, dict[str, int]]:
 def collect() -> dict[str, Any]:
     why = cuda_device.start()
     if why or not cuda_device.on_simulator():
-        raise SystemExit(why or "counters are the simulator's: this machine has a GPU")
+        raise SystemExit(why or "--counters needs the simulator, but this machine has a GPU")
     made: dict[str, Any] = {"small": SMALL, "loops": loops()}
     os.environ["CUDASIM_PROFILE"] = "1"
     made["launches"] = {p: {n: launches(n, p) for n in (1, 2)} for p in PRECISIONS}

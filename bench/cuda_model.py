@@ -1,8 +1,8 @@
 """python -m bench.cuda_model [--counters]
 
-What a training step of BERT-base should take on an A100 and an H100, on paper, before anyone has run it there. From
-data sheets, from shapes, and from what bench/cuda_counters.py counted (bench/cuda_model.json; --counters writes it
-anew). Prints the section "Performance model" of docs/cuda.md.
+Predicts how long a training step of BERT-base takes on an A100 and an H100, before anyone has run it there. It computes
+from data sheets, from shapes, and from the counts of bench/cuda_counters.py (bench/cuda_model.json; --counters counts
+again). Prints the section "Performance model" of docs/cuda.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COUNTED = Path(__file__).with_suffix(".json")
 
 @dataclass(frozen=True)
 class Card:
-    """Of NVIDIA's data sheets, dense rates; lanes: float32 units of a multiprocessor; l2: bytes a clock."""
+    """Dense rates from NVIDIA's data sheets; lanes: float32 units of a multiprocessor; l2: bytes per clock."""
 
     name: str
     capability: int
@@ -45,18 +45,18 @@ class Card:
         return self.f32 / (2 * self.lanes * self.processors)
 
 
-# l2: the A100's is in its white paper; the H100's is not published and taken to be the same. mma: Hopper's tensor cores
-# are fed in full by wgmma alone, which these kernels do not use (Luo et al. 2024, arXiv 2402.13499, measure 62 %).
+# l2: the A100's is in its white paper; the H100's is not published and assumed to be the same. mma: only wgmma keeps Hopper's
+# tensor cores busy, and these kernels do not use it (Luo et al. 2024, arXiv 2402.13499, measure 62 %).
 CARDS = (
     Card("A100 80GB SXM", 80, 108, 312e12, 156e12, 19.5e12, 2.0e12, 64, 5120, 1.0),
     Card("H100 SXM", 90, 132, 989e12, 494e12, 67e12, 3.35e12, 128, 5120, 0.65),
 )
 
-# Assumptions, each to be measured.
+# Assumptions. All must be measured.
 LATENCY = 0.7e-6  # seconds from an address to data that come from device memory
 GAP = 1.0e-6  # between kernels of a queue that is never empty
-DRY = 2.5e-6  # the same where the host is behind
-STREAM = 0.85  # of the memory's rate that a kernel reaches which only moves
+DRY = 2.5e-6  # the same if the host is late
+STREAM = 0.85  # share of the memory's rate that a kernel reaches if it only moves data
 BROADCAST = 0.5  # of the bytes that float32 kernels read from shared memory: lanes that read the same share a pass
 
 LAYERS, D, FF, HEADS, BATCH, LENGTH, VOCAB, POSITIONS = 12, 768, 3072, 12, 32, 128, 30522, 512
@@ -75,7 +75,7 @@ class Kernel:
     what: str
     launches: int  # in a step
     flops: float  # of a launch
-    bytes: float  # of a launch, that cannot be avoided
+    bytes: float  # of a launch, at the least
     seconds: float  # of a launch, without GAP
     bound: str
     notes: str = ""
@@ -88,7 +88,7 @@ class Model:
         self.size = 2 if self.math == "bf16" else 4  # bytes of an operand of products
         self.peak = getattr(card, self.math)
 
-    # ---- a multiprocessor's time for a unit (a multiply-add, a score) of a main loop, and what binds it
+    # ---- the time of one multiprocessor for a unit (a multiply-add, a score) of a main loop, and what limits it
 
     def unit(self, kernel: str, flops: float) -> tuple[float, str]:
         c, loop = self.card, self.counted["loops"][kernel]
@@ -111,10 +111,10 @@ class Model:
         self, kernel: str, what: str, launches: int, blocks: int, block: float, waits: float, flops: float,
         bytes: float, bound: str,
     ) -> Kernel:  # fmt: skip
-        """Of blocks of `block` seconds each, that wait for memory `waits` times: all that are resident at once."""
+        """A kernel whose blocks take `block` seconds each. All resident blocks wait for memory together, `waits` times."""
         here, resident = div_up(blocks, self.card.processors), self.resident(kernel)
         seconds = here * block + div_up(here, resident) * waits * LATENCY
-        full = blocks / self.card.processors / here  # of the multiprocessors' time, where the busiest has all
+        full = blocks / self.card.processors / here  # share of all multiprocessors' time that blocks fill
         if bytes / (self.card.memory * STREAM) > seconds:
             seconds, bound = bytes / (self.card.memory * STREAM), "memory"
         notes = f"{blocks} of {kernel.rsplit('_')[-1]}" if kernel.startswith("gemm") else f"{blocks}"
@@ -144,8 +144,8 @@ class Model:
         d, scores = D // HEADS, T * LENGTH * HEADS
         row = T * D * self.size
         bf16 = self.math == "bf16"
-        # Products of d a score, tensors read and written, rows and columns of a block's tiles, how often a step over
-        # columns waits for its copies (backward they come in two stages).
+        # Products of length d per score, tensors read and written, rows and columns of a block's tiles, how often a step
+        # over columns waits for its copies (backward copies in two stages).
         for part, products, tensors, rows, columns, exposed in (
             ("", 2, 4, 128, 64 if bf16 else 32, 2), ("dq_", 3, 5, 64, 32, 0.5), ("dkv_", 4, 6, 64, 32, 0.5)
         ):  # fmt: skip
@@ -159,14 +159,14 @@ class Model:
                 float(flops * scores), row * tensors + 8 * T * HEADS, bound,
             )  # fmt: skip
 
-    # ---- kernels that move
+    # ---- kernels that only move data
 
     def moved(self, name: str, what: str, launches: int, bytes: float) -> Kernel:
         bound = "launch" if bytes < GAP * self.card.memory else "memory"
         return Kernel(name, what, launches, 0, bytes, bytes / (self.card.memory * STREAM), bound)
 
     def moving(self) -> Iterator[Kernel]:
-        """Bytes that each must read and write, of the large launches."""
+        """The bytes that each large launch must read and write."""
         s, rows, weights = self.size, T * D, 4 * D * D + 2 * D * FF
         yield self.moved("dropout_add_layer_norm_f32", "read 2, write 2", 2 * LAYERS, 16 * rows)
         yield self.moved("layer_norm_backward_f32", "read 2, write 2", 2 * LAYERS, 16 * rows)
@@ -189,13 +189,13 @@ class Model:
             kernels += self.product(what, "nt", T, n, k)
             kernels += self.product(f"d{what}", "nn", T, k, n)
             kernels += self.product(f"{what}'s weight", "tn", n, k, T)
-        parts = sum(k.launches for k in kernels if "combine" in k.name)  # the small model has other ones
+        parts = sum(k.launches for k in kernels if "combine" in k.name)  # the small model has other numbers of them
         kernels += [*self.attention(), *self.moving()]
         rest = self.launches() + parts - sum(k.launches for k in kernels)
         return [*kernels, Kernel("the rest", "biases, pooling, loss, sorting ids", rest, 0, 0, 0, "launch")]
 
     def launches(self) -> int:
-        """Those of one layer and what is around it, and as many more for each layer as a second one brings."""
+        """The launches of a model with one layer, plus for each further layer those that a second layer adds."""
         counted = self.counted["launches"][self.precision]
         one, two = (sum(n for name, (n, _) in counted[i].items() if "combine" not in name) for i in ("1", "2"))
         return one + (LAYERS - 1) * (two - one)
@@ -226,26 +226,27 @@ def points(*each: str) -> str:
 
 def preamble() -> Iterator[str]:
     yield "## Performance model\n"
-    yield text(f"""What a training step of BERT-base should take: {LAYERS} layers, d {D}, {HEADS} heads, ff {FF},
-        {BATCH} sequences of {LENGTH} tokens, packed; forward, backward, AdamW over {PARAMETERS / 1e6:.0f} M parameters,
-        dropout of 0.1. A prediction, to be measured by `python -m bench.cuda`: nothing here has run on a GPU. This
-        section is the output of `python -m bench.cuda_model`: computed from data sheets, shapes, ptxas' registers, the
-        simulator's counters (`bench/cuda_counters.py`), and what is assumed below.""")
-    yield text("""A block takes what its main loop's scarcest resource takes for it: tensor cores or FFMA, issue slots
-        (four warp instructions a clock), shared memory (128 bytes a clock), L2, the unit of exponentials. A kernel
-        takes as long as the busiest multiprocessor has blocks, and for each set of resident blocks the latency of first
-        copies and of results; never less than its bytes take. Assumed, and the first things to measure:""")
+    yield text(f"""This model predicts a training step of BERT-base: {LAYERS} layers, d {D}, {HEADS} heads, ff {FF},
+        {BATCH} packed sequences of {LENGTH} tokens; forward, backward, AdamW over {PARAMETERS / 1e6:.0f} M parameters,
+        dropout of 0.1. Nothing here has run on a GPU; `python -m bench.cuda` measures it. This section is the output of
+        `python -m bench.cuda_model`. It computes from data sheets, shapes, the registers that ptxas reports, the
+        simulator's counters (`bench/cuda_counters.py`), and the assumptions below.""")
+    yield text("""The time of a block is the time of the scarcest resource in its main loop: tensor cores or FFMA, issue
+        slots (four warp instructions per clock), shared memory (128 bytes per clock), L2, or the unit for exponentials.
+        The time of a kernel is that of the multiprocessor with the most blocks, plus, for each set of resident blocks,
+        the latency of the first copies and of the results. It is at least the time that its bytes take. These are the
+        assumptions, and the first things to measure:""")
     yield points(
-        f"""{LATENCY * 1e6:.1f} us from an address to data; {GAP * 1e6:.1f} us between kernels of a full queue,
-        {DRY * 1e6:.1f} us where the host is behind;""",
-        f"""{STREAM:.0%} of the memory's rate for kernels that only move, even where L2 still holds what they read;""",
+        f"""{LATENCY * 1e6:.1f} us from an address to its data; {GAP * 1e6:.1f} us between kernels if the queue is full,
+        {DRY * 1e6:.1f} us if the host is late;""",
+        f"""{STREAM:.0%} of the memory's rate for kernels that only move data, even if L2 still holds what they read;""",
         *(
             f"""{c.name}: {c.processors} multiprocessors at {c.clock / 1e9:.2f} GHz; {c.bf16 / 1e12:.0f},
-            {c.tf32 / 1e12:.0f}, {c.f32 / 1e12:g} TF/s of bf16, tf32, float32; {c.memory / 1e12:g} TB/s; {c.l2} bytes a
-            clock from L2; {c.mma:.0%} of the tensor cores' rate by `mma.sync`;"""
+            {c.tf32 / 1e12:.0f}, {c.f32 / 1e12:g} TF/s of bf16, tf32, float32; {c.memory / 1e12:g} TB/s; {c.l2} bytes
+            per clock from L2; {c.mma:.0%} of the tensor cores' rate with `mma.sync`;"""
             for c in CARDS
         ),
-        "instructions as in PTX, a rounding to tf32 counted twice, as ptxas writes it: machine code has some fewer.",
+        "instructions as in PTX, except that a rounding to tf32 counts twice, as in machine code, which has slightly fewer of the others.",
     )
 
 
@@ -254,18 +255,19 @@ def falsified(models: dict[tuple[str, str], Model]) -> Iterator[str]:
     needed = h100.peak * h100.card.mma / 2 * h100.counted["loops"][name]["copied_bytes"]
     yield "\n**What would prove it wrong.**\n"
     yield points(
-        f"""`{name}` at {h100.card.mma:.0%} of an H100's tensor cores takes {needed / 1e12:.1f} TB/s from L2, of
-        {h100.card.l2 * h100.card.clock / 1e12:.1f} assumed. If L2 gives half of that, products there take up to twice
-        as long, and only larger tiles help.""",
-        "Attention is as fast with dropout as without: then issue slots do not bind it.",
-        "On an H100 products of float32 are as fast in NN as in NT: then issue slots do not bind them.",
-        """Weight gradients of 144 tiles reach the share of those of 108 on an A100: then waves do not count as they do
-        here.""",
-        "On an H100 tiles of 64 beat tiles of 128 where the table has 64: here they are the slower choice.",
-        """A kernel is off by more than a quarter, or a step by more than a fifth with a full queue: an assumption is
-        wrong. Nsight Compute names the resource (tensor, issue, `l1tex`, `lts`), and bank conflicts, of which there are
-        to be none.""",
-        "A timeline has gaps: the host takes longer for a launch than the last column of the first table has.",
+        f"""With {h100.card.mma:.0%} of an H100's tensor cores, `{name}` takes {needed / 1e12:.1f} TB/s from L2; the model
+        assumes that L2 gives {h100.card.l2 * h100.card.clock / 1e12:.1f}. If it gives half of that, products take up to twice
+        as long there, and only larger tiles help.""",
+        "If attention is as fast with dropout as without, then issue slots do not limit it.",
+        "If NN products of float32 are as fast as NT products on an H100, then issue slots do not limit them.",
+        """If weight gradients of 144 tiles reach the same share as those of 108 tiles on an A100, then waves of blocks cost
+        less than the model says.""",
+        """Where the table has tiles of 64 on an H100, the model says that tiles of 128 are slower (except for the forward
+        product qkv). If they are faster, then issue slots do not limit these products.""",
+        """If a kernel is off by more than a quarter, or a step with a full queue by more than a fifth, an assumption is wrong.
+        Nsight Compute names the resource (tensor, issue, `l1tex`, `lts`). It also shows bank conflicts; there should be
+        none.""",
+        "If a timeline has gaps, the host needs more time for a launch than the last column of the first table.",
     )
 
 
@@ -275,11 +277,12 @@ def tables(counted: dict[str, Any]) -> Iterator[str]:
     flops = 6.0 * LAYERS * T * (4 * D * D + 2 * D * FF + 2 * LENGTH * D)
 
     yield from preamble()
-    yield text("""**The step.** Roofline: each kernel at its data sheet's limit, launches for nothing. Host: the time
-        that a launch may take Python before the device waits for it.""")
+    yield text("""**The step.** Roofline: each kernel runs at the limit of the data sheet, and launches take no time. Host: the
+        time that Python may take for a launch before the device waits.""")
     yield show(
-        "card", "precision", "launches", "ms", "ms, queue dry", "roofline ms", "of it", "TF/s", "of peak", "host us"
-    )
+        "card", "precision", "launches", "ms", "ms, queue dry", "roofline ms", "share of roofline", "TF/s", "share of peak",
+        "host us",
+    )  # fmt: skip
     yield "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for (card, precision), kernels in steps.items():
         m = models[card, precision]
@@ -290,7 +293,7 @@ def tables(counted: dict[str, Any]) -> Iterator[str]:
             f"{flops / t / 1e12:.0f}", f"{flops / t / m.peak:.0%}", f"{t / n * 1e6:.0f}",
         )  # fmt: skip
 
-    yield "\n**Where it goes** (ms of the step, launch gaps included).\n"
+    yield "\n**Where it goes** (ms of the step, with the gaps between launches).\n"
     kinds = ("products", "attention", "AdamW", "conversions", "norms, adds, gelu, dropout, embeddings", "small kernels")
     yield show("card", "precision", *kinds)
     yield "|---|---|" + "--:|" * len(kinds)
@@ -310,9 +313,10 @@ def tables(counted: dict[str, Any]) -> Iterator[str]:
             sums[kind(k)] += k.launches * (k.seconds + GAP)
         yield show(card, precision, *(f"{sums[name] * 1e3:.2f}" for name in kinds))
 
-    yield "\n" + text("""**Kernels** (a launch). Share: of what the data sheet allows for its operations or its bytes,
-        whichever takes longer. Blocks: how much of all multiprocessors' time they fill where the busiest has no pause.
-        What moves float32 is in each precision.""")
+    yield "\n" + text("""**Kernels** (one launch each). Share: the time that the data sheet allows for the operations or for the
+        bytes, whichever is longer, divided by the predicted time. Blocks: how much of the time of all multiprocessors
+        they fill if the busiest one never pauses. Kernels that only move float32 are the same in each precision, so they
+        are listed once.""")
     headings = [heading for c in CARDS for heading in (f"{c.name.split()[0]} us", "bound", "share", "blocks")]
     yield show("kernel", "work", "launches", "GFLOP", "MB", *headings)
     yield "|---|---|--:|--:|--:|" + "--:|---|--:|---|" * len(CARDS)
@@ -331,10 +335,10 @@ def tables(counted: dict[str, Any]) -> Iterator[str]:
                 f"{k.bytes / 1e6:.1f}" if k.bytes else "-", *cells,
             )  # fmt: skip
 
-    yield "\n**Main loops** (as counted, in PTX; a unit is a multiply-add, of attention a score).\n"
+    yield "\n**Main loops** (counted in PTX; a unit is a multiply-add, or a score in attention).\n"
     yield show(
-        "kernel", "registers 80 / 90", "shared KB", "blocks 80 / 90", "HMMA or FFMA of issued", "issued a unit x 1000",
-        "B shared a unit", "B copied a unit",
+        "kernel", "registers 80 / 90", "shared KB", "blocks 80 / 90", "HMMA or FFMA of issued", "issued per unit x 1000",
+        "B shared per unit", "B copied per unit",
     )  # fmt: skip
     yield "|---|--:|--:|--:|--:|--:|--:|--:|"
     for name, loop in counted["loops"].items():
@@ -352,7 +356,7 @@ def tables(counted: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cuda_model", description=__doc__)
-    parser.add_argument("--counters", action="store_true", help="count anew, on the simulator")
+    parser.add_argument("--counters", action="store_true", help="count again, on the simulator")
     if parser.parse_args().counters:
         from bench.cuda_counters import collect
 

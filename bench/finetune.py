@@ -27,7 +27,7 @@ from bench.protocol import Comparison, Run, Table, Worker
 from bench.sides import answer
 
 ALL = ("last", "rows")
-# How many times as fast as on random batches, and what of PyTorch's memory.
+# Targets: how many times as fast as PyTorch on random batches, and which share of its memory.
 TARGETS, MEMORY = {"banking77": 3.5, "snips-intent": 2.0, "snips-slots": 2.0}, 0.5
 MEMORY_STEPS = 60
 
@@ -44,7 +44,7 @@ def load(name: str, validate: bool = False) -> data.Task:
 
 
 def prepare(side: str, name: str, count: int, bucketed: bool = False, padding: bool = False) -> Any:
-    """A worker's task that trains on `count` batches of the one of that name; bucketed: the same texts, like lengths together."""
+    """A worker's task that trains on `count` batches of the fine-tuning task of that name. bucketed: the same texts, grouped by length."""
     given = load(name)
     batches = data.batches(given, seed=0, epoch=0)[:count]
     if bucketed:
@@ -54,7 +54,7 @@ def prepare(side: str, name: str, count: int, bucketed: bool = False, padding: b
         np.random.default_rng(1).shuffle(batches)  # type: ignore[arg-type]
     options = {"padding": True} if padding else {}
 
-    # The answer is the losses of three steps without dropout; other batches, or padding taken for text, have their own.
+    # The answer is the losses of three steps without dropout. With other batches, or padding as text, it differs.
     facts = {}
     if not bucketed and not padding:
         plain = build(side, given, dropout=0.0)
@@ -78,7 +78,7 @@ def flops(name: str, count: int, padding: bool) -> float:
         lengths = np.array([len(given.train.ids[i]) for i in rows], float)
         if padding:
             lengths = np.full(len(rows), lengths.max())
-        read = lengths  # rows of the last layer, by text
+        read = lengths  # rows of the last layer that are read, by text
         if not padding:
             labels = [given.train.labels[i] for i in rows]
             read = (
@@ -112,7 +112,7 @@ def peak(run: Run, side: str, task: str, savings: tuple[str, ...]) -> float:
 
 
 def missing() -> str | None:
-    """What the part cannot do without."""
+    """What this part needs."""
     try:
         import_module("tokenizers")
         data.checkpoint(os.environ.get("ENGINE_BENCH_CHECKPOINT"))
@@ -145,7 +145,7 @@ def run(run: Run) -> list[Table]:
         speed.add(label, c, count=32 * count, share=share, target=target)
         if run.quick:
             continue
-        if not run.against:  # this row differs from the last in what PyTorch does
+        if not run.against:  # this row differs from the one above only in what PyTorch does
             c = compare(task, {}, {"bucketed": True}, ALL)
             share = flops(task, count, False) / c.engine / limit
             speed.add(f"{task}: PyTorch on batches grouped by length", c, count=32 * count, share=share)
@@ -185,16 +185,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.finetune")
     parser.add_argument("mode", choices=["accuracy"])
     parser.add_argument("--side", choices=["engine", "torch"], required=True)
-    parser.add_argument("--task", choices=list(data.RECIPES), action="append", help="one or several; default: all")
-    parser.add_argument("--seed", type=int, action="append", help="one or several; default: 0, 1, 2")
-    parser.add_argument("--threads", type=int, default=0, help="0: the library's default")
     parser.add_argument(
-        "--parts", type=int, default=1, help="PyTorch: parts of a batch, against padding; no times then"
+        "--task", choices=list(data.RECIPES), action="append", help="a task; may be repeated (default: all)"
     )
-    parser.add_argument("--validate", action="store_true", help="score on data that is not the test's")
-    parser.add_argument("--lr", type=float, help="instead of the recipe's")
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
-    parser.add_argument("--json", type=Path, help="a file to append to; default: standard output only")
+    parser.add_argument("--seed", type=int, action="append", help="a seed; may be repeated (default: 0, 1, 2)")
+    parser.add_argument("--threads", type=int, default=0, help="number of CPU threads; 0: the library's default")
+    parser.add_argument(
+        "--parts",
+        type=int,
+        default=1,
+        help="PyTorch only: compute each batch in this many parts, to save padding; the times then mean nothing",
+    )
+    parser.add_argument("--validate", action="store_true", help="score on validation data instead of test data")
+    parser.add_argument("--lr", type=float, help="learning rate (default: the recipe's)")
+    parser.add_argument("--epochs", type=int, help="number of epochs (default: the recipe's)")
+    parser.add_argument("--json", type=Path, help="file to append the lines to (default: standard output only)")
     o = parser.parse_args()
     if o.threads:
         from bench.worker import set_threads

@@ -25,7 +25,7 @@ class Recipe:
     lr: float
     epochs: int
     batch_size: int = 32
-    warmup: float = 0.1  # of all steps; then linearly to 0
+    warmup: float = 0.1  # share of all steps; after them the rate falls linearly to 0
     weight_decay: float = 0.01
     clip: float = 1.0
 
@@ -39,11 +39,11 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Split:
-    """Texts as token ids, [CLS] and [SEP] included, and an int64 label each: one a text, or one a token (-100: none)."""
+    """Texts as token ids with [CLS] and [SEP], and int64 labels: one for each text, or one for each token (-100: none)."""
 
     ids: list[np.ndarray]
     labels: list[np.ndarray]
-    tags: list[list[str]]  # slots: the words' tags as written, for the score; empty otherwise
+    tags: list[list[str]]  # for slots the words' tags as written, for the score; otherwise empty
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -53,14 +53,14 @@ class Split:
 class Task:
     name: str
     per_token: bool
-    names: list[str]  # of the labels
+    names: list[str]  # names of the labels
     train: Split
     test: Split
     recipe: Recipe
 
 
 def checkpoint(path: str | None = None) -> Path:
-    """The folder of the pretrained weights: `path`, or that of the installed package. FileNotFoundError: there is none."""
+    """The folder of the pretrained weights: `path`, or that of the installed package. Raises FileNotFoundError if there is none."""
     if path is not None:
         folder = Path(path)
     else:
@@ -89,8 +89,7 @@ def banking77(part: str) -> tuple[list[str], list[str]]:
 
 
 def load(name: str, folder: Path, validate: bool = False) -> Task:
-    """A task of RECIPES, tokenized by the checkpoint's tokenizer. validate: a part that is not the test's instead of it, to
-    choose hyper-parameters by: SNIPS' own, a tenth of BANKING77's training texts."""
+    """A task of RECIPES, tokenized by the checkpoint's tokenizer. validate: instead of the test, data to choose hyper-parameters by: SNIPS' own, or a tenth of BANKING77's training texts."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -127,7 +126,7 @@ def load(name: str, folder: Path, validate: bool = False) -> Task:
 
 
 def _slots(name: str, tokenizer: object, second: str) -> Task:
-    """A word's tag stands at its first sub-token; the others, [CLS] and [SEP] have none."""
+    """The first sub-token of a word has the word's tag; its other sub-tokens, [CLS] and [SEP] have none."""
     known: list[str] = []
     splits = []
     for part in ("train", second):
@@ -140,15 +139,17 @@ def _slots(name: str, tokenizer: object, second: str) -> Task:
             own = np.full(len(e.ids), IGNORED, np.int64)
             for place, word in enumerate(e.word_ids):
                 if word is not None and e.word_ids[place - 1] != word:
-                    own[place] = number.get(row[word], number["O"])  # a tag that training has not seen cannot be told
+                    own[place] = number.get(
+                        row[word], number["O"]
+                    )  # a tag that is not in the training data has no number
             labels.append(own)
         splits.append(Split([np.array(e.ids, np.int64) for e in encoded], labels, tags))
     return Task(name, True, known, *splits, RECIPES[name])
 
 
 def batches(task: Task, seed: int, epoch: int, bucketed: bool = False) -> list[np.ndarray]:
-    """The epoch's batches as positions in `task.train`: at random, or like lengths together (sorted within 50 batches, as
-    `transformers` groups by length)."""
+    """The epoch's batches as positions in `task.train`: at random, or grouped by length (sorted within 50 batches, as
+    `transformers` does)."""
     rng = np.random.default_rng([seed, epoch])
     order, size = rng.permutation(len(task.train)), task.recipe.batch_size
     if not bucketed:
@@ -190,14 +191,13 @@ def padded(split: Split, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, 
 
 
 def by_length(split: Split, size: int) -> Iterator[np.ndarray]:
-    """Positions in batches of like length, to evaluate on."""
+    """Positions in batches of similar length, for the evaluation."""
     order = np.argsort([len(x) for x in split.ids], kind="stable")
     yield from (order[i : i + size] for i in range(0, len(order), size))
 
 
 def score(task: Task, predicted: list[np.ndarray]) -> float:
-    """Accuracy, or for slots the F1 of whole spans by `seqeval`; predicted: of each test text the numbers of its labels, one a
-    text or one a token."""
+    """Accuracy, or for slots the F1 of whole spans by `seqeval`; predicted: the label numbers of each test text, one for the text or one for each token."""
     if not task.per_token:
         return float(np.mean(np.concatenate(predicted) == np.concatenate(task.test.labels)))
     from seqeval.metrics import f1_score
@@ -205,5 +205,5 @@ def score(task: Task, predicted: list[np.ndarray]) -> float:
     told = []
     for own, labels, tags in zip(predicted, task.test.labels, task.test.tags):
         row = [task.names[n] for n in own[labels != IGNORED]]
-        told.append(row + ["O"] * (len(tags) - len(row)))  # words beyond MAX_LENGTH
+        told.append(row + ["O"] * (len(tags) - len(row)))  # words beyond MAX_LENGTH have no prediction
     return float(f1_score(task.test.tags, told))

@@ -19,7 +19,7 @@ PackedBatch = find("PackedBatch")
 
 
 class Side:
-    """A model, its optimizer and its schedule. dropout: None for the checkpoint's own. padding: computed as if it were text."""
+    """A model, its optimizer and its schedule. dropout: None for the checkpoint's own. padding: whether padding is computed as if it were text."""
 
     def __init__(
         self, task: Task, folder: Path, seed: int = 0, dropout: float | None = None, padding: bool = False
@@ -53,7 +53,7 @@ class Side:
         return self.model(batch), batch.labels
 
     def step(self, rows: np.ndarray, parts: int = 1) -> float:
-        """One update on some training texts; the loss. parts: not needed where nothing is padded."""
+        """One update on some training texts; returns the loss. parts: not used, for nothing is padded."""
         if self.task.per_token and not self.padding:
             loss = self.model.loss(self.batch(self.task.train, rows))
         else:
@@ -68,7 +68,7 @@ class Side:
         return float(loss.item())
 
     def predict(self, split: Split) -> list[np.ndarray]:
-        """The number of the best label, one a text or one a token, of each text."""
+        """The number of the best label of each text, or of each token of each text."""
         found: list[np.ndarray] = [np.zeros(0, np.int64)] * len(split)
         self.model.eval()
         with engine.no_grad():

@@ -13,7 +13,7 @@ from transformers import BertForSequenceClassification, BertForTokenClassificati
 
 from bench.finetune_data import Split, Task, by_length, classifier, padded, schedule
 
-transformers.logging.set_verbosity_error()  # of the classifier, which no checkpoint has
+transformers.logging.set_verbosity_error()  # it would warn that the checkpoint has no classifier
 transformers.logging.disable_progress_bar()
 
 
@@ -42,8 +42,8 @@ class Side:
         return self.model(*given).logits.flatten(0, -2), torch.from_numpy(labels).flatten()
 
     def step(self, rows: np.ndarray, parts: int = 1) -> float:
-        """One update on some training texts; the loss. parts: the batch is computed in as many, of like length, which leaves the
-        gradient what it is (but for dropout's numbers) and saves padding: for accuracy, never for times."""
+        """One update on some training texts; returns the loss. parts: compute the batch in this many parts of similar length. The
+        gradient is the same, except for dropout's random numbers, and less is padded: for accuracy, never for times."""
         train = self.task.train
         ordered = rows[np.argsort([len(train.ids[i]) for i in rows], kind="stable")] if parts > 1 else rows
         counted = sum(int((train.labels[i] >= 0).sum()) for i in rows)
@@ -63,7 +63,7 @@ class Side:
         return total
 
     def predict(self, split: Split) -> list[np.ndarray]:
-        """The number of the best label, one a text or one a token, of each text."""
+        """The number of the best label of each text, or of each token of each text."""
         found: list[np.ndarray] = [np.zeros(0, np.int64)] * len(split)
         self.model.eval()
         with torch.inference_mode():

@@ -1,6 +1,5 @@
-"""What is bound by memory: fused sequences against PyTorch's, and against the time that their bytes need.
-
-The sizes of real batches lie in the caches; against memory's limit the arrays have 128 MB.
+"""Ops whose time is that of their memory traffic: fused sequences against PyTorch's, and against the time that their bytes need.
+Real batches fit into the caches; for the comparison with the memory's limit the arrays have 128 MB.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def cross_entropy(side: str, rows: int, classes: int) -> Any:
 
 
 def embedding(side: str, tokens: int, d: int) -> Any:
-    """Forward and backward of a lookup; the table's gradient is what takes the time."""
+    """Forward and backward of a lookup. Most of the time goes into the table's gradient."""
     lib, F, randn = library(side)
     table, seed = randn(VOCAB, d).requires_grad_(), randn(tokens, d)
     ids = lib.from_numpy(np.random.default_rng(0).integers(0, VOCAB, tokens))
@@ -53,7 +52,7 @@ def gelu(side: str, n: int) -> Any:
 
 
 def adamw(side: str, parameters: int) -> Any:
-    """The step with clipping of the norm to 1; engine scales the gradients on their way through the step."""
+    """The step with the gradient's norm clipped to 1; engine scales the gradients within the step."""
     lib, _, randn = library(side)
     sizes = [parameters // 8] * 8
     weights = [randn(n).requires_grad_() for n in sizes]
@@ -93,8 +92,8 @@ def run(run: Run) -> list[Table]:
         share: float,
         **arguments: Any,
     ) -> None:
-        """reads, writes: of arrays of so many elements, which the sequence cannot avoid. share: of memory's limit, asked of
-        arrays beyond the caches only."""
+        """reads, writes: arrays of that many elements that the sequence must read and write. share: the share of the memory's limit that is
+        asked for, of arrays larger than the caches only."""
         c = run.compare(f"fused:{task}", pairs=7, **arguments)
         floor = 4 * elements * (reads + writes) / run.limits[mix(min(reads, 4), min(writes, 3))] / 1e9
         beyond = elements >= LARGE

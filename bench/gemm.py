@@ -1,4 +1,4 @@
-"""Dense products at the shapes of real models: NT (y = x W^T), NN (dx = dy W), TN (dW = dy^T x), and what stands behind them."""
+"""Dense products at the shapes of real models: NT (y = x W^T), NN (dx = dy W), TN (dW = dy^T x), and the ops that follow them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Inference: one text at a time (latency) and ragged batches of 64 (throughput), beside the runtimes made for it.
+"""Inference: one text at a time (latency) and ragged batches of 64 (throughput), against the runtimes made for it.
 
-All sides get the same ids and weights: engine packs them; PyTorch and ONNX Runtime get a padded rectangle with a mask where
-lengths differ; CTranslate2 pads for itself and runs the encoder, the classifier behind it is NumPy.
+All sides get the same ids and weights: engine packs them; PyTorch and ONNX Runtime get a padded
+rectangle with a mask if lengths differ. CTranslate2 pads by itself and runs the encoder; the classifier after it is NumPy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.protocol import Run, Table, Worker, has
 from bench.sides import answer
 from bench.step import LABELS, MODELS, VOCAB, build, parameter_shapes, weights
 
-SPIN = 0.3  # seconds: longer than the idle threads of CTranslate2's OpenMP spin (200 ms)
+SPIN = 0.3  # seconds; the idle threads of CTranslate2's OpenMP spin for 200 ms
 RUNTIMES = {"onnxruntime": ("onnx", "onnxscript"), "ctranslate2": ("transformers",)}  # and what they need
 
 

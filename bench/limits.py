@@ -1,4 +1,4 @@
-"""The machine's limit: FMA peak and memory bandwidth, measured by engine's own loops in the same run."""
+"""The machine's limits: peak of multiply-adds and memory bandwidth, measured by engine's own loops in the same run."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def measure(side: str, quick: bool = False) -> tuple[Any, dict[str, float]]:
         rounds = iterations // (1 if n == 1 else 8)
         rate = float(np.asarray(k.fma_peak(n, 10)[1])[0])
         facts[label] = rate * n * rounds / best(lambda n=n, rounds=rounds: k.fma_peak(n, rounds), repeats) / 1e9
-    count = (8 if quick else 128) << 18  # arrays of 128 MB, four times a last-level cache of 32
+    count = (8 if quick else 128) << 18  # arrays of 128 MB, four times the size of a last-level cache of 32 MB
     arrays = [_core.empty([count], _core.float32) for _ in range(4)]
     for a in arrays:
         k.fill(a, 0.0)
     for reads, writes in MIXES:
-        # What AdamW writes it has read; the others write elsewhere.
+        # AdamW writes what it has read; the others write elsewhere.
         to = arrays[:writes] if reads == 4 else arrays[4 - writes :]
         seconds = best(lambda r=reads, to=to: k.stream(arrays[:r], to), repeats)
         facts[mix(reads, writes)] = 4 * count * (reads + writes) / seconds / 1e9

@@ -7,11 +7,11 @@ from typing import Any
 
 from bench.protocol import Run, Table, Worker
 
-RAGGED = 30  # batches
+RAGGED = 30  # number of ragged batches
 
 
 def resident() -> float:
-    """MiB now."""
+    """Resident MiB of this process now."""
     with open("/proc/self/statm") as f:
         return int(f.read().split()[1]) * resource.getpagesize() / 2**20
 
@@ -21,7 +21,7 @@ def faults() -> int:
 
 
 def equal(side: str, model: str, batch: int) -> Any:
-    """Five steps on equal lengths: peak MiB, and page faults of five steps more."""
+    """Peak MiB of five steps on equal lengths, and page faults of five more steps."""
     from bench.step import prepare
 
     step, _ = prepare(side, model, batch, 128, 0.1)  # three of them
@@ -34,8 +34,8 @@ def equal(side: str, model: str, batch: int) -> Any:
 
 
 def ragged(side: str, model: str) -> Any:
-    """Steps on ragged batches, each seen once, the largest first (one larger than all before needs more memory on any side):
-    MiB after the third and after the last, page faults of the last third."""
+    """Steps on ragged batches, each seen once, the largest first (a batch larger than all before needs more memory in any library):
+    MiB after the third step and after the last, and page faults of the last third."""
     from bench.banking77 import trainer
 
     batches, step, _ = trainer(side, model, RAGGED, False, False)
@@ -51,7 +51,7 @@ def ragged(side: str, model: str) -> Any:
 
 
 def fresh(run: Run, side: str, task: str, savings: tuple[str, ...] = (), **arguments: Any) -> Any:
-    """The facts of a task in a process of its own: a peak is for ever."""
+    """The facts of a task in a new process, for a process never forgets its peak."""
     worker = Worker(side, run.threads)
     try:
         return worker.ask(

@@ -18,7 +18,7 @@ def _row(name: str) -> Any:
 
 
 def prepare(side: str, name: str, index: int, backward: bool) -> Callable[[], Any]:
-    """The op of a row's benchmark on this side's tensors; with backward, gradients of all floating inputs too."""
+    """The op of a row's benchmark on this side's tensors; with backward, also the gradients of all floating inputs."""
     spec = _row(name)
     bench = spec.bench[index]
     rng = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def run(run: Run) -> list[Table]:
             for backward in (False, True) if spec.oracle else (False,):
                 sides = ("engine", "torch") if spec.torch else ("engine",)
                 c = run.compare("ops:prepare", sides=sides, name=spec.name, index=index, backward=backward)
-                # The share of the limit: the forward's unavoidable work at the machine's peak rate.
+                # The share of the limit: the time of the forward's smallest possible work at the machine's peak rate.
                 floor = max(bench.flops / run.limits["fma_gflops"], bench.bytes / run.limits[mix(1, 1)]) / 1e9
                 share = None if backward or not floor else floor / c.engine
                 table.add(f"{spec.name} {bench.label}" + (" forward + backward" if backward else ""), c, share=share)

@@ -1,6 +1,5 @@
-"""How near engine's BERT comes to `transformers`': hidden states, losses of training, gradients, from MiniLM's weights.
-
-In one process that has both, so nothing is timed. `python -m bench --only parity` prints the figures that
+"""How close engine's BERT is to that of `transformers`: hidden states, training losses and gradients, with MiniLM's weights. One
+process has both libraries, so nothing is timed. `python -m bench --only parity` prints the figures that
 tests/test_parity_bert.py asserts.
 """
 
@@ -40,7 +39,7 @@ CHINESE = (
 
 
 def sentences() -> list[str]:
-    """200 texts of ragged length: questions, requests, Chinese, paragraphs of a licence up to the model's 512 tokens."""
+    """200 texts of different lengths: questions, requests, Chinese, paragraphs of a licence up to the model's 512 tokens."""
     rng = np.random.default_rng(0)
     questions, _ = data.banking77("test")
     requests = [" ".join(words) for words, _, _ in zip(*data.snips("test"))]
@@ -117,7 +116,7 @@ def gradients(side: str, task: data.Task) -> dict[str, np.ndarray]:
 
 
 def gradient_errors(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> dict[str, float]:
-    """Of each parameter |ours - theirs| over the larger of its own norm and 1e-5 of the global one."""
+    """|ours - theirs| of each parameter, divided by the larger of its norm and 1e-5 of the global norm."""
     assert ours.keys() == theirs.keys(), sorted(ours.keys() ^ theirs.keys())
     norms = {name: float(np.linalg.norm(g.astype(np.float64))) for name, g in theirs.items()}
     least = 1e-5 * float(np.linalg.norm(list(norms.values())))
@@ -133,7 +132,7 @@ def loss_errors(ours: list[float], theirs: list[float]) -> np.ndarray:
 
 
 def measure(side: str, steps: int) -> Any:
-    """The worker's task: all figures."""
+    """The worker's task: computes all figures."""
     folder = data.checkpoint()
     task = load("banking77")
     own, other = hidden(folder, encode(sentences(), folder))

@@ -1,4 +1,4 @@
-"""How figures are taken: each side in a process of its own, samples interleaved, medians of pairwise ratios."""
+"""How figures are measured: each side in its own process, samples interleaved, medians of pairwise ratios."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.sides import agree
 
 ROOT = Path(__file__).parent.parent
 
-# What a tuned PyTorch on the CPU is given: huge pages, and an allocator that keeps large blocks.
+# Settings of a well-tuned PyTorch on the CPU: huge pages, and an allocator that keeps large blocks.
 TORCH_ENV = {
     "THP_MEM_ALLOC_ENABLE": "1",
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
@@ -27,9 +27,8 @@ TORCH_ENV = {
 
 
 class Worker:
-    """One side: a process that prepares a task and times it when told.
-
-    packages: a folder with another build of engine, which this process imports. Its tasks are those of the side "engine".
+    """One side: a process that prepares a task and measures its time on request. packages: a folder with another build of engine,
+    which this process imports. Its tasks are those of the side "engine".
     """
 
     def __init__(self, side: str, threads: int, packages: Path | None = None) -> None:
@@ -74,9 +73,9 @@ class Comparison:
 
     seconds: dict[str, float]
     pairs: dict[str, list[float]]
-    facts: dict[str, Any] = field(default_factory=dict)  # what the tasks said of themselves, by side
-    failures: dict[str, str] = field(default_factory=dict)  # of peers that were left out
-    again: Comparison | None = None  # the same in fresh processes
+    facts: dict[str, Any] = field(default_factory=dict)  # what the tasks reported, by side
+    failures: dict[str, str] = field(default_factory=dict)  # errors of the peers that were left out
+    again: Comparison | None = None  # the same, measured again in fresh processes
 
     @property
     def ratios(self) -> dict[str, tuple[float, float, float]]:
@@ -93,7 +92,7 @@ class Comparison:
 
     @property
     def peer(self) -> str | None:
-        """The fastest peer: what engine is measured against."""
+        """The fastest peer, which engine is compared with."""
         return min(self.pairs, key=lambda side: self.seconds[side], default=None)
 
     @property
@@ -101,12 +100,12 @@ class Comparison:
         return self.ratios[self.peer][0] if self.peer else None
 
 
-# Between samples: idle threads of the side before may still spin for work, on the cores of the side whose turn it is.
+# Rest between samples: idle threads of the last side may still spin, on the cores that the next side needs.
 REST = 0.03
 
 
 def interleave(workers: list[Worker], pairs: int, seconds: float, rest: float | None = None) -> Comparison:
-    """Times the prepared task on all workers in turn, `pairs` times, each sample at least `seconds` long, after a rest."""
+    """Measures the prepared task on all workers in turn, `pairs` times, after a rest. Each sample takes at least `seconds`."""
     samples: dict[str, list[float]] = {w.side: [] for w in workers}
     for w in workers:
         w.ask(do="time", seconds=seconds)  # warm-up
@@ -120,7 +119,7 @@ def interleave(workers: list[Worker], pairs: int, seconds: float, rest: float | 
 
 @dataclass
 class Run:
-    """What every part of the benchmark is given."""
+    """What each part of the benchmark gets: the workers and the settings of the run."""
 
     workers: list[Worker]
     limits: dict[str, float]
@@ -133,7 +132,7 @@ class Run:
         return [w.side for w in self.workers if w.side != "engine"]
 
     def sides(self, *names: str) -> list[Worker]:
-        """Those that there are. "engine" is both builds of it, if there are two."""
+        """Those of these sides that are there. "engine" means both builds, if there are two."""
         return [w for w in self.workers if w.tasks in names]
 
     def compare(
@@ -149,8 +148,8 @@ class Run:
         per_side: dict[str, dict[str, Any]] | None = None,
         **arguments: Any,
     ) -> Comparison:
-        """Prepares module:function on each of the sides that there are, compares their answers, and times it there. A peer that
-        fails is left out, with a word on standard error and in `failures`; a wrong answer is an AssertionError.
+        """Prepares module:function on each side that is there, compares the answers, and measures the time. A peer that fails is left
+        out, with a message on standard error and in `failures`. A wrong answer raises AssertionError.
 
         savings: work that engine may leave out (`library.allow`). per_side: arguments of one side that differ."""
         workers = self.sides(*sides)
@@ -166,7 +165,7 @@ class Run:
                 failures[w.side] = str(error)
                 print(f"{task} {given}: without {w.side}: {error}", file=sys.stderr)
         workers = [w for w in workers if w.side in facts]
-        for w in workers:  # the answer before the time
+        for w in workers:  # compares the answers before it measures
             agree(facts["engine"], facts[w.side])
         c = interleave(workers, 3 if self.quick else pairs, min(seconds, 0.01) if self.quick else seconds, rest)
         c.facts, c.failures = facts, failures
@@ -175,10 +174,10 @@ class Run:
 
 @dataclass
 class Table:
-    """The rows of one part: engine beside its fastest peer, the share of the machine's limit, and what was asked for."""
+    """The rows of one part: engine and its fastest peer, the share of the machine's limit, and the targets."""
 
     title: str
-    unit: str = "ms"  # "us", "ms", "/s" for rates of `count` things, or "" where notes have their own
+    unit: str = "ms"  # "us", "ms", "/s" for rates of `count` things, or "" if the notes say the unit
     rows: list[list[str]] = field(default_factory=list)
     data: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[tuple[str, Comparison, float]] = field(default_factory=list)  # label, times, count
@@ -194,7 +193,7 @@ class Table:
         target_share: float | None = None,
         target_seconds: float | None = None,
     ) -> None:
-        """target: the least ratio; target_share: the least share of the limit; target_seconds: the most that engine may take."""
+        """target: the lowest ratio that is asked for; target_share: the lowest share of the limit; target_seconds: the longest time."""
         self.comparisons.append((label, c, count))
         wanted, met = [], []
         if target is not None:
@@ -222,14 +221,14 @@ class Table:
         )  # fmt: skip
 
     def figure(self, seconds: float, count: float) -> str:
-        """Seconds in the table's unit; of a rate, `count` things took them."""
+        """Seconds in the table's unit; for a rate, the seconds of `count` things."""
         if self.unit == "/s":
             return f"{count / seconds:.0f}"
         value = seconds * (1e6 if self.unit == "us" else 1e3)
         return f"{value:.0f}" if value >= 1e4 else f"{value:.4g}"
 
     def note(self, label: str, value: str, target: str = "", met: bool | None = None, **facts: Any) -> None:
-        """A row of one figure that is no comparison of times."""
+        """A row with one figure that does not compare times."""
         verdict = "-" if met is None else "yes" if met else "NO"
         self.rows.append([label, value, "-", "-", "-", target or "-", verdict])
         self.data.append({"name": label, "value": value, "target": target, "met": verdict, **facts})

@@ -1,4 +1,4 @@
-"""What a busy neighbour, a second thread and more tokens do to a training step."""
+"""How another busy process, a second thread and more tokens change a training step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.protocol import Comparison, Run, Table, interleave
 
 
 def busy_neighbour(run: Run, **arguments: Any) -> tuple[Comparison, Comparison]:
-    """The step's time with the machine to itself, and beside a process that keeps one core busy."""
+    """The step's time on an idle machine, and while another process keeps one core busy."""
     quiet = run.compare("step:prepare", pairs=7, seconds=0.0, **arguments)
     neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:

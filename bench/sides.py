@@ -1,4 +1,4 @@
-"""What tasks that are written once for both sides need: a side's library under PyTorch's names, and answers to compare."""
+"""For tasks that are written once for both sides: a side's library under PyTorch's names, and answers to compare."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def library(side: str) -> tuple[ModuleType, Any, Callable[..., Any]]:
-    """(library, its functional module, randn); randn draws the same values on both sides, into memory of the side's own."""
+    """(library, its functional module, randn); randn draws the same values on both sides, into memory of that side."""
     lib: Any
     if side == "engine":
         import engine as lib
@@ -25,15 +25,14 @@ def library(side: str) -> tuple[ModuleType, Any, Callable[..., Any]]:
 
 @dataclass
 class Clocked:
-    """A task that takes its time itself."""
+    """A task that measures its time itself."""
 
     seconds: Callable[[], float]
 
 
 def allow(savings: list[str]) -> None:
-    """What engine may leave out with the same result: nothing but these, so that both sides do the same work.
-
-    last: of the last layer all that first-token pooling does not read; rows: embedding rows that no batch has touched."""
+    """What engine may leave out although the result is the same; everything else it must compute, as the other side does. last: what
+    first-token pooling does not read of the last layer; rows: embedding rows that no batch has used."""
     from engine.autograd import rows
     from engine.models.transformer import TransformerEncoderModel
 
@@ -57,7 +56,7 @@ def answer(*results: Any, random: bool = False, tolerance: float = 1e-4) -> dict
 
 
 def agree(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Raises AssertionError where the answers of two sides differ; a side may have none."""
+    """Raises AssertionError if the answers of two sides differ; a side may have none."""
     if "answer" not in ours or "answer" not in theirs:
         return
     tolerance = ours["tolerance"]
@@ -75,7 +74,7 @@ def without_grad(lib: Any, task: Any, random: bool = False, view: Any = lambda x
 
 
 def with_backward(inputs: list[Any], forward: Any, seed: Any, random: bool = False, view: Any = lambda x: x) -> Any:
-    """forward(), then its backward; the gradients of the inputs are written anew each time. view: of results, to compare."""
+    """forward(), then its backward; the gradients of the inputs are replaced each time. view: chooses the results to compare."""
 
     def run() -> None:
         forward().backward(seed)

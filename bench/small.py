@@ -1,4 +1,4 @@
-"""Small calls from Python to result: what an op costs beside its arithmetic, and a training step of 32 tokens in all."""
+"""Small calls from Python to result: what an op costs besides its arithmetic, and a whole training step on 32 tokens."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def layer(side: str, kind: str) -> Any:
 
 
 def spent_importing(module: str) -> float:
-    """Seconds that a fresh process takes for it."""
+    """Seconds that a new process takes for the statement."""
     code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
 def importing(side: str) -> Any:
-    """`import engine` (`import torch`) less `import numpy`, in turn."""
+    """The time of `import engine` (or `import torch`) minus that of `import numpy`, measured in turn."""
     return Clocked(lambda: spent_importing(side) - spent_importing("numpy"))
 
 
@@ -48,7 +48,8 @@ def run(run: Run) -> list[Table]:
     for kind in ("layer_norm", "linear", "gelu"):
         table.add(f"{kind} on (4, 128)", run.compare("small:layer", kind=kind), target=1 / 0.7)
     task = {"model": "tiny", "batch": 2, "length": 16, "dropout": 0.0}
-    # Stepping the whole table takes longer than a third of PyTorch's step, at memory's rate: three times is asked of the whole.
+    # At the memory's rate, a step over the whole table alone takes longer than a third of PyTorch's step. So the target of three
+    # times as fast is for the whole training step.
     table.add("training step of tiny, 2 x 16 tokens, the same work", run.compare("step:prepare", **task))
     c = run.compare("step:prepare", savings=("rows",), **task)
     table.add("the same, engine skipping embedding rows that were never touched", c, target=3.0)

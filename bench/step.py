@@ -1,4 +1,4 @@
-"""A whole training step: forward, loss, backward, clipping-free AdamW, on equal lengths, where padding plays no part."""
+"""A whole training step: forward, loss, backward and AdamW without clipping, on equal lengths, so that nothing is padded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODELS = {
     "base": (12, 768, 12, 3072),
 }
 VOCAB, LABELS = 30522, 77
-# What is asked for, without and with dropout of 0.1.
+# Targets, without and with dropout of 0.1.
 TARGETS = {"tiny": (1.35, 1.65), "mini": (1.22, 1.4), "minilm6": (1.17, 1.45), "base": (1.05, 1.15)}
 
 
@@ -30,7 +30,7 @@ def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(zlib.crc32(name.encode()))
         if name.endswith("weight") and len(shape) > 1:
             made[name] = (rng.standard_normal(shape) * 0.02).astype(np.float32)
-        else:  # a norm's weight is 1, every bias 0
+        else:  # norm weights are 1, biases are 0
             made[name] = np.full(shape, float(name.endswith("weight")), np.float32)
     return made
 

@@ -1,4 +1,4 @@
-"""The peer: the same encoder and classifier in PyTorch, as a good user would write it: fused QKV, SDPA, fused AdamW."""
+"""The peer: the same encoder and classifier in PyTorch, as an experienced user would write it: fused QKV, SDPA, fused AdamW."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One side of a benchmark: reads a task a line from standard input, prepares it, and times it when told.
+"""One side of a benchmark: reads tasks from standard input, one on each line, prepares them, and measures their time on request.
 
 python -m bench.worker engine | torch | torch-compile | onnxruntime | ctranslate2
 """
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 
 def timed(task: Callable[[], Any] | Clocked, seconds: float) -> float:
-    """Seconds a call, over as many calls as fill `seconds`."""
+    """Seconds of a call, as the mean of the calls that fit into `seconds`."""
     if isinstance(task, Clocked):
         return task.seconds()
     count, start = 0, time.perf_counter()
@@ -33,7 +33,7 @@ def timed(task: Callable[[], Any] | Clocked, seconds: float) -> float:
 
 
 def set_threads(side: str, count: int) -> None:
-    """For sides that can change it after their start; the others take it from their arguments."""
+    """Sets the threads of sides that can change them after their start; the others get them as an argument."""
     if side == "engine":
         import engine
 

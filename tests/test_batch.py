@@ -69,7 +69,7 @@ def test_changing_fields() -> None:
     assert batch.labels.tolist() == [3, 3]
     batch.labels = None
     assert batch.labels is None and batch.batch_size == 2
-    with pytest.raises(ValueError, match="x: expected a Tensor or an array, for there is no other field, got None"):
+    with pytest.raises(ValueError, match="x: expected a Tensor or an array, because it is the only field, got None"):
         Batch({"x": engine.ones(2)}).replace(x=None)
     assert type(PackedBatch.from_sequences([[1]]).replace(labels=np.array([0]))) is PackedBatch
 
@@ -88,29 +88,29 @@ def test_copies(again) -> None:
         ({}, {}, ValueError, "fields: expected at least one, got none"),
         ({"x": [1, 2]}, {}, TypeError, "x: expected a Tensor or an array, got list"),
         ({"x": engine.tensor(1)}, {}, ValueError, "x: expected at least one dimension"),
-        ({"to": engine.ones(1)}, {}, ValueError, "names that Batch does not use for itself, got 'to'"),
-        ({"x y": engine.ones(1)}, {}, ValueError, "does not use for itself, got 'x y'"),
+        ({"to": engine.ones(1)}, {}, ValueError, "identifiers that Batch does not use itself, got 'to'"),
+        ({"x y": engine.ones(1)}, {}, ValueError, "does not use itself, got 'x y'"),
         ({"x": None}, {}, ValueError, "fields: expected at least one, got none"),
-        ({"_x": engine.ones(1)}, {}, ValueError, "does not use for itself, got '_x'"),
+        ({"_x": engine.ones(1)}, {}, ValueError, "does not use itself, got '_x'"),
         ({"x": engine.ones(2)}, {"y": Layout.from_lengths([2])}, TypeError, "by the names of fields, got 'y'"),
         ({"x": engine.ones(2)}, {"x": [0, 2]}, TypeError, "expected Layouts .* got list for x"),
         (
             {"x": engine.ones(2)},
             {"x": Layout.from_lengths([3])},
             ValueError,
-            r"x: expected 3 rows, one a position, got",
+            r"x: expected 3 rows, one for each position, got",
         ),
         (
             {"x": engine.ones(2), "y": engine.ones(3)},
             {},
             ValueError,
-            r"y: expected 2 rows, one a sample, got shape \(3,\)",
+            r"y: expected 2 rows, one for each sample, got shape \(3,\)",
         ),
         (
             {"x": engine.ones(3), "y": engine.ones(4)},
             {"x": Layout.from_lengths([2, 1])},
             ValueError,
-            "y: expected 2 rows, one a sample, or 3, one a position, got",
+            "y: expected 2 rows, one for each sample, or 3, one for each position, got",
         ),
         (
             {"x": engine.ones(3), "y": engine.ones(3)},
@@ -194,7 +194,7 @@ def test_sizes_of_plain_structures() -> None:
 
     assert size_of(Own()) == (3, 3, 3)
     for odd in ([], "text", (1, {"x": 2}), engine.tensor(1.0)):
-        with pytest.raises(TypeError, match=r"\[size_of\] batch: expected a Batch or a structure with a Tensor"):
+        with pytest.raises(TypeError, match=r"\[size_of\] batch: expected a Batch, or a structure of Tensors"):
             size_of(odd)
     (batch,) = DataLoader(TensorDataset(np.ones((4, 3)), np.arange(4)), 4)
     assert size_of(batch).samples == 4

@@ -117,7 +117,7 @@ def test_the_peer_must_be_the_wheels() -> None:
 
     here = Told("engine", "/here/engine/__init__.py")
     against.facts([here, Told(SIDE, "/tmp/x/engine/__init__.py")], 2, Path("/tmp/x"))  # type: ignore[list-item]
-    with pytest.raises(RuntimeError, match="expected engine from /tmp/x on the side of the other build alone"):
+    with pytest.raises(RuntimeError, match="expected engine from /tmp/x in the worker of the other build only"):
         against.facts([here, Told(SIDE, here.path)], 2, Path("/tmp/x"))  # type: ignore[list-item]
 
 

@@ -401,11 +401,11 @@ def test_bad_arguments(run, tmp_path):
     assert "does not exist" in engine("train", tmp_path / "none.csv", "-o", tmp_path / "x", code=2)
     assert "Missing argument" in engine("train", code=2)
     assert "Missing option '--output'" in engine("train", good, code=2)
-    assert "--lr cannot be given beside --resume" in engine("train", "--resume", run / "run", "--lr", "1", code=2)
+    assert "--lr cannot be combined with --resume" in engine("train", "--resume", run / "run", "--lr", "1", code=2)
     assert "other files" in engine("train", good, "-o", run, code=2)
     assert "got the file" in engine("train", good, "-o", good, code=2)
     assert "No such command" in engine("tarin", code=2)
-    assert "cannot be given beside --input" in engine("predict", run / "run", "text", "-i", good, code=2)
+    assert "cannot be combined with --input" in engine("predict", run / "run", "text", "-i", good, code=2)
     assert "run.json" in engine("train", "--resume", tmp_path, code=2)
     assert "--validation-fraction: " in engine(
         "train", good, "-o", tmp_path / "x", "--validation-fraction", "1", code=2

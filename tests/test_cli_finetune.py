@@ -193,9 +193,10 @@ def test_search_then_train_with_the_best(place, tmp_path):
     assert about["task"]["class_weights"] == "balanced"
     report = read_json(tmp_path / "best/report.json")
     assert f"best accuracy {report['held_out']['accuracy']:.4f}" in out  # the same training
-    space.write_text("learning_rate = [1, 2]\n")
-    err = run_engine("search", space, data, *init, "-o", tmp_path / "other", code=2)
-    assert "expected names of options, got 'learning_rate'" in err and not (tmp_path / "other").exists()
+    for name in ("learning_rate", "threads", "trials", "test"):  # also options that no training of a search reads
+        space.write_text(f"{name} = [1, 2]\n")
+        err = run_engine("search", space, data, *init, "-o", tmp_path / "other", code=2)
+        assert f"expected names of options of training, got '{name}'" in err and not (tmp_path / "other").exists()
 
 
 # ---- what a stranger gets wrong: one line, exit code 2, and no run folder
@@ -221,7 +222,7 @@ def test_wrong_encoders(place, tmp_path):
         "pickle": ({"model__safetensors": "pytorch_model.bin"}, "got pytorch_model.bin"),
         "gpt2": ({"config__json": gpt}, "got 'gpt2'"),
         "weightless": ({"model__safetensors": None}, "expected a file model.safetensors"),
-        "wordless": ({"tokenizer__json": None}, "expected tokenizer.json or vocab.txt"),
+        "wordless": ({"tokenizer__json": None}, "expected a folder with tokenizer.json or vocab.txt"),
         "damaged": ({"model__safetensors": b"\0" * 20}, "model.safetensors"),
     }
     for name, (changes, message) in wrong.items():
@@ -237,9 +238,9 @@ def test_wrong_encoders(place, tmp_path):
 CLASSIFY, TAG, NUMBER = "train.csv", "tags.conll", "numbers.csv"
 WRONG = [
     (CLASSIFY, ("--max-length", 64), "--max-length: expected at most the model's 32 tokens"),
-    (CLASSIFY, ("--layers", 2), "--layers cannot be given beside --init"),
-    (CLASSIFY, ("--vocab-size", 200), "--vocab-size cannot be given beside --init"),
-    (CLASSIFY, ("--pooling", "mean"), "--pooling cannot be given beside --init"),
+    (CLASSIFY, ("--layers", 2), "--layers cannot be combined with --init"),
+    (CLASSIFY, ("--vocab-size", 200), "--vocab-size cannot be combined with --init"),
+    (CLASSIFY, ("--pooling", "mean"), "--pooling cannot be combined with --init"),
     (CLASSIFY, ("--freeze-layers", 9), "--freeze-layers: expected at most the model's 2, got 9"),
     (CLASSIFY, ("--lora-rank", 2, "--lora-targets", "attention.nothing"), "got 'attention.nothing'"),
     (
@@ -255,7 +256,7 @@ WRONG = [
     (CLASSIFY, ("--pair-column", "body"), "--pair-column: expected one of the columns"),
     (CLASSIFY, ("--group-column", "body"), "--group-column: expected one of the columns"),
     (CLASSIFY, ("--precision", "bfloat16"), "--precision: expected 'float32' on cpu"),
-    (CLASSIFY, ("--task", "regression"), "expected a finite number, got 'card' in line 2"),
+    (CLASSIFY, ("--task", "regression"), "expected a finite float32 number, got 'card' in line 2"),
     (CLASSIFY, ("--task", "tagging"), "in line 2 of"),
     (CLASSIFY, ("--test", "empty.csv"), "got the empty file"),
     (CLASSIFY, ("--test", "unlabelled.csv"), "--label-column"),
@@ -323,7 +324,7 @@ def test_an_encoder_alone_answers_nothing(place, tmp_path):
     assert "expected a file name that ends in" in run_engine(
         "embed", place / "encoder", place / "test.csv", "-o", tmp_path / "v.xyz", code=2
     )
-    assert "--remove and --output go together" in run_engine(
+    assert "--remove and --output must be given together" in run_engine(
         "check", place / "train.csv", "--remove", "duplicate", code=2
     )
     assert "--remove: expected some of" in run_engine(

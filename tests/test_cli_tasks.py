@@ -109,7 +109,7 @@ def test_a_task_from_files_to_answers(place, tmp_path, task, file, other, tuned)
         run_engine("evaluate", run, place / other, "--picture", tmp_path / "confusion.png")
         assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
     else:
-        assert "--picture is for tasks of one label" in run_engine(
+        assert "--picture is for tasks with one label" in run_engine(
             "evaluate", run, place / other, "--picture", tmp_path / "no.png", code=2
         )
 

@@ -229,7 +229,7 @@ def test_resuming_gives_the_batches_that_were_left(tmp_path, tokenizer, packing,
 
 def test_states_of_other_corpora_are_refused(tmp_path, tokenizer):
     state = corpus_of(tmp_path, tokenizer).state_dict()
-    with pytest.raises(ValueError, match="seed: expected 5 as in this corpus, got 1 in the state"):
+    with pytest.raises(ValueError, match="seed: expected 5 as in this TextCorpus, got 1 in the state"):
         corpus_of(tmp_path, tokenizer, seed=5).load_state_dict(state)
     with pytest.raises(ValueError, match="expected the state of a TextCorpus"):
         corpus_of(tmp_path, tokenizer).load_state_dict({"epoch": 0})

@@ -63,9 +63,9 @@ def test_ids_are_held_in_one_narrow_array() -> None:
 
 
 def test_text_dataset_errors() -> None:
-    with pytest.raises(ValueError, match=r"\[TextDataset\] labels: expected 2, one a sequence, got 1"):
+    with pytest.raises(ValueError, match=r"\[TextDataset\] labels: expected 2, one for each text, got 1"):
         TextDataset([[1], [2]], labels=[0])
-    with pytest.raises(ValueError, match=r"\[TextDataset\] token_type_ids: .* got 2 for 1 in row 0"):
+    with pytest.raises(ValueError, match=r"\[TextDataset\] token_type_ids: expected length 1 in row 0, .* got 2"):
         TextDataset([[1]], token_type_ids=[[0, 0]])
     with pytest.raises(TypeError, match=r"\[TextDataset\] sequences: expected integers in row 0"):
         TextDataset([["a"]])  # type: ignore[list-item]
@@ -121,7 +121,7 @@ def test_token_budgets_are_filled_greedily() -> None:
     assert rows(DataLoader(data, max_tokens=10)) == [[0, 1, 2], [3, 4, 5], [6], [7], [8]]
     assert rows(DataLoader(data, max_tokens=10, drop_last=True)) == [[0, 1, 2], [3, 4, 5], [6], [7]]
     assert rows(DataLoader(data, batch_size=2, max_tokens=10)) == [[0, 1], [2, 3], [4, 5], [6], [7], [8]]
-    with pytest.raises(ValueError, match="max_tokens: expected at least the 10 tokens of item 7, got 9"):
+    with pytest.raises(ValueError, match="max_tokens: expected at least 10, the tokens of item 7, got 9"):
         DataLoader(data, max_tokens=9)
 
 
@@ -223,7 +223,7 @@ def test_settings_are_checked() -> None:
     for options in ({"max_tokens": 5}, {"bucket_by_length": True}):
         with pytest.raises(ValueError, match="expected a dataset with lengths"):
             DataLoader(generic, **options)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="dataset: expected __len__ and __getitem__"):
+    with pytest.raises(TypeError, match="dataset: expected an object with __len__ and __getitem__"):
         DataLoader(iter([1]))  # type: ignore[arg-type]
 
 
@@ -302,11 +302,13 @@ def test_two_iterators_do_not_disturb_each_other() -> None:
 def test_state_of_another_loader_is_refused() -> None:
     data = text_dataset(20)
     state = DataLoader(data, 4, shuffle=True).state_dict()
-    with pytest.raises(ValueError, match=r"\[DataLoader.load_state_dict\] batch_size: expected 5, got 4"):
+    with pytest.raises(
+        ValueError, match=r"\[DataLoader.load_state_dict\] batch_size: expected 5 as in this DataLoader, got 4"
+    ):
         DataLoader(data, 5, shuffle=True).load_state_dict(state)
-    with pytest.raises(ValueError, match="size: expected 19, got 20"):
+    with pytest.raises(ValueError, match="size: expected 19 as in this DataLoader, got 20 in the state"):
         DataLoader(Subset(data, range(19)), 4, shuffle=True).load_state_dict(state)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"none of \['settings'\]"):
+    with pytest.raises(ValueError, match="expected the state of a DataLoader, got one without settings"):
         DataLoader(data).load_state_dict({"epoch": 0, "position": 0, "seed": 0})
     with pytest.raises(ValueError, match="position"):
         DataLoader(data, 4, shuffle=True).load_state_dict({**state, "position": 6})
@@ -434,7 +436,7 @@ def test_default_collate_packs_text_items() -> None:
         ([], ValueError, "at least one item"),
         ([None], TypeError, "got NoneType"),
         ([np.zeros(2), np.zeros(3)], ValueError, r"shape \(2,\) in every item, got \(3,\) in item 1"),
-        ([(1, 2), (1,)], ValueError, "2 entries an item, got 1 in item 1"),
+        ([(1, 2), (1,)], ValueError, "2 entries in every item, got 1 in item 1"),
         ([{"a": 1}, {"b": 1}], ValueError, r"keys \['a'\], got \['b'\] in item 1"),
     ],
 )

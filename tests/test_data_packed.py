@@ -91,9 +91,9 @@ def test_labels_as_tensor_and_of_an_empty_batch() -> None:
 def test_token_types() -> None:
     batch = PackedBatch.from_sequences([[1, 2], [3]], token_type_ids=[[0, 1], [0]])
     assert values(batch.token_type_ids) == [0, 1, 0]
-    with pytest.raises(ValueError, match="token_type_ids: expected the same lengths as ids, got 1 for 2 in row 0"):
+    with pytest.raises(ValueError, match="token_type_ids: expected length 2 in row 0, as in ids, got 1"):
         PackedBatch.from_sequences([[1, 2], [3]], token_type_ids=[[0], [0, 1]])
-    with pytest.raises(ValueError, match="1 sequences for 2"):
+    with pytest.raises(ValueError, match="2 sequences, as many as ids, got 1"):
         PackedBatch.from_sequences([[1, 2], [3]], token_type_ids=[[0, 1]])
 
 
@@ -120,7 +120,7 @@ def test_bad_ids(sequences: Any, error: type[Exception], message: str) -> None:
 def test_bad_labels() -> None:
     with pytest.raises(ValueError, match=r"\[PackedBatch\] labels: expected 2 rows.*\(3,\)"):
         PackedBatch.from_sequences([[1], [2]], labels=[1, 2, 3])
-    with pytest.raises(ValueError, match="labels: expected one label a sequence, got a single int64"):
+    with pytest.raises(ValueError, match="labels: expected one label for each sequence, got a single int64"):
         PackedBatch.from_sequences([[1]], labels=3)
     with pytest.raises(TypeError, match=r"labels: expected integers or floats.*Labels"):
         PackedBatch.from_sequences([[1]], labels=["a"])
@@ -242,11 +242,11 @@ def batch_of(**changes: Any) -> PackedBatch:
         ({"input_ids": np.array([1, 2, 3], np.int32)}, TypeError, "input_ids: expected int64, got int32"),
         ({"input_ids": np.array([[1, 2, 3]])}, ValueError, "input_ids: expected 1 dimension"),
         ({"cu_seqlens": np.array([0, 2, 3])}, TypeError, "cu_seqlens: expected int32, got int64"),
-        ({"cu_seqlens": np.array([], np.int32)}, ValueError, "cu_seqlens: expected first 0 and last 3"),
-        ({"cu_seqlens": np.array([1, 2, 3], np.int32)}, ValueError, "first 0 and last 3, got 1 and 3"),
-        ({"cu_seqlens": np.array([0, 2], np.int32)}, ValueError, "first 0 and last 3, got 0 and 2"),
+        ({"cu_seqlens": np.array([], np.int32)}, ValueError, "cu_seqlens: expected first entry 0 and last entry 3"),
+        ({"cu_seqlens": np.array([1, 2, 3], np.int32)}, ValueError, "first entry 0 and last entry 3, got 1 and 3"),
+        ({"cu_seqlens": np.array([0, 2], np.int32)}, ValueError, "first entry 0 and last entry 3, got 0 and 2"),
         ({"cu_seqlens": np.array([0, 4, 3], np.int32)}, ValueError, "sequence 1 of length -1"),
-        ({"max_seqlen": 3}, ValueError, "max_seqlen: expected 2, got 3"),
+        ({"max_seqlen": 3}, ValueError, "max_seqlen: expected 2, the longest length in cu_seqlens, got 3"),
         ({"position_ids": np.array([0, 1])}, ValueError, r"position_ids: expected shape \(3,\), got \(2,\)"),
         ({"token_type_ids": np.array([0, 1])}, ValueError, r"token_type_ids: expected shape \(3,\)"),
         ({"labels": np.array([0])}, ValueError, "labels: expected 2 rows"),
@@ -259,7 +259,7 @@ def test_fields_that_do_not_fit_are_refused(changes: dict[str, Any], error: type
 
 
 def test_lengths_that_do_not_sum_up() -> None:
-    with pytest.raises(ValueError, match="lengths: expected the sum 3, got 4"):
+    with pytest.raises(ValueError, match="lengths: expected a sum of 3, the number of ids, got 4"):
         PackedBatch.from_flat(np.arange(3), np.array([2, 2]))
 
 

@@ -390,9 +390,9 @@ def test_lazy_datasets_are_checked_at_once(tokenizer: Tokenizer) -> None:
     op = r"\[LazyTextDataset\] "
     with pytest.raises(TypeError, match=op + "texts: expected strings, got int in row 1"):
         LazyTextDataset(["a", 3], tokenizer)  # type: ignore[list-item]
-    with pytest.raises(ValueError, match=op + "labels: expected 1, one a sequence, got 2"):
+    with pytest.raises(ValueError, match=op + "labels: expected 1, one for each text, got 2"):
         LazyTextDataset(["a"], tokenizer, [0, 1])
-    with pytest.raises(ValueError, match=op + "pairs: expected 1 texts, one a text, got 0"):
+    with pytest.raises(ValueError, match=op + "pairs: expected 1, one for each text, got 0"):
         LazyTextDataset(["a"], tokenizer, pairs=[])
     with pytest.raises(ValueError, match=op + "max_length: expected at least 3, got 2"):
         LazyTextDataset(["a"], tokenizer, max_length=2)

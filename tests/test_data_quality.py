@@ -206,7 +206,7 @@ def test_similar_pairs_of_little_and_of_wrong_arguments() -> None:
             similar_pairs(["a"], threshold)
     with pytest.raises(ValueError, match="shingle: expected at least 1"):
         similar_pairs(["a"], shingle=0)
-    with pytest.raises(ValueError, match="seconds: expected 1 texts, one for each text, got 0"):
+    with pytest.raises(ValueError, match="seconds: expected 1, one for each text, got 0"):
         similar_pairs(["a"], seconds=[])
     with pytest.raises(TypeError, match="got one string"):
         similar_pairs("ab")
@@ -404,8 +404,8 @@ def test_wrong_arguments() -> None:
         remove_problems(table, report, ["leaks"])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="got one string"):
         remove_problems(table, report, "leak")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="expected the report of 1 rows, got one of 2"):
+    with pytest.raises(ValueError, match="expected a report on 1 rows, got one on 2"):
         remove_problems(table[:1], report, [])
     other = find_problems(TextTable(["x", ""]))
-    with pytest.raises(ValueError, match="expected the report of this table, got one with another text in row 1"):
+    with pytest.raises(ValueError, match="expected the report on this table, got one with another text in row 1"):
         remove_problems(table, other, ["empty"])

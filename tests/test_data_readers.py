@@ -334,7 +334,7 @@ def test_empty_lines_are_kept_where_rows_must_match_lines(tmp_path: Path) -> Non
         assert (table.texts, list(table.lines)) == (texts, lines), name
         skipped = read_table(path, read_labels=False).texts
         assert skipped == (["a", "", "b"] if name == "b.csv" else [text for text in texts if text.strip()]), name
-    with pytest.raises(ValueError, match="skip_empty_lines: expected True where labels are read"):
+    with pytest.raises(ValueError, match="skip_empty_lines: expected True, because labels are read"):
         read_table(tmp_path / "a.csv", skip_empty_lines=False)
 
 
@@ -389,9 +389,11 @@ def test_wrong_pair_and_extra_columns(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="extra_columns: expected a list of names, got one string"):
         read_table(path, extra_columns="text")
     plain = write(tmp_path / "a.txt", "one\n")
-    with pytest.raises(ValueError, match="pair_column: expected None for a file of plain lines"):
+    with pytest.raises(ValueError, match="pair_column: expected None, because plain lines have no columns"):
         read_table(plain, pair_column="x")
-    with pytest.raises(ValueError, match="extra_columns: expected none for a file of plain lines, got 'x'"):
+    with pytest.raises(
+        ValueError, match="extra_columns: expected no names, because plain lines have no columns, got 'x'"
+    ):
         read_table(plain, extra_columns=["x"])
 
 

@@ -65,11 +65,11 @@ def test_labels_a_token_from_sequences() -> None:
 
 @pytest.mark.parametrize("make", [TextDataset, PackedBatch.from_sequences])
 def test_wrong_labels_a_token(make: Any) -> None:
-    with pytest.raises(ValueError, match=r"token_labels: expected None beside labels, got both"):
+    with pytest.raises(ValueError, match=r"token_labels: expected only one of labels and token_labels, got both"):
         make([[1]], labels=[0], token_labels=[[0]])
-    with pytest.raises(ValueError, match=r"token_labels: expected the same lengths as \w+, got 1 for 2 in row 1"):
+    with pytest.raises(ValueError, match=r"token_labels: expected length 2 in row 1, as in \w+, got 1"):
         make([[1], [1, 2]], token_labels=[[0], [0]])
-    with pytest.raises(ValueError, match=r"got 1 sequences for 2"):
+    with pytest.raises(ValueError, match=r"2 sequences, as many as .*, got 1"):
         make([[1], [1, 2]], token_labels=[[0]])
     with pytest.raises(TypeError, match=r"token_labels: expected integers in row 0, got float64"):
         make([[1]], token_labels=[[0.5]])
@@ -91,10 +91,12 @@ def test_a_batch_checks_labels_of_either_kind() -> None:
         np.zeros(1, np.int64),
         np.zeros((1, 2), np.int64),
     ):
-        with pytest.raises(ValueError, match=r"labels: expected 2 rows, one a sequence, or shape \(3,\), one a token"):
+        with pytest.raises(
+            ValueError, match=r"labels: expected 2 rows, one for each sequence, or shape \(3,\), one for each token"
+        ):
             packed(labels)
     for dtype in ("float32", "int32"):
-        with pytest.raises(TypeError, match=f"labels: expected int64, one a token, got {dtype}"):
+        with pytest.raises(TypeError, match=f"labels: expected int64, one for each token, got {dtype}"):
             packed(np.zeros(3, dtype))
     with pytest.raises(ValueError, match="expected 2 rows"):
         packed(np.array(3))
@@ -109,7 +111,7 @@ def test_labels_a_token_from_a_rectangle() -> None:
     assert labels_of(PackedBatch.from_padded(ids, mask, token_labels=from_numpy(tags))) == labels_of(batch)
     with pytest.raises(ValueError, match=r"token_labels: expected shape \(2, 3\), got \(2, 2\)"):
         PackedBatch.from_padded(ids, mask, token_labels=tags[:, 1:])
-    with pytest.raises(ValueError, match="token_labels: expected None beside labels, got both"):
+    with pytest.raises(ValueError, match="token_labels: expected only one of labels and token_labels, got both"):
         PackedBatch.from_padded(ids, mask, labels=[0, 1], token_labels=tags)
     with pytest.raises(TypeError, match="token_labels: expected integers, got float64"):
         PackedBatch.from_padded(ids, mask, token_labels=tags * 1.0)
@@ -243,8 +245,11 @@ def test_json_lines(tmp_path: Path) -> None:
         ('{"tokens": ["a"], "tags": [3]}', "expected a list of strings at 'tags' in line 2"),
         ('{"tokens": ["a"], "tags": [""]}', "expected tags at 'tags' in line 2 .* got an empty string"),
         ('{"tokens": ["a", "b"], "tags": ["O"]}', "expected 2 tags, one for each word in line 2 of .*, got 1"),
-        ('{"tokens": ["a"]}', "expected tags in every line or in none in line 2"),
-        ('{"tokens": ["a"], "tags": ["O"], "label": "x"}', "expected a label in every line or in none in line 2"),
+        ('{"tokens": ["a"]}', "expected tags in all sentences or in none in line 2 of .*, got none"),
+        (
+            '{"tokens": ["a"], "tags": ["O"], "label": "x"}',
+            "expected a label in all sentences or in none in line 2 of .*, got .x.",
+        ),
         ('{"tokens": ["a"], "tags": ["O"], "label": 3}', "expected a string at 'label' or 'intent' in line 2"),
     ],
 )
@@ -275,10 +280,10 @@ def test_a_folder_of_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (("a b\nc\n", "O O\n"), r"expected 2 lines in .*seq\.out, got 1"),
+        (("a b\nc\n", "O O\n"), r"expected 2 lines in .*seq\.out, as in seq\.in, got 1"),
         (("a b\nc\n", "O\nO\n"), r"expected 2 tags, one for each word in line 1 of .*seq\.out, got 1"),
-        (("a\n\nb\n", "O\n\nO\n"), r"expected words in line 2 of .*seq\.in, got an empty line"),
-        (("a\nb\n", "O\nO\n", "x\n"), r"expected 2 lines in .*label, got 1"),
+        (("a\n\nb\n", "O\n\nO\n"), r"expected words in line 2 of .*seq\.in, got none"),
+        (("a\nb\n", "O\nO\n", "x\n"), r"expected 2 lines in .*label, as in seq\.in, got 1"),
         (("a\nb\n", "O\nO\n", "\nx\n"), r"expected a label in line 1 of .*label, got an empty label"),
         (("",), "expected at least one sentence"),
     ],
@@ -316,7 +321,7 @@ def test_a_table_with_a_sentence_a_line(tmp_path: Path) -> None:
         ("text\ttags\n", "expected at least one sentence, got none in"),
         ("text\ttags\na b\tO\n", "expected 2 tags, one for each word in line 2 of .*a.tsv, got 1"),
         ("text\ttags\na\n", "expected 2 columns in line 2 of .*, got 1"),
-        ("text\ttags\n\tO\n", "expected words in line 2 of .*, got an empty field"),
+        ("text\ttags\n\tO\n", "expected words in line 2 of .*, got none"),
         ("text\ttags\tlabel\na\tO\t \n", "expected a label in line 2 of .*, got an empty label"),
         ("a\ttags\nb\tO\n", "expected a header with 'text' or .* in line 1 of .*, got 'a', 'tags'"),
         ("", "expected a header with 'text' or .* in line 1 of .*, got nothing"),
@@ -423,9 +428,9 @@ def test_word_ids_are_checked() -> None:
         return TagDataset([[1, 2], [3]], word_ids, num_words)
 
     assert make([[None, 0], [0]], [1, 1]).first_tokens.tolist() == [False, True, True]
-    with pytest.raises(ValueError, match="word_ids: expected the same lengths as sequences, got 1 sequences for 2"):
+    with pytest.raises(ValueError, match="word_ids: expected 2 sequences, as many as sequences, got 1"):
         make([[None, 0]], [1, 1])
-    with pytest.raises(ValueError, match="word_ids: expected the same lengths as sequences, got 2 for 1 in row 1"):
+    with pytest.raises(ValueError, match="word_ids: expected length 1 in row 1, as in sequences, got 2"):
         make([[None, 0], [0, 0]], [1, 1])
     with pytest.raises(ValueError, match="num_words: expected 2, one for each sentence, got 1"):
         make([[None, 0], [0]], [1])

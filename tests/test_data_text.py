@@ -280,7 +280,9 @@ def test_unknown_labels_name_label_and_place() -> None:
     with pytest.raises(ValueError, match=r"got 'egg' in line 7 of x\.csv"):
         table.encode_labels(labels)
     many = Labels([f"label_{i}" for i in range(20)])
-    with pytest.raises(ValueError, match=r"one of 20 known labels, got 'label_3x' in row 0 \(nearest known: 'label_3"):
+    with pytest.raises(
+        ValueError, match=r"one of 20 known labels, got 'label_3x' in row 0 \(the nearest known label is 'label_3"
+    ):
         many.encode(["label_3x"])
     with pytest.raises(ValueError, match="a table with labels"):
         TextTable(["a"]).encode_labels(labels)
@@ -327,7 +329,7 @@ def test_split_labels_and_encode_many() -> None:
 def test_split_labels_and_encode_many_errors() -> None:
     for label in ("a||b", "|a", "a|", "|"):
         with pytest.raises(
-            ValueError, match=r"\[split_labels\] labels: expected a name at each side of '\|', got .* row 1"
+            ValueError, match=r"\[split_labels\] labels: expected a name on each side of '\|', got .* row 1"
         ):
             split_labels(["a", label])
     with pytest.raises(ValueError, match=r"in line 7 of f\.csv"):
@@ -359,7 +361,9 @@ def test_parse_numbers() -> None:
     np.testing.assert_array_equal(numbers, np.array([1, -2.5, 1000, 0, 0.5, 3.4e38], np.float32))
     assert parse_numbers([]).shape == (0,)
     for wrong in ("", "abc", "nan", "inf", "-Infinity", "1,5", "1_000", "0x10", "3.5e38", "-1e999", "一"):
-        with pytest.raises(ValueError, match=r"\[parse_numbers\] labels: expected a finite number, got '.*' in row 1"):
+        with pytest.raises(
+            ValueError, match=r"\[parse_numbers\] labels: expected a finite float32 number, got '.*' in row 1"
+        ):
             parse_numbers(["1", wrong])
     with pytest.raises(ValueError, match=r"got 'x' in line 4 of f\.csv"):
         parse_numbers(["1", "x"], source="f.csv", lines=[2, 4])

@@ -282,7 +282,7 @@ def test_flat_ids_are_those_of_the_batch(folders: dict[str, Path], family: str) 
     assert flat.size == lengths.size == 0 and types is not None and types.size == 0
     with pytest.raises(ValueError, match="max_length: expected at least"):
         tokenizer.encode_flat([], max_length=2)
-    with pytest.raises(ValueError, match="pairs: expected 1 texts, one for each text, got 2"):
+    with pytest.raises(ValueError, match="pairs: expected 1, one for each text, got 2"):
         tokenizer.encode_flat(["a"], ["a", "b"])
 
 

@@ -312,7 +312,7 @@ def test_in_place_rules_of_autograd() -> None:
         lambda x: x.copy_(t([0.0, 0.0])),
         lambda x: x.zero_(),
     ):
-        with pytest.raises(RuntimeError, match="expected no leaf tensor that requires grad"):
+        with pytest.raises(RuntimeError, match="expected a tensor that is not a leaf"):
             write(leaf)
     same(leaf, [1, 2])
     with engine.no_grad():
@@ -323,6 +323,31 @@ def test_in_place_rules_of_autograd() -> None:
     z.add_(1)  # exp saved its result
     with pytest.raises(RuntimeError, match=r"\[exp\] backward: .* modified by an in-place operation"):
         z.backward(engine.ones(2))
+
+
+def test_grad_gives_every_input_its_gradient() -> None:
+    x, y = t([1.0, 2.0], grad=True), t([3.0, 4.0], grad=True)
+    middle = x * y
+    found = engine.autograd.grad((middle.sum(), (x * 5).sum()), (x, middle, x, y))
+    for gradient, expected in zip(found, ([8, 9], [1, 1], [8, 9], [1, 2])):
+        same(gradient, expected)
+    assert x.grad is None
+    assert engine.autograd.grad((x * 5).sum(), (x, y), allow_unused=True)[1] is None
+    with pytest.raises(RuntimeError, match=r"\[grad\] inputs\[1\]: expected a tensor on which the outputs depend"):
+        engine.autograd.grad((x * 5).sum(), (x, y))
+    for op, call in (("grad", lambda *a: engine.autograd.grad(a[0], x, a[1])), ("backward", engine.autograd.backward)):
+        with pytest.raises(ValueError, match=rf"\[{op}\] .*expected 2 gradients, one for each output, got 1"):
+            call((x.sum(), (x * 2).sum()), [t(1.0)])
+        with pytest.raises(RuntimeError, match=rf"\[{op}\] gradient: expected a Tensor of shape \(2,\)"):
+            call(x * 2, None)
+
+
+def test_a_hook_must_return_a_gradient_like_that_of_its_tensor() -> None:
+    for result, error in ((t([1.0]), ValueError), (t([1, 2]), ValueError), (1.0, TypeError)):
+        x = t([1.0, 2.0], grad=True)
+        x.register_hook(lambda g, result=result: result)
+        with pytest.raises(error, match="hook: expected a"):
+            (x * 2).sum().backward()
 
 
 def test_grad_modes_hold_in_generators_and_not_between_their_steps() -> None:

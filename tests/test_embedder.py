@@ -99,7 +99,7 @@ def test_what_is_refused(model, tokenizer):
 def test_a_text_without_tokens(model, tokenizer):
     bare = Tokenizer(tokenizer.backend.from_str(tokenizer.backend.to_str()))
     bare.backend.post_processor = importlib.import_module("tokenizers").processors.TemplateProcessing(single="$A")
-    with pytest.raises(ValueError, match="texts: expected at least one token, got none in row 1"):
+    with pytest.raises(ValueError, match="texts: expected at least one token in each text, got none in row 1"):
         SentenceEncoder(model, bare).encode(["cat", ""])
 
 
@@ -156,7 +156,7 @@ def test_folders_that_are_refused(model, tokenizer, tmp_path):
         ("[1]", "expected a list of objects in .*modules.json"),
         ("[]", "and perhaps Normalize in .* got none"),
         (json.dumps([*listed, dense]), "got Transformer, Pooling, Dense"),
-        (json.dumps([listed[0], {**listed[1], "path": "../1_Pooling"}]), "folders below"),
+        (json.dumps([listed[0], {**listed[1], "path": "../1_Pooling"}]), "folders directly below"),
     ]:
         modules.write_text(content)
         with pytest.raises(ValueError, match=message):

@@ -1,11 +1,16 @@
-"""The scripts of examples/ that fine-tune: each asks for what the command beside it in its README asks for."""
+"""The scripts of examples/. Those that fine-tune do the same training as the command in their README; the others run on small data."""
 
 from __future__ import annotations
 
+import argparse
+import csv
+import importlib.util
 import re
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -83,3 +88,52 @@ def test_without_weights_the_script_asks_for_them(script: str, asked, monkeypatc
 def test_all_of_banking77_on_request(asked) -> None:
     run("banking77/finetune.py", "--init", "MiniLM", "--all")
     assert asked[0]["data"].validation_fraction == 0
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A folder with the questions of two intents of BANKING77."""
+    for name in ("train.csv", "test.csv"):
+        with open(ROOT / "examples/banking77" / name, encoding="utf-8", newline="") as stream:
+            head, *rows = csv.reader(stream)
+        with open(tmp_path / name, "w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([head, *(r for r in rows if r[1] in ("card_arrival", "top_up_failed"))])
+    return tmp_path
+
+
+def load(script: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("example", ROOT / "examples" / script)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pretraining_writes_its_table(small: Path, monkeypatch, capsys) -> None:
+    pytest.importorskip("tokenizers")
+    script = load("pretraining/run.py")
+    script.DATA, script.RATES = small, (1e-3, 3e-3)
+    script.PRETRAINING = replace(script.PRETRAINING, epochs=None, max_steps=2)
+    script.FINE_TUNING = replace(script.FINE_TUNING, epochs=1)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--output", str(small / "out"), "--seeds", "0", "--no-progress"])
+    script.main()
+    rows = capsys.readouterr().out.splitlines()[-2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["pretrained", "from scratch"]
+    assert all(0 <= float(row.split("|")[5]) <= 1 for row in rows)
+
+
+def test_augmentation_measures_each_row(small: Path) -> None:
+    pytest.importorskip("tokenizers")
+    script = load("augmentation/run.py")
+    script.DATA = small
+    options = argparse.Namespace(init=None, examples_per_class=None, epochs=1)
+    assert all(0 <= script.accuracy(augment, clean, 0, options) <= 1 for augment, clean in script.ROWS)
+
+
+def test_search_trains_with_settings_of_its_space(small: Path) -> None:
+    pytest.importorskip("tokenizers")
+    tomllib = pytest.importorskip("tomllib")
+    script = load("search/search.py")
+    script.DATA = replace(script.DATA, train=(str(small / "train.csv"),))
+    best = tomllib.loads((ROOT / "examples/search/best.toml").read_text(encoding="utf-8"))
+    assert 0 <= script.train({**best, "epochs": 1}, ()) <= 1

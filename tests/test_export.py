@@ -101,7 +101,7 @@ def test_the_card(tmp_path):
     head = text.split("---")[1].splitlines()
     assert "pipeline_tag: text-classification" in head and not any(line.startswith("license:") for line in head)
     for line in (
-        "| `train\\|1.csv` | `ab12` |", "train samples: 1,200.", "| accuracy | 0.75 |", "| macro f1 | 0.5 |",
+        "| `train\\|1.csv` | `ab12` |", "training samples: 1,200.", "| accuracy | 0.75 |", "| macro F1 | 0.5 |",
         "| `lr` | 2e-05 |", '| `metric` | "macro_f1" |', "engine 9.9, numpy 2; ", f"{model.num_parameters():,} parameters",
         "3 labels: `arrival`, `loss \\| theft`, `其他`.", "AutoModelForSequenceClassification.from_pretrained",
     ):  # fmt: skip
@@ -134,7 +134,7 @@ def test_weights_that_float16_cannot_hold(tmp_path):
     with engine.no_grad():
         model.classifier.weight.fill_(7e4)
     model.save_pretrained(tmp_path / "run")
-    with pytest.raises(ValueError, match=r"dtype: expected one that holds classifier.weight, got float16"):
+    with pytest.raises(ValueError, match=r"dtype: expected one that can hold classifier.weight, got float16"):
         export(tmp_path / "run", tmp_path / "out", dtype="float16")
     assert not (tmp_path / "out").exists()
     export(tmp_path / "run", tmp_path / "out", dtype="bfloat16")
@@ -154,12 +154,12 @@ def test_a_classifier_of_our_own_that_is_one_of_berts(tmp_path, types):
 @pytest.mark.parametrize(
     "changes, reason",
     [
-        ({"pooling": "max", "pooler": True}, "it pools by 'max'"),
+        ({"pooling": "max", "pooler": True}, "its pooling is 'max'"),
         ({"pooling": "first"}, "it has no pooler"),
         ({"pooler": True, "norm_first": True}, "normalises before each part"),
-        ({"pooler": True, "pooler_act": "relu"}, "its pooler has another activation"),
-        ({"pooler": True, "embedding_size": 8}, "it has embeddings or shared layers"),
-        ({"pooler": True, "num_hidden_groups": 1}, "shared layers"),
+        ({"pooler": True, "pooler_act": "relu"}, "its pooler has dropout or an activation other than tanh"),
+        ({"pooler": True, "embedding_size": 8}, "its embeddings have another size"),
+        ({"pooler": True, "num_hidden_groups": 1}, "its layers share weights"),
     ],
 )
 def test_models_that_no_family_can_open(tmp_path, changes, reason):

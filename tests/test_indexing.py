@@ -231,7 +231,7 @@ def test_assignment_and_autograd():
         lambda: buffer[0].masked_fill_(engine.tensor([True, False, True]), value[0]),
         lambda: buffer[0].scatter_add_(0, engine.tensor([1]), value),
     ):
-        with pytest.raises(RuntimeError, match="no view where the value requires grad"):
+        with pytest.raises(RuntimeError, match="the value requires grad"):
             write()
     assert buffer.tolist() == [[0.0] * 3] * 2
     buffer[0, :1] = value

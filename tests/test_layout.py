@@ -108,7 +108,7 @@ def test_packing_by_any_layout(device):
         engine.pack_padded(padded, (3, 3))
     with pytest.raises(ValueError, match=r"\[pad_packed\] input: expected 5 positions, got shape \(4, 2\)"):
         engine.pad_packed(x[:4], layout)
-    with pytest.raises(ValueError, match=r"\[pack_padded\] input: expected shape \(3, 4\), \*, got \(3, 3, 2\)"):
+    with pytest.raises(ValueError, match=r"\[pack_padded\] input: expected shape \(3, 4, 2\), got \(3, 3, 2\)"):
         engine.pack_padded(padded, read)
 
 
@@ -211,14 +211,29 @@ def test_devices(cuda):
 @pytest.mark.parametrize(
     ("cu_seqlens", "options", "error", "message"),
     [
-        (np.array([0, 1], np.int32), {}, TypeError, "cu_seqlens: expected a Tensor, got ndarray"),
+        (np.array([0, 1], np.int32), {}, TypeError, "cu_seqlens: expected an int32 Tensor, got ndarray"),
         (engine.tensor([0, 1]), {}, TypeError, "cu_seqlens: expected int32, got int64"),
         (engine.zeros(1, 1, dtype=engine.int32), {}, ValueError, "cu_seqlens: expected 1 dimension"),
         (engine.zeros(0, dtype=engine.int32), {}, ValueError, "got an empty tensor"),
-        (engine.tensor([1, 2], dtype=engine.int32), {}, ValueError, "expected first 0 and last 2, got 1 and 2"),
+        (
+            engine.tensor([1, 2], dtype=engine.int32),
+            {},
+            ValueError,
+            "expected first entry 0 and last entry 2, got 1 and 2",
+        ),
         (engine.tensor([0, 3, 2], dtype=engine.int32), {}, ValueError, "never decrease, got sequence 1 of length -1"),
-        (engine.tensor([0, 2], dtype=engine.int32), {"total": 3}, ValueError, "first 0 and last 3, got 0 and 2"),
-        (engine.tensor([0, 2], dtype=engine.int32), {"longest": 3}, ValueError, "longest: expected 2, got 3"),
+        (
+            engine.tensor([0, 2], dtype=engine.int32),
+            {"total": 3},
+            ValueError,
+            "first entry 0 and last entry 3, got 0 and 2",
+        ),
+        (
+            engine.tensor([0, 2], dtype=engine.int32),
+            {"longest": 3},
+            ValueError,
+            "longest: expected 2, the longest length in cu_seqlens, got 3",
+        ),
     ],
 )
 def test_what_is_no_layout(cu_seqlens, options, error, message):

@@ -322,7 +322,9 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
             load_lora(classifier(), tmp_path)
     for text in ("[]", "{", "{}"):
         path.write_text(text)
-        with pytest.raises(ValueError, match="expected the config of LoRA adapters"):
+        with pytest.raises(
+            ValueError, match=r"expected the config of LoRA adapters|expected JSON|expected a JSON object"
+        ):
             load_lora(classifier(), tmp_path)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"adapter_config\.json"):

@@ -33,7 +33,7 @@ def test_a_label_out_of_range_is_named_with_its_position(device) -> None:
         (
             lambda x: engine.cross_entropy(x, engine.zeros(4)),
             TypeError,
-            "target: expected class numbers of an integer dtype such as int64",
+            "target: expected class numbers of an integer dtype \\(int64\\)",
         ),
         (lambda x: engine.cross_entropy(x, tensor([0] * 4), reduction="avg"), ValueError, "reduction: expected 'none'"),
         (
@@ -48,7 +48,7 @@ def test_a_label_out_of_range_is_named_with_its_position(device) -> None:
         ),
         (lambda x: engine.cross_entropy(x, [0] * 4), TypeError, "target: expected a Tensor, got list"),
         (lambda x: engine.cross_entropy(engine.zeros(4, 0), tensor([0] * 4)), ValueError, "at least one class"),
-        (lambda x: engine.mse_loss(x, engine.zeros(3)), ValueError, r"target: expected the input's shape \(4, 3\)"),
+        (lambda x: engine.mse_loss(x, engine.zeros(3)), ValueError, r"target: expected shape \(4, 3\)"),
         (
             lambda x: engine.binary_cross_entropy_with_logits(x, x, pos_weight=engine.ones(2)),
             ValueError,

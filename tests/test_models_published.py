@@ -134,7 +134,7 @@ def test_loss_over_the_labelled_tokens_alone(case):
     labels[:] = -100
     assert model.loss(batch).item() == 0.0
     batch.labels = None
-    with pytest.raises(ValueError, match="one a token"):
+    with pytest.raises(ValueError, match="one label a token"):
         model.loss(batch)
 
 
@@ -150,7 +150,7 @@ def test_rows_are_checked():
             model(batch, rows=rows)
     with pytest.raises(ValueError, match="expected integers"):
         model(batch, rows=[0.5])
-    with pytest.raises(ValueError, match="beside a rectangle"):
+    with pytest.raises(ValueError, match="expected None for a rectangle"):
         model(*rectangle, rows=[1])
 
 

@@ -190,16 +190,24 @@ def test_mistakes():
     tgt, memory = engine.tensor(TARGET), engine.tensor(REMEMBERED)
     packed, cu = engine.tensor(TARGET[REAL]), Layout.from_lengths(TGT).cu_seqlens
     for wrong, message in [
-        (lambda: m(tgt, memory[:2]), "memory: expected 3 sequences, as many as tgt, got 2"),
-        (lambda: m(packed, packed, cu_seqlens=cu), "memory_cu_seqlens: expected one for packed tokens, got None"),
-        (lambda: m(packed, packed, memory_cu_seqlens=cu), r"\] cu_seqlens: expected one for packed tokens, got None"),
+        (lambda: m(tgt[..., :5], memory), rf"\] tgt: expected shape \(batch, length, {D}\) or"),
+        (lambda: m(tgt, memory[..., :5]), rf"\] memory: expected shape \(batch, length, {D}\) or"),
+        (lambda: m(tgt, memory[:2]), "memory: expected 3 sequences, as many as in tgt, got 2"),
+        (
+            lambda: m(packed, packed, cu_seqlens=cu),
+            "memory_cu_seqlens: expected a Tensor, because tgt and memory are both packed or neither, got None",
+        ),
+        (
+            lambda: m(packed, packed, memory_cu_seqlens=cu),
+            r"\] cu_seqlens: expected a Tensor, because tgt .*, got None",
+        ),
         (
             lambda: m(packed, packed, tgt_key_padding_mask=engine.tensor(~REAL), cu_seqlens=cu, memory_cu_seqlens=cu),
-            r"tgt_key_padding_mask: expected None beside cu_seqlens",
+            r"tgt_key_padding_mask: expected None together with cu_seqlens",
         ),
         (
             lambda: m(tgt, memory, memory_key_padding_mask=engine.tensor(~REAL)),
-            r"key_padding_mask: expected shape \(3, 6\), got \(3, 4\)",
+            r"memory_key_padding_mask: expected shape \(3, 6\), got \(3, 4\)",
         ),
         (lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(D, HEADS), 0), "num_layers: expected a number >= 1"),
         (lambda: nn.TransformerDecoderLayer(D, HEADS, activation="swish"), r"\[TransformerDecoderLayer\] activation"),

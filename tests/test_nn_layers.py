@@ -227,7 +227,7 @@ def test_vector_of_parameters(device):
     nn.utils.vector_to_parameters(line, m.parameters())
     assert m.bias.tolist() == line[n - outputs :].tolist() and m.bias.is_leaf
     assert m.weight.tolist() == line[: n - outputs].view(outputs, inputs).tolist()
-    with pytest.raises(ValueError, match=f"expected {n} elements, got {n - 1}"):
+    with pytest.raises(ValueError, match=rf"expected shape \({n},\), got \({n - 1},\)"):
         nn.utils.vector_to_parameters(line[1:], m.parameters())
 
 

@@ -142,7 +142,7 @@ def test_load_reports_everything_and_writes_nothing():
     found = m.load_state_dict(state, strict=False)
     assert found.missing_keys == ["free", "first.weight", "rest.1.count"] and found.unexpected_keys == ["other"]
     assert m.rest[0].weight.tolist() == [0, 0, 0]
-    with pytest.raises(TypeError, match="expected a dict"):
+    with pytest.raises(TypeError, match="expected a mapping from names to Tensors, got list"):
         m.load_state_dict([1])
     with pytest.raises(ValueError, match="expected a Tensor, got ndarray"):
         m.load_state_dict({"free": np.zeros(1)}, strict=False)
@@ -256,3 +256,7 @@ def test_module_list_and_dict():
     p = nn.ParameterList([engine.zeros(1), nn.Parameter(engine.ones(2))])
     p[0] = engine.ones(3)
     assert [q.shape for q in p] == [(3,), (2,)] and len(list(p.parameters())) == 2 and p[-1] is p[1]
+    p.extend([engine.ones(4)]).insert(0, engine.ones(5))
+    assert [q.shape[0] for q in p] == [5, 3, 2, 4] and all(isinstance(q, nn.Parameter) for q in p)
+    del p[1]
+    assert [q.shape[0] for q in p[1:]] == [2, 4] and list(p.state_dict()) == ["0", "1", "2"]

@@ -10,7 +10,7 @@ import pytest
 
 from engine.metrics import calibration_figures, condense_confusion
 from engine.report import fonts, plot_confusion, plot_curves, plot_reliability
-from engine.report.plots import curve_panels
+from engine.report.panels import curve_panels
 
 CHINESE = ["体育新闻", "财经", "娱乐"]
 
@@ -110,7 +110,7 @@ def test_panels_of_figures_of_any_name():
     panels = curve_panels(records)
     assert [(p.title, [c[0] for c in p.curves]) for p in panels] == [
         ("loss", ["training (with dropout)", "held out"]),
-        ("held out", ["spearman"]),
+        ("held out", ["Spearman"]),
         ("perplexity", ["perplexity"]),
         ("learning rate", ["learning rate"]),
     ]

@@ -233,7 +233,7 @@ def test_lists_in_a_settings_file(place, tmp_path):
         ("a.lr = 1\nb.lr = 2", "lr: expected it once, got it twice"),
         ("lr = ", "expected TOML"),
         ("data = ['nothing.csv']", "nothing.csv"),
-        ("[model]\nlayers = 3", "--layers cannot be given beside --init"),
+        ("[model]\nlayers = 3", "--layers cannot be combined with --init"),
     ],
 )
 def test_wrong_settings_files(place, tmp_path, content, message):

@@ -1,6 +1,6 @@
-"""Writes tests/golden: tiny random models of `transformers` and what they compute, so that ours are tested without it.
+"""Writes tests/golden: tiny random models of `transformers` and their outputs, so that engine is tested without `transformers`.
 
-Needs it and PyTorch: `python tools/golden.py [folder]`. The same versions write the same bytes.
+It needs `transformers` and PyTorch: `python tools/golden.py [folder]`. The same versions write the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZES = {
     "max_position_embeddings": 24,
 }
 DISTIL = {"vocab_size": VOCAB, "dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 32, "max_position_embeddings": 24}
-# Positions of RoBERTa count from the padding's id + 1, so its table is longer by two than the longest text.
+# Positions of RoBERTa count from the padding's id + 1, so its table has two rows more than the longest text has tokens.
 ROBERTA = SIZES | {"max_position_embeddings": 26, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 SEQUENCE, TOKEN, MASKED = "ForSequenceClassification", "ForTokenClassification", "ForMaskedLM"
 FAMILIES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
@@ -55,23 +55,23 @@ ENDS = (
     "embeddings_project.weight",
 )
 
-README = f"""# Tiny models of `transformers`, and what they compute
+README = f"""# Tiny models of `transformers` and their outputs
 
 Written by `tools/golden.py` with transformers {transformers.__version__} and PyTorch {torch.__version__}.
-Random weights, no trained model. One folder a family and head, as `save_pretrained` writes it, and `expected.safetensors` with
+The weights are random, not trained. There is one folder per family and head, as `save_pretrained` writes it. Its `expected.safetensors` has
 
-- `input_ids`, `attention_mask` and, where the family has token types, `token_type_ids`: int64 (4, 9), right-padded, of
+- `input_ids`, `attention_mask` and, if the family has token types, `token_type_ids`: int64 (4, 9), right-padded, of
   lengths {", ".join(map(str, LENGTHS))};
-- of models without a head `last_hidden_state`, 0 at padding, and `pooler_output` where there is one;
-- of the others `labels` (-100: not counted), `logits`, 0 at padding, the mean cross-entropy `loss`, and `grad.NAME` of some
-  parameters.
+- for models without a head: `last_hidden_state`, 0 at padding, and `pooler_output` if the model has a pooler;
+- for the others: `labels` (-100 does not count), `logits`, 0 at padding, the mean cross-entropy `loss`, and `grad.NAME` of
+  some parameters.
 
-Outputs were computed in float64 from the float32 weights, without dropout, and rounded to float32.
+The outputs were computed in float64 from the float32 weights, without dropout, and rounded to float32.
 """
 
 
 def randomize(model: torch.nn.Module, seed: int) -> None:
-    """Weights at which every parameter matters: no bias 0, no norm 1, attention that is far from uniform."""
+    """Sets weights so that every parameter matters: no bias is 0, no norm is 1, and attention is far from uniform."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():

@@ -1,5 +1,5 @@
 """Writes python/engine/_core.pyi and python/engine/tensor.pyi from the declarations they describe: the rows of csrc/kernels, the
-docstrings of the extension, and the functions that the tape and `engine.ops` attach to Tensor. `--check` only says whether they are current.
+docstrings of the extension, and the functions that the tape and `engine.ops` attach to Tensor. `--check` only tells whether they are up to date.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def kernel_stub(name: str, signature: str) -> str:
     count = len(outputs.split())
     result = "None" if count == 0 else "Array" if count == 1 else f"tuple[{', '.join(['Array'] * count)}]"
     positional = ", ".join(arguments) + (", /" if arguments else "")
-    if "Any" not in positional:  # no arrays, whose device would be the outputs'
+    if "Any" not in positional:  # without arrays, whose device the outputs would have
         positional += (", " if positional else "") + "*, device: int = -1"
     return f"    @staticmethod\n    def {name}({positional}) -> {result}: ..."
 
 
 def extension_type(text: str) -> str:
-    """A type as pybind11 words it, made simple."""
+    """A type as pybind11 writes it, simplified."""
     text = text.replace("engine._core.", "").replace("typing.", "").strip()
     known = {"Array", "DType", "int", "float", "str", "bool", "bytes", "None"}
     return "_bool" if text == "bool" else text if text in known else "Any"
@@ -81,12 +81,12 @@ KNOWN = {
 
 
 def annotation(text: Any) -> str:
-    """An annotation as it was written, or Any where it names what the stub does not import."""
+    """An annotation as it was written, or Any if it names something that the stub does not import."""
     if text is inspect.Parameter.empty:
         return "Any"
     text = text if isinstance(text, str) else getattr(text, "__name__", "Any")
     names = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"Literal\[[^\]]*\]|'[^']*'|\"[^\"]*\"", "", text)))
-    # `bool`, `device` and others are members of Tensor too: inside the class the builtins are meant.
+    # `bool`, `device` and others are also members of Tensor. Inside the class, annotations mean the builtins.
     return re.sub(r"\b(bool|float|int|type)\b", r"_\1", text) if names <= KNOWN else "Any"
 
 

@@ -74,7 +74,7 @@ void Call::check_device(const ParamSpec& p, const Array& a, const std::string& n
        "one on " + device_name(a.device()));
 }
 
-// Checks an argument's dtype; the first one without a dtype of its own decides the row's T.
+// Checks an argument's dtype; the first one whose dtype the row does not fix decides T.
 void Call::take_dtype(const ParamSpec& p, const Array& a) {
   if (p.any_dtype || p.mix != Mix::exact) return;
   if (p.accumulator) {

@@ -146,7 +146,7 @@ Array to_device(const Array& a, int device, bool non_blocking) {
 
 namespace {
 
-// dst = src, broadcast and converted to dst's dtype, from whatever device. Conversion across devices is the CPU's work:
+// dst = src, broadcast and converted to dst's dtype, from any device. Conversion across devices is the CPU's work:
 // it knows every dtype.
 void copy_into(const Array& dst, const Array& src, bool non_blocking) {
   if (dst.storage->readonly)
@@ -271,6 +271,7 @@ void bind_array(py::module_& m) {
       .def_property_readonly("readonly", [](const Array& a) { return a.storage->readonly; })
       .def_property_readonly("is_contiguous", &Array::is_contiguous)
       .def_property_readonly("owns_storage_alone", [](const Array& a) { return a.storage.use_count() == 1; })
+      .def_property_readonly("storage_size", [](const Array& a) { return a.storage->bytes / item_size(a.dtype); })
       .def("shares_storage", [](const Array& a, const Array& b) { return a.storage == b.storage; })
       .def("item", &item)
       .def("contiguous", [](const Array& a) { return a.is_contiguous() ? a : cast_to(a, a.dtype); })

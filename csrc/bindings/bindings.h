@@ -15,7 +15,7 @@ void bind_runtime(pybind11::module_& m);
 
 // The Array in a Python object, or null. The type is final, so its first value slot is the Array.
 Array* array_in(PyObject* object);
-// A new Python object that holds the Array. Raises error_already_set where there is no memory.
+// A new Python object that holds the Array. Throws error_already_set if there is no memory.
 PyObject* array_out(Array&& array);
 
 // A contiguous copy in another dtype, or in the same.

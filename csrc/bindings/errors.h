@@ -6,7 +6,7 @@
 
 namespace engine {
 
-// The class of engine/errors.py that stands for the kind, made from the Error's data.
+// Makes the exception of engine/errors.py for the Error's kind, from the Error's data.
 inline void set_python_error(const Error& error) {
   namespace py = pybind11;
   constexpr const char* kClasses[] = {"BadValue", "BadType", "BadIndex", "OutOfMemory", "BadState", "BadBuffer"};

@@ -259,11 +259,11 @@ struct Scratch {
 
 } // namespace
 
-// ---- guard mode, for tests: blocks stand between known bytes and start as NaNs
+// ---- guard mode, for tests: each block lies between known bytes and starts as NaNs
 
 namespace {
 
-// A NaN as float and as double, and no NaN that arithmetic makes: what is read past an end shows, and what is written.
+// A NaN as float and as double that no arithmetic makes: reads and writes past an end become visible.
 constexpr size_t kGuard = 64;
 constexpr unsigned char kGuardBytes[4] = {0x5A, 0xA5, 0xFD, 0x7F};
 

@@ -28,7 +28,7 @@ void reset_peak_memory_stats();
 void set_memory_limit(int64_t bytes); // 0: none
 void empty_cache();                   // gives wholly free segments back to the system
 
-// Guard mode, for tests: every block stands between known bytes and starts as NaNs. guard_errors counts the blocks
+// Guard mode, for tests: every block lies between known bytes and starts as NaNs. guard_errors counts the blocks
 // whose guards were overwritten since the last call.
 void set_guards(bool on);
 int64_t guard_errors();

@@ -13,7 +13,7 @@ struct Text {
 [[noreturn]] void raise_value(const char* op, const char* argument, const Text& expected, const Text& got);
 [[noreturn]] void raise_index(const char* op, const char* argument, const Text& expected, const Text& got);
 
-// Checks that all n indices lie in [0, limit); the error names the first that does not and where it stands.
+// Checks that all n indices lie in [0, limit); the error names the first that does not, and its position.
 // `ignore` (INT64_MIN: none) is allowed too.
 void check_indices(const char* op, const char* arg, const int64_t* ids, int64_t n, int64_t limit,
                    int64_t ignore = INT64_MIN);

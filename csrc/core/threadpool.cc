@@ -70,7 +70,7 @@ class Pool {
     for (std::thread& t : threads_) t.join();
   }
 
-  // After fork the child has none of the threads: the object is abandoned, not destroyed.
+  // After a fork the child has none of the threads: the object is left as it is, not destroyed.
   void run(int64_t n, void (*fn)(void*, int64_t), void* context) {
     keep_off_this_cpu();
     fn_ = fn;
@@ -127,8 +127,8 @@ class Pool {
     caller_sleeps_.store(false);
   }
 
-  // A worker that is woken on the caller's CPU can stay there for many milliseconds beside an idle one: workers may run
-  // wherever the process may, but for the CPU on which the caller was last seen.
+  // A worker that is woken on the caller's CPU can stay there for many milliseconds while another CPU is idle: workers
+  // may run wherever the process may, but for the CPU on which the caller was last seen.
   void keep_off_this_cpu() {
 #ifdef __linux__
     const int here = may_move_ ? sched_getcpu() : -1;

@@ -11,7 +11,7 @@ namespace engine::ENGINE_ISA {
 // y[i] = f(x[0][i], x[1][i], ...) for i < n, all contiguous. y may be one of the x.
 using Loop = void (*)(int64_t n, void* y, void* const* x);
 
-// Operands whose elements do not lie side by side pass through a buffer of this many elements in the first-level cache.
+// Operands whose elements are not contiguous pass through a buffer of this many elements in the first-level cache.
 constexpr int64_t kBlock = 256;
 
 template <class T>

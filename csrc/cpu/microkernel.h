@@ -4,7 +4,7 @@
 // registers over the whole of k. A is read one broadcast element at a time, so any strides will do (k stride 1 for
 // row-major A, row stride 1 for a transposed one); B by vectors, so its columns lie side by side: in a row-major matrix
 // or in packed panels of Tile<T>::columns columns. Element (i, j) is the sum over k in order, one fma each, then
-// `start` is added: the same bits wherever the element stands in a tile.
+// `start` is added: the same bits at any place of the element in a tile.
 #pragma once
 #include "cpu/simd.h"
 
@@ -73,7 +73,7 @@ struct Ahead {
   }
 };
 
-// C: row-major. start: what the product is added to, with a row stride of its own: c itself to accumulate, a bias with
+// C: row-major. start: what the product is added to, with its own row stride: c itself to accumulate, a bias with
 // row stride 0, null for nothing.
 template <class T>
 struct Result {

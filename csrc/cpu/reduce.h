@@ -6,7 +6,7 @@
 //   reduction columns(x, stride, rows, cols, s, start, parts)   the parts of `cols` columns side by side join(a, b) two
 //   parts into one, a before b empty()                         the part of no elements
 //
-// s points to a number for each output (or, with a step of 0, to one for all) that the policy may want: a mean, an
+// s points to a number for each output (or, with a step of 0, to one for all) that the policy may need: a mean, an
 // exponent. Long reductions are cut into chunks whose size depends on the shape only and whose parts are joined in
 // their order: the result does not depend on the number of threads.
 #pragma once
@@ -304,7 +304,7 @@ struct ArgExtreme {
   }
 };
 
-// ---- what is joined element by element: Op::empty, Op::join(part, part), Op::of(x, s)
+// ---- reductions that are joined element by element: Op::empty, Op::join(part, part), Op::of(x, s)
 
 template <class T_, class Part_, class Op>
 struct Fold {

@@ -25,7 +25,7 @@ f32 sign_of(f32 a) { return (f32)((u32)a & 0x80000000u); }
 ENGINE_INLINE
 f32 with_sign(f32 magnitude, f32 sign) { return (f32)((u32)magnitude | (u32)sign); } // sign: from sign_of
 
-// x = n ln 2 + r with |r| <= ln(2) / 2, for |x| < 2^14. n stands in the low bits of `shifted`, a float near 1.5 * 2^23.
+// x = n ln 2 + r with |r| <= ln(2) / 2, for |x| < 2^14. n is in the low bits of `shifted`, a float near 1.5 * 2^23.
 struct Reduced {
   f32 shifted, n, r;
 };

@@ -245,7 +245,7 @@ CUfunction Kernel::function(unsigned shared, const size_t* sizes, size_t count) 
                     "the " + std::to_string(n) + " that the kernel declares, in their sizes", std::to_string(count));
     }
   }
-  if (shared > 48 * 1024 && shared > shared_[d.number]) { // above 48 KiB a kernel must be told
+  if (shared > 48 * 1024 && shared > shared_[d.number]) { // above 48 KiB a kernel has to be set up for it
     check(api().cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, int(shared)), name_.c_str());
     shared_[d.number] = shared;
   }

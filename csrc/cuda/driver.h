@@ -34,7 +34,7 @@ struct Device {
   size_t memory = 0;
 };
 
-int device_count();                 // 0 where there is no driver or no device
+int device_count();                 // 0 if there is no driver or no device
 const std::string& why_no_device(); // what device_count() found missing
 const Device& device(int number);   // initialised at first use
 int driver_version();               // 13000 is CUDA 13.0; what the driver supports
@@ -74,7 +74,7 @@ class Kernel {
   const char* family_;
   std::string name_;
   mutable CUfunction functions_[kMaxDevices] = {};
-  mutable unsigned shared_[kMaxDevices] = {}; // the dynamic shared memory that it was told to allow
+  mutable unsigned shared_[kMaxDevices] = {}; // the dynamic shared memory that it was set to allow
 };
 
 } // namespace engine::cuda

@@ -7,8 +7,8 @@
 //     map(kernel, {y.v, input.v, other.v});
 //   }
 //
-// All views have one shape, the output's; it stands first. A view on the CPU is a number, or one element repeated: its
-// value goes along with the launch.
+// All views have the shape of the output, which comes first. A view on the CPU is a number, or one element repeated:
+// its value goes along with the launch.
 #pragma once
 #include <string.h>
 

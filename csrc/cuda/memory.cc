@@ -132,7 +132,7 @@ class Cache {
     return blocks_.insert({uintptr_t(p), {wanted, uintptr_t(p), wanted, true}}).first;
   }
 
-  // Cuts what is left behind `size` off as a free block, where it is worth it.
+  // Makes a free block of the part after `size`, if it is large enough.
   void split(Blocks::iterator it, size_t size) {
     Block& b = it->second;
     if (!caching() || b.size - size < (b.segment_size == kSmallSegment ? kAlign : kSmall)) return;

@@ -1,8 +1,8 @@
 // Device memory: a caching allocator a device, and copies between host and device.
 //
 // Freed blocks are kept and reused. One stream a device orders everything, so that a block may be reused as soon as it
-// is freed, while kernels that read it are still queued. ENGINE_CUDA_CACHE=0 turns the cache off: each block is then an
-// allocation of its own, whose limits a checker sees.
+// is freed, while kernels that read it are still queued. ENGINE_CUDA_CACHE=0 turns the cache off: each block is then a
+// separate allocation, whose limits a checker sees.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-// The list of kernels. Each file <family>.def beside this one lists a family: one row for each kernel.
+// The list of kernels. Each file <family>.def in this folder lists a family: one row for each kernel.
 //
 //   KERNEL(name, group, (C++ parameters), "signature", "contract")
 //   ELEMENTWISE(name, group, (C++ parameters), "signature", "contract")
@@ -26,7 +26,7 @@
 //              w[3]          a size that is written out
 //              y[*-dims]     like *, without the dimensions whose bits the scalar `dims` sets (if the scalar `keepdim`
 //                            is true they stay, with size 1)
-//              @table[n]     stays on the CPU, on whatever device the other arguments are
+//              @table[n]     stays on the CPU, whichever device the other arguments are on
 //              ~q[t,h,d]     any strides: nothing is copied, the kernel reads the strides
 //              params{}      a sequence of contiguous arrays of dtype T, each of its own shape; as{} bs{} have equal
 //                            lengths; as{n} gives the length a name

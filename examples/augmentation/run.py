@@ -1,9 +1,9 @@
-"""What augmentation and cleaning do to BANKING77's test accuracy: several seeds with and without, all else the same.
+"""How augmentation and cleaning change the test accuracy on BANKING77: several seeds with and without, everything else the same.
 
     python examples/augmentation/run.py                      # from scratch, on all training texts
     python examples/augmentation/run.py --init DIR --examples-per-class 10 --epochs 20
 
-The settings are those of the other examples; nothing was tuned for any row.
+The settings are those of the other examples. Nothing was tuned for any row.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def accuracy(augment: str | None, clean: tuple[str, ...], seed: int, o: argparse
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--init", help="a published encoder to start from; default: from scratch")
+    parser.add_argument("--init", help="a published encoder to start from (default: train from scratch)")
     parser.add_argument("--examples-per-class", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int, default=3)
@@ -56,7 +56,7 @@ def main() -> None:
     print("| change | test accuracy, mean (each seed) |\n|---|---|", flush=True)
     for augment, clean in ROWS:
         if clean and o.examples_per_class:
-            continue  # other texts would be drawn
+            continue  # cleaning first would change which examples are drawn
         found = [accuracy(augment, clean, seed, o) for seed in range(o.seeds)]
         shown = ", ".join(f"{a:.4f}" for a in found)
         print(

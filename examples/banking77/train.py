@@ -2,7 +2,7 @@
 
     python examples/banking77/train.py --seed 0 --output runs/banking77
 
-Every choice below was made on a tenth of the training set, held out; the test set is read once, at the end.
+Every setting below was chosen on a held-out tenth of the training set. The test set is read once, at the end.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="runs/banking77", help="run folder; an earlier run there is replaced")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all allowed)")
-    parser.add_argument("--no-test", action="store_true", help="leave the test set alone, as while choosing a recipe")
+    parser.add_argument("--no-test", action="store_true", help="do not read the test set, for choosing settings")
     parser.add_argument("--no-progress", action="store_true")
     arguments = parser.parse_args()
     if arguments.threads:

@@ -1,10 +1,11 @@
-"""Does pretraining help where labels are few? BANKING77 with 10 examples a class, with and without.
+"""Does pretraining help if there are few labels? BANKING77 with 10 examples per class, with and without pretraining.
 
     python examples/pretraining/run.py --output runs/pretraining
 
-A small BERT is pretrained on the 10,003 training questions, their labels unused, and then fine-tuned on 770 of them; the same
-model with initial weights is trained on the same 770, with the same settings. The learning rate of each is chosen on 770 other
-training questions; the test set is read with the chosen ones alone. The last line printed is the table in README.md.
+A small BERT is pretrained on the 10,003 training questions without their labels, and then fine-tuned on 770 of them. The same
+model with random initial weights is trained on the same 770 questions with the same settings. The learning rate of each is chosen
+on 770 other training questions. All rates are tested, but only the accuracies of the chosen ones are shown. The script prints
+the table in README.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from engine.inference.classifier import encode_texts
 from engine.models import BertForSequenceClassification, TransformerConfig
 from engine.runs import pretrain
 from engine.serialization import write_text
+from engine.tasks import Classification
 from engine.text import Labels, TextDataset, TextTable, Tokenizer, clean_text, read_table
 from engine.train import Trainer, TrainerConfig
 
@@ -30,13 +33,13 @@ MAX_LENGTH, PER_CLASS = 64, 10
 PRETRAINING = TrainerConfig(
     epochs=60, batch_size=None, max_tokens=2048, lr=2e-3, metric="loss", warmup_ratio=0.05, checkpoint_every=0,
 )  # fmt: skip
-FINE_TUNING = TrainerConfig(epochs=30, batch_size=32, checkpoint_every=0, eval_every=10**6)
+FINE_TUNING = TrainerConfig(epochs=30, batch_size=32)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 POOLING = "mean"
 
 
 def few(table: TextTable, labels: Labels, parts: int) -> list[np.ndarray]:
-    """Rows of `parts` sets of 10 examples a class, without a common row; the same ones always."""
+    """The rows of `parts` sets of 10 examples per class. No row is in two sets; every call returns the same sets."""
     numbers = table.encode_labels(labels)
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(table))
     rows = [order[numbers[order] == label][: parts * PER_CLASS] for label in range(len(labels))]
@@ -46,7 +49,7 @@ def few(table: TextTable, labels: Labels, parts: int) -> list[np.ndarray]:
 def accuracy(
     start: Path | None, tokenizer: Tokenizer, sets: list[TextDataset], labels: int, lr: float, seed: int
 ) -> list[float]:
-    """Train on the first set; the accuracy on each of the others."""
+    """Trains on the first set; returns the accuracy on each of the other sets."""
     engine.manual_seed(seed)
     if start is not None:
         model = BertForSequenceClassification.from_pretrained(start, num_labels=labels, pooling=POOLING)
@@ -57,7 +60,7 @@ def accuracy(
                 pad_token_id=tokenizer.pad_token_id, num_labels=labels, pooling=POOLING, **MODEL,
             )
         )  # fmt: skip
-    trainer = Trainer(model, TrainerConfig(**{**FINE_TUNING.to_dict(), "lr": lr, "seed": seed}), sets[0])
+    trainer = Trainer(model, Classification(), replace(FINE_TUNING, lr=lr, seed=seed), sets[0])
     trainer.train()
     return [trainer.evaluate(part)["accuracy"] for part in sets[1:]]
 
@@ -66,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/pretraining"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--no-test", action="store_true", help="leave the test set alone, as while choosing a recipe")
+    parser.add_argument("--no-test", action="store_true", help="do not read the test set, for choosing settings")
     parser.add_argument("--no-progress", action="store_true")
     arguments = parser.parse_args()
     folder = arguments.output

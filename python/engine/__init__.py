@@ -33,7 +33,7 @@ from engine.tensor import Tensor
 
 __version__ = "0.2.0"
 
-# Loaded at first use: `import engine; engine.nn.Linear` works without a second import, and importing engine stays quick.
+# These are imported at first use: `engine.nn.Linear` works without a second import, and `import engine` stays quick.
 _PACKAGES = (
     "data", "hub", "inference", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text", "train",
 )  # fmt: skip
@@ -70,7 +70,7 @@ __all__ = [
     "uint8",
     *_PACKAGES,
 ]
-# Unlike PyTorch's, `from engine import *` leaves Python's own `sum`, `max`, `bool` and others as they are: say `engine.sum`.
+# Unlike in PyTorch, `from engine import *` does not replace Python's own `sum`, `max`, `bool` and others: write `engine.sum`.
 __all__ += [name for name in ops.__all__ if not hasattr(_builtins, name)]
 
 

@@ -1,7 +1,7 @@
 """The `engine` command. Its commands are in `engine.commands`, which needs click (extra `cli`).
 
-Whatever the user can mend (paths, columns, labels, settings) is one line on standard error and exit code 2; a traceback
-means an error in this program. `engine --debug …` shows the traceback in any case.
+An error that the user can correct (paths, columns, labels, settings) is one line on standard error, with exit code 2. A traceback means
+an error in this program. `engine --debug COMMAND` always shows the traceback.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit: 0, 2 for what the user can mend, 130 where interrupted."""
+    """Runs the command and exits with code 0; 2 for errors that the user can correct; 130 if it was interrupted.
+
+    arguments: those of the command line; None: `sys.argv[1:]`.
+    """
     try:
         import click
     except ModuleNotFoundError:
@@ -24,11 +27,11 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=arguments, prog_name="engine", standalone_mode=False)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        code = 130 if error.exit_code == 130 else 2  # click has 1 for some errors
+        code = 130 if error.exit_code == 130 else 2  # click uses 1 for some errors
         _fail(error.format_message(), context.command_path if context else "engine", code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", code=130)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the program that reads the output, for example `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:

@@ -1,7 +1,7 @@
-"""CUDA devices. Nothing here is loaded, and no driver is opened, before something asks for a device.
+"""CUDA devices. The backend is loaded, and the driver opened, only when a program first asks for a device.
 
-All work of a device is queued in the order of the calls, on its default stream; only what brings numbers to Python
-(`item`, `cpu`, `tolist`, printing) and `synchronize` wait for it. `memory_stats()["host_waits"]` counts these waits.
+All work of a device is queued in the order of the calls, on its default stream. Python waits for it only in `synchronize` and when
+numbers are read (`item`, `cpu`, `tolist`, printing). `memory_stats()["host_waits"]` counts these waits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from engine import _core
 from engine.device import cuda_backend, cuda_number, current
-from engine.errors import BadState, BadValue
+from engine.errors import BadState, require
 
 __all__ = [
     "DeviceProperties",
@@ -55,30 +55,30 @@ def is_available() -> bool:
 
 
 def is_bf16_supported() -> bool:
-    """Whether kernels compute in bfloat16: wherever there is a device."""
+    """Whether kernels compute in bfloat16: True if there is a device."""
     return is_available()
 
 
 def why_unavailable() -> str | None:
-    """What is missing where `is_available()` is False; else None."""
+    """What is missing, if `is_available()` is False; otherwise None."""
     try:
         return None if device_count() else str(cuda_backend().why_no_device())
-    except BadState as error:  # this build has no backend
+    except BadState as error:  # this build has no CUDA backend
         return error.problem()
 
 
 def current_device() -> int:
-    """The number of the device that "cuda" stands for in this thread: 0 unless `set_device` or `device` said otherwise."""
+    """The number of the device that "cuda" means in this thread: 0 unless `set_device` or `device` said otherwise."""
     return cuda_number(None)
 
 
 def set_device(device: Any) -> None:
-    """Makes "cuda" stand for that device in this thread. Raises ValueError where there is no such device."""
+    """Makes "cuda" mean that device in this thread. Raises ValueError if there is no such device."""
     current.number = cuda_number(device, "set_device")
 
 
 class device:
-    """`with engine.cuda.device(1):` makes "cuda" stand for that device inside."""
+    """`with engine.cuda.device(1):` makes "cuda" mean that device inside the block."""
 
     def __init__(self, device: Any) -> None:
         self._number = cuda_number(device, "device")
@@ -108,18 +108,18 @@ def get_device_properties(device: Any = None) -> DeviceProperties:
 
 
 def get_device_name(device: Any = None) -> str:
-    """Such as 'NVIDIA H100 80GB HBM3'."""
+    """The name of the device, for example 'NVIDIA H100 80GB HBM3'."""
     return get_device_properties(device).name
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
-    """The compute capability: (9, 0) for an H100."""
+    """The compute capability (major, minor), for example (9, 0) for an H100."""
     properties = get_device_properties(device)
     return properties.major, properties.minor
 
 
 def synchronize(device: Any = None) -> None:
-    """Waits until all work that was queued is done. Raises what kernels found wrong meanwhile, such as an index out of range."""
+    """Waits until all queued work is done. Raises the errors that kernels found, for example IndexError for an index out of range."""
     cuda_backend().synchronize(cuda_number(device, "synchronize"))
 
 
@@ -132,18 +132,17 @@ manual_seed_all = manual_seed
 
 
 class Event:
-    """A mark in a device's queue: `record()` puts it behind the work queued so far.
+    """A mark in a device's queue. `record()` puts it behind the work that is queued so far.
 
-    enable_timing: for `elapsed_time`. `blocking` and `interprocess` are accepted and change nothing.
+    enable_timing: whether `elapsed_time` can be asked for. `blocking` and `interprocess` are accepted and change nothing.
     """
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
         self._event = cuda_backend().Event(bool(enable_timing))
 
     def record(self, stream: None = None) -> None:
-        """Marks the current device's queue; there is one stream a device, so `stream` can only be None."""
-        if stream is not None:
-            raise BadValue("Event.record", "stream", "None", repr(stream), "a device has one stream")
+        """Marks the current device's queue. A device has only one stream, so `stream` must be None."""
+        require(stream is None, "Event.record", "stream", "None", repr(stream), "a device has only one stream")
         self._event.record(cuda_number(None))
 
     def query(self) -> bool:
@@ -155,7 +154,7 @@ class Event:
         self._event.synchronize()
 
     def elapsed_time(self, end_event: Event) -> float:
-        """Milliseconds of the device's time from this event to a later one; both must have come."""
+        """Milliseconds on the device between this event and a later one. The device must have reached both."""
         return float(self._event.elapsed_time(end_event._event))
 
 
@@ -163,23 +162,23 @@ class Event:
 
 
 def memory_stats(device: Any = None) -> dict[str, int]:
-    """allocated_bytes, peak_allocated_bytes (in tensors), reserved_bytes, peak_reserved_bytes (taken from the device),
-    allocations, segments, and host_waits: how often the host waited for the device."""
+    """Counters: allocated_bytes and peak_allocated_bytes (in tensors), reserved_bytes and peak_reserved_bytes (taken from the device),
+    allocations, segments, and host_waits (how often the host waited for the device)."""
     return dict(cuda_backend().memory_stats(cuda_number(device, "memory_stats")))
 
 
 def memory_allocated(device: Any = None) -> int:
-    """Bytes in tensors, rounded up to blocks."""
+    """Bytes that tensors take, rounded up to blocks."""
     return memory_stats(device)["allocated_bytes"]
 
 
 def max_memory_allocated(device: Any = None) -> int:
-    """The most bytes in tensors at any time since `reset_peak_memory_stats`."""
+    """The most bytes that tensors took at any time since `reset_peak_memory_stats`."""
     return memory_stats(device)["peak_allocated_bytes"]
 
 
 def memory_reserved(device: Any = None) -> int:
-    """Bytes taken from the device: in tensors, or kept for reuse."""
+    """Bytes taken from the device, for tensors or kept for reuse."""
     return memory_stats(device)["reserved_bytes"]
 
 
@@ -189,18 +188,18 @@ def max_memory_reserved(device: Any = None) -> int:
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Peaks start anew from what is in use."""
+    """Sets the peaks to what is in use now."""
     cuda_backend().reset_peak_memory_stats(cuda_number(device, "reset_peak_memory_stats"))
 
 
 def empty_cache() -> None:
-    """Gives memory that no tensor uses back to the devices, and freed pinned memory to the system."""
+    """Returns memory that no tensor uses to the devices, and free pinned memory to the system."""
     if cuda_backend.cache_info().currsize:
         for number in range(device_count()):
             cuda_backend().empty_cache(number)
 
 
 def mem_get_info(device: Any = None) -> tuple[int, int]:
-    """(free, total) bytes of the device, as its driver counts."""
+    """(free, total) bytes of the device, as its driver counts them."""
     available, total = cuda_backend().mem_get_info(cuda_number(device, "mem_get_info"))
     return int(available), int(total)

@@ -1,7 +1,7 @@
-"""Devices: what names one, and how the CUDA backend is loaded when one is first asked for.
+"""Devices: their names, and the loading of the CUDA backend when a program first asks for one.
 
-In `_core` a device is a number: -1 is the CPU, those of the backend count from 0. Ops hold that number; `device` is what
-callers see and say. Where the current CUDA device is meant, it is this thread's (`engine.cuda.set_device`).
+In `_core` a device is a number: -1 is the CPU, and CUDA devices count from 0. Ops use that number; callers see and give a `device`.
+Each thread has its own current CUDA device (`engine.cuda.set_device`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 
 
 class device:
-    """Where a tensor lives: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)` or `device(1)`.
+    """The place of a tensor: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)` or `device(1)`.
 
-    "cuda" without a number is the current device (`engine.cuda.set_device`). Whether a device is there is asked when it is
-    used. Raises ValueError for another type or a negative number.
+    "cuda" without a number is the current device (`engine.cuda.set_device`). Whether the device exists is checked when it is used.
+    Raises ValueError for another type or a negative number.
     """
 
     __slots__ = ("index", "type")
@@ -43,27 +43,27 @@ class device:
     index: int | None
 
     def __init__(self, type: str | int | device, index: int | None = None) -> None:
+        given = type
         if isinstance(type, device):
-            self.type, self.index = type.type, type.index
-            return
-        kind, given = type, type
-        if isinstance(type, int) and not isinstance(type, bool) and index is None:
-            kind, index = "cuda", type
-        if isinstance(type, str) and ":" in type and index is None:
-            kind, _, number = type.partition(":")
+            index, type = type.index, type.type
+        elif isinstance(type, int) and not isinstance(type, bool) and index is None:
+            index, type = type, "cuda"
+        elif isinstance(type, str) and ":" in type and index is None:
+            type, _, number = type.partition(":")
             index = int(number) if number.isascii() and number.isdigit() else -1
-        if kind != "cpu" and kind != "cuda":
-            raise BadValue("device", "type", "'cpu', 'cuda' or one such as 'cuda:0'", repr(given))
+        if type != "cpu" and type != "cuda":
+            raise BadValue(
+                "device", "type", "'cpu', 'cuda', or a CUDA device with its number, as 'cuda:0'", repr(given)
+            )
         if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
             raise BadValue("device", "index", "None or a number >= 0", repr(given if index == -1 else index))
-        if kind == "cpu" and index not in (None, 0):
+        if type == "cpu" and index not in (None, 0):
             raise BadValue("device", "index", "None or 0 for the CPU", index)
-        self.type, self.index = str(kind), index
+        self.type, self.index = str(type), index
 
     def __repr__(self) -> str:
-        return (
-            f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
-        )
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type={self.type!r}{index})"
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -80,7 +80,7 @@ class device:
 
 _device = device  # for functions with a parameter of that name
 CPU = device("cpu")
-_DEVICES = {-1: CPU}  # by their numbers in `_core`
+_DEVICES = {-1: CPU}  # by number in `_core`
 
 
 def device_of(number: int) -> device:
@@ -92,9 +92,10 @@ def device_of(number: int) -> device:
 
 
 def number_of(device: Any) -> int:
-    """The number in `_core` of what a caller names as device; None: the CPU. Loads the CUDA backend where one is meant.
+    """The number in `_core` of the device that a caller names; None: the CPU. For a CUDA device the backend is loaded.
 
-    Raises ValueError for what names no device, RuntimeError where there is no CUDA device."""
+    Raises ValueError for a name or number of no device, RuntimeError if there is no CUDA device.
+    """
     if device is None or device is CPU:
         return -1
     wanted = _device(device)
@@ -108,29 +109,26 @@ class _Current(threading.local):
     number = 0
 
 
-current = _Current()  # `current.number` is the device that "cuda" stands for in this thread
+current = _Current()  # `current.number` is the device that "cuda" means in this thread
 
 
 @lru_cache(maxsize=1)
 def cuda_backend() -> ModuleType:
-    """The extension, registered with `_core`. Raises RuntimeError where this build has none."""
+    """The CUDA extension, registered with `_core`. Raises RuntimeError if this build does not have it."""
     try:
         module = import_module("engine._cuda")
     except ImportError as error:
-        raise BadState(
-            "device",
-            "type",
-            "a build of engine with the CUDA backend",
-            "one without it",
-            "when it was built, nvcc was not found or ENGINE_CUDA was OFF",
-        ) from error
+        hint = "when it was built, nvcc was not found or ENGINE_CUDA was OFF"
+        raise BadState("device", "type", "a build of engine with the CUDA backend", "one without it", hint) from error
     _core.register_backend(module.backend())
     return module
 
 
 def cuda_number(device: Any, op: str = "device") -> int:
-    """The number of a CUDA device: None, an int, "cuda", "cuda:1" or an `engine.device`. Raises RuntimeError where there is
-    no CUDA device at all, ValueError for one that does not exist."""
+    """The number of a CUDA device, named by an int, "cuda", "cuda:1" or an `engine.device`; None: the current one.
+
+    Raises RuntimeError if there is no CUDA device at all, ValueError if this one does not exist.
+    """
     if type(device) is not int:
         wanted = _device("cuda" if device is None else device)
         if wanted.type != "cuda":
@@ -150,13 +148,13 @@ def cuda_number(device: Any, op: str = "device") -> int:
 
 
 def refuse_float64(op: str, dtype: DType, number: int) -> None:
-    """Raises TypeError where a float64 array would go to a device, on which nothing computes in it."""
+    """Raises TypeError if a float64 array would go to a CUDA device: its kernels do not compute in float64."""
     if number >= 0 and dtype is _core.float64:
         raise BadType(op, "dtype", f"one that {device_of(number)} computes in", "float64", "float64 stays on the CPU")
 
 
 def target(op: str, device: Any, dtype: DType) -> int:
-    """`number_of` a factory's device, where `dtype` can live."""
+    """The number of the device that a factory was given. Raises TypeError if the device does not compute in `dtype`."""
     if device is None:
         return -1
     number = number_of(device)
@@ -165,7 +163,7 @@ def target(op: str, device: Any, dtype: DType) -> int:
 
 
 def placed(array: Array, dtype: DType, number: int, non_blocking: bool = False) -> Array:
-    """`array` in that dtype on that device: converted before it moves, unless only the CPU knows the dtype."""
+    """`array` in that dtype on that device. It is converted before it moves, except from a device to float64, which only the CPU has."""
     if array.dtype is not dtype and (array.device == -1 or dtype is not _core.float64):
         array = array.cast(dtype)
     if array.device != number:

@@ -1,12 +1,12 @@
-"""Errors as data: the op, the argument, what was expected, what came. They are worded last, when someone reads them.
+"""Errors as data: the op, the argument, what was expected and what came. The message is made when someone reads it.
 
     raise BadValue("layer_norm", "weight", f"shape {shape}", weight.shape)
 
-reads `[layer_norm] weight: expected shape (384,), got (383,)`. Each class is also the Python exception that a caller would
-look for: `except ValueError` catches a BadValue. An op that is made of another one relabels that one's errors
-(`engine.ops.naming`), and the command line names options where Python names arguments. Nobody edits a message.
+reads `[layer_norm] weight: expected shape (384,), got (383,)`. Each class is also the Python exception that callers expect:
+`except ValueError` catches a BadValue. An op that calls another op changes the names in that op's errors (`engine.ops.naming`). The
+command line shows the names of options instead of arguments. No code edits the text of a message.
 
-This file stands below all others and imports nothing of engine.
+This file is below all others: it imports nothing from engine.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ __all__ = [
 
 
 class Argument(str):
-    """The name of an argument where a hint speaks of it: `("name it with ", Argument("text_column"))`.
+    """The name of an argument inside a hint: `("name it with ", Argument("text_column"))`.
 
-    Python's reader sees `text_column=`, that of the command line `--text-column`."""
+    A Python user reads `text_column=`; a user of the command line reads `--text-column`.
+    """
 
     __slots__ = ()
 
@@ -51,12 +52,12 @@ Hint = str | tuple[str, ...]
 
 
 class ArgumentError(Exception):
-    """`[op] argument: expected X, got Y (hint)`: the base of the errors below. It is raised as one of them.
+    """`[op] argument: expected X, got Y (hint)`: the base of the errors below. Code raises one of those.
 
     ArgumentError(op, argument, expected, got, *hints)
 
-    expected, got: phrases; another object stands for its `str`. hints: how to mend it, each a phrase, or a tuple of phrases
-    and `Argument`s; another object stands for its `str`. The exception's `args` are these data, so that it can be copied and pickled.
+    expected, got: phrases. hints: how to correct the error; each is a phrase, or a tuple of phrases and `Argument`s. Any other object
+    is replaced by its `str`. The exception's `args` are these data, so that it can be copied and pickled.
     """
 
     def __init__(self, op: str, argument: str, expected: Any, got: Any, *hints: Any) -> None:
@@ -65,52 +66,52 @@ class ArgumentError(Exception):
 
     @property
     def op(self) -> str:
-        """What was called, such as "layer_norm"."""
+        """The function that was called, for example "layer_norm"."""
         return self.args[0]
 
     @property
     def argument(self) -> str:
-        """Which of its arguments, such as "weight"."""
+        """The argument that is wrong, for example "weight"."""
         return self.args[1]
 
     @property
     def expected(self) -> str:
-        """A phrase, such as "shape (384,)"."""
+        """What the argument should be, for example "shape (384,)"."""
         return self.args[2]
 
     @property
     def got(self) -> str:
-        """A phrase, such as "(383,)"."""
+        """What the argument was, for example "(383,)"."""
         return self.args[3]
 
     @property
     def hints(self) -> tuple[Hint, ...]:
-        """How to mend it."""
+        """How to correct the error."""
         return self.args[4:]
 
     def __str__(self) -> str:
         return f"[{self.op}] {self.argument}: {self.problem()}"
 
     def relabel(self, op: str, names: Mapping[str, str]) -> None:
-        """Makes it an error of another op, in which arguments have the names that `names` gives to them."""
+        """Makes this an error of another op. `names`: the names of arguments there, by their names here."""
         self.args = (op, names.get(self.argument, self.argument), *self.args[2:])
 
     def add_hint(self, hint: Hint) -> None:
-        """Adds what only a caller knows of how to mend it."""
+        """Adds a hint that only a caller can give."""
         self.args = (*self.args, hint)
 
     def problem(self, names: Mapping[str, str] | None = None) -> str:
         """`expected X, got Y (hint)`.
 
-        names: what the reader calls the arguments in hints; a hint about any other argument is left out, for the reader
-        cannot follow it. None: Python's reader, who calls an argument `name=`.
+        names: the reader's names for the arguments in hints. A hint about any other argument is left out, because the reader cannot
+        follow it. None: names for a Python user, `name=`.
         """
         said = [text for text in (_worded(hint, names) for hint in self.hints) if text]
         return f"expected {self.expected}, got {self.got}" + (f" ({'; '.join(said)})" if said else "")
 
 
 def _worded(hint: Hint, names: Mapping[str, str] | None) -> str:
-    """A hint as text; "" where it speaks of an argument without a name."""
+    """A hint as text; "" if it is about an argument that `names` does not have."""
     parts = (hint,) if isinstance(hint, str) else hint
     if names is not None and any(type(part) is Argument and part not in names for part in parts):
         return ""
@@ -118,11 +119,11 @@ def _worded(hint: Hint, names: Mapping[str, str] | None) -> str:
 
 
 class BadValue(ArgumentError, ValueError):
-    """A value or shape that does not fit."""
+    """A value or a shape that does not fit."""
 
 
 class BadType(ArgumentError, TypeError):
-    """An object of another kind, or a dtype."""
+    """An object of another type, or another dtype."""
 
 
 class BadIndex(ArgumentError, IndexError):
@@ -130,7 +131,7 @@ class BadIndex(ArgumentError, IndexError):
 
 
 class BadKey(ArgumentError, KeyError):
-    """A name that is taken, or that nothing has."""
+    """A name that is in use already, or that does not exist."""
 
 
 class BadAttribute(ArgumentError, AttributeError):
@@ -138,19 +139,19 @@ class BadAttribute(ArgumentError, AttributeError):
 
 
 class BadBuffer(ArgumentError, BufferError):
-    """Memory that cannot be handed over."""
+    """Memory that cannot be shared with another library."""
 
 
 class BadState(ArgumentError, RuntimeError):
-    """A call that is right, at a time or in a place where it cannot be done: a graph that was freed, a device that is not there."""
+    """A correct call at the wrong time or on the wrong machine: the graph was freed already, or there is no such device."""
 
 
 class NotDefined(ArgumentError, NotImplementedError):
-    """A method that a subclass has to define."""
+    """A method that a subclass must define."""
 
 
 class OutOfMemory(ArgumentError, MemoryError):
-    """More memory than there is, or than `set_memory_limit` allows."""
+    """More memory than the machine has, or than `set_memory_limit` allows."""
 
 
 class BadFile(ArgumentError, OSError):
@@ -158,11 +159,11 @@ class BadFile(ArgumentError, OSError):
 
 
 class FileMissing(ArgumentError, FileNotFoundError):
-    """A file or folder that is not there."""
+    """A file or folder that does not exist."""
 
 
 class FileExists(ArgumentError, FileExistsError):
-    """A file or folder that is in the way."""
+    """A file or folder that exists already."""
 
 
 class IsFolder(ArgumentError, IsADirectoryError):
@@ -174,19 +175,19 @@ class NotFolder(ArgumentError, NotADirectoryError):
 
 
 class Busy(ArgumentError, BlockingIOError):
-    """A file or folder that another process is working in."""
+    """A file or folder that another process is using."""
 
 
 class NotFinite(ArgumentError, FloatingPointError):
-    """A number that is infinite or no number, where training cannot go on with it."""
+    """A number that is infinite or NaN, with which training cannot continue."""
 
 
 class NotInstalled(ArgumentError, ImportError):
-    """A package that an optional part of engine needs. Make one with `not_installed`."""
+    """A missing package that an optional part of engine needs. Make this error with `not_installed`."""
 
 
 def not_installed(op: str, package: str, extra: str, *hints: Any) -> NotInstalled:
-    """The error for a missing package that an extra of engine brings."""
+    """The error for a missing package. extra: the extra of engine that installs it."""
     return NotInstalled(op, package, "an installed package", "none", f"pip install 'engine[{extra}]'", *hints)
 
 
@@ -199,6 +200,6 @@ def require(
     *hints: Any,
     error: type[ArgumentError] = BadValue,
 ) -> None:
-    """Raises the error unless `right` is true. The phrases are made in any case: where a call must be quick, write `if` and `raise`."""
+    """Raises the error unless `right` is true. The phrases are always made: if a call must be quick, write `if` and `raise` instead."""
     if not right:
         raise error(op, argument, expected, got, *hints)

@@ -1,4 +1,4 @@
-"""Where a published model lies: a directory, or a name on the Hugging Face hub, through `huggingface_hub` where it is installed."""
+"""Finds the files of a published model: in a directory, or on the Hugging Face hub if `huggingface_hub` is installed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never the pickle fil
 
 
 def resolve(directory_or_name: str | os.PathLike[str], op: str, revision: str | None = None) -> str:
-    """The directory with the files of a model: the one named, or the local copy of a repository of the hub.
+    """The directory with the files of a model: the given directory, or the local copy of a repository of the hub.
 
-    A directory is taken as it is, without a network. Raises FileNotFoundError where there is neither, OSError where the hub
-    cannot be reached or has no such repository, ImportError where a name is given and `huggingface_hub` is missing.
+    A directory needs no network. Raises FileNotFoundError if there is neither, NotADirectoryError for a file, and OSError if the hub
+    cannot be reached or does not have the repository.
     """
     name = os.fspath(directory_or_name)
     if os.path.isdir(name):
@@ -37,11 +37,7 @@ def resolve(directory_or_name: str | os.PathLike[str], op: str, revision: str | 
         ) from None
     try:
         return str(snapshot_download(name, revision=revision, allow_patterns=_FILES))
-    except Exception as error:  # the library has a dozen kinds: no network, no such repository, no permission
-        raise BadFile(
-            op,
-            "directory",
-            "an existing folder or a repository of the Hugging Face hub",
-            name,
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}",
-        ) from None
+    except Exception as error:  # the library raises a dozen kinds: no network, no such repository, no permission
+        expected = "an existing folder or a repository of the Hugging Face hub"
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        raise BadFile(op, "directory", expected, name, f"{type(error).__name__}: {reason}") from None

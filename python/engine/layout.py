@@ -4,8 +4,8 @@ A batch holds the positions of its sequences (tokens, patches, frames) back to b
 says where each sequence starts. It also knows the rectangle (batch, length) that the positions are packed from and unpacked
 to; a rectangle without padding is the case in which all lengths are equal.
 
-The host must know the lengths, because they decide shapes. A Layout that was made on the host therefore keeps them when it
-moves to a device, and nothing that asks it for lengths waits for the device. A Layout is never changed once it is made.
+The host must know the lengths, because they decide shapes. So a Layout that was made on the host keeps them when it moves to
+a device, and reading them does not wait for the device. A Layout never changes after it is made.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _LARGEST = np.iinfo(np.int32).max
 
 
 class Rows(NamedTuple):
-    """Some of the positions of a Layout, for example those that are read of a model's last layer.
+    """Some positions of a Layout, for example those at which a model's last layer is read.
 
-    indices: int64 (m,), rising row numbers; None stands for the first position of each sequence.
-    layout: where the chosen rows of each sequence start, with as many sequences as the whole.
+    indices: int64 (m,), rising row numbers; None: the first position of each sequence.
+    layout: the chosen rows of each sequence as a Layout, which has as many sequences as the whole.
     """
 
     indices: Tensor | None
@@ -45,11 +45,11 @@ class Layout:
     """Where each sequence of a batch starts.
 
     cu_seqlens: int32 (batch + 1,); sequence i is at the positions cu_seqlens[i] to cu_seqlens[i + 1] - 1. The first entry is 0.
-    total: the number of positions, where the caller knows it. longest: the longest length, likewise. They are needed only
-    for cu_seqlens on a CUDA device, whose numbers the host would otherwise wait for when they are asked for.
+    total: the number of positions, if the caller knows it. longest: the longest length, if the caller knows it. Only cu_seqlens on
+    a CUDA device needs them: otherwise the host waits for the device when it needs these numbers.
 
-    Raises TypeError for another dtype, ValueError for another shape, and for numbers on the CPU that do not start at 0, that fall
-    or that do not fit `total` and `longest`. Numbers on a CUDA device are checked by the kernels that read them.
+    Raises TypeError for another dtype, ValueError for another shape, and for numbers on the CPU that do not start at 0, that
+    decrease or that do not match `total` and `longest`. Numbers on a CUDA device are checked by the kernels that read them.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class Layout:
         self, cu_seqlens: Tensor, *, total: int | None = None, longest: int | None = None, op: str = "Layout"
     ) -> None:
         if not isinstance(cu_seqlens, Tensor):
-            raise BadType(op, "cu_seqlens", "a Tensor", type(cu_seqlens).__name__)
+            raise BadType(op, "cu_seqlens", "an int32 Tensor", type(cu_seqlens).__name__)
         if cu_seqlens.dtype is not _core.int32:
             raise BadType(op, "cu_seqlens", "int32", cu_seqlens.dtype.name)
         if cu_seqlens.ndim != 1:
@@ -93,7 +93,7 @@ class Layout:
 
     @classmethod
     def from_lengths(cls, lengths: Any, *, device: Any = None, op: str = "Layout.from_lengths") -> Layout:
-        """The layout of sequences of these lengths, integers (batch,) that the host has. 0 is a length too.
+        """The layout of sequences of these lengths: integers (batch,) on the host. A length may be 0.
 
         Raises TypeError for other numbers, ValueError for another shape, negative numbers and more than 2^31 - 1 positions.
         """
@@ -121,10 +121,10 @@ class Layout:
         """The layout of the real positions of a rectangle (batch, length), which it remembers.
 
         attention_mask: (batch, length), 1 (True) at real positions and 0 (False) at padding, of any dtype; None: all are real.
-        Padding may stand anywhere in a row, also between real positions. device: where the layout is to lie; None: where the mask
-        does. The host must read the mask: it waits for one on a CUDA device.
+        Padding may be anywhere in a row, also between real positions. device: the device of the layout; None: that of the mask.
+        The host must read the mask: it waits for one on a CUDA device.
 
-        Raises ValueError for a mask of another shape, or with other values.
+        Raises ValueError for a mask of another shape, or with other values; TypeError for a mask that is not numbers.
         """
         if attention_mask is None:
             return cls._equal(batch, length, number_of(device))
@@ -139,7 +139,7 @@ class Layout:
         layout = cls._made(Tensor(cu_seqlens.to_device(number)), offsets, total, int(longest.item()))
         layout._length, layout._full = length, total == batch * length
         if not layout._full:
-            # A position is the number of real ones before it in its row: padding does not count, wherever it stands.
+            # The place of a position is the number of real positions before it in its row; padding does not count.
             indices, positions = K.mask_indices(mask, total)
             layout._indices, layout._positions = (Tensor(a.to_device(number)) for a in (indices, positions))
         return layout
@@ -151,7 +151,7 @@ class Layout:
         layout._length, layout._full = length, True
         return layout
 
-    # ---- what it is
+    # ---- its numbers
 
     @property
     def batch_size(self) -> int:
@@ -160,14 +160,14 @@ class Layout:
 
     @property
     def offsets(self) -> np.ndarray:
-        """`cu_seqlens` as the host has it: int32 (batch + 1,), not to be written."""
+        """`cu_seqlens` on the host: int32 (batch + 1,), which must not be written."""
         if self._offsets is None:  # made on a device: the host waits, once
             self._offsets = np.asarray(self.cu_seqlens._data.to_device(-1))
         return self._offsets
 
     @property
     def lengths(self) -> np.ndarray:
-        """The length of each sequence on the host: int64 (batch,), not to be written."""
+        """The length of each sequence, on the host: int64 (batch,), which must not be written."""
         if self._lengths is None:
             self._lengths = np.diff(self.offsets).astype(np.int64)
         return self._lengths
@@ -190,7 +190,7 @@ class Layout:
     def positions(self) -> Tensor:
         """int64 (total,): the place of each position in its sequence, counted from 0."""
         if self._positions is None:
-            if self._full:  # made where it is wanted: a large rectangle on a device needs no copy
+            if self._full:  # made on the device: a large rectangle needs no copy
                 number, (batch, length) = self.cu_seqlens._data.device, self.padded_shape
                 row = K.arange(length, 0.0, 1.0, 0, 1, _core.int64.code, device=number)
                 self._positions = Tensor(row.expand((batch, length)).reshape((batch * length,)))
@@ -201,13 +201,13 @@ class Layout:
 
     @property
     def padded_shape(self) -> tuple[int, int]:
-        """(batch, length) of the rectangle: the one that the layout was read from, otherwise as long as the longest sequence."""
+        """(batch, length) of the rectangle that the layout was read from; without one, length is that of the longest sequence."""
         return self.batch_size, self.longest if self._length is None else self._length
 
     @property
     def indices(self) -> Tensor | None:
-        """int64 (total,): where each position lies in the flattened rectangle, rising. None: the rectangle has no padding, so that
-        nothing moves. A rectangle that the layout was not read from has its padding on the right."""
+        """int64 (total,), rising: the place of each position in the flattened rectangle. None: the rectangle has no padding, so
+        nothing moves. If the layout was not read from a rectangle, the padding is on the right."""
         if self._full is None:
             batch, length = self.padded_shape
             self._full = self.total == batch * length
@@ -226,8 +226,8 @@ class Layout:
     # ---- moving
 
     def to(self, device: Any, non_blocking: bool = False) -> Layout:
-        """The layout on that device; itself if it is there already. The host keeps the lengths, and it does not wait: small copies
-        are staged, and those from pinned memory with non_blocking are only queued."""
+        """The layout on that device; itself, if it is there already. The host keeps the lengths and does not wait: small copies are
+        staged, and copies from pinned memory with `non_blocking` are only queued."""
         number = number_of(device)
         if self.cu_seqlens._data.device == number:
             return self
@@ -239,7 +239,7 @@ class Layout:
         return self.each(lambda t: Tensor(t._data.pin()))
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Layout:
-        """The same layout with each of its tensors as `change` gives it back."""
+        """The layout with `change` applied to each of its Tensors."""
         offsets = self._offsets if self._offsets is None or self.cu_seqlens.is_cuda else self._offsets.copy()
         layout = self._made(change(self.cu_seqlens), offsets, self._total, self._longest)
         layout._lengths, layout._length, layout._full = self._lengths, self._length, self._full
@@ -251,10 +251,10 @@ class Layout:
     # ---- parts of it
 
     def choose(self, rows: Any, op: str = "Layout.choose") -> Rows:
-        """The positions with these rising numbers, integers (m,) on the host, with the layout that they have by themselves.
+        """The positions with these rising numbers, integers (m,), and the layout that they form.
 
-        The host waits for a Tensor of numbers on a CUDA device. Raises ValueError for other numbers or another shape, IndexError unless
-        they rise within [0, total).
+        The host waits for a Tensor of numbers on a CUDA device. Raises ValueError for other numbers or another shape, IndexError
+        unless they rise within [0, total).
         """
         chosen = np.asarray(rows._data.to_device(-1)) if isinstance(rows, Tensor) else np.asarray(rows)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
@@ -270,8 +270,8 @@ class Layout:
         return Rows(None, self._equal(self.batch_size, 1, self.cu_seqlens._data.device))
 
     def select(self, sequences: Any) -> tuple[Layout, np.ndarray]:
-        """The layout of the sequences with these numbers, integers (m,) in any order, and the row numbers int64 of their positions
-        in this layout. Raises IndexError for a number outside [0, batch)."""
+        """(the layout of the sequences with these numbers, integers (m,) in any order; the row numbers of their positions in this
+        layout, int64). Raises IndexError for a number outside [0, batch)."""
         chosen = np.asarray(sequences, dtype=np.int64)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.batch_size:
             raise BadIndex("Layout.select", "sequences", f"numbers in [0, {self.batch_size})", _list(chosen))
@@ -280,7 +280,8 @@ class Layout:
         return layout, ranges(self.offsets[chosen], lengths)
 
     def split(self, values: Any) -> list[Any]:
-        """The part of `values` (total, ...), an array or a Tensor, that belongs to each sequence. Raises ValueError for another size."""
+        """The part of `values`, an array or a Tensor (total, ...), that belongs to each sequence. Raises ValueError for another
+        size."""
         if values.shape[:1] != (self.total,):
             raise BadValue("Layout.split", "values", f"{self.total} rows", f"shape {tuple(values.shape)}")
         return [values[start:end] for start, end in pairwise(self.offsets.tolist())]
@@ -288,7 +289,7 @@ class Layout:
     # ---- Python's own
 
     def __eq__(self, other: object) -> bool:
-        """Whether sequences and rectangles are the same, on whatever device."""
+        """Whether sequences and rectangles are the same. The devices may differ."""
         if not isinstance(other, Layout):
             return NotImplemented
         if self is other:
@@ -310,7 +311,7 @@ class Layout:
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """starts[i], starts[i] + 1, ..., starts[i] + lengths[i] - 1 of each i, one after the other: int64 (lengths.sum(),)."""
+    """starts[i], starts[i] + 1, ..., starts[i] + lengths[i] - 1 for each i in turn: int64 (lengths.sum(),)."""
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1]) if ends.size else 0
     return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
@@ -318,36 +319,33 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def equal_offsets(batch: int, length: int, number: int, op: str = "layout") -> tuple[Tensor, np.ndarray]:
-    """cu_seqlens of `batch` sequences of one length on the device with that number, and as the host has it; neither is to be written,
-    for both are kept. Raises ValueError for negative numbers and for more than 2^31 - 1 positions."""
+    """cu_seqlens of `batch` sequences of one length, on the device with that number and on the host. Neither may be written, because
+    both are cached. Raises ValueError for negative numbers and for more than 2^31 - 1 positions."""
     if batch < 0 or length < 0 or batch * length > _LARGEST:
-        raise BadValue(op, "length", f"at most {_LARGEST} positions in all", f"{batch} sequences of length {length}")
+        got = f"{batch} sequences of length {length}"
+        raise BadValue(op, "length", f"sizes >= 0 and at most {_LARGEST} positions in all", got)
     ends = K.arange(batch + 1, 0.0, float(length), 0, length, _core.int32.code, device=number)
     return Tensor(ends), np.arange(batch + 1, dtype=np.int32) * np.int32(length)
 
 
 def _checked(op: str, offsets: np.ndarray, total: int | None, longest: int | None) -> tuple[int, int]:
-    """The longest length and the total that `cu_seqlens` says. Raises ValueError where it is not one, or says something else."""
+    """The longest length and the total of `cu_seqlens`. Raises ValueError if it is not one, or if these numbers differ."""
     end = int(offsets[-1]) if total is None and offsets.size else total
     if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != end:
         got = f"{offsets[0]} and {offsets[-1]}" if offsets.size else "an empty tensor"
-        raise BadValue(op, "cu_seqlens", f"first 0 and last {end}", got)
+        raise BadValue(op, "cu_seqlens", f"first entry 0 and last entry {end}", got)
     lengths = np.diff(offsets)
     if lengths.size and lengths.min() < 0:
-        raise BadValue(
-            op,
-            "cu_seqlens",
-            "entries that never decrease",
-            f"sequence {int(np.argmin(lengths))} of length {lengths.min()}",
-        )
+        got = f"sequence {np.argmin(lengths)} of length {lengths.min()}"
+        raise BadValue(op, "cu_seqlens", "entries that never decrease", got)
     found = int(lengths.max(initial=0))
     if longest is not None and longest != found:
-        raise BadValue(op, "longest", found, longest)
+        raise BadValue(op, "longest", f"{found}, the longest length in cu_seqlens", longest)
     return found, int(offsets[-1])
 
 
 def _array(mask: Any) -> Array:
-    """A mask that is no Tensor as an Array, in a dtype that there is."""
+    """A mask that is not a Tensor as an Array, in a dtype that engine has."""
     values = np.asarray(mask)
     if values.dtype.kind not in "biuf":
         raise BadType("layout", "attention_mask", "numbers", values.dtype)

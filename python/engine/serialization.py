@@ -1,7 +1,8 @@
-"""Tensors to and from safetensors files, through the library's byte-level interface (its NumPy one lacks bfloat16).
+"""Reads and writes tensors as safetensors files, through the library's interface for bytes (its NumPy interface lacks bfloat16).
 
-`save_file` and `load_file` have the names and arguments of `safetensors.torch`. Files are written beside their place
-and moved there, so that a reader finds the old file or the new one, never a part; links and modes stay.
+`save_file` and `load_file` have the names and arguments of `safetensors.torch`. Every file is first written under a temporary name in
+the same folder and then renamed, so that a reader finds the old file or the new file, never a part of one. Links stay links, and
+modes are kept.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import safetensors
 
 from engine import _core
-from engine.errors import BadFile, BadType, BadValue, FileMissing, IsFolder
+from engine.errors import BadFile, BadType, BadValue, FileMissing, IsFolder, require
 from engine.tensor import Tensor
 
 __all__ = ["load_file", "read_json", "replace_file", "save_file", "write_json", "write_text"]
@@ -30,26 +31,21 @@ _DTYPES = {
 def save_file(
     tensors: Mapping[str, Tensor], filename: str | os.PathLike[str], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors by name.
+    """Writes tensors by name.
 
     Args:
-        tensors: names and tensors of any dtype and strides.
-        filename: the file; replaced in one step where it exists, its mode kept. A link stays, the file it names changes.
-        metadata: strings to keep in the header.
+        tensors: names and tensors, of any dtype and strides.
+        filename: the file. An existing file is replaced in one step, and its mode is kept. A link stays a link to the new file.
+        metadata: strings by name, for the header of the file.
 
     Raises:
-        TypeError: if a name is not a string, or a value not a Tensor.
-        OSError: if the file cannot be written; what was there stays.
+        TypeError: if a name is not a string, or a value not a Tensor (in metadata: not a string).
+        OSError: if the file cannot be written; an existing file stays as it was.
     """
-    notes = None if metadata is None else _by_name("metadata", metadata)
-    for name, note in (notes or {}).items():
-        if not isinstance(note, str):
-            raise BadType("save_file", "metadata", f"a string under {name!r}", type(note).__name__)
-    arrays = {}
-    for name, tensor in _by_name("tensors", tensors).items():
-        if not isinstance(tensor, Tensor):
-            raise BadType("save_file", "tensors", f"a Tensor under {name!r}", type(tensor).__name__)
-        arrays[name] = tensor._data.contiguous()
+    notes = None if metadata is None else _by_name("metadata", metadata, str, "a string")
+    arrays = {
+        name: tensor._data.contiguous() for name, tensor in _by_name("tensors", tensors, Tensor, "a Tensor").items()
+    }
     spec: Any = getattr(safetensors, "TensorSpec", None)
     if spec is not None:  # since 0.8: the address of the bytes, which `arrays` keeps alive
         views = {
@@ -65,29 +61,31 @@ def save_file(
     def write(path: str) -> None:
         try:
             safetensors.serialize_file(views, path, notes)
-        except safetensors.SafetensorError as error:  # the names and values are good: it is the disk
-            raise BadFile(
-                "save_file", "filename", "a file that can be written", os.fspath(filename), str(error)
-            ) from None
+        except safetensors.SafetensorError as error:  # names and values were checked, so it is the disk
+            name, reason = os.fspath(filename), str(error)
+            raise BadFile("save_file", "filename", "a file that can be written", name, reason) from None
 
     replace_file(filename, write, "save_file")
 
 
-def _by_name(argument: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(argument: str, values: Mapping[str, Any], kind: type, expected: str) -> dict[str, Any]:
+    """The values, checked: each has a name and is of that kind."""
     if not isinstance(values, Mapping):
         raise BadType("save_file", argument, "a mapping from names to values", type(values).__name__)
-    for name in values:
-        if not isinstance(name, str):
-            raise BadType("save_file", argument, "names that are strings", repr(name))
+    for name, value in values.items():
+        require(isinstance(name, str), "save_file", argument, "names that are strings", repr(name), error=BadType)
+        got = type(value).__name__
+        require(isinstance(value, kind), "save_file", argument, f"{expected} under {name!r}", got, error=BadType)
     return dict(values)
 
 
 def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read tensors by name.
+    """Reads tensors by name; they are on the CPU.
 
     Raises:
-        FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
-        ValueError: if it is not a whole safetensors file, or holds a dtype that engine lacks.
+        FileNotFoundError: if there is no such file.
+        IsADirectoryError: if it is a folder.
+        ValueError: if it is not a complete safetensors file, or if it holds a dtype that engine does not have.
     """
     name = os.fspath(filename)
     try:
@@ -105,15 +103,14 @@ def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
     for key, entry in entries:
         dtype = _DTYPES.get(entry["dtype"])
         if dtype is None:
-            raise BadValue(
-                "load_file", "filename", f"dtypes {', '.join(_DTYPES)}", f"{entry['dtype']} for {key!r} in {name}"
-            )
+            got = f"{entry['dtype']} for {key!r} in {name}"
+            raise BadValue("load_file", "filename", f"tensors of the dtypes {', '.join(_DTYPES)}", got)
         tensors[key] = Tensor(_core.from_bytes(entry["data"], entry["shape"], dtype))
     return tensors
 
 
 def write_text(filename: str | os.PathLike[str], text: str) -> None:
-    """Write a text file as UTF-8, complete or not at all."""
+    """Writes a text file as UTF-8, complete or not at all."""
 
     def write(path: str) -> None:
         with open(path, "w", encoding="utf-8", newline="\n") as stream:
@@ -123,15 +120,15 @@ def write_text(filename: str | os.PathLike[str], text: str) -> None:
 
 
 def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None], op: str = "replace_file") -> None:
-    """Let `write(path)` make a file beside `filename`, bring it to the disk, and move it into place in one step.
+    """Calls `write(path)` with a temporary name in the folder of `filename`, syncs the file to the disk, and renames it in one step.
 
-    A link is followed, and the mode of a file that is there kept. Raises OSError, worded for `op`, where something other
-    than a file is there (a folder, a pipe, a device).
+    A link is followed, and the mode of an existing file is kept. Raises OSError, with the name `op`, if `filename` is not a file (a
+    folder, a pipe, a device) or cannot be written.
     """
     name = os.fspath(filename)
     try:
         mode = os.stat(name).st_mode
-    except FileNotFoundError:  # a new one gets what open() would give it
+    except FileNotFoundError:  # a new file gets the mode that open() would give it
         mask = os.umask(0)
         os.umask(mask)
         mode = stat.S_IFREG | 0o666 & ~mask
@@ -148,7 +145,7 @@ def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None],
         write(temporary)
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
-        os.chmod(temporary, stat.S_IMODE(mode))  # mkstemp keeps files private
+        os.chmod(temporary, stat.S_IMODE(mode))  # mkstemp makes files private
         os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)
@@ -156,9 +153,9 @@ def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None],
 
 
 def read_json(path: str | os.PathLike[str], op: str = "read_json", argument: str = "path", kind: type = dict) -> Any:
-    """The object in a JSON file, or the array for `kind=list`. Messages name the call `op` and its argument.
+    """The object in a JSON file, or with `kind=list` the array. Errors name the call `op` and its `argument`.
 
-    Raises FileNotFoundError, or ValueError where the file holds anything else.
+    Raises FileNotFoundError if there is no such file, and ValueError if it holds anything else.
     """
     name = os.fspath(path)
     try:
@@ -175,5 +172,5 @@ def read_json(path: str | os.PathLike[str], op: str = "read_json", argument: str
 
 
 def write_json(path: str | os.PathLike[str], value: Mapping[str, Any] | list[Any]) -> None:
-    """Write a JSON object or array, complete or not at all."""
+    """Writes a JSON object or array, complete or not at all."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Tensor: an Array plus what autograd needs. The tape attaches `backward`, the files in `engine.ops` all other methods."""
+"""Tensor: an Array plus what autograd needs. The tape attaches `backward`; the files in `engine.ops` attach all other methods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine import _core
 from engine._core import Array, DType
 from engine.device import device, device_of, number_of
-from engine.errors import BadBuffer, BadState, BadType, BadValue
+from engine.errors import BadBuffer, BadState, BadType, BadValue, require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,18 +21,20 @@ FLOATING = (_core.float32, _core.float64, _core.bfloat16, _core.float16)
 class Tensor:
     """A typed, strided block of numbers that remembers how it was computed.
 
-    Make one with `engine.tensor`, `engine.from_numpy` or the other factories. Attributes and methods carry PyTorch's names.
-    `grad` is a Tensor of the same shape after `backward`, None before.
+    Make one with `engine.tensor`, `engine.from_numpy` or another factory. Attributes and methods have PyTorch's names. `grad` is None
+    before `backward`, and a Tensor of the same shape after it.
     """
 
-    # Defaults on the class keep the making of a Tensor, which every op pays for, to one attribute.
+    # The defaults are on the class, so that making a Tensor sets only one attribute. Every op makes one.
     _data: Array
     _requires_grad: bool = False
     _node: Any = None  # the tape's Node of the op that made it; None for a leaf
     _index: int = 0  # which of the node's outputs it is
-    _base: tuple[Tensor | None, Any] | None = None  # of a view: what it is a view of, and that one's node then
+    _base: tuple[Tensor | None, Any] | None = (
+        None  # of a view: the tensor it is a view of, and that tensor's node at the time
+    )
     _grad: Tensor | None = None
-    _hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+    _hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if type(data) is not Array:
@@ -50,26 +52,26 @@ class Tensor:
 
     @property
     def dtype(self) -> DType:
-        """What the elements are, such as `engine.float32`."""
+        """The type of the elements, for example `engine.float32`."""
         return self._data.dtype
 
     @property
     def device(self) -> device:
-        """Where the memory is."""
+        """The device on which the memory is."""
         return device_of(self._data.device)
 
     @property
     def is_cuda(self) -> bool:
-        """Whether the memory is a CUDA device's."""
+        """Whether the memory is on a CUDA device."""
         return self._data.device >= 0
 
     @property
     def is_cpu(self) -> bool:
-        """Whether the memory is the host's."""
+        """Whether the memory is on the CPU."""
         return self._data.device < 0
 
     def get_device(self) -> int:
-        """The number of the CUDA device, -1 for the CPU."""
+        """The number of the CUDA device; -1 for the CPU."""
         return self._data.device
 
     @property
@@ -78,7 +80,7 @@ class Tensor:
         return self._data.ndim
 
     def dim(self) -> int:
-        """The number of dimensions, as `ndim`."""
+        """The number of dimensions, the same as `ndim`."""
         return self._data.ndim
 
     def numel(self) -> int:
@@ -86,15 +88,15 @@ class Tensor:
         return self._data.size
 
     def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of one dimension."""
+        """The shape, or the size of dimension `dim`."""
         return self._data.shape if dim is None else self._data.shape[dim]
 
     def stride(self, dim: int | None = None) -> Any:
-        """Strides in elements, or that of one dimension."""
+        """The strides in elements, or the stride of dimension `dim`."""
         return self._data.strides if dim is None else self._data.strides[dim]
 
     def is_contiguous(self) -> bool:
-        """Whether the elements lie in memory one after the other, the last dimension running fastest."""
+        """Whether the elements lie in memory without gaps, in the order of their indices, the last index changing fastest."""
         return self._data.is_contiguous
 
     def is_floating_point(self) -> bool:
@@ -102,11 +104,11 @@ class Tensor:
         return self._data.dtype.is_floating_point
 
     def element_size(self) -> int:
-        """Bytes of an element."""
+        """The bytes of one element."""
         return self._data.dtype.itemsize
 
     def data_ptr(self) -> int:
-        """The address of the first element."""
+        """The memory address of the first element."""
         return self._data.data_ptr
 
     @property
@@ -117,37 +119,43 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
-        """Whether `backward` gives a gradient for it: set on a leaf, passed on by ops."""
+        """Whether `backward` computes a gradient for this tensor. It is set on a leaf, and ops pass it on to their results.
+
+        Setting it raises TypeError for a dtype that is not floating-point, and RuntimeError for False on the result of an op.
+        """
         return self._requires_grad
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if self._node is not None:
             if not value:
-                raise BadState("requires_grad", "value", "True for a tensor that an op made", False, "use .detach()")
+                raise BadState("requires_grad", "value", "True for the result of an op", False, "use .detach()")
             return
         if value and not self._data.dtype.is_floating_point:
             raise BadType("requires_grad", "dtype", "a floating-point dtype", self._data.dtype.name)
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Sets `requires_grad` and returns the tensor. Raises TypeError for a dtype that is not floating-point."""
+        """Sets `requires_grad` and returns this tensor. Raises TypeError for a dtype that is not floating-point."""
         self.requires_grad = requires_grad
         return self
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no recorded op made it."""
+        """Whether the tensor is not the result of a recorded op."""
         return self._node is None
 
     @property
     def grad_fn(self) -> Any:
-        """The recorded op that made it, an `autograd.Node`; None for a leaf."""
+        """The recorded op that made this tensor, an `autograd.Node`; None for a leaf."""
         return self._node
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that `backward` added up, of the tensor's shape and dtype; None before."""
+        """The sum of the gradients from all calls of `backward`, with the tensor's shape and dtype; None if there were none.
+
+        Setting it raises TypeError for what is not a Tensor, and ValueError for another shape, dtype or device.
+        """
         return self._grad
 
     @grad.setter
@@ -168,7 +176,7 @@ class Tensor:
 
     @property
     def data(self) -> Tensor:
-        """The same memory without its history."""
+        """A tensor with the same memory that is not connected to the graph, as `detach()`."""
         return self.detach()
 
     @data.setter
@@ -176,45 +184,51 @@ class Tensor:
         self._data = value._data
 
     def detach(self) -> Tensor:
-        """The same memory as a leaf that needs no gradient."""
+        """A tensor with the same memory that is a leaf and does not require grad."""
         return Tensor(self._data)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Calls `hook(gradient)` when this tensor's gradient is known; what it returns, if anything, takes its place."""
-        if not self._requires_grad:
-            raise BadState("register_hook", "self", "a tensor that requires grad", "one that does not")
+        """Calls `hook(gradient)` when this tensor's gradient is computed. If the hook returns a Tensor, that replaces the gradient.
+
+        Raises RuntimeError for a tensor that does not require grad.
+        """
+        _need_grad("register_hook", self)
         if self._node is not None:
-            hooks = self._node.hooks_of(self._index)
-        else:
-            if self._hooks is None:
-                self._hooks = {}
-            hooks = self._hooks
-        return RemovableHandle(hooks, hook)
+            return RemovableHandle(self._node.hooks_of(self._index), hook)
+        if self._hooks is None:
+            self._hooks = {}
+        return RemovableHandle(self._hooks, hook)
 
     def retain_grad(self) -> None:
-        """Keeps the gradient of a tensor that is no leaf in `.grad` too."""
-        if not self._requires_grad:
-            raise BadState("retain_grad", "self", "a tensor that requires grad", "one that does not")
+        """Makes `backward` keep the gradient in `.grad`, which it otherwise does only for leaves.
+
+        Raises RuntimeError for a tensor that does not require grad.
+        """
+        _need_grad("retain_grad", self)
         if self._node is not None:
             self._node.retain(self._index, self)
 
     # ---- crossing to Python and NumPy
 
     def item(self) -> float | int | bool:
-        """The one element as a Python number; on a CUDA device the host waits for it. Raises ValueError for any other number of
-        elements."""
+        """The element of a one-element tensor as a Python number. The host waits for it if it is on a CUDA device.
+
+        Raises ValueError if the tensor does not have exactly one element.
+        """
         return self._data.item()
 
     def numpy(self) -> np.ndarray:
-        """A NumPy array of the same memory. Raises RuntimeError where gradients would be lost, TypeError for bfloat16 and
-        for memory that is not the host's (use .cpu() first)."""
+        """A NumPy array with the same memory.
+
+        Raises RuntimeError for a tensor that requires grad, and TypeError for bfloat16 and for a tensor that is not on the CPU.
+        """
         import numpy as np
 
         if self._requires_grad:
             raise BadState(
                 "numpy", "self", "a tensor that does not require grad", "one that does", "use .detach().numpy()"
             )
-        if self._data.device >= 0:  # NumPy would make an array of one object of it
+        if self._data.device >= 0:  # NumPy would make an array that holds one object
             raise BadType("numpy", "self", "a tensor on the CPU", f"one on {self.device}", "use .cpu().numpy()")
         if self._data.dtype is _core.bfloat16:
             raise BadType("numpy", "dtype", "a dtype that NumPy has", "bfloat16", "use .float().numpy()")
@@ -231,9 +245,9 @@ class Tensor:
         return array.copy() if copy else array
 
     def tolist(self) -> Any:
-        """Nested lists of Python numbers."""
+        """The elements as nested lists of Python numbers; for 0 dimensions, one number."""
         array = self._data.to_device(-1)
-        if array.dtype is _core.bfloat16:
+        if array.dtype in (_core.bfloat16, _core.float16):  # memoryview knows neither on all versions of Python
             array = array.cast(_core.float32)
         return memoryview(array.contiguous()).tolist() if array.ndim else array.item()  # type: ignore[call-overload]
 
@@ -273,8 +287,7 @@ class Tensor:
         return int(self._data.item())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if self._node is not None:
-            raise BadState("deepcopy", "self", "a leaf tensor", "one that an op made", "use .detach()")
+        _need_leaf("deepcopy", self)
         copy = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy
         copy._data = self._data.clone()
@@ -283,11 +296,18 @@ class Tensor:
         return copy
 
     def __reduce__(self) -> Any:
-        if self._node is not None:
-            raise BadState("pickle", "self", "a leaf tensor", "one that an op made", "use .detach()")
-        # As PyTorch's, a tensor comes back on its device.
+        _need_leaf("pickle", self)
+        # As in PyTorch, a tensor is restored on its device.
         raw, where = _core.to_bytes(self._data), self.device if self.is_cuda else None
         return _rebuild, (type(self), raw, self.shape, self.dtype, self._requires_grad, where)
+
+
+def _need_grad(op: str, t: Tensor) -> None:
+    require(t._requires_grad, op, "self", "a tensor that requires grad", "one that does not", error=BadState)
+
+
+def _need_leaf(op: str, t: Tensor) -> None:
+    require(t._node is None, op, "self", "a leaf tensor", "the result of an op", "use .detach()", error=BadState)
 
 
 def _rebuild(
@@ -305,18 +325,14 @@ def _rebuild(
 
 
 class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook back. Also a context manager."""
+    """What the registration of a hook returns. `remove()` removes the hook; so does the end of a `with` block."""
 
-    _next = 0
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self._hooks = hooks
-        RemovableHandle._next += 1
-        self._id = RemovableHandle._next
-        hooks[self._id] = hook
+    def __init__(self, hooks: dict[Any, Any], hook: Any) -> None:
+        self._hooks, self._key = hooks, object()
+        hooks[self._key] = hook
 
     def remove(self) -> None:
-        self._hooks.pop(self._id, None)
+        self._hooks.pop(self._key, None)
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -326,7 +342,7 @@ class RemovableHandle:
 
 
 def tensor_method(*names: Any) -> Any:
-    """Makes a function of a Tensor a method too: `@tensor_method`, or `@tensor_method("add", "__add__")` for other names."""
+    """Makes a function a method of Tensor, too: `@tensor_method`, or `@tensor_method("add", "__add__")` for other names."""
 
     def attach(function: F) -> F:
         for name in names or (function.__name__,):
@@ -340,7 +356,7 @@ def tensor_method(*names: Any) -> Any:
 
 
 def as_array(op: str, name: str, value: Any) -> Array:
-    """The Array of a Tensor argument. Raises TypeError for anything else."""
+    """The Array of the argument `name`, a Tensor. Raises TypeError for anything else."""
     if not isinstance(value, Tensor):
         raise BadType(op, name, "a Tensor", type(value).__name__)
     return value._data

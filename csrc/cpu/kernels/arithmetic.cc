@@ -216,7 +216,7 @@ void remainder(In input, In other, Out y) {
   map2<Remainder, T, T>(y, input, other);
 }
 
-// The exponents that models use, where one stands for all elements, cost no more than a product.
+// The exponents that models use, if all elements have the same one, cost no more than a product.
 template <class T>
 static bool pow_of_one_exponent(In input, In exponent, Out y) {
   if constexpr (is_float<T>) {

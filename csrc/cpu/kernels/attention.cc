@@ -1,4 +1,4 @@
-// Attention over sequences that lie back to back: forward and backward.
+// Attention over sequences that are stored back to back: forward and backward.
 //
 //   out[i] = sum over j of softmax(scale * q[i] . k[j] + mask[i, j])[j] * v[j],   i, j within one sequence and head
 //

@@ -49,7 +49,7 @@ ENGINE_TEST(IsNan, isnan, a != a)
 ENGINE_TEST(IsInf, isinf, is_float<T>&& a == a && a - a != 0)
 ENGINE_TEST(IsFinite, isfinite, !is_float<T> || a - a == 0)
 
-// Selection moves elements, whatever they are: as integers of their size.
+// Selection only moves elements, of any dtype: as integers of their size.
 template <int size>
 struct Bits;
 template <>

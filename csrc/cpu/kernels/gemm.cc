@@ -1,4 +1,4 @@
-// Dense products: matmul over broadcast batches, linear layers with what stands before and behind their products, and
+// Dense products: matmul over broadcast batches, linear layers with the ops before and after their products, and
 // products of groups of rows.
 //
 // All of them fill in a Product (cpu/product.h) and run it. Transposed operands are strides: y = x · Wᵀ reads W (n, k)

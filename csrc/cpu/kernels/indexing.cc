@@ -215,7 +215,7 @@ static void check_gather(const char* op, const char* self, Param input, int64_t 
   });
 }
 
-// `input` seen by the positions of `index`: dimension dim stands still, the index moves along it.
+// `input` seen by the positions of `index`: its stride along dim is 0, for the index moves along it.
 static View along(Param input, int64_t dim, Param index) {
   View v = *index.v;
   for (int d = 0; d < v.ndim; d++) v.strides[d] = d == dim ? 0 : input.stride(d);

@@ -43,7 +43,8 @@ static T weight_total(const T* weight, int64_t c) {
   return weight ? row_sum(weight, c) : T(c);
 }
 
-// A row's largest logit, the sum of e^(logit - high), and its logarithm; the terms stand where the gradient will be.
+// A row's largest logit, the sum of e^(logit - high), and its logarithm; the terms are written where the gradient will
+// be.
 template <class T>
 struct Exponentials {
   T high, total, rest;
@@ -115,7 +116,7 @@ static void all_rows(CrossEntropy<T>& a, int64_t reduction, double divisor, T* o
   a.scale = reduction == kMean ? T(1 / divisor) : T(1);
   const double total = chunked_sum(a.n, row_grain(a.c), [&](int64_t begin, int64_t end) {
     constexpr int64_t kTogether = 16;
-    const int64_t together = a.c <= 1024 ? kTogether : 1; // such as stay in the cache until their turn
+    const int64_t together = a.c <= 1024 ? kTogether : 1; // few enough to stay in the cache until their turn
     double sum = 0;
     for (int64_t first = begin; first < end; first += together) {
       const int64_t rows = end - first < together ? end - first : together;

@@ -16,7 +16,7 @@ using namespace simd;
 
 constexpr int64_t kChunk = 64;
 
-// A weight or bias that was left out stands for ones or zeros, which live in the calling thread's scratch memory.
+// In place of a weight or bias that was left out, ones or zeros in the calling thread's scratch memory.
 template <class T>
 static const T* or_constant(Opt given, int64_t d, T value, int slot) {
   if (given) return given.data<T>();

@@ -338,7 +338,7 @@ void clamp_list(InOutList tensors, double low, double high) {
   const V<T> lo = broadcast(T(low)), hi = broadcast(T(high));
   for_each_piece(tensors, [&](int64_t, int64_t t, int64_t begin, int64_t n) {
     T* x = tensors.data<T>(t) + begin;
-    int64_t i = 0; // max and min give their second argument where one is NaN: NaNs pass
+    int64_t i = 0; // max and min give their second argument if one is NaN, so NaNs pass
     for (; i + L <= n; i += L) store(x + i, min(hi, max(lo, load(x + i))));
     if (i < n) store_n(x + i, min(hi, max(lo, load_n(x + i, n - i))), n - i);
   });

@@ -1,6 +1,6 @@
 // One row per sequence from a packed batch: its first token, or mean or maximum over its tokens; and the way between
 // the rectangle (batch, length) with a mask and the packed batch. Sequence s of the packed (n, d) is rows cu[s] to cu[s
-// + 1] - 1. No sequence may be empty where it is pooled: there is no first token, no mean, no maximum of nothing.
+// + 1] - 1. An empty sequence cannot be pooled: it has no first token, mean or maximum.
 #include "core/raise.h"
 #include "core/view.h"
 #include "cpu/convert.h"
@@ -93,7 +93,7 @@ void pool_mean_backward(In dy, In cu_seqlens, int64_t n, Out dinput) {
   });
 }
 
-// index: the row each maximum stands in, the first of equal ones; a NaN counts as larger than all numbers.
+// index: the row of each maximum, the first of equal ones; a NaN counts as larger than all numbers.
 template <class T>
 void pool_max(In input, In cu_seqlens, Out y, Out index) {
   const int64_t n = input.size(0), d = input.size(1), b = cu_seqlens.size(0) - 1;

@@ -22,7 +22,7 @@ struct Stored<bool> {
 template <class T>
 using S = typename Stored<T>::type;
 
-// ---- what is summed
+// ---- the terms of sums
 
 struct Plain {
   template <class U>
@@ -50,7 +50,7 @@ struct Zero {
   U of(U x, U) { return x == U{} ? U{} + 1 : U{}; }
 };
 
-// ---- what is folded
+// ---- products, extremes, any and all
 
 struct Product {
   template <class P>
@@ -100,7 +100,7 @@ struct PowerSum { // of |x|^s
 // ---- forward
 
 template <class T>
-static const T kNone = 0; // for policies that want no number
+static const T kNone = 0; // for policies that need no number
 
 template <class T>
 void sum(In input, int64_t dims, bool, Out y) {

@@ -1,4 +1,4 @@
-// What attention's kernels are told, and their tiles: read by device and host code alike.
+// The arguments of attention's kernels, and their tiles, for device and host code.
 #pragma once
 #include <stdint.h>
 

@@ -2,9 +2,10 @@
 //
 // One kernel an op and dtype serves two forms (device/walk.cuh). In the vector form a thread loads a 16-byte vector of
 // each operand and stores one; several dimensions are walked in units of vectors. In the strided form a thread takes
-// single elements, neighbours beside each other. Positions come from divisions by multiplication (Granlund and
-// Montgomery, "Division by invariant integers using multiplication", 1994), one for all operands. A thread loads all
-// its elements before it stores any, and nobody else reads what it writes: y may be one of the operands.
+// single elements, neighbouring threads on neighbouring elements. Positions come from divisions by multiplication
+// (Granlund and Montgomery, "Division by invariant integers using multiplication", 1994), one for all operands. A
+// thread loads all its elements before it stores any, and nobody else reads what it writes: y may be one of the
+// operands.
 //
 //   struct Add { template <class C> __device__ C operator()(C a, C b) const { return a + b; } };
 //   FOR_REAL(MAP2, add, Add) // kernels add_f32, add_bf16, add_i32, …

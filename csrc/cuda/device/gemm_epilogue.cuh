@@ -65,7 +65,7 @@ __device__ __forceinline__ void load4(const bf16* p, float (&v)[4]) {
   v[0] = __uint_as_float(x.x << 16), v[1] = __uint_as_float(x.x & 0xffff0000u);
   v[2] = __uint_as_float(x.y << 16), v[3] = __uint_as_float(x.y & 0xffff0000u);
 }
-// By name: the compiler takes vector stores apart where a scalar store to the same place is on another path.
+// By name: the compiler splits vector stores if another path has a scalar store to the same place.
 __device__ __forceinline__ void store4(float* p, const float (&v)[4]) {
   asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};\n" ::"l"(__cvta_generic_to_global(p)), "f"(v[0]), "f"(v[1]),
                "f"(v[2]), "f"(v[3])
@@ -76,7 +76,7 @@ __device__ __forceinline__ void store4(bf16* p, const float (&v)[4]) {
                "r"(pack_bf16(v[2], v[3]))
                : "memory");
 }
-// v += what is at p, `count` of it.
+// v += the `count` numbers at p.
 template <class T>
 __device__ __forceinline__ void add4(const T* p, int count, bool wide, float (&v)[4]) {
   if (wide) {

@@ -21,8 +21,8 @@ struct GemmBatch {
 // Which dimension of a product is cut into groups, one after another, each up to its number of `ends`.
 enum class GemmGrouped : int32_t {
   none,
-  rows, // of A and C: each group has a B of its own, the batch's; rows behind the last group's are zeros
-  depth // k: each group has a C of its own, the batch's
+  rows, // of A and C: each group has its own B, that of the batch; rows after the last group's are zeros
+  depth // k: each group has its own C, that of the batch
 };
 
 // C (m × n) = [C +] A (m × k) · B (k × n) [+ bias], for each of batch, summed over each of summed.

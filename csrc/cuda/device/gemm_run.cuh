@@ -31,7 +31,7 @@ __device__ __forceinline__ void gemm_group(const GemmProduct& q, GemmPlace& plac
   wrong = __syncthreads_or(wrong);
   if (wrong && rows) group = q.groups;
   const int begin = wrong || group == 0 ? 0 : q.ends[group - 1];
-  if (rows) { // what is behind the last group is one more, with nothing to add up
+  if (rows) { // the rows after the last group are one more group, with nothing to add up
     const bool behind = group == q.groups;
     place.batch = behind ? 0 : group;
     place.row = begin + (slot - (wrong ? 0 : begin / kSpan + group)) * int64_t(kSpan);

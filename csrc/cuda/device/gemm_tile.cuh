@@ -17,7 +17,7 @@ using engine::cuda::GemmProduct;
 
 constexpr int kDepthBytes = 64;
 
-// Where a chunk of a row lies, in bytes.
+// The place of a chunk of a row, in bytes.
 template <class T, bool kOuter, int kRowBytes>
 __device__ __forceinline__ int swizzled(int row, int chunk) {
   if (!kOuter) return row * kRowBytes + ((chunk ^ (row >> 1)) & 3) * 16;
@@ -76,7 +76,7 @@ struct GemmLoader {
   }
 
  private:
-  // Operands that are not aligned to 16 bytes, or whose elements lie apart in both directions.
+  // Operands that are not aligned to 16 bytes, or whose elements are contiguous in neither direction.
   template <int kWidth>
   __device__ void copy_narrow(unsigned char* tile, int rows, int columns, int64_t row_step, int64_t column_step) const {
     constexpr int kElements = kWidth / kSize > 0 ? kWidth / kSize : 1, kUnits = kRowBytes / kWidth;

@@ -47,7 +47,7 @@ __device__ __forceinline__ typename P::S number_of(const Reduction& q, int64_t o
   return q.s ? static_cast<const typename P::S*>(q.s)[o] : typename P::S();
 }
 
-// Parts of the threads that stand `lanes` apart, joined; the first `lanes` threads get them.
+// Joins the parts of the threads that are `lanes` apart; the first `lanes` threads get them.
 template <class P>
 __device__ __forceinline__ typename P::Part join_block(const Reduction& q, int lanes, typename P::Part part,
                                                        typename P::Part* shared) {

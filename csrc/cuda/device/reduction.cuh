@@ -1,4 +1,4 @@
-// What a reduction kernel is told: filled in by kernels/reduction.cc, read by device/reduce.cuh. Plain C++.
+// The arguments of a reduction kernel: filled in by kernels/reduction.cc, read by device/reduce.cuh. Plain C++.
 #pragma once
 #include "cuda/device/axes.cuh"
 
@@ -17,9 +17,9 @@ struct Reduction {
   float exponent, unused; // of each element
   Axes<1> kept, reduced;
   const void* x;
-  const void* s;    // a number for each output that the policy wants: a mean, a maximum
+  const void* s;    // a number for each output that the policy needs: a mean, a maximum
   void* parts;      // (chunks, outputs), where there are several chunks
   void* y;          // may be null
   float* wide;      // the result in float32 too; may be null
-  int64_t* indices; // where the extreme stands
+  int64_t* indices; // the index of the extreme
 };

@@ -102,7 +102,7 @@ struct Team {
 };
 
 // A thread's packs of its team's row. Held: all of them in registers (P packs at most), read once; else each pass reads
-// them anew. load(first, v) reads a pack; pass(load, f) calls f(first, v) for each.
+// them again. load(first, v) reads a pack; pass(load, f) calls f(first, v) for each.
 template <class T, bool Held, int P = 32 / Pack<T>::N>
 struct Row {
   static constexpr int N = Pack<T>::N;

@@ -4,7 +4,7 @@
 
 #include "cuda/device/axes.cuh"
 
-constexpr unsigned kTeamShared = 512; // bytes of dynamic shared memory that sums over a team want (rows.cuh)
+constexpr unsigned kTeamShared = 512; // bytes of dynamic shared memory that sums over a team need (rows.cuh)
 
 // ---- sorting and sums of rows that share an index
 constexpr int kRun = 2048;  // elements that a block of the sort takes

@@ -20,7 +20,7 @@ AttentionMath math_of() {
   return matmul_precision() == Precision::high ? kMathTf32 : kMathF32;
 }
 
-// One of a row's packed tensors of heads, and what it is called in errors.
+// One of a row's packed tensors of heads, and its name in errors.
 AttentionHeads heads_of(const char* op, const char* argument, const Param& x, int64_t part = 0) {
   if (x.size(-1) > 1 && x.stride(-1) != 1 && x.numel() > 0)
     throw Error(ErrorKind::value, op, argument, "the elements of a head side by side",
@@ -84,7 +84,7 @@ void add_mask(const char* op, AttentionProblem& p, const Opt& mask, DType dtype)
   for (int i = 0; i < 4; i++) p.mask_stride[i] = mask.stride(i);
 }
 
-// An input as the tile loads want it: of their type, in 16-byte pieces at multiples of 16 bytes. Packed where it is
+// An input as the tile loads need it: of their type, in 16-byte pieces at multiples of 16 bytes. Packed where it is
 // not.
 template <class T>
 class Input {

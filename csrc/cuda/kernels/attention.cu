@@ -38,7 +38,7 @@ __device__ void attention_delta(AttentionHeads dout, AttentionHeads out, float* 
   }
 FOR_FLOAT(DELTA)
 
-// Rows of d elements, wherever they lie, to rows of `to.row` and heads of `to.head` elements: zeros past d.
+// Copies rows of d elements at any place to rows of `to.row` and heads of `to.head` elements: zeros past d.
 template <class T, class U>
 __device__ void attention_pack(AttentionHeads from, AttentionHeads to, int64_t t, int heads, int d) {
   const int width = int(to.head);

@@ -2,7 +2,7 @@
 // them. bool is compared as the bytes 0 and 1. The walk is device/elementwise.cuh.
 #include "cuda/device/elementwise.cuh"
 
-// How a stands to b is one bit: less 1, equal 2, greater 4, unordered 8. The relation holds if it has that bit.
+// The order of a and b is one bit: less 1, equal 2, greater 4, unordered 8. A relation holds if it has that bit.
 struct Compare {
   uint32_t relation;
   template <class C>

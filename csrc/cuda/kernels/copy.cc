@@ -6,7 +6,7 @@
 namespace engine::cuda {
 namespace {
 
-// Whether it is a transposition large enough for tiles, and that as the kernel wants it.
+// Whether it is a transposition large enough for tiles; if so, its numbers as the kernel needs them.
 bool transposes(const Layout<2>& l, Transpose& p) {
   constexpr int64_t kTile = 32, kSmall = 16; // smaller sides leave most of a tile empty
   const int x = l.dims - 1;

@@ -63,7 +63,7 @@ __device__ __forceinline__ void sum_windows(const T* from, const uint32_t* keys,
   to += blockIdx.z * limit * d + c;
   parts += (blockIdx.z * int64_t(gridDim.x) + blockIdx.x) * 2 * d + c;
   int k = 0;
-  while (k < count && key[k] < limit) { // those that are left out stand last
+  while (k < count && key[k] < limit) { // those that are left out come last
     const uint32_t r = key[k], segment_end = end[r];
     const int stop = int(segment_end - first < count ? segment_end - first : count);
     float sum[V], x[4][V];

@@ -1,4 +1,4 @@
-// Dense products: matmul over broadcast batches, linear layers with what stands before and behind their products, and
+// Dense products: matmul over broadcast batches, linear layers with the ops before and after their products, and
 // products of groups of rows.
 //
 // All of them fill in a GemmProduct (device/gemm_product.cuh) and run it. Here it is decided which kernel does: by how

@@ -1,4 +1,4 @@
-// What stands beside products: the sum of the parts that a long k was cut into, and GELU's derivative.
+// What accompanies products: the sum of the parts that a long k was cut into, and GELU's derivative.
 #include "cuda/device/gemm_epilogue.cuh"
 
 // C from its parts, added up in their order; blocks of row y = 1 do the same to the sums of A's rows.

@@ -1,5 +1,5 @@
 // Reading and writing by index: rows of (o, n, i), elements by gather, and joining. Kernels move units of 1 to 16
-// bytes, whatever they hold; a bad index is a fault, and nothing is touched for it.
+// bytes of any dtype; a bad index is a fault, and nothing is touched for it.
 #include "cuda/device/axes.cuh"
 #include "cuda/device/lookup.cuh"
 #include "cuda/device/shared.h"

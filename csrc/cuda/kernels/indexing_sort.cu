@@ -3,7 +3,7 @@
 // Runs of 2048 elements are counted, the counts are summed up by one block, and each run writes from its own start on.
 // The sort is a stable radix sort by 8 bits, the lowest first (Satish, Harris and Garland, "Designing efficient sorting
 // algorithms for manycore GPUs", 2009): a pass counts the digits of each run, sums up the counts (digit by digit, run
-// by run), and moves each element to its digit's place. Within a run each warp has 256 elements of its own, 32 at a
+// by run), and moves each element to its digit's place. Within a run each warp has its own 256 elements, 32 at a
 // time: an element's rank among equal digits of its warp is a population count of the lanes before it.
 #include "cuda/device/axes.cuh"
 #include "cuda/device/scan.cuh"
@@ -86,7 +86,7 @@ struct Shape {
   Divisor size[8];
 };
 
-// index[k] = where the k-th element that is set stands.
+// index[k] = the position of the k-th element that is set.
 template <class W>
 __device__ __forceinline__ void write_set(const W* x, int64_t n, uint64_t mask, const int64_t* counts, int64_t count,
                                           const Shape& shape, int64_t* index, Fault* f, int64_t site) {

@@ -10,7 +10,7 @@ template <class T>
 void fma_peak(int64_t n, int64_t iterations, Out y, Out rate) {
   static const Kernel kernel("limits", named<T>("fma_peak"));
   const int64_t operations = sizeof(T) == 4 ? 2 * 8 * 256 : 2 * 8 * 8 * 16 * 8 * 16;
-  const unsigned grid = n ? blocks(n, 1) : 1; // the rate is told of no chunks too
+  const unsigned grid = n ? blocks(n, 1) : 1; // the rate is asked for even with no chunks
   launch(kernel, {grid}, {256}, kTeamShared, n, iterations, y.data<T>(), rate.data<int64_t>(), operations);
 }
 

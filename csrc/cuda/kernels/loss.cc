@@ -6,7 +6,7 @@
 namespace engine::cuda {
 namespace {
 
-// out = the sum of n numbers, divided by what lies at `divisor`, or by `number`.
+// out = the sum of n numbers, divided by the number at `divisor`, or by `number`.
 template <class T, class P>
 void sum_into(Out out, const P* parts, int64_t n, const double* divisor, double number) {
   static const Kernel kernel("loss", named<T>(sizeof(P) == 4 ? "sum_rows" : "sum_parts"));
@@ -25,7 +25,7 @@ template <class T>
 void cross_entropies(const char* op, CrossEntropy<T> a, bool soft, In input, double smoothing, int64_t reduction,
                      int64_t grad_rows, Out loss, Out dinput) {
   static const Kernel labels("loss", named<T>("cross_entropy")), labels_long("loss", named<T>("cross_entropy_long")),
-      probabilities("loss", named<T>("cross_entropy_soft")); // reads its rows anew: targets are read twice anyway
+      probabilities("loss", named<T>("cross_entropy_soft")); // reads its rows again: targets are read twice anyway
   a.input = input.data<T>();
   a.n = input.size(0);
   a.c = checked_width(op, input.size(1));

@@ -27,7 +27,8 @@ void backward(NormBackward<T> a, T* dweight, T* dbias) {
   if (a.d == 0) return; // no columns: nothing to write
   const bool centred = a.mean;
   const int parts = centred ? 2 : 1;
-  // About a thousand chunks: enough for every multiprocessor, few enough for their sums to be small beside the rows.
+  // About a thousand chunks: enough for every multiprocessor, few enough for their sums to be small compared with the
+  // rows.
   const int64_t n = a.n, least = 8, chunk = (n + 1023) / 1024;
   a.chunk = int32_t(chunk > least ? chunk : least);
   const int chunks = int((n + a.chunk - 1) / a.chunk);

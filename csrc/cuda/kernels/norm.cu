@@ -2,7 +2,7 @@
 //
 // A row belongs to a team (device/rows.cuh): a warp or a part of one where d <= 1024, else a block; its elements stay
 // in registers, 32 a thread, so that memory is read once. Mean, then squares of differences: never E[x^2] - mean^2.
-// Rows of more than 32 elements for each of 1024 (with dropout 512) threads are read anew by each pass.
+// Rows of more than 32 elements for each of 1024 (with dropout 512) threads are read again by each pass.
 #include "cuda/device/dropout.cuh"
 #include "cuda/device/norm_arguments.h"
 
@@ -42,7 +42,7 @@ __device__ __forceinline__ void norm(const NormForward<T>& a) {
     elements.pass(load, [&](int first, float (&v)[N]) {
       if (Fused && a.sum && there) store_pack(a.sum + start, first, a.d, a.vector, v);
 #pragma unroll
-      for (int i = 0; i < N; i++) total += v[i]; // what is not there is 0
+      for (int i = 0; i < N; i++) total += v[i]; // values that are missing are 0
     });
     mean = team.sum(total) / float(a.d);
     total = 0;

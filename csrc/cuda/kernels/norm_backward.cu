@@ -66,7 +66,7 @@ __device__ __forceinline__ void norm_backward(const NormBackward<T>& a) {
         dweight[k][i] = fmaf(g[k][i], xhat[k][i], dweight[k][i]);
         if (Centred) dbias[k][i] += g[k][i];
         if (a.weight) g[k][i] *= w[i];
-        sum_g += g[k][i]; // what is not there is 0
+        sum_g += g[k][i]; // values that are missing are 0
         sum_gx = fmaf(g[k][i], xhat[k][i], sum_gx);
       }
     }

@@ -186,7 +186,7 @@ __device__ __forceinline__ void norm_pieces(const Tensors* tensors, int count, i
 #pragma unroll
     for (int i = 0; i < N; i++) {
       if constexpr (Any)
-        total += power(double(fabsf(v[i])), p); // of what is not there 0, for p > 0
+        total += power(double(fabsf(v[i])), p); // missing values count as 0, for p > 0
       else if (kind == kTwo)
         sum = fmaf(v[i], v[i], sum);
       else if (kind == kOne)

@@ -20,7 +20,7 @@ __device__ __forceinline__ bool good_sequence(const int32_t* cu, int64_t s, int6
   fault(f, site, wrong, cu[wrong], n);
   return false;
 }
-// All of them, by the threads of the grid; of no sequence, that there is no row.
+// All of them, by the threads of the grid; without a sequence, that there is no row.
 __device__ __forceinline__ void check_sequences(const int32_t* cu, int64_t b, int64_t n, Fault* f, int site) {
   const int64_t first = blockIdx.x * int64_t(blockDim.x) + threadIdx.x;
   if (b == 0 && first == 0 && (cu[0] != 0 || n != 0)) fault(f, site, 0, cu[0], n);
@@ -218,7 +218,7 @@ FOR_FLOAT(POOLING)
 
 // ---- masks: an element is a token if it has any bit of `bits`; it should then be `one`. A block for a row.
 
-// What the bits mean, for the error: floats are told from integers by their 1.
+// What the bits mean, for the error: floats differ from integers in their 1.
 template <class W>
 __device__ __forceinline__ int64_t as_number(uint64_t x, uint64_t one) {
   if (one == 1) return sizeof(W) == 4 ? int64_t(int32_t(x)) : int64_t(x);

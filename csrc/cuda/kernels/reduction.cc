@@ -127,7 +127,7 @@ namespace {
 template <class T>
 void variance(In input, int64_t dims, double correction, bool root, Out y, Out mean) {
   Plan p(input, dims);
-  const Scratch means(size_t(p.outputs) * 4); // the second pass wants them unrounded
+  const Scratch means(size_t(p.outputs) * 4); // the second pass needs them unrounded
   p.y = mean.data<T>();
   p.wide = means.data<float>();
   p.divisor = float(p.r);

@@ -1,9 +1,9 @@
-// Reductions: sum, mean, var, std, norm, prod, any, all, extremes and where they stand (device/reduce.cuh has the
+// Reductions: sum, mean, var, std, norm, prod, any, all, extremes and their indices (device/reduce.cuh has the
 // walk).
 //
 // float32 and bfloat16 add up in float32: each thread a part of at most a few hundred elements, then trees. Products of
 // them are taken in double, so that no factor's order overflows. Integers wrap around in int64. Where several are equal
-// the extreme stands at the first; a NaN is the largest and the smallest. Backward rows need one pass more,
+// the index is that of the first; a NaN is the largest and the smallest. Backward rows need one pass more,
 // element by element, in reduction_map.cu.
 #include "cuda/device/reduce.cuh"
 

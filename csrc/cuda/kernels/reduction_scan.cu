@@ -1,9 +1,9 @@
 // cumsum: running sums along the middle dimension of (a, r, b), forwards or backwards, in chunks of r.
 //
 // b = 1: a block of 256 scans a chunk of a row, 16 bytes a thread at a time: sums within the thread, within the warp
-// by shuffles, over the warps through shared memory. b > 1: a thread runs down a chunk of a column, neighbours beside
-// each other. Where there are several chunks, a first kernel takes the sum of each, and every block adds up those
-// before its own, in a fixed order (Blelloch, "Prefix sums and their applications", 1990: reduce, then scan).
+// by shuffles, over the warps through shared memory. b > 1: a thread runs down a chunk of a column, and its neighbours
+// down the next columns. If there are several chunks, a first kernel takes the sum of each, and every block adds up
+// those before its own, in a fixed order (Blelloch, "Prefix sums and their applications", 1990: reduce, then scan).
 #include "cuda/device/axes.cuh"
 #include "cuda/device/scan.cuh"
 #include "cuda/device/shared.h"

@@ -13,7 +13,7 @@ constexpr int kPack = int(16 / sizeof(T));
 
 // Bytes from a multiple of 16 to p.
 inline unsigned phase(const void* p) { return unsigned(reinterpret_cast<uintptr_t>(p) & 15); }
-// Whether all that are given lie at the same distance from a multiple of 16.
+// Whether all given addresses have the same remainder modulo 16.
 inline bool same_phase(std::initializer_list<const void*> pointers) {
   const void* first = nullptr;
   for (const void* p : pointers) {

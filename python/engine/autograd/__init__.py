@@ -1,37 +1,9 @@
-"""Reverse-mode differentiation: the tape, its modes, and ops of your own."""
+"""Reverse-mode differentiation: the tape, its modes, and ops written by the user."""
 
+from engine.autograd import tape
 from engine.autograd.checkpoint import checkpoint
 from engine.autograd.function import Function
 from engine.autograd.gradcheck import gradcheck
-from engine.autograd.tape import (
-    Node,
-    backward,
-    check_inplace,
-    enable_grad,
-    grad,
-    inference_mode,
-    is_grad_enabled,
-    no_grad,
-    record,
-    record_inplace,
-    record_view,
-    set_grad_enabled,
-)
+from engine.autograd.tape import *
 
-__all__ = [
-    "Function",
-    "Node",
-    "backward",
-    "check_inplace",
-    "checkpoint",
-    "enable_grad",
-    "grad",
-    "gradcheck",
-    "inference_mode",
-    "is_grad_enabled",
-    "no_grad",
-    "record",
-    "record_inplace",
-    "record_view",
-    "set_grad_enabled",
-]
+__all__ = ["Function", "checkpoint", "gradcheck", *tape.__all__]

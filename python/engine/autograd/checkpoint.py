@@ -1,44 +1,48 @@
 """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): arrays that backward needs are computed again instead of kept.
 
-A checkpointed function is recorded as any other: its nodes are on the tape, but what they save is let go at once. When
-backward first asks one of them for it, the function runs again, with the same random numbers, and its ops, made in the
-same order, hand what they save to the nodes of the first run. So gradients have the bits of those without a checkpoint.
+A checkpointed function is recorded like any other, but its nodes do not keep what they save. When backward first asks one of
+them for it, the function runs again with the same random numbers. Its ops come in the same order as before, and give what
+they save to the nodes of the first run. So the gradients have the same bits as without a checkpoint.
 """
 
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from engine import _core
-from engine.autograd.tape import _mode, enable_grad, is_grad_enabled
+from engine.autograd.tape import _mode, enable_grad, freed, is_grad_enabled
 from engine.errors import BadState, BadType, BadValue
 from engine.tensor import Tensor
 
 __all__ = ["checkpoint", "surroundings"]
 
-# Each says what else a run depends on, as of now: a function that brings it back, for a `with` statement.
+# What else a run depends on. Each function captures the present state and returns a function; that makes a context manager
+# which restores the state.
 surroundings: list[Callable[[], Callable[[], AbstractContextManager[Any]]]] = []
 
 
 class _Call:
-    """A call of a checkpointed function. Like a node it saves something, its arguments, which a call around it may let go."""
+    """A call of a checkpointed function. Like a node it saves something: its arguments. A call around it may let go of them."""
 
     name = "checkpoint"
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._saved: Any = (function, args, kwargs)
         self._versions = _versions(args, kwargs)
-        self._call: _Call | None = None  # the call around this one, while it holds the arguments
+        self._call: _Call | None = None  # the call around this one, if that has to bring the arguments back
         self.random = _core.random_state()
         self.around = [capture() for capture in surroundings]
-        self.entries: list[tuple[weakref.ref[Any], str]] = []  # nodes and inner calls, in the order of their making
+        self.entries: list[
+            tuple[weakref.ref[Any], str]
+        ] = []  # nodes and inner calls, in the order in which they were made
         self.running = False
 
     def run(self, recorder: Any) -> Any:
-        """Calls the function; what its ops save goes to the recorder."""
+        """Calls the function; `recorder` takes what its ops save."""
         function, args, kwargs = self._saved
         before, _mode.recorder, self.running = _mode.recorder, recorder, True
         try:
@@ -50,27 +54,29 @@ class _Call:
             _mode.recorder, self.running = before, False
 
     def again(self) -> None:
-        """Runs the function a second time, for its nodes to have again what they saved."""
+        """Runs the function a second time, to give its nodes what they saved."""
         if self.running:
             raise BadState("checkpoint", "function", "a function that does not call backward", "one that does")
         if self._saved is None and self._call is not None:
             self._call.again()
         if self._saved is None:
-            raise BadState(
-                "checkpoint",
-                "backward",
-                "a graph that backward has not freed",
-                "one that it has freed",
-                "pass retain_graph=True to the first backward",
-            )
+            raise freed("checkpoint")
         if _versions(*self._saved[1:]) != self._versions:
-            raise BadState(
-                "checkpoint",
-                "backward",
-                "arguments unchanged since the call",
-                "one that was modified in place",
-            )
-        refill = _Refill(self)
+            raise _changed("arguments")
+        remaining = deque(self.entries)
+
+        def refill(entry: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+            """Gives what an op of the second run saves to the node of the first run."""
+            reference, name = remaining.popleft() if remaining else (None, None)
+            if reference is None or name != entry.name:
+                raise _other_ops("no further one" if name is None else repr(name), repr(entry.name))
+            first = reference()
+            if first is not None and first._call is self:  # it still lives and was not freed
+                if first._versions != entry._versions:
+                    raise _changed(f"the inputs of {entry.name}")
+                first._saved, first._call = saved, None
+            return ()
+
         random = _core.random_state()
         _core.set_random_state(*self.random)
         try:
@@ -78,48 +84,22 @@ class _Call:
                 self.run(refill)
         finally:
             _core.set_random_state(*random)
-        if refill.count != len(self.entries):
-            raise _other_ops(f"{len(self.entries)} of them", str(refill.count))
+        if remaining:
+            raise _other_ops(f"{len(self.entries)} of them", str(len(self.entries) - len(remaining)))
         self._saved = None
 
-
-class _LetGo:
-    """Takes what the ops of the first run save, and keeps none of it."""
-
-    def __init__(self, call: _Call) -> None:
-        self.call = call
-
-    def take(self, entry: Any, saved: tuple[Any, ...]) -> None:
-        self.call.entries.append((weakref.ref(entry), entry.name))
-        entry._call = self.call
-
-
-class _Refill:
-    """Takes what the ops of the second run save, and gives it to the nodes of the first."""
-
-    def __init__(self, call: _Call) -> None:
-        self.call, self.count = call, 0
-
-    def take(self, entry: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
-        entries, i = self.call.entries, self.count
-        if i >= len(entries) or entries[i][1] != entry.name:
-            raise _other_ops(repr(entries[i][1]) if i < len(entries) else "no further one", repr(entry.name))
-        self.count += 1
-        first = entries[i][0]()
-        if first is not None and first._call is self.call:  # neither gone nor freed
-            if first._versions != entry._versions:
-                raise BadState(
-                    "checkpoint",
-                    "backward",
-                    f"the inputs of {entry.name} unchanged since the call",
-                    "one that was modified in place",
-                )
-            first._saved, first._call = saved, None
-        return ()
+    def let_go(self, entry: Any, saved: tuple[Any, ...]) -> None:
+        """Notes an op of the first run and keeps nothing of what it saves."""
+        self.entries.append((weakref.ref(entry), entry.name))
+        entry._call = self
 
 
 def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
     return [a._data.version for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
+
+
+def _changed(what: str) -> BadState:
+    return BadState("checkpoint", "backward", f"{what} unchanged since the call", "one that was modified in place")
 
 
 def _other_ops(expected: str, got: str) -> BadState:
@@ -128,20 +108,20 @@ def _other_ops(expected: str, got: str) -> BadState:
         "function",
         f"the same ops when it runs again: {expected}",
         got,
-        "it may depend on its arguments, its parameters and engine's random numbers only",
+        "it may depend only on its arguments, its parameters and engine's random numbers",
     )
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
-    """function(*args, **kwargs), of which only the arguments are kept for backward; that computes the rest anew.
+    """function(*args, **kwargs), of which only the arguments are kept for backward; backward runs the function again.
 
-    As `torch.utils.checkpoint.checkpoint(..., use_reentrant=False)`: any arguments and results; gradients reach arguments
-    and whatever else the function reads, such as a module's parameters, with the bits that they have without it, dropout
-    included (torch's preserve_rng_state). Calls may be nested. Where nothing is recorded it is a plain call. Arrays that an
-    `autograd.Function` of your own saves are kept nevertheless.
+    As `torch.utils.checkpoint.checkpoint(..., use_reentrant=False)`: it takes any arguments and results. Gradients reach the
+    arguments and all else that the function reads, such as a module's parameters. They have the same bits as without a
+    checkpoint, dropout included (PyTorch's preserve_rng_state). Calls may be nested. Under no_grad it is a plain call. Arrays
+    that an `autograd.Function` of the user saves are kept.
 
-    Backward raises RuntimeError where the function does other ops the second time, or where an argument or a parameter was
-    written in place in between. Raises ValueError for use_reentrant=True, TypeError for what cannot be called.
+    Backward raises RuntimeError if the function does other ops the second time, or if an argument or a parameter was written
+    in place in between. Raises ValueError for use_reentrant=True, TypeError if `function` cannot be called.
     """
     if not callable(function):
         raise BadType("checkpoint", "function", "a function", type(function).__name__)
@@ -152,9 +132,9 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     call = _Call(function, args, kwargs)
     outer = _mode.recorder
     if outer is None:
-        return call.run(_LetGo(call))
-    outer.take(call, call._saved)  # before the ops within, in both runs
+        return call.run(call.let_go)
+    outer(call, call._saved)  # before the ops of this call, in both runs
     try:
-        return call.run(_LetGo(call))
+        return call.run(call.let_go)
     finally:
         call._saved = None

@@ -1,13 +1,13 @@
-"""Function: an op of the user's own, forward and backward in Python, as `torch.autograd.Function`."""
+"""Function: an op that the user writes, forward and backward in Python, like `torch.autograd.Function`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine import _core
-from engine.autograd.tape import Node, no_grad, record
+from engine._core import Array
+from engine.autograd.tape import Node, filled, no_grad, record
 from engine.device import placed
-from engine.errors import BadState, BadType, BadValue, NotDefined
+from engine.errors import BadState, BadType, NotDefined, require
 from engine.tensor import Tensor
 
 
@@ -21,7 +21,7 @@ class FunctionCtx:
         self._node: Node | None = None
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keeps tensors for backward, which notices if they were overwritten in between."""
+        """Keeps tensors for backward, which raises RuntimeError if one was overwritten in between."""
         self._tensors = tensors
 
     def mark_non_differentiable(self, *outputs: Tensor) -> None:
@@ -30,7 +30,7 @@ class FunctionCtx:
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
-        """What `save_for_backward` kept. Raises RuntimeError if it was freed, or overwritten since."""
+        """What `save_for_backward` kept. Raises RuntimeError if it was freed or has been overwritten since."""
         if self._node is not None:
             self._node.saved  # noqa: B018 - raises if freed or overwritten
         return self._tensors
@@ -39,8 +39,8 @@ class FunctionCtx:
 class Function:
     """Subclass it with static methods `forward(ctx, *args)` and `backward(ctx, *grad_outputs)`; call `Name.apply(*args)`.
 
-    `forward` gets what `apply` got and returns a Tensor or a tuple of them. `backward` gets a gradient for each output (zeros
-    where an output was not used) and returns one for each argument of `forward`, None for those that are not tensors.
+    `forward` gets the arguments of `apply` and returns a Tensor or a tuple of them. `backward` gets a gradient for each output
+    (zeros if an output was not used) and returns one for each argument of `forward`, None for those that are not tensors.
 
         class Square(engine.autograd.Function):
             @staticmethod
@@ -68,7 +68,7 @@ class Function:
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs `forward` and records it.
 
-        Raises TypeError where forward gives no Tensors. Keyword arguments reach `forward` but get no gradient."""
+        Raises TypeError if forward returns anything but Tensors. Keyword arguments reach `forward` but get no gradient."""
         ctx = FunctionCtx()
         inputs = tuple(a if isinstance(a, Tensor) else None for a in args)
         ctx.needs_input_grad = tuple(t is not None and t._requires_grad for t in inputs)
@@ -77,36 +77,17 @@ class Function:
         single = not isinstance(outputs, tuple | list)
         made = (outputs,) if single else tuple(outputs)
         for i, out in enumerate(made):
-            if not isinstance(out, Tensor):
-                raise BadType(cls.__name__, "forward", f"a Tensor as output {i}", type(out).__name__)
+            got = type(out).__name__
+            require(isinstance(out, Tensor), cls.__name__, "forward", f"a Tensor as output {i}", got, error=BadType)
 
         def run_backward(node: Node, *gradients: Any) -> tuple[Any, ...]:
-            given = []
-            for g, (shape, dtype, number) in zip(gradients, node.outputs):
-                if g is None:
-                    g = _core.empty(shape, dtype, number)
-                    _core.kernels.fill(g, 0.0)
-                given.append(Tensor(g))
+            given = [Tensor(filled(meta, 0.0) if g is None else g) for g, meta in zip(gradients, node.outputs)]
             with no_grad():
                 results = cls.backward(ctx, *given)
             results = results if isinstance(results, tuple) else (results,)
-            if len(results) != len(args):
-                raise BadState(
-                    cls.__name__, "backward", f"{len(args)} gradients, one for each argument of forward", len(results)
-                )
-            arrays: list[Any] = []
-            for i, (result, source) in enumerate(zip(results, inputs)):
-                if result is None or source is None:
-                    arrays.append(None)
-                    continue
-                if not isinstance(result, Tensor):
-                    raise BadType(cls.__name__, "backward", f"a Tensor or None as gradient {i}", type(result).__name__)
-                if result.shape != source.shape:
-                    raise BadValue(cls.__name__, "backward", f"shape {source.shape} for gradient {i}", result.shape)
-                arrays.append(
-                    placed(result._data, source.dtype, source._data.device)
-                )  # as PyTorch, which also converts
-            return tuple(arrays)
+            expected = f"{len(args)} gradients, one for each argument of forward"
+            require(len(results) == len(args), cls.__name__, "backward", expected, len(results), error=BadState)
+            return tuple([_gradient(cls.__name__, i, r, x) for i, (r, x) in enumerate(zip(results, inputs))])
 
         saved = tuple(t._data for t in ctx._tensors if t is not None)
         tensors = record(cls.__name__, tuple(t._data for t in made), inputs, run_backward, *saved)
@@ -116,3 +97,13 @@ class Function:
             if id(out) in ctx._not_differentiable:
                 tensor._node, tensor._requires_grad = None, False
         return tensors[0] if single else tensors
+
+
+def _gradient(op: str, i: int, result: Any, source: Tensor | None) -> Array | None:
+    """What backward returned for argument i, converted and moved like that argument, as PyTorch does."""
+    if result is None or source is None:
+        return None
+    if not isinstance(result, Tensor):
+        raise BadType(op, "backward", f"a Tensor or None as gradient {i}", type(result).__name__)
+    require(result.shape == source.shape, op, "backward", f"shape {source.shape} for gradient {i}", result.shape)
+    return placed(result._data, source.dtype, source._data.device)

@@ -1,4 +1,4 @@
-"""gradcheck: analytic gradients against central differences, in float64."""
+"""gradcheck: compares the gradients of backward with central differences, in float64."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from engine import _core
 from engine.autograd.tape import grad, no_grad
-from engine.errors import BadState, BadType, BadValue
+from engine.errors import BadState, BadType, require
 from engine.tensor import Tensor
 
 
@@ -24,18 +24,19 @@ def gradcheck(
 ) -> bool:
     """True if the gradients of `func(*inputs)` agree with (f(x + eps) - f(x - eps)) / 2 eps for every input element.
 
-    Inputs that require grad must be float64, and so on the CPU. Each output is weighted by fixed random numbers, so one backward covers it.
-    Raises RuntimeError naming input and element where they differ, or returns False with raise_exception=False.
+    Inputs that require grad must be float64 and on the CPU. All outputs are weighted with fixed random numbers and added up,
+    so that one backward checks them all. atol, rtol: the largest absolute and relative difference allowed.
+
+    Raises RuntimeError that names input and element if a gradient differs, or returns False with raise_exception=False.
+    Raises ValueError if no input requires grad or no output depends on one, TypeError for other dtypes.
     """
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
-    if not checked:
-        raise BadValue("gradcheck", "inputs", "at least one tensor that requires grad", "none")
+    require(checked, "gradcheck", "inputs", "at least one tensor that requires grad", "none")
     for i in checked:
-        if args[i].is_cuda:
-            raise BadValue("gradcheck", f"inputs[{i}]", "a float64 tensor on the CPU", f"one on {args[i].device}")
-        if args[i].dtype is not _core.float64:
-            raise BadType("gradcheck", f"inputs[{i}]", "float64", args[i].dtype.name)
+        x = args[i]
+        require(x.is_cpu, "gradcheck", f"inputs[{i}]", "a float64 tensor on the CPU", f"one on {x.device}")
+        require(x.dtype is _core.float64, "gradcheck", f"inputs[{i}]", "float64", x.dtype.name, error=BadType)
 
     def outputs() -> list[Tensor]:
         result = func(*args)
@@ -43,8 +44,7 @@ def gradcheck(
         return [t for t in made if t.dtype.is_floating_point]
 
     first = [t for t in outputs() if t.requires_grad]
-    if not first:
-        raise BadValue("gradcheck", "func", "an output that depends on the inputs", "none")
+    require(first, "gradcheck", "func", "an output that depends on the inputs", "none")
     rng = np.random.default_rng(0)
     weights = [rng.uniform(0.5, 1.5, t.shape) for t in first]
     seeds = [
@@ -72,10 +72,6 @@ def gradcheck(
             if not abs(computed[index] - expected) <= atol + rtol * abs(expected):
                 if not raise_exception:
                     return False
-                raise BadState(
-                    "gradcheck",
-                    f"inputs[{i}]",
-                    f"a gradient of {expected:.6g} at {index}, by differences",
-                    f"{computed[index]:.6g}",
-                )
+                by_differences = f"a gradient of {expected:.6g} at {index}, by differences"
+                raise BadState("gradcheck", f"inputs[{i}]", by_differences, f"{computed[index]:.6g}")
     return True

@@ -1,8 +1,8 @@
-"""Gradients of which only some rows are not zero: what a table gets from a lookup.
+"""Gradients in which only some rows are not zero: those that a table gets from a lookup.
 
-The backward of an embedding gives a `RowSum`; where it reaches a leaf that has no gradient yet, the leaf's `grad` is a
-`RowGradient`, a Tensor that lays itself out in full when anyone looks at its memory. Optimizers and clipping, which know
-it, read the rows alone.
+The backward of an embedding gives a `RowSum`. If it reaches a leaf that has no gradient yet, the leaf's `grad` becomes a
+`RowGradient`: a Tensor that makes the full matrix when something reads its memory. Optimizers and clipping know it and read
+the rows alone.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["RowGradient", "RowSum", "by_rows", "dense", "kept_rows", "stored"]
 
 K = _core.kernels
 
-enabled = True  # False: gradients of tables are dense from the start (for comparison)
+enabled = True  # False: gradients of tables are full matrices from the start (for comparison)
 
 
 class RowSum:
-    """A matrix `shape` (v, d) that is `values` (k, d) at `rows`, int64 (k,), rising, and zero elsewhere."""
+    """A matrix of `shape` (v, d): `values` (k, d) are its rows `rows`, int64 (k,), rising; the other rows are zero."""
 
     __slots__ = ("rows", "shape", "values")
 
@@ -33,13 +33,13 @@ class RowSum:
 
 
 def dense(gradient: Array | RowSum) -> Array:
-    """The gradient laid out in full."""
+    """The gradient as a full matrix."""
     return gradient.dense() if type(gradient) is RowSum else gradient  # type: ignore[return-value]
 
 
 def by_rows(dy: Array, ids: Array, v: int, padding: int) -> RowSum | None:
-    """The gradient of a (v, d) table from that of its lookup; None where most rows may occur: then a dense one is cheaper.
-    On a device it is dense too: the host would have to wait for the number of rows."""
+    """The gradient of a (v, d) table from that of its lookup. None if a full matrix is cheaper: if many rows may occur, and on
+    a device, where the host would have to wait for the number of rows."""
     n = ids.size
     if not enabled or 4 * n > v or dy.device >= 0:
         return None
@@ -49,7 +49,7 @@ def by_rows(dy: Array, ids: Array, v: int, padding: int) -> RowSum | None:
 
 
 class RowGradient(Tensor):
-    """A gradient held as a RowSum until its memory is looked at."""
+    """A gradient that is kept as a RowSum until something reads its memory."""
 
     row_sum: RowSum | None
 
@@ -76,11 +76,11 @@ class RowGradient(Tensor):
 
 
 def kept_rows(gradient: Tensor | None) -> RowSum | None:
-    """The rows of a gradient that is still kept as rows."""
+    """The rows of a gradient that is still kept as rows; None for any other."""
     return gradient.row_sum if type(gradient) is RowGradient else None
 
 
 def stored(gradient: Tensor) -> Array:
-    """All of a gradient that may not be zero; writing to it writes to the gradient."""
+    """The elements of a gradient that may differ from zero. Writing to them writes to the gradient."""
     rows = kept_rows(gradient)
     return gradient._data if rows is None else rows.values

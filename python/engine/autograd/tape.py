@@ -1,8 +1,9 @@
 """The tape: what each differentiable op leaves behind, and the walk back over it.
 
-An op computes on Arrays and calls `record`; if gradients are wanted, a Node with the op's backward function and what it
-saved is hung on the outputs. `backward` visits nodes from the newest to the oldest: every consumer of a node's outputs is
-newer than the node, so its gradient is complete when its turn comes. No recursion, and each node frees what it saved.
+An op computes on Arrays and calls `record`. If an input requires a gradient, the outputs get a Node, which holds the op's
+backward function and what the op saved. `backward` visits nodes from the newest to the oldest. All nodes that use a node's
+outputs are newer than it, so its gradient is complete when it is visited. There is no recursion, and each node frees what
+it saved after its visit.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import wraps
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -17,24 +19,42 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.rows import RowGradient, RowSum, dense
-from engine.errors import BadState, BadType, BadValue
-from engine.tensor import Tensor, tensor_method
+from engine.device import device_of
+from engine.errors import BadState, BadValue
+from engine.tensor import Tensor, as_array, tensor_method
 
-_numbers = count()  # nodes in the order of their making
+__all__ = [
+    "Node",
+    "backward",
+    "check_inplace",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "record",
+    "record_inplace",
+    "record_view",
+    "set_grad_enabled",
+]
+
+K = _core.kernels
+_numbers = count()  # nodes in the order in which they are made
 _new = Tensor.__new__
+_NOTHING: Any = {}  # never written to
 Edge = Any  # None, a leaf Tensor, or (Node, output index)
 
 
 class _GradMode(threading.local):
     enabled = True
-    recorder: Any = None  # takes what nodes save, within a checkpoint
+    recorder: Any = None  # inside a checkpoint: recorder(node, saved) takes what a node saves and returns what it keeps
 
 
 _mode = _GradMode()
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops record in this thread."""
+    """Whether ops are recorded in this thread."""
     return _mode.enabled
 
 
@@ -53,12 +73,11 @@ class _SetGrad:
         _mode.enabled = self._before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        from functools import wraps
         from inspect import isgeneratorfunction
 
         @wraps(function)
         def generator(*args: Any, **kwargs: Any) -> Any:
-            """The mode holds while the generator's body runs, and is the caller's in between."""
+            """The mode holds while the body of the generator runs; in between the caller has its own."""
             inner = function(*args, **kwargs)
             resume: Any = inner.send
             value: Any = None
@@ -70,7 +89,7 @@ class _SetGrad:
                     return stop.value
                 try:
                     resume, value = inner.send, (yield item)
-                except BaseException as error:  # thrown in by the caller; GeneratorExit where it is done
+                except BaseException as error:  # the caller threw it in; GeneratorExit if it closes the generator
                     resume, value = inner.throw, error
 
         @wraps(function)
@@ -82,25 +101,25 @@ class _SetGrad:
 
 
 class no_grad(_SetGrad):
-    """`with engine.no_grad():` or `@engine.no_grad()`: ops record nothing."""
+    """`with engine.no_grad():` or `@engine.no_grad()`: ops are not recorded."""
 
     def __init__(self) -> None:
         super().__init__(False)
 
 
 class enable_grad(_SetGrad):
-    """The opposite of no_grad, to use inside it."""
+    """`with engine.enable_grad():` or `@engine.enable_grad()`: ops are recorded, also inside no_grad."""
 
     def __init__(self) -> None:
         super().__init__(True)
 
 
 class inference_mode(no_grad):
-    """The same as no_grad here."""
+    """The same as no_grad. PyTorch's inference_mode restricts what can be done with the results; this one does not."""
 
 
 class set_grad_enabled(_SetGrad):
-    """Switches recording on or off, at once; as a context manager it restores what was before."""
+    """Switches recording on or off at once. As a context manager it restores the mode of before at the end."""
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)
@@ -115,12 +134,12 @@ class set_grad_enabled(_SetGrad):
 class Node:
     """One differentiable call. `backward(node, *gradients)` returns a gradient (Array or None) for each input."""
 
-    # Defaults on the class: every op of a training step pays for what is set here.
+    # Defaults are set on the class, because every op of a training step pays for what `__init__` sets.
     outputs: tuple[tuple[tuple[int, ...], Any, int], ...] = ()  # shape, dtype and device of each
     _versions: Sequence[int | None] = ()
-    _hooks: dict[int, dict[int, Any]] | None = None
-    _retained: dict[int, weakref.ref[Tensor]] | None = None
-    _call: Any = None  # of a checkpointed function, which runs again for what was saved
+    _hooks: dict[int, dict[int, Any]] = _NOTHING  # by output, then by the hook's number
+    _retained: dict[int, weakref.ref[Tensor]] = _NOTHING  # by output
+    _call: Any = None  # the call of a checkpointed function, which runs again to make what the op saved
 
     def __init__(
         self, name: str, inputs: Sequence[Tensor | None], backward: Callable[..., Any], saved: tuple[Any, ...]
@@ -135,7 +154,7 @@ class Node:
         if saved:
             self._versions = [a.version if type(a) is Array else None for a in saved]
             if _mode.recorder is not None:
-                self._saved = _mode.recorder.take(self, saved)
+                self._saved = _mode.recorder(self, saved)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -147,44 +166,43 @@ class Node:
 
     @property
     def saved(self) -> tuple[Any, ...]:
-        """What the op saved. Raises RuntimeError if it was freed, or overwritten since."""
+        """What the op saved. Raises RuntimeError if it was freed or has been overwritten since."""
         if self._call is not None:
             self._call.again()
         if self._saved is None:
-            raise BadState(
-                self.name,
-                "backward",
-                "a graph that backward has not freed",
-                "one that it has freed",
-                "pass retain_graph=True to the first backward",
-            )
-        for i, (array, version) in enumerate(zip(self._saved, self._versions)):
-            if version is not None and array.version != version:
-                raise BadState(
-                    self.name,
-                    "backward",
-                    "the arrays that the op saved, unchanged",
-                    f"array {i} of shape {array.shape}, modified by an in-place operation",
-                    f"it was saved at version {version} and is at version {array.version}",
-                )
+            raise freed(self.name)
+        for i, version in enumerate(self._versions):
+            if version is not None and self._saved[i].version != version:
+                array = self._saved[i]
+                got = f"array {i} of shape {array.shape}, modified by an in-place operation"
+                hint = f"it was saved at version {version} and is at version {array.version}"
+                raise BadState(self.name, "backward", "the arrays that the op saved, unchanged", got, hint)
         return self._saved
 
     def hooks_of(self, index: int) -> dict[int, Any]:
-        """The hooks of the output with that number, to add to."""
-        if self._hooks is None:
-            self._hooks = {}
+        """The hooks of the output with that number; the caller may add to them."""
+        self._hooks = self._hooks or {}
         return self._hooks.setdefault(index, {})
 
     def retain(self, index: int, tensor: Tensor) -> None:
         """Puts the gradient of that output into `tensor.grad` too, as long as the tensor lives."""
-        if self._retained is None:
-            self._retained = {}
-        self._retained[index] = weakref.ref(tensor)
+        self._retained = {**self._retained, index: weakref.ref(tensor)}
 
     def free(self) -> None:
-        """Lets go of the arrays that the op saved; an op without any may be walked again."""
+        """Lets go of the arrays that the op saved. A node that saved no array stays as it is and can be visited again."""
         if any(version is not None for version in self._versions):
             self._saved = self._call = None
+
+
+def freed(name: str) -> BadState:
+    """The error of a second walk over a graph that the first one freed."""
+    return BadState(
+        name,
+        "backward",
+        "a graph that backward has not freed",
+        "one that it has freed",
+        "pass retain_graph=True to the first backward",
+    )
 
 
 def record(
@@ -194,7 +212,12 @@ def record(
     backward: Callable[..., Any],
     *saved: Any,
 ) -> Any:
-    """Wraps an op's output Array (or tuple of them) into Tensors, with a Node if any input requires a gradient."""
+    """The Tensor of an op's output Array (or the tuple of them), with a Node if an input requires a gradient.
+
+    name: of the op. inputs: the Tensors that gradients may flow to; None for other arguments. backward(node, *gradients):
+    returns a gradient (Array or None) for each input. saved: what backward finds in `node.saved`; Arrays among it must not be
+    overwritten before.
+    """
     node = None
     if _mode.enabled:
         for x in inputs:
@@ -215,38 +238,38 @@ def record(
     if node is not None:
         node.outputs = tuple([a.meta for a in outputs])
         for i, tensor in enumerate(tensors):
-            if tensor.dtype.is_floating_point:  # indices that come beside values need no gradient
+            if tensor.dtype.is_floating_point:  # indices, for example, have no gradient
                 tensor._node, tensor._index, tensor._requires_grad = node, i, True
     return tensors
 
 
 def will_record(*inputs: Tensor | None) -> bool:
-    """Whether `record` of these inputs will want what a backward needs."""
+    """Whether `record` will make a node for these inputs, so that the op has to compute what its backward needs."""
     return _mode.enabled and any(x is not None and x._requires_grad for x in inputs)
 
 
 def record_view(name: str, output: Array, input: Tensor, backward: Callable[..., Any], *saved: Any) -> Tensor:
-    """`record` for an op whose output shares its input's memory: see check_view and check_inplace."""
+    """`record` for an op whose output shares the memory of its input. check_view and check_inplace rely on it."""
     tensor: Tensor = record(name, output, (input,), backward, *saved)
     mark_view(tensor, input)
     return tensor
 
 
 def mark_view(tensor: Tensor, base: Tensor) -> None:
-    """`tensor` is a view of `base`. What was taken out of a history on purpose, under no_grad, does not follow it."""
+    """Notes that `tensor` is a view of `base`. A view taken under no_grad is cut off from the history of base on purpose."""
     followed = tensor._requires_grad or not base._requires_grad
     tensor._base = (base, base._node) if followed else (None, None)
 
 
 def sole_owner(tensor: Tensor) -> Tensor:
-    """A view of what nobody else holds, as modules make: as good as none, so that it may be written in place."""
+    """The tensor, no longer marked as a view, so that it can be written in place: nobody else holds the memory under it."""
     tensor._base = None
     return tensor
 
 
 def check_view(name: str, tensor: Tensor) -> None:
-    """Raises RuntimeError where what `tensor` is a view of was since written in place by an op that is recorded: the view's
-    elements changed, and its history does not say how."""
+    """Raises RuntimeError if a recorded in-place op has written to the base of the view `tensor` since the view was taken: then
+    the view's elements have changed, but its history does not say how."""
     view: Tensor | None = tensor
     while view is not None and view._base is not None:
         base, node = view._base
@@ -262,14 +285,14 @@ def check_view(name: str, tensor: Tensor) -> None:
 
 
 def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
-    """Raises RuntimeError where an in-place op that reads `value` would falsify gradients, or write to one place twice; call
-    it before anything is written."""
+    """Raises RuntimeError if writing `value` to `tensor` in place would make gradients wrong, or write to one place in memory
+    twice. Call it before anything is written."""
     if tensor._data.overlaps_itself:
         raise BadState(
             name,
             "self",
             "a tensor whose elements lie in different places in memory",
-            f"a view of shape {tensor.shape} in which some share a place",
+            f"a view of shape {tensor.shape} in which some elements share a place",
             "use .clone() first",
         )
     if not _mode.enabled:
@@ -278,21 +301,22 @@ def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
     if isinstance(value, Tensor):
         check_view(name, value)
         if value._requires_grad and tensor._base is not None:
-            raise BadState(
-                name, "self", "no view where the value requires grad", "one", "write to the tensor it is a view of"
-            )
+            hint = "the value requires grad: write to the tensor of which it is a view"
+            raise BadState(name, "self", "a tensor that is not a view", "a view", hint)
     if not tensor._requires_grad:
         return
     if tensor._node is None:
-        raise BadState(name, "self", "no leaf tensor that requires grad", "one", "write under engine.no_grad()")
+        got = "a leaf that requires grad"
+        raise BadState(name, "self", "a tensor that is not a leaf", got, "write under engine.no_grad()")
     if tensor._base is not None:
-        raise BadState(name, "self", "no view of a tensor that requires grad", "one", "use the op that is not in place")
+        got = "a view that requires grad"
+        raise BadState(name, "self", "a tensor that is not a view", got, "use the op that is not in place")
 
 
 def record_inplace(
     name: str, tensor: Tensor, inputs: Sequence[Tensor | None], backward: Callable[..., Any], *saved: Any
 ) -> Tensor:
-    """After an in-place op on `tensor` (one of `inputs`): its history continues with this op."""
+    """Call it after an in-place op on `tensor`, one of `inputs`: the op becomes the last of the tensor's history."""
     if _mode.enabled and any(x is not None and x._requires_grad for x in inputs):
         node = Node(name, inputs, backward, saved)
         node.outputs = (tensor._data.meta,)
@@ -303,52 +327,74 @@ def record_inplace(
 # ---------------------------------------------------------------- the walk
 
 
-def _add(a: Array, b: Array) -> Array:
-    return _core.kernels.add(a, b)
+def _edge(tensor: Tensor) -> Edge:
+    return tensor if tensor._node is None else (tensor._node, tensor._index)
+
+
+def _described(array: Array) -> str:
+    return f"shape {array.shape} and dtype {array.dtype.name} on {device_of(array.device)}"
 
 
 def _run_hooks(hooks: dict[int, Any] | None, gradient: Array, where: str) -> Array:
     for hook in list(hooks.values()) if hooks else ():
         result = hook(Tensor(gradient))
         if result is not None:
-            if result.shape != gradient.shape or result.dtype is not gradient.dtype:
-                raise BadValue(
-                    where,
-                    "hook",
-                    f"a gradient of shape {gradient.shape} and dtype {gradient.dtype.name}",
-                    f"shape {result.shape} and dtype {result.dtype.name}",
-                )
-            if result._data.device != gradient.device:
-                raise BadValue(where, "hook", "a gradient on the device of its tensor", f"one on {result.device}")
-            gradient = result._data
+            array = as_array(where, "hook", result)
+            if array.meta != gradient.meta:
+                raise BadValue(where, "hook", f"a gradient of {_described(gradient)}", _described(array))
+            gradient = array
     return gradient
 
 
-def _seed(output: Tensor, gradient: Tensor | None) -> Array:
+def filled(meta: tuple[tuple[int, ...], Any, int], value: float) -> Array:
+    """An array of that shape, dtype and device, full of one number."""
+    array = _core.empty(*meta)
+    K.fill(array, value)
+    return array
+
+
+def _seed(op: str, output: Tensor, gradient: Tensor | None) -> Array:
     if not output._requires_grad:
-        raise BadState("backward", "self", "a tensor that requires grad", "one that does not")
+        raise BadState(op, "self", "a tensor that requires grad", "one that does not")
     if gradient is None:
         if output.numel() != 1:
-            raise BadState("backward", "gradient", f"one of shape {output.shape}, as the output", "None")
-        array = _core.empty(output.shape, output.dtype, output._data.device)
-        _core.kernels.fill(array, 1.0)
-        return array
-    if not isinstance(gradient, Tensor):
-        raise BadType("backward", "gradient", "a Tensor", type(gradient).__name__)
-    if gradient.shape != output.shape:
-        raise BadValue("backward", "gradient", f"shape {output.shape}", gradient.shape)
-    if gradient._data.device != output._data.device:
-        raise BadValue("backward", "gradient", f"a tensor on {output.device}", f"one on {gradient.device}")
-    return gradient._data.cast(output.dtype)
+            raise BadState(op, "gradient", f"a Tensor of shape {output.shape}, as the output", "None")
+        return filled(output._data.meta, 1.0)
+    array = as_array(op, "gradient", gradient)
+    if array.shape != output.shape:
+        raise BadValue(op, "gradient", f"shape {output.shape}", array.shape)
+    if array.device != output._data.device:
+        raise BadValue(op, "gradient", f"a tensor on {output.device}", f"one on {gradient.device}")
+    return array.cast(output.dtype)
+
+
+def _starts(
+    op: str,
+    tensors: Tensor | Sequence[Tensor],
+    gradients: Tensor | Sequence[Tensor | None] | None,
+    argument: str,
+    create_graph: bool,
+) -> list[tuple[Edge, Array]]:
+    """Where a walk starts, and with what gradients."""
+    if create_graph:
+        raise BadState(op, "create_graph", False, True, "gradients of gradients are not supported")
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    shared = gradients is None or isinstance(gradients, Tensor)
+    given: list[Any] = [gradients] * len(outputs) if shared else list(gradients)  # type: ignore[arg-type]
+    if len(given) != len(outputs):
+        raise BadValue(op, argument, f"{len(outputs)} gradients, one for each output", len(given))
+    for output in outputs:
+        check_view(op, output)
+    return [(_edge(output), _seed(op, output, gradient)) for output, gradient in zip(outputs, given)]
 
 
 def _walk(
-    outputs: Sequence[Tensor],
-    gradients: Sequence[Tensor | None],
+    starts: Sequence[tuple[Edge, Array]],
     retain_graph: bool,
     leaf: Callable[[Tensor, Array | RowSum], None],
-    capture: dict[tuple[Node, int], Callable[[Array], None]] | None = None,
+    found: dict[Edge, Array | None] = _NOTHING,
 ) -> None:
+    """Calls `leaf` with each leaf and its gradient, and puts the gradients of the outputs of nodes that `found` has into it."""
     pending: dict[Node, list[Array | None]] = {}
     heap: list[tuple[int, Node]] = []
     leaves: dict[Tensor, Array | RowSum] = {}
@@ -356,7 +402,7 @@ def _walk(
     def send(edge: Edge, gradient: Array | RowSum) -> None:
         if type(edge) is not tuple:
             first = edge not in leaves
-            leaves[edge] = gradient if first else _add(dense(leaves[edge]), dense(gradient))
+            leaves[edge] = gradient if first else K.add(dense(leaves[edge]), dense(gradient))
             return
         gradient = dense(gradient)
         node, index = edge
@@ -365,26 +411,24 @@ def _walk(
             slots = pending[node] = [None] * len(node.outputs)
             heappush(heap, (-node.number, node))
         before = slots[index]
-        slots[index] = gradient if before is None else _add(before, gradient)
+        slots[index] = gradient if before is None else K.add(before, gradient)
 
-    for output, gradient in zip(outputs, gradients):
-        check_view("backward", output)
-        send(output if output._node is None else (output._node, output._index), _seed(output, gradient))
+    for edge, seed in starts:
+        send(edge, seed)
     while heap:
         node = heappop(heap)[1]
         slots = pending.pop(node)
-        if node._hooks or node._retained or capture:
+        if node._hooks or node._retained or found:
             for i, g in enumerate(slots):
                 if g is None:
                     continue
-                if node._hooks:
-                    g = slots[i] = _run_hooks(node._hooks.get(i), g, node.name)
-                kept = node._retained.get(i) if node._retained else None
-                tensor = kept() if kept is not None else None
+                g = slots[i] = _run_hooks(node._hooks.get(i), g, node.name)
+                retained = node._retained.get(i)
+                tensor = retained() if retained is not None else None
                 if tensor is not None:
-                    tensor._grad = Tensor(g.clone() if tensor._grad is None else _add(tensor._grad._data, g))
-                if capture and (node, i) in capture:
-                    capture[(node, i)](g)
+                    tensor._grad = Tensor(g.clone() if tensor._grad is None else K.add(tensor._grad._data, g))
+                if (node, i) in found:
+                    found[(node, i)] = g
         results = node.backward(node, *slots)
         if type(results) is not tuple:
             results = (results,)
@@ -399,29 +443,21 @@ def _walk(
         leaf(tensor, _run_hooks(tensor._hooks, dense(total), "leaf") if tensor._hooks else total)
 
 
-def _refuse_double(create_graph: bool) -> None:
-    if create_graph:
-        raise BadState("backward", "create_graph", False, True, "gradients of gradients are not supported")
-
-
 def backward(
     tensors: Tensor | Sequence[Tensor],
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> None:
-    """Adds the gradients of `tensors`, weighted by `grad_tensors`, to `.grad` of the leaves that require them."""
-    _refuse_double(create_graph)
-    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    given = (
-        [grad_tensors] * len(outputs)
-        if grad_tensors is None or isinstance(grad_tensors, Tensor)
-        else list(grad_tensors)
-    )
-    if len(given) != len(outputs):
-        raise BadValue("backward", "grad_tensors", f"{len(outputs)} gradients, one for each tensor", len(given))
-    # A gradient array becomes `.grad` as it is, unless someone else may hold its memory: then a copy does.
-    taken = {id(g._data): g._data for g in given if g is not None}
+    """Adds the gradients of `tensors`, weighted by `grad_tensors`, to `.grad` of all leaves that require a gradient.
+
+    grad_tensors: for each tensor one of its shape and dtype, or None for 1 if it has one element. retain_graph: keeps what the
+    ops saved, so that the graph can be walked again. create_graph: must be False. Raises RuntimeError if a tensor does not
+    require grad, or if the graph was freed or an array in it overwritten; ValueError for gradients of another shape.
+    """
+    starts = _starts("backward", tensors, grad_tensors, "grad_tensors", create_graph)
+    # A gradient array becomes `.grad` itself, unless someone else may hold its memory: then a copy of it does.
+    taken = {id(g): g for _, g in starts}
 
     def accumulate(tensor: Tensor, g: Array | RowSum) -> None:
         if type(g) is RowSum and tensor._grad is None:
@@ -429,23 +465,24 @@ def backward(
             return
         g = dense(g)
         if tensor._grad is not None:
-            tensor._grad._data = _add(tensor._grad._data, g)
+            tensor._grad._data = K.add(tensor._grad._data, g)
             return
         if id(g) in taken or not g.owns_storage_alone or not g.is_contiguous:
             g = g.clone()
         taken[id(g)] = g
         tensor._grad = Tensor(g)
 
-    _walk(outputs, given, retain_graph, accumulate)
+    _walk(starts, retain_graph, accumulate)
 
 
 @tensor_method("backward")
 def _backward(
     self: Tensor, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False
 ) -> None:
-    """Adds d(self)/d(leaf), weighted by `gradient`, to `.grad` of every leaf that requires it.
+    """Adds d(self)/d(leaf), weighted by `gradient`, to `.grad` of all leaves that require a gradient.
 
-    gradient: of this tensor's shape and dtype; may be left out for a single element (then 1).
+    gradient: of this tensor's shape and dtype; None: 1, if the tensor has one element. retain_graph: keeps what the ops saved,
+    so that the graph can be walked again. create_graph: must be False. Errors as in `engine.autograd.backward`.
     """
     backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
@@ -458,36 +495,26 @@ def grad(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of `outputs` with respect to `inputs`, without touching any `.grad`."""
-    _refuse_double(create_graph)
-    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    """The gradients of `outputs`, weighted by `grad_outputs`, with respect to `inputs`. No `.grad` changes.
+
+    allow_unused: gives None for an input on which the outputs do not depend; otherwise that is a RuntimeError. The other
+    arguments and errors as in `backward`.
+    """
+    starts = _starts("grad", outputs, grad_outputs, "grad_outputs", create_graph)
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    given = (
-        [grad_outputs] * len(outs) if grad_outputs is None or isinstance(grad_outputs, Tensor) else list(grad_outputs)
-    )
-    found: dict[int, Array] = {}
-    capture: dict[tuple[Node, int], Callable[[Array], None]] = {}
-    by_leaf: dict[Tensor, int] = {}
     for i, tensor in enumerate(wanted):
         if not tensor._requires_grad:
             raise BadState("grad", f"inputs[{i}]", "a tensor that requires grad", "one that does not")
-        if tensor._node is None:
-            by_leaf[tensor] = i
-        else:
-            capture[(tensor._node, tensor._index)] = lambda g, i=i: found.__setitem__(i, g)  # type: ignore[misc]
+    edges = [_edge(tensor) for tensor in wanted]
+    found: dict[Edge, Array | None] = dict.fromkeys(edges)
 
     def keep(tensor: Tensor, g: Array | RowSum) -> None:
-        if tensor in by_leaf:
-            found[by_leaf[tensor]] = dense(g)
+        if tensor in found:
+            found[tensor] = dense(g)
 
-    _walk(outs, given, retain_graph, keep, capture)
-    missing = [i for i in range(len(wanted)) if i not in found]
-    if missing and not allow_unused:
-        raise BadState(
-            "grad",
-            f"inputs[{missing[0]}]",
-            "a tensor that the outputs depend on",
-            "another",
-            "allow_unused=True gives None for it",
-        )
-    return tuple(Tensor(found[i].clone()) if i in found else None for i in range(len(wanted)))
+    _walk(starts, retain_graph, keep, found)
+    gradients = [found[edge] for edge in edges]
+    if None in gradients and not allow_unused:
+        i, expected = gradients.index(None), "a tensor on which the outputs depend"
+        raise BadState("grad", f"inputs[{i}]", expected, "another", "allow_unused=True gives None for it")
+    return tuple(None if g is None else Tensor(g.clone()) for g in gradients)

@@ -1,4 +1,4 @@
-"""The commands of `engine`, a file each. Heavy parts of the package are imported when a command runs."""
+"""The commands of `engine`, a file each. A command imports the heavy parts of the package only when it runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["cli"]
 
 
 class _Group(click.Group):
-    """Lists commands in the order of a working day."""
+    """Lists the commands in the order in which they are added, which is that of a working day."""
 
     command_class = Command
 
@@ -30,10 +30,10 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(engine.__version__, prog_name="engine")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error. Must come before the command.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
-    """Train transformers on text, evaluate them, predict with them.
+    """Train transformers on text, evaluate them, and predict with them.
 
     \b
     Example:

@@ -1,19 +1,20 @@
-"""What the commands share: errors in the words of options, options that several have, settings files."""
+"""What the commands share: errors in the words of options, options that several commands have, settings files, runs."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 import engine
 from engine.device import number_of
-from engine.errors import ArgumentError, BadValue, NotFinite
+from engine.errors import ArgumentError, BadValue, NotFinite, require
 
 if TYPE_CHECKING:
     from engine.train import InterruptAfterStep
@@ -28,8 +29,10 @@ __all__ = [
     "config_option",
     "device_option",
     "encoding_option",
+    "model_sizes",
     "option_values",
-    "refuse_beside_init",
+    "options_by_name",
+    "run_options",
     "settings_options",
     "threads_option",
 ]
@@ -37,31 +40,43 @@ __all__ = [
 PATH = click.Path(exists=True)
 RUN = click.Path(exists=True, file_okay=False)
 
-_FIELDS = {
+# Fields of a model's config and other arguments whose option has another name.
+_SIZES = {
     "hidden_size": "dim", "num_hidden_layers": "layers", "num_attention_heads": "heads", "intermediate_size": "ff",
-    "hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "dropout", "extra_columns": "group_columns",
-    "kinds": "remove",
 }  # fmt: skip
+_DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+_OTHERS = {"extra_columns": "group_columns", "kinds": "remove"}
 
 
 class Command(click.Command):
-    """Words the package's errors, which name arguments of Python, in options."""
+    """Errors of the package name arguments of Python. This command names its options instead."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with self._errors_in_options(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with self._errors_in_options(ctx):
             return super().invoke(ctx)
+
+    @contextmanager
+    def _errors_in_options(self, ctx: click.Context) -> Iterator[None]:
+        try:
+            yield
         except BrokenPipeError:
             raise
         except (ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
-            if ctx.find_root().params["debug"]:
+            if ctx.find_root().params.get("debug"):
                 raise
             raise click.UsageError(self._in_options(error), ctx) from error
 
     def _in_options(self, error: Exception) -> str:
-        options = {p.name: p.opts[0] for p in self.params if isinstance(p, click.Option) and p.name}
-        options |= {name: options[option] for name, option in _FIELDS.items() if option in options}
         if not isinstance(error, ArgumentError):
             return str(error)
+        options = {p.name: p.opts[0] for p in self.params if isinstance(p, click.Option) and p.name}
+        for name, option in {**_SIZES, **dict.fromkeys(_DROPOUT, "dropout"), **_OTHERS}.items():
+            if option in options:
+                options[name] = options[option]
         return f"{options.get(error.argument) or f'[{error.op}] {error.argument}'}: {error.problem(options)}"
 
 
@@ -74,15 +89,12 @@ def _threads(ctx: click.Context, parameter: click.Parameter, value: int | None) 
 
 
 def _device(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    try:
-        number_of(value)
-    except ArgumentError as error:  # there is none, or no such one
-        raise click.BadParameter(error.problem()) from None
+    number_of(value)  # raises if there is no such device
     return value
 
 
 class TaskName(click.ParamType):
-    """The name of a task. The tasks are imported when a value is read, so that help stays quick."""
+    """The name of a task. The tasks are imported when a value is read, so that help is quick."""
 
     name = "task"
 
@@ -104,96 +116,19 @@ class TaskName(click.ParamType):
         return [CompletionItem(name) for name in TASKS if name.startswith(incomplete)]
 
 
-def refuse_beside_init(ctx: click.Context, names: Iterable[str]) -> None:
-    """Raises UsageError where an option that decides a size stands beside --init."""
-    for name in names:
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            option = f"--{name.replace('_', '-')}"
-            raise click.UsageError(f"{option} cannot be given beside --init: the published model has its own.", ctx)
-
-
 encoding_option = click.option(
-    "--encoding", metavar="NAME", help="Of the files (default: by their byte-order mark, else UTF-8)."
+    "--encoding", metavar="NAME", help="Encoding of the files (default: by the byte-order mark, otherwise UTF-8)."
 )
 device_option = click.option(
-    "--device", metavar="NAME", callback=_device, help="cpu, cuda or cuda:1: where the model runs (default: cpu)."
+    "--device", metavar="NAME", callback=_device, help="Where the model runs: cpu, cuda or cuda:1 (default: cpu)."
 )
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1),
     expose_value=False,
     callback=_threads,
-    help="CPU threads (default: all allowed).",
+    help="Number of CPU threads (default: all that the process may use).",
 )
-
-
-def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    """Values of a TOML file become the defaults; what the command line says goes before them."""
-    if value is None:
-        return
-    from engine.runs.toml import read_toml
-
-    try:
-        found = option_values(ctx.command, flat(read_toml(value)), value)
-    except ArgumentError as error:
-        raise click.UsageError(f"{error.argument}: {error.problem()}", ctx) from None
-    except OSError as error:
-        raise click.UsageError(str(error), ctx) from None
-    ctx.default_map = {**(ctx.default_map or {}), **found}
-
-
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by name of a settings file: its tables only group them."""
-    settings: dict[str, Any] = {}
-    for name, value in values.items():
-        inner = flat(value) if isinstance(value, Mapping) else {name.replace("-", "_"): value}
-        twice = sorted(settings.keys() & inner.keys())
-        if twice:
-            raise BadValue("config", twice[0], "it once", "it twice")
-        settings.update(inner)
-    return settings
-
-
-def option_values(command: click.Command, values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Values of a settings file by the names of a command's parameters. Raises ValueError for others, and of other types.
-
-    Lists are for options with commas and those that may be repeated."""
-    known: dict[str, click.Parameter] = {}
-    for p in command.params:
-        if p.name and p.name not in ("config", "resume", "overwrite"):
-            known |= {name.lstrip("-").replace("-", "_"): p for name in (p.name, *p.opts)}
-    settings = {}
-    for name, value in values.items():
-        if name not in known:
-            raise BadValue("config", source, "names of options", repr(name))
-        p = known[name]
-        kind, words = _kind(p)
-        several = value if isinstance(value, list) else [value]
-        many = p.nargs == -1 or p.multiple or kind is str
-        if not (len(several) == 1 or many) or not all(_is(v, kind) for v in several):
-            raise BadValue("config", source, f"{words} for {name}", repr(value))
-        joined = ",".join(several) if kind is str else several[0]
-        settings[str(p.name)] = several if p.nargs == -1 or p.multiple else joined
-    return settings
-
-
-def _kind(p: click.Parameter) -> tuple[Any, str]:
-    if isinstance(p.type, click.types.BoolParamType):
-        return bool, "true or false"
-    if isinstance(p.type, click.types.IntParamType):
-        return int, "an integer"
-    return (float, "a number") if isinstance(p.type, click.types.FloatParamType) else (str, "a string")
-
-
-def _is(value: Any, kind: Any) -> bool:
-    """Whether a value of TOML is of that kind; a whole number is a number, true is none."""
-    return isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
-
-
-config_option = click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False), is_eager=True, expose_value=False, callback=_read_config,
-    help="A TOML file of options, such as lr = 1e-4; those given here go before it.",
-)  # fmt: skip
 
 
 def settings_options(options: Iterable[Any]) -> Any:
@@ -207,50 +142,142 @@ def settings_options(options: Iterable[Any]) -> Any:
     return decorate
 
 
-def _given_beside_resume(ctx: click.Context, data: Any) -> None:
-    """Raises UsageError where --resume stands beside settings: a run goes on with its own."""
-    free = ("data", "resume", "threads", "progress")
-    given = [
-        p.name
-        for p in ctx.command.params
-        if p.name and p.name not in free and ctx.get_parameter_source(p.name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if data or given:
-        name = "DATA" if data else f"--{given[0].replace('_', '-')}"
-        raise click.UsageError(f"{name} cannot be given beside --resume: a run goes on with its own settings.", ctx)
+run_options = settings_options([
+    click.option("--output", "-o", metavar="RUN", help="Folder for the run; must be new."),
+    click.option("--resume", metavar="RUN", type=RUN, help="Continue an interrupted run, with the settings it began with."),
+    click.option("--overwrite", is_flag=True, help="Remove an earlier run in the output folder."),
+])  # fmt: skip
+
+
+def _refuse(
+    ctx: click.Context, names: Container[str | None], sources: Container[ParameterSource | None], why: str
+) -> None:
+    """Raises UsageError if one of these parameters has its value from one of these sources."""
+    for p in ctx.command.params:
+        if p.name in names and ctx.get_parameter_source(p.name) in sources:
+            option = p.opts[0] if isinstance(p, click.Option) else p.human_readable_name.upper()
+            raise click.UsageError(f"{option} cannot be combined with {why}", ctx)
+
+
+def model_sizes(ctx: click.Context, options: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """Fields of a model's config from the options of its size and dropout.
+
+    Raises UsageError if --init is given with an option of size, or with one of `others`.
+    """
+    sizes = {}
+    if options["init"] is None:
+        sizes = {field: options[option] for field, option in _SIZES.items()}
+        if options["ff"] is None:
+            sizes["intermediate_size"] = 4 * options["dim"]
+    else:
+        sources = set(ParameterSource) - {ParameterSource.DEFAULT}
+        _refuse(ctx, {*_SIZES.values(), *others}, sources, "--init: the published model has its own.")
+    return sizes if options["dropout"] is None else sizes | dict.fromkeys(_DROPOUT, options["dropout"])
+
+
+# --- settings files --------------------------------------------------------------------------------------------------
+
+
+def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Makes the values of a TOML file the defaults; options on the command line override them."""
+    if value is not None:
+        from engine.runs.toml import read_toml
+
+        ctx.default_map = {**(ctx.default_map or {}), **option_values(ctx.command, flat(read_toml(value)), value)}
+
+
+config_option = click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False), is_eager=True, expose_value=False, callback=_read_config,
+    help="A TOML file of options, such as lr = 1e-4. Options on the command line override it.",
+)  # fmt: skip
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in a settings file by name; its tables only group them. Raises ValueError for a name that is there twice."""
+    settings: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = flat(value) if isinstance(value, Mapping) else {name.replace("-", "_"): value}
+        twice = sorted(settings.keys() & inner.keys())
+        if twice:
+            raise BadValue("config", twice[0], "it once", "it twice")
+        settings.update(inner)
+    return settings
+
+
+def options_by_name(command: click.Command) -> dict[str, click.Parameter]:
+    """The parameters of a command by all names that a settings file may use for them."""
+    return {
+        name.lstrip("-").replace("-", "_"): p
+        for p in command.params
+        if p.name and p.name not in ("config", "resume", "overwrite")
+        for name in (p.name, *p.opts)
+    }
+
+
+_KINDS: dict[type, tuple[type, str]] = {
+    click.types.BoolParamType: (bool, "true or false"),
+    click.types.IntParamType: (int, "an integer"),
+    click.types.FloatParamType: (float, "a number"),
+}
+
+
+def option_values(command: click.Command, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The values of a settings file by the names of a command's parameters. A list is for options that may be repeated, or that
+    take several values with commas.
+
+    Raises ValueError, which names the file `source`, for an unknown name or a value of another type.
+    """
+    known = options_by_name(command)
+    settings = {}
+    for name, value in values.items():
+        require(name in known, "config", source, "names of options", repr(name))
+        p = known[name]
+        kind, words = next((words for t, words in _KINDS.items() if isinstance(p.type, t)), (str, "a string"))
+        several = value if isinstance(value, list) else [value]
+        repeated = p.nargs == -1 or p.multiple
+        fits = (len(several) == 1 or repeated or kind is str) and all(_is(v, kind) for v in several)
+        require(fits, "config", source, f"{words} for {name}", repr(value))
+        settings[str(p.name)] = several if repeated else ",".join(several) if kind is str else several[0]
+    return settings
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value of TOML is of that kind: an integer is a number, true and false are not."""
+    return isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def begin_or_resume(
-    ctx: click.Context,
-    data: tuple[str, ...],
-    output: str | None,
-    resume: str | None,
-    begin: Callable[[str, tuple[Any, ...]], Any],
-    go_on: Callable[[str, tuple[Any, ...]], Any],
-) -> Any:
-    """What `begin` or, with --resume, `go_on` gives for (folder, callbacks); Ctrl-C ends either with a checkpoint."""
+def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[Any, ...]], dict[str, Any]]) -> None:
+    """Begin a run or, with --resume, continue one of that kind, and print its report. Ctrl-C ends either with a checkpoint.
+
+    begin: `begin(folder, callbacks)` trains and gives the report.
+    """
+    from engine.report import format_report
+    from engine.runs import resume
     from engine.train import InterruptAfterStep
 
-    ctrl_c = InterruptAfterStep()
-    if resume is not None:
-        _given_beside_resume(ctx, data)
-        with _advice(resume, ctrl_c, str(ctx.command.name)):
-            return go_on(resume, (ctrl_c,))
-    if not data:
-        argument = next(p.human_readable_name for p in ctx.command.params if isinstance(p, click.Argument))
-        raise click.UsageError(f"Missing argument '{argument.upper()}...'.", ctx)
-    if output is None:
-        raise click.UsageError("Missing option '--output'.", ctx)
-    with _advice(output, ctrl_c, str(ctx.command.name)):
-        return begin(output, (ctrl_c,))
+    given, ctrl_c = ctx.params, InterruptAfterStep()
+    if given["resume"] is not None:
+        names = {p.name for p in ctx.command.params} - {"resume", "threads", "progress"}
+        why = "--resume: a run continues with the settings it began with."
+        _refuse(ctx, names, [ParameterSource.COMMANDLINE], why)
+    for p in ctx.command.params if given["resume"] is None else ():
+        if p.name in ("data", "files", "output") and not given[p.name]:
+            raise click.MissingParameter(ctx=ctx, param=p)
+    folder = given["resume"] or given["output"]
+    with _advice(folder, ctrl_c, str(ctx.command.name)):
+        if given["resume"] is None:
+            report = begin(folder, (ctrl_c,))
+        else:
+            report = resume(folder, kind=kind, progress=given["progress"], callbacks=(ctrl_c,))
+    click.echo(format_report(report), nl=False)
 
 
 @contextmanager
 def _advice(folder: str, ctrl_c: InterruptAfterStep, command: str) -> Iterator[None]:
-    """Says beside the error how to go on where training was broken off, or how to begin again where it failed."""
+    """Adds to the error how to continue an interrupted training, or how to begin again after one that failed."""
     from engine.train import latest_checkpoint
 
     try:
@@ -271,7 +298,7 @@ class _Interrupted(click.ClickException):
 
 
 def columns_of(run: str) -> dict[str, Any]:
-    """What the run was told of its data's columns, {} for a folder of `save_pretrained`."""
+    """The columns that the run's training data were read by; {} for a folder that `save_pretrained` wrote."""
     from engine.runs import read_run
 
     if not os.path.exists(os.path.join(run, "run.json")):

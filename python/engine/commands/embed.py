@@ -19,24 +19,24 @@ __all__ = ["embed"]
     "-o",
     required=True,
     type=click.Path(dir_okay=False),
-    help="vectors.npy, or vectors.jsonl with the texts.",
+    help="A .npy file for the vectors, or a .jsonl file for the texts with their vectors.",
 )
 @click.option("--text-column", help="Column of the texts (default: found by its name).")
 @encoding_option
 @click.option(
     "--pooling",
     type=click.Choice(["mean", "max", "cls"]),
-    help="Of the tokens (default: as the model says, else mean).",
+    help="How the vectors of a text's tokens become one (default: as the model's folder says, otherwise mean).",
 )
 @click.option(
-    "--normalize/--no-normalize", default=None, help="Scale vectors to length 1 (default: as the model says)."
+    "--normalize/--no-normalize", default=None, help="Scale vectors to length 1 (default: as the model's folder says)."
 )
-@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Most texts in a batch.")
 @device_option
 @threads_option
 def embed(model: str, data: str, output: str, device: str | None, **options: Any) -> None:
-    """Write a vector for each text of a file (CSV, TSV, JSONL, or TXT with one a line): the mean of its tokens' hidden states, as
-    sentence-transformers has it.
+    """Write a vector for each text of a file (CSV, TSV, JSONL, or TXT with a text on each line). The vector is the one that
+    sentence-transformers computes: the mean of the hidden states of the text's tokens, unless the folder says otherwise.
 
     MODEL is a folder of sentence-transformers, of a published encoder, or of a run.
 

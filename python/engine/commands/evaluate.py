@@ -20,10 +20,13 @@ __all__ = ["evaluate"]
 @click.option("--label-column", help="Column of the labels (default: as in training, or found by its name).")
 @click.option("--pair-column", help="Column of second texts (default: as in training).")
 @click.option(
-    "--group-column", "group_columns", multiple=True, help="Compare the figures by the values of that column."
+    "--group-column",
+    "group_columns",
+    multiple=True,
+    help="Compare the figures of samples with different values in this column; may be repeated.",
 )
 @encoding_option
-@click.option("--per-class", is_flag=True, help="Also precision, recall and F1 of each class.")
+@click.option("--per-class", is_flag=True, help="Also show precision, recall and F1 of each class.")
 @click.option("--picture", type=click.Path(dir_okay=False), help="Draw the confusion matrix into a PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @device_option
@@ -31,7 +34,7 @@ __all__ = ["evaluate"]
 def evaluate(
     run: str, data: str, device: str | None, per_class: bool, picture: str | None, as_json: bool, **options: Any
 ) -> None:
-    """Evaluate the model of a run on a file of labelled data, of the kind that it was trained on.
+    """Evaluate the model of a run on a file of labelled data. The file has the form of the training data.
 
     \b
     Example:
@@ -44,30 +47,23 @@ def evaluate(
 
     predictor = Predictor.from_pretrained(run, device=device)
     task = predictor.task
-    trained = columns_of(run)
-
-    def column(name: str) -> Any:
-        return options[name] or trained.get(name)
-
-    groups = options["group_columns"]
+    trained, groups = columns_of(run), options["group_columns"]
     if groups and "group_columns" in task.unused:
-        raise click.UsageError(f"--group-column is for tasks of one label a text, this one is {task.name}.")
+        raise click.UsageError(
+            f"--group-column is for tasks with one label a text, but this run's task is {task.name}."
+        )
     task.groups, task.temperature = groups, read_temperature(run)
     task.separator = trained.get("label_separator") or task.separator
-    columns = Columns(
-        column("text_column"), column("label_column"), column("pair_column"), groups, options["encoding"],
-        task.separator,
-    )  # fmt: skip
+    text, label, pair = (options[name] or trained.get(name) for name in ("text_column", "label_column", "pair_column"))
+    columns = Columns(text, label, pair, groups, options["encoding"], task.separator)
     figures = predictor.judge(task.read(data, columns))
     if picture:
         if "confusion" not in figures:
-            raise click.UsageError(f"--picture is for tasks of one label a text, this one is {task.name}.")
+            raise click.UsageError(f"--picture is for tasks with one label a text, but this run's task is {task.name}.")
         import numpy as np
 
         plot_confusion(np.array(figures["confusion"]["counts"]), figures["confusion"]["labels"], os.fspath(picture))
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False, indent=2))
         return
-    click.echo(format_evaluation(figures, per_class))
-    name = task.metric
-    click.echo(f"\n{name.replace('_', ' ')} {figures[name]:.4f}")
+    click.echo(f"{format_evaluation(figures, per_class)}\n\n{task.metric.replace('_', ' ')} {figures[task.metric]:.4f}")

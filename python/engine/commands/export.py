@@ -1,4 +1,4 @@
-"""`engine export`: a run's model as other libraries open it."""
+"""`engine export`: writes a run's model for other libraries."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ __all__ = ["export"]
 @click.command(cls=Command, short_help="Write a run's model for Hugging Face.")
 @click.argument("run", type=RUN)
 @click.argument("output", type=click.Path(file_okay=False))
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option(
-    "--card/--no-card", default=True, show_default=True, help="A README.md with what was trained, and how well."
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Dtype of the weights.",
+)
+@click.option(
+    "--card/--no-card", default=True, show_default=True, help="Write a README.md about the model and its figures."
 )
 def export(run: str, output: str, dtype: str, card: bool) -> None:
-    """Write a folder that `transformers` opens with the same outputs: config.json, model.safetensors, the tokenizer's files and a
-    model card.
+    """Write a folder from which `transformers` computes the same outputs: config.json, model.safetensors, the tokenizer's files and
+    a model card.
 
     \b
     Example:

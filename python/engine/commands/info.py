@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from importlib.util import find_spec
 
 import click
 
@@ -12,12 +12,17 @@ from engine.commands.common import Command, threads_option
 
 __all__ = ["info"]
 
+_EXTRAS = {
+    "text": ("tokenizers",), "cli": ("click", "tqdm", "tokenizers"), "plot": ("matplotlib",), "hub": ("huggingface_hub",),
+    "tensorboard": ("tensorboard",), "search": ("optuna",),
+}  # fmt: skip
+
 
 @click.command(cls=Command, short_help="Show versions, instruction set, threads, memory, kernels.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @threads_option
 def info(as_json: bool) -> None:
-    """Show versions, the instruction set chosen and why, threads, memory and kernels.
+    """Show versions, the instruction set in use and why it was chosen, threads, memory and kernels.
 
     \b
     Example:
@@ -27,12 +32,10 @@ def info(as_json: bool) -> None:
     from engine import _core
     from engine.runs.facts import environment, peak_memory_bytes
 
-    about = environment()
-    devices = _cuda_devices()
-    memory = _core.memory_stats()
-    isas = _core.cpu_isas()
+    about, memory, isas = environment(), _core.memory_stats(), _core.cpu_isas()
+    devices = [engine.cuda.get_device_properties(n)._asdict() for n in range(engine.cuda.device_count())]
     kernels = sorted(name for name in dir(_core.kernels) if not name.startswith("_"))
-    extras = {extra: _installed(packages) for extra, packages in _EXTRAS.items()}
+    extras = {extra: all(map(find_spec, packages)) for extra, packages in _EXTRAS.items()}
     if as_json:
         about.update(
             cpu_isa_reason=_core.cpu_isa_reason(),
@@ -62,19 +65,3 @@ def info(as_json: bool) -> None:
     ]  # fmt: skip
     for name, value in rows:
         click.echo(f"{name + ':':<17}{value}")
-
-
-def _cuda_devices() -> list[dict[str, Any]]:
-    return [engine.cuda.get_device_properties(n)._asdict() for n in range(engine.cuda.device_count())]
-
-
-_EXTRAS = {
-    "text": ("tokenizers",), "cli": ("click", "tqdm", "tokenizers"), "plot": ("matplotlib",), "hub": ("huggingface_hub",),
-    "tensorboard": ("tensorboard",), "search": ("optuna",),
-}  # fmt: skip
-
-
-def _installed(packages: tuple[str, ...]) -> bool:
-    from importlib.util import find_spec
-
-    return all(find_spec(package) is not None for package in packages)

@@ -1,4 +1,4 @@
-"""`engine predict`: what a run's model says of texts, as they come."""
+"""`engine predict`: a run's model answers for texts, as they come."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["predict"]
 
 
-@click.command(cls=Command, short_help="Say what a run's model thinks of texts.")
+@click.command(cls=Command, short_help="Label texts with a run's model.")
 @click.argument("run", type=RUN)
 @click.argument("texts", nargs=-1)
 @click.option(
@@ -27,16 +27,16 @@ __all__ = ["predict"]
     "-i",
     "source",
     type=PATH,
-    help="A file of texts: CSV, TSV, JSONL, or TXT with one a line; for tags also CoNLL files.",
+    help="A file of texts: CSV, TSV, JSONL, or TXT with a text on each line; for tagging also CoNLL files.",
 )
 @click.option("--text-column", help="Column of the texts in the file (default: as in training, or found by its name).")
 @click.option("--pair-column", help="Column of second texts in the file (default: as in training).")
 @encoding_option
-@click.option("--top-k", type=click.IntRange(1), default=1, show_default=True, help="Labels for each text.")
-@click.option("--calibrated", is_flag=True, help="Probabilities by the temperature of the run's report.")
-@click.option("--json", "as_json", is_flag=True, help="JSON Lines instead of tab-separated columns.")
+@click.option("--top-k", type=click.IntRange(1), default=1, show_default=True, help="Number of labels for each text.")
+@click.option("--calibrated", is_flag=True, help="Use the temperature in the run's report for the probabilities.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of tab-separated columns.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write to a file (.jsonl: JSON Lines).")
-@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Most texts in a batch.")
 @device_option
 @threads_option
 def predict(
@@ -51,10 +51,11 @@ def predict(
     batch_size: int,
     **options: Any,
 ) -> None:
-    """Label texts: the arguments, the texts of a file, or the lines of standard input as they come.
+    """Label texts: those on the command line, those of a file, or the lines of standard input as they arrive.
 
-    Prints the answer (label and probability of each of the top k; several labels; a number; a tag a word) and the text, separated
-    by tabs: a row each line, also an empty one. A model of pairs takes two arguments, or two columns.
+    Prints a line for each text, also for an empty one: the answer and the text, separated by tabs. Depending on the task, the
+    answer is the top k labels with their probabilities, several labels, a number, or a tag for each word. A model of pairs takes
+    two texts, or two columns.
 
     \b
     Example:
@@ -63,87 +64,70 @@ def predict(
       tail -f questions.txt | engine predict runs/banking77 --json
     """  # fmt: skip
     if texts and source:
-        raise click.UsageError("Texts cannot be given beside --input.")
+        raise click.UsageError("Texts cannot be combined with --input.")
     for name in ("text_column", "pair_column", "encoding"):
         if options[name] and not source:
             raise click.UsageError(f"--{name.replace('_', '-')} needs --input.")
     from engine.inference import Predictor
     from engine.runs.folder import read_temperature
     from engine.serialization import replace_file
+    from engine.tasks import Columns
 
     predictor = Predictor.from_pretrained(run, device=device)
+    task = predictor.task
     if calibrated:
         temperature = read_temperature(run)
         if temperature is None:
             raise BadValue("predict", "calibrated", f"a temperature in the report of {run}", "none")
         predictor.temperature = temperature
     trained = columns_of(run)
-    predictor.task.separator = trained.get("label_separator", predictor.task.separator)
-    pairs = bool(trained.get("pair_column")) or bool(options["pair_column"])
+    task.separator = trained.get("label_separator", task.separator)
+    batches: Iterable[Any]
     if source:
-        batches = _file_batches(predictor, source, trained, options, batch_size)
-    elif texts and pairs:
+        # The names of the training columns hold for tables, but not for a file of plain lines.
+        named = {} if source.lower().endswith(".txt") else trained
+        text, pair = (options[name] or named.get(name) for name in ("text_column", "pair_column"))
+        table = task.read(source, Columns(text, pair=pair, encoding=options["encoding"]), labelled=False)
+        batches = (table.select(part) for part in _parts(range(len(table)), batch_size))
+    elif trained.get("pair_column"):
         if len(texts) != 2:
-            raise click.UsageError(f"This model takes pairs: two texts, or --input; got {len(texts)}.")
-        batches = iter([predictor.task.bare(texts[:1], texts[1:])])
-    elif texts:
-        batches = (predictor.task.bare(part) for part in _parts(list(texts), batch_size))
-    elif pairs:
-        raise click.UsageError("This model takes pairs: two texts, or --input.")
+            got = f"; got {len(texts)}" if texts else ""
+            raise click.UsageError(f"This model takes pairs: give two texts, or --input{got}.")
+        batches = [task.bare(texts[:1], texts[1:])]
     else:
-        batches = (predictor.task.bare(part) for part in _stdin_batches(batch_size))
-    if output is None:
-        _predict(predictor, batches, top_k, as_json, sys.stdout)
-        return
-    as_json = as_json or output.endswith((".jsonl", ".json"))
+        lists = _parts(texts, batch_size) if texts else _stdin_batches(batch_size)
+        batches = (task.bare(list(part)) for part in lists)
+    as_json = as_json or (output or "").endswith((".jsonl", ".json"))
 
     def write(path: str) -> None:
         with open(path, "w", encoding="utf-8", newline="\n") as stream:
             _predict(predictor, batches, top_k, as_json, stream)
 
-    if source or texts:
+    if output is None:
+        _predict(predictor, batches, top_k, as_json, sys.stdout)
+    elif source or texts:
         replace_file(output, write, "predict")  # complete or not at all
     else:
-        write(output)  # grows as the lines come
-
-
-def _file_batches(
-    predictor: Predictor, source: str, trained: dict[str, Any], options: dict[str, Any], size: int
-) -> Iterator[Any]:
-    """Tables of the rows of a file, in parts."""
-    from engine.tasks import Columns
-
-    # The names of columns that training found hold for tables, but not for a file of plain lines.
-    named = {} if source.lower().endswith(".txt") else trained
-    columns = Columns(
-        options["text_column"] or named.get("text_column"),
-        pair=options["pair_column"] or named.get("pair_column"),
-        encoding=options["encoding"],
-    )
-    table = predictor.task.read(source, columns, labelled=False)
-    for part in _parts(range(len(table)), size):
-        yield table.select(part)
+        write(output)  # grows as the lines arrive
 
 
 def _predict(predictor: Predictor, batches: Iterable[Any], top_k: int, as_json: bool, stream: Any) -> None:
-    task = predictor.task
-    row = 0
-    bare = not predictor.encode(task.bare([""])).lengths[0]  # a tokenizer that adds nothing leaves some without a token
+    task, row = predictor.task, 0
+    # Most tokenizers add tokens to a text. Without these an empty text has none, and the model cannot read it.
+    bare = not predictor.encode(task.bare([""])).lengths[0]
     for table in batches:
         if bare and 0 in (lengths := predictor.encode(table).lengths.tolist()):
-            raise BadValue(
-                "predict",
-                "texts",
-                "at least one token in each text",
-                f"none in text {row + lengths.index(0) + 1}",
-            )
+            got = f"none in text {row + lengths.index(0) + 1}"
+            raise BadValue("predict", "texts", "at least one token in each text", got)
         row += len(table)
         for text, answer in zip(task.texts(table), predictor.answer_table(table, top_k)):
             if as_json:
-                stream.write(json.dumps({"text": text, **answer}, ensure_ascii=False) + "\n")
+                line = json.dumps({"text": text, **answer}, ensure_ascii=False)
             else:
-                cells = (" ".join(cell.split()) for cell in [*task.cells(answer), text])  # a label may have tabs
-                stream.write("\t".join(cells) + "\n")
+                line = "\t".join(
+                    " ".join(cell.split()) for cell in [*task.cells(answer), text]
+                )  # a label may have tabs
+            stream.write(f"{line}\n")
         stream.flush()
 
 
@@ -153,7 +137,7 @@ def _parts(texts: Sequence[Any], size: int) -> Iterator[Any]:
 
 
 def _stdin_batches(size: int) -> Iterator[list[str]]:
-    """Lines of standard input in batches of what has arrived, so that a slow writer gets each answer at once."""
+    """The lines of standard input, in batches of those that have arrived, so that a slow writer gets each answer at once."""
     raw = sys.stdin.buffer
     read = raw.raw.read if isinstance(raw, io.BufferedReader) else raw.read
     rest = b""

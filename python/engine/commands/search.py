@@ -1,4 +1,4 @@
-"""`engine search`: hyper-parameters that suit the data."""
+"""`engine search`: looks for hyper-parameters that suit the data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from engine.commands.common import PATH, Command, flat, option_values, settings_options, threads_option
-from engine.commands.train import training, training_options
+from engine.commands.common import PATH, Command, flat, option_values, options_by_name, settings_options, threads_option
+from engine.commands.train import train, training, training_options
 
 __all__ = ["search"]
 
@@ -24,11 +24,11 @@ __all__ = ["search"]
     "-o",
     metavar="FOLDER",
     required=True,
-    help="Where trials and best settings go; an earlier search goes on.",
+    help="Folder for the trials and the best settings. A search that began there continues.",
 )
-@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Trainings in all.")
-@click.option("--search-seed", type=int, default=0, show_default=True)
-@click.option("--prune/--no-prune", default=True, show_default=True, help="Break off trainings that fall behind.")
+@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Number of trainings in all.")
+@click.option("--search-seed", type=int, default=0, show_default=True, help="Seed of the choice of settings.")
+@click.option("--prune/--no-prune", default=True, show_default=True, help="Stop trainings that fall behind.")
 @settings_options(training_options)
 @threads_option
 @click.pass_context
@@ -42,9 +42,10 @@ def search(
     prune: bool,
     **options: Any,
 ) -> None:
-    """Train many times with settings from SPACE and keep the best by the held-out metric; test data are never looked at.
+    """Train many times with settings from SPACE, and keep the settings with the best held-out metric.
 
-    SPACE is a TOML file that names options of `engine train` and what to try for each; all other options stay as given here.
+    SPACE is a TOML file that names options of `engine train` and the values to try for each. All other options stay as they are
+    given here. Test data must not decide a search: evaluate its best run on them.
 
     \b
     Example of SPACE:
@@ -64,13 +65,15 @@ def search(
             "--test cannot be given: test data must not decide a search. Evaluate its best run on them.", ctx
         )
     wanted = SearchSpace.from_toml(space)
-    names = {name.lstrip("-").replace("-", "_") for p in ctx.command.params for name in (str(p.name), *p.opts)}
+    shared = {p.name for p in train.params} & {p.name for p in ctx.command.params}
+    fixed = {"data", "output", "threads", "test"}
+    known = {name for name, p in options_by_name(train).items() if p.name in shared - fixed}
     for name in wanted.names:
-        if name.rpartition(".")[2].replace("-", "_") not in names:
-            raise click.UsageError(f"SPACE: expected names of options, got {name!r}", ctx)
+        if name.rpartition(".")[2].replace("-", "_") not in known:
+            raise click.UsageError(f"SPACE: expected names of options of training, got {name!r}", ctx)
     metric = options["metric"] or task_named(options["task"]).metric
 
-    def train(settings: dict[str, Any], callbacks: tuple[Any, ...]) -> float:
+    def trial(settings: dict[str, Any], callbacks: tuple[Any, ...]) -> float:
         arguments = training(ctx, data, {**options, **option_values(ctx.command, flat(settings), space)})
         arguments["trainer"] = replace(arguments["trainer"], checkpoint_every=0)
         folder = tempfile.mkdtemp(prefix="trial-", dir=output)
@@ -82,7 +85,7 @@ def search(
 
     os.makedirs(output, exist_ok=True)
     result = run(
-        train, wanted, output, trials=trials, metric=metric, seed=search_seed, prune=prune,
+        trial, wanted, output, trials=trials, metric=metric, seed=search_seed, prune=prune,
         on_trial=lambda record: click.echo(f"trial {record.number}: {record.state} {record.value}  {record.settings}"),
     )  # fmt: skip
     click.echo(f"\nbest {metric} {result.value:.4f}, in {os.path.join(output, 'best.toml')}")

@@ -1,47 +1,56 @@
-"""Checked conversion of what callers hand in (lists, arrays, Tensors) to NumPy arrays."""
+"""Lists, arrays and Tensors from callers: checked, and converted to NumPy arrays."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from engine import _core
-from engine.errors import BadIndex, BadType, BadValue
+from engine.errors import BadIndex, BadType, BadValue, require
 from engine.tensor import Tensor
 
 __all__ = [
     "as_array",
     "checked_indices",
-    "first_difference",
     "flatten_ids",
     "flatten_like",
     "from_numpy",
     "integer",
     "integers_below",
+    "item_index",
     "label_array",
     "narrow",
 ]
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A Tensor of an array's memory."""
+    """A Tensor that shares an array's memory."""
     return Tensor(_core.from_buffer(array))
 
 
 def as_array(value: Tensor | np.ndarray | Any) -> np.ndarray:
-    """The NumPy array of a Tensor or of anything that NumPy takes."""
+    """A Tensor, or anything that NumPy accepts, as an array."""
     return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
 
 
 def integer(op: str, name: str, value: Any) -> int:
-    """An integer of any type. Raises TypeError for anything else, floats included."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise BadType(op, name, "an integer", repr(value)) from None
+    """An integer of any type as an int. Raises TypeError for anything else, floats and booleans included."""
+    with suppress(TypeError):
+        if not isinstance(value, bool):
+            return operator.index(value)
+    raise BadType(op, name, "an integer", repr(value))
+
+
+def item_index(op: str, index: Any, size: int) -> int:
+    """An index in [-size, size), where -1 is the last item, as a number in [0, size). Raises TypeError, IndexError."""
+    number = integer(op, "index", index)
+    if not -size <= number < size:
+        raise BadIndex(op, "index", f"a value in [{-size}, {size})", number)
+    return number % size
 
 
 def integers_below(op: str, name: str, values: Iterable[Any], end: int) -> list[int]:
@@ -56,9 +65,11 @@ def integers_below(op: str, name: str, values: Iterable[Any], end: int) -> list[
 def flatten_ids(
     op: str, name: str, sequences: Iterable[Sequence[int] | np.ndarray], *, signed: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Join sequences of integers, non-negative unless `signed`: flat ids int64 (total,), lengths int64 (n,)."""
-    if isinstance(sequences, (str, bytes)):
-        raise BadType(op, name, "sequences of integers", type(sequences).__name__)
+    """Join sequences of integers, which must be >= 0 unless `signed`: (flat ids int64 (total,), lengths int64 (n,)).
+
+    Raises TypeError for sequences that are not flat lists of integers, ValueError for a negative number."""
+    is_text = isinstance(sequences, (str, bytes))
+    require(not is_text, op, name, "sequences of integers", type(sequences).__name__, error=BadType)
     arrays = []
     for row, sequence in enumerate(sequences):
         try:
@@ -89,33 +100,28 @@ def flatten_like(
     owner: str,
     **options: bool,
 ) -> np.ndarray:
-    """`flatten_ids` of what must have the lengths of `owner`: flat int64 (total,)."""
+    """`flatten_ids` of sequences that must have the same lengths as the argument `owner`: flat int64 (total,)."""
     flat, others = flatten_ids(op, name, sequences, **options)
+    if lengths.size != others.size:
+        raise BadValue(op, name, f"{lengths.size} sequences, as many as {owner}", others.size)
     if not np.array_equal(lengths, others):
-        got = first_difference(lengths, others)
-        raise BadValue(op, name, f"the same lengths as {owner}", got)
+        row = int(np.argmax(lengths != others))
+        raise BadValue(op, name, f"length {lengths[row]} in row {row}, as in {owner}", others[row])
     return flat
 
 
-def first_difference(lengths: np.ndarray, others: np.ndarray) -> str:
-    """Say where two lists of lengths first differ."""
-    if lengths.size != others.size:
-        return f"{others.size} sequences for {lengths.size}"
-    row = int(np.argmax(lengths != others))
-    return f"{others[row]} for {lengths[row]} in row {row}"
-
-
 def label_array(op: str, labels: Any) -> np.ndarray:
-    """A copy of labels: integers become int64, Python floats float32 (PyTorch's default), float arrays keep theirs."""
+    """A copy of labels, (n, ...): integers and booleans become int64, Python floats float32 (PyTorch's default), arrays of
+    floats keep their dtype."""
     array = as_array(labels)
     if array.ndim == 0:
-        raise BadValue(op, "labels", "one label a sequence", f"a single {array.dtype}")
+        raise BadValue(op, "labels", "one label for each sequence", f"a single {array.dtype}")
     if array.dtype.kind in "iub" or not array.size:
         return np.array(array, dtype=np.int64, order="C")
     if array.dtype.kind == "f":
         keep = isinstance(labels, (np.ndarray, Tensor))
         return np.array(array, dtype=array.dtype if keep else np.float32, order="C")
-    hints = ("engine.text.Labels makes numbers of names",) if array.dtype.kind in "UOST" else ()
+    hints = ("engine.text.Labels turns names into numbers",) if array.dtype.kind in "UOST" else ()
     raise BadType(op, "labels", "integers or floats", array.dtype, *hints)
 
 
@@ -132,7 +138,7 @@ def checked_indices(op: str, indices: Sequence[int] | np.ndarray, size: int) -> 
 
 
 def narrow(values: np.ndarray) -> np.ndarray:
-    """Integers as int32 where all of them fit."""
+    """Integers as int32, if all of them fit."""
     limits = np.iinfo(np.int32)
     fits = not values.size or (limits.min <= values.min() and values.max() <= limits.max)
     return values.astype(np.int32, copy=False) if fits else values

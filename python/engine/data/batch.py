@@ -1,10 +1,10 @@
-"""Batch: named arrays of some samples, and where the sequences among them start. It knows no modality.
+"""Batch: named arrays of some samples, and where the sequences in them start. It knows no modality.
 
-A field has one row a sample, or it has a `Layout` and one row a position: the tokens of texts, the boxes of pictures, the
-frames of recordings. Several fields may share a layout. Targets are fields too, of any shape.
+A field has one row for each sample, or it has a `Layout` and one row for each position: a token of a text, a box of a
+picture, a frame of a recording. Several fields may share a layout. Targets are fields too, of any shape.
 
-A training loop also takes plain structures: tuples, lists and mappings of Tensors, as a `TensorDataset` gives them.
-`to_device` and `size_of` do for them what the methods of a Batch do.
+A training loop also takes plain structures: tuples, lists and mappings of Tensors, as a `TensorDataset` gives them. For
+these, `to_device` and `size_of` do what the methods of a Batch do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.errors import BadType, BadValue
 from engine.layout import Layout
 from engine.tensor import Tensor
 
-__all__ = ["Batch", "Size", "size_of", "to_device"]
+__all__ = ["Batch", "Size", "host_array", "size_of", "to_device"]
 
 Self = TypeVar("Self", bound="Batch")
 
@@ -34,24 +34,24 @@ class Batch:
         >>> batch = Batch({"pixels": pixels, "boxes": corners, "labels": kinds}, {"pixels": patches, "boxes": boxes})
         >>> batch.to("cuda").pixels, batch.batch_size, batch.layout_of("boxes").lengths
 
-    Fields are attributes: `batch.pixels` reads one, `batch.pixels = tensor` sets it, None removes it. `labels` reads as None if
-    there are none. The values on the host of those in `host_fields` go along to a device: see `host`.
+    Fields are attributes: `batch.pixels` reads one, `batch.pixels = tensor` sets it, `batch.pixels = None` removes it. `labels`
+    is None if there are none. When a batch moves to a device, the host keeps a copy of the `host_fields`: see `host`.
 
     Args:
         fields: name -> Tensor or array, (batch, ...), or (layout.total, ...) if the field has a layout; None: no such field. The
             first is the input.
-        layouts: name -> Layout of those fields that have a row a position. A field that has not a row a sample, but as many rows as
-            an earlier field has positions, shares that layout unasked.
+        layouts: name -> Layout, for fields that have one row for each position. A field may be left out if it has as many rows as
+            an earlier field has positions, and not one for each sample: it shares that field's layout.
 
     Raises:
         ValueError: if there is no field, or rows or devices do not fit together.
-        TypeError: for a field that is neither Tensor nor array, and for a layout that is no Layout of a field.
+        TypeError: if a field is neither a Tensor nor an array, or a layout is not a Layout of one of the fields.
     """
 
     labels: Tensor | None = None  # a field that a batch may lack
 
     host_fields: ClassVar[tuple[str, ...]] = ("labels",)
-    """Fields that the host keeps a copy of when a batch moves to a device: a training step must know which targets count."""
+    """When a batch moves to a device, the host keeps a copy of these fields: a training step must know which targets count."""
 
     def __init__(self, fields: Mapping[str, Any], layouts: Mapping[str, Layout] | None = None) -> None:
         op, given = type(self).__name__, layouts or {}
@@ -66,19 +66,19 @@ class Batch:
             raise BadValue(op, "fields", "at least one", "none")
 
     def _begin(self) -> None:
-        # Fields are attributes like any other, so that reading one costs nothing; these three are all else.
+        # Fields are plain attributes, so that reading one costs nothing. A batch has only these three besides.
         self._layouts: dict[str, Layout] = {}
-        self._host: dict[str, tuple[np.ndarray, Tensor, int]] = {}  # values, the field that they are of, its version
+        self._host: dict[str, tuple[np.ndarray, Tensor, int]] = {}  # values, their field, the field's version then
         self._samples: int | None = None
 
     def _put(self, name: str, value: Any, layout: Layout | None = None) -> None:
-        """Sets a field, checked; None removes it."""
+        """Checks and sets a field; None removes it."""
         op = type(self).__name__
         if not name.isidentifier() or name[0] == "_" or getattr(type(self), name, None) is not None:
-            raise BadValue(op, "fields", f"names that {op} does not use for itself", repr(name))
+            raise BadValue(op, "fields", f"identifiers that {op} does not use itself", repr(name))
         if value is None:
             if [*self.fields] == [name]:
-                raise BadValue(op, name, "a Tensor or an array, for there is no other field", "None")
+                raise BadValue(op, name, "a Tensor or an array, because it is the only field", "None")
             self.__dict__.pop(name, None)
             self._layouts.pop(name, None)
             return
@@ -104,7 +104,7 @@ class Batch:
             self._layouts[name] = layout
 
     def _from_array(self, name: str, value: Any) -> Tensor:
-        """An array as a Tensor where the other fields are; the host remembers the values if it will want them."""
+        """An array as a Tensor on the device of the other fields. The host keeps the values of `host_fields`."""
         if not isinstance(value, np.ndarray):
             raise BadType(type(self).__name__, name, "a Tensor or an array", type(value).__name__)
         array = np.ascontiguousarray(value)
@@ -120,7 +120,7 @@ class Batch:
             self._host[name] = (np.array(values), tensor, tensor._version)
 
     def _fitting(self, name: str, rows: int) -> Layout | None:
-        """The layout of a field for which none is named: the one it had, none if it has a row a sample, or that of another field."""
+        """The layout of a field that was given none: the one it had; none, if it has a row for each sample; another field's."""
         own = self._layouts.get(name)
         if own is not None and own.total == rows:
             return own
@@ -128,20 +128,20 @@ class Batch:
         return next((layout for layout in others if layout.total == rows), None)
 
     def _expected(self, layout: Layout | None) -> str:
-        """What a field should have been, for an error."""
+        """The shape that a field must have, for an error."""
         if self._samples is None:
             return "at least one dimension"
         if layout is not None and layout.batch_size != self._samples:
             return f"a layout of {self._samples} sequences"
         if layout is not None:
-            return f"{layout.total} rows, one a position"
-        totals = dict.fromkeys(str(layout.total) for layout in self._layouts.values())
-        return f"{self._samples} rows, one a sample" + "".join(f", or {total}, one a position" for total in totals)
+            return f"{layout.total} rows, one for each position"
+        totals = dict.fromkeys(f", or {layout.total}, one for each position" for layout in self._layouts.values())
+        return f"{self._samples} rows, one for each sample{''.join(totals)}"
 
     def _check(self, name: str, tensor: Tensor, layout: Layout | None) -> None:
         """Raises TypeError or ValueError for a field that this kind of batch does not take."""
 
-    # ---- what it is
+    # ---- its fields and sizes
 
     if TYPE_CHECKING:
 
@@ -166,7 +166,7 @@ class Batch:
         return next((value for name, value in self.__dict__.items() if name[0] != "_"), None)
 
     def layout_of(self, name: str) -> Layout | None:
-        """The layout of a field; None if it has a row a sample. Raises KeyError for a name that is no field."""
+        """The layout of a field; None if it has one row for each sample. Raises KeyError if there is no such field."""
         self[name]
         return self._layouts.get(name)
 
@@ -182,14 +182,14 @@ class Batch:
 
     @property
     def num_positions(self) -> int:
-        """The number of positions of the input; samples, if it has no layout."""
+        """The number of positions of the input; the number of samples, if it has no layout."""
         layout = self.layout
         return self.batch_size if layout is None else layout.total
 
     @property
     def num_cells(self) -> int:
-        """The number of positions that the input would take as a rectangle. The share of padding that is saved is
-        1 - num_positions / num_cells."""
+        """The number of positions of the input as a padded rectangle. 1 - num_positions / num_cells is the share of padding
+        that the batch saves."""
         layout = self.layout
         return self.batch_size if layout is None else layout.batch_size * layout.longest
 
@@ -197,12 +197,12 @@ class Batch:
         return self.batch_size
 
     def host(self, name: str) -> np.ndarray:
-        """A field's values on the host, not to be written. The host waits only for a field that was made on a device, and once. Raises
-        KeyError for a name that is no field."""
+        """A field's values on the host, which must not be written. The host waits for the device only if the field was made there,
+        and only once. Raises KeyError if there is no such field."""
         known = self._known(name)
         if known is None:
             field = self[name]
-            known = _values(field)
+            known = host_array(field)
             self._host[name] = (known, field, field._version)
         return known
 
@@ -210,12 +210,13 @@ class Batch:
         """A field's values if the host has them."""
         field = self[name]
         if field.is_cpu:
-            return _values(field)
+            return host_array(field)
         values, of, version = self._host.get(name, (None, None, None))
-        return values if of is field and version == field._version else None  # not another field, not written to since
+        # A copy of another Tensor, or of one that was written since, is out of date.
+        return values if of is field and version == field._version else None
 
     def replace(self: Self, **fields: Any) -> Self:
-        """A batch with some fields changed, added or, where None, removed; this one stays as it is. Raises as the constructor."""
+        """A copy with some fields changed, added or, by None, removed. Raises the errors of the constructor."""
         batch = self._copy()
         for name, value in fields.items():
             batch._put(name, value)
@@ -237,8 +238,8 @@ class Batch:
         return first._data.device
 
     def to(self: Self, device: Any, non_blocking: bool = False) -> Self:
-        """The batch on that device; itself if it is there already. The host does not wait: small copies are staged, and those from
-        pinned memory with non_blocking are only queued."""
+        """The batch on that device; itself, if it is there already. The host does not wait: small copies are staged, and copies
+        from pinned memory with `non_blocking` are only queued."""
         number = number_of(device)
         if self._number == number:
             return self
@@ -268,7 +269,7 @@ class Batch:
         return batch
 
     def _each(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
-        """A batch with every tensor changed, one that is shared only once. What was checked is not checked again."""
+        """A batch with every Tensor changed, a shared one only once, without checking it again."""
         tensors: dict[int, Tensor] = {}
         layouts: dict[int, Layout] = {}
 
@@ -293,7 +294,7 @@ class Batch:
 
 
 class Size(NamedTuple):
-    """How large a batch is: its samples, their positions, and the positions that a rectangle of them would have."""
+    """The size of a batch: its samples, their positions, and the positions of its padded rectangle."""
 
     samples: int
     positions: int
@@ -301,23 +302,22 @@ class Size(NamedTuple):
 
 
 def size_of(batch: Any) -> Size:
-    """The size of a Batch, of any object with `batch_size`, or of a nested structure of Tensors, whose samples are the rows of the first
-    one. Raises TypeError if there is no Tensor in it."""
+    """The size of a Batch, of any object with `batch_size`, or of a nested structure of Tensors, whose samples are the rows of the
+    first Tensor. Raises TypeError if there is no Tensor in it."""
     samples = getattr(batch, "batch_size", None)
     if samples is None:
         first = next(_tensors(batch), None)
         if first is None or not first.ndim:
-            raise BadType(
-                "size_of", "batch", "a Batch or a structure with a Tensor that has a row a sample", type(batch).__name__
-            )
+            expected = "a Batch, or a structure of Tensors with one row for each sample"
+            raise BadType("size_of", "batch", expected, type(batch).__name__)
         samples = first.shape[0]
     positions = getattr(batch, "num_positions", samples)
     return Size(samples, positions, getattr(batch, "num_cells", positions))
 
 
 def to_device(batch: Any, device: Any, non_blocking: bool = False) -> Any:
-    """The same structure with its Tensors and Batches on the device: nested mappings, tuples (named ones too) and lists. An object with
-    a method `to(device)` is moved by it; everything else, such as numbers and strings, stays as it is."""
+    """A nested structure of mappings, tuples (named ones too) and lists, with its Tensors and Batches on the device. Other objects
+    with a method `to(device)` are moved by it; everything else, such as numbers and strings, stays as it is."""
     if isinstance(batch, (Tensor, Batch)):
         return batch.to(device, non_blocking=non_blocking)
     if isinstance(batch, Mapping) and not hasattr(batch, "to"):
@@ -338,7 +338,7 @@ def _tensors(batch: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _values(tensor: Tensor) -> np.ndarray:
-    """A Tensor's numbers as an array of the host; bfloat16, which NumPy does not have, as float32."""
+def host_array(tensor: Tensor) -> np.ndarray:
+    """A Tensor's numbers as an array on the host, of the same shape; bfloat16, which NumPy does not have, as float32."""
     array = tensor._data.to_device(-1)
     return np.asarray(array.cast(_core.float32) if array.dtype is _core.bfloat16 else array)

@@ -1,4 +1,4 @@
-"""Making one batch of a list of items."""
+"""Putting a list of items together into one batch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.data._arrays import from_numpy
-from engine.errors import BadType, BadValue
+from engine.data._arrays import as_array, from_numpy
+from engine.errors import BadType, BadValue, require
 from engine.tensor import Tensor
 
 __all__ = ["default_collate"]
+
+_OP = "default_collate"
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -29,52 +31,33 @@ def default_collate(batch: Sequence[Any]) -> Any:
         ValueError: if the batch is empty, or shapes, lengths or keys differ between items.
         TypeError: on items of another type.
     """
-    if not len(batch):
-        raise BadValue("default_collate", "batch", "at least one item", "none")
+    require(len(batch), _OP, "batch", "at least one item", "none")
     first = batch[0]
     collate = getattr(type(first), "collate", None)
     if collate is not None:
         return collate(batch)
     if isinstance(first, (Tensor, np.ndarray, np.generic)):
-        return _stack([item.numpy() if isinstance(item, Tensor) else np.asarray(item) for item in batch])
-    if isinstance(first, bool):
-        return from_numpy(np.array(batch, dtype=np.bool_))
-    if isinstance(first, int):
-        return from_numpy(np.array(batch, dtype=np.int64))
-    if isinstance(first, float):
-        return from_numpy(np.array(batch, dtype=np.float64))
+        arrays = [as_array(item) for item in batch]
+        _require_alike([array.shape for array in arrays], "shape {} in every item")
+        return from_numpy(np.stack(arrays))
+    for kind, dtype in ((bool, np.bool_), (int, np.int64), (float, np.float64)):  # a bool is an int, too
+        if isinstance(first, kind):
+            return from_numpy(np.array(batch, dtype=dtype))
     if isinstance(first, (str, bytes)):
         return list(batch)
     if isinstance(first, Mapping):
-        for row, item in enumerate(batch):
-            if set(item) != set(first):
-                raise BadValue(
-                    "default_collate",
-                    "batch",
-                    f"the keys {sorted(map(str, first))}",
-                    f"{sorted(map(str, item))} in item {row}",
-                )
+        _require_alike([sorted(item, key=str) for item in batch], "the keys {}")
         return {key: default_collate([item[key] for item in batch]) for key in first}
     if isinstance(first, (tuple, list)):
-        for row, item in enumerate(batch):
-            if len(item) != len(first):
-                raise BadValue(
-                    "default_collate", "batch", f"{len(first)} entries an item", f"{len(item)} in item {row}"
-                )
+        _require_alike([len(item) for item in batch], "{} entries in every item")
         columns = [default_collate(column) for column in zip(*batch, strict=True)]
         return type(first)(*columns) if hasattr(first, "_fields") else columns
-    raise BadType(
-        "default_collate",
-        "batch",
-        "Tensors, arrays, numbers, strings, or mappings, tuples or lists of them",
-        type(first).__name__,
-    )
+    expected = "Tensors, arrays, numbers, strings, or mappings, tuples or lists of them"
+    raise BadType(_OP, "batch", expected, type(first).__name__)
 
 
-def _stack(arrays: list[np.ndarray]) -> Tensor:
-    for row, array in enumerate(arrays):
-        if array.shape != arrays[0].shape:
-            raise BadValue(
-                "default_collate", "batch", f"shape {arrays[0].shape} in every item", f"{array.shape} in item {row}"
-            )
-    return from_numpy(np.stack(arrays))
+def _require_alike(values: list[Any], expected: str) -> None:
+    """Raises ValueError for the first item whose value differs from that of item 0."""
+    for row, value in enumerate(values):
+        if value != values[0]:
+            raise BadValue(_OP, "batch", expected.format(values[0]), f"{value} in item {row}")

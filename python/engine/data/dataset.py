@@ -1,4 +1,4 @@
-"""Datasets: what has a length and gives items by number. `TensorDataset` and `Subset` are PyTorch's."""
+"""Datasets: objects that have a length and give items by number. `TensorDataset` and `Subset` are as in PyTorch."""
 
 from __future__ import annotations
 
@@ -8,25 +8,12 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from engine.data._arrays import (
-    as_array,
-    checked_indices,
-    from_numpy,
-    integer,
-)
+from engine.data._arrays import as_array, checked_indices, from_numpy, integer
 from engine.data._random import SPLIT, check_seed, permutation
-from engine.errors import BadValue
+from engine.errors import require
 from engine.tensor import Tensor
 
-__all__ = [
-    "BatchSource",
-    "Dataset",
-    "Subset",
-    "TensorDataset",
-    "prefetch_of",
-    "random_split",
-    "unwrap",
-]
+__all__ = ["BatchSource", "Dataset", "Subset", "TensorDataset", "prefetch_of", "random_split", "unwrap"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -45,8 +32,9 @@ class Dataset(Protocol[T_co]):
 class BatchSource(Protocol):
     """A dataset that makes a whole batch at once, as `TextDataset` and `TensorDataset` do.
 
-    If it also has `lengths`, int64 (n,), a `DataLoader` can bucket it and keep budgets of positions. If making a batch takes
-    long, it says in `prefetch` how many batches are worth making ahead, in another thread; see `prefetch_of`.
+    If it also has `lengths`, int64 (n,), a `DataLoader` can group items of similar length and limit the positions in a batch.
+    If a batch takes long to make, its attribute `prefetch` says how many batches another thread should make ahead; see
+    `prefetch_of`.
     """
 
     def gather(self, indices: np.ndarray) -> Any:
@@ -54,21 +42,16 @@ class BatchSource(Protocol):
 
 
 class TensorDataset(Dataset[tuple[Any, ...]]):
-    """Rows of several Tensors or arrays side by side: item i is `(t[i] for t in tensors)`.
+    """Rows of several Tensors or arrays: item i is `tuple(t[i] for t in tensors)`.
 
     Raises:
-        ValueError: if none is given, or their first dimensions differ.
+        ValueError: if there is no Tensor, or their first dimensions differ.
     """
 
     def __init__(self, *tensors: Tensor | np.ndarray) -> None:
-        sizes = [tuple(tensor.shape)[:1] for tensor in tensors]
-        if not sizes or sizes[0] == () or sizes.count(sizes[0]) != len(sizes):
-            raise BadValue(
-                "TensorDataset",
-                "tensors",
-                "one or more with the same first dimension",
-                f"shapes {[tuple(tensor.shape) for tensor in tensors]}",
-            )
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        alike = len({shape[:1] for shape in shapes}) == 1 and shapes[0] != ()
+        require(alike, "TensorDataset", "tensors", "one or more with the same first dimension", f"shapes {shapes}")
         self.tensors: tuple[Any, ...] = tensors
 
     def __len__(self) -> int:
@@ -108,7 +91,7 @@ class Subset(Dataset[T_co]):
 def random_split(dataset: Dataset[T_co], lengths: Sequence[int | float], seed: int = 0) -> list[Subset[T_co]]:
     """Split a dataset at random into subsets of the given lengths, or fractions that sum to 1.
 
-    With fractions, rows left over by rounding down go to the first subsets, one each, as in PyTorch.
+    Fractions are rounded down to whole items. The items left over go to the first subsets, one each, as in PyTorch.
 
     Raises:
         ValueError: if the lengths do not sum to `len(dataset)`, or the fractions to 1.
@@ -118,17 +101,16 @@ def random_split(dataset: Dataset[T_co], lengths: Sequence[int | float], seed: i
     if math.isclose(sum(sizes), 1.0) and all(0.0 <= size <= 1.0 for size in sizes):
         whole = [math.floor(n * size) for size in sizes]
         sizes = [size + (i < n - sum(whole)) for i, size in enumerate(whole)]
-    if sum(sizes) != n or any(size < 0 or int(size) != size for size in sizes):
-        raise BadValue(
-            "random_split", "lengths", f"whole numbers that sum to {n} or fractions that sum to 1", list(lengths)
-        )
+    right = sum(sizes) == n and all(size >= 0 and int(size) == size for size in sizes)
+    expected = f"whole numbers that sum to {n} or fractions that sum to 1"
+    require(right, "random_split", "lengths", expected, list(lengths))
     order = permutation(n, check_seed("random_split", seed), purpose=SPLIT)
     ends = np.cumsum([int(size) for size in sizes])
     return [Subset(dataset, order[end - int(size) : end]) for size, end in zip(sizes, ends, strict=True)]
 
 
 def unwrap(dataset: Dataset[Any]) -> tuple[Dataset[Any], np.ndarray | None]:
-    """The dataset under any number of `Subset`s, and the rows of it that are meant (None: all)."""
+    """The dataset under any number of `Subset`s, and the rows of it that they choose (None: all)."""
     rows: np.ndarray | None = None
     while type(dataset) is Subset:
         rows = dataset.indices if rows is None else dataset.indices[rows]
@@ -137,5 +119,5 @@ def unwrap(dataset: Dataset[Any]) -> tuple[Dataset[Any], np.ndarray | None]:
 
 
 def prefetch_of(dataset: Dataset[Any]) -> int:
-    """How many batches are worth making ahead of time: what the dataset says in `prefetch`; 0 if it says nothing."""
+    """How many batches another thread should make ahead: the dataset's attribute `prefetch`; 0 if it has none."""
     return int(getattr(unwrap(dataset)[0], "prefetch", 0))

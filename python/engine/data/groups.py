@@ -13,7 +13,8 @@ Item = TypeVar("Item")
 def groups(
     items: Iterable[Item], weight: Callable[[Item], int], most_weight: int | None, most_items: int | None = None
 ) -> Iterator[list[Item]]:
-    """The items in their order, in lists that are as long as both limits allow. An item that is too heavy has its own list.
+    """The items in their order, in lists that are as long as both limits allow. An item heavier than `most_weight` has a list
+    to itself.
 
     Args:
         items: any items.

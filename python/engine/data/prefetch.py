@@ -1,6 +1,6 @@
-"""Making batches ahead, in a thread of its own.
+"""Prefetcher: a background thread that makes batches ahead of the loop.
 
-The thread is worth its while where making a batch lets go of Python's lock, as tokenizing does, or waits for a disk.
+The thread saves time if making a batch releases Python's lock, as tokenizing does, or waits for a disk.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from engine.data._arrays import integer
-from engine.errors import BadState, BadType, BadValue
+from engine.errors import BadState, BadType, require
 
 __all__ = ["Prefetcher"]
 
@@ -24,26 +24,25 @@ T = TypeVar("T")
 class Prefetcher(Generic[T]):
     """An iterator over `source` that a background thread keeps `depth` items ahead.
 
-    Gives the same items in the same order. What `source` raises is raised where its item would have stood. The thread
-    ends with the source, with `close`, or when nobody holds the iterator any more; so a loop may be left at any item.
+    It gives the same items in the same order. If `source` raises, the error is raised in place of the item. The thread ends
+    with the source, with `close`, or when nothing refers to the iterator any more; so a loop may be left at any item.
 
         >>> list(Prefetcher(range(3), depth=2))
         [0, 1, 2]
 
-    `source` runs in the other thread: it must not share what it changes with the code that reads the items.
+    `source` runs in the other thread: the code that reads the items must not use objects that `source` changes.
 
     Args:
-        source: anything to iterate over; begun in the thread, with the first item at once.
-        depth: the most items made and not yet asked for.
+        source: anything to iterate over. The thread begins with the first item at once.
+        depth: the most items that are made ahead.
 
     Raises:
         ValueError: if `depth` is below 1.
-        TypeError: if `source` cannot be iterated over, or `depth` is no integer.
+        TypeError: if `source` cannot be iterated over, or `depth` is not an integer.
     """
 
     def __init__(self, source: Iterable[T], depth: int = 2) -> None:
-        if integer("Prefetcher", "depth", depth) < 1:
-            raise BadValue("Prefetcher", "depth", "at least 1", depth)
+        require(integer("Prefetcher", "depth", depth) >= 1, "Prefetcher", "depth", "at least 1", depth)
         try:
             items = iter(source)
         except TypeError:
@@ -63,7 +62,7 @@ class Prefetcher(Generic[T]):
         return self._channel.take(self._thread)
 
     def close(self) -> None:
-        """End the thread after the item it is at; what was made ahead is dropped. Iterating then stops."""
+        """End the thread after its current item and drop the items made ahead. Iterating then stops."""
         self._channel.close()
 
     def __del__(self) -> None:
@@ -77,14 +76,14 @@ _alive: weakref.WeakSet[Prefetcher[Any]] = weakref.WeakSet()
 
 @atexit.register
 def _end_all() -> None:
-    """A thread inside the tokenizers library must not be running when the interpreter goes down."""
+    """A thread inside the tokenizers library must not be running when the interpreter ends."""
     for prefetcher in list(_alive):
         prefetcher.close()
         prefetcher._thread.join(timeout=10)
 
 
 def _orphan_all() -> None:
-    """The child of a fork has no such thread, and a lock that it may have held at that moment stays locked."""
+    """The child of a fork has no such thread, and a lock that the thread held at the fork stays locked in the child."""
     for prefetcher in list(_alive):
         prefetcher._channel = _Channel(1)
 
@@ -95,22 +94,21 @@ os.register_at_fork(after_in_child=_orphan_all)
 class _Channel(Generic[T]):
     """A bounded queue that either side may end.
 
-    `Condition` stands on a reentrant lock, so a close from a finalizer that runs within `take` does not lock up.
+    `Condition` uses a reentrant lock, so a finalizer that calls `close` in the middle of `take` does not deadlock.
     """
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
         self._items: deque[T] = deque()
         self._error: BaseException | None = None
-        self._ended = False  # nothing more will be made
-        self._closed = False  # nothing more is wanted
+        self._ended = False  # by the thread: there are no more items
+        self._closed = False  # by the loop: it needs no more items
         self._changed = threading.Condition()
 
     def put(self, item: T) -> bool:
-        """Hand over an item when there is room; False: nobody wants it."""
+        """Add an item when there is room. False: the channel is closed."""
         with self._changed:
-            while len(self._items) >= self._depth and not self._closed:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._closed or len(self._items) < self._depth)
             if not self._closed:
                 self._items.append(item)
                 self._changed.notify_all()
@@ -131,7 +129,7 @@ class _Channel(Generic[T]):
         with self._changed:
             while not (self._items or self._ended or self._closed):
                 if not maker.is_alive():  # after a fork the child has the iterator, but not the thread
-                    raise BadState("Prefetcher", "source", "to be in the process that began it", "a fork of it")
+                    raise BadState("Prefetcher", "process", "the one that made the iterator", "a fork of it")
                 self._changed.wait()
             if self._items:
                 item = self._items.popleft()
@@ -149,7 +147,7 @@ def _make(items: Iterator[T], channel: _Channel[T]) -> None:
         for item in items:
             if not channel.put(item):
                 break
-    except BaseException as caught:  # raised again by the one who asks for the item
+    except BaseException as caught:  # `take` raises it in the other thread
         error = caught
     finally:
         close = getattr(items, "close", None)

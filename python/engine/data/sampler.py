@@ -1,7 +1,7 @@
-"""Which items make up each batch: shuffling, length bucketing, token budgets.
+"""Which items are in each batch: random order, buckets of similar length, limits on tokens.
 
-The plan of an epoch is a pure function of (lengths or size, settings, seed, epoch): it can be made again at any time,
-which is how a run resumes in the middle of an epoch.
+The plan of an epoch depends only on the lengths (or the size), the settings, the seed and the epoch. It can be made again at
+any time; so a run can resume in the middle of an epoch.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from engine.data._arrays import integer
 from engine.data._random import LOADER, check_seed, permutation
-from engine.errors import BadType, BadValue
+from engine.errors import BadValue, require
 
 __all__ = ["BatchSampler"]
 
-# Bucketing sorts within chunks of this many batches, or a quarter of a small data set: near-equal lengths in a batch,
-# and still other batches in each epoch.
+# Bucketing sorts within chunks of this many batches, or of a quarter of a small data set. So the lengths in a batch are
+# nearly equal, and yet each epoch has other batches.
 _CHUNK_BATCHES = 50
 
 
@@ -25,8 +26,8 @@ class BatchSampler:
 
     Args:
         size: number of items.
-        lengths: tokens of each item, integers (size,); needed for buckets and budgets.
-        batch_size: the most items in a batch, or None for no limit (then `max_tokens` is needed).
+        lengths: tokens of each item, integers (size,); needed for `bucket_by_length` and `max_tokens`.
+        batch_size: the most items in a batch; None: no limit, and `max_tokens` must be given.
         shuffle: a new random order each epoch.
         bucket_by_length: put items of similar length together: the order (random with `shuffle`) is cut into chunks
             of 50 batches (or a quarter of the items, if that is less), each chunk is sorted by length, and with
@@ -36,7 +37,8 @@ class BatchSampler:
         seed: decides the random orders, together with the epoch.
 
     Raises:
-        ValueError: on sizes below 1, missing lengths, or an item longer than `max_tokens`.
+        ValueError: if a size is below 1, lengths are missing, or an item is longer than `max_tokens`.
+        TypeError: if a size is not an integer.
     """
 
     def __init__(
@@ -52,30 +54,22 @@ class BatchSampler:
         seed: int = 0,
     ) -> None:
         op = "DataLoader"
-        for name, value in (("batch_size", batch_size), ("max_tokens", max_tokens)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
-                raise BadType(op, name, "an integer or None", type(value).__name__)
-            if value is not None and value < 1:
-                raise BadValue(op, name, "at least 1", value)
-        if batch_size is None and max_tokens is None:
-            raise BadValue(op, "batch_size", "a number where max_tokens is None", "None")
-        if lengths is None and (bucket_by_length or max_tokens is not None):
-            name = "bucket_by_length" if bucket_by_length else "max_tokens"
-            raise BadValue(op, name, "a dataset with lengths, such as TextDataset", "one without")
-        if lengths is not None and len(lengths) != size:
-            raise BadValue(op, "dataset", f"{size} lengths", len(lengths))
-        if max_tokens is not None and lengths is not None and size and lengths.max() > max_tokens:
-            raise BadValue(
-                op, "max_tokens", f"at least the {lengths.max()} tokens of item {int(np.argmax(lengths))}", max_tokens
-            )
-        self.size = size
-        self.lengths = lengths
-        self.batch_size = None if batch_size is None else int(batch_size)
-        self.shuffle = bool(shuffle)
-        self.bucket_by_length = bool(bucket_by_length)
-        self.max_tokens = None if max_tokens is None else int(max_tokens)
-        self.drop_last = bool(drop_last)
-        self.seed = check_seed(op, seed)
+        self.size, self.lengths, self.seed = size, lengths, check_seed(op, seed)
+        self.batch_size = None if batch_size is None else integer(op, "batch_size", batch_size)
+        self.max_tokens = None if max_tokens is None else integer(op, "max_tokens", max_tokens)
+        self.shuffle, self.bucket_by_length, self.drop_last = bool(shuffle), bool(bucket_by_length), bool(drop_last)
+        for name, value in (("batch_size", self.batch_size), ("max_tokens", self.max_tokens)):
+            require(value is None or value >= 1, op, name, "at least 1", value)
+        limited = batch_size is not None or max_tokens is not None
+        require(limited, op, "batch_size", "a number, because max_tokens is None", "None")
+        if lengths is None:
+            for name, wanted in (("bucket_by_length", bucket_by_length), ("max_tokens", max_tokens)):
+                require(not wanted, op, name, "a dataset with lengths, such as TextDataset", "one without")
+            return
+        require(len(lengths) == size, op, "dataset", f"{size} lengths", len(lengths))
+        if max_tokens is not None and size and lengths.max() > max_tokens:
+            expected = f"at least {lengths.max()}, the tokens of item {np.argmax(lengths)}"
+            raise BadValue(op, "max_tokens", expected, max_tokens)
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """Item numbers of each batch of an epoch, a list of int64 arrays."""
@@ -89,15 +83,9 @@ class BatchSampler:
         return batches
 
     def settings(self) -> dict[str, Any]:
-        """What a plan depends on besides seed and epoch; values fit JSON."""
-        return {
-            "size": self.size,
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
-            "bucket_by_length": self.bucket_by_length,
-            "max_tokens": self.max_tokens,
-            "drop_last": self.drop_last,
-        }
+        """What decides a plan besides the seed and the epoch; fits JSON."""
+        names = ("size", "batch_size", "shuffle", "bucket_by_length", "max_tokens", "drop_last")
+        return {name: getattr(self, name) for name in names}
 
     def _shuffled(self, n: int, stream: int) -> np.ndarray:
         return permutation(n, self.seed, stream, purpose=LOADER)

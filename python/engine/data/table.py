@@ -1,6 +1,6 @@
 """Tables: the rows of a data set, held as columns, before they become tokens, pictures or numbers in a `Dataset`.
 
-`Table` is the base of `TextTable` and `TaggedTable`, and of a table of your own. It knows no modality.
+`Table` is the base of `TextTable` and `TaggedTable`, and can be that of your own tables. It knows no modality.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 
 from engine.data._arrays import integers_below
 from engine.data._random import SPLIT, check_seed, permutation
-from engine.errors import BadValue
+from engine.errors import Argument, BadValue, require
+from engine.layout import ranges
 
 __all__ = ["Table", "place_of"]
 
@@ -34,7 +35,7 @@ class Table(Generic[Row]):
 
     Attributes:
         per_row: the names of the fields that hold one entry for each row. A field is a list, an array, a dictionary of
-            these, or None where the table lacks the column. The first field is always there.
+            these, or None if the table lacks the column. The first field is always there.
         source: the name of the file that the rows come from, for messages, or None.
         lines: the line of each row in that file, counted from 1, for messages, or None.
 
@@ -74,11 +75,11 @@ class Table(Generic[Row]):
         return tuple(None if column is None else column[index] for column in columns)  # type: ignore[return-value]
 
     def strata(self) -> Sequence[Any] | None:
-        """The class of each row, which `split` holds out in proportion. None: rows have no class."""
+        """The class of each row, for `split`. None: rows have no class."""
         return None
 
     def where(self, row: int) -> str:
-        """How a message names a row: by line and file where they are known."""
+        """The name of a row in messages: its line and file, if they are known."""
         return place_of(row, self.source, self.lines)
 
     def select(self: Self, rows: Iterable[int] | np.ndarray) -> Self:
@@ -95,39 +96,38 @@ class Table(Generic[Row]):
     def split(self: Self, fraction: float, seed: int = 0, stratify: bool = True) -> tuple[Self, Self]:
         """Hold out rows at random: (the rest, the held-out rows), both in the order of the table.
 
-        With `stratify`, and where rows have classes (see `strata`), each class is held out in proportion, by largest
-        remainders, and keeps at least one row in the rest. The same seed gives the same split on every machine.
+        If rows have classes (see `strata`) and `stratify` is True, the same share of each class is held out, rounded by
+        largest remainders, and at least one row of each class stays in the rest. The same seed gives the same split on every
+        machine.
 
         Args:
             fraction: the share of the rows to hold out.
             seed: decides which rows are held out.
-            stratify: False holds out rows whatever their class.
+            stratify: False ignores the classes.
 
         Raises:
             ValueError: if `fraction` is not strictly between 0 and 1, or either part would be empty.
         """
         op = f"{type(self).__name__}.split"
-        if not 0.0 < fraction < 1.0:
-            raise BadValue(op, "fraction", "a value strictly between 0 and 1", fraction)
+        require(0.0 < fraction < 1.0, op, "fraction", "a value strictly between 0 and 1", fraction)
         classes = self.strata() if stratify else None
         held_out = _held_out_rows(len(self), classes, fraction, check_seed(op, seed))
-        if not 0 < held_out.sum() < len(self):
-            got = f"{held_out.sum()} of {len(self)} rows held out at {fraction}"
-            hints = () if classes is None else ("each class keeps a row, because stratify is True",)
-            raise BadValue(op, "fraction", "two parts of at least one row each", got, *hints)
+        got = f"{held_out.sum()} of {len(self)} rows held out at {fraction}"
+        hints = () if classes is None else ((Argument("stratify"), "True keeps a row of each class in the rest"),)
+        two_parts = 0 < held_out.sum() < len(self)
+        require(two_parts, op, "fraction", "two parts of at least one row each", got, *hints)
         return self.select(np.flatnonzero(~held_out)), self.select(np.flatnonzero(held_out))
 
     @classmethod
     def concat(cls: type[Self], tables: Sequence[Self]) -> Self:
-        """The rows of several tables below each other. A column that one of the tables lacks is left out.
+        """One table of the rows of several. A column that one of the tables lacks is left out.
 
-        Several files have no common line numbers: `source` and `lines` are None, unless there is only one table.
+        Several files have no common line numbers: `source` and `lines` become None, unless there is only one table.
 
         Raises:
             ValueError: if there is no table.
         """
-        if not tables:
-            raise BadValue(f"{cls.__name__}.concat", "tables", "at least one table", "none")
+        require(tables, f"{cls.__name__}.concat", "tables", "at least one table", "none")
         if len(tables) == 1:
             return tables[0]
         columns = {name: _joined([getattr(table, name) for table in tables]) for name in cls.per_row}
@@ -136,7 +136,7 @@ class Table(Generic[Row]):
 
 
 def place_of(row: int, source: str | None, lines: Sequence[int] | None) -> str:
-    """How a message names a row of a file: "line 7 of a.csv", or "row 5" where the lines are not known."""
+    """The name of a row in messages: "line 7 of a.csv", or "row 5" if the lines are not known."""
     place = f"row {row}" if lines is None else f"line {lines[row]}"
     return f"{place} of {source}" if source else place
 
@@ -172,13 +172,13 @@ def _held_out_rows(n: int, classes: Sequence[Any] | None, fraction: float, seed:
     sizes = np.bincount(numbers)
     shares = sizes * fraction
     quota = np.floor(shares).astype(np.int64)
-    # Hand out what is missing to the largest remainders, ties in random order, never the last row of a class.
+    # The rows that are still missing go to the largest remainders, ties in random order; no class gives its last row.
     tie_break = permutation(sizes.size, seed, stream=1, purpose=SPLIT)
     by_remainder = tie_break[np.argsort(-(shares - quota)[tie_break], kind="stable")]
     takers = by_remainder[quota[by_remainder] < sizes[by_remainder] - 1]
     quota[takers[: max(wanted - int(quota.sum()), 0)]] += 1
     # The rows of each class in random order; the first `quota` of each are held out.
     by_class = order[np.argsort(numbers[order], kind="stable")]
-    rank = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rank = ranges(np.zeros_like(sizes), sizes)
     held_out[by_class[rank < np.repeat(quota, sizes)]] = True
     return held_out

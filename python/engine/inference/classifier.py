@@ -1,4 +1,4 @@
-"""TextClassifier: a model with its tokenizer and labels, from texts to labels with probabilities."""
+"""TextClassifier: gives texts labels with probabilities, by a model with its tokenizer and labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.errors import BadValue
+from engine.errors import require
 from engine.inference.predictor import Predictor
 from engine.metrics import softmax
 from engine.models.pretrained import Pretrained
@@ -37,7 +37,7 @@ class Prediction:
 
 
 class TextClassifier(Predictor):
-    """Classifies texts: a `Predictor` of one label a text.
+    """Gives each text one label: a `Predictor` for classification.
 
     >>> classifier = TextClassifier.from_pretrained("runs/banking77")
     >>> classifier.predict(["My card has not arrived yet"])[0].label
@@ -50,7 +50,7 @@ class TextClassifier(Predictor):
         super().__init__(model, tokenizer, Classification(names_of(model.config)) if task is None else task)
 
     def dataset(self, texts: Iterable[str], labels: np.ndarray | None = None) -> TextDataset:
-        """Texts cleaned and tokenized."""
+        """The texts cleaned and tokenized; labels: their class numbers, int64 (n,), or None."""
         return encode_texts(texts, self.tokenizer, self.max_length, labels)
 
     def logits(self, texts: Iterable[str], batch_size: int = 128) -> np.ndarray:
@@ -59,8 +59,7 @@ class TextClassifier(Predictor):
 
     def predict(self, texts: Iterable[str], top_k: int = 1, batch_size: int = 128) -> list[Prediction]:
         """The `top_k` most probable labels of each text. Raises ValueError if top_k is below 1."""
-        if top_k < 1:
-            raise BadValue("TextClassifier.predict", "top_k", "at least 1", top_k)
+        require(top_k >= 1, "TextClassifier.predict", "top_k", "at least 1", top_k)
         predictions = []
         for row in softmax(self.logits(texts, batch_size)):
             best = np.argsort(-row, kind="stable")[:top_k]
@@ -71,6 +70,6 @@ class TextClassifier(Predictor):
         """(labels (n,), logits (n, num_labels)) of a table, for the functions of `engine.metrics`.
 
         Raises:
-            ValueError: if the table has no labels, or one that the model does not know (names its line).
+            ValueError: if the table has no labels, or a label that the model does not know (the message names its line).
         """
         return table.encode_labels(self.labels), self.dataset_logits(self.encode(table), batch_size)

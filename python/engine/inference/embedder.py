@@ -1,4 +1,4 @@
-"""SentenceEncoder: one vector for each text, from an encoder, a pooling of its tokens and perhaps a normalisation.
+"""SentenceEncoder: one vector for each text. An encoder gives a vector for each token; pooling makes one of them.
 
 Nothing is padded: texts of similar lengths share a batch, and pooling works on packed tokens.
 """
@@ -14,14 +14,14 @@ import numpy as np
 
 from engine import ops
 from engine.data import DataLoader, Subset
-from engine.errors import BadValue
+from engine.errors import require
 from engine.hub import resolve
 from engine.inference.export import published_encoder, write_tokenizer
+from engine.inference.predictor import architecture_of, check_vocabulary
 from engine.inference.sentence_folder import POOLING_MODES, read_json_if_there, read_modules, write_modules
 from engine.models import AutoModel, TransformerClassifier, TransformerEncoderModel
 from engine.models.forward import run_batches
 from engine.nn import functional as F
-from engine.serialization import read_json
 from engine.tensor import Tensor
 from engine.text import PackedBatch, TextDataset, Tokenizer, clean_text
 from engine.text.strings import checked_strings
@@ -41,18 +41,18 @@ class SentenceEncoder:
     Args:
         model: the encoder.
         tokenizer: makes ids of texts.
-        pooling: how a text's tokens become one vector: "cls" (the first token), "mean", "max", "mean_sqrt_len_tokens" (the sum
-            divided by the square root of the number of tokens), "weightedmean" (with the weights 1, 2, 3, ...), "lasttoken".
-            Several vectors are put side by side.
+        pooling: how the vectors of a text's tokens become one: "cls" (the first token's), "mean", "max", "mean_sqrt_len_tokens"
+            (their sum divided by the square root of the number of tokens), "weightedmean" (the mean with the weights
+            1, 2, 3, ...), "lasttoken". With several of these, their results are put side by side.
         normalize: whether vectors are scaled to length 1.
         max_length: the number of tokens after which texts are cut; None: as many as the model takes.
-        lowercase: fold case before tokenizing.
+        lowercase: whether texts are turned into lower case before they are tokenized.
         clean: whether texts go through `clean_text` first, as they do when engine trains a model.
         prompt: a text that is put before each text.
 
     Raises:
-        ValueError: on no pooling or an unknown one, on more tokens than the model takes, or on a tokenizer with more tokens than
-            the model.
+        ValueError: if `pooling` is empty or unknown, if `max_length` is more than the model takes, or if the tokenizer has more
+            tokens than the model.
     """
 
     def __init__(
@@ -68,17 +68,14 @@ class SentenceEncoder:
         prompt: str = "",
     ) -> None:
         self.pooling = (pooling,) if isinstance(pooling, str) else tuple(pooling)
-        for mode in self.pooling or (None,):
-            if mode not in POOLING_MODES:
-                raise BadValue("SentenceEncoder", "pooling", f"one or more of {', '.join(POOLING_MODES)}", repr(mode))
-        config = model.config
-        self.max_length = config.max_length if max_length is None else int(max_length)
-        if not 1 <= self.max_length <= config.max_length:
-            raise BadValue("SentenceEncoder", "max_length", f"1 to {config.max_length} tokens", repr(max_length))
-        if tokenizer.vocab_size > config.vocab_size:
-            raise BadValue(
-                "SentenceEncoder", "tokenizer", f"at most the model's {config.vocab_size} tokens", tokenizer.vocab_size
-            )
+        known = self.pooling and set(self.pooling) <= set(POOLING_MODES)
+        expected = f"one or more of {', '.join(POOLING_MODES)}"
+        require(known, "SentenceEncoder", "pooling", expected, ", ".join(map(repr, self.pooling)) or "none")
+        limit = model.config.max_length
+        self.max_length = limit if max_length is None else int(max_length)
+        fits = 1 <= self.max_length <= limit
+        require(fits, "SentenceEncoder", "max_length", f"1 to {limit} tokens", repr(max_length))
+        check_vocabulary("SentenceEncoder", model.config, tokenizer)
         self.model, self.tokenizer = model.eval(), tokenizer
         self.normalize, self.lowercase, self.clean, self.prompt = normalize, lowercase, clean, prompt
 
@@ -100,13 +97,13 @@ class SentenceEncoder:
     ) -> SentenceEncoder:
         """Open a folder of `sentence-transformers`, of a published encoder, or of a run of engine (a classifier's encoder).
 
-        With a modules.json the folder says how tokens are pooled; without one they are averaged and not normalised.
+        A folder with a modules.json says how tokens are pooled; without one, their vectors are averaged and not normalised.
 
         Args:
             directory: a folder, or a name on the Hugging Face hub (extra `hub`).
-            pooling, normalize, max_length: as in the constructor, instead of what the folder says.
+            pooling, normalize, max_length: as in the constructor; None: what the folder says.
             revision: the revision on the hub.
-            device: where the model is put; None: the CPU.
+            device: where the model runs; None: the CPU.
 
         Raises:
             FileNotFoundError: if files are missing.
@@ -119,7 +116,7 @@ class SentenceEncoder:
             tokenizer_length = read_json_if_there(place / "tokenizer_config.json", _OP).get("model_max_length")
             limits = (found.get("max_length"), tokenizer_length, model.config.max_length)
             stated = next(int(n) for n in limits if n is not None)
-            max_length = min(stated, model.config.max_length)  # some files say 10^30 and mean that there is no limit
+            max_length = min(stated, model.config.max_length)  # some files say 10^30 where there is no limit
         chosen = {"pooling": pooling, "normalize": normalize, "max_length": max_length}
         found |= {name: value for name, value in chosen.items() if value is not None}
         if device is not None:
@@ -128,9 +125,9 @@ class SentenceEncoder:
         return cls(model, Tokenizer.from_pretrained(place), clean=clean, **found)
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
-        """Write a folder that `sentence-transformers` opens, with the same vectors; each file is complete or not there.
+        """Write a folder from which `sentence-transformers` computes the same vectors. Each file is written completely or not at all.
 
-        Raises ValueError for a model that no published family can hold (`norm_first`).
+        Raises ValueError if no published family can hold the model (one with `norm_first`).
         """
         model = published_encoder(self.model)
         folder = Path(directory)
@@ -151,7 +148,7 @@ class SentenceEncoder:
         Args:
             texts: n strings.
             batch_size: the most texts in a batch; None: as many as `max_tokens` allows.
-            normalize: None: as in the constructor.
+            normalize: whether vectors are scaled to length 1; None: as in the constructor.
             max_tokens: the most tokens in a batch. A longer text has its own batch.
 
         Raises:
@@ -159,53 +156,45 @@ class SentenceEncoder:
             ValueError: if a text has no tokens, or a limit is below 1.
         """
         op = "SentenceEncoder.encode"
-        if max_tokens < 1:
-            raise BadValue(op, "max_tokens", "at least 1", max_tokens)
+        require(max_tokens >= 1, op, "max_tokens", "at least 1", max_tokens)
         given = checked_strings(op, "texts", texts)
         given = [self.prompt + (clean_text(text) if self.clean else text) for text in given]
-        if self.lowercase:
-            given = [text.lower() for text in given]
+        given = [text.lower() for text in given] if self.lowercase else given
         dataset = TextDataset.from_texts(given, self.tokenizer, None, self.max_length)
         vectors = np.zeros((len(dataset), self.dimension), np.float32)
         if not len(dataset):
             return vectors
         lengths = np.asarray(dataset.lengths)
-        if not lengths.min():
-            raise BadValue(op, "texts", "at least one token", f"none in row {np.argmin(lengths)}")
+        require(lengths.min(), op, "texts", "at least one token in each text", f"none in row {np.argmin(lengths)}")
         order = np.argsort(-lengths, kind="stable")
         loader = DataLoader(Subset(dataset, order), batch_size, max_tokens=max(max_tokens, int(lengths.max())))
         start = 0
         for batch, pooled in run_batches(self.model, loader, lambda _, batch: self._pooled(batch)):
             vectors[order[start : start + batch.batch_size]] = pooled.cpu().numpy()
             start += batch.batch_size
-        if self.normalize if normalize is None else normalize:
-            return _unit(vectors)
-        return vectors
+        return _unit(vectors) if (self.normalize if normalize is None else normalize) else vectors
 
     def _pooled(self, batch: PackedBatch) -> Tensor:
-        """(batch, dimension)."""
+        """The vectors of a batch, (batch, dimension)."""
         x = self.model.inputs(batch, None, None)
-        last = x.layout.choose(x.layout.offsets[1:] - 1)
-        if len(self.pooling) == 1 and self.pooling[0] in ("cls", "lasttoken"):  # of the last layer, what is read
-            return self.model.encode(x, x.layout.first() if self.pooling[0] == "cls" else last)
+        rows = {"cls": x.layout.first(), "lasttoken": x.layout.choose(x.layout.offsets[1:] - 1)}
+        if len(self.pooling) == 1 and self.pooling[0] in rows:  # the last layer computes only the tokens that are read
+            return self.model.encode(x, rows[self.pooling[0]])
         hidden, starts = self.model.encode(x), x.layout.cu_seqlens
         lengths = (starts[1:] - starts[:-1]).float().unsqueeze(1)
-        parts = []
-        for mode in self.pooling:
-            if mode == "cls":
-                part = F.pool_packed(hidden, starts, "first")
-            elif mode in ("mean", "max"):
-                part = F.pool_packed(hidden, starts, mode)
-            elif mode == "mean_sqrt_len_tokens":
-                part = F.pool_packed(hidden, starts, "mean") * lengths.sqrt()
-            elif mode == "weightedmean":
+
+        def part(mode: str) -> Tensor:
+            if mode in rows:
+                return ops.take_rows(hidden, x.layout, rows[mode])
+            if mode == "mean_sqrt_len_tokens":
+                return F.pool_packed(hidden, starts, "mean") * lengths.sqrt()
+            if mode == "weightedmean":
                 weights = (batch.position_ids + 1).float().unsqueeze(1)
-                # The mean of weighted tokens is n times too small, and the weights 1 to n add up to n (n + 1) / 2.
-                part = F.pool_packed(hidden * weights, starts, "mean") / ((lengths + 1) / 2)
-            else:
-                part = ops.take_rows(hidden, x.layout, last)
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else ops.cat(parts, 1)
+                # `pool_packed` divides by n, but the weights 1 to n add up to n (n + 1) / 2.
+                return F.pool_packed(hidden * weights, starts, "mean") / ((lengths + 1) / 2)
+            return F.pool_packed(hidden, starts, mode)
+
+        return ops.cat([part(mode) for mode in self.pooling], 1)
 
 
 def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -214,20 +203,22 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Raises ValueError for other shapes.
     """
     a, b = np.asarray(a), np.asarray(b)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise BadValue("similarity", "a, b", "shapes (n, d) and (m, d)", f"{a.shape} and {b.shape}")
+    fits = a.ndim == b.ndim == 2 and a.shape[1] == b.shape[1]
+    require(fits, "similarity", "a, b", "shapes (n, d) and (m, d)", f"{a.shape} and {b.shape}")
     return np.asarray(_unit(a) @ _unit(b).T)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
+    """The rows scaled to length 1; a row of zeros stays."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _encoder(folder: Path) -> TransformerEncoderModel:
-    """The encoder of a folder, whatever head its model has."""
-    values = read_json(folder / "config.json", _OP, "directory")
-    if values.get("model_type") is None and values.get("architectures") == ["TransformerClassifier"]:
+    """The encoder of the model in a folder, whichever head that model has."""
+    if architecture_of(folder, _OP, "directory") == "TransformerClassifier":
         return TransformerClassifier.from_pretrained(folder).bert
     model: TransformerEncoderModel
-    model, _ = AutoModel.from_pretrained(folder, output_loading_info=True)  # a missing pooler is no error here
+    model, _ = AutoModel.from_pretrained(
+        folder, output_loading_info=True
+    )  # takes the info: a missing pooler is fine here
     return model

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
 
-from engine.errors import BadValue
+from engine.errors import require
 from engine.inference.embedder import SentenceEncoder
 from engine.serialization import replace_file
 from engine.text import read_table
@@ -30,7 +30,7 @@ def embed_file(
     chunk: int = 4096,
     on_chunk: Callable[[int], None] | None = None,
 ) -> tuple[int, int]:
-    """Write the vectors of a file's texts to another file, which is complete or not there.
+    """Write the vectors of a file's texts to another file, complete or not at all.
 
     A .npy file holds an array (n, d) float32, a .jsonl file one object for each text: {"text": ..., "embedding": [...]}. Row i
     belongs to row i of the source; empty lines of the source have a row as well. Vectors are written as soon as they are made,
@@ -49,36 +49,34 @@ def embed_file(
         (n, d).
 
     Raises:
-        ValueError: if `output` has another ending; otherwise as `read_table` and `SentenceEncoder.encode`.
+        ValueError: if `output` has another ending, or `chunk` is below 1; otherwise as `read_table` and `SentenceEncoder.encode`.
     """
     name = os.fspath(output)
     kind = os.path.splitext(name)[1].lower()
-    if kind not in (".npy", ".jsonl"):
-        raise BadValue("embed_file", "output", "a file name that ends in .npy or .jsonl", name)
-    if chunk < 1:
-        raise BadValue("embed_file", "chunk", "at least 1", chunk)
+    require(kind in (".npy", ".jsonl"), "embed_file", "output", "a file name that ends in .npy or .jsonl", name)
+    require(chunk >= 1, "embed_file", "chunk", "at least 1", chunk)
     table = read_table(source, text_column, format=format, read_labels=False, encoding=encoding, skip_empty_lines=False)
     shape = (len(table), encoder.dimension)
-
-    def parts() -> Iterator[tuple[int, np.ndarray]]:
-        for start in range(0, shape[0], chunk):
-            yield start, encoder.encode(table.texts[start : start + chunk], batch_size, normalize)
-            if on_chunk is not None:
-                on_chunk(min(start + chunk, shape[0]))
 
     def write(path: str) -> None:
         with open(path, "wb") as stream:
             if kind == ".npy":
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
-            for start, vectors in parts():
+            for start in range(0, len(table), chunk):
+                texts = table.texts[start : start + chunk]
+                vectors = encoder.encode(texts, batch_size, normalize)
                 if kind == ".npy":
                     stream.write(vectors.astype("<f4", copy=False).tobytes())
-                    continue
-                for text, vector in zip(table.texts[start:], vectors):
-                    numbers = ", ".join(map(str, vector))  # the shortest that is read back as the same float32
-                    row = f'{{"text": {json.dumps(text, ensure_ascii=False)}, "embedding": [{numbers}]}}\n'
-                    stream.write(row.encode())
+                else:
+                    stream.writelines(map(_json_line, texts, vectors))
+                if on_chunk is not None:
+                    on_chunk(start + len(texts))
 
     replace_file(name, write, "embed_file")
     return shape
+
+
+def _json_line(text: str, vector: np.ndarray) -> bytes:
+    numbers = ", ".join(map(str, vector))  # the shortest form of each that is read back as the same float32
+    return f'{{"text": {json.dumps(text, ensure_ascii=False)}, "embedding": [{numbers}]}}\n'.encode()

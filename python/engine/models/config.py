@@ -1,4 +1,4 @@
-"""The sizes and choices of a transformer encoder, by the names that `transformers` uses for BERT."""
+"""The sizes and settings of a transformer encoder, by the names that `transformers` uses for BERT."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, require
 from engine.models.families import FAMILIES
 
 __all__ = ["TransformerConfig"]
@@ -15,26 +15,42 @@ ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
 POOLING = ("first", "mean", "max")
 PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
 
+_OP = "TransformerConfig"
+_LEAST = {
+    "vocab_size": 1, "hidden_size": 1, "num_attention_heads": 1, "intermediate_size": 1, "max_position_embeddings": 1,
+    "num_hidden_layers": 0, "type_vocab_size": 0, "num_labels": 1, "embedding_size": 1, "num_hidden_groups": 1, "position_offset": 0,
+}  # fmt: skip
+_PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "hidden_act": ACTIVATIONS, "pooler_act": ACTIVATIONS, "pooling": POOLING, "problem_type": (None, *PROBLEMS),
+    "model_type": (None, *FAMILIES),
+}  # fmt: skip
+_OPTIONAL = ("embedding_size", "num_hidden_groups", "classifier_dropout")  # None is allowed
+# Fields that are written to config.json only if they differ from the default: engine's own files of 0.1 do not have them.
+_NEWER = (
+    "model_type", "problem_type", "embedding_size", "num_hidden_groups", "position_offset", "pooler_act", "pooler_dropout",
+)  # fmt: skip
+
 
 @dataclass
 class TransformerConfig:
-    """What a model is built from. Raises ValueError or TypeError for values that make no model.
+    """What a model is built from. Raises ValueError or TypeError for values of which no model can be built.
 
     vocab_size, max_position_embeddings, type_vocab_size: rows of the embedding tables; type_vocab_size 0: no token types.
-    pooling: what a classifier reads: "first" token, "mean" or "max" over a sequence. pooler: a Linear and tanh behind it, as in
-        BERT. classifier_dropout: default hidden_dropout_prob.
+    pooling: what a classifier reads: "first" token, "mean" or "max" over a sequence. pooler: whether a Linear and an activation follow
+        the pooling, as in BERT. classifier_dropout: None: as hidden_dropout_prob.
     norm_first: normalise before each part (pre-LN) rather than after it; then a last normalisation follows the layers.
-    pad_token_id: the id whose embedding starts as zeros and gets no gradient; None: no such id.
+    pad_token_id: the id whose embedding starts as zeros and gets no gradient; None: there is no such id.
     id2label: names of the classes, kept with the model.
     problem_type: what a classifier's logits mean, by the names of `transformers`: "single_label_classification",
         "multi_label_classification" or "regression"; None: a single label.
-    model_type: the published family whose config.json and names of weights the model is saved with ("bert", "distilbert",
-        "roberta", "xlm-roberta", "electra", "albert"); None: engine's own.
-    embedding_size: of the tables, where a projection to hidden_size follows them (ELECTRA, ALBERT); None: hidden_size.
-    num_hidden_groups: layers with weights of their own, which the others share (ALBERT); None: all.
-    position_offset: the row of the position table that a first token has (RoBERTa: pad_token_id + 1).
-    pooler_act, pooler_dropout: what the pooler ends with, and whether dropout comes before it (ELECTRA, RoBERTa).
-    published: further entries of the config.json that the model came with; they are written back.
+    model_type: the published family with whose config.json and weight names the model is saved ("bert", "distilbert", "roberta",
+        "xlm-roberta", "electra", "albert"); None: engine's own format.
+    embedding_size: width of the embedding tables, if a projection to hidden_size follows them (ELECTRA, ALBERT); None: hidden_size.
+    num_hidden_groups: how many layers have weights; the others share them (ALBERT). None: all layers.
+    position_offset: the row of the position table that the first token of a sequence gets (RoBERTa: pad_token_id + 1).
+    pooler_act, pooler_dropout: the pooler's activation, and whether dropout comes before it (ELECTRA, RoBERTa).
+    published: other entries of the config.json that the model came with; they are written back.
     """
 
     vocab_size: int
@@ -66,120 +82,84 @@ class TransformerConfig:
     published: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        sizes = ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size", "max_position_embeddings")
-        for name, least in [
-            *((name, 1) for name in sizes),
-            ("num_hidden_layers", 0),
-            ("type_vocab_size", 0),
-            ("num_labels", 1),
-            ("embedding_size", 1),
-            ("num_hidden_groups", 1),
-            ("position_offset", 0),
-        ]:
+        for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is None and name in ("embedding_size", "num_hidden_groups"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise BadType("TransformerConfig", name, "an integer", repr(value))
-            if not least <= value < 2**31:
-                raise BadValue("TransformerConfig", name, f"a number in [{least}, 2^31)", value)
-        if self.hidden_size % self.num_attention_heads:
-            raise BadValue(
-                "TransformerConfig",
-                "hidden_size",
-                f"a multiple of num_attention_heads ({self.num_attention_heads})",
-                self.hidden_size,
-            )
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            if value is not None or name not in _OPTIONAL:
+                integer = isinstance(value, int) and not isinstance(value, bool)
+                require(integer, _OP, name, "an integer", repr(value), error=BadType)
+                require(least <= value < 2**31, _OP, name, f"a number in [{least}, 2^31)", value)
+        heads, size = self.num_attention_heads, self.hidden_size
+        require(size % heads == 0, _OP, "hidden_size", f"a multiple of num_attention_heads ({heads})", size)
+        for name in _PROBABILITIES:
             value = getattr(self, name)
-            if value is None and name == "classifier_dropout":
-                continue
-            if not isinstance(value, int | float):
-                raise BadType("TransformerConfig", name, "a number", repr(value))
-            if not 0 <= value < 1:
-                raise BadValue("TransformerConfig", name, "a probability in [0, 1)", value)
+            if value is not None or name not in _OPTIONAL:
+                require(isinstance(value, int | float), _OP, name, "a number", repr(value), error=BadType)
+                require(0 <= value < 1, _OP, name, "a probability in [0, 1)", value)
         for name in ("layer_norm_eps", "initializer_range"):
-            if not isinstance(getattr(self, name), int | float) or not getattr(self, name) >= 0:
-                raise BadValue("TransformerConfig", name, "a number >= 0", repr(getattr(self, name)))
-        if not self.position_offset < self.max_position_embeddings:
-            raise BadValue(
-                "TransformerConfig",
-                "position_offset",
-                f"less than max_position_embeddings ({self.max_position_embeddings})",
-                self.position_offset,
-            )
-        for name, known in (
-            ("hidden_act", ACTIVATIONS), ("pooler_act", ACTIVATIONS), ("pooling", POOLING),
-            ("problem_type", (None, *PROBLEMS)), ("model_type", (None, *FAMILIES)),
-        ):  # fmt: skip
-            if getattr(self, name) not in known:
-                raise BadValue(
-                    "TransformerConfig", name, f"one of {', '.join(map(str, known))}", repr(getattr(self, name))
-                )
-        if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
-            raise BadValue("TransformerConfig", "pad_token_id", f"one in [0, {self.vocab_size})", self.pad_token_id)
+            value = getattr(self, name)
+            require(isinstance(value, int | float) and value >= 0, _OP, name, "a number >= 0", repr(value))
+        limit, offset = self.max_position_embeddings, self.position_offset
+        require(offset < limit, _OP, "position_offset", f"less than max_position_embeddings ({limit})", offset)
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            require(value in known, _OP, name, f"one of {', '.join(map(str, known))}", repr(value))
+        pad = self.pad_token_id
+        inside = pad is None or 0 <= pad < self.vocab_size
+        require(inside, _OP, "pad_token_id", f"None or a number in [0, {self.vocab_size})", pad)
         if self.id2label is not None:
             self.id2label = {int(number): str(label) for number, label in self.id2label.items()}
 
     @property
     def max_length(self) -> int:
-        """Tokens of a sequence, at most."""
+        """The most tokens that a sequence may have."""
         return self.max_position_embeddings - self.position_offset
 
     @property
     def labels(self) -> dict[int, str]:
-        """Names of all classes: those of `id2label`, and LABEL_0, LABEL_1, ... where it has none."""
+        """The names of all classes: those in `id2label`; a class that has none is called LABEL_0, LABEL_1, ... by its number."""
         return {i: (self.id2label or {}).get(i, f"LABEL_{i}") for i in range(self.num_labels)}
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, fit for JSON; of a published family in its names."""
+        """All fields as JSON values; for a published family by the names in its config.json."""
         values = asdict(self)
         published = values.pop("published")
-        labels = None if self.id2label is None else {str(number): label for number, label in self.id2label.items()}
+        names = None if self.id2label is None else {str(number): label for number, label in self.id2label.items()}
         if self.model_type is None:
-            extra = ("model_type", "problem_type", "embedding_size", "num_hidden_groups", "position_offset")
-            for name in (*extra, "pooler_act", "pooler_dropout"):  # engine's own files stay as they were
-                if values[name] == getattr(TransformerConfig, name):
-                    del values[name]
-            return {**published, **values, "id2label": labels}
+            unchanged = {name for name in _NEWER if values[name] == getattr(TransformerConfig, name)}
+            written = {name: value for name, value in values.items() if name not in unchanged}
+            return {**published, **written, "id2label": names}
         written = {**published, **FAMILIES[self.model_type].write(values)}
-        for key in ("dtype", "torch_dtype"):  # of the file it came with: in memory and in new files weights are float32
+        for key in ("dtype", "torch_dtype"):  # weights are float32 now, whatever they were in the file that was read
             if key in written:
                 written[key] = "float32"
-        if self.num_labels != 2 or labels is not None:
-            named = self.labels
-            written["id2label"] = {str(number): label for number, label in named.items()}
-            written["label2id"] = {label: number for number, label in named.items()}
-        if self.problem_type is not None:
-            written["problem_type"] = self.problem_type
-        if self.pooling != "first":
-            written["pooling"] = self.pooling
+        if self.num_labels != 2 or names is not None:
+            written["id2label"] = {str(number): label for number, label in self.labels.items()}
+            written["label2id"] = {label: number for number, label in self.labels.items()}
+        for name in ("problem_type", "pooling"):
+            if values[name] != getattr(TransformerConfig, name):
+                written[name] = values[name]
         return written
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TransformerConfig:
-        """From a dict such as a config.json holds, engine's own or that of a published family (`model_type`).
+        """Reads the entries of a config.json, engine's own or that of a published family (`model_type`).
 
-        Entries that are no fields are kept in `published`. Raises ValueError where vocab_size is missing or the family, or a
-        choice of it, is not supported.
+        Entries that are not fields are kept in `published`. Raises ValueError if vocab_size is missing, or if the family or one of its
+        settings is not supported.
         """
-        if not isinstance(values, Mapping):
-            raise BadType("TransformerConfig", "values", "a dict", type(values).__name__)
-        if "vocab_size" not in values:
-            raise BadValue("TransformerConfig", "vocab_size", "a number", "none")
-        known = {f.name for f in fields(cls)} - {"published"}
+        require(isinstance(values, Mapping), _OP, "values", "a dict", type(values).__name__, error=BadType)
+        require("vocab_size" in values, _OP, "vocab_size", "a number", "none")
         kind = values.get("model_type")
-        if kind is not None:
-            if kind not in FAMILIES:
-                raise BadValue("TransformerConfig", "model_type", f"one of {', '.join(FAMILIES)}", repr(kind))
-            chosen, rest = FAMILIES[kind].read(values)
-        else:
+        require(kind is None or kind in FAMILIES, _OP, "model_type", f"one of {', '.join(FAMILIES)}", repr(kind))
+        if kind is None:
+            known = {f.name for f in fields(cls)} - {"published"}
             chosen = {key: value for key, value in values.items() if key in known}
             rest = {key: value for key, value in values.items() if key not in known}
+        else:
+            chosen, rest = FAMILIES[kind].read(values)
         labels = chosen.get("id2label")
-        if labels is not None and not isinstance(labels, Mapping):
-            raise BadType("TransformerConfig", "id2label", "a dict", type(labels).__name__)
-        if labels is not None and "num_labels" not in chosen:
-            chosen["num_labels"] = max(len(labels), 1)
+        if labels is not None:
+            require(isinstance(labels, Mapping), _OP, "id2label", "a dict", type(labels).__name__, error=BadType)
+            chosen.setdefault("num_labels", max(len(labels), 1))
         rest.pop("architectures", None)
         return cls(**chosen, published=rest)

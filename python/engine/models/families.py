@@ -1,9 +1,9 @@
-"""The published families of encoders: what their config.json calls engine's fields, and their weights engine's names.
+"""The published families of encoders: their names for engine's config fields and for engine's weights.
 
-Every family here is BERT's encoder (Devlin et al. 2019, arXiv 1810.04805) with other names and a few other choices: DistilBERT
+Every family here is BERT's encoder (Devlin et al. 2019, arXiv 1810.04805) with other names and a few other settings: DistilBERT
 (Sanh et al. 2019, 1910.01108), RoBERTa (Liu et al. 2019, 1907.11692) and XLM-RoBERTa (Conneau et al. 2019, 1911.02116), ELECTRA
-(Clark et al. 2020, 2003.10555), ALBERT (Lan et al. 2019, 1909.11942). The names are those of `transformers`, so that a
-checkpoint goes both ways. A new family is a row in `FAMILIES`.
+(Clark et al. 2020, 2003.10555), ALBERT (Lan et al. 2019, 1909.11942). The names are those of `transformers`, so that each library
+opens the other's checkpoints. A new family is a row in `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.errors import BadValue
+from engine.errors import require
 
 __all__ = ["FAMILIES", "HEADS", "Family"]
 
@@ -22,18 +22,19 @@ HEADS = {
     "token": "ForTokenClassification",
     "masked": "ForMaskedLM",
 }
-"""Heads, and how `transformers` ends the names of their classes."""
+"""Heads, and the ends of the names of their classes in `transformers`."""
 
 Names = tuple[tuple[str, str], ...]
 
-# engine's field -> the key of BERT's config.json, where the two are the same; the defaults are those of `transformers`.
+# The fields that every family's config.json has, by BERT's keys, which are engine's too. The defaults are those of `transformers`.
 _COMMON: dict[str, Any] = {
     "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
     "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
     "layer_norm_eps": 1e-12, "hidden_act": "gelu", "pad_token_id": 0, "initializer_range": 0.02, "classifier_dropout": None,
 }  # fmt: skip
 _ACTIVATIONS = {"swish": "silu", "gelu_fast": "gelu_pytorch_tanh", "gelu_python": "gelu"}
-# Choices that change what a model computes, with the only value that is computed here.
+_LABELS = ("id2label", "num_labels", "problem_type", "pooling")  # entries that every family has under the same names
+# Settings that change what a model computes, and the only value that is supported.
 _ONLY: dict[str, Any] = {
     "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False, "inner_group_num": 1,
 }  # fmt: skip
@@ -41,15 +42,14 @@ _ONLY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Family:
-    """How one family's files say what engine's say.
+    """How the files of one family differ from engine's.
 
     title: how the names of its classes begin. prefix: where a model with a head keeps its encoder.
-    keys: engine's field -> the key in config.json, where it is another. defaults: of fields, where not BERT's. fixed: fields
-    that its config.json does not name. names: fragments of names of weights, engine's -> published, for the encoder; heads: the
-    same for each head. pooled: heads with a pooler; pooler: its fields in a sequence classifier. token_dropout: the field that
-    a token classifier's dropout follows. last_projection: what a masked language model's last projection is called in files, and
-    masked_act: the activation in front of it, if it is not the encoder's. offset: whether positions begin behind the padding
-    token's id.
+    keys: engine's field -> the key in config.json, if the two differ. defaults: of fields whose default is not BERT's. fixed: the values
+    of fields that its config.json does not have. names: parts of the names of the encoder's weights, engine's -> published. heads: the
+    same for each head. pooled: the heads with a pooler. pooler: the pooler's fields in a sequence classifier. token_dropout: the field
+    that sets a token classifier's dropout. last_projection: the name in files of a masked language model's last projection.
+    masked_act: the activation before it, if it is not the encoder's. offset: whether positions start after the padding token's id.
     """
 
     title: str
@@ -67,55 +67,48 @@ class Family:
     offset: bool = False
 
     def read(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(engine's fields, the other entries) of a config.json. Raises ValueError for choices that are not computed here."""
+        """(engine's fields, the other entries) of a config.json. Raises ValueError for settings that are not supported."""
         for key, only in _ONLY.items():
-            if values.get(key, only) != only:
-                raise BadValue("TransformerConfig", key, repr(only), repr(values[key]))
+            got = values.get(key, only)
+            require(got == only, "TransformerConfig", key, f"{only!r} (no other value is supported)", repr(got))
+        keys, defaults = self._keys(), {**_COMMON, **self.defaults}
         fields: dict[str, Any] = {"model_type": values["model_type"], **self.fixed}
-        taken = {"model_type", "id2label", "label2id", "num_labels", "problem_type", "pooling"}
-        for name, default in {**_COMMON, **self.defaults}.items():
-            if name in self.fixed:
-                continue
-            key = self.keys.get(name, name)
-            fields[name] = values.get(key, default)
-            taken.add(key)
+        fields |= {name: values.get(key, defaults[name]) for name, key in keys.items()}
+        fields |= {name: values[name] for name in _LABELS if values.get(name) is not None}
         fields["hidden_act"] = _ACTIVATIONS.get(str(fields["hidden_act"]), fields["hidden_act"])
         if self.offset:
             pad = fields["pad_token_id"]
-            if pad is None:
-                raise BadValue("TransformerConfig", "pad_token_id", "a number (positions follow it)", "None")
+            expected = "a number, because the positions of this family start after it"
+            require(pad is not None, "TransformerConfig", "pad_token_id", expected, None)
             fields["position_offset"] = pad + 1
-        for name in ("id2label", "num_labels", "problem_type", "pooling"):
-            if values.get(name) is not None:
-                fields[name] = values[name]
         if "id2label" in fields:
-            fields.pop("num_labels", None)  # as in `transformers`, the names count
+            fields.pop("num_labels", None)  # as in `transformers`, the number of names counts
+        taken = {"model_type", "label2id", *_LABELS, *keys.values()}
         return fields, {key: value for key, value in values.items() if key not in taken}
 
     def write(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """A config.json's entries of engine's fields, without labels."""
-        written: dict[str, Any] = {"model_type": fields["model_type"]}
-        for name in {**_COMMON, **self.defaults}:
-            if name not in self.fixed:
-                written[self.keys.get(name, name)] = fields[name]
-        return written
+        """The entries of a config.json for engine's fields, without labels."""
+        return {"model_type": fields["model_type"], **{key: fields[name] for name, key in self._keys().items()}}
+
+    def _keys(self) -> dict[str, str]:
+        """engine's fields that its config.json has, and their keys there."""
+        return {name: self.keys.get(name, name) for name in {**_COMMON, **self.defaults} if name not in self.fixed}
 
     def published(self, name: str, head: str) -> str:
         """The published name of engine's weight `name` in a model with that head."""
         for own, theirs in self.heads.get(head, ()):
             if name.startswith(own):
                 return theirs + name[len(own) :]
-        inside = name.startswith("bert.")
-        if head != "base" and not inside:
+        if head != "base" and not name.startswith("bert."):
             return name
-        name = name[5:] if inside else name
+        name = name.removeprefix("bert.")
         for own, theirs in self.names:
             name = name.replace(own, theirs)
         return name if head == "base" else f"{self.prefix}.{name}"
 
 
 def _masked(dense: str, norm: str, bias: str) -> Names:
-    """Names of the head of a masked language model."""
+    """The names of the weights of a masked language model's head, engine's -> published."""
     start = "cls.predictions."
     return ((f"{start}transform.dense.", dense), (f"{start}transform.LayerNorm.", norm), (f"{start}bias", bias))
 

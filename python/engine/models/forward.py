@@ -1,4 +1,4 @@
-"""A model over batches: the one loop of evaluation, prediction, embedding and explanation."""
+"""Runs a model over batches: the one loop of evaluation, prediction, embedding and explanation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from engine import _core
 from engine.autograd import no_grad
-from engine.data.batch import to_device
+from engine.data.batch import host_array, to_device
 from engine.device import device as Device
-from engine.errors import BadValue
+from engine.errors import require
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
 from engine.ops.precision import autocast as autocast_region
@@ -28,7 +27,7 @@ def device_of_model(model: Module) -> Device:
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """The model in evaluation mode, nothing recorded; afterwards each of its modules is in the mode it had."""
+    """Inside, the model is in evaluation mode and nothing is recorded. Afterwards each of its modules has its former mode again."""
     training = [module for module in model.modules() if module.training]
     if training:
         model.eval()
@@ -48,18 +47,18 @@ def run_batches(
     device: Any = None,
     autocast: bool | None = None,
 ) -> Iterator[tuple[Any, Any]]:
-    """(batch, output) for each batch, in their order, as they are asked for.
+    """(batch, output) for each batch, in order. A batch is computed when the caller asks for it.
 
-    Only while a batch is computed is the model in evaluation mode and nothing recorded; what the caller does in between is in the
-    caller's modes. The outputs are not waited for.
+    The model is in evaluation mode, and nothing is recorded, only while a batch is computed. In between, the caller's modes hold. The
+    host does not wait for the outputs.
 
     Args:
         model: the model.
-        batches: Batches, or nested structures of Tensors (see `engine.data.to_device`). They are given back as they came.
-        call: `call(model, batch)` makes the output of a batch that is on the device; None: `model(batch)`. One that needs gradients
-            asks for them with `engine.enable_grad`.
+        batches: Batches, or nested structures of Tensors (see `engine.data.to_device`). They are returned unchanged.
+        call: `call(model, batch)` computes the output of a batch that is already on the device; None: `model(batch)`. A call that
+            needs gradients uses `engine.enable_grad`.
         device: where to compute; None: where the model is.
-        autocast: whether products run in bfloat16 (see `engine.autocast`); None: as around the caller.
+        autocast: whether products run in bfloat16 (see `engine.autocast`); None: as the caller has it.
     """
     where = device_of_model(model) if device is None else device
     for batch in batches:
@@ -73,10 +72,10 @@ def run_batches(
 def compute_logits(
     model: Module, batches: Iterable[Any], *, device: Any = None, autocast: bool | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Logits and labels, or None where a batch has none, of all batches in their order: (n, num_labels) and (n,) of texts,
-    (total_tokens, num_labels) and (total_tokens,) of tokens, as the model and the batches have them.
+    """The logits and the labels of all batches, in order. The labels are None if a batch has none.
 
-    Arguments as `run_batches`. Raises ValueError if there is no batch.
+    Of texts: (n, num_labels) and (n,). Of tokens: (total_tokens, num_labels) and (total_tokens,). Arguments as in `run_batches`. Raises
+    ValueError if there is no batch.
     """
     logits: list[Tensor] = []
     labels: list[np.ndarray] = []
@@ -84,17 +83,15 @@ def compute_logits(
         logits.append(output)
         if batch.labels is not None:
             labels.append(batch.host("labels"))
-    if not logits:
-        raise BadValue("compute_logits", "batches", "at least one batch", "none")
-    return np.concatenate(
-        [(x.float() if x.dtype is _core.bfloat16 else x).cpu().numpy() for x in logits]
-    ), np.concatenate(labels) if len(labels) == len(logits) else None
+    require(logits, "compute_logits", "batches", "at least one batch", "none")
+    found = np.concatenate([host_array(x) for x in logits])
+    return found, np.concatenate(labels) if len(labels) == len(logits) else None
 
 
 def counted_rows(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (n,) and logits (n, ...) without the rows whose class number is -100. Raises ValueError where n differs."""
-    if len(labels) != len(logits):
-        raise BadValue("Trainer.evaluate", "labels", f"one for each of {len(logits)} logits", len(labels))
+    """Labels (n,) and logits (n, ...) without the rows whose class number is -100. Raises ValueError if the two differ in n."""
+    n = len(logits)
+    require(len(labels) == n, "Trainer.evaluate", "labels", f"one for each of {n} logits", len(labels))
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         return labels, logits
     counts = labels != IGNORE_INDEX

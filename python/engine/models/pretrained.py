@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from engine.errors import BadType, BadValue, FileMissing
+from engine.errors import BadType, BadValue, FileMissing, require
 from engine.hub import resolve
 from engine.models.config import TransformerConfig
-from engine.models.families import FAMILIES, HEADS
+from engine.models.families import FAMILIES, HEADS, Family
 from engine.nn.module import Module
-from engine.serialization import load_file, save_file, write_text
+from engine.serialization import load_file, read_json, save_file, write_json
 from engine.tensor import Tensor
 
 __all__ = ["LoadingInfo", "Pretrained", "read_config", "read_weights"]
@@ -23,7 +23,7 @@ CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.
 Model = TypeVar("Model", bound="Pretrained")
 
 _log = logging.getLogger("engine.models")
-# What published files hold beside the weights: buffers, and the head of BERT's second pretraining task.
+# What published files hold besides the weights that are used here: buffers, and the heads of pretraining tasks.
 _KNOWN = re.compile(
     r"(^|\.)embeddings\.(position_ids|token_type_ids)$|^cls\.seq_relationship\.|\.decoder\.(weight|bias)$|"
     r"^(vocab_projector|generator_lm_head)\.weight$|^discriminator_predictions\.|(^|\.)pooler\.(dense\.)?(weight|bias)$|"
@@ -34,8 +34,11 @@ _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "py
 
 
 class LoadingInfo(NamedTuple):
-    """What `from_pretrained` found: published names of weights that the files lack, that the model has no place for, and
-    those of another shape (with `ignore_mismatched_sizes`); missing and mis-shaped ones have initial values."""
+    """What `from_pretrained` found, by the published names of weights.
+
+    missing_keys: the files lack them. unexpected_keys: the model has no place for them. mismatched_keys: their shape differs (only with
+    `ignore_mismatched_sizes`). Missing and mismatched weights keep initial values.
+    """
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -43,70 +46,78 @@ class LoadingInfo(NamedTuple):
 
 
 class Pretrained(Module):
-    """The base of models that are built from a config, saved to and loaded from a directory."""
+    """The base of models that are built from a config, and that are saved to and loaded from a directory."""
 
-    head: ClassVar[str] = ""  # of `families.HEADS`; "": engine's own models, which no family publishes
+    head: ClassVar[str] = ""  # a key of `families.HEADS`; "": engine's own models, which belong to no published family
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         if not isinstance(config, TransformerConfig):
             raise BadType(type(self).__name__, "config", "a TransformerConfig", type(config).__name__)
-        self.config = config
+        self.config = self.config_for(config)
+
+    @classmethod
+    def config_for(cls, config: TransformerConfig) -> TransformerConfig:
+        """The config as this class needs it: for a model with a head, with the pooler that the head has in its family."""
+        if not cls.head:
+            return config
+        kind = config.model_type or "bert"
+        family = FAMILIES[kind]
+        pooler = {"pooler_act": "tanh", "pooler_dropout": False, **(family.pooler if cls.head == "sequence" else {})}
+        return replace(config, model_type=kind, pooler=cls.head in family.pooled, **pooler)
 
     def num_parameters(self) -> int:
-        """The number of trained numbers."""
+        """The number of elements of all parameters."""
         return sum(p.numel() for p in self.parameters())
 
     @property
+    def family(self) -> Family:
+        """The published family of a model with a head."""
+        return FAMILIES[str(self.config.model_type)]
+
+    @property
     def architecture(self) -> str:
-        """The class that config.json names: that of `transformers` for a model of a published family."""
-        if not self.head or self.config.model_type is None:
-            return type(self).__name__
-        return FAMILIES[self.config.model_type].title + HEADS[self.head]
+        """The class that config.json names: the one in `transformers` for a model of a published family."""
+        return self.family.title + HEADS[self.head] if self.head else type(self).__name__
 
     def published_name(self, name: str) -> str:
         """The name in files of the entry `name` of `state_dict`."""
-        if not self.head or self.config.model_type is None:
-            return name
-        return FAMILIES[self.config.model_type].published(name, self.head)
+        return self.family.published(name, self.head) if self.head else name
 
     def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
-        """Writes config.json and model.safetensors, each complete or not at all; makes the directory if there is none.
+        """Writes config.json and model.safetensors, each complete or not at all. Makes the directory if it does not exist.
 
-        Models of a published family (`config.model_type`) get that family's names: `transformers` opens them, with the same
-        outputs.
+        Models of a published family (`config.model_type`) are written with that family's names: `transformers` opens them, and they
+        give the same outputs there.
         """
         os.makedirs(save_directory, exist_ok=True)
         self.save_weights(os.path.join(save_directory, WEIGHTS))
         values = {"architectures": [self.architecture], **self.config.to_dict()}
-        write_text(os.path.join(save_directory, CONFIG), json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        write_json(os.path.join(save_directory, CONFIG), values)
 
     def save_weights(self, filename: str | os.PathLike[str]) -> None:
-        """Writes the weights alone, by their published names; whole or not at all."""
+        """Writes only the weights, by their published names. The file is complete or not written at all."""
         state = {self.published_name(name): tensor for name, tensor in self.state_dict().items()}
         save_file(state, filename, {"format": "pt"})
 
     def load_weights(self, filename: str | os.PathLike[str]) -> None:
-        """Reads what `save_weights` wrote. Raises FileNotFoundError, or ValueError where it does not fit the model."""
+        """Reads what `save_weights` wrote. Raises FileNotFoundError if there is no file, ValueError if it does not fit the model."""
         names = {self.published_name(name): name for name in self.state_dict()}
         self.load_state_dict({names.get(name, name): tensor for name, tensor in load_file(filename).items()})
 
     def gradient_checkpointing_enable(self) -> None:
-        """Compute each layer again in the backward pass instead of keeping what that needs: less memory, more time, same bits."""
-        for module in self.modules():
-            if hasattr(module, "gradient_checkpointing"):
-                module.gradient_checkpointing = True
+        """In the backward pass, computes each layer again instead of keeping its intermediate results. This takes less memory and more
+        time, and gives the same bits."""
+        self._checkpoint(True)
 
     def gradient_checkpointing_disable(self) -> None:
-        """Keep what the backward pass needs."""
+        """Keeps the intermediate results that the backward pass needs."""
+        self._checkpoint(False)
+
+    def _checkpoint(self, enabled: bool) -> None:
         for module in self.modules():
             if hasattr(module, "gradient_checkpointing"):
-                module.gradient_checkpointing = False
-
-    @classmethod
-    def config_for(cls, config: TransformerConfig) -> TransformerConfig:
-        """The config as this class needs it (a pooler or none, ...)."""
-        return config
+                module.gradient_checkpointing = enabled
 
     @classmethod
     def from_pretrained(
@@ -120,46 +131,36 @@ class Pretrained(Module):
     ) -> Any:
         """The model in a directory that `save_pretrained` or `transformers` wrote, in evaluation mode.
 
-        Weights are read from model.safetensors, or from its shards by model.safetensors.index.json; bfloat16 and float16 become
-        float32. What a checkpoint lacks of the head (a classifier, a pooler) gets initial values, and is named in the log
-        (`engine.models`, a warning); a lack in the encoder is an error.
+        Weights are read from model.safetensors, or from the shards that model.safetensors.index.json lists. bfloat16 and float16 become
+        float32. Weights of the head (a classifier, a pooler) that the files lack keep initial values, and a warning in the log
+        (`engine.models`) names them. If weights of the encoder are missing, that is an error.
 
         Args:
-            directory: a directory, or a name on the Hugging Face hub (needs `huggingface_hub`: extra `hub`), of `revision`.
-            output_loading_info: give (model, `LoadingInfo`); the log then leaves initial values to the caller.
-            ignore_mismatched_sizes: give initial values to weights of the head whose shape differs, rather than refuse.
+            directory: a directory, or the name of a repository on the Hugging Face hub (needs `huggingface_hub`: extra `hub`).
+            revision: the branch, tag or commit of that repository; None: its main branch.
+            output_loading_info: return (model, `LoadingInfo`), and do not warn of initial values.
+            ignore_mismatched_sizes: weights of the head whose shape differs keep initial values; False: they are an error.
             overrides: fields of `TransformerConfig` to change, such as num_labels, id2label, hidden_dropout_prob.
 
-        Raises FileNotFoundError where a file is missing, ValueError where files are damaged, do not fit together or are pickles,
-        TypeError for an override that is no field.
+        Raises FileNotFoundError if a file is missing, ValueError if files are damaged, do not fit together or are pickles, and TypeError
+        for an override that is not a field.
         """
         op = f"{cls.__name__}.from_pretrained"
         folder = resolve(directory, op, revision)
         config = read_config(folder, op, **overrides)
-        if cls.head and config.model_type is None:
-            raise BadValue(
-                op,
-                "directory",
-                f"a published model (model_type in {CONFIG})",
-                folder,
-                "TransformerClassifier reads engine's own",
-            )
-        if not cls.head and config.model_type is not None:
-            raise BadValue(
-                op,
-                "directory",
-                "a model of engine's own",
-                f"a published one in {folder}",
-                "BertForSequenceClassification, BertModel and their kin read those",
-            )
+        own, published = "a model in engine's own format", f"a published model (model_type in {CONFIG})"
+        expected, got = (published, own) if cls.head else (own, published)
+        reader = (
+            "TransformerClassifier reads engine's own" if cls.head else "BertForSequenceClassification reads published"
+        )
+        fits = bool(cls.head) == (config.model_type is not None)
+        require(fits, op, "directory", expected, f"{got} in {folder}", f"{reader} models")
         config = cls.config_for(config)
         state = read_weights(folder, op)
-        # Numbers in config.json are not trusted to allocate: the weights, which exist, bound them.
+        # Memory is not allocated on the word of config.json alone: the weights that are really there bound its numbers.
         held, described = sum(t.numel() for t in state.values()), _at_least(config, "num_labels" not in overrides)
-        if described > held:
-            raise BadValue(
-                op, "directory", f"weights for the {described} parameters that {folder}/{CONFIG} describes", held
-            )
+        expected = f"weights for the {described} parameters that {folder}/{CONFIG} describes"
+        require(described <= held, op, "directory", expected, f"weights with {held} elements")
         model = cls(config)
         info = model._take_weights(state, op, ignore_mismatched_sizes)
         model.eval()
@@ -172,142 +173,117 @@ class Pretrained(Module):
     def _take_weights(self, state: dict[str, Tensor], op: str, ignore_mismatched_sizes: bool) -> LoadingInfo:
         """Copies published weights into the model; see `from_pretrained`."""
         found: dict[str, Tensor] = {}
-        own = self.state_dict()
         missing, mismatched, lines = [], [], []
-        for name, target in own.items():
-            published = self.published_name(name)
-            key = next((k for k in self._candidates(name, published) if k in state), None)
-            if key is None:
+        for name, target in self.state_dict().items():
+            published, optional = self.published_name(name), not self._is_encoder(name)
+            tensor = next((state.pop(key) for key in self._candidates(name, published) if key in state), None)
+            if tensor is None:
                 missing.append(published)
-                if self._is_encoder(name):
-                    lines.append(f"missing: {published}")
-                continue
-            tensor = state.pop(key)
-            if tensor.shape == target.shape:
+                lines += [] if optional else [f"missing: {published}"]
+            elif tensor.shape == target.shape:
                 found[name] = tensor
-            elif ignore_mismatched_sizes and not self._is_encoder(name):
+            elif ignore_mismatched_sizes and optional:
                 mismatched.append(published)
             else:
                 lines.append(f"mis-shaped: {published}: expected shape {target.shape}, got {tensor.shape}")
         unexpected = sorted(state)
-        if not self.head:  # engine's own files hold just what the model has
+        if not self.head:  # engine's own files hold exactly the weights of the model
             lines += [f"unexpected: {name}" for name in unexpected]
-        if lines:
-            got = "others:" + "".join(f"\n  {line}" for line in lines)
-            raise BadValue(op, "directory", f"the weights of {type(self).__name__}", got)
+        got = "weights that differ:" + "".join(f"\n  {line}" for line in lines)
+        require(not lines, op, "directory", f"the weights of {type(self).__name__}", got)
         self.load_state_dict(found, strict=False)
         self._check_unused(state, op)
-        strange = [name for name in unexpected if not _KNOWN.search(name) and not self._is_a_head(name)]
+        # A bare encoder may be read from a model that has a head.
+        known_heads = _HEAD_NAMES if self.head == "base" else ()
+        strange = [name for name in unexpected if not _KNOWN.search(name) and not name.startswith(known_heads)]
         if strange:
             _log.warning("%s: not used: %s", op, ", ".join(strange))
         return LoadingInfo(missing, unexpected, mismatched)
 
     def _candidates(self, name: str, published: str) -> Iterator[str]:
-        """Names under which files may hold an entry: the published one; with and without the encoder's prefix, which models with
-        a head have; in the old spelling of normalisations; of a bias that is also the decoder's."""
+        """The names under which files may hold an entry: the published name; the same with or without the encoder's prefix, which models
+        with a head have; each with the old names of a normalisation's weight and bias; and the bias of the last projection, which
+        some files hold under the decoder's name."""
         names = [published]
-        if self.head and self.config.model_type is not None:
-            prefix = FAMILIES[self.config.model_type].prefix + "."
-            if self.head == "base":
-                names.append(prefix + published)
-            elif published.startswith(prefix):
-                names.append(published[len(prefix) :])
+        if self.head:
+            prefix = self.family.prefix + "."
+            names.append(prefix + published if self.head == "base" else published.removeprefix(prefix))
         for each in names:
             yield each
             for new, old in ((".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta")):
                 if each.endswith(new):
-                    yield each[: -len(new)] + old
+                    yield each.removesuffix(new) + old
         if name == "cls.predictions.bias":
-            yield published[: -len("bias")] + "decoder.bias"
+            yield published.removesuffix("bias") + "decoder.bias"
 
     def _check_unused(self, state: dict[str, Tensor], op: str) -> None:
-        """Raises ValueError where what is left over of a file changes what the model should compute."""
-
-    def _is_a_head(self, name: str) -> bool:
-        """Whether a published name is of a head, where a bare encoder is read from a model that has one."""
-        return self.head == "base" and name.startswith(_HEAD_NAMES)
+        """Raises ValueError if weights that were not used would change what the model computes."""
 
     def _is_encoder(self, name: str) -> bool:
-        """Whether an entry of `state_dict` is the encoder's, without which a checkpoint is none; engine's own: all are."""
+        """Whether files must hold an entry of `state_dict`: those of the encoder, and all entries of engine's own models."""
         return not self.head or ("pooler." not in name and (self.head == "base" or name.startswith("bert.")))
 
 
 def read_config(folder: str, op: str, **overrides: Any) -> TransformerConfig:
-    """The config.json in a folder, with the fields `overrides` changed.
+    """The config.json in a folder, with the fields in `overrides` changed.
 
-    Raises FileNotFoundError, ValueError where it is damaged or no model's, TypeError for an override that is no field.
+    Raises FileNotFoundError if there is none, ValueError if it is damaged or does not describe a model, and TypeError for an override
+    that is not a field.
     """
-    values = _read_object(folder, CONFIG, op)
+    path = os.path.join(folder, CONFIG)
+    values = read_json(path, op, "directory")
     try:
         config = TransformerConfig.from_dict(values)
     except (TypeError, ValueError, AttributeError) as error:
-        raise BadValue(op, "directory", f"the config of a model in {folder}/{CONFIG}", "another", str(error)) from None
-    if not overrides:
-        return config
+        raise BadValue(op, "directory", "the config of a model", path, str(error)) from None
     if overrides.get("id2label") is not None:
         overrides.setdefault("num_labels", len(overrides["id2label"]))
     elif "num_labels" in overrides and overrides["num_labels"] != config.num_labels:
         overrides["id2label"] = None
-    fields = {**vars(config), **overrides}
-    unknown = sorted(set(fields) - set(vars(config)))
-    if unknown:
-        raise BadType(op, unknown[0], "a field of TransformerConfig", "another name")
-    return TransformerConfig(**fields)
+    for name in sorted(set(overrides) - set(vars(config))):
+        raise BadType(op, name, "a field of TransformerConfig", "an unknown name")
+    return replace(config, **overrides)
 
 
 def read_weights(folder: str, op: str) -> dict[str, Tensor]:
-    """The weights in a folder by their published names: model.safetensors, or the shards that its index lists.
+    """The weights in a folder by their published names: from model.safetensors, or from the shards that its index lists.
 
-    Raises FileNotFoundError where there are none, ValueError where files are damaged, do not hold what the index says, lie outside
-    of the folder, or are pickles (which can run code when they are opened).
+    Raises FileNotFoundError if there are none, and ValueError if files are damaged, differ from the index, lie outside of the folder, or
+    are pickles (a pickle can run code when it is opened).
     """
     if os.path.isfile(os.path.join(folder, WEIGHTS)):
         return load_file(os.path.join(folder, WEIGHTS))
     if os.path.isfile(os.path.join(folder, INDEX)):
         return _read_shards(folder, op)
-    pickles = [name for name in _PICKLES if os.path.isfile(os.path.join(folder, name))]
-    if pickles:
-        raise BadValue(
-            op,
-            "directory",
-            WEIGHTS,
-            f'''{pickles[0]} in {folder}: a pickle, which can run code when it is opened. If you trust it, convert it once where transformers is installed: python -c "from transformers import AutoModel; AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')"''',
-        )
+    for name in _PICKLES:
+        if os.path.isfile(os.path.join(folder, name)):
+            load = f"AutoModel.from_pretrained('{folder}')"
+            code = f"from transformers import AutoModel; {load}.save_pretrained('{folder}')"
+            advice = f'if you trust it, convert it once where transformers is installed: python -c "{code}"'
+            got = f"{name} in {folder}, a pickle, which can run code when it is opened"
+            raise BadValue(op, "directory", WEIGHTS, got, advice)
     raise FileMissing(op, "directory", f"a file {WEIGHTS} or {INDEX}", f"none in {folder}")
 
 
 def _read_shards(folder: str, op: str) -> dict[str, Tensor]:
-    places = _read_object(folder, INDEX, op).get("weight_map")
-    if not isinstance(places, Mapping) or not all(isinstance(place, str) for place in places.values()):
-        raise BadValue(op, "directory", f"a weight_map of names and files in {folder}/{INDEX}", "none")
+    index = os.path.join(folder, INDEX)
+    places = read_json(index, op, "directory").get("weight_map")
+    right = isinstance(places, Mapping) and all(isinstance(place, str) for place in places.values())
+    require(right, op, "directory", f"a weight_map from names to files in {index}", "none")
     state: dict[str, Tensor] = {}
     for file in sorted(set(places.values())):
-        if os.path.basename(file) != file or not file.endswith(".safetensors"):
-            raise BadValue(op, "directory", f"names of safetensors files in {folder}/{INDEX}", repr(file))
+        inside = os.path.basename(file) == file and file.endswith(".safetensors")
+        require(inside, op, "directory", f"names of safetensors files in {index}", repr(file))
         held = load_file(os.path.join(folder, file))
         for name in sorted(name for name, place in places.items() if place == file):
-            if name not in held:
-                raise BadValue(op, "directory", f"{name} in {folder}/{file}, as its index says", "none")
+            require(name in held, op, "directory", f"{name} in {folder}/{file}, as its index says", "none")
             state[name] = held[name]
     return state
 
 
-def _read_object(folder: str, file: str, op: str) -> dict[str, Any]:
-    path = os.path.join(folder, file)
-    try:
-        with open(path, encoding="utf-8") as stream:
-            values = json.load(stream)
-    except FileNotFoundError:
-        raise FileMissing(op, "directory", f"a file {file}", f"none in {folder}") from None
-    except (ValueError, RecursionError) as error:
-        raise BadValue(op, "directory", f"JSON in {path}", "something else", error) from None
-    if not isinstance(values, dict):
-        raise BadValue(op, "directory", f"a JSON object in {path}", type(values).__name__)
-    return values
-
-
 def _at_least(c: TransformerConfig, head: bool) -> int:
-    """Parameters that a model of this config has in any case; head: with its labels, as far as they are more than names."""
+    """A lower bound of the number of parameters of a model with this config. head: count the classifier's, if the config gives a number
+    of labels other than the default."""
     d = c.hidden_size
     tables = (c.vocab_size + c.max_position_embeddings + c.type_vocab_size) * (c.embedding_size or d)
     layers = min(c.num_hidden_layers, c.num_hidden_groups or c.num_hidden_layers)

@@ -1,7 +1,7 @@
 """A transformer encoder (Vaswani et al. 2017; BERT: Devlin et al. 2019, arXiv 1810.04805) and a classifier on top of it.
 
-Parameters carry the names of BERT in `transformers`, so that other libraries open the checkpoints. In memory, queries, keys
-and values are one projection; `state_dict` gives and takes them as the three that BERT has.
+Parameters have the names of BERT in `transformers`, so that other libraries open the checkpoints. In memory, queries, keys and values
+are one projection; in `state_dict` they are three, as in BERT.
 
 Everything between the embeddings and the pooling works on packed tokens, (total_tokens, hidden_size).
 """
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine import nn, ops
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, require
 from engine.layout import Layout, Rows
 from engine.models.config import TransformerConfig
 from engine.models.pretrained import Pretrained
 from engine.nn import functional as F
 from engine.nn.attention import project_apart
 from engine.nn.block import Part, Residual, run_block, run_stack
-from engine.nn.module import Module, plan_entry
+from engine.nn.module import Module
 from engine.ops.naming import called_as
 from engine.ops.packing import pack_padded, pad_packed, take_rows
 from engine.tensor import Tensor
@@ -28,10 +28,12 @@ __all__ = ["Inputs", "TransformerClassifier", "TransformerEncoderModel"]
 
 
 class Inputs:
-    """What an encoder reads, packed, whichever way it came.
+    """The packed input of an encoder, made from a packed batch or from a rectangle.
 
-    ids, positions: int64 (total_tokens,); types: the same or None; embeds: (total_tokens, d) in place of the words' rows, or None;
-    layout: where the sequences start; packed: whether they came that way, and not as a rectangle.
+    ids, positions: int64 (total_tokens,). types: the same, or None. embeds: (total_tokens, d), used instead of the word embeddings of
+    the ids, or None. layout: where the sequences start. packed: whether the input was a packed batch, not a rectangle.
+
+    Raises ValueError for shapes that do not fit and for sequences longer than `limit`, TypeError for anything other than a packed batch or a Tensor.
     """
 
     __slots__ = ("embeds", "ids", "layout", "op", "packed", "positions", "types")
@@ -45,38 +47,36 @@ class Inputs:
         inputs_embeds: Tensor | None,
         limit: int,
     ) -> None:
-        self.op, self.embeds, self.types = op, inputs_embeds, token_type_ids
+        self.op, self.embeds = op, inputs_embeds
         self.packed = hasattr(input, "cu_seqlens")  # a PackedBatch
         self.layout: Layout
         if self.packed:
-            if attention_mask is not None:
-                raise BadValue(op, "attention_mask", "None beside a packed batch", "a mask")
+            require(attention_mask is None, op, "attention_mask", "None for a packed batch", "a mask")
             self.ids, self.layout, self.positions = input.input_ids, input.layout, input.position_ids
-            if token_type_ids is None:
-                self.types = input.token_type_ids
+            self.types = input.token_type_ids if token_type_ids is None else token_type_ids
         else:
             if not isinstance(input, Tensor):
                 raise BadType(op, "input_ids", "a Tensor or a packed batch", type(input).__name__)
-            if input.ndim != 2:
-                raise BadValue(op, "input_ids", "shape (batch, length)", input.shape)
+            require(input.ndim == 2, op, "input_ids", "shape (batch, length)", input.shape)
             self.layout = called_as(op, Layout.from_rectangle, *input.shape, attention_mask, device=input.device)
             self.ids, self.positions = pack_padded(input, self.layout), self.layout.positions
+            self.types = None
             if token_type_ids is not None:
                 self.types = called_as(op, pack_padded, token_type_ids, self.layout, input_as="token_type_ids")
-        if inputs_embeds is not None and inputs_embeds.shape[:1] != self.ids.shape:
-            raise BadValue(op, "inputs_embeds", f"one row for each of {self.ids.shape[0]} tokens", inputs_embeds.shape)
-        if self.layout.longest > limit:
-            raise BadValue(
-                op, "input_ids", f"at most {limit} tokens a sequence (max_position_embeddings)", self.layout.longest
-            )
+        tokens, longest = self.ids.shape[0], self.layout.longest
+        if inputs_embeds is not None:
+            fits = inputs_embeds.shape[:1] == (tokens,)
+            require(fits, op, "inputs_embeds", f"one row for each of {tokens} tokens", inputs_embeds.shape)
+        expected = f"at most {limit} tokens a sequence (max_position_embeddings)"
+        require(longest <= limit, op, "input_ids", expected, longest)
 
     def leave(self, y: Tensor) -> Tensor:
-        """What the encoder made, (total_tokens, *), in the form in which the input came: (batch, length, *) of a rectangle."""
+        """The encoder's output (total_tokens, *) in the form of the input: for a rectangle (batch, length, *), 0 at padding."""
         return y if self.packed else pad_packed(y, self.layout)
 
 
 class _Embeddings(Module):
-    """Word, position and token-type embeddings, summed, normalised and dropped out."""
+    """The sum of word, position and token-type embeddings, then the norm and dropout."""
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
@@ -89,35 +89,23 @@ class _Embeddings(Module):
         self.dropout = nn.Dropout(c.hidden_dropout_prob)
 
     def forward(self, x: Inputs) -> Tensor:
-        types = self.token_type_embeddings
-        words = self.word_embeddings
+        words, types, places = self.word_embeddings, self.token_type_embeddings, self.position_embeddings
         positions = x.positions + self.offset if self.offset else x.positions
         if x.embeds is not None:
-            return self._from_words(x, x.embeds, positions)
-        y = called_as(
-            x.op,
-            F.embedding_sum,
-            x.ids,
-            words.weight,
-            positions,
-            self.position_embeddings.weight,
-            None if types is None else x.types,
-            None if types is None else types.weight,
-            padding_idx=words.padding_idx,
-            input_as="input_ids",
-        )
-        return self.dropout(self.LayerNorm(y))
-
-    def _from_words(self, x: Inputs, words: Tensor, positions: Tensor) -> Tensor:
-        """The same with given rows in place of those of the words."""
-        y = words + self.position_embeddings(positions)
-        if self.token_type_embeddings is not None:
-            y = y + self.token_type_embeddings(ops.zeros_like(x.ids) if x.types is None else x.types)
+            y = x.embeds + places(positions)
+            if types is not None:
+                y = y + types(ops.zeros_like(x.ids) if x.types is None else x.types)
+        else:
+            type_ids, type_rows = (None, None) if types is None else (x.types, types.weight)
+            y = called_as(
+                x.op, F.embedding_sum, x.ids, words.weight, positions, places.weight, type_ids, type_rows,
+                padding_idx=words.padding_idx, input_as="input_ids",
+            )  # fmt: skip
         return self.dropout(self.LayerNorm(y))
 
 
 class _SelfAttention(Module):
-    """The projection to queries, keys and values, in one piece of memory (3 * d, d)."""
+    """Self-attention without its output projection. Queries, keys and values are one projection, with a weight (3 * d, d)."""
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
@@ -125,7 +113,7 @@ class _SelfAttention(Module):
         self.qkv = nn.Linear(c.hidden_size, 3 * c.hidden_size)
 
     def forward(self, x: Tensor, layout: Layout, rows: Rows | None) -> Tensor:
-        """One row a token, or of the `rows` alone: then keys and values of all tokens, queries of those rows."""
+        """x: (total_tokens, d) -> the same, or (m, d) if `rows` chooses m tokens: then only these have queries."""
         tokens, d = x.shape
         if rows is None:
             qkv = self.qkv(x).view(tokens, 3, self.heads, d // self.heads)
@@ -136,34 +124,20 @@ class _SelfAttention(Module):
         y = ops.attention(q, k, v, cu_q, cu_seqlens_k=cu_k, dropout_p=self.p, training=self.training)
         return y.view(-1, d)
 
-    def _parts(self, prefix: str, state: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-        """(published name, its part of the memory) for each entry."""
-        for kind, whole in (("weight", state["qkv.weight"]), ("bias", state["qkv.bias"])):
-            d = whole.shape[0] // 3
-            for i, name in enumerate(("query", "key", "value")):
-                yield f"{prefix}{name}.{kind}", Tensor(whole._data.slice(0, i * d, (i + 1) * d, 1))
-
-    def _publish(self, state: dict[str, Tensor], prefix: str) -> None:
-        own = {name: state.pop(prefix + name) for name in ("qkv.weight", "qkv.bias")}
-        state.update(self._parts(prefix, own))
-
-    def _plan_load(
-        self,
-        state: dict[str, Tensor],
-        prefix: str,
-        plan: list[tuple[Tensor, Tensor]],
-        missing: list[str],
-        misshaped: list[str],
-    ) -> None:
-        for name, target in self._parts(prefix, {f"qkv.{k}": v for k, v in self.qkv.named_parameters()}):
-            plan_entry(name, target, state, plan, missing, misshaped)
-        for name, value in self.qkv.named_parameters():
-            if name not in ("weight", "bias"):  # an adapter's
-                plan_entry(f"{prefix}qkv.{name}", value, state, plan, missing, misshaped)
+    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """The projection's weight and bias are published as three."""
+        for name, value in super()._entries(prefix):
+            kind = name.removeprefix(f"{prefix}qkv.")
+            if kind in ("weight", "bias"):
+                d = value.shape[0] // 3
+                for i, part in enumerate(("query", "key", "value")):
+                    yield f"{prefix}{part}.{kind}", Tensor(value._data.slice(0, i * d, (i + 1) * d, 1))
+            else:  # an adapter's parameter
+                yield name, value
 
 
 class _Output(Module):
-    """The projection that ends a part of a block, and the norm and the dropout that go with the part."""
+    """The projection that ends a part of a block, and the norm and the dropout of that part."""
 
     def __init__(self, c: TransformerConfig, in_features: int) -> None:
         super().__init__()
@@ -173,11 +147,12 @@ class _Output(Module):
 
     @property
     def dropout(self) -> float:
-        """The probability with which elements of the part's result are dropped now."""
+        """The probability with which elements of the part's result are dropped; 0 in evaluation."""
         return self.p if self.training else 0.0
 
 
 def dense_and_act(x: Tensor, dense: nn.Linear, act: str) -> Tensor:
+    """act(dense(x)), in one pass for a GELU."""
     if act in ("gelu", "gelu_new", "gelu_pytorch_tanh"):
         return F.linear_gelu(x, dense.weight, dense.bias, "none" if act == "gelu" else "tanh")
     return getattr(F, act)(dense(x))
@@ -203,7 +178,7 @@ class _Attention(Module):
 
 
 class _Layer(Module):
-    """BERT's block. Post-LN: LN(x + part(x)) for both parts. Pre-LN: x + part(LN(x)); the LN is the one that stands behind in post-LN."""
+    """BERT's block. Post-LN: LN(x + part(x)) for both parts. Pre-LN: x + part(LN(x)), with the same LN for each part."""
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
@@ -220,7 +195,7 @@ class _Layer(Module):
 
 
 class _Encoder(Module):
-    """The stack; fewer layers than the config's are each used several times, side by side (ALBERT's groups)."""
+    """The stack of layers. If there are fewer layers than the config asks for, each runs several times in a row (ALBERT's groups)."""
 
     gradient_checkpointing = False
 
@@ -236,7 +211,7 @@ class _Encoder(Module):
         return [self.layer[i * len(self.layer) // self.depth] for i in range(self.depth)]
 
     def forward(self, x: Tensor, layout: Layout, rows: Rows | None = None) -> Tensor:
-        """Hidden states of all tokens, or of the `rows` alone."""
+        """Hidden states of all tokens (total_tokens, d), or only of the `rows` (m, d)."""
         again = self.gradient_checkpointing and self.training
         return run_stack(self.layers(), x, layout, rows, self.LayerNorm, again)
 
@@ -254,7 +229,7 @@ class _Pooler(Module):
 
 
 def init_weights(module: Module, std: float) -> None:
-    """BERT's initial values: N(0, 0.02^2) for projections and tables, 0 for biases."""
+    """BERT's initial values: N(0, std^2) for projections and tables; 0 for biases and for the padding token's row."""
     for m in module.modules():
         if isinstance(m, nn.Linear | nn.Embedding):
             nn.init.normal_(m.weight, 0.0, std)
@@ -265,30 +240,32 @@ def init_weights(module: Module, std: float) -> None:
 
 
 class TransformerEncoderModel(Pretrained):
-    """The encoder. Called with a packed batch it gives (total_tokens, hidden_size); called with input_ids (batch, length) and
-    an attention_mask (1: token, 0: padding) it gives (batch, length, hidden_size), 0 at padding.
+    """The encoder. A packed batch gives (total_tokens, hidden_size). input_ids (batch, length) with an attention_mask (1: token, 0:
+    padding) give (batch, length, hidden_size), 0 at padding.
 
-    A rectangle's positions count its real tokens: left and right padding give the same result. Raises ValueError for
-    sequences longer than max_position_embeddings, IndexError for ids out of the vocabulary.
+    In a rectangle only real tokens count as positions, so that left and right padding give the same result. Raises ValueError for
+    sequences longer than max_position_embeddings, IndexError for ids outside of the vocabulary.
 
-    compute_unread: whether all tokens of the last layer are computed even if only some of them are read. False; there to compare.
+    compute_unread: whether the last layer computes all tokens even if only some of them are read. Tests and benchmarks set it to True
+    to compare.
     """
 
     compute_unread = False
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
+        config = self.config
         self.embeddings = _Embeddings(config)
-        small = config.embedding_size
-        projects = small is not None and (small != config.hidden_size or config.num_hidden_groups is not None)
-        self.embeddings_project = nn.Linear(small, config.hidden_size) if small is not None and projects else None
+        d, small = config.hidden_size, config.embedding_size
+        projects = small is not None and (small != d or config.num_hidden_groups is not None)
+        self.embeddings_project = nn.Linear(small, d) if small is not None and projects else None
         self.encoder = _Encoder(config)
         self.pooler = _Pooler(config) if config.pooler else None
         init_weights(self, config.initializer_range)
 
     def encode(self, x: Inputs, rows: Rows | None = None) -> Tensor:
-        """Hidden states (total_tokens, hidden_size), or of the `rows`, chosen from `x.layout`, (m, hidden_size); of the last layer then
-        only what is read is computed."""
+        """Hidden states (total_tokens, hidden_size). rows: m tokens chosen from `x.layout`; then only their hidden states are returned,
+        (m, hidden_size), and the last layer computes only these."""
         y = self.embeddings(x)
         if self.embeddings_project is not None:
             y = self.embeddings_project(y)
@@ -320,12 +297,12 @@ class TransformerEncoderModel(Pretrained):
         return x.leave(self.encode(x))
 
     def pool(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """One row a sequence, (batch, hidden_size), of hidden states (total_tokens, hidden_size), as the config says."""
+        """The pooled hidden states (total_tokens, hidden_size) -> (batch, hidden_size), as the config says."""
         y = F.pool_packed(hidden, layout.cu_seqlens, self.config.pooling)
         return y if self.pooler is None else self.pooler(y)
 
     def encode_pooled(self, x: Inputs) -> Tensor:
-        """One row a sequence, (batch, hidden_size), as the config says; of the last layer only what pooling reads."""
+        """The pooled hidden states (batch, hidden_size). The last layer computes only the tokens that the pooling reads."""
         if self.config.pooling != "first":
             return self.pool(self.encode(x), x.layout)
         y = self.encode(x, x.layout.first())
@@ -335,12 +312,13 @@ class TransformerEncoderModel(Pretrained):
 class TransformerClassifier(Pretrained):
     """An encoder, pooling, dropout and a projection to logits (batch, num_labels).
 
-    Called with a packed batch, or with input_ids (batch, length) and an attention_mask. inputs_embeds: rows (total_tokens,
-    embedding size) in place of those that the ids have in the table of words.
+    Call it with a packed batch, or with input_ids (batch, length) and an attention_mask (1: token, 0: padding). inputs_embeds:
+    (total_tokens, embedding size), used instead of the word embeddings of the ids.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
+        config = self.config
         self.bert = TransformerEncoderModel(config)
         p = config.classifier_dropout
         self.dropout = nn.Dropout(config.hidden_dropout_prob if p is None else p)

@@ -1,4 +1,4 @@
-"""Layers by PyTorch's names. They hold parameters; the mathematics lives in `engine.ops`."""
+"""Layers, with PyTorch's names. They hold parameters; the mathematics is in `engine.ops`."""
 
 from engine.nn import activations, attention, containers, functional, init, layers, lora, losses, transformer, utils
 from engine.nn.activations import *

@@ -1,4 +1,4 @@
-"""Activations as modules."""
+"""Activations as modules. The output has the shape of the input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x > 0, negative_slope * x elsewhere. `inplace` is accepted and changes nothing."""
+    """x if x > 0, otherwise negative_slope * x. `inplace` is accepted and changes nothing."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class LeakyReLU(Module):
 
 
 class GELU(Module):
-    """x * Phi(x) (Hendrycks and Gimpel 2016, arXiv 1606.08415); approximate="tanh": its approximation by tanh."""
+    """x * Phi(x) (Hendrycks and Gimpel 2016, arXiv 1606.08415). approximate: "none", or "tanh" for the approximation by tanh."""
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Tanh(Module):
 
 
 class Softmax(Module):
-    """exp(x) over its sum along `dim` (default: the last one; PyTorch wants it named)."""
+    """exp(x) divided by its sum along `dim`. None: the last dimension (in PyTorch `dim` must be given)."""
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()

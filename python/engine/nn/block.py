@@ -1,15 +1,15 @@
-"""The transformer block: parts, each with dropout, a residual and a norm. All families of models are composed of it.
+"""The transformer block: parts, each with dropout, a residual and a norm. All model families are composed of it.
 
-A part is an attention or a feed-forward network. A layer holds them, and their norms, under the names of its family; when it is
-called, it hands them to `run_block`, which knows what comes after what:
+A part is an attention or a feed-forward network. A layer holds its parts and their norms under the names of its family. In its forward
+it hands them to `run_block`, which knows the order of the computations:
 
     post-norm:  x = norm(x + dropout(part(x)))      for each part
     pre-norm:   x = x + dropout(part(norm(x)))      for each part
 
-In pre-norm the addition behind a part is put off until the next norm, also across blocks, so that one kernel does both. A
-`Residual` carries it. `run_stack` takes it through the blocks of a model and the last norm.
+In pre-norm the addition after a part is delayed until the next norm, even if that is in the next block, so that one kernel does both.
+A `Residual` carries the delayed addition. `run_stack` runs the blocks of a model and the last norm.
 
-A new family is a file with its attention, its feed-forward network and its norms:
+A new family is one file with its attention, its feed-forward network and its norms:
 
     class Layer(Module):
         def forward(self, residual: Residual, layout: Layout, rows: Rows | None) -> Residual:
@@ -36,9 +36,9 @@ __all__ = ["Part", "Residual", "run_block", "run_stack"]
 class Part(NamedTuple):
     """A part of a block.
 
-    compute: (total, d) -> (total, d), or the chosen rows alone, (m, d), if the block has some.
-    norm: the norm in front of it (pre-norm), or behind its residual (post-norm).
-    dropout: the probability with which the elements of its result are dropped now; 0 in evaluation.
+    compute: (total, d) -> (total, d), or -> (m, d) if only m rows are computed (see `run_block`).
+    norm: the norm before the part (pre-norm), or after its residual (post-norm).
+    dropout: the probability with which elements of its result are dropped; 0 in evaluation.
     """
 
     compute: Callable[[Tensor], Tensor]
@@ -47,9 +47,9 @@ class Part(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """What runs through the blocks: x + dropout(added).
+    """What one block passes to the next: x + dropout(added), with the addition not done yet.
 
-    x, added: (total, d); added is None where nothing is left to add.
+    x, added: (total, d). added: None if there is nothing to add. dropout: the probability.
     """
 
     x: Tensor
@@ -66,7 +66,7 @@ class Residual(NamedTuple):
 
 
 def _join(norm: Module, x: Tensor, added: Tensor, dropout: float, prenorm: bool) -> Any:
-    """The norm of x + dropout(added), in one pass if the norm has a method `dropout_add`; prenorm: the sum, too."""
+    """The norm of x + dropout(added), in one pass if the norm has a method `dropout_add`. prenorm: return (norm, sum)."""
     fused = getattr(norm, "dropout_add", None)
     if fused is not None:
         return fused(added, x, dropout, prenorm)
@@ -77,10 +77,10 @@ def _join(norm: Module, x: Tensor, added: Tensor, dropout: float, prenorm: bool)
 def run_block(
     residual: Residual, parts: Sequence[Part], norm_first: bool, layout: Layout | None = None, rows: Rows | None = None
 ) -> Residual:
-    """The residual behind the parts.
+    """The residual after the parts.
 
-    rows: the positions, chosen from `layout`, that are read of what the block makes. The first part, an attention, must compute these
-    alone; all else of it need not be computed.
+    rows: the positions, chosen from `layout`, whose results are needed; None: all. The first part, an attention, must then compute only
+    these, (m, d).
     """
     x, added, p = residual if norm_first else (residual.sum(), None, 0.0)
     for compute, norm, dropout in parts:
@@ -106,10 +106,10 @@ def run_stack(
     norm: Module | None = None,
     checkpointing: bool = False,
 ) -> Tensor:
-    """x (total, d) through blocks `block(residual, layout, rows)`, and through the last norm, if there is one.
+    """Runs x (total, d) through the blocks, each called as `block(residual, layout, rows)`, and through the last norm, if there is one.
 
-    rows: the positions that are read of the result, (m, d) then; of the last block only these are computed. checkpointing: compute each
-    block again in the backward pass instead of keeping what it needs.
+    rows: the positions whose results are needed. The result is then (m, d), and the last block computes only these. checkpointing: in
+    the backward pass, compute each block again instead of keeping its intermediate results.
     """
     residual = Residual(x)
     blocks = list(blocks)
@@ -127,5 +127,5 @@ def run_stack(
 def _again(
     block: Callable[..., Residual], x: Tensor, added: Tensor | None, dropout: float, layout: Layout, rows: Rows | None
 ) -> Any:
-    """A block with the tensors as arguments, which `checkpoint` watches for changes."""
+    """Calls a block with the tensors as separate arguments, because `checkpoint` checks its tensor arguments for changes."""
     return block(Residual(x, added, dropout), layout, rows)

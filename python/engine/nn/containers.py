@@ -15,24 +15,27 @@ List = TypeVar("List", bound="_Indexed")
 
 
 class _Indexed(Module):
-    """Submodules under the names "0", "1", ..."""
+    """Members under the names "0", "1", ..."""
 
-    def _fill(self, modules: Iterable[Module]) -> None:
-        for name in list(self._modules):
+    _registry = "_modules"  # where the members are
+
+    def _fill(self, members: Iterable[Any]) -> None:
+        """Replaces all members."""
+        for name in list(getattr(self, self._registry)):
             delattr(self, name)
-        for i, module in enumerate(modules):
-            self.add_module(str(i), module)
+        self.extend(members)
 
-    def _position(self, index: int) -> str:
+    def _name(self, index: int) -> str:
+        """The name of the member at that position. Raises IndexError if there is none."""
         if not -len(self) <= index < len(self):
             raise BadIndex(type(self).__name__, "index", f"a number in [{-len(self)}, {len(self)})", index)
-        return str(index % len(self))
+        return list(getattr(self, self._registry))[index]
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return len(getattr(self, self._registry))
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
+        return iter(getattr(self, self._registry).values())
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
@@ -40,37 +43,37 @@ class _Indexed(Module):
             Module.__init__(part)
             part._fill(list(self)[index])
             return part
-        return self._modules[self._position(index)]
+        return getattr(self, self._name(index))
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, self._position(index), module)
+    def __setitem__(self, index: int, member: Any) -> None:
+        setattr(self, self._name(index), member)
 
     def __delitem__(self, index: int | slice) -> None:
-        modules = list(self)
-        del modules[index]
-        self._fill(modules)
+        members = list(self)
+        del members[index]
+        self._fill(members)
 
-    def append(self: List, module: Module) -> List:
+    def append(self: List, member: Any) -> List:
         """Adds one at the end."""
-        self.add_module(str(len(self)), module)
+        self.add_module(str(len(self)), member)
         return self
 
-    def extend(self: List, modules: Iterable[Module]) -> List:
+    def extend(self: List, members: Iterable[Any]) -> List:
         """Adds several at the end."""
-        for module in modules:
-            self.append(module)
+        for member in members:
+            self.append(member)
         return self
 
-    def insert(self: List, index: int, module: Module) -> List:
+    def insert(self: List, index: int, member: Any) -> List:
         """Adds one before position `index`."""
-        modules = list(self)
-        modules.insert(index, module)
-        self._fill(modules)
+        members = list(self)
+        members.insert(index, member)
+        self._fill(members)
         return self
 
 
 class Sequential(_Indexed):
-    """Calls its modules one after the other. Takes modules, or one dict of them by name."""
+    """Calls its modules one after the other. Takes modules, or one dict of names and modules."""
 
     def __init__(self, *modules: Any) -> None:
         super().__init__()
@@ -79,10 +82,6 @@ class Sequential(_Indexed):
                 self.add_module(name, module)
         else:
             self._fill(modules)
-
-    def _position(self, index: int) -> str:
-        super()._position(index)
-        return list(self._modules)[index]
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():
@@ -109,7 +108,7 @@ class ModuleDict(Module):
         self.update(modules or {})
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Adds all of a mapping, or of an iterable of pairs."""
+        """Adds the modules of a mapping, or of an iterable of (name, module) pairs."""
         for name, module in modules.items() if isinstance(modules, Mapping) else modules:
             self[name] = module
 
@@ -150,33 +149,26 @@ class ModuleDict(Module):
         return module
 
 
-class ParameterList(Module):
-    """A list of parameters; tensors that are none become some."""
+class ParameterList(_Indexed):
+    """A list of parameters. Tensors that are not parameters become parameters."""
+
+    _registry = "_parameters"
 
     def __init__(self, values: Iterable[Tensor] | None = None) -> None:
         super().__init__()
-        for value in values or ():
-            self.append(value)
+        self._fill(values or ())
 
     def append(self, value: Tensor) -> ParameterList:
         """Adds one at the end."""
-        self.register_parameter(str(len(self)), value if isinstance(value, Parameter) else Parameter(value))
+        self.register_parameter(str(len(self)), _parameter(value))
         return self
 
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._parameters.values())
-
-    def __getitem__(self, index: int) -> Any:
-        if not -len(self) <= index < len(self):
-            raise BadIndex("ParameterList", "index", f"a number in [{-len(self)}, {len(self)})", index)
-        return self._parameters[str(index % len(self))]
-
     def __setitem__(self, index: int, value: Tensor) -> None:
-        self[index]  # in range
-        setattr(self, str(index % len(self)), value if isinstance(value, Parameter) else Parameter(value))
+        super().__setitem__(index, _parameter(value))
 
     def extra_repr(self) -> str:
         return "\n".join(f"({i}): Parameter of shape {p.shape}, {p.dtype.name}" for i, p in enumerate(self))
+
+
+def _parameter(value: Tensor) -> Parameter:
+    return value if isinstance(value, Parameter) else Parameter(value)

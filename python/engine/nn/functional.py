@@ -13,5 +13,5 @@ from engine.ops.packing import pack_padded, pad_packed
 from engine.ops.pooling import *
 from engine.ops.softmax import *
 
-# Mathematics beside the layers' ops in these files: PyTorch has it in `torch` alone.
+# These files also hold functions that PyTorch has only in `torch`, not in `torch.nn.functional`.
 del bmm, erf, log1p, logsumexp, matmul, mm

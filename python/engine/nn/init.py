@@ -6,7 +6,7 @@ import math
 
 from engine import ops
 from engine.autograd import no_grad
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.tensor import Tensor
 
 __all__ = [
@@ -39,7 +39,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Fills with draws from N(mean, std^2) restricted to [a, b]; draws outside are drawn again.
 
-    Raises ValueError where so little of the distribution lies inside that drawing does not end.
+    Raises ValueError if so little of the distribution lies inside that drawing does not end.
     """
     with no_grad():
         tensor.normal_(mean, std)
@@ -48,7 +48,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
             if not outside.any():
                 return tensor
             tensor.copy_(ops.where(outside, ops.empty_like(tensor).normal_(mean, std), tensor))
-    raise BadValue("trunc_normal_", "a, b", f"a range that draws from N({mean}, {std}^2) fall in", f"[{a}, {b}]")
+    raise BadValue("trunc_normal_", "a, b", f"a range into which draws from N({mean}, {std}^2) fall", f"[{a}, {b}]")
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -68,18 +68,20 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor that keeps the variance through a nonlinearity; param: leaky_relu's slope (0.01)."""
-    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4}
-    if nonlinearity == "leaky_relu":
-        return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
-    if nonlinearity not in gains:
-        raise BadValue("calculate_gain", "nonlinearity", f"one of {', '.join(gains)}, leaky_relu", repr(nonlinearity))
+    """The factor that keeps the variance through a nonlinearity. param: the slope of leaky_relu (None: 0.01)."""
+    slope = 0.01 if param is None else param
+    gains = {
+        "linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4,
+        "leaky_relu": math.sqrt(2.0 / (1 + slope**2)),
+    }  # fmt: skip
+    known = nonlinearity in gains
+    require(known, "calculate_gain", "nonlinearity", f"one of {', '.join(gains)}", repr(nonlinearity))
     return gains[nonlinearity]
 
 
 def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
-    if tensor.ndim < 2:
-        raise BadValue(op, "tensor", "at least 2 dimensions", f"shape {tensor.shape}")
+    """(fan_in, fan_out) of a weight (out, in, ...)."""
+    require(tensor.ndim >= 2, op, "tensor", "at least 2 dimensions", f"shape {tensor.shape}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -96,10 +98,9 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 
 def _kaiming(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    fan_in, fan_out = _fans(op, tensor)
-    if mode not in ("fan_in", "fan_out"):
-        raise BadValue(op, "mode", "'fan_in' or 'fan_out'", repr(mode))
-    return calculate_gain(nonlinearity, a) / math.sqrt(max(1, fan_in if mode == "fan_in" else fan_out))
+    fans = dict(zip(("fan_in", "fan_out"), _fans(op, tensor)))
+    require(mode in fans, op, "mode", "'fan_in' or 'fan_out'", repr(mode))
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(1, fans[mode]))
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import ops
 from engine._core import DType
-from engine.errors import BadValue
+from engine.errors import require
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.module import Module, Parameter
@@ -19,12 +19,12 @@ __all__ = ["Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear",
 
 
 def new_parameter(*shape: int, dtype: DType | None = None, device: Any = None) -> Parameter:
-    """A parameter whose contents are still undefined."""
+    """A parameter whose contents are not defined yet."""
     return Parameter(ops.empty(shape, dtype=dtype, device=device))
 
 
 class Identity(Module):
-    """Gives back what it gets; arguments are ignored."""
+    """Returns its input. Arguments are accepted and change nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -53,7 +53,6 @@ class Linear(Module):
     weight: (out_features, in_features), bias: (out_features,), both drawn from U(-k, k) with k = 1 / sqrt(in_features).
     """
 
-    weight: Parameter
     bias: Parameter | None
 
     def __init__(
@@ -67,7 +66,7 @@ class Linear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws the initial values anew."""
+        """Draws the initial values again."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
             bound = 1 / math.sqrt(self.in_features) if self.in_features > 0 else 0
@@ -86,8 +85,6 @@ class Embedding(Module):
     weight: (num_embeddings, embedding_dim) from N(0, 1). padding_idx: a row that starts as zeros and gets no gradient.
     """
 
-    weight: Parameter
-
     def __init__(
         self,
         num_embeddings: int,
@@ -100,25 +97,24 @@ class Embedding(Module):
         super().__init__()
         (self.num_embeddings,) = new_sizes("Embedding", "num_embeddings", (num_embeddings,))
         (self.embedding_dim,) = new_sizes("Embedding", "embedding_dim", (embedding_dim,))
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise BadValue(
-                "Embedding", "padding_idx", f"None or a number in [{-num_embeddings}, {num_embeddings})", padding_idx
-            )
+        inside = padding_idx is None or -num_embeddings <= padding_idx < num_embeddings
+        expected = f"None or a number in [{-num_embeddings}, {num_embeddings})"
+        require(inside, "Embedding", "padding_idx", expected, padding_idx)
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.weight = new_parameter(num_embeddings, embedding_dim, dtype=dtype, device=device)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws the initial values anew."""
+        """Draws the initial values again."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
             init.zeros_(self.weight.detach().select(0, self.padding_idx))
 
     @classmethod
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
-        """A layer over a table (num_embeddings, embedding_dim) that there already is."""
-        if embeddings.ndim != 2:
-            raise BadValue("Embedding.from_pretrained", "embeddings", "2 dimensions", f"shape {embeddings.shape}")
+        """A layer with an existing table (num_embeddings, embedding_dim), whose memory it shares. freeze: do not train it."""
+        two = embeddings.ndim == 2
+        require(two, "Embedding.from_pretrained", "embeddings", "2 dimensions", f"shape {embeddings.shape}")
         layer = cls(1, embeddings.shape[1])
         layer.num_embeddings, layer.padding_idx = embeddings.shape[0], padding_idx
         layer.weight = Parameter(embeddings, requires_grad=not freeze)
@@ -167,7 +163,7 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def dropout_add(self, input: Tensor, residual: Tensor, p: float, prenorm: bool = False) -> Any:
-        """The norm over the last dimension of residual + dropout(input, p), in one pass; prenorm: the sum, too."""
+        """The norm over the last dimension of residual + dropout(input, p), in one pass. prenorm: return (norm, sum)."""
         return F.dropout_add_layer_norm(input, residual, self.weight, self.bias, p, True, self.eps, prenorm)
 
     def extra_repr(self) -> str:
@@ -209,14 +205,12 @@ class RMSNorm(Module):
 
 
 class Dropout(Module):
-    """Zeroes each element with probability p while training and scales the others by 1 / (1 - p) (Srivastava et al. 2014)."""
+    """In training, zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014)."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
-            raise BadValue("Dropout", "p", "a probability in [0, 1]", p)
-        if inplace:
-            raise BadValue("Dropout", "inplace", False, True, "writing in place is not supported")
+        require(0 <= p <= 1, "Dropout", "p", "a probability in [0, 1]", p)
+        require(not inplace, "Dropout", "inplace", False, True, "writing in place is not supported")
         self.p = p
 
     def forward(self, input: Tensor) -> Tensor:

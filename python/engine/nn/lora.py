@@ -1,28 +1,27 @@
-"""LoRA: low-rank adapters of frozen projections (Hu et al. 2021, arXiv 2106.09685), in the files of `peft`.
+"""LoRA: low-rank adapters of frozen projections (Hu et al. 2021, arXiv 2106.09685), in the file format of `peft`.
 
-A projection y = x Wᵀ becomes y = x Wᵀ + s · (x Aᵀ) Bᵀ with A (r, in) and B (out, r), which alone are trained. Called as a
-layer it computes just that, and the backward of W costs no weight gradient. Fused ops, which take `weight`, get
-W + s · B A: right as well, but its gradient is as large as that of W.
+A projection y = x Wᵀ becomes y = x Wᵀ + s · (x Aᵀ) Bᵀ with A (r, in) and B (out, r). Only A and B are trained. When the layer is
+called, it computes exactly this, and no gradient of W is computed. Fused ops read `weight`, which is W + s · B A. The result is the
+same, but the gradient of `weight` is as large as that of W.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from engine import ops
 from engine.autograd import no_grad
-from engine.errors import BadValue, FileMissing
+from engine.errors import BadValue, require
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
-from engine.nn.module import Module, Parameter
+from engine.nn.module import Module, Parameter, copy_state
 from engine.ops.convert import copy_into
-from engine.serialization import load_file, save_file, write_text
+from engine.serialization import load_file, read_json, save_file, write_json
 from engine.tensor import Tensor
 
 __all__ = [
@@ -37,10 +36,10 @@ __all__ = [
 ]
 
 FUSED: Mapping[str, tuple[str, ...]] = {"qkv": ("query", "key", "value")}
-"""Projections that are several in one piece of memory, each of the same height: their names, and those of the parts."""
+"""Projections that hold several of equal height in one piece of memory: their names, and the names of their parts."""
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_PREFIX = "base_model.model."  # of all names in files of peft
+_PREFIX = "base_model.model."  # peft puts it in front of all names in its files
 _HEADS = ("classifier", "score")
 _TASKS = {"sequence": "SEQ_CLS", "token": "TOKEN_CLS", "base": "FEATURE_EXTRACTION"}
 
@@ -51,12 +50,13 @@ class LoRAConfig:
 
     Attributes:
         r: rank of the adapters.
-        alpha: they count alpha / r.
-        dropout: of the adapters' input while training; there is none where a fused op takes the weight (see `LoRALinear`).
-        target_modules: names of projections, or how they end: "query", "attention.output.dense". In models of a published
-            family the names in its files serve too ("q_lin" of DistilBERT).
-        modules_to_save: how the names of modules end (these, or above these) that are trained whole; None: "classifier" and
-            "score", where there are such.
+        alpha: what the adapters add is multiplied by s = alpha / r.
+        dropout: probability with which elements of the adapters' input are dropped in training. There is no dropout where a fused
+            op reads the weight (see `LoRALinear`).
+        target_modules: names of projections, or ends of names: "query", "attention.output.dense". For models of a published
+            family the names in its files work too ("q_lin" of DistilBERT).
+        modules_to_save: modules that are trained whole. A name fits modules whose names end with it, and the modules below them.
+            None: "classifier" and "score", if the model has them.
 
     Raises:
         ValueError: for a value out of range.
@@ -71,23 +71,21 @@ class LoRAConfig:
     def __post_init__(self) -> None:
         for name in ("target_modules", "modules_to_save"):
             value = getattr(self, name)
-            if isinstance(value, str):
-                raise BadValue("LoRAConfig", name, "a list of names", repr(value))
+            require(not isinstance(value, str), "LoRAConfig", name, "a list of names", repr(value))
             object.__setattr__(self, name, None if value is None else tuple(value))
-        self._check("r", self.r >= 1, "at least 1")
-        self._check("alpha", 0 < self.alpha < math.inf, "a finite number > 0")
-        self._check("dropout", 0 <= self.dropout <= 1, "a probability in [0, 1]")
-        self._check("target_modules", bool(self.target_modules), "at least one name")
-
-    def _check(self, name: str, right: bool, expected: str) -> None:
-        if not right:
-            raise BadValue("LoRAConfig", name, expected, repr(getattr(self, name)))
+        for name, right, expected in (
+            ("r", self.r >= 1, "at least 1"),
+            ("alpha", 0 < self.alpha < math.inf, "a finite number > 0"),
+            ("dropout", 0 <= self.dropout <= 1, "a probability in [0, 1]"),
+            ("target_modules", self.target_modules, "at least one name"),
+        ):
+            require(right, "LoRAConfig", name, expected, repr(getattr(self, name)))
 
 
 class _Part(NamedTuple):
-    """Rows [begin, end) of a projection, and the names of what adapts them."""
+    """Rows [begin, end) of a projection, and the names of the adapter's parameters."""
 
-    name: str  # "" for the whole
+    name: str  # "": the whole projection
     begin: int
     end: int
 
@@ -101,24 +99,23 @@ class _Part(NamedTuple):
 
 
 class LoRALinear(Linear):
-    """A frozen projection with adapters of all its rows, or of parts of them: a stand-in for the `Linear` it is made of.
+    """A frozen projection with adapters of all its rows, or of parts of them. It takes the place of a `Linear`.
 
-    `weight` is W + s · B A of the adapters as they are, made anew each time; `base_weight` is W. lora_A… (r, in) begin as those
-    of a Linear, lora_B… (rows, r) as zeros, so that nothing is changed at first.
+    `weight` is W + s · B A, computed each time it is read; `base_weight` is W. Each lora_A (r, in) starts with the initial values of a
+    Linear, and each lora_B (rows, r) with zeros, so that the projection is unchanged at first.
     """
 
     def __init__(self, base: Linear, config: LoRAConfig, parts: Mapping[str, tuple[int, int]] | None = None) -> None:
-        """parts: names and the rows [begin, end) that are adapted, which do not overlap; None: all."""
+        """parts: names, and the rows [begin, end) that are adapted, which do not overlap; None: all rows."""
         Module.__init__(self)
         self.in_features, self.out_features = base.in_features, base.out_features
         self.training = base.training
         self.dropout, self.scaling = config.dropout, config.alpha / config.r
-        found = {"": (0, base.out_features)} if parts is None else parts
+        found = parts or {"": (0, base.out_features)}
         self.parts = sorted((_Part(name, *rows) for name, rows in found.items()), key=lambda part: part.begin)
-        weight = base._parameters["weight"]
-        assert weight is not None
+        weight = base.weight
         self._register("_parameters", "weight", weight)
-        self._register("_parameters", "bias", base._parameters["bias"])
+        self.register_parameter("bias", base.bias)
         for part in self.parts:
             a = new_parameter(config.r, self.in_features, dtype=weight.dtype, device=weight.device)
             b = new_parameter(part.end - part.begin, config.r, dtype=weight.dtype, device=weight.device)
@@ -139,19 +136,17 @@ class LoRALinear(Linear):
 
     def _wide(self) -> Tensor:
         """All A, one below the other: (parts * r, in)."""
-        rows = [getattr(self, part.a) for part in self.parts]
-        return rows[0] if len(rows) == 1 else ops.cat(rows)
+        return _joined([getattr(self, part.a) for part in self.parts], 0)
 
     def _tall(self) -> Tensor:
-        """s · B of each part in columns of its own, at its rows: (out, parts * r)."""
+        """s · B. Each part has its own columns, and zeros outside of its rows: (out, parts * r)."""
         columns = []
         for part in self.parts:
             b = getattr(self, part.b)
-            above, below = part.begin, self.out_features - part.end
-            pieces = [ops.zeros(n, b.shape[1], dtype=b.dtype, device=b.device) if n else None for n in (above, below)]
-            column = [piece for piece in (pieces[0], b, pieces[1]) if piece is not None]
-            columns.append(column[0] if len(column) == 1 else ops.cat(column))
-        return (columns[0] if len(columns) == 1 else ops.cat(columns, 1)) * self.scaling
+            heights = (part.begin, self.out_features - part.end)
+            above, below = ([ops.zeros(n, b.shape[1], dtype=b.dtype, device=b.device)] if n else [] for n in heights)
+            columns.append(_joined([*above, b, *below], 0))
+        return _joined(columns, 1) * self.scaling
 
     def forward(self, input: Tensor) -> Tensor:
         low = F.linear(F.dropout(input, self.dropout, self.training), self._wide())
@@ -164,101 +159,95 @@ class LoRALinear(Linear):
         linear = Linear.__new__(Linear)
         Module.__init__(linear)
         linear.in_features, linear.out_features, linear.training = self.in_features, self.out_features, self.training
-        linear._register("_parameters", "weight", self.base_weight)
-        linear._register("_parameters", "bias", self._parameters["bias"])
+        linear.weight = self.base_weight
+        linear.register_parameter("bias", self.bias)
         return linear
 
     def extra_repr(self) -> str:
         names = ", ".join(part.name for part in self.parts if part.name)
-        rank = self._parameters[self.parts[0].a].shape[0]  # type: ignore[union-attr]
+        rank = getattr(self, self.parts[0].a).shape[0]
         return super().extra_repr() + f", r={rank}, scaling={self.scaling}" + (f", parts={names}" if names else "")
+
+
+def _joined(pieces: list[Tensor], dim: int) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else ops.cat(pieces, dim)
+
+
+def _namer(model: Module) -> Callable[[str], str]:
+    """What gives the names in files of the model's parameters."""
+    return getattr(model, "published_name", lambda name: name)
 
 
 def _published(model: Module, path: str) -> str:
     """The name in files of the module at `path`."""
-    publish = getattr(model, "published_name", None)
-    return path if publish is None else publish(f"{path}.weight")[: -len(".weight")]
+    return _namer(model)(f"{path}.weight").removesuffix(".weight")
 
 
 def _fitting(model: Module, path: str, names: Iterable[str]) -> set[str]:
-    """Those of the names with which the module's name ends, here or in files."""
+    """Those of the names that the module's name, here or in files, ends with."""
     paths = (path, _published(model, path))
     return {name for name in names if any(f".{p}".endswith(f".{name}") for p in paths)}
 
 
 def _beside(path: str, name: str) -> str:
-    """`name` in the place of the path's last part."""
+    """The path with `name` as its last part; "": the path itself."""
     head, dot, _ = path.rpartition(".")
-    return head + dot + name
+    return head + dot + name if name else path
 
 
 def add_lora(
     model: Module, config: LoRAConfig | None = None, *, fused: Mapping[str, tuple[str, ...]] = FUSED
 ) -> list[str]:
-    """Puts adapters on the projections that `config` names, and freezes everything else but `modules_to_save`.
+    """Adds adapters to the projections that `config` names, and freezes everything else except `modules_to_save`.
 
-    fused: projections that are several in one, by name; a part is adapted by its own name. The config stays with the model
-    (`model.lora_config`). Returns the names of what is adapted. An optimizer is made after this; one for the parameters that
-    require grad (`engine.train.parameter_groups`) leaves frozen ones out.
+    fused: names of projections that hold several, and the names of their parts. A part is adapted by its own name. The config stays
+    with the model (`model.lora_config`). Returns the names of what is adapted. Make the optimizer after this call, from the
+    parameters that require grad (`engine.train.parameter_groups` leaves out frozen ones).
 
-    Raises ValueError, before anything is changed, where a name fits no Linear or module, or the model has adapters.
+    Raises ValueError, before anything is changed, if a name fits no Linear or module, or if the model has adapters already.
     """
     config = config or LoRAConfig()
-    plan: dict[str, dict[str, tuple[int, int]] | None] = {}
-    left = set(config.target_modules)
-    adapted = []
-    saved_paths = _saved(model, config)
+    plan: dict[str, tuple[Linear, dict[str, tuple[int, int]]]] = {}
+    unused = set(config.target_modules)
+    saved = _saved(model, config)
     for path, module in model.named_modules():
-        if isinstance(module, LoRALinear):
-            raise BadValue(
-                "add_lora", "model", "a model without adapters", f"one with adapters at {path}", "call merge_lora first"
-            )
-        if not isinstance(module, Linear) or any(path == s or path.startswith(f"{s}.") for s in saved_paths):
-            continue  # what is trained whole needs no adapter, and its weights would be lost from the adapters' file
+        plain, got = not isinstance(module, LoRALinear), f"one with adapters at {path}"
+        require(plain, "add_lora", "model", "a model without adapters", got, "call merge_lora first")
+        if not isinstance(module, Linear) or any(path == s or path.startswith(f"{s}.") for s in saved):
+            continue  # a module that is trained whole needs no adapter, and its weights would be lost from the adapters' file
         whole = _fitting(model, path, config.target_modules)
-        left -= whole
-        names = fused.get(path.rpartition(".")[2], ())
-        height = module.out_features // max(len(names), 1)
+        names = fused.get(path.rpartition(".")[2], ("",))
+        height = module.out_features // len(names)
         parts = {}
-        for i, part in enumerate(names):
-            fits = _fitting(model, _beside(path, part), config.target_modules)
-            left -= fits
-            if fits or whole:
-                parts[part] = (i * height, (i + 1) * height)
-        if parts or whole:
-            plan[path] = parts or None
-            adapted += [_beside(path, part) for part in parts] or [path]
-    if left:
-        raise BadValue(
-            "add_lora",
-            "target_modules",
-            "names of Linear layers",
-            f"{sorted(left)[0]!r}",
-            "no Linear layer has that name, or modules_to_save has it trained whole",
-        )
-    saved = [p for name in saved_paths for p in model.get_submodule(name).parameters()]
+        for i, name in enumerate(names):
+            fits = whole | _fitting(model, _beside(path, name), config.target_modules)
+            unused -= fits
+            if fits:
+                parts[name] = (i * height, (i + 1) * height)
+        if parts:
+            plan[path] = module, parts
+    reason = "no Linear layer has that name, or modules_to_save already trains it whole"
+    got = ", ".join(map(repr, sorted(unused)))
+    require(not unused, "add_lora", "target_modules", "names of Linear layers", got, reason)
     model.requires_grad_(False)
-    for p in saved:
-        p.requires_grad_(True)
-    for path, rows in plan.items():
-        base = model.get_submodule(path)
-        assert isinstance(base, Linear)
-        _replace(model, path, LoRALinear(base, config, rows))
+    for path in saved:
+        model.get_submodule(path).requires_grad_()
+    for path, (base, parts) in plan.items():
+        _replace(model, path, LoRALinear(base, config, parts))
     object.__setattr__(model, "lora_config", config)
-    return adapted
+    return [_beside(path, name) for path, (_, parts) in plan.items() for name in parts]
 
 
 def _saved(model: Module, config: LoRAConfig) -> list[str]:
-    names = _HEADS if config.modules_to_save is None else config.modules_to_save
-    found: dict[str, list[str]] = {name: [] for name in names}
-    for path, _ in model.named_modules():
-        for name in names:
-            if path and any(f"{name}." in f"{p}." for p in (path, _published(model, path))):
-                found[name].append(path)
-    missing = [name for name, paths in found.items() if not paths]
-    if missing and config.modules_to_save is not None:
-        raise BadValue("add_lora", "modules_to_save", "names of modules of the model", repr(missing[0]))
-    return [path for paths in found.values() for path in paths]
+    """The paths of the modules that are trained whole."""
+    found: list[str] = []
+    for name in _HEADS if config.modules_to_save is None else config.modules_to_save:
+        paths = [path for path, _ in model.named_modules() if path]
+        fits = [p for p in paths if any(f"{name}." in f"{alias}." for alias in (p, _published(model, p)))]
+        optional = config.modules_to_save is None
+        require(fits or optional, "add_lora", "modules_to_save", "names of modules of the model", repr(name))
+        found += fits
+    return found
 
 
 def _replace(model: Module, path: str, module: Module) -> None:
@@ -268,14 +257,13 @@ def _replace(model: Module, path: str, module: Module) -> None:
 
 def _adapters(op: str, model: Module) -> dict[str, LoRALinear]:
     found = {path: module for path, module in model.named_modules() if isinstance(module, LoRALinear)}
-    if not found:
-        raise BadValue(op, "model", "a model with adapters", "one without", "call add_lora first")
+    require(found, op, "model", "a model with adapters", "one without", "call add_lora first")
     return found
 
 
 def merge_lora(model: Module) -> Module:
-    """Folds the adapters into the weights and puts plain layers back; the same model. What was frozen stays so
-    (`model.requires_grad_()` trains all). Raises ValueError where there are no adapters."""
+    """Adds the adapters to the weights, and puts plain Linear layers back. Returns the same model. Frozen parameters stay frozen
+    (`model.requires_grad_()` trains all). Raises ValueError if there are no adapters."""
     for path, module in _adapters("merge_lora", model).items():
         _replace(model, path, module.merged())
     model.__dict__.pop("lora_config", None)
@@ -286,25 +274,24 @@ def merge_lora(model: Module) -> Module:
 
 
 def _targets(op: str, model: Module) -> dict[str, Parameter]:
-    """Adapters, and what is trained beside them, by their names in peft's files."""
+    """The adapters' parameters and the other trained parameters, by their names in peft's files."""
     targets: dict[str, Parameter] = {}
     inner: set[int] = set()
     for path, module in _adapters(op, model).items():
         inner |= {id(p) for p in module.parameters()}
         for part in module.parts:
-            place = _PREFIX + _published(model, _beside(path, part.name) if part.name else path)
-            targets[f"{place}.lora_A.weight"] = module._parameters[part.a]  # type: ignore[assignment]
-            targets[f"{place}.lora_B.weight"] = module._parameters[part.b]  # type: ignore[assignment]
-    publish = getattr(model, "published_name", lambda name: name)
+            place = _PREFIX + _published(model, _beside(path, part.name))
+            targets[f"{place}.lora_A.weight"] = getattr(module, part.a)
+            targets[f"{place}.lora_B.weight"] = getattr(module, part.b)
     for name, p in model.named_parameters():
         if p.requires_grad and id(p) not in inner:
-            targets[_PREFIX + publish(name)] = p
+            targets[_PREFIX + _namer(model)(name)] = p
     return targets
 
 
 def lora_state_dict(model: Module) -> dict[str, Tensor]:
-    """The adapters, and the parameters that are trained beside them, by the names that `peft` gives them; detached, sharing
-    memory. Raises ValueError where there are no adapters."""
+    """The adapters' parameters and the other trained parameters, by the names that `peft` gives them. The tensors are detached and
+    share the parameters' memory. Raises ValueError if there are no adapters."""
     return {name: p.detach() for name, p in _targets("lora_state_dict", model).items()}
 
 
@@ -313,37 +300,24 @@ def load_lora_state_dict(model: Module, state_dict: Mapping[str, Tensor]) -> Non
 
     Raises ValueError that lists missing, unexpected and mis-shaped entries, before anything is written.
     """
-    targets = _targets("load_lora_state_dict", model)
-    wrong = [f"missing: {name}" for name in targets if name not in state_dict]
-    wrong += [f"unexpected: {name}" for name in state_dict if name not in targets]
-    wrong += [
-        f"mis-shaped: {name}: expected shape {p.shape}, got {state_dict[name].shape}"
-        for name, p in targets.items()
-        if name in state_dict and state_dict[name].shape != p.shape
-    ]
-    if wrong:
-        raise BadValue(
-            "load_lora_state_dict",
-            "state_dict",
-            "the entries of the model's adapters",
-            "entries that differ:" + "".join(f"\n  {line}" for line in wrong),
-        )
-    for name, p in targets.items():
-        copy_into(p._data, state_dict[name]._data)
+    op = "load_lora_state_dict"
+    copy_state(op, "the model's adapters", _targets(op, model), state_dict)
 
 
 def save_lora(model: Module, directory: str | os.PathLike[str], base_model: str | None = None) -> None:
     """Writes adapter_model.safetensors and adapter_config.json, which `peft` opens on top of the base model.
 
-    base_model: where that is, for those who open the files. Raises ValueError where there are no adapters.
+    base_model: the directory or the name of the base model, for programs that open the files. Raises ValueError if there are no
+    adapters.
     """
     state = lora_state_dict(model)
     config: LoRAConfig = model.lora_config
+    names = [name.removeprefix(_PREFIX) for name in state]
     end = ".lora_A.weight"
-    paths = [name[len(_PREFIX) : -len(end)] for name in state if name.endswith(end)]
-    names = config.modules_to_save or _HEADS
-    beside = [name[len(_PREFIX) :].rpartition(".")[0] for name in state if ".lora_" not in name]
-    beside = [next((name for name in names if f"{name}." in f"{path}."), path) for path in beside]
+    paths = [name.removesuffix(end) for name in names if name.endswith(end)]
+    whole = [name.rpartition(".")[0] for name in names if ".lora_" not in name]
+    heads = config.modules_to_save or _HEADS
+    whole = [next((head for head in heads if f"{head}." in f"{path}."), path) for path in whole]
     values = {
         "peft_type": "LORA",
         "task_type": _TASKS.get(getattr(model, "head", "")),
@@ -353,38 +327,40 @@ def save_lora(model: Module, directory: str | os.PathLike[str], base_model: str 
         "lora_alpha": config.alpha,
         "lora_dropout": config.dropout,
         "target_modules": paths,
-        "modules_to_save": list(dict.fromkeys(beside)) or None,
+        "modules_to_save": list(dict.fromkeys(whole)) or None,
         "bias": "none",
         "fan_in_fan_out": False,
     }
     os.makedirs(directory, exist_ok=True)
     save_file(state, os.path.join(directory, _WEIGHTS), {"format": "pt"})
-    write_text(os.path.join(directory, _CONFIG), json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    write_json(os.path.join(directory, _CONFIG), values)
 
 
 def load_lora(model: Module, directory: str | os.PathLike[str]) -> LoRAConfig:
-    """Adds the adapters of a directory, which `save_lora` or `peft` wrote, to the base model. Returns their config.
+    """Adds the adapters in a directory that `save_lora` or `peft` wrote to the base model. Returns their config.
 
-    Raises FileNotFoundError where a file is missing, ValueError where one is damaged, does not fit the model, or is of adapters
-    of another kind (DoRA, ranks that differ, trained biases).
+    Raises FileNotFoundError if a file is missing, and ValueError if one is damaged, does not fit the model, or holds adapters of
+    another kind (DoRA, several ranks, trained biases). The model is unchanged then.
     """
     config = _read_config(os.path.join(directory, _CONFIG))
     state = load_file(os.path.join(directory, _WEIGHTS))
-    if set(config.modules_to_save or ()) <= set(_HEADS):  # peft names both where there is one
+    if set(config.modules_to_save or ()) <= set(
+        _HEADS
+    ):  # peft writes both names, even if the model has only one of them
         config = replace(config, modules_to_save=None)
     trained = [(p, p.requires_grad) for p in model.parameters()]
     add_lora(model, config)
     try:
         load_lora_state_dict(model, state)
     except ValueError:
-        merge_lora(model)  # adapters that were not loaded change nothing
+        merge_lora(model)  # new adapters change nothing
         for p, before in trained:
             p.requires_grad_(before)
         raise
     return config
 
 
-# What other adapters than those here say in their config.
+# Entries in the config of adapters of other kinds.
 _OTHER = (
     "use_dora",
     "use_rslora",
@@ -397,14 +373,14 @@ _OTHER = (
 
 
 def _read_config(path: str) -> LoRAConfig:
+    values = read_json(path, "load_lora", "directory")
+    expected = f"the config of LoRA adapters in {path}"
+    kind, bias = values.get("peft_type"), values.get("bias", "none")
+    other = [f"{name} {values[name]!r}" for name in _OTHER if values.get(name)]
+    got = ", ".join([f"peft_type {kind!r}", f"bias {bias!r}", *other])
+    plain = kind == "LORA" and bias == "none" and not other
+    require(plain, "load_lora", "directory", expected, got, "only plain LoRA is supported")
     try:
-        with open(path, encoding="utf-8") as stream:
-            values = json.load(stream)
-        if values["peft_type"] != "LORA" or values.get("bias", "none") != "none":
-            raise ValueError(f"peft_type {values['peft_type']!r}, bias {values.get('bias')!r}")
-        for name in _OTHER:
-            if values.get(name):
-                raise ValueError(f"{name} {values[name]!r}")
         return LoRAConfig(
             values["r"],
             values["lora_alpha"],
@@ -412,7 +388,5 @@ def _read_config(path: str) -> LoRAConfig:
             values["target_modules"],
             values["modules_to_save"],
         )
-    except FileNotFoundError:
-        raise FileMissing("load_lora", "directory", "an existing file", path) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadValue("load_lora", "directory", f"the config of LoRA adapters in {path}", error) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadValue("load_lora", "directory", expected, f"{type(error).__name__}: {error}") from None

@@ -1,8 +1,8 @@
-"""Losses as modules. `reduction`: "mean", "sum" or "none"."""
+"""Losses as modules. `reduction`: "mean", "sum" or "none" (one loss for each element or row)."""
 
 from __future__ import annotations
 
-from engine.errors import BadValue
+from engine.errors import require
 from engine.nn import functional as F
 from engine.nn.module import Module
 from engine.tensor import Tensor
@@ -11,10 +11,10 @@ __all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLos
 
 
 class _Loss(Module):
-    def __init__(self, reduction: str) -> None:
+    def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise BadValue(type(self).__name__, "reduction", "'mean', 'sum' or 'none'", repr(reduction))
+        known = reduction in ("mean", "sum", "none")
+        require(known, type(self).__name__, "reduction", "'mean', 'sum' or 'none'", repr(reduction))
         self.reduction = reduction
 
     def extra_repr(self) -> str:
@@ -24,7 +24,7 @@ class _Loss(Module):
 class CrossEntropyLoss(_Loss):
     """Cross entropy of logits (n, classes) against int64 class numbers (n,) or probabilities (n, classes).
 
-    weight: (classes,), a factor for each class. ignore_index: targets that do not count. label_smoothing: in [0, 1].
+    weight: (classes,), a factor for each class. ignore_index: targets of this number do not count. label_smoothing: in [0, 1].
     """
 
     weight: Tensor | None
@@ -52,7 +52,10 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """Negative log likelihood of log probabilities (n, classes) at int64 class numbers (n,)."""
+    """Negative log likelihood: minus the log probabilities (n, classes) at the int64 class numbers (n,).
+
+    weight: (classes,), a factor for each class. ignore_index: targets of this number do not count.
+    """
 
     weight: Tensor | None
 
@@ -68,7 +71,7 @@ class NLLLoss(_Loss):
 class BCEWithLogitsLoss(_Loss):
     """Binary cross entropy of logits against targets in [0, 1] of the same shape.
 
-    weight: a factor for each element; pos_weight: a factor for the positive part. Both are broadcast.
+    weight: a factor for each element. pos_weight: a factor for the part of the loss that positive targets add. Both are broadcast.
     """
 
     weight: Tensor | None
@@ -86,20 +89,14 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class MSELoss(_Loss):
-    """The mean square of input - target."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    """The square of input - target, averaged. Both have the same shape."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class L1Loss(_Loss):
-    """The mean magnitude of input - target."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    """The magnitude of input - target, averaged. Both have the same shape."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)

@@ -1,7 +1,7 @@
 """Module: a tree of parameters, buffers and submodules, with PyTorch's protocol.
 
-Parameters, buffers and submodules are plain attributes too (reading `self.weight` costs nothing extra); the registries
-`_parameters`, `_buffers` and `_modules` say which attributes they are, in the order of assignment.
+Parameters, buffers and submodules are plain attributes, so that reading `self.weight` costs nothing extra. The registries
+`_parameters`, `_buffers` and `_modules` list them by name, in the order of assignment.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from engine import _core
 from engine._core import Array, DType
 from engine.device import device as Device
 from engine.device import number_of, placed, refuse_float64
-from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined
+from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
+from engine.nn.utils import zero_gradients
 from engine.ops.convert import copy_into
 from engine.tensor import RemovableHandle, Tensor
 
@@ -23,9 +24,9 @@ Self = TypeVar("Self", bound="Module")
 
 
 class Parameter(Tensor):
-    """A tensor that a Module trains: assigned to an attribute, it joins the module's parameters.
+    """A tensor that a Module trains: when it is assigned to an attribute, it becomes one of the module's parameters.
 
-    data: a Tensor, whose memory is shared.
+    data: a Tensor, whose memory the parameter shares. Raises TypeError for anything else.
     """
 
     def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
@@ -37,31 +38,42 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
-def plan_entry(
-    name: str,
-    target: Tensor,
-    state: dict[str, Tensor],
-    plan: list[tuple[Tensor, Tensor]],
-    missing: list[str],
-    misshaped: list[str],
-) -> None:
-    """Takes the entry `name` out of `state`: a copy into `target` is planned, or what is wrong with it noted."""
-    source = state.pop(name, None)
-    if source is None:
-        missing.append(name)
-    elif not isinstance(source, Tensor):
-        misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
-    elif source.shape != target.shape:
-        misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
-    else:
-        plan.append((target, source))
-
-
 class IncompatibleKeys(NamedTuple):
     """What load_state_dict(strict=False) left out."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+def copy_state(
+    op: str, owner: str, targets: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool = True
+) -> IncompatibleKeys:
+    """Copies a state into `targets` by name; dtypes are converted, and devices may differ. Everything is checked before anything is
+    written.
+
+    Raises a ValueError that lists the missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
+    are only returned. The error speaks of the argument `state_dict` of `op`, and of the entries of `owner`.
+    """
+    missing = [name for name in targets if name not in state]
+    unexpected = [name for name in state if name not in targets]
+    misshaped = []
+    for name, target in targets.items():
+        source = state.get(name, target)
+        if not isinstance(source, Tensor):
+            misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
+        elif source.shape != target.shape:
+            misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
+    problems = {
+        "missing": ", ".join(missing) if strict else "",
+        "unexpected": ", ".join(unexpected) if strict else "",
+        "mis-shaped": "; ".join(misshaped),
+    }
+    got = "entries that differ:" + "".join(f"\n  {kind}: {names}" for kind, names in problems.items() if names)
+    require(not any(problems.values()), op, "state_dict", f"the entries of {owner}", got)
+    for name, target in targets.items():
+        if name in state:
+            copy_into(target._data, state[name]._data)
+    return IncompatibleKeys(missing, unexpected)
 
 
 class Module:
@@ -84,12 +96,12 @@ class Module:
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes. Call the module itself rather than this, so that hooks run."""
-        raise NotDefined(type(self).__name__, "forward", "a method of this name", "none")
+        """What the module computes. Call the module itself, not this method, so that hooks run."""
+        raise NotDefined(type(self).__name__, "forward", "a class that defines this method", "one that does not")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        before: dict[int, Any] = self.__dict__["_forward_pre_hooks"]
-        after: dict[int, Any] = self.__dict__["_forward_hooks"]
+        before: dict[Any, Any] = self.__dict__["_forward_pre_hooks"]
+        after: dict[Any, Any] = self.__dict__["_forward_hooks"]
         if not before and not after:
             return self.forward(*args, **kwargs)
         for hook in list(before.values()):
@@ -104,11 +116,11 @@ class Module:
         return output
 
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> RemovableHandle:
-        """Calls hook(module, args) before forward; what it returns, if anything, takes the arguments' place."""
+        """Calls hook(module, args) before forward. If the hook returns something, forward gets that instead of args."""
         return RemovableHandle(self.__dict__["_forward_pre_hooks"], hook)
 
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> RemovableHandle:
-        """Calls hook(module, args, output) after forward; what it returns, if anything, takes the output's place."""
+        """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output."""
         return RemovableHandle(self.__dict__["_forward_hooks"], hook)
 
     # ---- attributes
@@ -124,7 +136,7 @@ class Module:
             self._register("_modules", name, value)
         else:
             mine = self.__dict__
-            for registry, kind in (("_parameters", Parameter), ("_modules", Module), ("_buffers", Tensor)):
+            for registry, kind in _KINDS.items():
                 if name in mine.get(registry, ()):
                     if value is not None and not isinstance(value, kind):
                         raise BadType(type(self).__name__, name, f"a {kind.__name__} or None", type(value).__name__)
@@ -132,58 +144,53 @@ class Module:
             object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        for registry in ("_parameters", "_modules", "_buffers"):
+        for registry in _KINDS:
             self.__dict__.get(registry, {}).pop(name, None)
         object.__delattr__(self, name)
 
     def _register(self, registry: str, name: str, value: Any) -> None:
         mine = self.__dict__
         if registry not in mine:
-            raise BadAttribute(
-                type(self).__name__, name, "a call of super().__init__() first", "an assignment before it"
-            )
+            owner = type(self).__name__
+            raise BadAttribute(owner, name, "a call of super().__init__() before this assignment", "none")
         if not isinstance(name, str) or not name or "." in name:
-            raise BadValue(type(self).__name__, "name", "a name without dots", repr(name))
-        for other in ("_parameters", "_modules", "_buffers"):
+            raise BadValue(type(self).__name__, "name", "a string that is not empty and has no dots", repr(name))
+        for other in _KINDS:
             if other != registry:
                 mine[other].pop(name, None)
         mine[registry][name] = value
         mine[name] = value
 
+    def _add(self, op: str, argument: str, registry: str, name: str, value: Any) -> None:
+        kind = _KINDS[registry]
+        fits = value is None or isinstance(value, kind)
+        require(fits, op, argument, f"a {kind.__name__} or None", type(value).__name__, error=BadType)
+        new = not hasattr(self, name) or name in self.__dict__.get(registry, ())
+        require(new, op, "name", "a name that the module does not use yet", repr(name), error=BadKey)
+        self._register(registry, name, value)
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Adds a parameter, or None to hold its place."""
-        if param is not None and not isinstance(param, Parameter):
-            raise BadType("register_parameter", "param", "a Parameter or None", type(param).__name__)
-        self._check_new("register_parameter", name, "_parameters")
-        self._register("_parameters", name, param)
+        """Adds a parameter, or None to reserve the name. Raises KeyError if the name is in use, TypeError for another type."""
+        self._add("register_parameter", "param", "_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Adds a tensor that belongs to the state but is not trained; one that is not persistent stays out of state_dict."""
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise BadType("register_buffer", "tensor", "a Tensor or None", type(tensor).__name__)
-        self._check_new("register_buffer", name, "_buffers")
-        self._register("_buffers", name, tensor)
+        """Adds a tensor that belongs to the state but is not trained, or None. persistent: whether state_dict holds it. Raises KeyError
+        if the name is in use, TypeError for another type."""
+        self._add("register_buffer", "tensor", "_buffers", name, tensor)
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Adds a submodule under that name."""
-        if module is not None and not isinstance(module, Module):
-            raise BadType("add_module", "module", "a Module or None", type(module).__name__)
-        self._check_new("add_module", name, "_modules")
-        self._register("_modules", name, module)
+        """Adds a submodule, or None. Raises KeyError if the name is in use, TypeError for another type."""
+        self._add("add_module", "module", "_modules", name, module)
 
     register_module = add_module
-
-    def _check_new(self, op: str, name: str, registry: str) -> None:
-        if hasattr(self, name) and name not in self.__dict__.get(registry, ()):
-            raise BadKey(op, "name", "a name that the module does not have yet", repr(name))
 
     # ---- walking the tree
 
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names, parents first."""
+        """This module (its name is `prefix`) and all modules below it, with dotted names, parents first."""
         memo = set() if memo is None else memo
         if self in memo:
             return
@@ -199,15 +206,11 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The submodules directly below."""
-        seen = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in seen:
-                seen.add(module)
-                yield name, module
+        """The names and modules directly below this one."""
+        return self._named("_modules", "", False, True)
 
     def children(self) -> Iterator[Module]:
-        """The submodules directly below."""
+        """The modules directly below this one."""
         return (module for _, module in self.named_children())
 
     def _named(self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
@@ -224,21 +227,21 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with dotted names, in the order of assignment; a shared one comes once."""
+        """Parameters with dotted names, in the order of assignment. A shared parameter comes once, unless remove_duplicate is False."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters, for an optimizer."""
+        """All parameters, each once."""
         return (p for _, p in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """Buffers with dotted names."""
+        """Buffers with dotted names, in the order of assignment. A shared buffer comes once, unless remove_duplicate is False."""
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """All buffers."""
+        """All buffers, each once."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
     def get_submodule(self, target: str) -> Module:
@@ -260,7 +263,7 @@ class Module:
         return found
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
-        """Calls fn(module) on every module below, then on this one."""
+        """Calls fn(module) for every module below, then for this one. Returns this module."""
         for module in self.children():
             module.apply(fn)
         fn(self)
@@ -269,82 +272,66 @@ class Module:
     # ---- modes
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Switches to training (dropout at work), with mode=False to evaluation."""
+        """Switches to training, in which dropout works, or with mode=False to evaluation. Returns this module."""
         for module in self.modules():
             module.training = bool(mode)
         return self
 
     def eval(self: Self) -> Self:
-        """Switches to evaluation."""
+        """Switches to evaluation. Returns this module."""
         return self.train(False)
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
-        """Freezes all parameters (False) or trains them (True)."""
+        """Whether the parameters get gradients: False freezes them all. Returns this module."""
         for p in self.parameters():
             p.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients of all parameters; with set_to_none=False fills them with zeros."""
-        for p in self.parameters():
-            if set_to_none:
-                p._grad = None
-            elif p._grad is not None:
-                p._grad = p._grad.detach()
-                _core.kernels.fill(p._grad._data, 0.0)
+        """Removes the gradients of all parameters, or with set_to_none=False fills them with zeros."""
+        zero_gradients(self.parameters(), set_to_none)
 
     # ---- conversion
 
-    def _apply(self: Self, fn: Callable[[Array], Array]) -> Self:
-        """Replaces the memory of every parameter, its gradient and every buffer; the Tensor objects stay the same. Views of
-        one memory, such as shared parameters, stay shared only where they are one Tensor."""
-        tensors: dict[int, Tensor] = {}
-        for module in self.modules():
-            for t in [*module._parameters.values(), *module._buffers.values()]:
-                if t is not None:
-                    tensors[id(t)] = t
-        for t in tensors.values():
-            t._data = fn(t._data)
-            if t._grad is not None:
-                t._grad = Tensor(fn(t._grad._data))
-        return self
+    def to(self: Self, *args: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False) -> Self:
+        """to(dtype), to(device), to(device, dtype) or to(tensor): moves all parameters and buffers with their gradients, and converts
+        those that are floating-point. Returns this module.
 
-    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
-        """to(dtype), to(device), to(device, dtype) or to(tensor): converts floating-point parameters and buffers and moves all
-        of them, in place: the Tensor objects stay, so an optimizer may be made before or after, but before its first step."""
-        dtype = kwargs.pop("dtype", None)
-        target = kwargs.pop("device", None)
-        non_blocking = bool(kwargs.pop("non_blocking", False))
-        if kwargs:
-            raise BadType("to", "arguments", "a dtype or a device", f"an argument {next(iter(kwargs))!r}")
+        The Tensor objects stay the same; only their memory is replaced. Two of them that shared memory do not share it afterwards. An
+        optimizer may be made before this call, but must not have made a step yet, because its state does not move along.
+
+        Raises TypeError for a dtype that is not floating-point, and for float64 on a CUDA device; nothing is changed then.
+        """
         for value in args:
             if isinstance(value, Tensor):
-                dtype, target = value.dtype, value.device
+                dtype, device = value.dtype, value.device
             elif isinstance(value, DType):
                 dtype = value
             elif isinstance(value, bool):
                 non_blocking = value
             elif isinstance(value, str | int | Device):
-                target = value
+                device = value
             elif value is not None:
                 raise BadType("to", "arguments", "a dtype, a device or a Tensor", type(value).__name__)
         if dtype is not None and not dtype.is_floating_point:
             raise BadType("to", "dtype", "a floating-point dtype", dtype.name)
-        if target is None:
-            return self if dtype is None else self._convert(dtype, None, non_blocking)
-        return self._convert(dtype, number_of(target), non_blocking)
+        number = None if device is None else number_of(device)
 
-    def _convert(self: Self, dtype: DType | None, number: int | None, non_blocking: bool) -> Self:
-        def convert(a: Array) -> Array:
-            wanted = dtype if dtype is not None and a.dtype.is_floating_point else a.dtype
-            where = a.device if number is None else number
-            refuse_float64("to", wanted, where)
-            return placed(a, wanted, where, non_blocking)
+        def goal(a: Array) -> tuple[DType, int]:
+            kind = dtype if dtype is not None and a.dtype.is_floating_point else a.dtype
+            return kind, a.device if number is None else number
 
-        for t in [*self.parameters(), *self.buffers()]:  # refused before anything changes
-            if number is not None and (dtype is None or not t.is_floating_point()):
-                refuse_float64("to", t.dtype, number)
-        return self._apply(convert)
+        def move(a: Array) -> Array:
+            return placed(a, *goal(a), non_blocking)
+
+        tensors = [*self.parameters(), *self.buffers()]
+        for t in tensors:
+            refuse_float64("to", *goal(t._data))
+        for t in tensors:
+            t._data = move(t._data)
+            if t._grad is not None:
+                t._grad = Tensor(move(t._grad._data))
+        return self
 
     def float(self: Self) -> Self:
         """Floating-point parameters and buffers become float32."""
@@ -363,90 +350,51 @@ class Module:
         return self.to("cpu")
 
     def cuda(self: Self, device: Any = None) -> Self:
-        """Moves parameters and buffers to the current CUDA device, or to that one."""
+        """Moves parameters and buffers to that CUDA device; None: to the current one."""
         return self.to("cuda" if device is None else device)
 
     # ---- state
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by dotted name, detached, sharing memory (keep_vars: the Parameters themselves)."""
-        state: dict[str, Tensor] = {}
+        """Parameters and persistent buffers by dotted name. They are detached and share the module's memory; with keep_vars they are the
+        Parameters themselves."""
+        return {prefix + name: value if keep_vars else value.detach() for name, value in self._entries()}
+
+    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """The entries of `state_dict`. A layer whose memory is laid out differently from its published format overrides this, and gives
+        the published entries as views of its memory."""
         for name, value in [*self._parameters.items(), *self._buffers.items()]:
             if value is not None and name not in self._non_persistent:
-                state[prefix + name] = value if keep_vars else value.detach()
+                yield prefix + name, value
         for name, module in self._modules.items():
             if module is not None:
-                state.update(module.state_dict(prefix=f"{prefix}{name}.", keep_vars=keep_vars))
-        self._publish(state, prefix)
-        return state
+                yield from module._entries(f"{prefix}{name}.")
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> IncompatibleKeys:
-        """Copies a state into parameters and buffers, converting dtypes, across devices. All is checked before anything is written.
+        """Copies a state into parameters and buffers; dtypes are converted, and devices may differ. Everything is checked before anything
+        is written.
 
-        Raises ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected
-        ones are returned instead. Differs from PyTorch in the type of the error (RuntimeError there).
+        Raises a ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
+        are only returned. Differs from PyTorch, where the error is a RuntimeError.
         """
         if not isinstance(state_dict, Mapping):
-            raise BadType("load_state_dict", "state_dict", "a dict", type(state_dict).__name__)
-        state = dict(state_dict)
-        missing: list[str] = []
-        misshaped: list[str] = []
-        plan: list[tuple[Tensor, Tensor]] = []
-        self._plan_load(state, "", plan, missing, misshaped)
-        unexpected = list(state)
-        lines = []
-        if strict and missing:
-            lines.append("missing: " + ", ".join(missing))
-        if strict and unexpected:
-            lines.append("unexpected: " + ", ".join(unexpected))
-        if misshaped:
-            lines.append("mis-shaped: " + "; ".join(misshaped))
-        if lines:
-            name = type(self).__name__
-            raise BadValue(
-                "load_state_dict",
-                "state_dict",
-                f"the entries of {name}",
-                "entries that differ:" + "".join(f"\n  {line}" for line in lines),
-            )
-        for target, source in plan:
-            copy_into(target._data, source._data)
-        return IncompatibleKeys(missing, unexpected)
-
-    def _plan_load(
-        self,
-        state: dict[str, Tensor],
-        prefix: str,
-        plan: list[tuple[Tensor, Tensor]],
-        missing: list[str],
-        misshaped: list[str],
-    ) -> None:
-        """Takes this tree's entries out of `state` and says in `plan` what is to be copied where."""
-        for name, value in [*self._parameters.items(), *self._buffers.items()]:
-            if value is not None and name not in self._non_persistent:
-                plan_entry(prefix + name, value, state, plan, missing, misshaped)
-        for name, module in self._modules.items():
-            if module is not None:
-                module._plan_load(state, f"{prefix}{name}.", plan, missing, misshaped)
-
-    def _publish(self, state: dict[str, Tensor], prefix: str) -> None:
-        """For layers whose memory differs from the published format: rewrites the own entries of a state_dict.
-        Such a layer overrides _plan_load too."""
+            raise BadType("load_state_dict", "state_dict", "a mapping from names to Tensors", type(state_dict).__name__)
+        return copy_state("load_state_dict", type(self).__name__, dict(self._entries()), state_dict, strict)
 
     # ---- printing
 
     def extra_repr(self) -> str:
-        """What stands in the parentheses of repr before the submodules."""
+        """The text that `repr` shows in the parentheses, before the submodules."""
         return ""
 
     def __repr__(self) -> str:
-        extra = self.extra_repr()
-        lines = extra.split("\n") if extra else []
-        children = []
-        for name, module in self._modules.items():
-            children.append(f"({name}): " + repr(module).replace("\n", "\n  "))
-        if len(lines) == 1 and not children:
-            return f"{type(self).__name__}({lines[0]})"
-        if not lines and not children:
-            return f"{type(self).__name__}()"
-        return f"{type(self).__name__}(\n  " + "\n  ".join([*lines, *children]) + "\n)"
+        extra, name = self.extra_repr(), type(self).__name__
+        lines = [extra] if extra else []
+        lines += [f"({child}): {module!r}" for child, module in self._modules.items()]
+        text = "\n".join(lines)
+        if not self._modules and "\n" not in extra:
+            return f"{name}({text})"
+        return f"{name}(\n  " + text.replace("\n", "\n  ") + "\n)"
+
+
+_KINDS: dict[str, type] = {"_parameters": Parameter, "_modules": Module, "_buffers": Tensor}  # what each registry holds

@@ -10,7 +10,7 @@ from engine import _core, ops
 from engine._core import Array, DType
 from engine.autograd.rows import stored
 from engine.device import placed
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, require
 from engine.ops.convert import copy_into
 from engine.tensor import Tensor
 
@@ -19,64 +19,62 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_
 K = _core.kernels
 
 
-def _by_dtype(op: str, tensors: Iterable[Tensor], whole: bool = False) -> list[list[Array]]:
-    """The arrays of each dtype and device; whole: with the zeros of gradients that are kept as rows."""
-    groups: dict[tuple[DType, int], list[Array]] = {}
-    for i, t in enumerate(tensors):
+def _listed(op: str, argument: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One Tensor or several as a list. Raises TypeError for anything else."""
+    found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    for i, t in enumerate(found):
         if not isinstance(t, Tensor):
-            raise BadType(op, f"tensors[{i}]", "a Tensor", type(t).__name__)
+            raise BadType(op, f"{argument}[{i}]", "a Tensor", type(t).__name__)
+    return found
+
+
+def _by_dtype(tensors: Iterable[Tensor], whole: bool = False) -> list[list[Array]]:
+    """The arrays of the tensors, grouped by dtype and device. Of a gradient that is kept as rows: its rows; whole: the full array."""
+    groups: dict[tuple[DType, int], list[Array]] = {}
+    for t in tensors:
         array = t._data if whole else stored(t)
         groups.setdefault((array.dtype, array.device), []).append(array)
     return list(groups.values())
 
 
 def _gradients(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    """The gradients that there are; ones in strided memory are laid out anew, so that a kernel can write them."""
+    """The gradients of those parameters that have one. Gradients in strided memory are first made contiguous, because kernels write
+    only contiguous lists."""
     found = []
-    for i, p in enumerate([parameters] if isinstance(parameters, Tensor) else parameters):
-        if not isinstance(p, Tensor):
-            raise BadType(op, f"parameters[{i}]", "a Tensor", type(p).__name__)
-        if p._grad is None:
-            continue
-        if not stored(p._grad).is_contiguous:
-            p._grad = Tensor(p._grad._data.contiguous())
-        found.append(p._grad)
+    for p in _listed(op, "parameters", parameters):
+        if p._grad is not None:
+            if not stored(p._grad).is_contiguous:
+                p._grad = Tensor(p._grad._data.contiguous())
+            found.append(p._grad)
     return found
 
 
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
-    """The norm of all elements of all tensors together, as a 0-dim tensor (float32, or float64 where a tensor is) on their
-    device.
+    """The norm of all elements of all tensors together: a 0-dim tensor on their device, float32, or float64 if a tensor is float64.
 
-    norm_type: a number > 0; inf for the largest magnitude. The bits do not depend on the number of threads.
-    Raises ValueError for a norm that is not finite, if error_if_nonfinite.
+    norm_type: a number > 0; inf for the largest magnitude. The bits do not depend on the number of threads. Raises TypeError for what
+    is not a Tensor and, if error_if_nonfinite, ValueError for a norm that is not finite.
     """
-    given = [tensors] if isinstance(tensors, Tensor) else tensors
-    return _total_norm("get_total_norm", "tensors", given, norm_type, error_if_nonfinite)
+    op = "get_total_norm"
+    return _total_norm(op, "tensors", _listed(op, "tensors", tensors), norm_type, error_if_nonfinite)
 
 
 def _total_norm(
     op: str, argument: str, tensors: Iterable[Tensor], norm_type: float, error_if_nonfinite: bool
 ) -> Tensor:
-    if not norm_type > 0:
-        raise BadValue(op, "norm_type", "a number > 0", norm_type)
-    groups = _by_dtype(op, tensors)
-    norms = [K.grad_norm(arrays, float(norm_type)) for arrays in groups]
-    if len(norms) == 1:
-        norm = norms[0]
-    elif any(n.device >= 0 for n in norms):  # added up there: nothing waits
-        number = next(n.device for n in norms if n.device >= 0)
-        norm = _joined([placed(n, _core.float32, number) for n in norms], float(norm_type))
-    else:  # none at all, or float32 beside float64
-        values = [float(n.item()) for n in norms]
-        if norm_type == math.inf:
-            total = max(values, default=0.0)
+    require(norm_type > 0, op, "norm_type", "a number > 0", norm_type)
+    p = float(norm_type)
+    norms = [K.grad_norm(arrays, p) for arrays in _by_dtype(tensors)] or [ops.zeros(())._data]
+    norm = norms[0]
+    if len(norms) > 1:  # joined on the CUDA device if one is among them, so that nothing waits
+        number = max(n.device for n in norms)
+        parts = [placed(n, _core.float64 if number < 0 else _core.float32, number) for n in norms]
+        if p == math.inf:
+            norm = reduce(K.maximum, parts)
         else:
-            total = sum(v**norm_type for v in values) ** (1 / norm_type)
-        norm = _core.empty((), _core.float64 if values else _core.float32)
-        K.fill(norm, total)
+            norm = K.pow(reduce(K.add, [K.pow(n, p) for n in parts]), 1 / p)
     if error_if_nonfinite and not math.isfinite(norm.item()):
         raise BadValue(op, argument, "a finite norm", norm.item())
     return Tensor(norm)
@@ -89,22 +87,22 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scales all gradients in place by max_norm / (norm + 1e-6) where their common norm exceeds max_norm.
+    """Scales all gradients in place by max_norm / (norm + 1e-6) if their common norm exceeds max_norm.
 
-    Returns the norm before clipping, a 0-dim tensor. `foreach` is accepted and changes nothing.
-    To save the pass that scales, see the argument `grad_scale` of `Optimizer.step`.
+    Returns the norm before clipping, a 0-dim tensor. `foreach` is accepted and changes nothing. The argument `grad_scale` of
+    `Optimizer.step` clips without this extra pass over the gradients. Raises ValueError for a negative max_norm and, if
+    error_if_nonfinite, for a norm that is not finite.
     """
-    if not max_norm >= 0:
-        raise BadValue("clip_grad_norm_", "max_norm", "a number >= 0", max_norm)
+    require(max_norm >= 0, "clip_grad_norm_", "max_norm", "a number >= 0", max_norm)
     gradients = _gradients("clip_grad_norm_", parameters)
     norm = _total_norm("clip_grad_norm_", "parameters", gradients, norm_type, error_if_nonfinite)
     coefficient = clip_coefficient(norm, max_norm)
     if isinstance(coefficient, Tensor):
-        for arrays in _by_dtype("clip_grad_norm_", gradients):
+        for arrays in _by_dtype(gradients):
             dtype = _core.float64 if arrays[0].dtype is _core.float64 else _core.float32
             K.scale_list(arrays, placed(coefficient._data, dtype, arrays[0].device))
-    elif not coefficient >= 1:  # also where it is NaN, as PyTorch
-        for arrays in _by_dtype("clip_grad_norm_", gradients, whole=math.isnan(coefficient)):
+    elif not coefficient >= 1:  # also if it is NaN, as in PyTorch
+        for arrays in _by_dtype(gradients, whole=math.isnan(coefficient)):
             factor = _core.empty((), arrays[0].dtype)
             K.fill(factor, coefficient)
             K.scale_list(arrays, factor)
@@ -112,40 +110,42 @@ def clip_grad_norm_(
 
 
 def clip_coefficient(norm: Tensor, max_norm: float) -> float | Tensor:
-    """What brings gradients of that norm to max_norm: a number, to be used where it is not >= 1; on a CUDA device a 0-dim
-    tensor that is at most 1, and nothing waits for it."""
+    """The factor that brings gradients of that norm to max_norm.
+
+    On the CPU it is a number; one >= 1 means that the gradients stay as they are. On a CUDA device it is a 0-dim tensor, at most 1,
+    and the host does not wait for it.
+    """
     if norm.is_cuda:
         return Tensor(K.clamp(K.div(float(max_norm), K.add(norm._data, 1e-6)), None, 1.0))
     return max_norm / (float(norm.item()) + 1e-6)
 
 
-def _joined(norms: list[Array], p: float) -> Array:
-    """The norm of all from the norms of parts."""
-    if p == math.inf:
-        return reduce(K.maximum, norms)
-    return K.pow(reduce(K.add, [K.pow(n, p) for n in norms]), 1 / p)
-
-
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
-    """Brings each element of the gradients into [-clip_value, clip_value], in place."""
-    if not clip_value >= 0:
-        raise BadValue("clip_grad_value_", "clip_value", "a number >= 0", clip_value)
-    for arrays in _by_dtype("clip_grad_value_", _gradients("clip_grad_value_", parameters)):
+    """Clamps each element of the gradients to [-clip_value, clip_value], in place. `foreach` is accepted and changes nothing."""
+    require(clip_value >= 0, "clip_grad_value_", "clip_value", "a number >= 0", clip_value)
+    for arrays in _by_dtype(_gradients("clip_grad_value_", parameters)):
         K.clamp_list(arrays, -float(clip_value), float(clip_value))
 
 
+def zero_gradients(parameters: Iterable[Tensor], set_to_none: bool = True) -> None:
+    """Removes the gradients of the parameters, or with set_to_none=False fills them with zeros."""
+    for p in parameters:
+        if set_to_none:
+            p._grad = None
+        elif p._grad is not None:
+            p._grad = p._grad.detach()
+            K.fill(p._grad._data, 0.0)
+
+
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters in one row, in their order; gradients flow back."""
+    """All parameters in one row (elements,), in their order. Gradients flow back to them."""
     return ops.cat([p.reshape(-1) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copies the pieces of a row into the parameters. Raises ValueError where lengths differ, before anything is written."""
+    """Copies the pieces of a row (elements,) into the parameters. Raises ValueError for another shape, before anything is written."""
     targets = list(parameters)
-    total = sum(p.numel() for p in targets)
-    if vec.shape != (total,):
-        raise BadValue("vector_to_parameters", "vec", f"{total} elements", vec.numel())
-    begin = 0
-    for p in targets:
-        copy_into(p._data, vec._data.slice(0, begin, begin + p.numel(), 1).view(p.shape))
-        begin += p.numel()
+    sizes = [p.numel() for p in targets]
+    require(vec.shape == (sum(sizes),), "vector_to_parameters", "vec", f"shape ({sum(sizes)},)", vec.shape)
+    for p, piece in zip(targets, vec.detach().split(sizes)):
+        copy_into(p._data, piece._data.view(p.shape))

@@ -5,7 +5,6 @@ from types import ModuleType as _ModuleType
 from engine.ops.activation import *
 from engine.ops.arithmetic import *
 from engine.ops.attention import *
-from engine.ops.broadcasting import *
 from engine.ops.comparison import *
 from engine.ops.convert import *
 from engine.ops.dropout import *
@@ -15,6 +14,7 @@ from engine.ops.indexing import *
 from engine.ops.linear import *
 from engine.ops.loss import *
 from engine.ops.norm import *
+from engine.ops.operands import *
 from engine.ops.packing import *
 from engine.ops.pooling import *
 from engine.ops.precision import *

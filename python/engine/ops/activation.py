@@ -1,23 +1,47 @@
 """Activation functions, element by element. float32 and float64, any shape."""
 
+# Ops below `@unary` have no body: the decorator makes it.
+# mypy: disable-error-code="empty-body"
+
 from __future__ import annotations
 
-from typing import Any
-
-from engine import _core
-from engine._core import Array
-from engine.autograd.tape import Node, record
+from engine._core import kernels as K
+from engine.autograd.tape import record
 from engine.errors import BadValue
-from engine.ops import precision
+from engine.ops.operands import gradient
+from engine.ops.unary import unary
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["erf", "gelu", "leaky_relu", "log1p", "relu", "sigmoid", "silu", "tanh"]
 
-K = _core.kernels
+
+@tensor_method
+@unary(K.sigmoid, K.sigmoid_backward, saves_output=True)
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + e^-input)."""
 
 
-def _relu_backward(ctx: Node, dy: Array) -> Any:
-    return K.relu_backward(dy, ctx.saved[0])
+@tensor_method
+@unary(K.tanh, K.tanh_backward, saves_output=True)
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+
+
+@tensor_method
+@unary(K.erf, K.erf_backward)
+def erf(input: Tensor) -> Tensor:
+    """The error function."""
+
+
+@tensor_method
+@unary(K.log1p, K.log1p_backward, in_float32=True)
+def log1p(input: Tensor) -> Tensor:
+    """ln(1 + input), accurate for small input too."""
+
+
+# ---------------------------------------------------------------- with options
+
+_relu_backward = gradient(K.relu_backward)
 
 
 @tensor_method
@@ -27,9 +51,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return record("relu", y, (input,), _relu_backward, y)
 
 
-def _leaky_relu_backward(ctx: Node, dy: Array) -> Any:
-    x, slope = ctx.saved
-    return K.leaky_relu_backward(dy, x, slope)
+_leaky_relu_backward = gradient(K.leaky_relu_backward)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -39,9 +61,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return record("leaky_relu", y, (input,), _leaky_relu_backward, x, float(negative_slope))
 
 
-def _gelu_backward(ctx: Node, dy: Array) -> Any:
-    x, tanh_form = ctx.saved
-    return K.gelu_backward(dy, x, tanh_form)
+_gelu_backward = gradient(K.gelu_backward)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -50,63 +70,21 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     approximate: "none", or "tanh" for 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
     """
     x = as_array("gelu", "input", input)
-    if approximate not in ("none", "tanh"):
-        raise BadValue("gelu", "approximate", "'none' or 'tanh'", repr(approximate))
-    tanh_form = approximate == "tanh"
+    tanh_form = is_tanh("gelu", approximate)
     return record("gelu", K.gelu(x, tanh_form), (input,), _gelu_backward, x, tanh_form)
 
 
-def _silu_backward(ctx: Node, dy: Array) -> Any:
-    return K.silu_backward(dy, ctx.saved[0])
+def is_tanh(op: str, approximate: str) -> bool:
+    """Whether `approximate` asks for the tanh form of GELU. Raises ValueError for an unknown word."""
+    if approximate not in ("none", "tanh"):
+        raise BadValue(op, "approximate", "'none' or 'tanh'", repr(approximate))
+    return approximate == "tanh"
+
+
+_silu_backward = gradient(K.silu_backward)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """input * sigmoid(input). `inplace` is accepted and changes nothing."""
     x = as_array("silu", "input", input)
     return record("silu", K.silu(x), (input,), _silu_backward, x)
-
-
-def _sigmoid_backward(ctx: Node, dy: Array) -> Any:
-    return K.sigmoid_backward(dy, ctx.saved[0])
-
-
-@tensor_method
-def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + e^-input)."""
-    y = K.sigmoid(as_array("sigmoid", "input", input))
-    return record("sigmoid", y, (input,), _sigmoid_backward, y)
-
-
-def _tanh_backward(ctx: Node, dy: Array) -> Any:
-    return K.tanh_backward(dy, ctx.saved[0])
-
-
-@tensor_method
-def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
-    y = K.tanh(as_array("tanh", "input", input))
-    return record("tanh", y, (input,), _tanh_backward, y)
-
-
-def _erf_backward(ctx: Node, dy: Array) -> Any:
-    return K.erf_backward(dy, ctx.saved[0])
-
-
-@tensor_method
-def erf(input: Tensor) -> Tensor:
-    """The error function."""
-    x = as_array("erf", "input", input)
-    return record("erf", K.erf(x), (input,), _erf_backward, x)
-
-
-def _log1p_backward(ctx: Node, dy: Array) -> Any:
-    return K.log1p_backward(dy, ctx.saved[0])
-
-
-@tensor_method
-def log1p(input: Tensor) -> Tensor:
-    """ln(1 + input), which keeps its digits for small input."""
-    if precision.active:
-        input = precision.raised(input)
-    x = as_array("log1p", "input", input)
-    return record("log1p", K.log1p(x), (input,), _log1p_backward, x)

@@ -1,4 +1,4 @@
-"""Arithmetic of two operands, element by element, with PyTorch's broadcasting and dtype promotion; and in place."""
+"""Arithmetic of two operands, element by element, new or in place, with PyTorch's broadcasting and dtype promotion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.errors import BadType, BadValue
 from engine.ops import precision
-from engine.ops.broadcasting import Number, Operand, data_of, gradient_for, tensor_of
+from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, tensor_of
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -34,24 +34,22 @@ __all__ = [
 
 K = _core.kernels
 
-# So that a NumPy number or array on the left leaves the operator to the Tensor.
+# A NumPy number or array on the left of an operator leaves the operation to the Tensor.
 Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------- + - * /
 
 
-def _add_backward(ctx: Node, dy: Array) -> Any:
-    a, b = ctx.needs
-    return gradient_for(ctx, 0, dy) if a else None, gradient_for(ctx, 1, dy) if b else None
+_add_backward = gradients(lambda dy: dy, lambda dy: dy)
 
 
 @tensor_method("add", "__add__", "__radd__")
 def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """input + alpha * other.
 
-    Shapes broadcast; dtypes promote as PyTorch's (a Python number does not widen a tensor of its category). Raises
-    ValueError for shapes that do not broadcast, TypeError for float16 and bfloat16 (convert them first).
+    Shapes are broadcast and dtypes promoted by PyTorch's rules (a Python number does not widen a tensor of its category).
+    Raises ValueError for shapes that cannot be broadcast, TypeError for float16 and bfloat16 (convert them first).
     """
     if alpha != 1:
         other = mul(other, alpha)
@@ -60,9 +58,7 @@ def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     return record("add", K.add(data_of(input), data_of(other)), (tensor_of(input), tensor_of(other)), _add_backward)
 
 
-def _sub_backward(ctx: Node, dy: Array) -> Any:
-    a, b = ctx.needs
-    return gradient_for(ctx, 0, dy) if a else None, gradient_for(ctx, 1, K.neg(dy)) if b else None
+_sub_backward = gradients(lambda dy: dy, K.neg)
 
 
 @tensor_method("sub", "__sub__")
@@ -80,13 +76,7 @@ def rsub(input: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
     return sub(other, input, alpha=alpha)
 
 
-def _mul_backward(ctx: Node, dy: Array) -> Any:
-    a, b = ctx.saved
-    need_a, need_b = ctx.needs
-    return (
-        gradient_for(ctx, 0, K.mul(dy, b)) if need_a else None,
-        gradient_for(ctx, 1, K.mul(dy, a)) if need_b else None,
-    )
+_mul_backward = gradients(lambda dy, a, b: K.mul(dy, b), lambda dy, a, b: K.mul(dy, a))
 
 
 @tensor_method("mul", "__mul__", "__rmul__")
@@ -98,13 +88,7 @@ def mul(input: Operand, other: Operand) -> Tensor:
     return record("mul", K.mul(a, b), (x, y), _mul_backward, first, second)
 
 
-def _div_backward(ctx: Node, dy: Array) -> Any:
-    b, y = ctx.saved
-    need_a, need_b = ctx.needs
-    return (
-        gradient_for(ctx, 0, K.div(dy, b)) if need_a else None,
-        gradient_for(ctx, 1, K.div_backward(dy, b, y)) if need_b else None,
-    )
+_div_backward = gradients(lambda dy, b, y: K.div(dy, b), K.div_backward)
 
 
 @tensor_method("div", "__truediv__")
@@ -126,7 +110,7 @@ def _rdiv(input: Tensor, other: Operand) -> Tensor:
 
 @tensor_method("floor_divide", "__floordiv__")
 def floor_divide(input: Operand, other: Operand) -> Tensor:
-    """floor(input / other), as Python's //. No gradient. Raises ValueError for an integer divisor of 0."""
+    """floor(input / other), like Python's //. It has no gradient. Raises ValueError for an integer divisor of 0."""
     return Tensor(K.floor_divide(data_of(input), data_of(other)))
 
 
@@ -135,18 +119,12 @@ def _rfloor_divide(input: Tensor, other: Operand) -> Tensor:
     return floor_divide(other, input)
 
 
-def _remainder_backward(ctx: Node, dy: Array) -> Any:
-    a, b = ctx.saved
-    need_a, need_b = ctx.needs
-    return (
-        gradient_for(ctx, 0, dy) if need_a else None,
-        gradient_for(ctx, 1, K.neg(K.mul(dy, K.floor_divide(a, b)))) if need_b else None,
-    )
+_remainder_backward = gradients(lambda dy, a, b: dy, lambda dy, a, b: K.neg(K.mul(dy, K.floor_divide(a, b))))
 
 
 @tensor_method("remainder", "__mod__")
 def remainder(input: Operand, other: Operand) -> Tensor:
-    """input - other * floor(input / other), as Python's %. Raises ValueError for an integer divisor of 0."""
+    """input - other * floor(input / other), like Python's %. Raises ValueError for an integer divisor of 0."""
     a, b = data_of(input), data_of(other)
     y = K.remainder(a, b)
     return record("remainder", y, (tensor_of(input), tensor_of(other)), _remainder_backward, a, b)
@@ -160,13 +138,10 @@ def _rremainder(input: Tensor, other: Operand) -> Tensor:
 # ---------------------------------------------------------------- powers, maxima, clamp
 
 
-def _pow_backward(ctx: Node, dy: Array) -> Any:
-    a, b, y = ctx.saved
-    need_a, need_b = ctx.needs
-    return (
-        gradient_for(ctx, 0, K.pow_backward(dy, _like(a, dy), b)) if need_a else None,
-        gradient_for(ctx, 1, K.pow_backward_exponent(dy, a, y)) if need_b else None,
-    )
+_pow_backward = gradients(
+    lambda dy, a, b, y: K.pow_backward(dy, _like(a, dy), b),
+    lambda dy, a, b, y: K.pow_backward_exponent(dy, a, y),
+)
 
 
 def _like(a: Array, dy: Array) -> Array:
@@ -175,9 +150,9 @@ def _like(a: Array, dy: Array) -> Array:
 
 @tensor_method("pow", "__pow__")
 def pow(input: Operand, exponent: Operand) -> Tensor:
-    """input ^ exponent, element by element; exponents 2, 3, 0.5 and -1 as numbers cost no more than a product.
+    """input ^ exponent, element by element. The numbers 2, 3, 0.5 and -1 as exponents cost no more than a product.
 
-    Raises ValueError for an integer input and a negative integer number as exponent.
+    Raises ValueError if the input is an integer and the exponent a negative integer number.
     """
     if precision.active:
         input, exponent = precision.raised(input), precision.raised(exponent)
@@ -199,39 +174,32 @@ def square(input: Tensor) -> Tensor:
     return pow(input, 2)
 
 
-def _maximum_backward(ctx: Node, dy: Array) -> Any:
-    kernel, a, b = ctx.saved
-    need_a, need_b = ctx.needs
-    return (
-        gradient_for(ctx, 0, kernel(dy, a, b)) if need_a else None,
-        gradient_for(ctx, 1, kernel(dy, b, a)) if need_b else None,
-    )
+_maximum_backward = gradients(K.maximum_backward, lambda dy, a, b: K.maximum_backward(dy, b, a))
+_minimum_backward = gradients(K.minimum_backward, lambda dy, a, b: K.minimum_backward(dy, b, a))
 
 
 @tensor_method
 def maximum(input: Operand, other: Operand) -> Tensor:
-    """The larger of each pair of elements, NaN where either is. Where they are equal each gets half of the gradient."""
+    """The larger of each pair of elements, NaN if one of them is NaN. Equal elements get half of the gradient each."""
     a, b = data_of(input), data_of(other)
-    inputs = (tensor_of(input), tensor_of(other))
-    return record("maximum", K.maximum(a, b), inputs, _maximum_backward, K.maximum_backward, a, b)
+    return record("maximum", K.maximum(a, b), (tensor_of(input), tensor_of(other)), _maximum_backward, a, b)
 
 
 @tensor_method
 def minimum(input: Operand, other: Operand) -> Tensor:
-    """The smaller of each pair of elements, NaN where either is. Where they are equal each gets half of the gradient."""
+    """The smaller of each pair of elements, NaN if one of them is NaN. Equal elements get half of the gradient each."""
     a, b = data_of(input), data_of(other)
-    inputs = (tensor_of(input), tensor_of(other))
-    return record("minimum", K.minimum(a, b), inputs, _maximum_backward, K.minimum_backward, a, b)
+    return record("minimum", K.minimum(a, b), (tensor_of(input), tensor_of(other)), _minimum_backward, a, b)
 
 
 def _clamp_backward(ctx: Node, dy: Array) -> Any:
     x, low, high = ctx.saved
-    return gradient_for(ctx, 0, K.clamp_backward(dy, _like(x, dy), low, high))
+    return gradient_for(ctx.edges[0], K.clamp_backward(dy, _like(x, dy), low, high))
 
 
 def _bounds(op: str, low: Operand | None, high: Operand | None) -> tuple[Any, Any]:
     if low is None and high is None:
-        raise BadValue(op, "min", "a number or tensor for min, max or both", "None for both")
+        raise BadValue(op, "min", "a number or tensor for min, for max or for both", "None for both")
     for name, bound in (("min", low), ("max", high)):
         if isinstance(bound, Tensor) and bound._requires_grad:
             raise BadType(op, name, "a bound that does not require grad", "one that does")
@@ -242,7 +210,7 @@ def _bounds(op: str, low: Operand | None, high: Operand | None) -> tuple[Any, An
 def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """min(max(input, min), max). The bounds are numbers, Tensors that broadcast with input, or None.
 
-    The gradient passes where min <= input <= max; bounds get none.
+    The gradient passes where min <= input <= max. The bounds get no gradient.
     """
     x = as_array("clamp", "input", input)
     low, high = _bounds("clamp", min, max)
@@ -254,7 +222,7 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
 
 @tensor_method("add_", "__iadd__")
 def _add_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
-    """self += alpha * other, in self's dtype. Raises RuntimeError for a leaf that requires grad, unless under no_grad."""
+    """self += alpha * other, in self's dtype. Raises RuntimeError for a leaf that requires grad, except under no_grad."""
     check_inplace("add_", self, other)
     if alpha != 1:
         other = mul(other, alpha)
@@ -279,7 +247,7 @@ def _mul_(self: Tensor, other: Operand) -> Tensor:
     b = data_of(other)
     before = None
     if isinstance(other, Tensor):
-        if other._requires_grad:  # its gradient needs what is about to be overwritten
+        if other._requires_grad:  # its gradient needs the values that are about to be overwritten
             before = self._data.clone()
         if b is self._data or b.shares_storage(self._data):
             b = b.clone()
@@ -289,7 +257,7 @@ def _mul_(self: Tensor, other: Operand) -> Tensor:
 
 @tensor_method("div_", "__itruediv__")
 def _div_(self: Tensor, other: Operand) -> Tensor:
-    """self /= other. Raises TypeError for integers, whose quotient is no integer."""
+    """self /= other. Raises TypeError for integers, because a quotient is not an integer."""
     check_inplace("div_", self, other)
     b = data_of(other)
     if isinstance(other, Tensor) and b.shares_storage(self._data):
@@ -299,11 +267,6 @@ def _div_(self: Tensor, other: Operand) -> Tensor:
     return record_inplace("div_", self, (self, tensor_of(other)), _div_backward, b, y)
 
 
-def _clamp_inplace_backward(ctx: Node, dy: Array) -> Any:
-    x, low, high = ctx.saved
-    return K.clamp_backward(dy, x, low, high)
-
-
 @tensor_method("clamp_", "clip_")
 def _clamp_(self: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """clamp in place."""
@@ -311,7 +274,7 @@ def _clamp_(self: Tensor, min: Operand | None = None, max: Operand | None = None
     low, high = _bounds("clamp_", min, max)
     before = self._data.clone() if self._requires_grad else None
     K.clamp_(self._data, low, high)
-    return record_inplace("clamp_", self, (self,), _clamp_inplace_backward, before, low, high)
+    return record_inplace("clamp_", self, (self,), _clamp_backward, before, low, high)
 
 
 clip, subtract, multiply, divide, true_divide = clamp, sub, mul, div, div

@@ -1,4 +1,4 @@
-"""Attention over sequences that lie back to back, and over PyTorch's rectangles through the same kernel."""
+"""Attention over sequences stored one after the other, and over PyTorch's rectangles, with the same kernel."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from engine.autograd.tape import Node, record
 from engine.errors import BadType, BadValue
 from engine.layout import equal_offsets
 from engine.ops import precision
+from engine.ops.dropout import drawn
+from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array
 
 __all__ = ["attention", "attention_qkv", "scaled_dot_product_attention"]
@@ -19,25 +21,15 @@ K = _core.kernels
 
 
 def _side_by_side(x: Array) -> Array:
-    """The elements of a head must be neighbours; all other strides are the kernel's business."""
+    """`x` with the elements of each head next to each other, as the kernel needs them. It takes any other strides."""
     return x if x.strides[-1] == 1 or x.shape[-1] <= 1 else x.contiguous()
-
-
-def _draw(op: str, dropout_p: float) -> tuple[float, int, int]:
-    """The probability, and the random state that decides: nothing is drawn where nothing is dropped."""
-    p = float(dropout_p)
-    if not 0.0 <= p <= 1.0:
-        raise BadValue(op, "dropout_p", "a probability in [0, 1]", dropout_p)
-    return (p, *_core.next_random()) if p > 0.0 else (p, 0, 0)
 
 
 def _default_scale(scale: float | None, d: int) -> float:
     return float(scale) if scale is not None else float(max(d, 1)) ** -0.5
 
 
-def _attention_backward(ctx: Node, dout: Array) -> Any:
-    q, k, v, out, lse, cu_q, cu_k, scale, causal, p, seed, call = ctx.saved
-    return K.attention_backward(_side_by_side(dout), q, k, v, out, lse, cu_q, cu_k, None, scale, causal, p, seed, call)
+_attention_backward = gradient(lambda dout, *saved: K.attention_backward(_side_by_side(dout), *saved))
 
 
 def attention(
@@ -55,13 +47,13 @@ def attention(
     """Scaled dot-product attention within each sequence of a packed batch (Vaswani et al. 2017, arXiv 1706.03762).
 
     query: (t_q, heads, d), key: (t_k, heads, d), value: (t_k, heads, e), float32 or float64; slices of one projection are
-    taken as they are, without a copy. cu_seqlens: int32 (batch + 1,), where each sequence's queries start, from 0 to t_q (that
-    of a `Layout`); cu_seqlens_k: the same for keys and values (default: cu_seqlens). scale: default 1 / sqrt(d). is_causal: query i sees
-    the keys up to i. dropout_p: share of the probabilities that is dropped while training, the others scaled up.
-    Returns (t_q, heads, e); a query without keys gives zeros.
+    used without a copy. cu_seqlens: int32 (batch + 1,), where each sequence's queries start, from 0 to t_q, as a `Layout`
+    holds it; cu_seqlens_k: the same for keys and values (default: cu_seqlens). scale: default 1 / sqrt(d). is_causal: query
+    i sees the keys up to i. dropout_p: the share of the probabilities that is dropped in training; the others are scaled
+    up. Returns (t_q, heads, e); a query without keys gives zeros.
 
-    Never stores length x length (Dao et al. 2022, arXiv 2205.14135). Raises ValueError for shapes that do not fit and for
-    cu_seqlens that do not start at 0, fall, or do not end at the number of tokens; TypeError for dtypes.
+    No matrix of length x length is stored (Dao et al. 2022, arXiv 2205.14135). Raises ValueError for shapes that do not fit
+    and for cu_seqlens that fall or do not lead from 0 to the number of tokens; TypeError for other or different dtypes.
     """
     if precision.active:
         query, key, value = precision.lowered(query, key, value)
@@ -71,16 +63,13 @@ def attention(
     cu_q = as_array("attention", "cu_seqlens", cu_seqlens)
     cu_k = cu_q if cu_seqlens_k is None else as_array("attention", "cu_seqlens_k", cu_seqlens_k)
     scale = _default_scale(scale, q.shape[-1] if q.ndim else 1)
-    p, seed, call = _draw("attention", dropout_p if training else 0.0)
+    p, seed, call = drawn("attention", dropout_p, training, "dropout_p")
     out, lse = K.attention(q, k, v, cu_q, cu_k, None, scale, is_causal, p, seed, call)
-    saved = (q, k, v, out, lse, cu_q, cu_k, scale, is_causal, p, seed, call)
-    result: Tensor = record("attention", out, (query, key, value), _attention_backward, *saved)
-    return result
+    saved = (q, k, v, out, lse, cu_q, cu_k, None, scale, is_causal, p, seed, call)
+    return record("attention", out, (query, key, value), _attention_backward, *saved)
 
 
-def _attention_qkv_backward(ctx: Node, dout: Array) -> Any:
-    qkv, out, lse, cu, scale, causal, p, seed, call = ctx.saved
-    return (K.attention_qkv_backward(_side_by_side(dout), qkv, out, lse, cu, scale, causal, p, seed, call),)
+_attention_qkv_backward = gradient(lambda dout, *saved: K.attention_qkv_backward(_side_by_side(dout), *saved))
 
 
 def attention_qkv(
@@ -92,27 +81,26 @@ def attention_qkv(
     dropout_p: float = 0.0,
     training: bool = True,
 ) -> Tensor:
-    """`attention` of the queries, keys and values that one projection made: its gradient is one array too.
+    """`attention` of the queries, keys and values that one projection made. The gradient is one array too.
 
-    qkv: (tokens, 3, heads, d); cu_seqlens: int32 (batch + 1,). Returns (tokens, heads, d). The rest as `attention`.
+    qkv: (tokens, 3, heads, d); cu_seqlens: int32 (batch + 1,). Returns (tokens, heads, d). All else as in `attention`.
     """
     if precision.active:
         (qkv,) = precision.lowered(qkv)
     x = _side_by_side(as_array("attention_qkv", "qkv", qkv))
     cu = as_array("attention_qkv", "cu_seqlens", cu_seqlens)
     scale = _default_scale(scale, x.shape[-1] if x.ndim else 1)
-    p, seed, call = _draw("attention_qkv", dropout_p if training else 0.0)
+    p, seed, call = drawn("attention_qkv", dropout_p, training, "dropout_p")
     out, lse = K.attention_qkv(x, cu, scale, is_causal, p, seed, call)
     saved = (x, out, lse, cu, scale, is_causal, p, seed, call)
-    result: Tensor = record("attention_qkv", out, (qkv,), _attention_qkv_backward, *saved)
-    return result
+    return record("attention_qkv", out, (qkv,), _attention_qkv_backward, *saved)
 
 
 # ---------------------------------------------------------------- rectangles
 
 
 def _nested(x: Array) -> bool:
-    """Whether batch, heads and length lie one inside the other, evenly, as in contiguous memory."""
+    """Whether the strides of batch, heads and length are nested as in contiguous memory."""
     if x.is_contiguous:
         return True
     (batch, heads, length, _), (over_batch, over_heads, over_length, _) = x.shape, x.strides
@@ -120,10 +108,10 @@ def _nested(x: Array) -> bool:
 
 
 def _tokens(x: Array, shape: Any, by_head: bool) -> Array:
-    """(batch, heads, length, d) -> the kernel's (tokens, heads, d), as it lies in memory where it can.
+    """(batch, heads, length, d) -> the kernel's (tokens, heads, d), without a copy if the memory allows it.
 
-    by_head: the memory is that of (batch, heads, length, d), and each head counts as a sequence of its own. Otherwise it is
-    that of (batch, length, heads, d), and sequences are the batch.
+    by_head: the memory is laid out as (batch, heads, length, d), and each head of each batch entry is one sequence.
+    Otherwise it is laid out as (batch, length, heads, d), and each batch entry is one sequence.
     """
     batch, heads, length, d = shape
     x = _side_by_side(x)
@@ -133,7 +121,7 @@ def _tokens(x: Array, shape: Any, by_head: bool) -> Array:
 
 
 def _rectangle(x: Array, shape: Any, by_head: bool) -> Array:
-    """The way back, without a copy."""
+    """The inverse of `_tokens`, without a copy."""
     batch, heads, length, d = shape
     return x.view(shape) if by_head else x.view((batch, length, heads, d)).permute((0, 2, 1, 3))
 
@@ -172,13 +160,13 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """Attention on rectangles, with PyTorch's arguments, through the kernel of `attention`.
 
-    query: (..., L, d), key: (..., S, d), value: (..., S, e), float32 or float64, the same leading dimensions, such as
-    (batch, heads). attn_mask: broadcast to (..., L, S); bool (True: takes part) or of query's dtype, added to the scaled
-    scores; no gradient flows to it. is_causal: query i sees the keys up to i (top left where L != S); may be combined with
-    a mask. dropout_p is applied whatever mode a module is in, as in PyTorch. scale: default 1 / sqrt(d).
-    Returns (..., L, e); rows that see no key are zeros.
+    query: (..., L, d), key: (..., S, d), value: (..., S, e), float32 or float64, with the same leading dimensions, for
+    example (batch, heads). attn_mask: broadcast to (..., L, S); bool (True: the query sees the key), or of query's dtype and
+    added to the scaled scores; no gradient flows to it. is_causal: query i sees the keys up to i, also if L != S; it can be
+    combined with a mask. dropout_p applies in training and evaluation alike, as in PyTorch. scale: default 1 / sqrt(d).
+    Returns (..., L, e); queries that see no key give zeros.
 
-    Raises ValueError for shapes that do not fit and for a mask that requires grad, TypeError for dtypes.
+    Raises ValueError for shapes that do not fit and for a mask that requires grad, TypeError for other or different dtypes.
     """
     op = "scaled_dot_product_attention"
     if precision.active:
@@ -197,7 +185,7 @@ def scaled_dot_product_attention(
     mask = None
     if attn_mask is not None:
         mask = _expanded_mask(attn_mask, q.dtype, (*lead, qs[-2], ks[-2]))
-    if ndim != 4:  # (batch, heads, length, d), whatever came
+    if ndim != 4:  # as (batch, heads, length, d)
         batch, heads = prod(lead[:-1]), (lead[-1] if lead else 1)
         qs, ks, vs = ((batch, heads, *x[-2:]) for x in shapes)
         q, k, v = q.reshape(qs), k.reshape(ks), v.reshape(vs)
@@ -209,11 +197,10 @@ def scaled_dot_product_attention(
     cu_k = equal_offsets(sequences, ks[2], k.device, op)[0]._data
     q, k, v = _tokens(q, qs, by_head), _tokens(k, ks, by_head), _tokens(v, vs, by_head)
     scale = _default_scale(scale, qs[3])
-    p, seed, call = _draw(op, dropout_p)
+    p, seed, call = drawn(op, dropout_p, True, "dropout_p")
     out, lse = K.attention(q, k, v, cu_q, cu_k, mask, scale, is_causal, p, seed, call)
     result = _rectangle(out, (*qs[:3], vs[3]), by_head)
     if ndim != 4:
         result = result.reshape((*shapes[0][:-1], vs[3]))
     saved = (q, k, v, out, lse, cu_q, cu_k, mask, scale, is_causal, p, seed, call, by_head, (qs, ks, vs), shapes)
-    tensor: Tensor = record(op, result, (query, key, value), _sdpa_backward, *saved)
-    return tensor
+    return record(op, result, (query, key, value), _sdpa_backward, *saved)

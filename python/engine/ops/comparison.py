@@ -1,5 +1,8 @@
 """Comparisons, logic and selection, element by element, with PyTorch's broadcasting and dtype promotion."""
 
+# Ops below `@unary` have no body: the decorator makes it.
+# mypy: disable-error-code="empty-body"
+
 from __future__ import annotations
 
 import math
@@ -8,10 +11,11 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.autograd.tape import check_inplace, record, record_inplace
 from engine.errors import BadType, BadValue
-from engine.ops.broadcasting import Operand, data_of, gradient_for, tensor_of
 from engine.ops.factory import INTEGER_LIMITS
+from engine.ops.operands import Operand, data_of, gradients, tensor_of
+from engine.ops.unary import unary
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -42,7 +46,7 @@ def _compared(kernel: Any, input: Operand, other: Operand) -> Tensor:
 
 
 def _in_reach(value: Any, other: Any) -> Any:
-    """`value`; an integer beyond the other operand's dtype as a float or infinity, which compares to it the same way."""
+    """`value`. An integer that the other operand's dtype cannot hold becomes a float or infinity, which compares the same way."""
     if type(value) is Array or type(other) is not Array or not isinstance(value, Integral):
         return value
     least, largest = INTEGER_LIMITS.get(other.dtype, INTEGER_LIMITS[_core.int64])
@@ -66,7 +70,7 @@ def ne(input: Tensor, other: Operand) -> Tensor:
     return _compared(K.ne, input, other)
 
 
-# Tensors are compared with anything by == and !=: what is neither Tensor nor number is just not equal.
+# == and != compare a Tensor with any object. These are never equal to one, so Python's own answer is taken.
 _NEVER_EQUAL = (type(None), str, bytes, list, tuple, dict, set, type)
 
 
@@ -113,26 +117,26 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 @tensor_method
 def logical_and(input: Tensor, other: Operand) -> Tensor:
-    """Whether both elements are not 0."""
+    """Whether neither of the two elements is 0."""
     return Tensor(K.logical_and(data_of(input), data_of(other)))
 
 
 @tensor_method
 def logical_or(input: Tensor, other: Operand) -> Tensor:
-    """Whether one of the elements is not 0."""
+    """Whether at least one of the two elements is not 0."""
     return Tensor(K.logical_or(data_of(input), data_of(other)))
 
 
 @tensor_method
 def logical_xor(input: Tensor, other: Operand) -> Tensor:
-    """Whether just one of the elements is not 0."""
+    """Whether exactly one of the two elements is not 0."""
     return Tensor(K.logical_xor(data_of(input), data_of(other)))
 
 
 @tensor_method
+@unary(K.logical_not)
 def logical_not(input: Tensor) -> Tensor:
     """Whether the element is 0."""
-    return Tensor(K.logical_not(as_array("logical_not", "input", input)))
 
 
 def _bool(op: str, name: str, value: Any) -> Any:
@@ -164,33 +168,30 @@ def _invert(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@unary(K.isnan)
 def isnan(input: Tensor) -> Tensor:
     """Whether the element is NaN."""
-    return Tensor(K.isnan(as_array("isnan", "input", input)))
 
 
 @tensor_method
+@unary(K.isinf)
 def isinf(input: Tensor) -> Tensor:
     """Whether the element is infinite."""
-    return Tensor(K.isinf(as_array("isinf", "input", input)))
 
 
 @tensor_method
+@unary(K.isfinite)
 def isfinite(input: Tensor) -> Tensor:
     """Whether the element is neither infinite nor NaN."""
-    return Tensor(K.isfinite(as_array("isfinite", "input", input)))
 
 
 # ---------------------------------------------------------------- selection
 
 
-def _where_backward(ctx: Node, dy: Array) -> Any:
-    (condition,) = ctx.saved
-    need_a, need_b = ctx.needs
-    return (
-        gradient_for(ctx, 0, K.where(condition, dy, 0)) if need_a else None,
-        gradient_for(ctx, 1, K.where(condition, 0, dy)) if need_b else None,
-    )
+_where_backward = gradients(
+    lambda dy, condition: K.where(condition, dy, 0),
+    lambda dy, condition: K.where(condition, 0, dy),
+)
 
 
 def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
@@ -206,13 +207,10 @@ def _where(self: Tensor, condition: Tensor, other: Operand) -> Tensor:
     return where(condition, self, other)
 
 
-def _masked_fill_backward(ctx: Node, dy: Array) -> Any:
-    (mask,) = ctx.saved
-    need_x, need_value = ctx.needs
-    return (
-        gradient_for(ctx, 0, K.masked_fill(dy, mask, 0)) if need_x else None,
-        gradient_for(ctx, 1, K.where(mask, dy, 0)) if need_value else None,
-    )
+_masked_fill_backward = gradients(
+    lambda dy, mask: K.masked_fill(dy, mask, 0),
+    lambda dy, mask: K.where(mask, dy, 0),
+)
 
 
 @tensor_method

@@ -6,9 +6,10 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array, DType
-from engine.autograd.tape import Node, record
+from engine.autograd.tape import record
 from engine.device import device, device_of, number_of, placed, refuse_float64
 from engine.errors import BadType
+from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["clone", "from_dlpack"]
@@ -16,31 +17,27 @@ __all__ = ["clone", "from_dlpack"]
 K = _core.kernels
 
 
-def _clone_backward(ctx: Node, dy: Array) -> Any:
-    return dy
+_clone_backward = gradient(lambda dy: dy)
 
 
 @tensor_method
 def clone(input: Tensor) -> Tensor:
     """A contiguous copy; gradients flow through."""
     y = as_array("clone", "input", input).clone()
-    result: Tensor = record("clone", y, (input,), _clone_backward)
-    return result
+    return record("clone", y, (input,), _clone_backward)
 
 
 @tensor_method("contiguous")
 def _contiguous(self: Tensor) -> Tensor:
-    """The tensor itself where its memory is contiguous in order, else a copy."""
+    """The tensor itself if its memory is contiguous, otherwise a copy."""
     return self if self._data.is_contiguous else clone(self)
 
 
-def _cast_backward(ctx: Node, dy: Array) -> Any:
-    (dtype,) = ctx.saved
-    return dy.cast(dtype)
+_cast_backward = gradient(Array.cast)
 
 
 def copy_into(dst: Array, src: Array, non_blocking: bool = False) -> None:
-    """dst = src, broadcast and converted, from whatever device."""
+    """dst = src, broadcast and converted, from any device."""
     if src.device == dst.device:
         K.copy(dst, src)
     else:
@@ -48,8 +45,8 @@ def copy_into(dst: Array, src: Array, non_blocking: bool = False) -> None:
 
 
 def cast(input: Tensor, dtype: DType, copy: bool = False) -> Tensor:
-    """`input` converted; the tensor itself where it has that dtype already. Conversions between floating dtypes are
-    differentiable."""
+    """`input` converted to `dtype`; the tensor itself if it has that dtype already, unless `copy`. Gradients flow through
+    conversions between floating dtypes."""
     x = input._data
     if x.dtype is dtype:
         return clone(input) if copy else input
@@ -57,25 +54,21 @@ def cast(input: Tensor, dtype: DType, copy: bool = False) -> Tensor:
         refuse_float64("to", dtype, x.device)
     if not dtype.is_floating_point:
         return Tensor(x.cast(dtype))
-    result: Tensor = record("to", x.cast(dtype), (input,), _cast_backward, x.dtype)
-    return result
+    return record("to", x.cast(dtype), (input,), _cast_backward, x.dtype)
 
 
-def _move_backward(ctx: Node, dy: Array) -> Any:
-    dtype, number = ctx.saved
-    return placed(dy, dtype, number)
+_move_backward = gradient(placed)
 
 
 def move(input: Tensor, number: int, dtype: DType | None = None, non_blocking: bool = False) -> Tensor:
-    """`input` on another device, converted where `dtype` says so; its gradient goes back to where it came from."""
+    """`input` on the device with that number, converted if `dtype` is given. Its gradient goes back to the first device."""
     x = input._data
     dtype = dtype or x.dtype
     refuse_float64("to", dtype, number)
     y = placed(x, dtype, number, non_blocking)
     if not dtype.is_floating_point:
         return Tensor(y)
-    result: Tensor = record("to", y, (input,), _move_backward, x.dtype, x.device)
-    return result
+    return record("to", y, (input,), _move_backward, x.dtype, x.device)
 
 
 @tensor_method("to")
@@ -87,14 +80,14 @@ def _to(
     non_blocking: bool = False,
     copy: bool = False,
 ) -> Tensor:
-    """`to(dtype)`, `to(device)`, `to(device, dtype)` or `to(other)`: converted and moved; itself where nothing changes. The
-    gradient comes back in the dtype and on the device of this tensor.
+    """`to(dtype)`, `to(device)`, `to(device, dtype)` or `to(other)`: the tensor converted and moved, or itself if nothing
+    changes. The gradient comes back in the dtype and on the device of this tensor.
 
-    non_blocking: from pinned memory (`pin_memory`) to a CUDA device the copy is only queued; the source must not be written
-    until it is made. Copies to the host always wait.
+    non_blocking: a copy from pinned memory (`pin_memory`) to a CUDA device is only queued; do not write to the source before
+    it is done. Copies to the host always wait. copy: a copy even if nothing changes.
 
-    Raises ValueError for a device that does not exist, RuntimeError where there is no CUDA device, TypeError for float64 on
-    a CUDA device and for anything else.
+    Raises ValueError for a device that does not exist, RuntimeError if there is no CUDA device, TypeError for float64 on a
+    CUDA device and for arguments of other types.
     """
     for arg in args:
         if isinstance(arg, DType):
@@ -142,33 +135,32 @@ for _name, _dtype in {
 
 @tensor_method("type_as")
 def _type_as(self: Tensor, other: Tensor) -> Tensor:
-    """Converted to other's dtype, on its device; itself where it is so already."""
+    """The tensor with the dtype and on the device of `other`; itself if it is so already."""
     like = as_array("type_as", "other", other)
     return self.to(device_of(like.device), like.dtype)
 
 
 @tensor_method("cpu")
 def _cpu(self: Tensor) -> Tensor:
-    """The tensor itself where it is on the CPU, else a copy there, for which the device is waited."""
+    """The tensor itself if it is on the CPU, otherwise a copy there, which waits for the device."""
     return self if self._data.device < 0 else move(self, -1)
 
 
 @tensor_method("cuda")
 def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
-    """`to("cuda")`: on the current CUDA device, or on that one."""
+    """The tensor on the current CUDA device, or on the given one; itself if it is there already. non_blocking as in `to`."""
     number = number_of("cuda" if device is None else device)
     return self if self._data.device == number else move(self, number, None, non_blocking)
 
 
 @tensor_method("pin_memory")
 def _pin_memory(self: Tensor) -> Tensor:
-    """A copy in page-locked memory of the host, from which `to("cuda", non_blocking=True)` does not wait; itself where it
-    lies there already. Raises RuntimeError where there is no CUDA device, ValueError for a tensor on one."""
+    """A copy in page-locked memory of the host, from which `to("cuda", non_blocking=True)` does not wait; itself if it is in
+    such memory already. Raises RuntimeError if there is no CUDA device, ValueError for a tensor on one."""
     if self._data.is_pinned:
         return self
     number_of("cuda")
-    result: Tensor = record("pin_memory", self._data.pin(), (self,), _clone_backward)
-    return result
+    return record("pin_memory", self._data.pin(), (self,), _clone_backward)
 
 
 @tensor_method("is_pinned")
@@ -178,17 +170,17 @@ def _is_pinned(self: Tensor) -> bool:
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor of the same memory as an object with `__dlpack__` (NumPy, PyTorch, JAX arrays, on the CPU or a CUDA device) or
-    a DLPack capsule."""
+    """A tensor that shares the memory of a DLPack capsule or of an object with `__dlpack__`, such as an array of NumPy, PyTorch
+    or JAX, on the CPU or a CUDA device."""
     where = getattr(ext_tensor, "__dlpack_device__", None)
     if where is not None and where()[0] == _DLPACK_CUDA:
-        number_of("cuda")  # loads the backend, or says why there is none
+        number_of("cuda")  # loads the backend, or raises an error that says why there is none
     return Tensor(_core.from_dlpack(ext_tensor))
 
 
 @tensor_method("__format__")
 def _format(self: Tensor, spec: str) -> str:
-    """f"{loss:.4f}" of a 0-dim tensor formats its number; others have no format but the empty one."""
+    """The number of a 0-dim tensor in that format, as in f"{loss:.4f}". Other tensors take the empty format only."""
     if self.ndim == 0 and spec:
         return format(self.detach().item(), spec)
     return object.__format__(self, spec)

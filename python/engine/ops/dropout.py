@@ -1,13 +1,14 @@
-"""Dropout (Srivastava et al. 2014). The mask is a function of seed, call and position: it is drawn again, never stored."""
+"""Dropout (Srivastava et al. 2014). The mask is a function of seed, call and position, so that backward draws it again
+instead of storing it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from engine import _core
-from engine._core import Array
-from engine.autograd.tape import Node, record
+from engine.autograd.tape import record
 from engine.errors import BadValue
+from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array
 
 __all__ = ["dropout"]
@@ -15,26 +16,31 @@ __all__ = ["dropout"]
 K = _core.kernels
 
 
-def probability(op: str, p: Any) -> float:
-    """A dropout probability as a float. Raises ValueError outside of [0, 1]."""
+def drawn(op: str, p: Any, training: bool, argument: str = "p") -> tuple[float, int, int]:
+    """The probability as a float, and the seed and call number of a mask: (p, seed, call).
+
+    If training is False or p is 0, the probability is 0 and no random number is used up. Raises ValueError if p is outside
+    [0, 1].
+    """
     if not 0.0 <= p <= 1.0:
-        raise BadValue(op, "p", "a probability in [0, 1]", p)
-    return float(p)
+        raise BadValue(op, argument, "a probability in [0, 1]", p)
+    if not training or p == 0.0:
+        return 0.0, 0, 0
+    seed, call = _core.next_random()
+    return float(p), seed, call
 
 
-def _dropout_backward(ctx: Node, dy: Array) -> Any:
-    return K.dropout(dy, *ctx.saved)
+_dropout_backward = gradient(K.dropout)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zeroes each element with probability p (rounded to 1/65536) and scales the others so that the mean stays.
+    """Zeroes each element with probability p (rounded to 1/65536) and scales the others up so that the mean does not change.
 
-    Not training, or p = 0: the input itself. `inplace` is accepted and changes nothing. The same seed, call number
-    (`engine.manual_seed`) and shape give the same mask on any number of threads.
+    With training=False or p = 0 the result is the input itself. `inplace` is accepted and changes nothing. The mask depends
+    on the seed (`engine.manual_seed`), the number of the call and the shape, but not on the number of threads.
     """
     x = as_array("dropout", "input", input)
-    p = probability("dropout", p)
-    if not training or p == 0.0:
+    p, seed, call = drawn("dropout", p, training)
+    if p == 0.0:
         return input
-    seed, call = _core.next_random()
     return record("dropout", K.dropout(x, p, seed, call), (input,), _dropout_backward, p, seed, call)

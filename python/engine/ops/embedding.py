@@ -8,7 +8,8 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.rows import by_rows
 from engine.autograd.tape import Node, record
-from engine.errors import BadType, BadValue
+from engine.errors import BadValue
+from engine.ops.operands import ids_array
 from engine.tensor import Tensor, as_array
 
 __all__ = ["embedding", "embedding_sum"]
@@ -16,15 +17,8 @@ __all__ = ["embedding", "embedding_sum"]
 K = _core.kernels
 
 
-def _ids(op: str, arg: str, value: Tensor) -> Array:
-    array = as_array(op, arg, value)
-    if array.dtype is not _core.int64 and array.dtype is not _core.int32:
-        raise BadType(op, arg, "int64 or int32", array.dtype.name)
-    return array.cast(_core.int64)
-
-
 def _padding(op: str, padding_idx: int | None, rows: int) -> int:
-    """The row whose gradient stays zero, -1 for none."""
+    """The row whose gradient stays zero, counted from the start; -1 if there is none."""
     if padding_idx is None:
         return -1
     if not -rows <= padding_idx < rows:
@@ -40,23 +34,22 @@ def _embedding_backward(ctx: Node, dy: Array) -> Any:
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """weight[input].
 
-    input: ids, int64 or int32, (*); weight: (v, d), float32 or float64. Returns (*, d). The gradient of `weight` is a
-    table (v, d), its rows summed in a fixed order; that of row `padding_idx` (which may count from the end) stays zero. A
-    leaf keeps it as the rows that occur, until its memory is looked at.
+    input: ids, int64 or int32, (*); weight: (v, d), float32 or float64. Returns (*, d). The gradient of `weight` is a table
+    (v, d), summed in a fixed order; its row `padding_idx` (a negative one counts from the end) stays zero. A leaf keeps only
+    the rows that occur until someone reads the whole gradient.
 
-    Raises IndexError for an id outside [0, v).
+    Raises IndexError for an id outside [0, v), ValueError for a padding_idx outside [-v, v).
     """
-    w, ids = as_array("embedding", "weight", weight), _ids("embedding", "input", input)
+    w, ids = as_array("embedding", "weight", weight), ids_array("embedding", "input", input)
     y = K.embedding(w, ids)
     padding = _padding("embedding", padding_idx, w.shape[0])
-    result: Tensor = record("embedding", y, (None, weight), _embedding_backward, ids, w.shape[0], padding)
-    return result
+    return record("embedding", y, (None, weight), _embedding_backward, ids, w.shape[0], padding)
 
 
 def _embedding_sum_backward(ctx: Node, dy: Array) -> Any:
     ids, positions, types, v, p, t, padding = ctx.saved
     rows = by_rows(dy, ids, v, padding) if ctx.needs[1] else None
-    words = 0 if rows or not ctx.needs[1] else v  # none: the kernel leaves their table out
+    words = 0 if rows or not ctx.needs[1] else v  # 0: the kernel leaves out this table
     t = t if ctx.needs[5] else 0
     dword, dposition, dtype = K.embedding_sum_backward(dy, ids, positions, types, words, p, t, padding)
     return None, rows or dword, None, dposition, None, dtype if t else None
@@ -71,21 +64,20 @@ def embedding_sum(
     token_type_weight: Tensor | None = None,
     padding_idx: int | None = None,
 ) -> Tensor:
-    """weight[input] + position_weight[position_ids] + token_type_weight[token_type_ids], in one pass: the embeddings of a
-    BERT-like model.
+    """weight[input] + position_weight[position_ids] + token_type_weight[token_type_ids] in one pass, as BERT needs it.
 
     Ids: int64 or int32, all of one shape (*); tables: (v, d), (p, d), (t, d), float32 or float64. Returns (*, d). Without
-    token_type_weight the third term is left out; with it but without token_type_ids every token has type 0.
+    token_type_weight the third term is left out. With it but without token_type_ids every token has type 0. padding_idx: as
+    in `embedding`, for `weight`.
 
-    Raises IndexError for an id outside its table, such as a position beyond the model's longest sequence.
+    Raises IndexError for an id outside its table, for example a position beyond the longest sequence of the model.
     """
     op = "embedding_sum"
     w, p = as_array(op, "weight", weight), as_array(op, "position_weight", position_weight)
     t = None if token_type_weight is None else as_array(op, "token_type_weight", token_type_weight)
-    ids, positions = _ids(op, "input", input), _ids(op, "position_ids", position_ids)
-    types = None if token_type_ids is None else _ids(op, "token_type_ids", token_type_ids)
+    ids, positions = ids_array(op, "input", input), ids_array(op, "position_ids", position_ids)
+    types = None if token_type_ids is None else ids_array(op, "token_type_ids", token_type_ids)
     y = K.embedding_sum(w, ids, p, positions, t, types)
     sizes = (w.shape[0], p.shape[0], 0 if t is None else t.shape[0], _padding(op, padding_idx, w.shape[0]))
     inputs = (None, weight, None, position_weight, None, token_type_weight)
-    result: Tensor = record(op, y, inputs, _embedding_sum_backward, ids, positions, types, *sizes)
-    return result
+    return record(op, y, inputs, _embedding_sum_backward, ids, positions, types, *sizes)

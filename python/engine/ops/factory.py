@@ -1,4 +1,4 @@
-"""Tensors from numbers, lists and NumPy arrays. Default dtypes are PyTorch's: float32, int64 where integers are given."""
+"""Tensors from numbers, lists and NumPy arrays. The default dtypes are PyTorch's: float32, and int64 for integers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
-from engine.errors import Argument, BadType, BadValue
-from engine.ops.broadcasting import sum_to
+from engine.errors import Argument, BadType, BadValue, require
 from engine.ops.convert import cast, copy_into, from_dlpack
+from engine.ops.operands import gradient, no_gradient, sum_to
 from engine.ops.shape import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -47,15 +47,9 @@ INTEGER_LIMITS = {
 }
 
 
-def made(array: Array, device: Any, requires_grad: bool) -> Tensor:
-    """The result of a factory that works on the CPU, brought to where it is wanted."""
-    if device is not None and (number := number_of(device)) != array.device:
-        array = array.to_device(number)
-    return Tensor(array, requires_grad)
-
-
 def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Array:
-    """`array` filled with a Python number, checked to fit."""
+    """`array`, filled with a number: a Python or NumPy scalar or a Tensor of one element. Raises if it has another type, or if
+    the array's dtype cannot hold it."""
     if isinstance(value, Tensor):
         value = value.item()
     if not isinstance(value, bool | int | float):
@@ -66,7 +60,7 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
     limits = INTEGER_LIMITS.get(array.dtype)
     if limits and not (math.isfinite(value) and limits[0] <= int(value) <= limits[1]):
         raise BadValue(op, arg, f"a number that {array.dtype.name} can hold", value)
-    if limits and abs(int(value)) > 2**53:  # a double does not hold it
+    if limits and abs(int(value)) > 2**53:  # a double cannot hold it exactly
         K.copy(array, _core.from_bytes(int(value).to_bytes(8, "little", signed=True), (), _core.int64))
     else:
         K.fill(array, float(value))
@@ -76,106 +70,99 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
 # ---------------------------------------------------------------- constants
 
 
-def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of the given sizes, contents undefined. float32 by default."""
+def new_array(op: str, size: tuple[Any, ...], dtype: DType | None, device: Any) -> Array:
+    """An array of the given sizes, float32 by default, whose contents are undefined."""
     dtype = dtype or _core.float32
-    return Tensor(_core.empty(new_sizes("empty", "size", size), dtype, target("empty", device, dtype)), requires_grad)
+    return _core.empty(new_sizes(op, "size", size), dtype, target(op, device, dtype))
+
+
+def _filled(array: Array, value: float, requires_grad: bool) -> Tensor:
+    K.fill(array, value)
+    return Tensor(array, requires_grad)
+
+
+def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the given sizes whose contents are undefined. float32 by default."""
+    return Tensor(new_array("empty", size, dtype, device), requires_grad)
 
 
 def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros. float32 by default."""
-    dtype = dtype or _core.float32
-    array = _core.empty(new_sizes("zeros", "size", size), dtype, target("zeros", device, dtype))
-    K.fill(array, 0.0)
-    return Tensor(array, requires_grad)
+    return _filled(new_array("zeros", size, dtype, device), 0.0, requires_grad)
 
 
 def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones. float32 by default."""
-    dtype = dtype or _core.float32
-    array = _core.empty(new_sizes("ones", "size", size), dtype, target("ones", device, dtype))
-    K.fill(array, 1.0)
-    return Tensor(array, requires_grad)
+    return _filled(new_array("ones", size, dtype, device), 1.0, requires_grad)
 
 
 def full(
     size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor full of one number. The dtype is that of the number by default: bool, int64 or float32."""
+    """A tensor in which every element is `fill_value`. By default its dtype is that of the number: bool, int64 or float32."""
     if dtype is None:
         kind = type(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
         dtype = _core.bool if kind is bool else _core.int64 if kind is int else _core.float32
-    array = _core.empty(new_sizes("full", "size", (size,)), dtype, target("full", device, dtype))
-    return Tensor(fill_array("full", array, fill_value), requires_grad)
+    return Tensor(fill_array("full", new_array("full", (size,), dtype, device), fill_value), requires_grad)
 
 
-def like(op: str, x: Array, dtype: DType, device: Any) -> int:
-    """Where a factory that follows an array works: on its device, unless another one is named."""
-    number = x.device if device is None else number_of(device)
-    refuse_float64(op, dtype, number)
-    return number
-
-
-def _like(op: str, input: Tensor, dtype: DType | None, device: Any) -> Array:
+def new_array_like(op: str, input: Tensor, dtype: DType | None, device: Any) -> Array:
+    """An array of the shape and, by default, dtype and device of `input`, whose contents are undefined."""
     x = as_array(op, "input", input)
     dtype = dtype or x.dtype
-    return _core.empty(x.shape, dtype, like(op, x, dtype, device))
+    number = x.device if device is None else number_of(device)
+    refuse_float64(op, dtype, number)
+    return _core.empty(x.shape, dtype, number)
 
 
 def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`empty` of the shape and, by default, dtype and device of `input`; contiguous."""
-    return Tensor(_like("empty_like", input, dtype, device), requires_grad)
+    return Tensor(new_array_like("empty_like", input, dtype, device), requires_grad)
 
 
 def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`zeros` of the shape and, by default, dtype and device of `input`."""
-    array = _like("zeros_like", input, dtype, device)
-    K.fill(array, 0.0)
-    return Tensor(array, requires_grad)
+    return _filled(new_array_like("zeros_like", input, dtype, device), 0.0, requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`ones` of the shape and, by default, dtype and device of `input`."""
-    array = _like("ones_like", input, dtype, device)
-    K.fill(array, 1.0)
-    return Tensor(array, requires_grad)
+    return _filled(new_array_like("ones_like", input, dtype, device), 1.0, requires_grad)
 
 
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`full` of the shape and, by default, dtype and device of `input`."""
-    return Tensor(fill_array("full_like", _like("full_like", input, dtype, device), fill_value), requires_grad)
+    return Tensor(fill_array("full_like", new_array_like("full_like", input, dtype, device), fill_value), requires_grad)
+
+
+def _defaults(self: Tensor, dtype: DType | None, device: Any) -> dict[str, Any]:
+    return {"dtype": dtype or self.dtype, "device": self.device if device is None else device}
 
 
 @tensor_method("new_zeros")
 def _new_zeros(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """`zeros` of that size, by default of this tensor's dtype and on its device."""
-    return zeros(
-        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
-    )
+    """`zeros` of the given sizes, by default of this tensor's dtype and on its device."""
+    return zeros(*size, **_defaults(self, dtype, device), requires_grad=requires_grad)
 
 
 @tensor_method("new_ones")
 def _new_ones(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """`ones` of that size, by default of this tensor's dtype and on its device."""
-    return ones(
-        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
-    )
+    """`ones` of the given sizes, by default of this tensor's dtype and on its device."""
+    return ones(*size, **_defaults(self, dtype, device), requires_grad=requires_grad)
 
 
 @tensor_method("new_empty")
-def _new_empty(
+def _newnew_array(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """`empty` of that size, by default of this tensor's dtype and on its device."""
-    return empty(
-        *size, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
-    )
+    """`empty` of the given sizes, by default of this tensor's dtype and on its device."""
+    return empty(*size, **_defaults(self, dtype, device), requires_grad=requires_grad)
 
 
 @tensor_method("new_full")
@@ -187,18 +174,16 @@ def _new_full(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`full` of that size, by default of this tensor's dtype and on its device."""
-    device = self.device if device is None else device
-    return full(size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    """`full` of the given sizes, by default of this tensor's dtype and on its device."""
+    return full(size, fill_value, **_defaults(self, dtype, device), requires_grad=requires_grad)
 
 
 @tensor_method("new_tensor")
 def _new_tensor(
     self: Tensor, data: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """`tensor` of that data, by default of this tensor's dtype and on its device."""
-    device = self.device if device is None else device
-    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    """`tensor` of the given data, by default of this tensor's dtype and on its device."""
+    return tensor(data, **_defaults(self, dtype, device), requires_grad=requires_grad)
 
 
 # ---------------------------------------------------------------- sequences and matrices
@@ -213,16 +198,19 @@ def arange(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """start, start + step, ... up to but without `end`; `arange(end)` starts at 0. int64 if all three are integers."""
+    """start, start + step, start + 2 step and so on, `end` excluded; `arange(end)` starts at 0.
+
+    By default int64 if all three are integers, otherwise float32. Raises ValueError if a number is not finite, if step is 0
+    or leads away from end, or if the dtype cannot hold the numbers.
+    """
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0 or not all(math.isfinite(v) for v in (start, end, step)):
-        raise BadValue(
-            "arange", "step", "finite start, end and step, and a step other than 0", f"{start}, {end}, {step}"
-        )
+        got = f"{start}, {end}, {step}"
+        raise BadValue("arange", "step", "finite start, end and step, and a step other than 0", got)
     if (end - start) * step < 0:
-        raise BadValue("arange", "end", f"a number that a step of {step} reaches from {start}", end)
+        raise BadValue("arange", "end", f"a number that steps of {step} reach from {start}", end)
     whole = all(not isinstance(v, float) and hasattr(v, "__index__") for v in (start, end, step))
     if whole:
         start, end, step = (operator.index(v) for v in (start, end, step))
@@ -234,13 +222,11 @@ def arange(
     if limits and n and not all(limits[0] <= int(v) <= limits[1] for v in (start, start + (n - 1) * step)):
         raise BadValue("arange", "end", f"numbers that {dtype.name} can hold", f"{start} to {end}")
     number = target("arange", device, dtype)
-    if limits and not whole:  # as PyTorch: bounds decide the length, then each number is cut
-        cut = K.arange(n, float(start), float(step), 0, 0, _core.float64.code)
-        return Tensor(placed(cut, dtype, number), requires_grad)
-    first, by = (int(start), int(step)) if limits else (0, 0)
-    if limits or dtype in (_core.float32, _core.float64):
+    if whole if limits else dtype in (_core.float32, _core.float64):
+        first, by = (int(start), int(step)) if limits else (0, 0)
         return Tensor(K.arange(n, float(start), float(step), first, by, dtype.code, device=number), requires_grad)
-    wide = K.arange(n, float(start), float(step), first, by, _core.float64.code)
+    # As in PyTorch, float bounds decide how many numbers there are; then each number is converted.
+    wide = K.arange(n, float(start), float(step), 0, 0, _core.float64.code)
     return Tensor(placed(wide, dtype, number), requires_grad)
 
 
@@ -254,8 +240,7 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included. float32 by default."""
-    if steps < 0:
-        raise BadValue("linspace", "steps", "a number >= 0", steps)
+    require(steps >= 0, "linspace", "steps", "a number >= 0", steps)
     dtype = dtype or _core.float32
     number = target("linspace", device, dtype)
     if dtype in (*INTEGER_LIMITS, _core.float32, _core.float64):
@@ -276,43 +261,38 @@ def eye(
     return Tensor(array, requires_grad)
 
 
-def _triangle_backward(ctx: Node, dy: Array) -> Any:
-    diagonal, upper = ctx.saved
-    return K.triangle(dy, diagonal, upper)
+_triangle_backward = gradient(K.triangle)
 
 
 def _triangle(op: str, input: Tensor, diagonal: int, upper: bool) -> Tensor:
     x = as_array(op, "input", input)
     if x.ndim < 2:
         raise BadValue(op, "input", "at least 2 dimensions", x.ndim)
-    result: Tensor = record(op, K.triangle(x, diagonal, upper), (input,), _triangle_backward, diagonal, upper)
-    return result
+    return record(op, K.triangle(x, diagonal, upper), (input,), _triangle_backward, diagonal, upper)
 
 
 @tensor_method
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The lower triangle of each matrix of (*, m, n), up to the given diagonal; zeros above it."""
+    """The lower triangle of each matrix of (*, m, n), the given diagonal included; zeros above it."""
     return _triangle("tril", input, diagonal, False)
 
 
 @tensor_method
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangle of each matrix of (*, m, n), from the given diagonal on; zeros below it."""
+    """The upper triangle of each matrix of (*, m, n), the given diagonal included; zeros below it."""
     return _triangle("triu", input, diagonal, True)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """int64 (*) -> int64 (*, num_classes) with a 1 at each index; num_classes = -1: the largest index + 1.
+    """int64 (*) -> int64 (*, num_classes): zeros, with a 1 at each index. num_classes = -1: the largest index + 1.
 
     Raises IndexError for an index outside [0, num_classes).
     """
     x = as_array("one_hot", "tensor", tensor)
     if num_classes == -1:
-        if x.size == 0:
-            raise BadValue("one_hot", "num_classes", "a number of classes, since the tensor is empty", -1)
+        require(x.size, "one_hot", "num_classes", "a number > 0 for an empty tensor", -1)
         num_classes = int(K.amax(x, (1 << x.ndim) - 1, False).item()) + 1
-    if num_classes < 1:
-        raise BadValue("one_hot", "num_classes", "a number > 0", num_classes)
+    require(num_classes > 0, "one_hot", "num_classes", "a number > 0", num_classes)
     return Tensor(K.one_hot(x, num_classes))
 
 
@@ -332,14 +312,12 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
         try:
             values = np.asarray(_plain(data))
         except ValueError:
-            raise BadValue(op, "data", "nested sequences of equal lengths", "lengths that differ") from None
-        if values.dtype.kind == "f" and values.dtype != np.float64:
-            pass  # NumPy scalars in a list keep their dtype
-        elif values.dtype.kind == "f" and dtype is not _core.float64:
+            raise BadValue(op, "data", "nested sequences of equal lengths", "different lengths") from None
+        if values.dtype == np.float64 and dtype is not _core.float64:  # NumPy scalars of other dtypes keep them
             values = values.astype(np.float32)
-        limits = INTEGER_LIMITS.get(dtype) if dtype is not None else None
+        limits = None if dtype is None else INTEGER_LIMITS.get(dtype)
         if dtype is not None and limits and values.size and values.dtype.kind in "iuf":
-            low, high = values.min(), values.max()  # NaN where there is one
+            low, high = values.min(), values.max()  # NaN if there is one
             if not (math.isfinite(low) and math.isfinite(high) and limits[0] <= int(low) and int(high) <= limits[1]):
                 raise BadValue(op, "data", f"numbers that {dtype.name} can hold", f"{low} to {high}")
         array = _from_numpy(op, values, dtype)
@@ -365,9 +343,9 @@ def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.name not in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool"):
-        # int8, uint16 and so on: engine has no such dtype, only a conversion that loses nothing will do.
+        # engine does not have int8, uint16 and so on: they are converted if a dtype is named.
         if dtype is None or values.dtype.kind == "f":
-            raise BadType(op, "data", "a dtype that engine has", values.dtype, ("pass ", Argument("dtype")))
+            raise BadType(op, "data", "a dtype that engine has", values.dtype, ("convert it with ", Argument("dtype")))
         if values.size and int(values.max()) > 2**63 - 1:
             raise BadValue(op, "data", "numbers that int64 can hold", values.max())
         values = values.astype(np.int64)
@@ -380,28 +358,31 @@ def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
 def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor, or anything with `__dlpack__`.
 
-    Without `dtype`, lists of floats become float32, of integers int64, of bools bool; arrays keep their dtype.
+    Without `dtype`, lists of floats become float32, lists of integers int64 and lists of bools bool; arrays keep their dtype.
     """
-    array = _array_from("tensor", data, dtype, copy=True)
+    return _moved("tensor", _array_from("tensor", data, dtype, copy=True), device, requires_grad)
+
+
+def _moved(op: str, array: Array, device: Any, requires_grad: bool) -> Tensor:
+    """A Tensor of an array, on `device` if one is named."""
     if device is not None:
-        refuse_float64("tensor", array.dtype, number_of(device))
-    return made(array, device, requires_grad)
+        number = number_of(device)
+        refuse_float64(op, array.dtype, number)
+        array = array.to_device(number)
+    return Tensor(array, requires_grad)
 
 
 def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
-    """As `tensor`, but sharing the memory of NumPy arrays and others where nothing has to be converted. A Tensor that
-    needs no conversion is returned itself, with its history."""
+    """Like `tensor`, but without a copy if nothing has to be converted: the result then shares the memory of a NumPy array or
+    an object with `__dlpack__`, and a Tensor is returned itself, with its history."""
     if isinstance(data, Tensor):
         return cast(data, dtype or data.dtype) if device is None else data.to(device, dtype)
-    array = _array_from("as_tensor", data, dtype, copy=False)
-    if device is not None:
-        refuse_float64("as_tensor", array.dtype, number_of(device))
-    return made(array, device, False)
+    return _moved("as_tensor", _array_from("as_tensor", data, dtype, copy=False), device, False)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A tensor of the same memory as a NumPy array: writing to one changes the other. A read-only array gives a tensor
-    that in-place ops refuse.
+    """A tensor that shares the memory of a NumPy array: writing to one changes the other. If the array is read-only,
+    in-place ops refuse the tensor.
 
     Raises TypeError for a dtype that engine does not have, ValueError for negative strides.
     """
@@ -427,14 +408,10 @@ def _zero_(self: Tensor) -> Tensor:
     return _constant_("zero_", self, 0)
 
 
-def _nothing_backward(ctx: Node, dy: Array) -> Any:
-    return None
-
-
 def _constant_(op: str, self: Tensor, value: Any) -> Tensor:
     check_inplace(op, self)
     fill_array(op, self._data, value, "value")
-    return record_inplace(op, self, (self,), _nothing_backward)
+    return record_inplace(op, self, (self,), no_gradient)
 
 
 def _copy_backward(ctx: Node, dy: Array) -> Any:
@@ -444,7 +421,7 @@ def _copy_backward(ctx: Node, dy: Array) -> Any:
 
 @tensor_method("copy_")
 def _copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """self = src, broadcast to its shape, converted to its dtype, from whatever device; non_blocking as in `to`."""
+    """self = src, broadcast to its shape and converted to its dtype, from any device. non_blocking as in `to`."""
     source = as_array("copy_", "src", src)
     check_inplace("copy_", self, src)
     copy_into(self._data, source.expand(self.shape), non_blocking)

@@ -1,8 +1,8 @@
-"""Reading and writing by index: `x[...]`, `x[...] = y`, gather and its kin.
+"""Reading and writing by index: `x[...]`, `x[...] = y`, gather, scatter_add, masks.
 
-Integers, slices, None and Ellipsis make views. Index arrays and boolean masks are joined into one array of flat positions
-in the dimensions they index, and one kernel reads or writes whole rows behind them. Gradients of what was read more than
-once are summed in a fixed order.
+Integers, slices, None and Ellipsis make views. Index arrays and boolean masks become one array of flat positions in the
+dimensions that they index; one kernel then reads or writes whole rows at these positions. If an element was read more than
+once, its gradients are summed in a fixed order.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace, record_view
 from engine.device import placed
 from engine.errors import BadIndex, BadType, BadValue
-from engine.ops.broadcasting import sum_to
 from engine.ops.factory import as_tensor, fill_array
-from engine.ops.shape import normal_dim, zeros_array
+from engine.ops.operands import gradient, ids_array, sum_to, zeros_array
+from engine.ops.shape import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -44,7 +44,7 @@ _ALL = slice(None)
 
 
 def _index_array(op: str, item: Any, number: int) -> Array | None:
-    """An item of a key as an int64 or bool Array on the device of what is indexed; None where it is no array."""
+    """An item of a key as an int64 or bool Array on the device with that number; None if it is not an index array or mask."""
     if isinstance(item, Tensor):
         array = item._data
     elif isinstance(item, np.ndarray | list | tuple | bool | np.bool_):
@@ -54,12 +54,10 @@ def _index_array(op: str, item: Any, number: int) -> Array | None:
             )
         except ValueError:
             raise BadType(op, "index", "nested lists of equal lengths", repr(item)) from None
-        if values.size == 0 and not isinstance(item, np.ndarray):
+        if values.dtype.kind == "i" or (values.size == 0 and not isinstance(item, np.ndarray)):
             values = values.astype(np.int64)
         if values.dtype.kind not in "bi":
             raise BadType(op, "index", "integers or bool", values.dtype)
-        if values.dtype.kind == "i":
-            values = values.astype(np.int64)
         array = _core.from_buffer(np.ascontiguousarray(values).reshape(values.shape))
     else:
         return None
@@ -67,12 +65,16 @@ def _index_array(op: str, item: Any, number: int) -> Array | None:
         array = array.cast(_core.int64)
     if array.dtype is not _core.int64 and array.dtype is not _core.bool:
         raise BadType(op, "index", "integers (int32, int64) or bool", array.dtype.name)
-    # A 0-dim number becomes a slice, for which the host reads it.
+    # An integer (0-dim) selects: the host reads it, wherever it is.
     return array if array.ndim == 0 and array.dtype is _core.int64 else array.to_device(number)
 
 
 class Plan:
-    """What a key asks of an array: view steps, then index arrays: (first dimension, how many, array, its dimension in x)."""
+    """What a key asks of an array `x`.
+
+    steps: the views to take first, which make `base` of x. arrays: the index arrays and masks that then apply to base, each
+    as (first dimension in base, number of dimensions, array, first dimension in x).
+    """
 
     __slots__ = ("arrays", "base", "shift", "steps")
 
@@ -92,7 +94,7 @@ class Plan:
         self.steps: list[Step] = []
         self.arrays: list[tuple[int, int, Array, int]] = []
         self.base, dim = x, 0
-        self.shift = 0  # from dimensions of base to those of x
+        self.shift = 0  # what to add to a dimension of base to get that of x
         for item, array in zip(items, arrays):
             if item is Ellipsis:
                 dim += x.ndim - used
@@ -105,19 +107,16 @@ class Plan:
                 dim += 1
             elif array is None or (array.ndim == 0 and array.dtype is _core.int64):
                 self._select(op, item, dim)
-            elif array.dtype is _core.bool and array.ndim == 0:
-                self._step("unsqueeze", dim)  # as PyTorch: a new dimension of size 1 or 0
-                self.arrays.append((dim, 1, array.reshape((1,)), dim))
-                dim += 1
-            elif array.dtype is _core.bool:
-                covered = self.base.shape[dim : dim + array.ndim]
-                if array.shape != covered:
-                    raise BadIndex(op, "index", f"a mask of shape {covered}", array.shape)
-                self.arrays.append((dim, array.ndim, array, dim + self.shift))
-                dim += array.ndim
             else:
-                self.arrays.append((dim, 1, array, dim + self.shift))
-                dim += 1
+                if array.ndim == 0:  # a mask; as in PyTorch, it makes a new dimension of size 1 or 0
+                    self._step("unsqueeze", dim)
+                    array = array.reshape((1,))
+                count = array.ndim if array.dtype is _core.bool else 1
+                covered = self.base.shape[dim : dim + count]
+                if array.dtype is _core.bool and array.shape != covered:
+                    raise BadIndex(op, "index", f"a mask of shape {covered}", array.shape)
+                self.arrays.append((dim, count, array, dim + self.shift))
+                dim += count
 
     def _step(self, method: str, *arguments: int) -> None:
         self.steps.append((method, arguments))
@@ -152,7 +151,7 @@ def _replay(array: Array, steps: Sequence[Step]) -> Array:
 
 
 class Rows:
-    """Index arrays of a plan in the kernels' form: (o, n, i) with positions along n."""
+    """Index arrays of a plan as the kernels take them: `index`, positions (m,) along the n of a base seen as (o, n, i)."""
 
     __slots__ = ("index", "order", "result", "rising", "shape", "three")
 
@@ -172,7 +171,7 @@ class Rows:
         indexed = [d for dim, k, *_ in arrays for d in range(dim, dim + k)]
         first, last = indexed[0], indexed[-1] + 1
         self.order: list[int] | None = None
-        if indexed != list(range(first, last)):  # apart: their common dimensions come first
+        if indexed != list(range(first, last)):  # not neighbours: as in NumPy, their common dimensions come first
             self.order = indexed + [d for d in range(base.ndim) if d not in indexed]
             base = base.permute(self.order)
             first, last = 0, len(indexed)
@@ -181,35 +180,53 @@ class Rows:
         self.result = (*base.shape[:first], *index.shape, *base.shape[last:])
         self.index = index.reshape((-1,))
 
-    def ordered(self, base: Array) -> Array:
+    def _ordered(self, base: Array) -> Array:
         return base if self.order is None else base.permute(self.order)
 
-    def back(self, array: Array) -> Array:
-        """An array of `three` in the shape and the order of the base."""
-        array = array.reshape(self.shape)
-        return (
-            array if self.order is None else array.permute(sorted(range(len(self.order)), key=self.order.__getitem__))
-        )
+    def read(self, base: Array) -> Array:
+        """The elements that are indexed."""
+        return K.index_rows(self._ordered(base).reshape(self.three), self.index).view(self.result)
+
+    def write(self, base: Array, values: Array) -> None:
+        """Writes values of the result's shape."""
+        o, _, i = self.three
+        values = values.reshape((o, self.index.size, i))
+        target = self._ordered(base)
+        try:
+            three = target.view(self.three)
+        except ValueError:  # strides that (o, n, i) cannot have
+            copy = target.clone()
+            K.index_put(copy.view(self.three), self.index, values)
+            K.copy(target, copy)
+        else:
+            K.index_put(three, self.index, values)
+
+    def gradient(self, dy: Array) -> Array:
+        """The gradient of the base from that of what was read."""
+        o, n, i = self.three
+        if self.rising and o == 1:
+            dbase = K.put_rows(dy.reshape((self.index.size, i)), self.index, n, 0.0)
+        else:
+            dbase = K.index_rows_backward(dy.reshape((o, self.index.size, i)), self.index, n)
+        dbase = dbase.reshape(self.shape)
+        if self.order is None:
+            return dbase
+        return dbase.permute(sorted(range(len(self.order)), key=self.order.__getitem__))
 
 
 # ---------------------------------------------------------------- x[...]
 
 
-def _view_backward(ctx: Node, dy: Array) -> Any:
-    shape, steps = ctx.saved
+@gradient
+def _view_backward(dy: Array, shape: tuple[int, ...], steps: Sequence[Step]) -> Array:
     dx = zeros_array(shape, dy)
     K.copy(_replay(dx, steps), dy)
     return dx
 
 
-def _index_backward(ctx: Node, dy: Array) -> Any:
-    shape, steps, rows, index = ctx.saved
-    o, n, i = rows.three
-    if rows.rising and o == 1:
-        dbase = K.put_rows(dy.reshape((index.size, i)), index, n, 0.0)
-    else:
-        dbase = K.index_rows_backward(dy.reshape((o, index.size, i)), index, n)
-    dbase = rows.back(dbase)
+@gradient
+def _index_backward(dy: Array, shape: tuple[int, ...], steps: Sequence[Step], rows: Rows, index: Array) -> Array:
+    dbase = rows.gradient(dy)
     if not steps:
         return dbase
     dx = zeros_array(shape, dy)
@@ -219,141 +236,107 @@ def _index_backward(ctx: Node, dy: Array) -> Any:
 
 @tensor_method("__getitem__")
 def _getitem(self: Tensor, key: Any) -> Tensor:
-    """Part of a tensor, by PyTorch's rules: a view for integers, slices, None and Ellipsis; a copy where index arrays
-    (integers of any shape, broadcast together) or boolean masks take part. Integers beside index arrays are taken first.
+    """Part of a tensor, by PyTorch's rules. Integers, slices, None and Ellipsis give a view. A key with index arrays
+    (integers of any shape, broadcast together) or boolean masks gives a copy; its integers are applied first.
 
-    Raises IndexError for an index out of range or a mask of another shape, TypeError for keys of other types.
+    Raises IndexError for an index out of range or a mask of the wrong shape, TypeError for keys of other types.
     """
     x = self._data
-    if type(key) is int and x.ndim and -x.shape[0] <= key < x.shape[0]:  # the commonest key
+    if type(key) is int and x.ndim and -x.shape[0] <= key < x.shape[0]:  # the most frequent key
         return record_view("select", x.select(0, key), self, _view_backward, x.shape, (("select", (0, key)),))
     plan = Plan("index", x, key)
     if not plan.arrays:
         return record_view("index", plan.base, self, _view_backward, x.shape, plan.steps)
     rows = Rows(plan)
-    y = K.index_rows(rows.ordered(plan.base).reshape(rows.three), rows.index).view(rows.result)
-    result: Tensor = record("index", y, (self,), _index_backward, x.shape, plan.steps, rows, rows.index)
-    return result
+    # rows.index is named once more, so that the node frees it.
+    return record("index", rows.read(plan.base), (self,), _index_backward, x.shape, plan.steps, rows, rows.index)
 
 
 def _setitem_backward(ctx: Node, dy: Array) -> Any:
-    steps, rows, index, value_shape, value_dtype, number = ctx.saved
-    written = _replay(dy, steps)
-    if rows is not None:
-        dvalue = (
-            K.index_rows(rows.ordered(written).reshape(rows.three), index).view(rows.result) if ctx.needs[1] else None
-        )
-    else:
-        dvalue = written
-    dself = None
+    steps, rows, _, value_shape, value_dtype, number = ctx.saved
+    dself = dvalue = None
     if ctx.needs[0]:
         dself = dy.clone()
-        target = _replay(dself, steps)
+        overwritten = _replay(dself, steps)
         if rows is None:
-            K.fill(target, 0.0)
+            K.fill(overwritten, 0.0)
         else:
-            _put(target, rows, zeros_array((), dy).expand(rows.three[:1] + index.shape + rows.three[2:]))
-    if not ctx.needs[1]:
-        return dself, None
-    dvalue = written
-    if rows is not None:
-        dvalue = K.index_rows(rows.ordered(written).reshape(rows.three), index).view(rows.result)
-    while dvalue.ndim < len(value_shape):  # leading dimensions of size 1 that were dropped
-        dvalue = dvalue.unsqueeze(0)
-    return dself, placed(sum_to(dvalue, value_shape), value_dtype, number)
-
-
-def _put(base: Array, rows: Rows, values: Array) -> None:
-    """Writes values (o, m, i) into a base that may be strided in ways that (o, n, i) cannot show."""
-    target = rows.ordered(base)
-    try:
-        three = target.view(rows.three)
-    except ValueError:
-        copy = target.clone()
-        K.index_put(copy.view(rows.three), rows.index, values)
-        K.copy(target, copy)
-    else:
-        K.index_put(three, rows.index, values)
+            rows.write(overwritten, zeros_array((), dy).expand(rows.result))
+    if ctx.needs[1]:
+        dvalue = _replay(dy, steps)
+        if rows is not None:
+            dvalue = rows.read(dvalue)
+        while dvalue.ndim < len(value_shape):  # leading dimensions of size 1 that were dropped
+            dvalue = dvalue.unsqueeze(0)
+        dvalue = placed(sum_to(dvalue, value_shape), value_dtype, number)
+    return dself, dvalue
 
 
 @tensor_method("__setitem__")
 def _setitem(self: Tensor, key: Any, value: Any) -> None:
-    """Writes a number or a tensor, broadcast to the part's shape and converted to this tensor's dtype. Of several values for
-    one element the last wins. Gradients flow to `value`, and to what is not overwritten.
+    """Writes a number or a tensor, broadcast to the part's shape and converted to this tensor's dtype. If the key names an
+    element more than once, its last value wins. Gradients flow to `value` and to the elements that are not overwritten.
 
-    Raises RuntimeError for a leaf that requires grad and for views of one, otherwise as reading does; ValueError for a
-    value whose shape does not fit.
+    Raises RuntimeError for a leaf that requires grad and for views of one, ValueError for a value whose shape does not fit,
+    and the errors of reading.
     """
     x = self._data
     check_inplace("setitem", self, value)
-    source = value if isinstance(value, Tensor) else None
     plan = Plan("setitem", x, key)
     rows = Rows(plan) if plan.arrays else None
     shape = plan.base.shape if rows is None else rows.result
-    if source is None and not isinstance(value, np.ndarray | list | tuple):
-        array = fill_array("setitem", _core.empty((), x.dtype, x.device), value, "value")
+    source = value if isinstance(value, Tensor) else None
+    if isinstance(value, np.ndarray | list | tuple):
+        value = as_tensor(value)
+    if isinstance(value, Tensor):
+        array = value._data
     else:
-        array = (source if source is not None else as_tensor(value))._data
-    given = array.shape
+        array = fill_array("setitem", _core.empty((), x.dtype, x.device), value, "value")
+    origin = (array.shape, array.dtype, array.device)
     while array.ndim > len(shape) and array.shape[0] == 1:
         array = array.squeeze(0)
     if array.ndim > len(shape) or any(a not in (1, b) for a, b in zip(array.shape[::-1], shape[::-1])):
-        raise BadValue("setitem", "value", f"a shape that broadcasts to {shape}", given)
+        raise BadValue("setitem", "value", f"a shape that broadcasts to {shape}", origin[0])
     if array.shares_storage(x):
         array = array.clone()
     array = placed(array, x.dtype, x.device).expand(shape)
     if rows is None:
         K.copy(plan.base, array)
     else:
-        _put(plan.base, rows, array.reshape((rows.three[0], rows.index.size, rows.three[2])))
-    if source is not None or self._requires_grad:
-        index = None if rows is None else rows.index
-        dtype = None if source is None else source.dtype
-        number = x.device if source is None else source._data.device
-        saved = (plan.steps, rows, index, given, dtype, number)
-        record_inplace("setitem", self, (self, source), _setitem_backward, *saved)
+        rows.write(plan.base, array)
+    index = None if rows is None else rows.index
+    record_inplace("setitem", self, (self, source), _setitem_backward, plan.steps, rows, index, *origin)
 
 
 # ---------------------------------------------------------------- by dimension
 
 
-def _index_select_backward(ctx: Node, dy: Array) -> Any:
-    shape, dim, index = ctx.saved
+@gradient
+def _index_select_backward(dy: Array, shape: tuple[int, ...], dim: int, index: Array) -> Array:
     three = (prod(shape[:dim]), index.size, prod(shape[dim + 1 :]))
     return K.index_rows_backward(dy.reshape(three), index, shape[dim]).view(shape)
 
 
-def _int64(op: str, arg: str, value: Any) -> Array:
-    array = as_array(op, arg, value)
-    if array.dtype is not _core.int64 and array.dtype is not _core.int32:
-        raise BadType(op, arg, "int64 or int32", array.dtype.name)
-    return array.cast(_core.int64)
-
-
 @tensor_method
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The entries `index` of dimension `dim`: a copy with that dimension of the length of `index` (1-D, int64 or int32).
+    """A copy of the entries `index` of dimension `dim`, which gets the length of `index`: (m,), int64 or int32.
 
     Raises IndexError for an index outside [0, size).
     """
-    x, entries = as_array("index_select", "input", input), _int64("index_select", "index", index)
-    if entries.ndim != 1 or x.ndim == 0:
-        raise BadValue(
-            "index_select",
-            "index",
-            "1 dimension, and an input with at least one",
-            f"{entries.ndim} dimensions, and an input with {x.ndim}",
-        )
+    x, entries = as_array("index_select", "input", input), ids_array("index_select", "index", index)
+    if entries.ndim != 1:
+        raise BadValue("index_select", "index", "1 dimension", f"shape {entries.shape}")
+    if x.ndim == 0:
+        raise BadValue("index_select", "input", "at least one dimension", "a 0-dim tensor")
     dim = normal_dim("index_select", dim, x.ndim)
     before, after = x.shape[:dim], x.shape[dim + 1 :]
     y = K.index_rows(x.reshape((prod(before), x.shape[dim], prod(after))), entries)
     y = y.view((*before, entries.size, *after))
-    result: Tensor = record("index_select", y, (input,), _index_select_backward, x.shape, dim, entries)
-    return result
+    return record("index_select", y, (input,), _index_select_backward, x.shape, dim, entries)
 
 
-def _gather_backward(ctx: Node, dy: Array) -> Any:
-    shape, dim, index = ctx.saved
+@gradient
+def _gather_backward(dy: Array, shape: tuple[int, ...], dim: int, index: Array) -> Array:
     dx = zeros_array(shape, dy)
     K.scatter_add(dx, dim, index, dy)
     return dx
@@ -361,19 +344,17 @@ def _gather_backward(ctx: Node, dy: Array) -> Any:
 
 @tensor_method
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """y[i][j][k] = input[index[i][j][k]][j][k] for dim = 0, and so on, in the shape of `index`, which has as many
-    dimensions as `input` and is nowhere larger but in `dim`. int64 or int32 indices.
+    """y[i][j][k] = input[index[i][j][k]][j][k] for dim = 0 and three dimensions, and so on. Returns the shape of `index`.
+
+    index: int64 or int32, with as many dimensions as `input`; none of its sizes may exceed that of input, except in `dim`.
 
     Raises IndexError for an index outside [0, size).
     """
-    x, entries = as_array("gather", "input", input), _int64("gather", "index", index)
+    x, entries = as_array("gather", "input", input), ids_array("gather", "index", index)
     dim = normal_dim("gather", dim, x.ndim)
     if x.ndim == 0 and entries.ndim <= 1:
-        lone = gather(input.reshape(1), 0, index.reshape(-1))
-        result: Tensor = lone.reshape(entries.shape)
-        return result
-    result = record("gather", K.gather(x, dim, entries), (input,), _gather_backward, x.shape, dim, entries)
-    return result
+        return gather(input.reshape(1), 0, index.reshape(-1)).reshape(entries.shape)
+    return record("gather", K.gather(x, dim, entries), (input,), _gather_backward, x.shape, dim, entries)
 
 
 def _scatter_add_backward(ctx: Node, dy: Array) -> Any:
@@ -395,7 +376,7 @@ def _corner(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _scatter_arguments(op: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Array, int, Array, Array]:
-    x, entries, source = as_array(op, "input", input), _int64(op, "index", index), as_array(op, "src", src)
+    x, entries, source = as_array(op, "input", input), ids_array(op, "index", index), as_array(op, "src", src)
     if x.ndim == 0 or source.ndim != entries.ndim or any(n > s for n, s in zip(entries.shape, source.shape)):
         raise BadValue(op, "src", f"a shape at least as large as index, {entries.shape}", source.shape)
     if source.dtype is not x.dtype:
@@ -405,13 +386,12 @@ def _scatter_arguments(op: str, input: Tensor, dim: int, index: Tensor, src: Ten
 
 @tensor_method
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """A copy of `input` with `src` added at the places that `gather` would read, in order along `dim`: the same bits at
-    every thread count."""
+    """A copy of `input` with `src` added at the places that `gather` would read. The additions along `dim` are made in order,
+    so the bits are the same at every thread count. src: of input's dtype, in no dimension smaller than index."""
     x, dim, entries, source = _scatter_arguments("scatter_add", input, dim, index, src)
     y = x.clone()
     K.scatter_add(y, dim, entries, source)
-    result: Tensor = record("scatter_add", y, (input, src), _scatter_add_backward, dim, entries, src.shape)
-    return result
+    return record("scatter_add", y, (input, src), _scatter_add_backward, dim, entries, src.shape)
 
 
 @tensor_method("scatter_add_")
@@ -425,12 +405,12 @@ def _scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 @tensor_method
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` where input and indices are broadcast in all dimensions but `dim`; None: of the flattened input."""
+    """`gather` with input and indices broadcast in all dimensions except `dim`. None: both are flattened first."""
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
     n = as_array("take_along_dim", "input", input).ndim
     if indices.ndim != n:
-        raise BadValue("take_along_dim", "indices", f"as many dimensions as input, {n}", indices.ndim)
+        raise BadValue("take_along_dim", "indices", f"as many dimensions as input, which has {n}", indices.ndim)
     dim = normal_dim("take_along_dim", dim, n)
     common = np.broadcast_shapes(*((*s[:dim], 1, *s[dim + 1 :]) for s in (input.shape, indices.shape)))
     sizes = [-1 if d == dim else s for d, s in enumerate(common)]
@@ -440,15 +420,15 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 # ---------------------------------------------------------------- masks
 
 
-def _masked_select_backward(ctx: Node, dy: Array) -> Any:
-    input_shape, shape, index = ctx.saved
+@gradient
+def _masked_select_backward(dy: Array, input_shape: tuple[int, ...], shape: tuple[int, ...], index: Array) -> Array:
     dx = K.put_rows(dy.reshape((index.size, 1)), index, prod(shape), 0.0).view(shape)
     return sum_to(dx, input_shape)
 
 
 @tensor_method
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where `mask` (bool) is true, 1-D, in memory's order; input and mask are broadcast together."""
+    """The elements at which `mask` (bool) is true, (m,), in row-major order. Input and mask are broadcast together."""
     x, chosen = as_array("masked_select", "input", input), as_array("masked_select", "mask", mask)
     if chosen.dtype is not _core.bool:
         raise BadType("masked_select", "mask", "bool", chosen.dtype.name)
@@ -459,19 +439,20 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     chosen = chosen.expand(shape)
     index = K.nonzero_flat(chosen, K.count_nonzero(chosen).item())
     y = K.index_rows(x.expand(shape).reshape((1, prod(shape), 1)), index).view((index.size,))
-    result: Tensor = record("masked_select", y, (input,), _masked_select_backward, x.shape, shape, index)
-    return result
+    return record("masked_select", y, (input,), _masked_select_backward, x.shape, shape, index)
 
 
 @tensor_method
 def count_nonzero(input: Tensor) -> Tensor:
-    """How many elements are not 0, int64, 0-dim."""
+    """The number of elements that are not 0: int64, 0-dim."""
     return Tensor(K.count_nonzero(as_array("count_nonzero", "input", input)))
 
 
 @tensor_method
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """Where `input` is not 0: int64 (count, ndim), in memory's order; as_tuple: a tensor for each dimension instead."""
+    """The indices of the elements that are not 0: int64 (count, ndim), in row-major order.
+
+    as_tuple: a tuple of int64 (count,), one for each dimension, instead."""
     x = as_array("nonzero", "input", input)
     if as_tuple and x.ndim == 0:
         x = x.reshape((1,))

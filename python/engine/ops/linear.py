@@ -1,5 +1,5 @@
-"""Dense products: matmul over broadcast batches, linear layers, a linear layer with GELU behind it, and products of groups
-of rows."""
+"""Dense products: matmul over broadcast batches, linear layers, a linear layer followed by GELU, and products of groups of
+rows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
 from engine.errors import BadValue
 from engine.ops import precision
+from engine.ops.activation import is_tanh
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["bmm", "grouped_mm", "linear", "linear_gelu", "matmul", "mm"]
@@ -21,7 +22,7 @@ K = _core.kernels
 
 
 def _product_for(shape: tuple[int, ...], a: Array, b: Array) -> Array:
-    """a · b, summed over the batch dimensions that `shape`, an operand's own, lacks or has only one of."""
+    """a · b as the gradient of an operand of `shape`: summed over the batch dimensions along which it was broadcast."""
     if a.shape[:-2] == shape[:-2]:
         return K.matmul(a, b)
     result = _core.empty(shape, a.dtype, a.device)
@@ -30,7 +31,8 @@ def _product_for(shape: tuple[int, ...], a: Array, b: Array) -> Array:
 
 
 def _matmul_backward(ctx: Node, dy: Array) -> Any:
-    # a and b as they were multiplied: at least two dimensions each, b not yet broadcast. Each gradient needs the other one.
+    # a and b have at least two dimensions and are not broadcast yet. Each gradient needs the other operand, so one that is not
+    # needed was not saved.
     a, b, as_a, as_b, a_shape, b_shape = ctx.saved
     batch = dy.shape[: max(len(as_a), len(as_b)) - 2]
     dy = dy.reshape((*batch, as_a[-2], as_b[-1]))
@@ -57,18 +59,18 @@ def _broadcast(op: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ..
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product, by the rules of `torch.matmul`. float32 or float64.
 
-    (m, k) and (k, n) give (m, n); leading dimensions are batches and broadcast; a one-dimensional `input` is a row, a
-    one-dimensional `other` a column, and the dimension that this adds is dropped from the result.
-    Raises ValueError where sizes do not fit, TypeError for other dtypes or different ones.
+    (m, k) and (k, n) give (m, n). Leading dimensions are batches and are broadcast. A one-dimensional `input` is taken as a
+    row and a one-dimensional `other` as a column; the result does not have the dimension that this adds.
+    Raises ValueError for sizes that do not fit, TypeError for other or different dtypes.
     """
     if precision.active:
         input, other = precision.lowered(input, other)
     a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
     if a.ndim == 2 and b.ndim == 2:
         return _recorded_matmul(K.matmul(a, b), input, other, a, b)
-    if a.ndim == 0 or b.ndim == 0:
-        name = "input" if a.ndim == 0 else "other"
-        raise BadValue("matmul", name, "at least one dimension", "a 0-dim tensor")
+    for name, array in (("input", a), ("other", b)):
+        if array.ndim == 0:
+            raise BadValue("matmul", name, "at least one dimension", "a 0-dim tensor")
     a_shape, b_shape = a.shape, b.shape
     if a.ndim == 1:
         a = a.unsqueeze(0)
@@ -84,8 +86,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 def _recorded_matmul(y: Array, input: Tensor, other: Tensor, a: Array, b: Array) -> Tensor:
     first, second = a if other._requires_grad else None, b if input._requires_grad else None
     shapes = (a.shape, b.shape, input.shape, other.shape)
-    result: Tensor = record("matmul", y, (input, other), _matmul_backward, first, second, *shapes)
-    return result
+    return record("matmul", y, (input, other), _matmul_backward, first, second, *shapes)
 
 
 @tensor_method("__rmatmul__")
@@ -93,29 +94,26 @@ def _rmatmul(other: Tensor, input: Tensor) -> Tensor:
     return matmul(input, other)
 
 
-def _need_dimensions(op: str, name: str, array: Array, n: int) -> None:
-    if array.ndim != n:
-        raise BadValue(op, name, f"{n} dimensions", f"shape {array.shape}")
+def _without_broadcasting(op: str, input: Tensor, mat2: Tensor, ndim: int) -> Tensor:
+    a, b = as_array(op, "input", input), as_array(op, "mat2", mat2)
+    for name, array in (("input", a), ("mat2", b)):
+        if array.ndim != ndim:
+            raise BadValue(op, name, f"{ndim} dimensions", f"shape {array.shape}")
+    if a.shape[:-2] != b.shape[:-2]:
+        raise BadValue(op, "mat2", f"a batch of {a.shape[0]} matrices, as input", f"shape {b.shape}")
+    return matmul(input, mat2)
 
 
 @tensor_method
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
-    """Matrix product of (m, k) and (k, n), without broadcasting."""
-    a, b = as_array("mm", "input", input), as_array("mm", "mat2", mat2)
-    _need_dimensions("mm", "input", a, 2)
-    _need_dimensions("mm", "mat2", b, 2)
-    return matmul(input, mat2)
+    """Matrix product of (m, k) and (k, n), without broadcasting. Otherwise like `matmul`."""
+    return _without_broadcasting("mm", input, mat2, 2)
 
 
 @tensor_method
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
-    """Matrix products of (b, m, k) and (b, k, n), without broadcasting."""
-    a, b = as_array("bmm", "input", input), as_array("bmm", "mat2", mat2)
-    _need_dimensions("bmm", "input", a, 3)
-    _need_dimensions("bmm", "mat2", b, 3)
-    if a.shape[0] != b.shape[0]:
-        raise BadValue("bmm", "mat2", f"a batch of {a.shape[0]} matrices, as input", f"shape {b.shape}")
-    return matmul(input, mat2)
+    """Matrix products of (b, m, k) and (b, k, n), without broadcasting. Otherwise like `matmul`."""
+    return _without_broadcasting("bmm", input, mat2, 3)
 
 
 # ---------------------------------------------------------------- linear
@@ -129,7 +127,7 @@ def _weight_gradients(ctx: Node, dy: Array, x: Array) -> tuple[Array | None, Arr
 
 
 def _learns(weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the input must be kept: that of a frozen layer need not."""
+    """Whether the input must be kept for backward. A frozen layer does not need it."""
     return weight._requires_grad or (bias is not None and bias._requires_grad)
 
 
@@ -143,7 +141,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input · weightᵀ + bias.
 
     input: (*, in_features), float32 or float64; weight: (out_features, in_features); bias: (out_features,).
-    Returns (*, out_features). Raises ValueError where shapes do not fit, TypeError for other or different dtypes.
+    Returns (*, out_features). Raises ValueError for shapes that do not fit, TypeError for other or different dtypes.
     """
     if precision.active:
         input, weight, bias = precision.lowered(input, weight, bias)
@@ -164,17 +162,15 @@ def _linear_gelu_backward(ctx: Node, dy: Array) -> Any:
 
 
 def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, approximate: str = "none") -> Tensor:
-    """gelu(linear(input, weight, bias), approximate) in one pass (Hendrycks & Gimpel 2016, arXiv 1606.08415).
+    """gelu(linear(input, weight, bias), approximate) in one pass (Hendrycks and Gimpel 2016, arXiv 1606.08415).
 
-    Shapes and dtypes as for `linear`; approximate: 'none' (by erf) or 'tanh'.
+    Shapes, dtypes and errors as in `linear`. approximate: "none" (erf) or "tanh", as in `gelu`.
     """
     if precision.active:
         input, weight, bias = precision.lowered(input, weight, bias)
     x, w = as_array("linear_gelu", "input", input), as_array("linear_gelu", "weight", weight)
     b = None if bias is None else as_array("linear_gelu", "bias", bias)
-    if approximate not in ("none", "tanh"):
-        raise BadValue("linear_gelu", "approximate", "'none' or 'tanh'", repr(approximate))
-    tanh = approximate == "tanh"
+    tanh = is_tanh("linear_gelu", approximate)
     y, z = K.linear_gelu(x, w, b, tanh, will_record(input, weight, bias))
     first = x if _learns(weight, bias) else None
     second = w if input._requires_grad else None
@@ -192,12 +188,15 @@ def _grouped_mm_backward(ctx: Node, dy: Array) -> Any:
 
 
 def grouped_mm(mat_a: Tensor, mat_b: Tensor, *, offs: Tensor) -> Tensor:
-    """Products of groups of rows, each with a matrix of its own: y[offs[i-1]:offs[i]] = mat_a[offs[i-1]:offs[i]] · mat_b[i].
+    """Products of groups of rows with one matrix for each group: y[start:offs[i]] = mat_a[start:offs[i]] · mat_b[i], where
+    start is offs[i - 1], or 0 for the first group.
 
-    The case of PyTorch's `grouped_mm` that layers of experts need. mat_a: (t, k), float32 or float64, its rows group after
-    group; mat_b: (g, k, n), transposed or not; offs: int32 (g,), where each group ends. Groups may be empty.
-    Returns (t, n); rows behind the last group's are zeros (PyTorch leaves them undefined) and get no gradient.
-    Raises ValueError where shapes do not fit or offs do not rise within [0, t], TypeError for other or different dtypes.
+    PyTorch's `grouped_mm` in the form that layers of experts need. mat_a: (t, k), float32 or float64, the rows of each group
+    after those of the group before; mat_b: (g, k, n), transposed or not; offs: int32 (g,), where each group ends. Groups may
+    be empty. Returns (t, n). Rows after the last group are zeros (PyTorch leaves them undefined) and get no gradient.
+
+    Raises ValueError for shapes that do not fit and for offs that fall or leave [0, t], TypeError for other or different
+    dtypes.
     """
     if precision.active:
         mat_a, mat_b = precision.lowered(mat_a, mat_b)

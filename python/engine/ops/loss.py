@@ -7,15 +7,16 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, record, will_record
+from engine.autograd.tape import record, will_record
 from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.naming import called_as
+from engine.ops.operands import gradient, gradients
 from engine.tensor import Tensor, as_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
 
-IGNORE_INDEX = -100  # the class number of what has no target; losses leave it out
+IGNORE_INDEX = -100  # the class number of a position without a target; losses leave it out
 
 K = _core.kernels
 
@@ -23,10 +24,14 @@ _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
 def _reduction(op: str, reduction: str) -> int:
-    number = _REDUCTIONS.get(reduction)
-    if number is None:
+    if reduction not in _REDUCTIONS:
         raise BadValue(op, "reduction", "'none', 'mean' or 'sum'", repr(reduction))
-    return number
+    return _REDUCTIONS[reduction]
+
+
+def _raised(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The operands, converted to float32 if autocast says so."""
+    return (precision.raised(input), precision.raised(target)) if precision.active else (input, target)
 
 
 def _no_grad(op: str, name: str, value: Tensor | None) -> None:
@@ -44,7 +49,7 @@ def _fixed(op: str, name: str, value: Tensor | None) -> Array | None:
 
 
 def _class_rows(x: Array) -> Array:
-    """Logits with the classes last and all else as rows."""
+    """Logits as rows of classes: (rows, c)."""
     if x.ndim <= 2:
         return x.reshape((1, *x.shape)) if x.ndim == 1 else x
     rows = x.permute((0, *range(2, x.ndim), 1))
@@ -68,22 +73,22 @@ def _classes(op: str, x: Array) -> int:
 
 
 def _labels(op: str, x: Array, target: Array) -> Array:
-    """Class numbers as int64 (rows,), their shape checked; values are the kernel's to check."""
+    """Class numbers as int64 (rows,). Their shape is checked here, their values by the kernel."""
     if target.dtype.is_floating_point or target.dtype is _core.bool:
-        raise BadType(op, "target", "class numbers of an integer dtype such as int64", target.dtype.name)
+        raise BadType(op, "target", "class numbers of an integer dtype (int64)", target.dtype.name)
     expected = () if x.ndim == 1 else (x.shape[0], *x.shape[2:])
     if target.shape != expected:
         raise BadValue(op, "target", f"shape {expected}", target.shape)
     return target.cast(_core.int64).reshape((prod(expected),))
 
 
-def _cross_entropy_backward(ctx: Node, dy: Array) -> Any:
-    gradient, shape = ctx.saved
-    # dy = 1 is the rule: a loss that nothing follows. A view, so that the saved array stays the node's own. A device's dy is
-    # not read: that would wait.
+@gradient
+def _cross_entropy_backward(dy: Array, dx: Array, shape: tuple[int, ...]) -> Array:
+    # Usually nothing follows a loss, and dy is 1: then dx is the gradient. On a device dy is not read, because the host would
+    # have to wait.
     if dy.size != 1 or dy.device >= 0 or dy.item() != 1.0:
-        gradient = K.cross_entropy_backward(dy.reshape((dy.size,)), gradient)
-    return _from_class_rows(gradient, shape)
+        dx = K.cross_entropy_backward(dy.reshape((dy.size,)), dx)
+    return _from_class_rows(dx, shape)
 
 
 def cross_entropy(
@@ -94,18 +99,19 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy of softmax(input) and the target, computed in one pass with its gradient.
+    """Cross-entropy of softmax(input) and the target. The gradient is computed in the same pass.
 
     input: logits, (n, c), (n, c, d1, ...) or (c,), float32 or float64. target: class numbers, int64 of shape (n,),
     (n, d1, ...) or (); or probabilities, of the input's shape and dtype. weight: (c,), a factor for each class.
-    ignore_index: class numbers that do not count (not for probabilities). label_smoothing: in [0, 1], the share of the
-    target spread evenly over all classes (Szegedy et al. 2015, arXiv 1512.00567). reduction: "mean" (class numbers: divided
-    by the weights' sum over the targets that count), "sum" or "none". Raises IndexError for a class number outside of
-    [0, c), ValueError for shapes that do not fit. No gradient flows to target or weight.
+    ignore_index: positions with this class number do not count (it has no effect on probabilities). label_smoothing: in
+    [0, 1], the share of the target that is spread evenly over all classes (Szegedy et al. 2015, arXiv 1512.00567).
+    reduction: "mean" (for class numbers: the sum divided by the sum of the weights of all targets that count), "sum" or
+    "none". No gradient flows to target or weight.
+
+    Raises IndexError for a class number outside [0, c), ValueError for shapes that do not fit.
     """
     op = "cross_entropy"
-    if precision.active:
-        input, target = map(precision.raised, (input, target))
+    input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     w = _fixed(op, "weight", weight)
     number = _reduction(op, reduction)
@@ -128,10 +134,10 @@ def cross_entropy(
     return record(op, loss.view(lines if number == 0 else ()), (input,), _cross_entropy_backward, gradient, x.shape)
 
 
-def _nll_loss_backward(ctx: Node, dy: Array) -> Any:
-    labels, weight, total, ignore_index, number, classes, shape = ctx.saved
-    dx = K.nll_loss_backward(dy.reshape((dy.size,)), labels, weight, total, ignore_index, number, classes)
-    return _from_class_rows(dx, shape)
+@gradient
+def _nll_loss_backward(dy: Array, *saved: Any) -> Array:
+    *arguments, shape = saved
+    return _from_class_rows(K.nll_loss_backward(dy.reshape((dy.size,)), *arguments), shape)
 
 
 def nll_loss(
@@ -141,33 +147,21 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """Negative log-likelihood: -weight[target] * input[target] of log-probabilities.
+    """Negative log-likelihood: -weight[target] * input[target].
 
-    input: (n, c), (n, c, d1, ...) or (c,), float32 or float64. target: class numbers, int64 (n,), (n, d1, ...) or ().
-    weight, ignore_index, reduction and errors as in cross_entropy.
+    input: log-probabilities, (n, c), (n, c, d1, ...) or (c,), float32 or float64. target: class numbers, int64 (n,),
+    (n, d1, ...) or (). weight, ignore_index, reduction and errors as in cross_entropy.
     """
     op = "nll_loss"
-    if precision.active:
-        input, target = map(precision.raised, (input, target))
+    input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     w = _fixed(op, "weight", weight)
     number = _reduction(op, reduction)
     classes = _classes(op, x)
     labels = _labels(op, x, t)
     loss, total = K.nll_loss(_class_rows(x), labels, w, ignore_index, number, labels.size if number == 0 else 1)
-    return record(
-        op,
-        loss.view(t.shape if number == 0 else ()),
-        (input,),
-        _nll_loss_backward,
-        labels,
-        w,
-        total,
-        ignore_index,
-        number,
-        classes,
-        x.shape,
-    )
+    saved = (labels, w, total, ignore_index, number, classes, x.shape)
+    return record(op, loss.view(t.shape if number == 0 else ()), (input,), _nll_loss_backward, *saved)
 
 
 # ---- element by element
@@ -175,22 +169,22 @@ def nll_loss(
 
 def _same_shape(op: str, x: Array, target: Array) -> None:
     if target.shape != x.shape:
-        raise BadValue(op, "target", f"the input's shape {x.shape}", target.shape)
+        raise BadValue(op, "target", f"shape {x.shape}, as input", target.shape)
 
 
 def _spread(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) -> Array | None:
     """An optional factor, broadcast to the input's shape."""
     array = _fixed(op, name, value)
-    if array is None or array.shape == shape:
-        return array
-    fits = array.ndim <= len(shape) and all(a in (1, b) for a, b in zip(array.shape[::-1], shape[::-1]))
-    if not fits:
+    if array is None:
+        return None
+    if array.ndim > len(shape) or any(a not in (1, b) for a, b in zip(array.shape[::-1], shape[::-1])):
         raise BadValue(op, name, f"a shape that broadcasts to {shape}", array.shape)
     return array.expand(shape)
 
 
-def _binary_cross_entropy_with_logits_backward(ctx: Node, dy: Array) -> Any:
-    return K.binary_cross_entropy_with_logits_backward(dy.reshape((dy.size,)), *ctx.saved)
+@gradient
+def _binary_cross_entropy_with_logits_backward(dy: Array, *saved: Any) -> Array:
+    return K.binary_cross_entropy_with_logits_backward(dy.reshape((dy.size,)), *saved)
 
 
 def binary_cross_entropy_with_logits(
@@ -200,14 +194,14 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """Binary cross-entropy of sigmoid(input) and the target, from logits of any size without overflow.
+    """Binary cross-entropy of sigmoid(input) and the target. Large logits do not overflow.
 
-    input, target: of one shape, float32 or float64, targets in [0, 1]. weight: a factor for each element, pos_weight: one
-    for the part of target; both are broadcast to the input's shape. No gradient flows to target or the weights.
+    input: logits, float32 or float64; target: in [0, 1], of the input's shape and dtype. weight: a factor for each element;
+    pos_weight: a factor for the term -target * ln(sigmoid(input)). Both are broadcast to the input's shape. No gradient
+    flows to target or the weights. reduction: "mean", "sum" or "none".
     """
     op = "binary_cross_entropy_with_logits"
-    if precision.active:
-        input, target = map(precision.raised, (input, target))
+    input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     _same_shape(op, x, t)
     _no_grad(op, "target", target)
@@ -220,39 +214,35 @@ def binary_cross_entropy_with_logits(
 
 def _both(kernel: Any) -> Any:
     """The backward of a loss of input - target: the gradient of target is that of input with the operands exchanged."""
-
-    def backward(ctx: Node, dy: Array) -> Any:
-        x, t, number = ctx.saved
-        dy = dy.reshape((dy.size,))
-        return (
-            kernel(dy, x, t, number) if ctx.needs[0] else None,
-            kernel(dy, t, x, number) if ctx.needs[1] else None,
-        )
-
-    return backward
+    return gradients(
+        lambda dy, x, t, number: kernel(dy.reshape((dy.size,)), x, t, number),
+        lambda dy, x, t, number: kernel(dy.reshape((dy.size,)), t, x, number),
+    )
 
 
-_mse_loss_backward = _both(K.mse_loss_backward)
-_l1_loss_backward = _both(K.l1_loss_backward)
+_mse_loss_backward, _l1_loss_backward = _both(K.mse_loss_backward), _both(K.l1_loss_backward)
+
+
+def _of_difference(op: str, kernel: Any, backward: Any, input: Tensor, target: Tensor, reduction: str) -> Tensor:
+    input, target = _raised(input, target)
+    x, t = as_array(op, "input", input), as_array(op, "target", target)
+    _same_shape(op, x, t)
+    number = _reduction(op, reduction)
+    loss = kernel(x, t, number, x.size if number == 0 else 1).view(x.shape if number == 0 else ())
+    return record(op, loss, (input, target), backward, x, t, number)
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(input - target)^2 of two tensors of one shape (unlike PyTorch, nothing is broadcast)."""
-    if precision.active:
-        input, target = map(precision.raised, (input, target))
-    x, t = as_array("mse_loss", "input", input), as_array("mse_loss", "target", target)
-    _same_shape("mse_loss", x, t)
-    number = _reduction("mse_loss", reduction)
-    loss = K.mse_loss(x, t, number, x.size if number == 0 else 1).view(x.shape if number == 0 else ())
-    return record("mse_loss", loss, (input, target), _mse_loss_backward, x, t, number)
+    """(input - target)^2. Unlike in PyTorch, nothing is broadcast: both have the same shape, and float32 or float64.
+
+    reduction: "mean", "sum" or "none". Gradients flow to both.
+    """
+    return _of_difference("mse_loss", K.mse_loss, _mse_loss_backward, input, target, reduction)
 
 
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """|input - target| of two tensors of one shape (unlike PyTorch, nothing is broadcast)."""
-    if precision.active:
-        input, target = map(precision.raised, (input, target))
-    x, t = as_array("l1_loss", "input", input), as_array("l1_loss", "target", target)
-    _same_shape("l1_loss", x, t)
-    number = _reduction("l1_loss", reduction)
-    loss = K.l1_loss(x, t, number, x.size if number == 0 else 1).view(x.shape if number == 0 else ())
-    return record("l1_loss", loss, (input, target), _l1_loss_backward, x, t, number)
+    """|input - target|. Unlike in PyTorch, nothing is broadcast: both have the same shape, and float32 or float64.
+
+    reduction: "mean", "sum" or "none". Gradients flow to both.
+    """
+    return _of_difference("l1_loss", K.l1_loss, _l1_loss_backward, input, target, reduction)

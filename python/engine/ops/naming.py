@@ -1,4 +1,4 @@
-"""Errors name the op that was called, also where it stands on an op or a kernel of another name."""
+"""Errors name the op that the user called, even if it is made of an op or a kernel with another name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.errors import ArgumentError
 
 
 def called_as(op: str, call: Callable[..., Any], *args: Any, input_as: str = "input", **kwargs: Any) -> Any:
-    """call(*args, **kwargs), whose errors name `op`; input_as: what its argument `input` is called there."""
+    """call(*args, **kwargs), whose errors name `op`. input_as: the name that `op` gives to the argument `input`."""
     try:
         return call(*args, **kwargs)
     except ArgumentError as error:

@@ -1,4 +1,4 @@
-"""Normalisation over the last dimensions, and its fusion with what stands before it in a transformer."""
+"""Normalisation over the last dimensions, also fused with the dropout and addition that precede it in a transformer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
 from engine.errors import BadValue
 from engine.ops import precision
-from engine.ops.dropout import probability
+from engine.ops.dropout import drawn
+from engine.ops.operands import zeros_array
 from engine.tensor import Tensor, as_array
 
 __all__ = ["dropout_add_layer_norm", "layer_norm", "rms_norm"]
@@ -47,7 +48,7 @@ def _normal_shape(op: str, x: Array, normalized_shape: int | Sequence[int]) -> t
 
 
 def _rows(x: Array, shape: tuple[int, ...]) -> Array:
-    """The normalised dimensions joined into one."""
+    """The normalised dimensions, which are the last, joined into one."""
     return x if len(shape) == 1 else x.reshape((*x.shape[: x.ndim - len(shape)], prod(shape)))
 
 
@@ -68,7 +69,7 @@ def layer_norm(
 ) -> Tensor:
     """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) over the last dimensions.
 
-    input: (*, *normalized_shape), float32 or float64; weight, bias: of normalized_shape, or None for ones and zeros.
+    input: (*, *normalized_shape), float32 or float64; weight, bias: of shape normalized_shape, or None for ones and zeros.
     Returns (input - mean) / sqrt(variance + eps) * weight + bias, of the input's shape. Raises ValueError for shapes that
     do not fit.
     """
@@ -98,8 +99,9 @@ def rms_norm(
 ) -> Tensor:
     """Root mean square normalisation (Zhang and Sennrich 2019, arXiv 1910.07467) over the last dimensions.
 
-    input: (*, *normalized_shape), float32 or float64; weight: of normalized_shape, or None for ones. eps: None stands for
-    the dtype's machine epsilon. Returns input / sqrt(mean(input^2) + eps) * weight.
+    input: (*, *normalized_shape), float32 or float64; weight: of shape normalized_shape, or None for ones. eps: None means
+    the dtype's machine epsilon. Returns input / sqrt(mean(input^2) + eps) * weight, of the input's shape. Raises ValueError
+    for shapes that do not fit.
     """
     if precision.active:
         input, weight = map(precision.raised, (input, weight))
@@ -118,8 +120,7 @@ def rms_norm(
 def _dropout_add_layer_norm_backward(ctx: Node, dy: Array | None, dsum: Array | None = None) -> Any:
     total, weight, mean, rstd, p, seed, call = ctx.saved
     if dy is None:  # only the sum was used
-        dy = _core.empty(total.shape, total.dtype, total.device)
-        K.fill(dy, 0.0)
+        dy = zeros_array(total.shape, total)
     rows = prod(total.shape[:-1])
     input_rows = rows if p > 0 and ctx.needs[0] else 0
     residual_rows = rows if ctx.needs[1] or (ctx.needs[0] and p == 0) else 0
@@ -142,8 +143,9 @@ def dropout_add_layer_norm(
 ) -> Any:
     """layer_norm(residual + dropout(input, p)) over the last dimension, in one pass forward and one backward.
 
-    input, residual: (*, d); residual may be None. weight, bias: (d,) or None. Returns (*, d); with prenorm also the sum
-    residual + dropout(input), for layers that normalise first. Not training, or p = 0: nothing is drawn.
+    input, residual: (*, d), float32 or float64; residual may be None. weight, bias: (d,) or None. Returns (*, d); with prenorm
+    a pair of it and the sum residual + dropout(input), for layers that normalise first. With training=False or p = 0 nothing
+    is dropped and no random numbers are drawn.
     """
     op = "dropout_add_layer_norm"
     if precision.active:
@@ -152,20 +154,9 @@ def dropout_add_layer_norm(
     if x.ndim == 0:
         raise BadValue(op, "input", "at least one dimension", "()")
     w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
-    p = probability(op, p) if training else 0.0
-    seed, call = _core.next_random() if p > 0.0 else (0, 0)
+    p, seed, call = drawn(op, p, training)
     keep = prenorm or will_record(input, residual, weight, bias)
     y, total, mean, rstd = K.dropout_add_layer_norm(x, r, w, b, p, eps, seed, call, keep)
-    return record(
-        op,
-        (y, total) if prenorm else y,
-        (input, residual, weight, bias),
-        _dropout_add_layer_norm_backward,
-        total,
-        w,
-        mean,
-        rstd,
-        p,
-        seed,
-        call,
-    )
+    saved = (total, w, mean, rstd, p, seed, call)
+    outputs = (y, total) if prenorm else y
+    return record(op, outputs, (input, residual, weight, bias), _dropout_add_layer_norm_backward, *saved)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from engine import _core
-from engine._core import Array
-from engine.autograd.tape import Node, record
-from engine.errors import BadValue
+from engine.autograd.tape import record
+from engine.errors import require
 from engine.ops.naming import called_as
+from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array
 
 __all__ = ["pool_packed"]
@@ -16,40 +16,30 @@ __all__ = ["pool_packed"]
 K = _core.kernels
 
 
-def _first_backward(ctx: Node, dy: Array) -> Any:
-    cu, n = ctx.saved
-    return K.pool_first_backward(dy, cu, n)
-
-
-def _mean_backward(ctx: Node, dy: Array) -> Any:
-    cu, n = ctx.saved
-    return K.pool_mean_backward(dy, cu, n)
-
-
-def _max_backward(ctx: Node, dy: Array) -> Any:
-    cu, n, index = ctx.saved
-    return K.pool_max_backward(dy, index, cu, n)
+# The forward kernel of each mode, and the backward: its kernel takes dy and what is saved.
+_MODES = {
+    "first": (K.pool_first, gradient(K.pool_first_backward)),
+    "mean": (K.pool_mean, gradient(K.pool_mean_backward)),
+    "max": (K.pool_max, gradient(K.pool_max_backward)),
+}
 
 
 def pool_packed(input: Tensor, cu_seqlens: Tensor, mode: str = "first") -> Tensor:
     """One row for each sequence of a packed batch.
 
-    input: (total_tokens, dim), float32 or float64; cu_seqlens: int32 (batch + 1,), that of a `Layout`; mode: "first" (the first token), "mean"
-    or "max" over the sequence's tokens. Returns (batch, dim). The gradient of a maximum goes to the first of equal ones.
+    input: (total_tokens, dim), float32 or float64; cu_seqlens: int32 (batch + 1,), as a `Layout` holds it. mode: "first" (the
+    first token), "mean" or "max" over the sequence's tokens. Returns (batch, dim). The gradient of a maximum goes to the
+    first of equal elements.
 
-    Raises ValueError for an empty sequence, of which there is neither first token, mean nor maximum.
+    Raises ValueError for an empty sequence, which has no first token, mean or maximum.
     """
     op = "pool_packed"
     x, cu = as_array(op, "input", input), as_array(op, "cu_seqlens", cu_seqlens)
-    saved: tuple[Any, ...] = (cu, x.shape[0] if x.ndim else 0)
-    if mode == "first":
-        y, backward = called_as(op, K.pool_first, x, cu), _first_backward
-    elif mode == "mean":
-        y, backward = called_as(op, K.pool_mean, x, cu), _mean_backward
-    elif mode == "max":
-        y, index = called_as(op, K.pool_max, x, cu)
-        backward, saved = _max_backward, (*saved, index)
-    else:
-        raise BadValue(op, "mode", "'first', 'mean' or 'max'", repr(mode))
-    result: Tensor = record(op, y, (input,), backward, *saved)
-    return result
+    require(mode in _MODES, op, "mode", "'first', 'mean' or 'max'", repr(mode))
+    kernel, backward = _MODES[mode]
+    y = called_as(op, kernel, x, cu)
+    saved: tuple[Any, ...] = (cu, x.shape[0])
+    if mode == "max":
+        y, index = y
+        saved = (index, *saved)
+    return record(op, y, (input,), backward, *saved)

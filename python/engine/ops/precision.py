@@ -1,15 +1,15 @@
-"""In what precision products are computed on a CUDA device: autocast to bfloat16, and how float32 is multiplied.
+"""The precision of products on a CUDA device: autocast to bfloat16, and how float32 is multiplied.
 
-`autocast` follows PyTorch: inside it products and attention take their float32 inputs as bfloat16, while normalisations,
-softmax, losses, sums, exponentials and powers take theirs as float32. Ops ask `lowered` and `raised`, and only where
-`active` says that some thread is inside. Tensors on the CPU are left alone.
+`autocast` follows PyTorch: inside it products and attention convert their float32 inputs to bfloat16, while normalisations,
+softmax, losses, sums, exponentials and powers convert bfloat16 inputs to float32. Ops call `lowered` and `raised` for that,
+but only if `active` says that some thread is inside. Tensors on the CPU are left alone.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import wraps
+from contextlib import ContextDecorator
 from typing import Any
 
 from engine import _core
@@ -23,7 +23,7 @@ from engine.tensor import Tensor
 
 __all__ = ["autocast", "get_float32_matmul_precision", "is_autocast_enabled", "set_float32_matmul_precision"]
 
-active = 0  # enabled regions that are open, in all threads
+active = 0  # the number of enabled regions that are open, in all threads
 _lock = threading.Lock()
 
 
@@ -33,7 +33,7 @@ class _State(threading.local):
     depth = 0
 
     def __init__(self) -> None:
-        # Casts of leaves that require grad, until the outermost region ends: by id, with what they were made of.
+        # Casts of leaves that require grad, kept until the outermost region ends. By the leaf's id: leaf, array, its version, cast.
         self.casts: dict[int, tuple[Tensor, Any, int, Tensor]] = {}
 
 
@@ -41,22 +41,24 @@ _state = _State()
 
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
-    """Whether this thread is in an enabled `autocast` region; for "cpu" never."""
+    """Whether this thread is in an enabled `autocast` region. Always False for "cpu"."""
     return device_type == "cuda" and _state.enabled
 
 
-class autocast:
+class autocast(ContextDecorator):
     """`with engine.autocast():` or `@engine.autocast()`: on a CUDA device products run in bfloat16.
 
-    device_type: "cuda"; "cpu" is accepted and changes nothing, since the CPU computes in float32 and float64 alone.
-    dtype: bfloat16. enabled: False switches it off inside an enabled region. cache_enabled: keep the bfloat16 form of a
-    parameter until the outermost region ends, so that it is made once.
+    device_type: "cuda"; "cpu" is accepted and changes nothing, because the CPU computes in float32 and float64 only. dtype:
+    None or bfloat16. enabled: False switches autocast off inside an enabled region. cache_enabled: convert each parameter
+    once and keep the result until the outermost region ends.
 
     `linear`, `linear_gelu`, `matmul`, `mm`, `bmm`, `attention`, `attention_qkv` and `scaled_dot_product_attention` take
     float32 inputs as bfloat16 and give bfloat16. `layer_norm`, `rms_norm`, `dropout_add_layer_norm`, `softmax`,
     `log_softmax`, `logsumexp`, the losses, `norm`, `sum`, `prod`, `cumsum`, `exp`, `log`, `log1p`, `pow`, `reciprocal` and
-    `rsqrt` take bfloat16 inputs as float32. All other ops compute in what they get; where dtypes meet, float32 wins.
-    Gradients reach float32 parameters as float32. Backward needs no region around it.
+    `rsqrt` take bfloat16 inputs as float32. All other ops compute in the dtype of their inputs, and in float32 if one of two
+    inputs has it. Gradients of float32 parameters are float32. Backward needs no region around it.
+
+    Raises TypeError if device_type is not a string, ValueError for an unknown device or another dtype.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class autocast:
             raise BadType("autocast", "device_type", "'cuda' or 'cpu'", type(device_type).__name__)
         self._on_cuda = device(device_type).type == "cuda"
         if dtype is not None and dtype is not _core.bfloat16:
-            name = dtype.name if isinstance(dtype, DType) else repr(dtype)
-            raise BadValue("autocast", "dtype", "bfloat16", name)
+            got = dtype.name if isinstance(dtype, DType) else repr(dtype)
+            raise BadValue("autocast", "dtype", "bfloat16", got)
         self._enabled, self._cached = bool(enabled) and self._on_cuda, bool(cache_enabled)
         self._before: list[tuple[bool, bool]] = []
 
@@ -94,17 +96,9 @@ class autocast:
         if not _state.depth:
             _state.casts.clear()
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
-
-        return wrapped
-
 
 def _as_now() -> Callable[[], autocast]:
-    """For checkpointed functions, which run again in backward. Without the casts kept, both runs make the same ones."""
+    """For checkpointed functions, which run again in backward. No cast is kept there, so that both runs make the same ops."""
     enabled = _state.enabled
     return lambda: autocast(enabled=enabled, cache_enabled=False)
 
@@ -129,24 +123,25 @@ def _low(tensor: Any) -> Any:
 
 
 def lowered(*tensors: Any) -> tuple[Any, ...]:
-    """Inputs of an op that runs in bfloat16 under autocast; what is no float32 Tensor on a CUDA device stays as it is."""
+    """The inputs of an op that runs in bfloat16 under autocast. Only float32 Tensors on a CUDA device are converted."""
     return tuple([_low(t) for t in tensors]) if _state.enabled else tensors
 
 
 def raised(tensor: Any) -> Any:
-    """An input of an op that runs in float32 under autocast."""
+    """An input of an op that runs in float32 under autocast. Only a bfloat16 Tensor on a CUDA device is converted."""
     if _state.enabled and isinstance(tensor, Tensor) and tensor._data.dtype is _core.bfloat16 and tensor.is_cuda:
         return cast(tensor, _core.float32)
     return tensor
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """How CUDA devices multiply float32: "highest" as float32, "high" with factors rounded to TF32 (10 bits
-    of mantissa), "medium" to bfloat16 (7 bits), both with float32 sums on tensor cores. May be called before there is a
-    device. The CPU always multiplies in float32. Raises ValueError for another word."""
+    """How CUDA devices multiply float32 matrices. "highest": in float32. "high": factors rounded to TF32 (10 bits of mantissa).
+    "medium": factors rounded to bfloat16 (7 bits). The last two run on tensor cores and add up in float32.
+
+    It can be called before a device is used. The CPU always multiplies in float32. Raises ValueError for another word."""
     _core.set_float32_matmul_precision(precision)
 
 
 def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` set; "highest" at first."""
+    """The current setting of `set_float32_matmul_precision`; "highest" by default."""
     return _core.get_float32_matmul_precision()

@@ -1,8 +1,9 @@
-"""Random tensors and the state they are drawn from.
+"""Random tensors and the state from which they are drawn.
 
-Numbers come from Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011) as a function of the seed, the number of the call and
-the element's position: the same at every thread count. rand, randn (float32), randint and randperm give the same bits on
-every ISA; float64 normals are as exact as the C library's log, sin and cos. The numbers are not PyTorch's.
+Numbers come from Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011). They are a function of the seed, the number of the call
+and the element's position, so they are the same at every thread count. rand, randn (float32), randint and randperm give
+the same bits on every instruction set; float64 normals depend on the C library's log, sin and cos. PyTorch draws other
+numbers from the same seed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array, DType
-from engine.autograd.tape import Node, check_inplace, record_inplace
-from engine.device import number_of, refuse_float64, target
-from engine.errors import BadType, BadValue
-from engine.ops.factory import INTEGER_LIMITS
-from engine.ops.shape import new_sizes
+from engine.autograd.tape import check_inplace, record_inplace
+from engine.device import target
+from engine.errors import BadType, BadValue, require
+from engine.ops.factory import INTEGER_LIMITS, new_array, new_array_like
+from engine.ops.operands import no_gradient
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -44,21 +45,21 @@ K = _core.kernels
 
 
 def manual_seed(seed: int) -> None:
-    """Starts the random numbers again: after the same seed, the same calls draw the same numbers. -2^63 <= seed < 2^64.
+    """Seeds the random numbers: after the same seed, the same calls draw the same numbers. -2^63 <= seed < 2^64.
 
-    Raises ValueError for a seed outside of that, TypeError for what is no integer."""
+    Raises ValueError for a seed outside this range, TypeError if it is not an integer."""
     _core.manual_seed(seed)
 
 
 def seed() -> int:
-    """Seeds with a number from the operating system, which is returned."""
+    """Seeds the random numbers with a number from the operating system, and returns it."""
     number = secrets.randbits(64)
     _core.manual_seed(number)
     return number
 
 
 def initial_seed() -> int:
-    """The seed in force."""
+    """The current seed."""
     return int(_core.random_state()[0])
 
 
@@ -69,58 +70,50 @@ def get_rng_state() -> Tensor:
 
 
 def set_rng_state(new_state: Tensor) -> None:
-    """Puts a state that `get_rng_state` gave back in force."""
+    """Restores a state that `get_rng_state` returned."""
     state = as_array("set_rng_state", "new_state", new_state)
-    if state.dtype is not _core.uint8 or state.shape != (16,):
-        raise BadValue(
-            "set_rng_state", "new_state", "uint8 of shape (16,)", f"{state.dtype.name} of shape {state.shape}"
-        )
-    raw = _core.to_bytes(state)  # the state is the host's, wherever the tensor lies
+    right, got = state.dtype is _core.uint8 and state.shape == (16,), f"{state.dtype.name} of shape {state.shape}"
+    require(right, "set_rng_state", "new_state", "uint8 of shape (16,)", got)
+    raw = _core.to_bytes(state)  # copies from a device if need be
     _core.set_random_state(int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little"))
 
 
 # ---------------------------------------------------------------- factories
 
 
-def _drawn(
-    op: str, shape: tuple[int, ...], dtype: DType, number: int, kernel: Any, first: float, second: float
-) -> Array:
-    """Drawn in float32 where nothing computes in `dtype`."""
+def _draw(op: str, array: Array, kernel: Any, first: float, second: float, argument: str = "dtype") -> Array:
+    """`array`, filled by the kernel. It writes float32 and float64 to contiguous memory; all else is drawn apart and copied."""
+    dtype = array.dtype
     if not dtype.is_floating_point:
-        raise BadType(op, "dtype", "a floating-point dtype", dtype.name)
-    wide = dtype is _core.float64 or dtype is _core.float32
-    refuse_float64(op, dtype, number)
-    array = _core.empty(shape, dtype if wide else _core.float32, number)
-    kernel(array, first, second, *_core.next_random())
-    return array.cast(dtype)
+        raise BadType(op, argument, "a floating-point dtype", dtype.name)
+    if array.is_contiguous and (dtype is _core.float32 or dtype is _core.float64):
+        kernel(array, first, second, *_core.next_random())
+    else:
+        apart = _core.empty(array.shape, _core.float64 if dtype is _core.float64 else _core.float32, array.device)
+        K.copy(array, _draw(op, apart, kernel, first, second))
+    return array
 
 
 def rand(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1): multiples of 2^-24 (float64: 2^-53). float32 by default."""
-    sizes = new_sizes("rand", "size", size)
-    array = _drawn("rand", sizes, dtype or _core.float32, number_of(device), K.uniform, 0.0, 1.0)
-    return Tensor(array, requires_grad)
+    return Tensor(_draw("rand", new_array("rand", size, dtype, device), K.uniform, 0.0, 1.0), requires_grad)
 
 
 def randn(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958). float32 by default."""
-    sizes = new_sizes("randn", "size", size)
-    array = _drawn("randn", sizes, dtype or _core.float32, number_of(device), K.normal, 0.0, 1.0)
-    return Tensor(array, requires_grad)
+    return Tensor(_draw("randn", new_array("randn", size, dtype, device), K.normal, 0.0, 1.0), requires_grad)
 
 
 def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`rand` of the shape and, by default, dtype and device of `input`."""
-    x = as_array("rand_like", "input", input)
-    number = x.device if device is None else number_of(device)
-    return Tensor(_drawn("rand_like", x.shape, dtype or x.dtype, number, K.uniform, 0.0, 1.0), requires_grad)
+    array = new_array_like("rand_like", input, dtype, device)
+    return Tensor(_draw("rand_like", array, K.uniform, 0.0, 1.0), requires_grad)
 
 
 def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`randn` of the shape and, by default, dtype and device of `input`."""
-    x = as_array("randn_like", "input", input)
-    number = x.device if device is None else number_of(device)
-    return Tensor(_drawn("randn_like", x.shape, dtype or x.dtype, number, K.normal, 0.0, 1.0), requires_grad)
+    array = new_array_like("randn_like", input, dtype, device)
+    return Tensor(_draw("randn_like", array, K.normal, 0.0, 1.0), requires_grad)
 
 
 def normal(
@@ -132,29 +125,22 @@ def normal(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Normal numbers of the given mean and standard deviation. Unlike PyTorch's, both are numbers."""
-    _check_std("normal", std)
-    sizes = new_sizes("normal", "size", (size,))
-    array = _drawn("normal", sizes, dtype or _core.float32, number_of(device), K.normal, mean, std)
-    return Tensor(array, requires_grad)
+    """Normal numbers of the given mean and standard deviation. Unlike in PyTorch, both must be numbers. float32 by default."""
+    require(std >= 0, "normal", "std", "a number >= 0", std)
+    return Tensor(_draw("normal", new_array("normal", (size,), dtype, device), K.normal, mean, std), requires_grad)
 
 
-def _check_std(op: str, std: float) -> None:
-    if not std >= 0:
-        raise BadValue(op, "std", "a number >= 0", std)
-
-
-def _integers(op: str, shape: tuple[int, ...], low: int, high: int, dtype: DType, number: int) -> Array:
+def _draw_integers(op: str, array: Array, low: int, high: int) -> Array:
     low, high = operator.index(low), operator.index(high)
-    limits = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
+    dtype = array.dtype
+    least, largest = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
     if not low < high:
         raise BadValue(op, "high", f"a number above low, which is {low}", high)
-    # `high` itself must fit in the kernel's int64 arguments.
-    if low < limits[0] or high - 1 > limits[1] or high > 2**63 - 1:
+    # The kernel takes `high` itself as int64.
+    if low < least or high - 1 > largest or high > 2**63 - 1:
         raise BadValue(op, "low, high", f"numbers that {dtype.name} can hold", f"{low} and {high}")
-    kept = dtype in INTEGER_LIMITS or dtype is _core.float32 or dtype is _core.float64
-    refuse_float64(op, dtype, number)
-    array = _core.empty(shape, dtype if kept else _core.float32, number)
+    if dtype not in INTEGER_LIMITS and dtype is not _core.float64:
+        array = _core.empty(array.shape, _core.float32, array.device)
     K.randint(array, low, high, *_core.next_random())
     return array.cast(dtype)
 
@@ -169,12 +155,11 @@ def randint(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform integers in [low, high): `randint(high, size)` or `randint(low, high, size)`. int64 by default."""
-    if size is None:  # one bound was given
+    if size is None:  # only one bound was given
         low, high, size = 0, low, high
-    if size is None:
-        raise BadType("randint", "size", "a tuple of sizes", None)
-    sizes = new_sizes("randint", "size", (size,))
-    return Tensor(_integers("randint", sizes, low, high, dtype or _core.int64, number_of(device)), requires_grad)
+    require(size is not None, "randint", "size", "a tuple of sizes", None, error=BadType)
+    array = new_array("randint", (size,), dtype or _core.int64, device)
+    return Tensor(_draw_integers("randint", array, low, high), requires_grad)
 
 
 def randint_like(
@@ -187,17 +172,15 @@ def randint_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """`randint` of the shape and, by default, dtype and device of `input`."""
-    x = as_array("randint_like", "input", input)
     low, high = (0, low) if high is None else (low, high)
-    number = x.device if device is None else number_of(device)
-    return Tensor(_integers("randint_like", x.shape, low, high, dtype or x.dtype, number), requires_grad)
+    array = new_array_like("randint_like", input, dtype, device)
+    return Tensor(_draw_integers("randint_like", array, low, high), requires_grad)
 
 
 def randperm(n: int, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The numbers 0 to n - 1 in random order (Fisher and Yates). int64 by default."""
     n = operator.index(n)
-    if n < 0:
-        raise BadValue("randperm", "n", "a number >= 0", n)
+    require(n >= 0, "randperm", "n", "a number >= 0", n)
     dtype = dtype or _core.int64
     number = target("randperm", device, dtype)
     return Tensor(K.randperm(n, *_core.next_random(), device=number).cast(dtype), requires_grad)
@@ -205,51 +188,41 @@ def randperm(n: int, *, dtype: DType | None = None, device: Any = None, requires
 
 @tensor_method
 def bernoulli(input: Tensor) -> Tensor:
-    """1 with the probability that `input` gives, else 0, in its shape and dtype. Raises ValueError outside [0, 1]."""
+    """1 with the probability that `input` gives for the element, otherwise 0, in its shape and dtype.
+
+    Raises ValueError for a probability outside [0, 1]."""
     return Tensor(K.bernoulli(as_array("bernoulli", "input", input), *_core.next_random()))
 
 
 # ---------------------------------------------------------------- in place
 
 
-def _no_gradient(ctx: Node, dy: Array) -> Any:
-    return None
-
-
 def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float) -> Tensor:
-    x = self._data
-    if not x.dtype.is_floating_point:
-        raise BadType(op, "self", "a floating-point dtype", x.dtype.name)
     check_inplace(op, self)
-    if x.is_contiguous and (x.dtype is _core.float32 or x.dtype is _core.float64):
-        kernel(x, first, second, *_core.next_random())
-    else:
-        K.copy(x, _drawn(op, x.shape, x.dtype, x.device, kernel, first, second))
-    return record_inplace(op, self, (self,), _no_gradient)
+    _draw(op, self._data, kernel, first, second, "self")
+    return record_inplace(op, self, (self,), no_gradient)
 
 
 @tensor_method("uniform_")
 def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
-    """Filled with uniform numbers in [a, b)."""
-    if not a <= b:
-        raise BadValue("uniform_", "b", f"a number >= {a}", b)
+    """Fills the tensor with uniform numbers in [a, b)."""
+    require(a <= b, "uniform_", "b", f"a number >= {a}", b)
     return _draw_into("uniform_", self, K.uniform, a, b)
 
 
 @tensor_method("normal_")
 def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Filled with normal numbers of that mean and standard deviation."""
-    _check_std("normal_", std)
+    """Fills the tensor with normal numbers of the given mean and standard deviation."""
+    require(std >= 0, "normal_", "std", "a number >= 0", std)
     return _draw_into("normal_", self, K.normal, mean, std)
 
 
 @tensor_method("bernoulli_")
 def _bernoulli_(self: Tensor, p: float = 0.5) -> Tensor:
-    """Filled with 1 with probability p, else 0."""
-    if not 0 <= p <= 1:
-        raise BadValue("bernoulli_", "p", "a probability in [0, 1]", p)
+    """Fills the tensor with 1 with probability p, otherwise 0."""
+    require(0 <= p <= 1, "bernoulli_", "p", "a probability in [0, 1]", p)
     check_inplace("bernoulli_", self)
     chances = _core.empty(self.shape, _core.float32, self._data.device)
     K.fill(chances, float(p))
     K.copy(self._data, K.bernoulli(chances, *_core.next_random()))
-    return record_inplace("bernoulli_", self, (self,), _no_gradient)
+    return record_inplace("bernoulli_", self, (self,), no_gradient)

@@ -14,6 +14,7 @@ from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
 from engine.ops.convert import cast
 from engine.ops.naming import called_as
+from engine.ops.operands import gradient, zeros_array
 from engine.ops.shape import normal_dim
 from engine.ops.unary import abs
 from engine.tensor import Tensor, as_array, tensor_method
@@ -72,53 +73,52 @@ def _count(shape: tuple[int, ...], mask: int) -> int:
     return math.prod([n for i, n in enumerate(shape) if mask >> i & 1])
 
 
-def _converted(input: Tensor, dtype: DType | None) -> Tensor:
-    return input if dtype is None else cast(input, dtype)
+def _prepared(op: str, input: Tensor, dim: Dims, dtype: DType | None) -> tuple[Tensor, Array, int]:
+    """The input, converted to `dtype`; its array; the dimensions to reduce as bits."""
+    x = as_array(op, "input", input)
+    if dtype is not None:
+        input = cast(input, dtype)
+        x = input._data
+    return input, x, _mask(op, dim, x.ndim)
 
 
 def _in_dtype(y: Array, dtype: DType | None) -> Array:
-    """A sum or product in the dtype asked for: integers, whose kernels give int64, wrap around as in PyTorch."""
+    """A sum or product in the given dtype. The kernels give int64 for integers; narrower ones wrap around, as in PyTorch."""
     return y if dtype is None else y.cast(dtype)
 
 
 # ---------------------------------------------------------------- sums
 
 
-def _sum_backward(ctx: Node, dy: Array) -> Any:
-    shape, mask = ctx.saved
+@gradient
+def _sum_backward(dy: Array, shape: tuple[int, ...], mask: int) -> Array:
     return _kept(dy, shape, mask).expand(shape)
 
 
 @tensor_method
 def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-    """Sum over the dimensions `dim` (None: all). Of bool and integers int64; of nothing 0.
+    """Sum over the dimensions `dim` (None: all): int64 for bool and integers, 0 if there are no elements.
 
-    dtype: what to convert the input to first, and what the result has.
+    dtype: the input is converted to it first, and the result has it.
 
-    float32 is added up in blocks, blocks in float64: the error does not grow with the number of elements.
+    float32 is added up in blocks, and the blocks in float64: the error does not grow with the number of elements.
     """
     if precision.active:
         input = precision.raised(input)
-    as_array("sum", "input", input)
-    input = _converted(input, dtype)
-    x = input._data
-    mask = _mask("sum", dim, x.ndim)
+    input, x, mask = _prepared("sum", input, dim, dtype)
     return record("sum", _in_dtype(K.sum(x, mask, keepdim), dtype), (input,), _sum_backward, x.shape, mask)
 
 
-def _mean_backward(ctx: Node, dy: Array) -> Any:
-    shape, mask = ctx.saved
+@gradient
+def _mean_backward(dy: Array, shape: tuple[int, ...], mask: int) -> Array:
     n = _count(shape, mask)
     return _kept(K.div(dy, float(n)) if n else dy, shape, mask).expand(shape)
 
 
 @tensor_method
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-    """Mean over the dimensions `dim` (None: all). float32 or float64; of nothing NaN."""
-    as_array("mean", "input", input)
-    input = _converted(input, dtype)
-    x = input._data
-    mask = _mask("mean", dim, x.ndim)
+    """Mean over the dimensions `dim` (None: all), of float32 or float64. NaN if there are no elements. dtype as in `sum`."""
+    input, x, mask = _prepared("mean", input, dim, dtype)
     return record("mean", K.mean(x, mask, keepdim), (input,), _mean_backward, x.shape, mask)
 
 
@@ -142,19 +142,19 @@ def _var_backward(ctx: Node, dy: Array, dmean: Array | None = None) -> Any:
     return dx
 
 
-def _variance(
-    op: str, input: Tensor, dim: Any, unbiased: bool | None, correction: float | None, keepdim: bool
-) -> tuple[Any, ...]:
-    x = as_array(op, "input", input)
+def _variance(op: str, input: Tensor, dim: Any, unbiased: bool | None, correction: float | None, keepdim: bool) -> Any:
+    """The recorded op: op is std or var, or one of them with its mean."""
     if isinstance(dim, bool):  # var(input, unbiased)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
         raise BadValue(op, "correction", "only one of unbiased and correction", "both")
     if correction is None:
-        correction = 1 if unbiased is None or unbiased else 0
-    mask = _mask(op, dim, x.ndim)
-    y, mean = called_as(op, K.std if op.startswith("std") else K.var, x, mask, keepdim, float(correction))
-    return x, y, mean, mask, correction
+        correction = 0 if unbiased is False else 1
+    _, x, mask = _prepared(op, input, dim, None)
+    is_std = op.startswith("std")
+    y, mean = called_as(op, K.std if is_std else K.var, x, mask, keepdim, float(correction))
+    outputs = (y, mean) if op.endswith("mean") else y
+    return record(op, outputs, (input,), _var_backward, x, y if is_std else None, mean, mask, correction)
 
 
 @tensor_method
@@ -168,10 +168,10 @@ def var(
 ) -> Tensor:
     """Variance over the dimensions `dim` (None: all), in two passes.
 
-    Divides by n - correction; correction is 1 unless given (unbiased=False: 0). NaN where nothing is left to divide by.
+    The sum of squares is divided by n - correction. correction: 1 by default, 0 with unbiased=False; give only one of the
+    two. NaN if n - correction is not positive.
     """
-    x, y, mean, mask, correction = _variance("var", input, dim, unbiased, correction, keepdim)
-    return record("var", y, (input,), _var_backward, x, None, mean, mask, correction)
+    return _variance("var", input, dim, unbiased, correction, keepdim)
 
 
 @tensor_method
@@ -183,9 +183,8 @@ def std(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """Square root of `var`. Its gradient where it is 0 is 0."""
-    x, y, mean, mask, correction = _variance("std", input, dim, unbiased, correction, keepdim)
-    return record("std", y, (input,), _var_backward, x, y, mean, mask, correction)
+    """Square root of `var`. Where it is 0, its gradient is 0."""
+    return _variance("std", input, dim, unbiased, correction, keepdim)
 
 
 def var_mean(
@@ -197,8 +196,7 @@ def var_mean(
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(var, mean) in one op."""
-    x, y, mean, mask, correction = _variance("var_mean", input, dim, unbiased, correction, keepdim)
-    return record("var_mean", (y, mean), (input,), _var_backward, x, None, mean, mask, correction)
+    return _variance("var_mean", input, dim, unbiased, correction, keepdim)
 
 
 def std_mean(
@@ -210,12 +208,11 @@ def std_mean(
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(std, mean) in one op."""
-    x, y, mean, mask, correction = _variance("std_mean", input, dim, unbiased, correction, keepdim)
-    return record("std_mean", (y, mean), (input,), _var_backward, x, y, mean, mask, correction)
+    return _variance("std_mean", input, dim, unbiased, correction, keepdim)
 
 
-def _norm_backward(ctx: Node, dy: Array) -> Any:
-    x, y, mask, p = ctx.saved
+@gradient
+def _norm_backward(dy: Array, x: Array, y: Array, mask: int, p: float) -> Array:
     return K.norm_backward(_kept(dy, x.shape, mask), x, _kept(y, x.shape, mask), p)
 
 
@@ -223,54 +220,49 @@ def _norm_backward(ctx: Node, dy: Array) -> Any:
 def norm(
     input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False, dtype: DType | None = None
 ) -> Tensor:
-    """(sum of |input|^p)^(1/p) over the dimensions `dim` (None: all); "fro" is p = 2, infinity the largest |element|.
+    """(sum of |input|^p)^(1/p) over the dimensions `dim` (None: all). "fro" is p = 2; infinity gives the largest |element|,
+    minus infinity the smallest. dtype as in `sum`.
 
-    The gradient where the norm is 0 is 0.
+    Where the norm is 0, its gradient is 0.
     """
     if precision.active:
         input = precision.raised(input)
-    as_array("norm", "input", input)
-    input = _converted(input, dtype)
-    x = input._data
+    input, x, mask = _prepared("norm", input, dim, dtype)
     if p == "fro":
         p = 2.0
     if isinstance(p, str) or p == 0:
         raise BadValue("norm", "p", "'fro' or a number other than 0", repr(p))
     if math.isinf(p):
         return called_as("norm", amax if p > 0 else amin, abs(input), () if dim is None else dim, keepdim)
-    mask = _mask("norm", dim, x.ndim)
     y = K.norm(x, mask, keepdim, float(p))
     return record("norm", y, (input,), _norm_backward, x, y, mask, float(p))
 
 
-def _prod_backward(ctx: Node, dy: Array) -> Any:
-    x, mask = ctx.saved
+@gradient
+def _prod_backward(dy: Array, x: Array, mask: int) -> Array:
     return K.prod_backward(_kept(dy, x.shape, mask), x, mask)
 
 
 @tensor_method
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-    """Product along one dimension (None: all). Of bool and integers int64; of nothing 1. dtype as in `sum`."""
+    """Product along one dimension (None: all): int64 for bool and integers, 1 if there are no elements. dtype as in `sum`."""
     if precision.active:
         input = precision.raised(input)
-    as_array("prod", "input", input)
-    input = _converted(input, dtype)
-    x = input._data
-    mask = _mask("prod", dim, x.ndim)
+    input, x, mask = _prepared("prod", input, dim, dtype)
     return record("prod", _in_dtype(K.prod(x, mask, keepdim), dtype), (input,), _prod_backward, x, mask)
 
 
-def _cumsum_backward(ctx: Node, dy: Array) -> Any:
-    return K.cumsum(dy, ctx.saved[0], True)
+_cumsum_backward = gradient(lambda dy, dim: K.cumsum(dy, dim, True))
 
 
 @tensor_method
 def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
-    """Running sums along a dimension. Of bool and integers int64. dtype as in `sum`."""
+    """Running sums along a dimension: int64 for bool and integers. dtype as in `sum`."""
     if precision.active:
         input = precision.raised(input)
     as_array("cumsum", "input", input)
-    input = _converted(input, dtype)
+    if dtype is not None:
+        input = cast(input, dtype)
     x = input._data
     d = normal_dim("cumsum", dim, x.ndim)
     return record("cumsum", _in_dtype(K.cumsum(x, d, False), dtype), (input,), _cumsum_backward, d)
@@ -279,41 +271,38 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
 # ---------------------------------------------------------------- the largest and the smallest
 
 
-def _amax_backward(ctx: Node, dy: Array) -> Any:
-    x, y, mask = ctx.saved
+@gradient
+def _amax_backward(dy: Array, x: Array, y: Array, mask: int) -> Array:
     return K.amax_backward(_kept(dy, x.shape, mask), x, _kept(y, x.shape, mask), mask)
 
 
 @tensor_method
 def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
-    """The largest element over the dimensions `dim` (none given: all), NaN if one is. Equal ones share the gradient.
+    """The largest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal largest elements share the gradient.
 
-    Raises ValueError where there is no element.
+    Raises ValueError if there are no elements.
     """
-    x = as_array("amax", "input", input)
-    mask = _mask("amax", dim, x.ndim)
+    _, x, mask = _prepared("amax", input, dim, None)
     y = K.amax(x, mask, keepdim)
     return record("amax", y, (input,), _amax_backward, x, y, mask)
 
 
 @tensor_method
 def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
-    """The smallest element over the dimensions `dim` (none given: all), NaN if one is. Equal ones share the gradient.
+    """The smallest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal smallest elements share the gradient.
 
-    Raises ValueError where there is no element.
+    Raises ValueError if there are no elements.
     """
-    x = as_array("amin", "input", input)
-    mask = _mask("amin", dim, x.ndim)
+    _, x, mask = _prepared("amin", input, dim, None)
     y = K.amin(x, mask, keepdim)
     return record("amin", y, (input,), _amax_backward, x, y, mask)
 
 
 def _max_backward(ctx: Node, dy: Array, _: Any) -> Any:
     shape, indices, mask, dim = ctx.saved
-    dx = _core.empty(shape, dy.dtype, dy.device)
-    K.fill(dx, 0.0)
-    if dx.ndim == 0:
+    if not shape:
         return dy
+    dx = zeros_array(shape, dy)
     K.scatter_add(dx, dim, _kept(indices, shape, mask), _kept(dy, shape, mask))
     return dx
 
@@ -329,8 +318,8 @@ def _along(op: str, kernel: Any, input: Tensor, dim: int, keepdim: bool) -> Valu
 def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
     """max(input): the largest element. max(input, dim): (values, indices) along dim. max(input, other): `maximum`.
 
-    NaN counts as the largest; of equal elements along a dimension the first one's index is given. max(input) shares the
-    gradient among equal elements, max(input, dim) gives it to the one at the index.
+    NaN counts as the largest. Of equal elements along a dimension, the index is that of the first. max(input) shares the
+    gradient among equal elements; max(input, dim) gives it to the element at the index.
     """
     if other is not None or isinstance(dim, Tensor):
         return called_as("max", maximum, input, dim if other is None else other)
@@ -341,29 +330,29 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
 def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
     """min(input): the smallest element. min(input, dim): (values, indices) along dim. min(input, other): `minimum`.
 
-    NaN counts as the smallest; of equal elements along a dimension the first one's index is given. min(input) shares the
-    gradient among equal elements, min(input, dim) gives it to the one at the index.
+    NaN counts as the smallest. Of equal elements along a dimension, the index is that of the first. min(input) shares the
+    gradient among equal elements; min(input, dim) gives it to the element at the index.
     """
     if other is not None or isinstance(dim, Tensor):
         return called_as("min", minimum, input, dim if other is None else other)
     return called_as("min", amin, input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
 
 
-def _arg(op: str, kernel: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    x = as_array(op, "input", input)
-    return Tensor(kernel(x, _mask(op, dim, x.ndim), keepdim))
+def _reduced(op: str, kernel: Any, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:
+    _, x, mask = _prepared(op, input, dim, None)
+    return Tensor(kernel(x, mask, keepdim))
 
 
 @tensor_method
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the largest element is, the first one of several: int64. dim=None: in the flattened tensor. NaN is largest."""
-    return _arg("argmax", K.argmax, input, dim, keepdim)
+    """The index of the largest element, the first of equal ones: int64. None: in the flattened tensor. NaN counts as largest."""
+    return _reduced("argmax", K.argmax, input, dim, keepdim)
 
 
 @tensor_method
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the smallest element is, the first one of several: int64. dim=None: in the flattened tensor. NaN is smallest."""
-    return _arg("argmin", K.argmin, input, dim, keepdim)
+    """The index of the smallest element, the first of equal ones: int64. None: in the flattened tensor. NaN counts as smallest."""
+    return _reduced("argmin", K.argmin, input, dim, keepdim)
 
 
 # ---------------------------------------------------------------- truth
@@ -371,13 +360,11 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 @tensor_method
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether an element is not 0: bool. Of nothing False."""
-    x = as_array("any", "input", input)
-    return Tensor(K.any(x, _mask("any", dim, x.ndim), keepdim))
+    """Whether at least one element is not 0: bool. False if there are no elements."""
+    return _reduced("any", K.any, input, dim, keepdim)
 
 
 @tensor_method
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether no element is 0: bool. Of nothing True."""
-    x = as_array("all", "input", input)
-    return Tensor(K.all(x, _mask("all", dim, x.ndim), keepdim))
+    """Whether no element is 0: bool. True if there are no elements."""
+    return _reduced("all", K.all, input, dim, keepdim)

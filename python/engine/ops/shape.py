@@ -1,7 +1,7 @@
-"""Views of a tensor's memory under another shape, and joining tensors.
+"""Views of a tensor's memory in another shape, and joining tensors.
 
-Views copy nothing, forward or backward, except that a slice's gradient is written into zeros of the whole's shape.
-Several outputs of one input (split, chunk, unbind) are one node: their gradients are joined in one pass.
+Views copy nothing, forward or backward, with one exception: the gradient of a part is written into zeros of the whole
+tensor's shape. The outputs of split, chunk and unbind belong to one node: their gradients are joined in one pass.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, mark_view, record, record_view
-from engine.errors import BadIndex, BadType, BadValue
-from engine.ops.broadcasting import sum_to
+from engine.errors import BadIndex, BadType, BadValue, require
+from engine.ops.operands import gradient, sum_to, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -58,15 +58,15 @@ def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 def new_sizes(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
-    """`sizes_of` for memory that is yet to be made: no size may be negative."""
+    """`sizes_of` for a new tensor: no size may be negative."""
     sizes = sizes_of(op, arg, values)
     if min(sizes, default=0) < 0:
-        raise BadValue(op, arg, "no negative size", sizes)
+        raise BadValue(op, arg, "sizes >= 0", sizes)
     return sizes
 
 
 def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
-    """A dimension counted from the front. Raises IndexError where it does not exist; a 0-dim tensor has dimension 0."""
+    """A dimension counted from the front. Raises IndexError if it does not exist; a 0-dim tensor has dimensions 0 and -1."""
     try:
         dim = operator.index(dim)
     except TypeError:
@@ -77,40 +77,30 @@ def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
     return dim + limit if dim < 0 else dim
 
 
-def zeros_array(shape: tuple[int, ...], like: Array) -> Array:
-    """Zeros of the dtype and on the device of another array."""
-    array = _core.empty(shape, like.dtype, like.device)
-    K.fill(array, 0.0)
-    return array
-
-
 # ---------------------------------------------------------------- one shape for another
 
 
-def _reshape_backward(ctx: Node, dy: Array) -> Any:
-    (shape,) = ctx.saved
-    return dy.reshape(shape)
+_reshape_backward = gradient(Array.reshape)
 
 
 def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same elements in another shape; one size may be -1. A view where the strides allow it, a copy elsewhere."""
-    x = as_array("reshape", "input", input)
-    y = x.reshape(sizes_of("reshape", "shape", (shape,)))
-    if y.shares_storage(x):
-        return record_view("reshape", y, input, _reshape_backward, x.shape)
-    result: Tensor = record("reshape", y, (input,), _reshape_backward, x.shape)
-    return result
+    """The same elements in another shape; one size may be -1. A view if the strides allow it, otherwise a copy."""
+    return _reshape(input, shape)
 
 
 @tensor_method("reshape")
 def _reshape(self: Tensor, *shape: Any) -> Tensor:
     """`engine.reshape`; the sizes may be given one by one."""
-    return reshape(self, sizes_of("reshape", "shape", shape))
+    x = as_array("reshape", "input", self)
+    y = x.reshape(sizes_of("reshape", "shape", shape))
+    if y.shares_storage(x):
+        return record_view("reshape", y, self, _reshape_backward, x.shape)
+    return record("reshape", y, (self,), _reshape_backward, x.shape)
 
 
 @tensor_method
 def view(input: Tensor, *shape: Any) -> Tensor:
-    """`reshape` that never copies. Raises ValueError where only a copy could do it."""
+    """`reshape` that never copies. Raises ValueError if the strides do not allow a view."""
     x = as_array("view", "input", input)
     return record_view("view", x.view(sizes_of("view", "shape", shape)), input, _reshape_backward, x.shape)
 
@@ -131,10 +121,8 @@ def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim to end_dim, both included, joined into one."""
     shape = as_array("flatten", "input", input).shape
-    first, last = (
-        normal_dim("flatten", start_dim, len(shape), "start_dim"),
-        normal_dim("flatten", end_dim, len(shape), "end_dim"),
-    )
+    first = normal_dim("flatten", start_dim, len(shape), "start_dim")
+    last = normal_dim("flatten", end_dim, len(shape), "end_dim")
     if first > last:
         raise BadValue("flatten", "end_dim", f"a dimension at or after start_dim, which is {start_dim}", end_dim)
     return reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
@@ -142,13 +130,13 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @tensor_method("ravel")
 def _ravel(input: Tensor) -> Tensor:
-    """All elements in one dimension: a view where strides allow it, else a copy."""
+    """All elements in one dimension: a view if the strides allow it, otherwise a copy."""
     return reshape(input, (-1,))
 
 
 @tensor_method
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
-    """Dimension `dim` cut into `sizes`, of which one may be -1."""
+    """Dimension `dim` replaced by dimensions of the given sizes, whose product is its size; one of them may be -1."""
     shape = as_array("unflatten", "input", input).shape
     dim = normal_dim("unflatten", dim, len(shape))
     sizes = sizes_of("unflatten", "sizes", (tuple(sizes),))
@@ -158,14 +146,12 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return reshape(input, (*shape[:dim], *(shape[dim] // known if s == -1 else s for s in sizes), *shape[dim + 1 :]))
 
 
-def _squeeze_backward(ctx: Node, dy: Array) -> Any:
-    (shape,) = ctx.saved
-    return dy.view(shape)
+_squeeze_backward = gradient(Array.view)
 
 
 @tensor_method
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """Without the dimensions of size 1: all of them, or those of `dim` that are 1."""
+    """The tensor without its dimensions of size 1. dim: consider only these dimensions."""
     x = as_array("squeeze", "input", input)
     dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
     chosen = {normal_dim("squeeze", d, x.ndim) for d in dims}
@@ -175,7 +161,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 
 @tensor_method
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """With a dimension of size 1 before dimension `dim`."""
+    """The tensor with a new dimension of size 1 at position `dim` of the result."""
     x = as_array("unsqueeze", "input", input)
     return record_view("unsqueeze", x.unsqueeze(dim), input, _squeeze_backward, x.shape)
 
@@ -183,9 +169,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 # ---------------------------------------------------------------- the order of dimensions
 
 
-def _permute_backward(ctx: Node, dy: Array) -> Any:
-    (inverse,) = ctx.saved
-    return dy.permute(inverse)
+_permute_backward = gradient(Array.permute)
 
 
 def _permuted(name: str, input: Tensor, dims: Sequence[int]) -> Tensor:
@@ -196,18 +180,17 @@ def _permuted(name: str, input: Tensor, dims: Sequence[int]) -> Tensor:
 
 def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     """The dimensions in the order `dims`."""
-    as_array("permute", "input", input)
-    return _permuted("permute", input, sizes_of("permute", "dims", (dims,)))
+    return _permute(input, dims)
 
 
 @tensor_method("permute")
 def _permute(self: Tensor, *dims: Any) -> Tensor:
     """`engine.permute`; the dimensions may be given one by one."""
-    return permute(self, sizes_of("permute", "dims", dims))
+    as_array("permute", "input", self)
+    return _permuted("permute", self, sizes_of("permute", "dims", dims))
 
 
-def _transpose_backward(ctx: Node, dy: Array) -> Any:
-    return dy.transpose(*ctx.saved)
+_transpose_backward = gradient(Array.transpose)
 
 
 @tensor_method("transpose", "swapaxes", "swapdims")
@@ -222,7 +205,7 @@ swapaxes = transpose
 
 @tensor_method
 def t(input: Tensor) -> Tensor:
-    """A matrix transposed; fewer dimensions stay as they are."""
+    """A matrix transposed. Tensors with fewer than two dimensions stay as they are."""
     n = as_array("t", "input", input).ndim
     if n > 2:
         raise BadValue("t", "input", "at most 2 dimensions", n, "use .mT for a batch of matrices")
@@ -230,9 +213,8 @@ def t(input: Tensor) -> Tensor:
 
 
 def _last_two(input: Tensor) -> Tensor:
-    """Every matrix transposed: the last two dimensions exchanged."""
-    if input.ndim < 2:
-        raise BadValue("mT", "self", "at least 2 dimensions", input.ndim)
+    """The last two dimensions exchanged, which transposes every matrix of a batch."""
+    require(input.ndim >= 2, "mT", "self", "at least 2 dimensions", input.ndim)
     return transpose(input, -2, -1)
 
 
@@ -254,7 +236,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
         for dims, arg in ((source, "source"), (destination, "destination"))
     )
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
-        raise BadValue("movedim", "destination", f"as many different dimensions as source {source}", destination)
+        raise BadValue("movedim", "destination", f"as many different dimensions as source, {source}", destination)
     rest = iter([d for d in range(n) if d not in sources])
     return _permuted("movedim", input, [sources[targets.index(i)] if i in targets else next(rest) for i in range(n)])
 
@@ -262,14 +244,12 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
 # ---------------------------------------------------------------- expanding
 
 
-def _expand_backward(ctx: Node, dy: Array) -> Any:
-    (shape,) = ctx.saved
-    return sum_to(dy, shape)
+_expand_backward = gradient(sum_to)
 
 
 @tensor_method
 def expand(input: Tensor, *sizes: Any) -> Tensor:
-    """Dimensions of size 1 repeated without a copy (stride 0), new ones in front; -1 keeps a size."""
+    """Dimensions of size 1 repeated without a copy (stride 0). New dimensions come first; -1 keeps a size."""
     x = as_array("expand", "input", input)
     y = x.expand(sizes_of("expand", "sizes", sizes))
     return record_view("expand", y, input, _expand_backward, x.shape)
@@ -294,8 +274,8 @@ def narrow_array(array: Array, dim: int, start: int, length: int) -> Array:
     return array.slice(dim, start, start + length, 1)
 
 
-def _narrow_backward(ctx: Node, dy: Array) -> Any:
-    shape, dim, start = ctx.saved
+@gradient
+def _narrow_backward(dy: Array, shape: tuple[int, ...], dim: int, start: int) -> Array:
     dx = zeros_array(shape, dy)
     K.copy(narrow_array(dx, dim, start, dy.shape[dim]), dy)
     return dx
@@ -303,11 +283,9 @@ def _narrow_backward(ctx: Node, dy: Array) -> Any:
 
 @tensor_method
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """Elements start to start + length - 1 of dimension `dim`; start may count from the end."""
+    """Elements start to start + length - 1 of dimension `dim`. A negative start counts from the end."""
     x = as_array("narrow", "input", input)
-    if x.ndim == 0:
-        raise BadValue("narrow", "input", "at least one dimension", "a 0-dim tensor")
-    dim = normal_dim("narrow", dim, x.ndim)
+    dim = _part_dim("narrow", x, dim)
     n = x.shape[dim]
     if not -n <= start <= n:
         raise BadIndex("narrow", "start", f"a number in [{-n}, {n}]", start)
@@ -317,8 +295,8 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     return record_view("narrow", narrow_array(x, dim, start, length), input, _narrow_backward, x.shape, dim, start)
 
 
-def _select_backward(ctx: Node, dy: Array) -> Any:
-    shape, dim, index = ctx.saved
+@gradient
+def _select_backward(dy: Array, shape: tuple[int, ...], dim: int, index: int) -> Array:
     dx = zeros_array(shape, dy)
     K.copy(dx.select(dim, index), dy)
     return dx
@@ -332,7 +310,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 
 def join(arrays: Sequence[Array], dim: int, shape: tuple[int, ...]) -> Array:
-    """Arrays of one dtype, contiguous or not, one after the other along `dim`, as an array of `shape`."""
+    """An array of `shape` that holds arrays of one dtype, contiguous or not, one after the other along `dim`."""
     y = _core.empty((prod(shape[:dim]), shape[dim], prod(shape[dim + 1 :])), arrays[0].dtype, arrays[0].device)
     K.cat(y, arrays)
     return y.view(shape)
@@ -341,7 +319,7 @@ def join(arrays: Sequence[Array], dim: int, shape: tuple[int, ...]) -> Array:
 def _parts_backward(ctx: Node, *gradients: Array | None) -> Any:
     shape, dim, lengths, drop = ctx.saved
     known = next(g for g in gradients if g is not None)
-    # A part that nothing was computed from has no gradient: zeros of stride 0 stand for it.
+    # A part from which nothing was computed has no gradient: zeros of stride 0 take its place.
     nothing = zeros_array((1,) * len(shape), known)
     parts = [
         nothing.expand((*shape[:dim], n, *shape[dim + 1 :])) if g is None else g.unsqueeze(dim) if drop else g
@@ -357,7 +335,7 @@ def _parts(name: str, input: Tensor, dim: int, lengths: Sequence[int], drop: boo
         arrays.append(x.select(dim, start) if drop else narrow_array(x, dim, start, n))
         start += n
     saved = (x.shape, dim, lengths, drop)
-    parts: tuple[Tensor, ...] = record(name, tuple(arrays), (input,), _parts_backward, *saved)
+    parts = record(name, tuple(arrays), (input,), _parts_backward, *saved)
     for part in parts:
         mark_view(part, input)
     return parts
@@ -365,7 +343,7 @@ def _parts(name: str, input: Tensor, dim: int, lengths: Sequence[int], drop: boo
 
 @tensor_method
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Views along `dim`: of split_size elements each (the last may have fewer), or of the given sizes."""
+    """Views along `dim`: of the given size each (the last may be smaller), or of the given sizes one by one."""
     x = as_array("split", "tensor", tensor)
     dim = _part_dim("split", x, dim)
     n = x.shape[dim]
@@ -382,10 +360,9 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 @tensor_method
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` views along `dim`, all of one size but the last."""
+    """At most `chunks` views along `dim`, of the same size except for the last, which may be smaller."""
     x = as_array("chunk", "input", input)
-    if chunks < 1:
-        raise BadValue("chunk", "chunks", "a number > 0", chunks)
+    require(chunks > 0, "chunk", "chunks", "a number > 0", chunks)
     dim = _part_dim("chunk", x, dim)
     if x.shape[dim] == 0:
         return _parts("chunk", input, dim, [0] * chunks)
@@ -408,8 +385,7 @@ def _part_dim(op: str, x: Array, dim: int) -> int:
 
 @tensor_method("__iter__")
 def _iter(input: Tensor) -> Iterator[Tensor]:
-    if input.ndim == 0:
-        raise BadType("iter", "self", "at least one dimension", "a 0-dim tensor")
+    require(input.ndim, "iter", "self", "at least one dimension", "a 0-dim tensor", error=BadType)
     return iter(unbind(input, 0))
 
 
@@ -426,27 +402,27 @@ def _cat_backward(ctx: Node, dy: Array) -> Any:
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors one after the other along dimension `dim`; other sizes must agree, dtypes are promoted.
+    """Tensors one after the other along dimension `dim`. Their other sizes must be equal; dtypes are promoted.
 
     As in PyTorch, empty tensors of shape (0,) are left out.
     """
     dtype, arrays = _joined_arrays("cat", tensors)
-    parts = [a for a in arrays if a.shape != (0,)] or arrays[:1]
-    first = parts[0]
+    left_out = [a.shape == (0,) for a in arrays]
+    if all(left_out):
+        left_out = [False] * len(arrays)
+    first = arrays[left_out.index(False)]
     if first.ndim == 0:
         raise BadValue("cat", "tensors", "at least one dimension", "a 0-dim tensor")
     dim = normal_dim("cat", dim, first.ndim)
-    rest = (*first.shape[:dim], *first.shape[dim + 1 :])
-    for i, a in enumerate(arrays):
-        if a.shape != (0,) and (a.ndim != first.ndim or (*a.shape[:dim], *a.shape[dim + 1 :]) != rest):
+    before, after = first.shape[:dim], first.shape[dim + 1 :]
+    for i, (a, out) in enumerate(zip(arrays, left_out)):
+        if not out and (a.ndim != first.ndim or a.shape[:dim] != before or a.shape[dim + 1 :] != after):
             raise BadValue("cat", f"tensors[{i}]", f"the sizes of {first.shape} except in dimension {dim}", a.shape)
-    lengths = [0 if a.shape == (0,) and first.shape != (0,) else a.shape[dim] for a in arrays]
-    y = join([a.cast(dtype) for a in parts], dim, (*first.shape[:dim], sum(lengths), *first.shape[dim + 1 :]))
-    dtypes = [a.dtype for a in arrays]
-    # A tensor of shape (0,) needs a gradient of that shape: none at all.
-    inputs = [None if a.shape == (0,) and first.shape != (0,) else x for a, x in zip(arrays, tensors)]
-    result: Tensor = record("cat", y, inputs, _cat_backward, dim, lengths, dtypes)
-    return result
+    parts = [a.cast(dtype) for a, out in zip(arrays, left_out) if not out]
+    lengths = [0 if out else a.shape[dim] for a, out in zip(arrays, left_out)]
+    y = join(parts, dim, (*before, sum(lengths), *after))
+    inputs = [None if out else x for x, out in zip(tensors, left_out)]
+    return record("cat", y, inputs, _cat_backward, dim, lengths, [a.dtype for a in arrays])
 
 
 concat = cat
@@ -458,7 +434,7 @@ def _stack_backward(ctx: Node, dy: Array) -> Any:
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one shape side by side along a new dimension `dim`; dtypes are promoted."""
+    """Tensors of one shape joined along a new dimension `dim`; dtypes are promoted."""
     dtype, arrays = _joined_arrays("stack", tensors)
     shape = arrays[0].shape
     for i, a in enumerate(arrays):
@@ -466,8 +442,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             raise BadValue("stack", f"tensors[{i}]", f"shape {shape}", a.shape)
     dim = normal_dim("stack", dim, len(shape) + 1)
     y = join([a.cast(dtype).unsqueeze(dim) for a in arrays], dim, (*shape[:dim], len(arrays), *shape[dim:]))
-    result: Tensor = record("stack", y, list(tensors), _stack_backward, dim, [a.dtype for a in arrays])
-    return result
+    return record("stack", y, list(tensors), _stack_backward, dim, [a.dtype for a in arrays])
 
 
 def _joined_arrays(op: str, tensors: Sequence[Tensor]) -> tuple[Any, list[Array]]:

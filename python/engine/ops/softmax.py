@@ -1,33 +1,23 @@
-"""softmax, log_softmax and logsumexp. The kernels work along the last dimension; another one is brought there."""
+"""softmax, log_softmax and logsumexp. The kernels work along the last dimension; other dimensions are moved there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 from engine import _core
 from engine._core import Array, DType
-from engine.autograd.tape import Node, record
-from engine.errors import BadValue
+from engine.autograd.tape import record
+from engine.errors import require
 from engine.ops import precision
+from engine.ops.operands import gradient
 from engine.ops.shape import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
 K = _core.kernels
-
-
-def _along(op: str, input: Any, dim: int, dtype: DType | None) -> tuple[Tensor, Array, int]:
-    """The input (converted to dtype), its array with `dim` last, and `dim` counted from the front."""
-    if precision.active:
-        input = precision.raised(input)
-    x = as_array(op, "input", input)
-    if dtype is not None and dtype is not x.dtype:
-        input = input.to(dtype)
-        x = input._data
-    dim = normal_dim(op, dim, x.ndim)
-    return input, _swap(x, dim), dim
 
 
 def _swap(x: Array, dim: int) -> Array:
@@ -39,64 +29,61 @@ def _rows(x: Array) -> Array:
     return x.view((1,)) if x.ndim == 0 else x
 
 
-def _softmax_backward(ctx: Node, dy: Array) -> Any:
-    y, dim = ctx.saved
-    return _swap(K.softmax_backward(_rows(_swap(dy, dim)), y), dim).reshape(dy.shape)
+def _backward(kernel: Callable[[Array, Array], Array]) -> Callable[..., Any]:
+    return gradient(lambda dy, y, dim: _swap(kernel(_rows(_swap(dy, dim)), y), dim).reshape(dy.shape))
+
+
+_softmax_backward, _log_softmax_backward = _backward(K.softmax_backward), _backward(K.log_softmax_backward)
+
+
+def _along(op: str, kernel: Any, backward: Any, input: Tensor, dim: int, dtype: DType | None) -> Tensor:
+    """The kernel's result along `dim`, recorded."""
+    if precision.active:
+        input = precision.raised(input)
+    x = as_array(op, "input", input)
+    if dtype is not None and dtype is not x.dtype:
+        input = input.to(dtype)
+        x = input._data
+    dim = normal_dim(op, dim, x.ndim)
+    y = kernel(_rows(_swap(x, dim)))
+    return record(op, _swap(y, dim) if x.ndim else y.view(()), (input,), backward, y, dim)
 
 
 @tensor_method
 def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
-    """e^input over its sum along `dim`. dtype: what to convert the input to first.
+    """e^input divided by its sum along `dim`. dtype: the input is converted to it first.
 
-    A line of nothing but -inf gives NaNs, as in PyTorch.
+    If all elements along `dim` are -inf, the result is NaN, as in PyTorch.
     """
-    input, x, dim = _along("softmax", input, dim, dtype)
-    y = K.softmax(_rows(x))
-    result = _swap(y, dim) if x.ndim else y.view(())
-    return record("softmax", result, (input,), _softmax_backward, y, dim)
-
-
-def _log_softmax_backward(ctx: Node, dy: Array) -> Any:
-    y, dim = ctx.saved
-    return _swap(K.log_softmax_backward(_rows(_swap(dy, dim)), y), dim).reshape(dy.shape)
+    return _along("softmax", K.softmax, _softmax_backward, input, dim, dtype)
 
 
 @tensor_method
 def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
-    """The logarithm of softmax along `dim`, without taking the logarithm of small numbers."""
-    input, x, dim = _along("log_softmax", input, dim, dtype)
-    y = K.log_softmax(_rows(x))
-    result = _swap(y, dim) if x.ndim else y.view(())
-    return record("log_softmax", result, (input,), _log_softmax_backward, y, dim)
+    """The logarithm of softmax along `dim`, computed without the logarithm of a small number. dtype as in `softmax`."""
+    return _along("log_softmax", K.log_softmax, _log_softmax_backward, input, dim, dtype)
 
 
-def _logsumexp_backward(ctx: Node, dy: Array) -> Any:
-    x, y, order, moved = ctx.saved
+@gradient
+def _logsumexp_backward(dy: Array, x: Array, y: Array, order: Sequence[int], moved: Sequence[int]) -> Array:
     dx = K.logsumexp_backward(dy.reshape(y.shape), x, y).view(moved)
-    inverse = [0] * len(order)
-    for i, d in enumerate(order):
-        inverse[d] = i
-    return dx.permute(inverse)
+    return dx.permute(sorted(range(len(order)), key=order.__getitem__))
 
 
 @tensor_method
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
-    """ln(sum(e^input)) over one or several dimensions, (): all; no sum overflows."""
+    """ln(sum(e^input)) over one or several dimensions ((): all). No sum overflows."""
     if precision.active:
         input = precision.raised(input)
     x = as_array("logsumexp", "input", input)
     dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
-    if len(set(dims)) != len(dims):
-        raise BadValue("logsumexp", "dim", "each dimension once", dim)
-    if x.ndim == 0:  # has dimension 0 by name only
+    require(len(set(dims)) == len(dims), "logsumexp", "dim", "each dimension once", dim)
+    if x.ndim == 0:  # normal_dim takes 0 and -1, but there is nothing to move
         dims = []
     kept = [d for d in range(x.ndim) if d not in dims]
     shape = tuple([1 if d in dims else x.shape[d] for d in range(x.ndim) if keepdim or d not in dims])
     order = (*kept, *dims)
     moved = tuple([x.shape[d] for d in order])
-    width = 1
-    for d in dims:
-        width *= x.shape[d]
-    rows = x.permute(order).reshape((*moved[: len(kept)], width))
+    rows = x.permute(order).reshape((*moved[: len(kept)], prod(moved[len(kept) :])))
     y = K.logsumexp(rows)
     return record("logsumexp", y.view(shape), (input,), _logsumexp_backward, rows, y, order, moved)

@@ -1,13 +1,19 @@
-"""Functions of one operand, element by element."""
+"""Functions of one operand, element by element; and how a family declares them."""
+
+# Ops below `@unary` have no body: the decorator makes it.
+# mypy: disable-error-code="empty-body"
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.autograd.tape import check_inplace, record, record_inplace
 from engine.ops import precision
+from engine.ops.operands import gradient, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -31,8 +37,94 @@ __all__ = [
 K = _core.kernels
 
 
-def _neg_backward(ctx: Node, dy: Array) -> Any:
-    return K.neg(dy)
+def unary(
+    kernel: Callable[[Array], Array],
+    backward: Callable[[Array, Array], Array] | None = None,
+    *,
+    saves_output: bool = False,
+    in_float32: bool = False,
+) -> Callable[..., Any]:
+    """Makes an op, y = kernel(input), of a function that has a name and a docstring but no body.
+
+    backward: the gradient, backward(dy, input), or backward(dy, y) with saves_output; None: the op has no gradient.
+    in_float32: `autocast` gives the op its input as float32.
+    """
+
+    def declare(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        name = function.__name__
+
+        @wraps(function)
+        def plain(input: Tensor) -> Tensor:
+            return Tensor(kernel(as_array(name, "input", input)))
+
+        if backward is None:
+            return plain
+        dx = gradient(backward)
+
+        @wraps(function)
+        def differentiable(input: Tensor) -> Tensor:
+            if in_float32 and precision.active:
+                input = precision.raised(input)
+            x = as_array(name, "input", input)
+            y = kernel(x)
+            return record(name, y, (input,), dx, y if saves_output else x)
+
+        return differentiable
+
+    return declare
+
+
+@tensor_method("abs", "absolute", "__abs__")
+@unary(K.abs, K.abs_backward)
+def abs(input: Tensor) -> Tensor:
+    """|input|. The gradient at 0 is 0."""
+
+
+@tensor_method
+@unary(K.exp, K.mul, saves_output=True, in_float32=True)
+def exp(input: Tensor) -> Tensor:
+    """e ^ input; of integers float32."""
+
+
+@tensor_method
+@unary(K.log, K.div, in_float32=True)
+def log(input: Tensor) -> Tensor:
+    """Natural logarithm; of integers float32. NaN below 0, minus infinity at 0."""
+
+
+@tensor_method
+@unary(K.sqrt, K.sqrt_backward, saves_output=True)
+def sqrt(input: Tensor) -> Tensor:
+    """Square root; of integers float32. NaN below 0; the gradient at 0 is infinite."""
+
+
+@tensor_method
+@unary(K.rsqrt, K.rsqrt_backward, saves_output=True, in_float32=True)
+def rsqrt(input: Tensor) -> Tensor:
+    """1 / sqrt(input): the root and the quotient are each correctly rounded. Of integers float32."""
+
+
+@tensor_method
+@unary(K.sin, K.sin_backward)
+def sin(input: Tensor) -> Tensor:
+    """Sine of an angle in radians; of integers float32."""
+
+
+@tensor_method
+@unary(K.cos, K.cos_backward)
+def cos(input: Tensor) -> Tensor:
+    """Cosine of an angle in radians; of integers float32."""
+
+
+@tensor_method
+@unary(lambda x: K.div(1, x), lambda dy, y: K.neg(K.mul(dy, K.pow(y, 2))), saves_output=True, in_float32=True)
+def reciprocal(input: Tensor) -> Tensor:
+    """1 / input; of integers float32."""
+
+
+# ---------------------------------------------------------------- gradients that need nothing saved
+
+_neg_backward = gradient(K.neg)
 
 
 @tensor_method("neg", "__neg__")
@@ -54,93 +146,7 @@ def _pos(input: Tensor) -> Tensor:
     return input
 
 
-def _abs_backward(ctx: Node, dy: Array) -> Any:
-    return K.abs_backward(dy, *ctx.saved)
-
-
-@tensor_method("abs", "absolute", "__abs__")
-def abs(input: Tensor) -> Tensor:
-    """|input|. The gradient at 0 is 0."""
-    x = as_array("abs", "input", input)
-    return record("abs", K.abs(x), (input,), _abs_backward, x)
-
-
-def _exp_backward(ctx: Node, dy: Array) -> Any:
-    return K.mul(dy, *ctx.saved)
-
-
-@tensor_method
-def exp(input: Tensor) -> Tensor:
-    """e ^ input; of integers float32."""
-    if precision.active:
-        input = precision.raised(input)
-    y = K.exp(as_array("exp", "input", input))
-    return record("exp", y, (input,), _exp_backward, y)
-
-
-def _log_backward(ctx: Node, dy: Array) -> Any:
-    return K.div(dy, *ctx.saved)
-
-
-@tensor_method
-def log(input: Tensor) -> Tensor:
-    """Natural logarithm; of integers float32. NaN below 0, minus infinity at 0."""
-    if precision.active:
-        input = precision.raised(input)
-    x = as_array("log", "input", input)
-    return record("log", K.log(x), (input,), _log_backward, x)
-
-
-def _sqrt_backward(ctx: Node, dy: Array) -> Any:
-    return K.sqrt_backward(dy, *ctx.saved)
-
-
-@tensor_method
-def sqrt(input: Tensor) -> Tensor:
-    """Square root; of integers float32. NaN below 0; the gradient at 0 is infinite."""
-    y = K.sqrt(as_array("sqrt", "input", input))
-    return record("sqrt", y, (input,), _sqrt_backward, y)
-
-
-def _rsqrt_backward(ctx: Node, dy: Array) -> Any:
-    return K.rsqrt_backward(dy, *ctx.saved)
-
-
-@tensor_method
-def rsqrt(input: Tensor) -> Tensor:
-    """1 / sqrt(input), correctly rounded up to its two roundings; of integers float32."""
-    if precision.active:
-        input = precision.raised(input)
-    y = K.rsqrt(as_array("rsqrt", "input", input))
-    return record("rsqrt", y, (input,), _rsqrt_backward, y)
-
-
-def _sin_backward(ctx: Node, dy: Array) -> Any:
-    return K.sin_backward(dy, *ctx.saved)
-
-
-@tensor_method
-def sin(input: Tensor) -> Tensor:
-    """Sine of an angle in radians; of integers float32."""
-    x = as_array("sin", "input", input)
-    return record("sin", K.sin(x), (input,), _sin_backward, x)
-
-
-def _cos_backward(ctx: Node, dy: Array) -> Any:
-    return K.cos_backward(dy, *ctx.saved)
-
-
-@tensor_method
-def cos(input: Tensor) -> Tensor:
-    """Cosine of an angle in radians; of integers float32."""
-    x = as_array("cos", "input", input)
-    return record("cos", K.cos(x), (input,), _cos_backward, x)
-
-
-def _zero_backward(ctx: Node, dy: Array) -> Any:
-    zeros = _core.empty(dy.shape, dy.dtype, dy.device)
-    K.fill(zeros, 0.0)
-    return zeros
+_zero_backward = gradient(lambda dy: zeros_array(dy.shape, dy))
 
 
 @tensor_method
@@ -151,7 +157,7 @@ def sign(input: Tensor) -> Tensor:
 
 def _rounded(name: str, kernel: Any, input: Tensor) -> Tensor:
     x = as_array(name, "input", input)
-    if x.dtype in (_core.int32, _core.int64, _core.uint8):  # integers are what they round to
+    if x.dtype in (_core.int32, _core.int64, _core.uint8):  # an integer is its own rounding
         return Tensor(x.clone())
     return record(name, kernel(x), (input,), _zero_backward)
 
@@ -170,22 +176,8 @@ def ceil(input: Tensor) -> Tensor:
 
 @tensor_method
 def round(input: Tensor) -> Tensor:
-    """The nearest integer, the even one where two are as near, in the input's dtype. Its gradient is 0."""
+    """The nearest integer, the even one of two that are equally near, in the input's dtype. Its gradient is 0."""
     return _rounded("round", K.round, input)
-
-
-def _reciprocal_backward(ctx: Node, dy: Array) -> Any:
-    (y,) = ctx.saved
-    return K.neg(K.mul(dy, K.pow(y, 2)))
-
-
-@tensor_method
-def reciprocal(input: Tensor) -> Tensor:
-    """1 / input; of integers float32."""
-    if precision.active:
-        input = precision.raised(input)
-    y = K.div(1, as_array("reciprocal", "input", input))
-    return record("reciprocal", y, (input,), _reciprocal_backward, y)
 
 
 absolute, negative = abs, neg

@@ -9,8 +9,9 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.rows import RowSum, kept_rows
-from engine.errors import BadValue
-from engine.optim.optimizer import Group, Optimizer, Scale, zeros_like
+from engine.errors import require
+from engine.ops.factory import zeros_like
+from engine.optim.optimizer import Group, Optimizer, Scale
 from engine.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
@@ -19,11 +20,12 @@ K = _core.kernels
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015, arXiv 1412.6980); `weight_decay` is added to the gradient (an L2 penalty).
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980). weight_decay * parameter is added to the gradient (an L2 penalty).
 
-    Each step moves 28 bytes a float32 parameter and treats all parameters in one kernel call. Rows of an embedding's table
-    that no batch has touched yet have averages of zero: they are left alone, or only decay, with the same result. Differs
-    from PyTorch: `amsgrad` is not there; `foreach`, `fused` are accepted and change nothing; `state[p]["step"]` is an int.
+    One kernel call updates all parameters of a dtype and moves 28 bytes for each float32 element. Rows of an embedding's
+    table that no batch has used yet have averages of zero: they are skipped or only decay, with the same result. Differs from
+    PyTorch: `amsgrad` is not supported (ValueError); `foreach` and `fused` are accepted and change nothing;
+    `state[p]["step"]` is an int.
     """
 
     _decoupled = False
@@ -42,12 +44,11 @@ class Adam(Optimizer):
         maximize: bool = False,
         fused: bool | None = None,
     ) -> None:
-        if amsgrad:
-            raise BadValue(self._name, "amsgrad", False, True, "AMSGrad is not supported")
-        super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        )
-        self._touched: dict[Tensor, tuple[Array, list[Any]]] = {}  # of a table: which rows have averages, as of when
+        require(not amsgrad, self._name, "amsgrad", False, True, "AMSGrad is not supported")
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults)
+        # For a table: the rows that have averages, and the versions of the averages for which that holds.
+        self._touched: dict[Tensor, tuple[Array, list[Any]]] = {}
 
     def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
         state = self.state.get(p)
@@ -63,8 +64,8 @@ class Adam(Optimizer):
         state = self.state[p]
         table = _core.from_bytes(buffer("d", line).tobytes(), (len(line),), _core.float64)
         averages = (state["exp_avg"]._data, state["exp_avg_sq"]._data)
-        # bool (v,): rows whose averages may not be zero; found anew where anything else wrote to them (a dense step,
-        # a state that was loaded).
+        # bool (v,): rows whose averages may differ from zero. They are searched again if something else wrote to the averages: a
+        # step with a full gradient, a state that was loaded.
         touched, as_of = self._touched.get(p, (None, None))
         if touched is None or as_of != [(a, a.version) for a in averages]:
             touched = K.logical_or(*(K.any(a, 0b10, False) for a in averages))
@@ -73,13 +74,11 @@ class Adam(Optimizer):
         state["step"] += 1
 
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: Scale) -> None:
-        whole = []
-        for i, p in enumerate(params):
-            gradient = kept_rows(p._grad)
+        sparse = [kept_rows(p._grad) for p in params]
+        for p, r, gradient in zip(params, rows, sparse):
             if gradient is not None:
-                self._update_rows(p, gradient, lines[rows[i]], scale)
-            else:
-                whole.append(i)
+                self._update_rows(p, gradient, lines[r], scale)
+        whole = [i for i, gradient in enumerate(sparse) if gradient is None]
         if len(whole) < len(params):
             params, rows = [params[i] for i in whole], [rows[i] for i in whole]
         if not params:
@@ -100,7 +99,8 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101): parameters decay by lr * weight_decay beside Adam's step."""
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101): Adam, except that weight decay is no part of the gradient. Each step
+    multiplies parameters by 1 - lr * weight_decay."""
 
     _decoupled = True
 

@@ -1,7 +1,8 @@
 """Learning-rate schedules with PyTorch's protocol, and the warm-up schedules by their names in `transformers`.
 
-Each one computes a group's rate from its initial rate and the number of steps taken (closed forms: resuming gives the same
-bits). Call `scheduler.step()` after `optimizer.step()`. Differs from PyTorch: two schedules on one optimizer do not multiply.
+Each one computes a group's rate from its initial rate and the number of steps taken, so that a resumed run has the same
+bits. Call `scheduler.step()` after `optimizer.step()`. Differs from PyTorch: if an optimizer has two schedules, their factors
+are not multiplied; the last call of `step` sets the rate.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from engine.errors import BadType, BadValue, NotDefined
+from engine.errors import BadType, BadValue, NotDefined, require
 from engine.optim.optimizer import Optimizer
 
 __all__ = [
@@ -30,22 +31,20 @@ __all__ = [
 
 
 class LRScheduler:
-    """The base: a subclass says in `rate` what a group's learning rate is after `last_epoch` steps.
+    """The base. A subclass defines `rate`: a group's learning rate after `last_epoch` steps.
 
-    last_epoch: -1 to start; the number of steps already taken to go on (groups must then hold "initial_lr").
+    last_epoch: -1 to start. Otherwise the schedule goes on with step last_epoch + 1; the groups must then have "initial_lr".
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise BadType(type(self).__name__, "optimizer", "an Optimizer", type(optimizer).__name__)
+        name, got = type(self).__name__, type(optimizer).__name__
+        require(isinstance(optimizer, Optimizer), name, "optimizer", "an Optimizer", got, error=BadType)
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])  # a scheduler before this one may have lowered lr
-            elif "initial_lr" not in group:
-                raise BadValue(
-                    type(self).__name__, "last_epoch", f"-1, or 'initial_lr' in param_groups[{i}]", last_epoch
-                )
+            expected = f"-1, or 'initial_lr' in param_groups[{i}]"
+            require("initial_lr" in group, name, "last_epoch", expected, last_epoch)
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._last_lr: list[float] = []
@@ -53,14 +52,14 @@ class LRScheduler:
 
     def rate(self, base_lr: float, group: int) -> float:
         """The learning rate of the group with that number after `last_epoch` steps."""
-        raise NotDefined(type(self).__name__, "rate", "a method of this name", "none")
+        raise NotDefined(type(self).__name__, "rate", "a method of this name in the subclass", "none")
 
     def get_last_lr(self) -> list[float]:
-        """The rates in force, one a group."""
+        """The current rates, one for each group."""
         return list(self._last_lr)
 
     def get_lr(self) -> list[float]:
-        """The rates after `last_epoch` steps, one a group."""
+        """The rates after `last_epoch` steps, one for each group."""
         return [self.rate(base, i) for i, base in enumerate(self.base_lrs)]
 
     def step(self, epoch: int | None = None) -> None:
@@ -71,11 +70,11 @@ class LRScheduler:
             group["lr"] = lr
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer and functions: numbers and lists, fit for JSON."""
+        """Everything except the optimizer and functions: numbers and lists that JSON can hold."""
         return {key: value for key, value in self.__dict__.items() if key not in ("optimizer", "lr_lambdas")}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over a state. The optimizer's own state holds the rates in force, as in PyTorch."""
+        """Restores a state that `state_dict()` returned. The current rates are in the optimizer's state, as in PyTorch."""
         missing = [key for key in ("last_epoch", "base_lrs", "_last_lr") if key not in state_dict]
         if missing:
             raise BadValue(f"{type(self).__name__}.load_state_dict", "state_dict", f"an entry {missing[0]!r}", "none")
@@ -93,10 +92,8 @@ class LambdaLR(LRScheduler):
     ) -> None:
         groups = len(optimizer.param_groups)
         self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
-        if len(self.lr_lambdas) != groups:
-            raise BadValue(
-                "LambdaLR", "lr_lambda", f"{groups} functions, one for each parameter group", len(self.lr_lambdas)
-            )
+        expected, got = f"{groups} functions, one for each parameter group", len(self.lr_lambdas)
+        require(got == groups, "LambdaLR", "lr_lambda", expected, got)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, base_lr: float, group: int) -> float:
@@ -104,7 +101,7 @@ class LambdaLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """initial_lr * factor for total_iters steps, initial_lr after."""
+    """initial_lr * factor for total_iters steps, then initial_lr."""
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
         self.factor, self.total_iters = factor, total_iters
@@ -134,11 +131,10 @@ class LinearLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """Times gamma every step_size steps."""
+    """The rate is multiplied by gamma every step_size steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        if step_size < 1:
-            raise BadValue("StepLR", "step_size", "a number >= 1", step_size)
+        require(step_size >= 1, "StepLR", "step_size", "a number >= 1", step_size)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -147,7 +143,7 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """Times gamma at each of the milestones."""
+    """The rate is multiplied by gamma at each of the milestones, which are numbers of steps."""
 
     def __init__(
         self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1
@@ -160,7 +156,7 @@ class MultiStepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Times gamma each step."""
+    """The rate is multiplied by gamma at each step."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -174,8 +170,7 @@ class CosineAnnealingLR(LRScheduler):
     """From initial_lr down to eta_min along half a cosine of T_max steps, then up again (Loshchilov and Hutter 2017)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        if T_max < 1:
-            raise BadValue("CosineAnnealingLR", "T_max", "a number >= 1", T_max)
+        require(T_max >= 1, "CosineAnnealingLR", "T_max", "a number >= 1", T_max)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -192,21 +187,18 @@ def get_constant_schedule(optimizer: Optimizer, last_epoch: int = -1) -> LambdaL
 
 
 def get_constant_schedule_with_warmup(optimizer: Optimizer, num_warmup_steps: int, last_epoch: int = -1) -> LambdaLR:
-    """From 0 to the initial rate in num_warmup_steps, constant after."""
-    return LambdaLR(optimizer, lambda step: step / num_warmup_steps if step < num_warmup_steps else 1.0, last_epoch)
+    """From 0 to the initial rate in num_warmup_steps, then constant."""
+    return _warmed_up(optimizer, num_warmup_steps, lambda step: 1.0, last_epoch)
 
 
 def get_linear_schedule_with_warmup(
     optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, last_epoch: int = -1
 ) -> LambdaLR:
     """From 0 to the initial rate in num_warmup_steps, then in a straight line to 0 at num_training_steps."""
-
-    def factor(step: int) -> float:
-        if step < num_warmup_steps:
-            return step / max(1, num_warmup_steps)
-        return max(0.0, (num_training_steps - step) / max(1, num_training_steps - num_warmup_steps))
-
-    return LambdaLR(optimizer, factor, last_epoch)
+    rest = max(1, num_training_steps - num_warmup_steps)
+    return _warmed_up(
+        optimizer, num_warmup_steps, lambda step: max(0.0, (num_training_steps - step) / rest), last_epoch
+    )
 
 
 def get_cosine_schedule_with_warmup(
@@ -217,11 +209,15 @@ def get_cosine_schedule_with_warmup(
     last_epoch: int = -1,
 ) -> LambdaLR:
     """From 0 to the initial rate in num_warmup_steps, then along num_cycles of a cosine (0.5: down to 0 at the end)."""
+    rest = max(1, num_training_steps - num_warmup_steps)
 
     def factor(step: int) -> float:
-        if step < num_warmup_steps:
-            return step / max(1, num_warmup_steps)
-        done = (step - num_warmup_steps) / max(1, num_training_steps - num_warmup_steps)
+        done = (step - num_warmup_steps) / rest
         return max(0.0, 0.5 * (1.0 + math.cos(math.pi * num_cycles * 2.0 * done)))
 
-    return LambdaLR(optimizer, factor, last_epoch)
+    return _warmed_up(optimizer, num_warmup_steps, factor, last_epoch)
+
+
+def _warmed_up(optimizer: Optimizer, warmup: int, factor: Callable[[int], float], last_epoch: int) -> LambdaLR:
+    """From 0 to the initial rate in `warmup` steps, then the initial rate times factor(step)."""
+    return LambdaLR(optimizer, lambda step: step / warmup if step < warmup else factor(step), last_epoch)

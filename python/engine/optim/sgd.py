@@ -8,19 +8,21 @@ from typing import Any
 
 from engine import _core
 from engine.autograd.rows import kept_rows
-from engine.errors import BadValue
-from engine.optim.optimizer import Group, Optimizer, Scale, zeros_like
+from engine.errors import require
+from engine.ops.factory import zeros_like
+from engine.optim.optimizer import Group, Optimizer, Scale
 from engine.tensor import Tensor
 
 __all__ = ["SGD"]
 
 
 class SGD(Optimizer):
-    """Gradient descent with momentum (Sutskever et al. 2013), as PyTorch writes it: the buffer holds gradients, not steps.
+    """Gradient descent with momentum (Sutskever et al. 2013) in PyTorch's form: the buffer holds gradients, not steps.
 
-    momentum: 0: none, and no state. dampening: the share of each gradient that the buffer leaves out.
-    nesterov: look ahead along the momentum; needs momentum > 0 and no dampening.
-    Without momentum and weight decay, rows of an embedding's table that the batch does not have are not even read.
+    momentum: the factor of the buffer at each step; 0 needs no buffer. dampening: the share of each gradient that is not added
+    to the buffer. nesterov: looks ahead along the momentum; needs momentum > 0 and dampening 0. `foreach` and `fused` are
+    accepted and change nothing. Without momentum and weight decay, the rows of an embedding's table that are not in the batch
+    are not read.
     """
 
     _buffers = ("momentum_buffer",)
@@ -46,13 +48,9 @@ class SGD(Optimizer):
 
     def _check(self, group: Group) -> None:
         super()._check(group)
-        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise BadValue(
-                "SGD",
-                "nesterov",
-                "momentum > 0 and dampening 0 where it is True",
-                f"momentum {group['momentum']} and dampening {group['dampening']}",
-            )
+        right = not group["nesterov"] or (group["momentum"] > 0 and group["dampening"] == 0)
+        got = f"momentum {group['momentum']} and dampening {group['dampening']}"
+        require(right, "SGD", "nesterov", "momentum > 0 and dampening 0 if it is True", got)
 
     def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
         state = self.state.get(p)
@@ -65,7 +63,7 @@ class SGD(Optimizer):
         )  # fmt: skip
 
     def _update_rows(self, p: Tensor, line: tuple[float, ...], scale: Scale) -> bool:
-        """Steps only the rows that have a gradient, if it is kept as rows and the others stay as they are."""
+        """Updates only the rows that have a gradient, and returns True. False if the other rows change too."""
         gradient, (lr, decay) = kept_rows(p._grad), line[:2]
         if gradient is None or decay != 0 or not math.isfinite(lr * scale[1]):  # 0 * inf moves a row too
             return False

@@ -11,7 +11,7 @@ __all__ = ["Fonts", "fonts_for"]
 _DEFAULT = "DejaVu Sans"  # comes with matplotlib
 _UNKNOWN = "□"
 _ADVICE = "apt install fonts-noto-cjk"
-# Of fonts that draw as many of the characters, these first: clean sans-serif faces rather than whatever comes by name.
+# Among fonts that draw equally many of the characters, these win: clean sans-serif faces.
 _PREFERRED = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Hiragino Sans GB",
     "Microsoft YaHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei", "Droid Sans Fallback", "Arial Unicode MS",
@@ -19,18 +19,18 @@ _PREFERRED = (
 
 
 class Fonts(NamedTuple):
-    """families: names for matplotlib, asked in this order for each character; missing: characters that none of them has."""
+    """families: names for matplotlib, which looks for each character in this order; missing: characters that none of them has."""
 
     families: list[str]
     missing: frozenset[str]
 
     def drawable(self, text: str) -> str:
-        """The text on one line, with a box for each character that no font has: matplotlib would warn of it."""
+        """The text on one line, with a box in place of each missing character, of which matplotlib would warn."""
         return "".join(_UNKNOWN if c in self.missing else c if c.isprintable() else " " for c in text)
 
     @property
     def note(self) -> str:
-        """What to tell the reader of the picture; empty where all is drawn."""
+        """What to tell the reader of the picture; empty if nothing is missing."""
         return f"{_UNKNOWN}: no installed font has this character ({_ADVICE})" if self.missing else ""
 
 
@@ -38,7 +38,7 @@ def fonts_for(texts: Iterable[str]) -> Fonts:
     """The fewest installed fonts, matplotlib's own first, that draw these texts. Needs matplotlib."""
     characters = frozenset(c for text in texts for c in text if c.isprintable())
     families, missing = [_DEFAULT], characters - _characters_of(_DEFAULT, characters)
-    for fresh in (False, True):  # fonts that were installed after matplotlib made its list, only where they are needed
+    for fresh in (False, True):  # the second time with fonts that were installed after matplotlib made its list
         if fresh and missing:
             _add_new_fonts()
         while missing:
@@ -74,7 +74,7 @@ def _add_new_fonts() -> None:
 
 @lru_cache(maxsize=4096)
 def _characters_of(family: str, characters: frozenset[str]) -> frozenset[str]:
-    """Which of the characters the most regular face of a family has."""
+    """Those of the characters that the most regular face of a family has."""
     from matplotlib import font_manager, ft2font
 
     faces = [font for font in font_manager.fontManager.ttflist if font.name == family]
@@ -82,7 +82,7 @@ def _characters_of(family: str, characters: frozenset[str]) -> frozenset[str]:
         return frozenset()
     face = min(faces, key=lambda font: (font.style != "normal", str(font.weight) not in ("400", "normal"), font.fname))
     try:
-        font = ft2font.FT2Font(face.fname)  # get_font's would also ask a font that draws boxes for everything
+        font = ft2font.FT2Font(face.fname)  # get_font would add a fallback font that draws a box for everything
     except (OSError, RuntimeError, ValueError):  # gone, or damaged
         return frozenset()
     return frozenset(c for c in characters if font.get_char_index(ord(c)))

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine.report.words import figure_name
+
 __all__ = ["format_evaluation", "format_report"]
 
-_COLUMNS = {
-    "accuracy": "accuracy", "f1": "F1", "precision": "precision", "recall": "recall", "subset_accuracy": "all labels right",
-    "macro_f1": "macro F1", "micro_f1": "micro F1", "mean_average_precision": "mean AP", "mcc": "MCC", "rmse": "RMSE",
-    "mae": "MAE", "r2": "R²", "pearson": "Pearson", "spearman": "Spearman", "perplexity": "perplexity", "loss": "loss",
-}  # fmt: skip
+# The figures that come first, in this order.
+_FIRST = (
+    "accuracy", "f1", "precision", "recall", "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision", "mcc",
+    "rmse", "mae", "r2", "pearson", "spearman", "perplexity", "loss",
+)  # fmt: skip
 
 
 def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> str:
-    """An evaluation, of any task, as Markdown tables."""
+    """An evaluation of any task as Markdown tables. per_class: also a table with the scores of each class."""
     cells = [("samples", str(figures["samples"]))] if "samples" in figures else []
-    others = [key for key in figures if key not in _COLUMNS and key != "mse"]  # which is the loss of a regression
-    names = {**_COLUMNS, **{key: key.replace("_", " ") for key in others}}
-    cells += [(name, f"{figures[key]:.4f}") for key, name in names.items() if isinstance(figures.get(key), float)]
+    keys = dict.fromkeys((*_FIRST, *figures))
+    keys.pop("mse", None)  # it is the loss of a regression
+    cells += [(figure_name(key), f"{figures[key]:.4f}") for key in keys if isinstance(figures.get(key), float)]
     widths = [max(len(name), 7 if name == "samples" else 6, len(value)) for name, value in cells]
     lines = [
         "| " + " | ".join(name.rjust(w) for (name, _), w in zip(cells, widths)) + " |",
@@ -50,15 +52,15 @@ def _groups(column: Mapping[str, Any]) -> list[str]:
          f"{g['macro_f1']:.4f}")
         for g in column["groups"]
     ]  # fmt: skip
-    gaps = [f"{gap['figure'].replace('_', ' ')} {gap['gap']:.4f}" for gap in column["gaps"]]
+    gaps = [f"{figure_name(gap['figure'])} {gap['gap']:.4f}" for gap in column["gaps"]]
     last = ["", f"Gaps: {', '.join(gaps)}."] if gaps else []
     return [*_table((column["column"], "samples", "accuracy", "95 % interval", "macro F1"), rows), *last]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table whose columns line up; all but the leading text columns are to the right."""
+    """A Markdown table with aligned columns. A column is on the right if all its cells begin with a digit."""
     cells = [tuple(" ".join(cell.split()).replace("|", "\\|") for cell in row) for row in rows]
-    widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
+    widths = [max(map(len, column)) for column in zip(header, *cells)]
     right = [bool(rows) and all(row[i][:1].isdigit() for row in rows) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
@@ -70,13 +72,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _cleaning(found: Mapping[str, int]) -> list[str]:
-    """What cleaning did, as a line of a list."""
+    """What cleaning did, as a line of a list; no line if nothing was cleaned."""
     kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in found.items() if kind != "rows_removed")
     return [f"- cleaning: {kinds}; {found.get('rows_removed', 0)} training rows removed"] if kinds else []
 
 
 def format_report(report: Mapping[str, Any]) -> str:
-    """A run's report as Markdown. Its very last line is the task's main figure on the test data; without such data on the held-out
+    """A run's report as Markdown. Its last line is the task's main figure on the test data or, without test data, on the held-out
     data."""
     training, data, environment = report["training"], report["data"], report["environment"]
     lines = [
@@ -89,16 +91,14 @@ def format_report(report: Mapping[str, Any]) -> str:
         f"- training: {training['seconds']:.1f} s, {training['tokens_per_second']:,.0f} tokens/s, "
         f"{training['samples_per_second']:,.0f} samples/s on {environment['threads']} threads ({environment['cpu_isa']})",
         f"- padding saved: {training['padding_saved']:.1%} of the cells of batches that are padded to their longest sequence",
-        f"- peak memory: {report['memory']['peak_resident_bytes'] / 2**20:,.0f} MiB resident, "
-        f"{report['memory']['peak_array_bytes'] / 2**20:,.0f} MiB of it arrays",
+        f"- peak memory: {report['memory']['peak_resident_bytes'] / 2**20:,.0f} MiB resident, of which arrays "
+        f"{report['memory']['peak_array_bytes'] / 2**20:,.0f} MiB",
     ]
-    judged = [(name, title) for name, title in (("held_out", "Held out"), ("test", "Test")) if name in report]
-    for name, title in judged:
-        lines += ["", f"## {title}", "", format_evaluation(report[name])]
+    metric, last = str(report.get("metric")), []
+    for key, title, name in (("held_out", "Held out", "held-out"), ("test", "Test", "test")):
+        if key in report:
+            lines += ["", f"## {title}", "", format_evaluation(report[key])]
+            last = ["", f"{name} {figure_name(metric)} {report[key][metric]:.4f}"] if metric in report[key] else []
     if report.get("curves"):
         lines += ["", f"![curves]({report['curves']})"]
-    metric = str(report.get("metric"))
-    if judged and metric in report[judged[-1][0]]:
-        title = {"test": "test", "held_out": "held-out"}[judged[-1][0]]
-        lines += ["", f"{title} {_COLUMNS.get(metric, metric)} {report[judged[-1][0]][metric]:.4f}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *last]) + "\n"

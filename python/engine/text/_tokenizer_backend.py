@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["SPECIAL_TOKENS", "bert", "bert_splitting", "finish", "library", "wit
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
-_state = {"fork_hooks": False, "set_for_fork": False}
+_state = {"set_for_fork": False}
 
 
 def library() -> Any:
@@ -31,17 +32,18 @@ def library() -> Any:
         import tokenizers
     except ImportError:
         raise not_installed("Tokenizer", "tokenizers", "text") from None
-    if not _state["fork_hooks"]:
-        _state["fork_hooks"] = True
-        os.register_at_fork(
-            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-        )
+    _add_fork_hooks()
     return tokenizers
 
 
-# The library encodes batches on its own threads, which do not survive a fork: in the child it warns on stderr and goes on
-# without threads. Unless the user has set TOKENIZERS_PARALLELISM, the child is told to go on without threads and without
-# the warning. The parent keeps its threads.
+# The library encodes batches on its own threads, which do not survive a fork: the child prints a warning and works without
+# threads. Unless the user has set TOKENIZERS_PARALLELISM, these hooks set it to "false" for the child, which then prints no
+# warning. The parent keeps its threads.
+
+
+@cache
+def _add_fork_hooks() -> None:
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 def _before_fork() -> None:
@@ -61,10 +63,10 @@ def _after_fork_in_child() -> None:
 
 
 def with_leading_spaces(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """A tokenizer that takes every text as if a space stood before it: `backend` itself, or a copy that shares nothing.
+    """A tokenizer that encodes every text as if it followed a space: `backend` itself, or a copy that shares nothing with it.
 
-    Byte-level BPE ('Ġword') and Metaspace ('▁word') see a space before a word in running text. Words that come one by one
-    have lost it, and would be spelled like the inside of a word, which the model has never seen there.
+    In running text, byte-level BPE ('Ġword') and Metaspace ('▁word') see a space before a word. Words in a list have no such
+    space. They would get the tokens of the inside of a word, which the model has not seen at the beginning of one.
     """
     state = json.loads(backend.to_str())
     pre_tokenizer = state.get("pre_tokenizer") or {}
@@ -85,7 +87,7 @@ def bert(
     strip_accents: bool | None = None,
     split_chinese: bool = True,
 ) -> tokenizers.Tokenizer:
-    """BERT's tokenizer with a WordPiece vocabulary that has the special tokens."""
+    """BERT's tokenizer, with a WordPiece vocabulary that contains the special tokens."""
     lib = library()
     backend = lib.Tokenizer(lib.models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
     backend.normalizer, backend.pre_tokenizer = bert_splitting(lowercase, strip_accents, split_chinese)
@@ -104,7 +106,7 @@ def bert_splitting(lowercase: bool, strip_accents: bool | None, split_chinese: b
 
 
 def finish(backend: tokenizers.Tokenizer, vocab: dict[str, int]) -> None:
-    """Register the special tokens, and put [CLS] and [SEP] around texts (token type 1 for the second of a pair)."""
+    """Register the special tokens, and put [CLS] and [SEP] around texts. The second text of a pair has token type 1."""
     lib = library()
     backend.add_special_tokens([token for token in SPECIAL_TOKENS if token in vocab])
     backend.post_processor = lib.processors.TemplateProcessing(

@@ -1,8 +1,8 @@
 """Augmentation of packed batches in training.
 
 The changes depend only on the seed, the step and the position in the batch, so a resumed run repeats them. Tokens in
-`keep`, such as [CLS] and [SEP], stay where they are and divide a sequence into stretches: a single text is one stretch, a
-pair of texts is two. No token leaves its stretch, and deletion and masking leave at least one token in each stretch.
+`keep`, for example [CLS] and [SEP], stay in place and divide a sequence into stretches: a single text is one stretch, a
+pair of texts is two. No token leaves its stretch, and deletion and masking keep at least one token of each stretch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from engine.data._random import check_seed
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.random_purposes import Purpose
 from engine.text.packed import PackedBatch
 from engine.text.tokenizer import Tokenizer
@@ -26,73 +26,69 @@ Transform = Callable[[PackedBatch, int], PackedBatch]
 class _RandomTokens(ABC):
     """Changes each token with probability p."""
 
-    purpose: Purpose  # keeps these random numbers apart from others with the same seed
+    purpose: Purpose  # separates these random numbers from others with the same seed
+    spares_one = False  # whether at least one token of each stretch is not chosen
+    moves_tokens = False
 
     def __init__(self, p: float, keep: Iterable[int] = (), seed: int = 0) -> None:
         name = type(self).__name__
-        if not 0 <= p <= 1:
-            raise BadValue(name, "p", "a number in [0, 1]", p)
+        require(0 <= p <= 1, name, "p", "a number in [0, 1]", p)
         self.p, self.seed = p, check_seed(name, seed)
         self.keep = np.array(sorted(set(keep)), dtype=np.int64)
 
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
-        """The changed batch; the given one is not changed."""
-        return self._changed(batch, step) if self.p else batch
+        """A changed copy of the batch."""
+        if not self.p:
+            return batch
+        labels = batch.batch_size if batch.labels is None else batch.labels.shape[0]
+        if self.moves_tokens and labels != batch.batch_size:
+            expected, got = f"one label for each sequence ({batch.batch_size})", f"{labels}, one for each token"
+            hint = "this transform moves tokens; TokenMasking does not"
+            raise BadValue(type(self).__name__, "labels", expected, got, hint)
+        return self._changed(batch, batch.host("input_ids"), step)
 
     @abstractmethod
-    def _changed(self, batch: PackedBatch, step: int) -> PackedBatch: ...
+    def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch: ...
 
     def _draws(self, n: int, step: int, stream: int = 0) -> np.ndarray:
         """Random numbers, uint64 (n,), uniform."""
         key = np.array([self.seed, step], np.uint64)
         return np.random.Philox(key=key, counter=[0, 0, stream, self.purpose]).random_raw(n)
 
-    def _chosen(self, ids: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """Which tokens are changed, bool (total_tokens,)."""
-        return ((draws >> np.uint64(11)) < round(self.p * 2**53)) & ~np.isin(ids, self.keep)
+    def _chosen(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
+        """Which tokens are chosen, bool (total_tokens,). If `spares_one`, and all tokens of a stretch are chosen, the one with the
+        largest random number is not."""
+        draws = self._draws(ids.size, step)
+        chosen = ((draws >> np.uint64(11)) < round(self.p * 2**53)) & ~np.isin(ids, self.keep)
+        if self.spares_one:
+            real, stretch = self._stretches(batch, ids)
+            order = np.lexsort((draws[real], stretch))
+            last = np.flatnonzero(np.diff(stretch, append=-1))  # the end of each stretch, in either order
+            chosen[real[order[last]]] &= np.bincount(stretch[~chosen[real]], minlength=last.size) > 0
+        return chosen
 
     def _stretches(self, batch: PackedBatch, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(the places of the tokens outside `keep`, int64 (m,); the number of each one's stretch, ascending from 0)."""
+        """(the positions of the tokens outside `keep`, int64 (m,); the number of each one's stretch, ascending from 0)."""
         real = np.flatnonzero(~np.isin(ids, self.keep))
         starts = np.zeros(ids.size + 1, np.bool_)
         starts[batch.layout.offsets] = True
-        # A stretch begins at the start of a sequence, behind a token in `keep`, and where the token type changes.
+        # A stretch begins at the start of a sequence, after a token in `keep`, and where the token type changes.
         begins = starts[real] | (np.diff(real, prepend=-2) > 1)
         if batch.token_type_ids is not None:
             begins |= np.diff(batch.token_type_ids.cpu().numpy()[real], prepend=-1) != 0
         return real, np.cumsum(begins) - 1
 
-    def _chosen_but_one(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
-        """As `_chosen`; but if all tokens of a stretch are chosen, the one with the largest random number is not."""
-        draws = self._draws(ids.size, step)
-        chosen = self._chosen(ids, draws)
-        real, stretch = self._stretches(batch, ids)
-        order = np.lexsort((draws[real], stretch))
-        last = np.flatnonzero(np.diff(stretch, append=-1))  # the end of each stretch, in either order
-        chosen[real[order[last]]] &= np.bincount(stretch[~chosen[real]], minlength=last.size) > 0
-        return chosen
-
-    def _refuse_token_labels(self, batch: PackedBatch) -> None:
-        if batch.labels is not None and batch.labels.shape[0] != batch.batch_size:
-            raise BadValue(
-                type(self).__name__,
-                "labels",
-                f"one label for each sequence ({batch.batch_size})",
-                f"{batch.labels.shape[0]}, one for each token",
-                "tokens move; TokenMasking leaves them in place",
-            )
-
 
 class TokenDropout(_RandomTokens):
-    """Replaces random tokens by one token, such as [UNK] or [MASK] (word dropout: Iyyer et al., 2015).
+    """Replaces random tokens by one token, for example [UNK] or [MASK] (word dropout: Iyyer et al., 2015).
 
     The model learns not to depend on single words, and to handle unknown words. All tokens of a text may be replaced;
-    `TokenMasking` leaves at least one.
+    `TokenMasking` keeps at least one.
 
     Args:
         p: the share of tokens to replace.
-        token_id: the id that takes their place.
-        keep: ids that are never replaced, such as [CLS] and [SEP].
+        token_id: the id that replaces them.
+        keep: ids that are never replaced, for example those of [CLS] and [SEP].
         seed: decides the random choices.
 
     Raises:
@@ -105,28 +101,21 @@ class TokenDropout(_RandomTokens):
         super().__init__(p, keep, seed)
         self.token_id = token_id
 
-    def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
-        ids = batch.input_ids.cpu().numpy()
-        hidden = self._hidden(batch, ids, step)
-        return batch.replace(input_ids=np.where(hidden, np.int64(self.token_id), ids))
-
-    def _hidden(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
-        return self._chosen(ids, self._draws(ids.size, step))
+    def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch:
+        return batch.replace(input_ids=np.where(self._chosen(batch, ids, step), np.int64(self.token_id), ids))
 
 
 class TokenMasking(TokenDropout):
-    """Replaces random tokens by a mask, but leaves at least one token of a text (of each text of a pair).
+    """Replaces random tokens by a mask, but keeps at least one token of a text (of each text of a pair).
 
-    Arguments and errors as in `TokenDropout`. Tokens keep their places, so there may be a label for each token.
+    Arguments and errors as in `TokenDropout`. No token moves, so there may be a label for each token.
     """
 
     purpose = Purpose.MASKING
+    spares_one = True
 
     def __init__(self, p: float, mask_id: int, keep: Iterable[int] = (), seed: int = 0) -> None:
         super().__init__(p, mask_id, keep, seed)
-
-    def _hidden(self, batch: PackedBatch, ids: np.ndarray, step: int) -> np.ndarray:
-        return self._chosen_but_one(batch, ids, step)
 
 
 class RandomDeletion(_RandomTokens):
@@ -134,23 +123,21 @@ class RandomDeletion(_RandomTokens):
 
     Args:
         p: the share of tokens to delete.
-        keep: ids that are never deleted, such as [CLS] and [SEP].
+        keep: ids that are never deleted, for example those of [CLS] and [SEP].
         seed: decides the random choices.
 
     Raises:
-        ValueError: unless 0 <= p <= 1; when called on a batch with a label for each token.
+        ValueError: unless 0 <= p <= 1; and by a call, if the batch has a label for each token.
     """
 
     purpose = Purpose.RANDOM_DELETION
+    spares_one = moves_tokens = True
 
-    def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
-        self._refuse_token_labels(batch)
-        ids, starts = batch.input_ids.cpu().numpy(), batch.layout.offsets
-        stays = ~self._chosen_but_one(batch, ids, step)
-        before = np.zeros(ids.size + 1, np.int64)
-        np.cumsum(stays, out=before[1:])
+    def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch:
+        stays = ~self._chosen(batch, ids, step)
+        lengths = [int(part.sum()) for part in batch.layout.split(stays)]
         types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy()[stays]
-        shorter = PackedBatch.from_flat(ids[stays], np.diff(before[starts]), token_type_ids=types).to(batch.device)
+        shorter = PackedBatch.from_flat(ids[stays], np.array(lengths), token_type_ids=types).to(batch.device)
         return shorter.replace(labels=batch.labels)
 
 
@@ -159,28 +146,26 @@ class RandomSwap(_RandomTokens):
 
     Args:
         p: the share of tokens that begin a swap; about twice as many move.
-        keep: ids that stay where they are, such as [CLS] and [SEP].
+        keep: ids that never move, for example those of [CLS] and [SEP].
         seed: decides the random choices.
 
     Raises:
-        ValueError: unless 0 <= p <= 1; when called on a batch with a label for each token.
+        ValueError: unless 0 <= p <= 1; and by a call, if the batch has a label for each token.
     """
 
     purpose = Purpose.RANDOM_SWAP
+    moves_tokens = True
 
-    def _changed(self, batch: PackedBatch, step: int) -> PackedBatch:
-        self._refuse_token_labels(batch)
-        ids = batch.input_ids.cpu().numpy()
+    def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch:
         real, stretch = self._stretches(batch, ids)
-        swaps = np.flatnonzero(self._chosen(ids, self._draws(ids.size, step))[real])
+        swaps = np.flatnonzero(self._chosen(batch, ids, step)[real])
         sizes = np.bincount(stretch)
         first = np.cumsum(sizes) - sizes
-        # The partner is any other token of the stretch: 1 to size - 1 places further, from the end on to the beginning.
+        # The partner is any other token of the stretch: 1 to size - 1 positions ahead, around its end to its beginning.
         of = stretch[swaps]
         others = (sizes[of] - 1).astype(np.uint64)
-        ahead = ((self._draws(ids.size, step, 1)[real[swaps]] >> np.uint64(32)) * others >> np.uint64(32)).astype(
-            np.int64
-        )
+        draws = self._draws(ids.size, step, 1)[real[swaps]] >> np.uint64(32)
+        ahead = (draws * others >> np.uint64(32)).astype(np.int64)
         partners = first[of] + (swaps - first[of] + 1 + ahead) % sizes[of]
         order = np.arange(real.size)
         for a, b in zip(swaps.tolist(), partners.tolist(), strict=True):
@@ -201,47 +186,44 @@ class Compose:
         self.transforms = tuple(transforms)
 
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
-        """The changed batch; the given one is not changed."""
+        """A changed copy of the batch."""
         for transform in self.transforms:
             batch = transform(batch, step)
         return batch
 
 
 def augmentation(settings: str, tokenizer: Tokenizer, seed: int = 0) -> Compose:
-    """Augmentations by name, such as "deletion=0.1,swap=0.05,mask=0.1".
+    """Augmentations by name, for example "deletion=0.1,swap=0.05,mask=0.1".
 
-    They are always done in this order, however they are listed. Masking comes last: otherwise the one token that it leaves
-    in a text could be deleted after it.
+    They are always applied in this order. Masking comes last, because deletion could remove the one token that masking keeps.
 
     Args:
         settings: names, each with its share of tokens in [0, 1].
-        tokenizer: has the mask token, and the special tokens to keep: those for padding, for the beginning of a text and
+        tokenizer: gives the mask token and the special tokens to keep: those for padding, for the beginning of a text and
             between texts.
         seed: decides the random choices.
 
     Raises:
-        ValueError: on an unknown name, a name given twice, a share that is not a number in [0, 1], or 'mask' with a
-            tokenizer that has no mask token.
+        ValueError: if a name is unknown or occurs twice, a share is not a number in [0, 1], or 'mask' is given and the
+            tokenizer has no mask token.
     """
-    shares: dict[str, float] = {}
+    op, shares = "augmentation", dict[str, float]()
     for setting in settings.split(","):
         name, _, value = (part.strip() for part in setting.partition("="))
-        if name not in ("deletion", "swap", "mask"):
-            raise BadValue("augmentation", "settings", "deletion=, swap= or mask=", repr(setting.strip()))
-        if name in shares:
-            raise BadValue("augmentation", "settings", "each name once", f"{name!r} twice")
+        known = name in ("deletion", "swap", "mask")
+        require(known, op, "settings", "deletion=, swap= or mask=", repr(setting.strip()))
+        require(name not in shares, op, "settings", "each name once", f"{name!r} twice")
         try:
             shares[name] = float(value)
         except ValueError:
             shares[name] = -1.0
-        if not 0 <= shares[name] <= 1:
-            raise BadValue("augmentation", "settings", f"a number in [0, 1] for {name}", repr(value))
+        require(0 <= shares[name] <= 1, op, "settings", f"a number in [0, 1] for {name}", repr(value))
     special = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
     keep = [number for number in special if number is not None]
     kinds: dict[str, type[_RandomTokens]] = {"deletion": RandomDeletion, "swap": RandomSwap}
     transforms: list[Transform] = [kind(shares[name], keep, seed) for name, kind in kinds.items() if name in shares]
     if "mask" in shares:
         if tokenizer.mask_token_id is None:
-            raise BadValue("augmentation", "settings", "a tokenizer with a mask token for mask=", "one without")
+            raise BadValue(op, "settings", "a tokenizer with a mask token for mask=", "one without")
         transforms.append(TokenMasking(shares["mask"], tokenizer.mask_token_id, keep, seed))
     return Compose(transforms)

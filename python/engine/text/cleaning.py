@@ -12,9 +12,9 @@ __all__ = ["NormalForm", "clean_text"]
 
 NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
-# Characters that show nothing and carry no meaning in a classifier's input: C0 and C1 controls other than white space,
-# soft hyphen, zero-width space and word joiner, marks of writing direction, byte-order mark. The zero-width joiners
-# U+200C and U+200D stay: emoji and several scripts spell with them.
+# Characters that are invisible and tell a classifier nothing: C0 and C1 controls other than white space, soft hyphen,
+# zero-width space and word joiner, marks of writing direction, byte-order mark. The zero-width joiners U+200C and U+200D are
+# kept: emoji and several scripts use them in spelling.
 INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
 )
@@ -22,7 +22,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean_text(text: str, form: NormalForm | None = "NFC", *, collapse_whitespace: bool = True) -> str:
-    """Bring a text into one canonical spelling.
+    """Rewrite a text in one canonical spelling.
 
     Lone surrogates become U+FFFD, invisible control and formatting characters are removed, the text is normalised
     (Unicode Standard Annex #15), and each run of white space becomes one space, with none at the ends.
@@ -30,17 +30,17 @@ def clean_text(text: str, form: NormalForm | None = "NFC", *, collapse_whitespac
 
     Args:
         text: any string.
-        form: 'NFC' (the default; keeps the appearance), 'NFKC' (also folds full-width letters, ligatures and circled
-            digits; it turns Chinese full-width punctuation into ASCII), 'NFD', 'NFKD', or None for no normalisation.
+        form: 'NFC' (the default) keeps the appearance; 'NFKC' also replaces full-width letters, ligatures and circled digits
+            by plain ones, and Chinese full-width punctuation by ASCII; 'NFD'; 'NFKD'; None: no normalisation.
         collapse_whitespace: False keeps white space as it is, line ends included.
 
     Raises:
         TypeError: if `text` is not a string.
-        ValueError: if `form` is not one of these.
+        ValueError: if `form` is unknown.
     """
     if not isinstance(text, str):
         raise BadType("clean_text", "text", "a string", type(text).__name__)
-    if form not in ("NFC", "NFD", "NFKC", "NFKD", None):
+    if form not in ("NFC", "NFD", "NFKC", "NFKD", None):  # no `require`: corpora call this for each text
         raise BadValue("clean_text", "form", "'NFC', 'NFD', 'NFKC', 'NFKD' or None", repr(form))
     if not text.isascii():
         text = SURROGATE.sub("\ufffd", text)

@@ -1,5 +1,5 @@
-"""Datasets of texts: `TextDataset` holds tokenized texts in one flat array and gathers whole batches at once, `LazyTextDataset`
-tokenizes what a batch needs."""
+"""Datasets of texts: `TextDataset` holds tokenized texts in one flat array and gathers whole batches at once,
+`LazyTextDataset` tokenizes the texts of a batch when the batch is made."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.data._arrays import checked_indices, flatten_ids, flatten_like, integer, label_array, narrow
+from engine.data._arrays import checked_indices, item_index, label_array, narrow
 from engine.data.dataset import Dataset
-from engine.errors import BadIndex, BadValue
+from engine.errors import require
 from engine.layout import ranges
 from engine.tensor import Tensor
-from engine.text.packed import PackedBatch
-from engine.text.tokenizer import Tokenizer, checked_texts
+from engine.text.packed import PackedBatch, flatten_texts
+from engine.text.tokenizer import Tokenizer
 
 __all__ = ["LazyTextDataset", "TextDataset", "TextItem"]
 
 
 class TextItem(NamedTuple):
-    """One tokenized text: ids int64 (length,), its label or None, token types and token labels int64 (length,) or None."""
+    """One tokenized text: its ids, int64 (length,); its label or None; token types and token labels, int64 (length,) or None."""
 
     input_ids: np.ndarray
     label: Any = None
@@ -29,34 +29,35 @@ class TextItem(NamedTuple):
 
     @staticmethod
     def collate(items: Sequence[TextItem]) -> PackedBatch:
-        """The packed batch of items. Raises ValueError where only some of them have labels or types."""
-        labels = [item.label for item in items]
-        types = [item.token_type_ids for item in items]
-        tags = [item.token_labels for item in items]
+        """The packed batch of items. Raises ValueError if only some of them have labels or token types."""
+        ids, labels, types, tags = zip(*items)
         for name, values in (("label", labels), ("token_type_ids", types), ("token_labels", tags)):
             missing = sum(value is None for value in values)
-            if missing not in (0, len(items)):
-                raise BadValue("default_collate", name, "one in every item or in none", f"{missing} without")
+            all_or_none = missing in (0, len(items))
+            require(all_or_none, "default_collate", name, "one in every item or in none", f"{missing} without")
         return PackedBatch.from_sequences(
-            [item.input_ids for item in items],
+            ids,
             labels=None if labels[0] is None else np.stack([np.asarray(label) for label in labels]),
-            token_type_ids=None if types[0] is None else [ids for ids in types if ids is not None],
-            token_labels=None if tags[0] is None else [ids for ids in tags if ids is not None],
+            token_type_ids=None if types[0] is None else types,
+            token_labels=None if tags[0] is None else tags,
         )
 
 
 class TextDataset(Dataset[TextItem]):
-    """Tokenized texts with optional labels, one a text or one a token.
+    """Tokenized texts with optional labels, one for each text or one for each token.
 
-    All ids lie in one flat array (int32 where they fit) with offsets, so a million texts are three arrays, and a
-    batch is one gather.
+    All ids lie in one flat array (int32 if they fit) with offsets. So a million texts are three arrays, and a batch is one
+    gather.
 
     Args:
         sequences: token ids of each text; a text may have none.
         labels: n integers, or floating-point targets (n, ...), or None.
         token_type_ids: segment numbers, of the same lengths as `sequences`.
-        token_labels: one class number a token instead of `labels`, of the same lengths as `sequences`; -100 where
-            there is none. They become the `labels` of packed batches, int64 (total_tokens,).
+        token_labels: instead of `labels`, one class number for each token, of the same lengths as `sequences`; -100 for a
+            token without a label. They become the `labels` of packed batches, int64 (total_tokens,).
+
+    Attributes:
+        labels: (n, ...), or None.
 
     Raises:
         TypeError, ValueError: as `PackedBatch.from_sequences`.
@@ -69,26 +70,18 @@ class TextDataset(Dataset[TextItem]):
         token_type_ids: Iterable[Sequence[int] | np.ndarray] | None = None,
         token_labels: Iterable[Sequence[int] | np.ndarray] | None = None,
     ) -> None:
-        op = "TextDataset"
-        if labels is not None and token_labels is not None:
-            raise BadValue(op, "token_labels", "None beside labels", "both")
-        flat, lengths = flatten_ids(op, "sequences", sequences)
-        types = tags = None
-        if token_type_ids is not None:
-            types = flatten_like(op, "token_type_ids", token_type_ids, lengths, "sequences")
-        if token_labels is not None:
-            tags = flatten_like(op, "token_labels", token_labels, lengths, "sequences", signed=True)
-        self._hold(flat, lengths, labels, types, tags)
+        texts = flatten_texts("TextDataset", "sequences", sequences, labels, token_type_ids, token_labels)
+        self._hold(*texts, labels)
 
     def _hold(
-        self, flat: np.ndarray, lengths: np.ndarray, labels: Any, types: np.ndarray | None, tags: np.ndarray | None
+        self, flat: np.ndarray, lengths: np.ndarray, types: np.ndarray | None, tags: np.ndarray | None, labels: Any
     ) -> None:
         self._ids = narrow(flat)
         self._offsets = np.zeros(lengths.size + 1, dtype=np.int64)
         np.cumsum(lengths, out=self._offsets[1:])
         self._types = None if types is None else narrow(types)
         self._token_labels = None if tags is None else narrow(tags)
-        self._labels = None if labels is None else _row_labels("TextDataset", labels, lengths.size)
+        self.labels = _row_labels("TextDataset", labels, lengths.size)
 
     @classmethod
     def from_texts(
@@ -102,12 +95,12 @@ class TextDataset(Dataset[TextItem]):
     ) -> TextDataset:
         """Tokenize texts (or pairs of texts, with token types) into a dataset.
 
-        Texts are tokenized some thousands at a time, on all cores; beside the dataset's arrays no more than that is held.
+        Texts are tokenized some thousands at a time, on all cores. Only those are in memory besides the dataset's arrays.
 
         Args:
             texts: n strings.
-            tokenizer: what makes ids of them.
-            labels: as in the constructor; names become numbers by `Labels.encode` before.
+            tokenizer: turns them into ids.
+            labels: as in the constructor; `Labels.encode` turns names into numbers.
             max_length: the most tokens a text may have, special tokens included.
             pairs: n second texts, or None.
             progress: called as `progress(done, n)` after each chunk of texts.
@@ -117,49 +110,41 @@ class TextDataset(Dataset[TextItem]):
         """
         dataset = cls([])
         flat, lengths, types = tokenizer.encode_flat(texts, pairs, max_length, progress)
-        dataset._hold(flat, lengths, labels, types, None)
+        dataset._hold(flat, lengths, types, None, labels)
         return dataset
 
     def __len__(self) -> int:
         return self._offsets.size - 1
 
     def __getitem__(self, index: int, /) -> TextItem:
-        n, index = len(self), integer("TextDataset", "index", index)
-        if not -n <= index < n:
-            raise BadIndex("TextDataset", "index", f"a value in [{-n}, {n})", index)
-        index %= n
+        index = item_index("TextDataset", index, len(self))
         row = slice(self._offsets[index], self._offsets[index + 1])
         return TextItem(
             self._ids[row].astype(np.int64),
-            None if self._labels is None else self._labels[index],
+            None if self.labels is None else self.labels[index],
             None if self._types is None else self._types[row].astype(np.int64),
             None if self._token_labels is None else self._token_labels[row].astype(np.int64),
         )
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each text, int64 (n,)."""
+        """The number of tokens of each text, int64 (n,)."""
         return np.diff(self._offsets)
 
     @property
-    def labels(self) -> np.ndarray | None:
-        """Labels, (n, ...), or None."""
-        return self._labels
-
-    @property
     def token_labels(self) -> np.ndarray | None:
-        """Labels of all tokens back to back, int64 (total_tokens,), or None."""
+        """The labels of all tokens back to back, int64 (total_tokens,), or None."""
         return None if self._token_labels is None else self._token_labels.astype(np.int64)
 
     @property
     def total_tokens(self) -> int:
-        """Tokens of all texts together."""
+        """The number of tokens of all texts together."""
         return int(self._offsets[-1])
 
     @property
     def nbytes(self) -> int:
-        """Memory the arrays take, in bytes."""
-        arrays = (self._ids, self._offsets, self._types, self._labels, self._token_labels)
+        """The memory of the arrays, in bytes."""
+        arrays = (self._ids, self._offsets, self._types, self.labels, self._token_labels)
         return sum(array.nbytes for array in arrays if array is not None)
 
     def gather(self, indices: Sequence[int] | np.ndarray) -> PackedBatch:
@@ -172,7 +157,7 @@ class TextDataset(Dataset[TextItem]):
         starts = self._offsets[rows]
         lengths = self._offsets[rows + 1] - starts
         source = ranges(starts, lengths)
-        labels = None if self._labels is None else self._labels[rows]
+        labels = None if self.labels is None else self.labels[rows]
         return PackedBatch.from_flat(
             self._ids[source],
             lengths,
@@ -181,29 +166,32 @@ class TextDataset(Dataset[TextItem]):
         )
 
     def __repr__(self) -> str:
-        kinds = (("labels", self._labels), ("token labels", self._token_labels))
+        kinds = (("labels", self.labels), ("token labels", self._token_labels))
         labels = "".join(f", {name}" for name, values in kinds if values is not None)
         return f"{type(self).__name__}({len(self)} texts, {self.total_tokens} tokens{labels})"
 
 
 class LazyTextDataset(Dataset[TextItem]):
-    """Texts that are tokenized when a batch needs them, for corpora that are not worth tokenizing up front.
+    """Texts that are tokenized when a batch needs them. A run then starts at once, however many texts there are.
 
-    `DataLoader(prefetch=...)` does that ahead of the training thread; a `Trainer` does it unasked. The lengths in tokens
-    are not known, so a loader of it refuses `bucket_by_length` and `max_tokens`.
+    `DataLoader(prefetch=...)` tokenizes ahead of the training thread; a `Trainer` does so by default. The lengths in tokens are
+    not known, so a loader of this dataset refuses `bucket_by_length` and `max_tokens`.
 
     Args:
         texts: n strings.
-        tokenizer: what makes ids of them.
+        tokenizer: turns them into ids.
         labels: n integers, or floating-point targets (n, ...), or None.
         pairs: n second texts, or None; with them batches have token types.
         max_length: the most tokens a text may have, special tokens included.
 
+    Attributes:
+        labels: (n, ...), or None.
+
     Raises:
-        TypeError, ValueError: as `TextDataset.from_texts`; here, not in the middle of an epoch.
+        TypeError, ValueError: as `TextDataset.from_texts`; by this constructor, not in the middle of an epoch.
     """
 
-    prefetch = 2  # batches that loaders make ahead unless they are told otherwise: tokenizing would delay each step
+    prefetch = 2  # see `engine.data.dataset.prefetch_of`: tokenizing would delay each step
 
     def __init__(
         self,
@@ -216,31 +204,20 @@ class LazyTextDataset(Dataset[TextItem]):
         op = "LazyTextDataset"
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self._texts = checked_texts(op, "texts", texts)
-        self._pairs = None if pairs is None else checked_texts(op, "pairs", pairs)
-        if self._pairs is not None and len(self._pairs) != len(self._texts):
-            raise BadValue(op, "pairs", f"{len(self._texts)} texts, one a text", len(self._pairs))
-        tokenizer.check_room(op, max_length, pair=pairs is not None)
-        self._labels = None if labels is None else _row_labels(op, labels, len(self._texts))
+        self._texts, self._pairs, _ = tokenizer.check_texts(op, texts, pairs, max_length)
+        self.labels = _row_labels(op, labels, len(self._texts))
 
     def __len__(self) -> int:
         return len(self._texts)
 
     def __getitem__(self, index: int, /) -> TextItem:
-        n, index = len(self), integer("LazyTextDataset", "index", index)
-        if not -n <= index < n:
-            raise BadIndex("LazyTextDataset", "index", f"a value in [{-n}, {n})", index)
-        ids, _, types = self._encode([index % n])
+        index = item_index("LazyTextDataset", index, len(self))
+        ids, _, types = self._encode([index])
         return TextItem(
             ids.astype(np.int64),
-            None if self._labels is None else self._labels[index],
+            None if self.labels is None else self.labels[index],
             None if types is None else types.astype(np.int64),
         )
-
-    @property
-    def labels(self) -> np.ndarray | None:
-        """Labels, (n, ...), or None."""
-        return self._labels
 
     def gather(self, indices: Sequence[int] | np.ndarray) -> PackedBatch:
         """The packed batch of the given texts, in the order given, tokenized now.
@@ -250,7 +227,7 @@ class LazyTextDataset(Dataset[TextItem]):
         """
         rows = checked_indices("LazyTextDataset.gather", indices, len(self))
         ids, lengths, types = self._encode(rows.tolist())
-        labels = None if self._labels is None else self._labels[rows]
+        labels = None if self.labels is None else self.labels[rows]
         return PackedBatch.from_flat(ids, lengths, labels=labels, token_type_ids=types)
 
     def _encode(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -259,11 +236,12 @@ class LazyTextDataset(Dataset[TextItem]):
         return self.tokenizer.encode_flat(texts, pairs, self.max_length)
 
     def __repr__(self) -> str:
-        return f"LazyTextDataset({len(self)} texts{'' if self._labels is None else ', labels'})"
+        return f"LazyTextDataset({len(self)} texts{'' if self.labels is None else ', labels'})"
 
 
-def _row_labels(op: str, labels: Any, n: int) -> np.ndarray:
+def _row_labels(op: str, labels: Any, n: int) -> np.ndarray | None:
+    if labels is None:
+        return None
     array = label_array(op, labels)
-    if array.shape[0] != n:
-        raise BadValue(op, "labels", f"{n}, one a sequence", array.shape[0])
+    require(array.shape[0] == n, op, "labels", f"{n}, one for each text", array.shape[0])
     return array

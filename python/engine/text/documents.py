@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, require
 from engine.text.cleaning import clean_text
 from engine.text.files import JSON_LINES, DecodeErrors, Line, TextFile, json_kind
 
@@ -15,7 +15,7 @@ __all__ = ["Document", "existing_files", "is_in_part", "read_documents", "read_t
 
 Document = Literal["block", "line", "file"]
 
-_LONGEST = 2**20  # characters of a document, after which the next line begins another
+_LONGEST = 2**20  # characters: a document that is as long ends with its current line
 
 
 def read_documents(
@@ -27,21 +27,21 @@ def read_documents(
     offset: int = 0,
     line: int = 0,
 ) -> Iterator[Line]:
-    """The documents of a file in its order, as (text, bytes read, lines read). Only one document or line is held at a time.
+    """The documents of a file in its order, as (text, bytes read, lines read). Only one document is in memory at a time.
 
     A document longer than a million characters is cut at the end of a line.
 
     Args:
-        path: UTF-8 text, or JSON Lines by its name (.jsonl, .ndjson, .json); compressed if the name ends with .gz.
-        document: what a document is in text: "block", the lines up to an empty one; "line"; or "file". In JSON Lines
-            each line is a document.
+        path: JSON Lines if the name ends with .jsonl, .ndjson or .json, otherwise UTF-8 text; compressed if .gz follows.
+        document: the documents of a text: "block", the lines up to an empty one; "line", each line; "file", the whole file.
+            In JSON Lines each line is a document.
         text_key: in JSON Lines, the key of the text in each object.
-        errors: what happens to bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD in their place.
-        offset, line: as an earlier document gave them, to go on behind it.
+        errors: bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD in their place.
+        offset, line: those of an earlier document, to continue after it.
 
     Raises:
         FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
-        ValueError: on damaged lines, with file and line.
+        ValueError: if a line is damaged; the error names file and line.
     """
     file = TextFile("read_documents", path, hint="errors='replace' reads the file with U+FFFD in place of such bytes")
     lines = file.stream(errors, offset, line)
@@ -63,11 +63,9 @@ def read_documents(
 def _json_texts(file: TextFile, lines: Iterator[Line], key: str) -> Iterator[Line]:
     for row, offset, line in lines:
         if row.strip():
-            record = file.json_object(row, line)
-            text = record.get(key)
+            _, text = file.json_value(file.json_object(row, line), line, key)
             if not isinstance(text, str):
-                got = json_kind(text) if key in record else ", ".join(map(repr, record)) or "no keys"
-                raise file.wrong(line, f"a string at {key!r}" if key in record else f"the key {key!r}", got)
+                raise file.wrong(line, f"a string at {key!r}", json_kind(text))
             yield Line(text, offset, line)
 
 
@@ -79,8 +77,8 @@ def read_texts(
     errors: DecodeErrors = "strict",
     part: tuple[float, float] = (0.0, 1.0),
 ) -> Iterator[str]:
-    """The documents of files in their order, cleaned, without blank ones: the texts of a `TextCorpus`, for example to train a
-    tokenizer on. Arguments and errors as there."""
+    """The documents of files in their order, cleaned, without blank ones. These are the texts of a `TextCorpus`, for example for
+    training a tokenizer. Arguments and errors as there."""
     for path in existing_files("read_texts", paths):
         for found in read_documents(path, document, text_key=text_key, errors=errors):
             text = clean_text(found.text)
@@ -89,7 +87,7 @@ def read_texts(
 
 
 def is_in_part(text: str, part: tuple[float, float]) -> bool:
-    """Whether the hash of a text is in that part of [0, 1)."""
+    """Whether the hash of a text, in [0, 1), is in [part[0], part[1])."""
     if part == (0.0, 1.0):
         return True
     digest = hashlib.blake2b(text.encode(), digest_size=6).digest()
@@ -97,10 +95,9 @@ def is_in_part(text: str, part: tuple[float, float]) -> bool:
 
 
 def existing_files(op: str, paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """The names of files. Raises if one is missing or a folder, or if there are none."""
-    if isinstance(paths, (str, bytes, os.PathLike)):
-        raise BadType(op, "paths", "a list of files", f"one {type(paths).__name__}")
+    """The names of files. Raises FileNotFoundError or IsADirectoryError unless each is a file, ValueError if there is none."""
+    is_list = not isinstance(paths, (str, bytes, os.PathLike))
+    require(is_list, op, "paths", "a list of files", f"one {type(paths).__name__}", error=BadType)
     names = [TextFile(op, path, "paths").name for path in paths]
-    if not names:
-        raise BadValue(op, "paths", "at least one file", "none")
+    require(names, op, "paths", "at least one file", "none")
     return names

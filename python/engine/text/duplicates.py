@@ -1,11 +1,11 @@
-"""Rows with equal texts: found, reported and removed. `quality.py` also finds texts that are nearly equal."""
+"""Rows with equal texts are found, reported and removed. `quality.py` also finds nearly equal texts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.text.cleaning import NormalForm, clean_text
 from engine.text.table import TextTable
 
@@ -24,10 +24,10 @@ class LabelConflict:
 
 @dataclass(frozen=True)
 class DuplicateReport:
-    """What `remove_duplicates` found.
+    """The findings of `remove_duplicates`.
 
     Attributes:
-        kept: number of rows kept.
+        kept: the number of rows kept.
         removed: the rows of the original table that were removed, ascending.
         conflicts: the texts that had different labels, in order of first appearance.
     """
@@ -49,23 +49,24 @@ def remove_duplicates(
 ) -> tuple[TextTable, DuplicateReport]:
     """Keep the first of the rows whose texts (and second texts) are equal after `clean_text(text, form)`.
 
-    The texts that are kept are not changed: cleaning is for the comparison only.
+    Texts are cleaned only for the comparison: the texts that are kept do not change.
 
     Args:
         table: the table.
         form: the Unicode form in which texts are compared.
-        ignore_case: compare texts without case.
-        on_conflict: what to do when equal texts have different labels: 'first' keeps the first row, 'drop' keeps
-            none of the rows, 'error' raises.
+        ignore_case: ignore case in the comparison.
+        on_conflict: if equal texts have different labels, 'first' keeps the first row, 'drop' keeps none of the rows,
+            'error' raises.
 
     Returns:
         (the table without duplicates, a `DuplicateReport`).
 
     Raises:
-        ValueError: on an unknown `on_conflict`; with 'error', on the first conflict (names both rows).
+        ValueError: if `on_conflict` is unknown; with 'error', on the first conflict, naming both rows.
     """
-    if on_conflict not in ("first", "drop", "error"):
-        raise BadValue("remove_duplicates", "on_conflict", "'first', 'drop' or 'error'", repr(on_conflict))
+    op = "remove_duplicates"
+    known = on_conflict in ("first", "drop", "error")
+    require(known, op, "on_conflict", "'first', 'drop' or 'error'", repr(on_conflict))
 
     def key(text: str) -> str:
         text = clean_text(text, form)
@@ -81,12 +82,8 @@ def remove_duplicates(
         if len(set(labels)) > 1:
             if on_conflict == "error":
                 other = next(i for i, label in enumerate(labels) if label != labels[0])
-                raise BadValue(
-                    "remove_duplicates",
-                    "table",
-                    "one label for equal texts",
-                    f"{labels[0]!r} in {table.where(rows[0])} and {labels[other]!r} in {table.where(rows[other])}",
-                )
+                got = f"{labels[0]!r} in {table.where(rows[0])} and {labels[other]!r} in {table.where(rows[other])}"
+                raise BadValue(op, "table", "one label for equal texts", got)
             text, *pair = table.parts(rows[0])
             conflicts.append(LabelConflict(text, labels, tuple(rows), *pair))
             if on_conflict == "drop":

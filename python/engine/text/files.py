@@ -1,7 +1,7 @@
 """Files of text: from a path or a stream to numbered lines. Every reader of this room decodes here.
 
-Two ways: `TextFile.read` gives a whole file in any encoding, `TextFile.stream` the lines of a UTF-8 file of any size, which
-may be compressed. LF, CRLF and CR end a line, Unicode's other separators do not.
+`TextFile.read` gives a whole file in any encoding. `TextFile.stream` gives the lines of a UTF-8 file of any size, which may
+be compressed. LF, CRLF and CR end a line; Unicode's other separators do not.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from engine.errors import BadType, BadValue, FileMissing, Hint, IsFolder
+from engine.errors import BadType, BadValue, FileMissing, Hint, IsFolder, require
 
-__all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "json_kind", "numbered_lines"]
+__all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "either", "json_kind", "numbered_lines"]
 
 DecodeErrors = Literal["strict", "replace"]
 
@@ -31,18 +32,14 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-# Compressed files by extension: the format's name, how to open one, and what the library raises for a damaged one.
-_COMPRESSED: dict[str, tuple[str, Any, tuple[type[Exception], ...]]] = {
-    ".gz": ("gzip", gzip.open, (EOFError, gzip.BadGzipFile, zlib.error)),
-}
+_DAMAGES = (EOFError, gzip.BadGzipFile, zlib.error)  # errors of a damaged gzip file
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 """The extensions of JSON Lines files."""
 
 
 class Line(NamedTuple):
-    """A line of a stream with its end, or a document of several: its text, and how many bytes and lines of the file end
-    with it."""
+    """A line with its end, or a document of several: its text, and the file's bytes and lines up to its end."""
 
     text: str
     offset: int
@@ -50,12 +47,12 @@ class Line(NamedTuple):
 
 
 class TextFile:
-    """A file of text, and how messages name it: "[op] argument: expected ... in line 3 of a.csv, got ...".
+    """A file of text, and its name in messages: "[op] argument: expected valid CSV in line 3 of a.csv, got ...".
 
     Args:
-        op, argument: the call and the argument that the path came from.
-        path: a path, or an open stream, which only `read` takes.
-        hint: what the user may do about a file that is not UTF-8.
+        op, argument: the call, and the name of the argument that holds the path.
+        path: a path, or an open stream (for `read` only).
+        hint: what the user can do about a file that is not UTF-8.
 
     Raises:
         FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
@@ -72,37 +69,29 @@ class TextFile:
         try:
             self.name = os.fsdecode(path)
         except TypeError:
-            got = type(path).__name__
-            raise BadType(op, argument, "a path or a stream", got) from None
-        if os.path.isdir(self.name):
-            raise IsFolder(op, argument, "a file", f"the folder {self.name}")
-        if not os.path.exists(self.name):
-            raise FileMissing(op, argument, "an existing file", self.name)
+            raise BadType(op, argument, "a path or a stream", type(path).__name__) from None
+        require(not os.path.isdir(self.name), op, argument, "a file", f"the folder {self.name}", error=IsFolder)
+        require(os.path.exists(self.name), op, argument, "an existing file", self.name, error=FileMissing)
 
     @property
     def extension(self) -> str:
-        """The name's extension in lower case, without that of a compression: ".txt" of "A.TXT.gz"."""
-        name, extension = os.path.splitext(self.name.lower())
-        return os.path.splitext(name)[1] if extension in _COMPRESSED else extension
+        """The name's extension in lower case, before that of a compression: ".txt" for "A.TXT.gz"."""
+        return os.path.splitext(self.name.lower().removesuffix(".gz"))[1]
 
     def wrong(self, line: int, expected: str, got: str, *hints: Hint) -> BadValue:
-        """The error for a line of the file."""
+        """The error about a line of the file."""
         return BadValue(self.op, self.argument, f"{expected} in line {line} of {self.name}", got, *hints)
 
     def read(self, encoding: str | None = None) -> str:
         """The whole text, without a byte-order mark.
 
         Args:
-            encoding: None: what the byte-order mark says; UTF-8 without a mark.
+            encoding: None: the encoding that the byte-order mark names, or UTF-8 without a mark.
 
         Raises:
-            ValueError: on an unknown encoding, bytes that are not in the encoding, or a NUL character.
+            ValueError: if the encoding is unknown, or the file has bytes that are not in the encoding, or a NUL character.
         """
-        if self._stream is not None:
-            data = self._stream.read()
-        else:
-            with open(self.name, "rb") as stream:
-                data = stream.read()
+        data = Path(self.name).read_bytes() if self._stream is None else self._stream.read()
         text = (data if isinstance(data, str) else self._decoded(data, encoding)).removeprefix("\ufeff")
         if "\0" in text:
             line = _last_line(text[: text.index("\0")])
@@ -116,7 +105,7 @@ class TextFile:
         except LookupError:
             raise BadValue(self.op, "encoding", "a known encoding", repr(encoding)) from None
         except UnicodeDecodeError as error:
-            # `error.object` is `data` without the mark that some codecs remove.
+            # `error.object` is `data`, but some codecs have removed the mark.
             line = _last_line(error.object[: error.start].decode(encoding, errors="ignore"))
             raise self._undecodable("UTF-8" if encoding.startswith("utf-8") else encoding, line, error) from None
 
@@ -124,23 +113,23 @@ class TextFile:
         return self.wrong(line, encoding, f"byte 0x{error.object[error.start]:02x}", self.hint)
 
     def stream(self, errors: DecodeErrors = "strict", offset: int = 0, line: int = 0) -> Iterator[Line]:
-        """The lines of a UTF-8 file one after the other, compressed if its name ends with .gz.
+        """The lines of a UTF-8 file in turn. The file is compressed by gzip if its name ends with .gz.
 
         Args:
-            errors: what happens to bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD in their place.
-            offset, line: as an earlier line gave them, to go on behind it.
+            errors: bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD in their place.
+            offset, line: those of an earlier line, to continue after it.
 
         Raises:
-            ValueError: on bytes that are not UTF-8, or a damaged compressed file.
+            ValueError: if the file has bytes that are not UTF-8, or is a damaged gzip file.
         """
-        compression, opener, damages = _COMPRESSED.get(os.path.splitext(self.name.lower())[1], ("", open, ()))
+        opener: Any = gzip.open if self.name.lower().endswith(".gz") else open
         try:
             with opener(self.name, "rb") as stream:
                 mark = _encoding_of(stream.peek(4)) or "utf-8"
                 if mark != "utf-8":
-                    raise self.wrong(1, "UTF-8", f"the byte-order mark of {mark.upper()} (save the file as UTF-8)")
+                    raise self.wrong(1, "UTF-8", f"the byte-order mark of {mark.upper()}", "save the file as UTF-8")
                 stream.seek(offset)
-                # A byte that is not UTF-8 becomes half of a surrogate pair, and `encode` gives the byte back.
+                # A byte that is not UTF-8 becomes half of a surrogate pair, which `encode` turns into that byte again.
                 with io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="") as lines:
                     for text in lines:
                         raw = text.encode("utf-8", "surrogateescape")
@@ -151,24 +140,34 @@ class TextFile:
                             except UnicodeDecodeError as error:
                                 raise self._undecodable("UTF-8", line, error) from None
                         yield Line(text if begin else text.removeprefix("\ufeff"), offset, line)
-        except damages as error:
-            expected = f"a whole {compression} file"
-            raise BadValue(self.op, self.argument, expected, self.name, error) from None
+        except _DAMAGES as error:
+            raise BadValue(self.op, self.argument, "a whole gzip file", self.name, error) from None
 
     def json_object(self, row: str, line: int) -> dict[str, Any]:
         """The object in a line of JSON Lines.
 
         Raises:
-            ValueError: if the line holds anything else; names it.
+            ValueError: if the line is anything else.
         """
         try:
-            value = json.loads(row.rstrip("\r\n"))  # a line end would count as a line in messages
+            value = json.loads(row.rstrip("\r\n"))  # json's messages would count a line end as a line
         except (ValueError, RecursionError) as error:
             reason = f"{error.msg} in column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
             raise self.wrong(line, "a JSON object", f"invalid JSON ({reason})") from None
         if not isinstance(value, dict):
             raise self.wrong(line, "a JSON object", json_kind(value))
         return value
+
+    def json_value(self, record: dict[str, Any], line: int, *keys: str) -> tuple[str, Any]:
+        """The first of the keys that a line's object has, and its value.
+
+        Raises:
+            ValueError: if it has none of them.
+        """
+        for key in keys:
+            if key in record:
+                return key, record[key]
+        raise self.wrong(line, f"the key {either(keys)}", ", ".join(map(repr, record)) or "no keys")
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -177,13 +176,16 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
         yield number, line.removesuffix("\n")
 
 
+def either(names: Iterable[str]) -> str:
+    """Names in a message: "'a' or 'b'"."""
+    return " or ".join(map(repr, names))
+
+
 def json_kind(value: object) -> str:
-    """What a JSON value is, for messages."""
-    if value is None:
-        return "null"
-    names = ((bool, "a boolean"), (str, "a string"), (list, "an array"), (dict, "an object"))
+    """The kind of a JSON value, for messages."""
+    kinds = {type(None): "null", bool: "a boolean", str: "a string", list: "an array", dict: "an object"}
     number = "a number that is not finite" if type(value) is float and not math.isfinite(value) else "a number"
-    return next((name for kind, name in names if isinstance(value, kind)), number)
+    return kinds.get(type(value), number)
 
 
 def _encoding_of(data: bytes) -> str | None:
@@ -192,5 +194,5 @@ def _encoding_of(data: bytes) -> str | None:
 
 
 def _last_line(text: str) -> int:
-    """The number of the line that a text ends in."""
+    """The number of the line in which a text ends."""
     return text.count("\n") + text.count("\r") - text.count("\r\n") + 1

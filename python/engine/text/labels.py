@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.data._arrays import integers_below
 from engine.data.table import place_of
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.text.strings import checked_strings
 
 __all__ = ["Labels", "parse_numbers", "split_labels"]
@@ -41,10 +41,9 @@ class Labels:
         self.names = tuple(checked_strings("Labels", "names", names))
         self._ids: dict[str, int] = {}
         for number, name in enumerate(self.names):
-            if not name:
-                raise BadValue("Labels", "names", "non-empty names", f"'' at position {number}")
-            if self._ids.setdefault(name, number) != number:
-                raise BadValue("Labels", "names", "distinct names", f"{name!r} twice")
+            require(name, "Labels", "names", "non-empty names", f"'' at position {number}")
+            first = self._ids.setdefault(name, number)
+            require(first == number, "Labels", "names", "distinct names", f"{name!r} twice")
 
     @classmethod
     def from_labels(cls, labels: Iterable[str]) -> Labels:
@@ -55,9 +54,8 @@ class Labels:
             TypeError: if a label is not a string.
         """
         distinct = set(checked_strings("Labels.from_labels", "labels", labels))
-        if all(name.isdecimal() for name in distinct):
-            return cls(sorted(distinct, key=lambda name: (int(name), name)))
-        return cls(sorted(distinct))
+        numbers = all(name.isdecimal() for name in distinct)
+        return cls(sorted(distinct, key=lambda name: (int(name) if numbers else 0, name)))
 
     def encode(
         self, labels: Iterable[str], *, source: str | None = None, lines: Sequence[int] | None = None
@@ -66,23 +64,22 @@ class Labels:
 
         Args:
             labels: n names.
-            source: the name of the file that they come from, for messages.
+            source: the name of their file, for messages.
             lines: the line of each label in that file, for messages; None: messages count rows from 0.
 
         Raises:
-            ValueError: on an unknown label; names the label, its row or line, and the nearest known name.
+            ValueError: if a label is unknown; the error names it, its row or line, and the nearest known name.
             TypeError: if a label is not a string.
         """
-        names = checked_strings("Labels.encode", "labels", labels)
-        for row, name in enumerate(names):
-            if name not in self._ids:
-                raise self._unknown("Labels.encode", "labels", name, place_of(row, source, lines))
-        return np.array([self._ids[name] for name in names], dtype=np.int64)
+        names = enumerate(checked_strings("Labels.encode", "labels", labels))
+        return np.array(
+            [self._number("Labels.encode", "labels", name, row, source, lines) for row, name in names], dtype=np.int64
+        )
 
     def encode_many(
         self, rows: Iterable[Iterable[str]], *, source: str | None = None, lines: Sequence[int] | None = None
     ) -> np.ndarray:
-        """Texts with any number of labels: 1 where a text has the label and 0 elsewhere, float32 (n, len(self)).
+        """Texts with any number of labels, float32 (n, len(self)): 1 if the text has the label, otherwise 0.
 
             >>> Labels(["a", "b", "c"]).encode_many([("c", "a"), ()]).tolist()
             [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
@@ -92,16 +89,14 @@ class Labels:
             source, lines: as in `encode`.
 
         Raises:
-            ValueError: on an unknown label, as `encode`.
+            ValueError: if a label is unknown, as `encode`.
             TypeError: if a row is not a list of strings.
         """
-        given = [checked_strings("Labels.encode_many", f"rows[{row}]", names) for row, names in enumerate(rows)]
+        op = "Labels.encode_many"
+        given = [checked_strings(op, f"rows[{row}]", names) for row, names in enumerate(rows)]
         encoded = np.zeros((len(given), len(self.names)), dtype=np.float32)
         for row, names in enumerate(given):
-            for name in names:
-                if name not in self._ids:
-                    raise self._unknown("Labels.encode_many", "rows", name, place_of(row, source, lines))
-                encoded[row, self._ids[name]] = 1
+            encoded[row, [self._number(op, "rows", name, row, source, lines) for name in names]] = 1
         return encoded
 
     def decode(self, ids: Iterable[int]) -> list[str]:
@@ -113,12 +108,17 @@ class Labels:
         """
         return [self.names[number] for number in integers_below("Labels.decode", "ids", ids, len(self.names))]
 
-    def _unknown(self, op: str, argument: str, label: str, place: str) -> BadValue:
-        few = len(self.names) <= 8
-        known = ", ".join(map(repr, self.names)) if few else f"{len(self.names)} known labels"
-        near = () if few else difflib.get_close_matches(label, self.names, n=1)
-        hints = (f"nearest known: {near[0]!r}",) if near else ()
-        return BadValue(op, argument, f"one of {known}", f"{label!r} in {place}", *hints)
+    def _number(
+        self, op: str, argument: str, label: str, row: int, source: str | None, lines: Sequence[int] | None
+    ) -> int:
+        number = self._ids.get(label)
+        if number is None:
+            few = len(self.names) <= 8
+            known = ", ".join(map(repr, self.names)) if few else f"{len(self.names)} known labels"
+            near = () if few else difflib.get_close_matches(label, self.names, n=1)
+            hints = [f"the nearest known label is {name!r}" for name in near]
+            raise BadValue(op, argument, f"one of {known}", f"{label!r} in {place_of(row, source, lines)}", *hints)
+        return number
 
     def __len__(self) -> int:
         return len(self.names)
@@ -147,20 +147,20 @@ def split_labels(
     Args:
         labels: one string for each text, as a table holds them.
         separator: the string between names.
-        source, lines: where the labels come from, for messages, as in `Labels.encode`.
+        source, lines: the labels' file and lines, for messages, as in `Labels.encode`.
 
     Raises:
         ValueError: if the separator is empty, or a name is empty ("a||b").
         TypeError: if a label is not a string.
     """
-    if not separator:
-        raise BadValue("split_labels", "separator", "at least one character", "''")
+    op = "split_labels"
+    require(separator, op, "separator", "at least one character", "''")
     split = []
-    for row, label in enumerate(checked_strings("split_labels", "labels", labels)):
+    for row, label in enumerate(checked_strings(op, "labels", labels)):
         names = tuple(dict.fromkeys(name.strip() for name in label.split(separator))) if label.strip() else ()
         if "" in names:
-            where = place_of(row, source, lines)
-            raise BadValue("split_labels", "labels", f"a name at each side of {separator!r}", f"{label!r} in {where}")
+            got = f"{label!r} in {place_of(row, source, lines)}"
+            raise BadValue(op, "labels", f"a name on each side of {separator!r}", got)
         split.append(names)
     return split
 
@@ -172,22 +172,20 @@ def parse_numbers(
 
     Args:
         labels: one number for each text, in decimal or scientific notation.
-        source, lines: where the labels come from, for messages, as in `Labels.encode`.
+        source, lines: the labels' file and lines, for messages, as in `Labels.encode`.
 
     Raises:
-        ValueError: if a label is not a number, or not a finite float32; names its row or line.
+        ValueError: if a label is not a number, or not a finite float32; the error names its row or line.
         TypeError: if a label is not a string.
     """
     numbers = []
     for row, label in enumerate(checked_strings("parse_numbers", "labels", labels)):
         try:
-            number = (
-                float(label) if "_" not in label else math.nan
-            )  # Python reads 1_000 as a number, a file does not mean one
+            number = math.nan if "_" in label else float(label)  # Python would read 1_000 as a number
         except ValueError:
             number = math.nan
         if not abs(number) <= _FLOAT32_MAX:
-            where = place_of(row, source, lines)
-            raise BadValue("parse_numbers", "labels", "a finite number", f"{label!r} in {where}")
+            got = f"{label!r} in {place_of(row, source, lines)}"
+            raise BadValue("parse_numbers", "labels", "a finite float32 number", got)
         numbers.append(number)
     return np.array(numbers, dtype=np.float32)

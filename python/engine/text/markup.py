@@ -1,7 +1,7 @@
-"""Removing the markup from texts that were cut from web pages or XML.
+"""Removing markup from texts that come from web pages or XML.
 
-This is not `html.parser`, which reads "x<y and y>z" as a tag, and whose treatment of unfinished tags differs between
-versions of Python. Every step stops at the next "<", so the time is linear in the length of the text.
+`html.parser` would not do: it reads "x<y and y>z" as a tag, and its treatment of unfinished tags differs between versions of
+Python. Here every step stops at the next "<", so the time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engine.errors import BadType
 
 __all__ = ["strip_markup"]
 
-# An attribute's value holds no "<" here (XML forbids it), which keeps the scan linear.
+# The value of an attribute has no "<" here (XML forbids it), which keeps the scan linear.
 _TAG = re.compile(
     r"""<(?P<end>/?)(?P<name>[A-Za-z][\w:.-]*)
         (?P<attributes>(?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"<]*"|'[^'<]*'|[^\s"'=<>`]+))?)*)
@@ -55,10 +55,10 @@ def strip_markup(text: str) -> str:
     """The text without HTML or XML. Tags, comments and the contents of `script` and `style` are removed, entities become
     characters.
 
-    Tags that end a line or a cell leave a space, those within a line leave nothing. What only looks like markup stays:
+    Tags that end a line or a cell become a space, tags within a line become nothing. Text that only looks like markup stays:
     "a < b", "<3", "x<y and y>z", "List<String>", "<name@host>". Something in angle brackets is a tag if HTML has its name,
     or if it has an end tag, closes itself, or has quoted attributes. One level of entities is replaced: "&lt;b&gt;" becomes
-    the text "<b>". Use `clean_text` afterwards for the white space.
+    the text "<b>". `clean_text` can tidy the white space afterwards.
 
     Raises:
         TypeError: if `text` is not a string.
@@ -69,23 +69,22 @@ def strip_markup(text: str) -> str:
         return _unescaped(text) if "&" in text else text
     ended = {name.lower() for name in _END_TAG.findall(text)}
     parts: list[str] = []
-    literal = begin = 0  # where the text that is not copied yet begins; where to look for the next "<"
+    literal = begin = 0  # where the text that is not copied yet begins; where the search for the next "<" begins
     while (at := text.find("<", begin)) >= 0:
         found = _markup_at(text, at, ended)
-        if found is None:
-            begin = at + 1
-            continue
-        end, left = found
-        parts += (_unescaped(text[literal:at]), left)
-        literal = begin = end
+        begin = at + 1
+        if found is not None:
+            begin, replacement = found
+            parts += (_unescaped(text[literal:at]), replacement)
+            literal = begin
     return "".join(parts) + _unescaped(text[literal:])
 
 
 def _markup_at(text: str, at: int, ended: set[str]) -> tuple[int, str] | None:
-    """The markup that begins at a "<": (where it ends, what it leaves behind), or None if it is text."""
+    """The markup that begins at a "<": (where it ends, the text that replaces it), or None if it is text."""
     for opening, closing in (("<!--", "-->"), ("<![CDATA[", "]]>")):
         if text.startswith(opening, at):
-            # Without an end it is text. `ended` remembers that; otherwise each further opening would search to the end.
+            # Without an end it is text. `ended` remembers that, or each later opening would search to the end again.
             end = -1 if opening in ended else text.find(closing, at + len(opening))
             if end < 0:
                 ended.add(opening)

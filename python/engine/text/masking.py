@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from engine.data._random import check_seed
-from engine.errors import BadIndex, BadValue
+from engine.errors import BadIndex, BadValue, require
 from engine.ops.loss import IGNORE_INDEX
 from engine.random_purposes import Purpose
 from engine.text.packed import PackedBatch
@@ -17,22 +17,23 @@ __all__ = ["MaskedLanguageModeling"]
 
 
 class MaskedLanguageModeling:
-    """Chooses tokens to predict: 80 % of them become [MASK], 10 % a random token, 10 % stay. A transform of a `Trainer`.
+    """Chooses tokens to predict: 80 % of them become [MASK], 10 % become a random token, 10 % stay. A transform of a `Trainer`.
 
-    The choice depends only on the seed, the step and the position in the batch. So it differs each time a text is seen
-    (dynamic masking: Liu et al. 2019, arXiv 1907.11692), and is the same in a resumed run.
+    The choice depends only on the seed, the step and the position in the batch. So it differs each time the model sees a text
+    (dynamic masking: Liu et al. 2019, arXiv 1907.11692), and a resumed run repeats it.
 
     Args:
         mask_id: the id of [MASK].
         vocab_size: random tokens are ids below it.
-        special_ids: ids that are never chosen and never drawn: [CLS], [SEP], [PAD], [MASK], ...
+        special_ids: ids that are never chosen and never drawn, for example those of [CLS], [SEP] and [PAD].
         p: the share of the other tokens to choose.
         seed: decides the random choices.
-        continues: bool (vocab_size,), True for ids that continue a word ("##ing"); then whole words are chosen. None: single
-            tokens are chosen.
+        continues: bool (vocab_size,), True for ids that continue a word ("##ing"): whole words are chosen. None: single tokens
+            are chosen.
 
     Raises:
-        ValueError: unless 0 < p <= 1; if an id is out of range; if all ids are special.
+        ValueError: unless 0 < p <= 1; if an id is out of range; if all ids are special; if `continues` has another dtype or
+            shape.
     """
 
     def __init__(
@@ -45,47 +46,41 @@ class MaskedLanguageModeling:
         continues: np.ndarray | None = None,
     ) -> None:
         op = "MaskedLanguageModeling"
-        if not 0 < p <= 1:
-            raise BadValue(op, "p", "a number in (0, 1]", p)
+        require(0 < p <= 1, op, "p", "a number in (0, 1]", p)
         special = sorted({int(mask_id), *map(int, special_ids)})
-        if special[0] < 0 or special[-1] >= vocab_size:
-            wrong = special[0] if special[0] < 0 else special[-1]
-            raise BadValue(op, "special_ids", f"ids in [0, {vocab_size})", wrong)
+        wrong = special[0] if special[0] < 0 else special[-1]
+        require(0 <= wrong < vocab_size, op, "special_ids", f"ids in [0, {vocab_size})", wrong)
         if continues is not None and (continues.shape != (vocab_size,) or continues.dtype != np.bool_):
             raise BadValue(op, "continues", f"bool ({vocab_size},)", f"{continues.dtype} {continues.shape}")
         self.mask_id, self.vocab_size, self.p, self.seed = int(mask_id), vocab_size, p, check_seed(op, seed)
         self._special = np.zeros(vocab_size, np.bool_)
         self._special[special] = True
         self._plain = np.flatnonzero(~self._special)
-        if not self._plain.size:
-            raise BadValue(op, "special_ids", f"an id in [0, {vocab_size}) that is not special", "none")
+        require(self._plain.size, op, "special_ids", "at least one id that is not special", f"all {vocab_size} ids")
         self._continues, self.whole_word = continues, continues is not None
 
     @classmethod
     def of(
         cls, tokenizer: Tokenizer, p: float = 0.15, seed: int = 0, whole_word: bool = False
     ) -> MaskedLanguageModeling:
-        """Masking for a tokenizer's ids. whole_word: choose whole words, for WordPiece, where "##" continues a word.
+        """Masking for a tokenizer's ids. whole_word: choose whole words; only for WordPiece, where "##" continues a word.
 
-        Raises ValueError if the tokenizer has no mask token, or for whole words if no token begins with "##".
+        Raises ValueError if the tokenizer has no mask token, or if `whole_word` is True and no token begins with "##".
         """
+        op = "MaskedLanguageModeling"
         if tokenizer.mask_token_id is None:
-            raise BadValue("MaskedLanguageModeling", "tokenizer", "one with a mask token", tokenizer)
+            raise BadValue(op, "tokenizer", "one with a mask token", tokenizer)
         continues = None
         if whole_word:
             tokens = tokenizer.tokens(range(tokenizer.vocab_size))
             continues = np.array([token is not None and token.startswith("##") for token in tokens])
-            if not continues.any():
-                raise BadValue(
-                    "MaskedLanguageModeling", "whole_word", "tokens that begin with '##'", f"none in {tokenizer}"
-                )
+            require(continues.any(), op, "whole_word", "tokens that begin with '##'", f"none in {tokenizer}")
         return cls(tokenizer.mask_token_id, tokenizer.vocab_size, tokenizer.special_ids, p, seed, continues)
 
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
-        """The batch with hidden tokens and with labels (total_tokens,): the original id at chosen tokens, -100 elsewhere.
+        """A copy of the batch with hidden tokens and with labels (total_tokens,): the original id of a chosen token, otherwise -100.
 
-        At least one token is chosen, unless all are special. The given batch is not changed. Raises IndexError for an id that is
-        not in the vocabulary.
+        At least one token is chosen, unless all are special. Raises IndexError if an id is not in the vocabulary.
         """
         ids = batch.input_ids.cpu().numpy()
         if ids.size and not 0 <= ids.min() <= ids.max() < self.vocab_size:
@@ -101,7 +96,7 @@ class MaskedLanguageModeling:
         if not chosen.any() and free.any():
             chosen = free & (chance == chance[free].min())
         action = draws[:, 1] / 2**53
-        # The upper bits times the number of ids, without a remainder: no id is more likely than another by more than 2^-32.
+        # The upper 32 bits times the number of ids, divided by 2^32: probabilities of ids differ by less than 2^-32.
         drawn = self._plain[(draws[:, 2] >> np.uint64(21)) * np.uint64(self._plain.size) >> np.uint64(32)]
         hidden = np.where(action < 0.8, self.mask_id, np.where(action < 0.9, drawn, ids))
         return batch.replace(

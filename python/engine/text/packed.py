@@ -1,8 +1,8 @@
 """The packed batch: all tokens of a batch back to back, with no padding.
 
 A `PackedBatch` is a `Batch` of token ids. They lie in one flat row of `total_tokens`; `cu_seqlens` says where each sequence
-starts (the convention of FlashAttention's variable-length kernels: Dao et al., 2022). It is built from lists of ids
-(`from_sequences`) or from the rectangle that PyTorch users have (`from_padded`), and can be turned back into a rectangle
+starts (the convention of FlashAttention's variable-length kernels: Dao et al., 2022). It is made of lists of ids
+(`from_sequences`) or of the rectangle that PyTorch users have (`from_padded`), and can be turned into a rectangle again
 (`to_padded`). Hidden states of shape (total_tokens, dim) have the same layout.
 """
 
@@ -23,7 +23,7 @@ from engine.tensor import Tensor
 
 __all__ = ["PackedBatch"]
 
-_TOKENS = ("input_ids", "position_ids", "token_type_ids")  # fields that have an integer a token, whatever their size
+_TOKENS = ("input_ids", "position_ids", "token_type_ids")  # fields of one integer for each token
 
 
 class PackedBatch(Batch):
@@ -36,15 +36,15 @@ class PackedBatch(Batch):
         position_ids: int64 (total_tokens,), counting from 0 within each sequence.
         max_seqlen: length of the longest sequence, in tokens.
         token_type_ids: int64 (total_tokens,) or None.
-        labels: (batch,) int64 class numbers, floating-point targets of shape (batch, ...), one int64 class number a
-            token (total_tokens,), or None.
-        layout: where the sequences start, as a `Layout`; `cu_seqlens` and `max_seqlen` are its own.
+        labels: int64 class numbers (batch,), floating-point targets (batch, ...), one int64 class number for each token
+            (total_tokens,), or None.
+        layout: where the sequences start, as a `Layout`, from which `cu_seqlens` and `max_seqlen` come.
 
-    `batch.replace(labels=...)` gives a batch with other fields; all fields but `cu_seqlens` and `max_seqlen` may be set.
+    `batch.replace(labels=...)` makes a copy with other fields. All fields but `cu_seqlens` and `max_seqlen` may be set.
 
     Raises:
-        ValueError: where shapes or the contents of `cu_seqlens` do not fit together.
-        TypeError: where a field has the wrong dtype.
+        ValueError: if shapes or the contents of `cu_seqlens` do not fit together.
+        TypeError: if a field has the wrong dtype.
     """
 
     input_ids: Tensor
@@ -65,13 +65,9 @@ class PackedBatch(Batch):
             raise BadValue(op, "input_ids", "1 dimension", f"shape {input_ids.shape}")
         layout = Layout(cu_seqlens, total=total, longest=max_seqlen if cu_seqlens.is_cuda else None, op=op)
         if max_seqlen != layout.longest:
-            raise BadValue(op, "max_seqlen", layout.longest, max_seqlen)
+            raise BadValue(op, "max_seqlen", f"{layout.longest}, the longest length in cu_seqlens", max_seqlen)
         self._begin()
-        for name, tensor in (
-            ("input_ids", input_ids),
-            ("position_ids", position_ids),
-            ("token_type_ids", token_type_ids),
-        ):
+        for name, tensor in zip(_TOKENS, (input_ids, position_ids, token_type_ids)):
             self._put(name, tensor, layout)
         self._put("labels", labels)
 
@@ -79,7 +75,7 @@ class PackedBatch(Batch):
     def _made(
         cls, layout: Layout, input_ids: Tensor, token_type_ids: Tensor | None, labels: Tensor | None
     ) -> PackedBatch:
-        """A batch of int64 tokens on the layout's device: of them, sizes alone are checked."""
+        """A batch of int64 tokens on the layout's device. Only their number is checked."""
         batch = cls.__new__(cls)
         batch._begin()
         batch._samples = layout.batch_size
@@ -100,16 +96,15 @@ class PackedBatch(Batch):
     def _check(self, name: str, tensor: Tensor, layout: Layout | None) -> None:
         if layout is None or name not in (*_TOKENS, "labels"):
             return
-        shape, each = f"shape ({layout.total},)", ""
-        if name == "labels":
-            shape, each = self._expected(None), ", one a token"
         if tensor.dtype is not _core.int64:
+            each = ", one for each token" if name == "labels" else ""
             raise BadType("PackedBatch", name, f"int64{each}", tensor.dtype.name)
         if tensor.shape != (layout.total,):
-            raise BadValue("PackedBatch", name, shape, tensor.shape)
+            expected = self._expected(None) if name == "labels" else f"shape ({layout.total},)"
+            raise BadValue("PackedBatch", name, expected, tensor.shape)
 
     def _expected(self, layout: Layout | None) -> str:
-        return f"{self._samples} rows, one a sequence, or shape ({self.layout.total},), one a token"
+        return f"{self._samples} rows, one for each sequence, or shape ({self.layout.total},), one for each token"
 
     @classmethod
     def from_sequences(
@@ -122,26 +117,19 @@ class PackedBatch(Batch):
         """Pack sequences of token ids.
 
         Args:
-            ids: one sequence of non-negative integers (list, tuple or 1-D array) for each text; may be empty.
-            labels: one label a sequence: integers become int64, Python floats float32, arrays keep their float dtype.
+            ids: a sequence of non-negative integers (list, tuple or 1-D array) for each text; it may be empty.
+            labels: one label for each sequence: integers become int64, Python floats float32, arrays keep their float dtype.
             token_type_ids: segment numbers, of the same lengths as `ids`.
-            token_labels: one class number a token instead of `labels`, of the same lengths as `ids`; -100 where there
-                is none. They become the batch's `labels`, int64 (total_tokens,).
+            token_labels: instead of `labels`, one class number for each token, of the same lengths as `ids`; -100 for a token
+                without a label. They become the batch's `labels`, int64 (total_tokens,).
 
         Raises:
             TypeError: if an id is not an integer.
-            ValueError: if an id is negative, lengths differ between `ids` and the rest, or both kinds of labels are
-                given.
+            ValueError: if an id is negative, lengths differ, or both kinds of labels are given.
         """
         op = "PackedBatch.from_sequences"
-        _one_kind_of_labels(op, labels, token_labels)
-        flat, lengths = flatten_ids(op, "ids", ids)
-        types = None
-        if token_type_ids is not None:
-            types = flatten_like(op, "token_type_ids", token_type_ids, lengths, "ids")
-        if token_labels is not None:
-            labels = flatten_like(op, "token_labels", token_labels, lengths, "ids", signed=True)
-        return cls.from_flat(flat, lengths, labels=labels, token_type_ids=types)
+        flat, lengths, types, tags = flatten_texts(op, "ids", ids, labels, token_type_ids, token_labels)
+        return cls.from_flat(flat, lengths, labels=labels if tags is None else tags, token_type_ids=types)
 
     @classmethod
     def from_flat(
@@ -155,7 +143,7 @@ class PackedBatch(Batch):
 
         Args:
             flat_ids: integers (total_tokens,).
-            lengths: integers (batch,), summing to total_tokens.
+            lengths: integers (batch,) that sum to total_tokens.
             labels: as in `from_sequences`, or integers (total_tokens,).
             token_type_ids: integers (total_tokens,).
 
@@ -164,7 +152,8 @@ class PackedBatch(Batch):
         """
         layout = Layout.from_lengths(lengths, op="PackedBatch.from_flat")
         if layout.total != flat_ids.size:
-            raise BadValue("PackedBatch.from_flat", "lengths", f"the sum {flat_ids.size}", layout.total)
+            expected = f"a sum of {flat_ids.size}, the number of ids"
+            raise BadValue("PackedBatch.from_flat", "lengths", expected, layout.total)
         types = None if token_type_ids is None else _int64(token_type_ids)
         return cls._made(layout, _int64(flat_ids), types, _labels_tensor(labels))
 
@@ -182,18 +171,18 @@ class PackedBatch(Batch):
         Args:
             input_ids: integers (batch, length).
             attention_mask: (batch, length) of 0 and 1 in any dtype, 1 at real tokens; None: every token is real. Padding may
-                stand on the right, on the left or between real tokens; positions count the real tokens.
+                be on the right, on the left or between real tokens; positions count the real tokens.
             token_type_ids: integers (batch, length).
             labels: as in `from_sequences`.
             token_labels: integers (batch, length) instead of `labels`; those of padding are left out.
 
         Raises:
             TypeError: if ids are not integers.
-            ValueError: on other shapes, a mask with values other than 0 and 1, or both kinds of labels.
+            ValueError: if a shape differs, the mask has values other than 0 and 1, or both kinds of labels are given.
         """
         op = "PackedBatch.from_padded"
         ids = _rectangle(op, "input_ids", input_ids)
-        _one_kind_of_labels(op, labels, token_labels)
+        one_kind_of_labels(op, labels, token_labels)
         read = called_as(op, Layout.from_rectangle, *ids.shape, attention_mask, device="cpu")
         packed: dict[str, Tensor] = {}
         for name, value in (("token_type_ids", token_type_ids), ("token_labels", token_labels)):
@@ -205,13 +194,13 @@ class PackedBatch(Batch):
         flat = _real(ids, read)
         if flat.numel() and flat.numpy().min() < 0:
             raise BadValue(op, "input_ids", "ids >= 0", flat.numpy().min())
-        # The batch does not remember the rectangle: `to_padded` makes one of its own.
+        # The batch does not remember this rectangle: `to_padded` pads to the longest sequence.
         layout = Layout.from_lengths(read.lengths)
         types, tags = packed.get("token_type_ids"), packed.get("token_labels")
         return cls._made(layout, flat, types, _labels_tensor(labels) if tags is None else tags)
 
     def to_padded(self, pad_id: int = 0) -> tuple[Tensor, Tensor]:
-        """Unpack into the rectangle, padded on the right.
+        """Unpack into a rectangle, padded on the right.
 
         Returns:
             (input_ids, attention_mask), both int64 (batch, max_seqlen); the mask is 1 at real tokens.
@@ -233,24 +222,24 @@ class PackedBatch(Batch):
 
     @property
     def max_seqlen(self) -> int:
-        """Length of the longest sequence, in tokens."""
+        """The length of the longest sequence, in tokens."""
         return self.layout.longest
 
     @property
     def lengths(self) -> Tensor:
-        """Length of each sequence in tokens, int32 (batch,)."""
+        """The length of each sequence in tokens, int32 (batch,)."""
         return from_numpy(self.layout.lengths.astype(np.int32)).to(self.device)
 
     @property
     def total_tokens(self) -> int:
-        """Number of real tokens."""
+        """The number of tokens."""
         return self.layout.total
 
     @property
     def padded_tokens(self) -> int:
-        """Number of cells of the rectangle that would hold this batch: batch_size * max_seqlen.
+        """The number of cells of the rectangle that would hold this batch: batch_size * max_seqlen.
 
-        The padding saved is `1 - total_tokens / padded_tokens`.
+        `1 - total_tokens / padded_tokens` is the share of padding that the batch saves.
         """
         return self.num_cells
 
@@ -262,9 +251,25 @@ class PackedBatch(Batch):
         )
 
 
-def _one_kind_of_labels(op: str, labels: Any, token_labels: Any) -> None:
+def one_kind_of_labels(op: str, labels: Any, token_labels: Any) -> None:
+    """Raises ValueError if a caller gives labels both for sequences and for tokens."""
     if labels is not None and token_labels is not None:
-        raise BadValue(op, "token_labels", "None beside labels", "both")
+        raise BadValue(op, "token_labels", "only one of labels and token_labels", "both")
+
+
+def flatten_texts(
+    op: str, name: str, ids: Any, labels: Any, token_type_ids: Any, token_labels: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Join the arguments of `from_sequences`, of which `ids` is called `name`: (flat ids, lengths, flat token types or None,
+    flat token labels or None), all int64."""
+    one_kind_of_labels(op, labels, token_labels)
+    flat, lengths = flatten_ids(op, name, ids)
+    types = tags = None
+    if token_type_ids is not None:
+        types = flatten_like(op, "token_type_ids", token_type_ids, lengths, name)
+    if token_labels is not None:
+        tags = flatten_like(op, "token_labels", token_labels, lengths, name, signed=True)
+    return flat, lengths, types, tags
 
 
 def _rectangle(op: str, name: str, value: Tensor | np.ndarray) -> np.ndarray:

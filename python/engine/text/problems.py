@@ -1,4 +1,4 @@
-"""Problems of a table of texts as data: their kinds, what each one says, and the report of all. `quality.py` finds them."""
+"""Problems of a table of texts as data: their kinds, each problem, and the report. `quality.py` finds them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from engine.errors import BadValue
+from engine.errors import require
 from engine.text.table import TextTable
 
-__all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds"]
+__all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds", "contents"]
 
 ProblemKind = Literal[
     "empty", "control", "markup", "long", "duplicate", "near_duplicate", "label_conflict", "leak", "near_leak",
@@ -22,8 +22,8 @@ control: invisible control characters, halves of surrogate pairs, or the mark of
 markup: HTML or XML, which `strip_markup` would change.
 long: more characters than a given number.
 duplicate: equal to an earlier row after `clean_text(text, "NFKC")`.
-near_duplicate: nearly equal to an earlier row that is not a near-duplicate itself. Without the rows of this kind (and the
-    duplicates) no two rows are nearly equal.
+near_duplicate: nearly equal to an earlier row that is not a near-duplicate itself. If the rows of this kind and the
+    duplicates are removed, no two rows are nearly equal.
 label_conflict: equal or nearly equal to an earlier row with another label.
 leak: equal to a row of another split; near_leak: nearly equal to one.
 rare_label: too few rows have the row's label.
@@ -43,7 +43,7 @@ class Other:
     Attributes:
         split: the name of its split; None: the same table.
         row, line, text, pair, label: as in `Problem`.
-        similarity: the Jaccard similarity of the two rows; 1.0 if they are equal.
+        similarity: the Jaccard similarity of the two rows, in (0, 1]; 1 if they are equal.
     """
 
     split: str | None
@@ -54,11 +54,6 @@ class Other:
     label: str | None
     similarity: float
 
-    @classmethod
-    def of(cls, table: TextTable, row: int, split: str | None, similarity: float) -> Other:
-        """The row of a table."""
-        return cls(split, **_parts(table, row), similarity=similarity)
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -67,7 +62,7 @@ class Problem:
     Attributes:
         kind: one of `ProblemKind`.
         row: the row of the table, from 0.
-        line: its line in the file, from 1, or None if that is not known.
+        line: its line in the file, from 1, or None if it is not known.
         text, pair, label: the contents of the row.
         other: for duplicates, conflicts and leaks, the row that it is equal or similar to.
     """
@@ -80,29 +75,23 @@ class Problem:
     label: str | None
     other: Other | None = None
 
-    @classmethod
-    def of(cls, table: TextTable, row: int, kind: ProblemKind, other: Other | None = None) -> Problem:
-        """A problem of a table's row."""
-        return cls(kind, **_parts(table, row), other=other)
-
     def __str__(self) -> str:
         """The row for the printed report, and the row that it is similar to."""
-        shown = _shown(self, self.kind)
         if self.other is None:
-            return shown
+            return _shown(self, self.kind)
         sign = "=" if self.other.similarity == 1 else f"~{self.other.similarity:.2f}"
         split = f"{self.other.split} " if self.other.split else ""
-        return f"{shown} {sign} {split}{_shown(self.other, self.kind)}"
+        return f"{_shown(self, self.kind)} {sign} {split}{_shown(self.other, self.kind)}"
 
 
 @dataclass(frozen=True)
 class QualityReport:
-    """What `find_problems` found.
+    """The findings of `find_problems`.
 
     Attributes:
         rows: the number of rows of the table.
         source: the name of the table's file, or None.
-        similarity, shingle: the least similarity of near-duplicates, and the characters of a shingle.
+        similarity, shingle: the least similarity of near-duplicates, and the number of characters in a shingle.
         problems: all problems, by kind in the order of `ProblemKind`, then by row.
     """
 
@@ -113,7 +102,7 @@ class QualityReport:
     problems: tuple[Problem, ...] = field(repr=False)
 
     def of(self, kind: ProblemKind) -> list[Problem]:
-        """The problems of one kind. Raises ValueError on an unknown kind."""
+        """The problems of one kind. Raises ValueError if the kind is unknown."""
         check_kinds("QualityReport.of", (kind,))
         return [problem for problem in self.problems if problem.kind == kind]
 
@@ -137,13 +126,13 @@ class QualityReport:
 
 
 def check_kinds(op: str, kinds: Collection[str]) -> None:
-    """Raise ValueError on an unknown kind."""
+    """Raise ValueError if a kind is unknown."""
     for kind in kinds:
-        if kind not in KINDS:
-            raise BadValue(op, "kinds", f"some of {', '.join(KINDS)}", repr(kind))
+        require(kind in KINDS, op, "kinds", f"some of {', '.join(KINDS)}", repr(kind))
 
 
-def _parts(table: TextTable, row: int) -> dict[str, Any]:
+def contents(table: TextTable, row: int) -> dict[str, Any]:
+    """The fields of a `Problem` and an `Other` that come from the row."""
     return {
         "row": row,
         "line": None if table.lines is None else table.lines[row],

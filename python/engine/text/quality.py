@@ -1,4 +1,4 @@
-"""What is wrong with a table of texts: found and reported first, removed only on request."""
+"""Problems of a table of texts: found and reported first, removed only on request."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, require
 from engine.text.cleaning import INVISIBLE, SURROGATE, clean_text
 from engine.text.labels import split_labels
 from engine.text.markup import strip_markup
-from engine.text.problems import KINDS, Other, Problem, ProblemKind, QualityReport, check_kinds
+from engine.text.problems import KINDS, Other, Problem, ProblemKind, QualityReport, check_kinds, contents
 from engine.text.similarity import similar_pairs
 from engine.text.table import TextTable
 
@@ -34,22 +34,21 @@ def find_problems(
 ) -> QualityReport:
     """Find the problems of a table of texts. Nothing is changed.
 
-    For near-duplicates, texts are compared without case, punctuation and differences of Unicode spelling, by the Jaccard
-    similarity of their sets of shingles (see `similar_pairs`). All are found, in any script. A pair of texts counts as one
-    text.
+    Near-duplicates are found by the Jaccard similarity of sets of shingles (see `similar_pairs`), without regard to case,
+    punctuation and differences of Unicode spelling. All are found, in any script. A pair of texts counts as one text.
 
     Args:
         table: the table, usually the training set.
-        test: another split, or several by name. No row of the table should also be in one of them.
+        test: another split, or several by name. Rows of the table that are also in one of them are leaks.
         similarity: the least similarity of near-duplicates, in (0, 1]; 1 finds only texts with equal sets of shingles.
         shingle: the number of characters in a shingle; 2 suits short Chinese texts better.
         max_characters: the most characters of a text that is not "long".
         min_label_count: the fewest rows of a label that is not "rare".
-        label_separator: the string between the names, where a text has several labels. Such labels conflict if the sets
-            differ, and each name is counted by itself. None: each label is one name.
+        label_separator: the string between the names, if a text has several labels. Such labels conflict if their sets
+            differ, and each name is counted separately. None: each label is one name.
 
     Raises:
-        ValueError: if a number is out of range; if one table has second texts and the other has none.
+        ValueError: if a number is out of range; if one table has second texts and another has none.
     """
     splits = {} if test is None else {"test": test} if isinstance(test, TextTable) else dict(test)
     for name, split in splits.items():
@@ -58,10 +57,8 @@ def find_problems(
             raise BadValue("find_problems", "test", f"{expected}, as in the table", f"{got} in {name!r}")
     least_one = {"max_characters": max_characters, "min_label_count": min_label_count, "shingle": shingle}
     for argument, value in least_one.items():
-        if value < 1:
-            raise BadValue("find_problems", argument, "at least 1", value)
-    if not 0 < similarity <= 1:
-        raise BadValue("find_problems", "similarity", "a number in (0, 1]", similarity)
+        require(value >= 1, "find_problems", argument, "at least 1", value)
+    require(0 < similarity <= 1, "find_problems", "similarity", "a number in (0, 1]", similarity)
     found = [*_odd_texts(table, max_characters), *_rare_labels(table, min_label_count, label_separator)]
     found += _Comparison(table, splits, similarity, shingle, label_separator).problems()
     order = {kind: place for place, kind in enumerate(KINDS)}
@@ -74,37 +71,36 @@ def remove_problems(
 ) -> tuple[TextTable, tuple[int, ...]]:
     """The table without the rows that have problems of the given kinds.
 
-    Of duplicates and near-duplicates the first row stays. Of rows with conflicting labels none stays, since it is not known
-    which label is right. Leaks are removed from this table; the other split is not changed. (`TextTable.clean` removes control
+    The first row of duplicates and near-duplicates stays. No row with conflicting labels stays, since it is not known which
+    label is right. Leaks are removed from this table; the other split does not change. (`TextTable.clean` removes control
     characters and markup without removing rows.)
 
     Args:
-        table: the table that the report is about.
-        report: what `find_problems` returned.
+        table: the table of the report.
+        report: the result of `find_problems`.
         kinds: the kinds of problems whose rows are removed.
 
     Returns:
         (the table, the removed rows, ascending).
 
     Raises:
-        ValueError: on an unknown kind, or if the report is about a table with another length or other texts.
+        ValueError: if a kind is unknown, or the report belongs to a table with another length or other texts.
         TypeError: if `kinds` is one string.
     """
-    if isinstance(kinds, str):
-        raise BadType("remove_problems", "kinds", "a list of kinds", "one string")
-    check_kinds("remove_problems", kinds)
-    if report.rows != len(table):
-        raise BadValue("remove_problems", "report", f"the report of {len(table)} rows", f"one of {report.rows}")
+    op, rows = "remove_problems", len(table)
+    require(not isinstance(kinds, str), op, "kinds", "a list of kinds", "one string", error=BadType)
+    check_kinds(op, kinds)
+    require(report.rows == rows, op, "report", f"a report on {rows} rows", f"one on {report.rows}")
     removed = set()
     for problem in report.problems:
         if table.texts[problem.row] != problem.text:
             got = f"one with another text in row {problem.row}"
-            raise BadValue("remove_problems", "report", "the report of this table", got)
+            raise BadValue(op, "report", "the report on this table", got)
         if problem.kind in kinds:
             removed.add(problem.row)
             if problem.kind == "label_conflict" and problem.other is not None:
                 removed.add(problem.other.row)
-    return table.select([row for row in range(len(table)) if row not in removed]), tuple(sorted(removed))
+    return table.select([row for row in range(rows) if row not in removed]), tuple(sorted(removed))
 
 
 # --- single rows -----------------------------------------------------------------------------------------------------
@@ -120,7 +116,7 @@ def _odd_texts(table: TextTable, max_characters: int) -> Iterator[Problem]:
     for row in range(len(table)):
         for kind, test in tests.items():
             if any(map(test, table.parts(row))):
-                yield Problem.of(table, row, kind)
+                yield Problem(kind, **contents(table, row))
 
 
 def _rare_labels(table: TextTable, least: int, separator: str | None) -> Iterator[Problem]:
@@ -128,7 +124,7 @@ def _rare_labels(table: TextTable, least: int, separator: str | None) -> Iterato
     counts = Counter(name for names in labels for name in names)
     for row, names in enumerate(labels):
         if any(counts[name] < least for name in names):
-            yield Problem.of(table, row, "rare_label")
+            yield Problem("rare_label", **contents(table, row))
 
 
 def _label_sets(table: TextTable, separator: str | None) -> list[tuple[str, ...]]:
@@ -144,7 +140,7 @@ def _label_sets(table: TextTable, separator: str | None) -> list[tuple[str, ...]
 
 
 class _Comparison:
-    """The texts of a table and of other splits, and which of them are nearly equal. The table's own name is None."""
+    """The texts of a table and of other splits, and which of them are nearly equal. The table itself has the name None."""
 
     def __init__(
         self,
@@ -156,7 +152,7 @@ class _Comparison:
     ) -> None:
         self.tables: dict[str | None, TextTable] = {None: table} | dict(splits)
         self.labels = _label_sets(table, separator)
-        self.numbers: dict[_Key, int] = {}  # of texts as they are compared
+        self.numbers: dict[_Key, int] = {}  # a number for each text, in the spelling in which texts are compared
         self.exact = {name: _exact_keys(each) for name, each in self.tables.items()}
         self.rough = {name: [self._number(key) for key in keys] for name, keys in self.exact.items()}
         own = max(self.rough[None], default=-1) + 1
@@ -171,26 +167,27 @@ class _Comparison:
         self.shares = np.concatenate([alike, alike])[order]
 
     def _number(self, key: _Key | None) -> int:
-        """The number of a text as it is compared, only by its letters and digits and without case; -1 for an empty text."""
+        """The number of a text, without regard to case and to other characters than letters and digits; -1 for no text."""
         if key is None:
             return -1
-        # A text without letters and digits is compared as it is.
+        # If nothing is left, the text is compared as it is.
         rough = tuple(_NOT_A_WORD.sub(" ", part.casefold()).strip() or part for part in key)
         return self.numbers.setdefault(rough, len(self.numbers))
 
     def _near(self, number: int) -> Iterator[tuple[int, float]]:
-        """The numbers of the texts that are similar to a text, its own first, each with the similarity."""
+        """The numbers of the texts that are similar to a text, its own number first, each with the similarity."""
         at = slice(self.starts[number], self.starts[number + 1])
         yield number, 1.0
         yield from zip(self.targets[at].tolist(), self.shares[at].tolist(), strict=True)
 
     def _nearest(self, number: int, rows: Mapping[int, int]) -> tuple[int, float] | None:
-        """Of rows by the number of their text, the one that is most similar to a text, with the similarity."""
+        """The row that is most similar to a text, with the similarity. rows: number of a text -> row."""
         alike = [(rows[near], share) for near, share in self._near(number) if near in rows]
         return min(alike, key=lambda found: (-found[1], found[0]), default=None)
 
     def _problem(self, row: int, kind: ProblemKind, other: int, similarity: float, split: str | None = None) -> Problem:
-        return Problem.of(self.tables[None], row, kind, Other.of(self.tables[split], other, split, similarity))
+        like = Other(split, **contents(self.tables[split], other), similarity=similarity)
+        return Problem(kind, **contents(self.tables[None], row), other=like)
 
     def problems(self) -> Iterator[Problem]:
         yield from self._duplicates()
@@ -206,8 +203,8 @@ class _Comparison:
                 yield row, key, number
 
     def _duplicates(self) -> Iterator[Problem]:
-        first: dict[_Key, int] = {}  # rows by exact text
-        leaders: dict[int, int] = {}  # rows that are not similar to a row before them, by number
+        first: dict[_Key, int] = {}  # exact text -> row
+        leaders: dict[int, int] = {}  # number -> row, of rows that are not similar to an earlier row
         for row, key, number in self._rows():
             if first.setdefault(key, row) != row:
                 yield self._problem(row, "duplicate", first[key], 1.0)
@@ -220,7 +217,7 @@ class _Comparison:
                 yield self._problem(row, "near_duplicate", *nearest)
 
     def _conflicts(self) -> Iterator[Problem]:
-        seen: dict[int, dict[tuple[str, ...], int]] = {}  # by number: the first row with each label
+        seen: dict[int, dict[tuple[str, ...], int]] = {}  # number -> label -> the first row with both
         for row, _, number in self._rows() if self.labels else ():
             label = self.labels[row]
             clashes = [

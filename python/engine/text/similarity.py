@@ -1,10 +1,9 @@
 """All pairs of texts that are nearly equal.
 
-The similarity of two texts is their resemblance (Broder, 1997): the share of runs of characters ("shingles") that both
-have among those that at least one has. All pairs above a threshold are found without comparing each text with each: two
-sets with enough members in common have at least one of their few rarest members in common (prefix filtering: Chaudhuri
-et al., 2006; Bayardo et al., 2007), so only texts with a common rare shingle are compared. Unlike MinHash this needs no
-random numbers and misses no pair.
+The similarity of two texts is their resemblance (Broder, 1997): the number of runs of characters ("shingles") that both
+have, divided by the number that at least one has. Not every text is compared with every other: two sets with enough members
+in common have at least one of their few rarest members in common (prefix filtering: Chaudhuri et al., 2006; Bayardo et al.,
+2007), so only texts with a common rare shingle are compared. Unlike MinHash this needs no random numbers and misses no pair.
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, require
+from engine.layout import ranges
 
 __all__ = ["SimilarPairs", "similar_pairs"]
 
 _CHUNK = 1 << 20  # pairs that are compared at a time; limits the memory
 _BITS = 256  # of a sketch
 _ONES = np.array([bin(number).count("1") for number in range(1 << 16)], np.uint8)
-_SLACK = 1e-9  # so that a rounded product never rounds a pair on the threshold away
+_SLACK = 1e-9  # so that rounding loses no pair on the threshold
 
 
 class SimilarPairs(NamedTuple):
@@ -57,23 +57,21 @@ def similar_pairs(
 
     Args:
         texts: n strings, compared as they are. A text that is shorter than a shingle is one shingle.
-        threshold: in (0, 1]; small values take long, since then nearly all texts are compared.
+        threshold: in (0, 1]; small values take long, because nearly all texts are compared.
         shingle: the number of characters in a shingle.
-        seconds: n second texts, where items are pairs of texts. A shingle of a first and one of a second text are never equal.
-        first: find only pairs with one of the first so many texts.
+        seconds: n second texts, to compare pairs of texts. A shingle of a first text never equals one of a second text.
+        first: find only pairs that have at least one of the first `first` texts; None: all pairs.
 
     Raises:
-        ValueError: if `threshold` or `shingle` is out of range, or there are not as many second texts.
-        TypeError: if texts is one string.
+        ValueError: if `threshold` or `shingle` is out of range, or `seconds` has another length than `texts`.
+        TypeError: if `texts` is one string.
     """
-    if isinstance(texts, str):
-        raise BadType("similar_pairs", "texts", "a list of strings", "one string")
-    if not 0 < threshold <= 1:
-        raise BadValue("similar_pairs", "threshold", "a number in (0, 1]", threshold)
-    if shingle < 1:
-        raise BadValue("similar_pairs", "shingle", "at least 1 character", shingle)
-    if seconds is not None and len(seconds) != len(texts):
-        raise BadValue("similar_pairs", "seconds", f"{len(texts)} texts, one for each text", len(seconds))
+    op = "similar_pairs"
+    require(not isinstance(texts, str), op, "texts", "a list of strings", "one string", error=BadType)
+    require(0 < threshold <= 1, op, "threshold", "a number in (0, 1]", threshold)
+    require(shingle >= 1, op, "shingle", "at least 1 character", shingle)
+    if seconds is not None:
+        require(len(seconds) == len(texts), op, "seconds", f"{len(texts)}, one for each text", len(seconds))
     first = len(texts) if first is None else first
     sets = _shingles([*texts, *(seconds or ())], len(texts), shingle)
     index = np.repeat(np.arange(len(texts)), np.diff(sets.starts)) * sets.vocabulary + sets.members
@@ -91,12 +89,11 @@ def similar_pairs(
 
 
 def _shingles(texts: Sequence[str], count: int, n: int) -> _Sets:
-    """The sets of `count` items: item i has the shingles of texts[i] and, as different ones, those of texts[count + i]."""
+    """The sets of `count` items: item i has the shingles of texts[i], and those of texts[count + i] as different shingles."""
     padded = [text.ljust(n, "\0") for text in texts]
     characters = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32)
     windows = np.fromiter(map(len, padded), np.int64, len(padded)) - (n - 1)
-    # Where each shingle begins: its running number, plus the n - 1 characters at the end of each text before.
-    begins = np.arange(int(windows.sum())) + np.repeat(np.arange(windows.size) * (n - 1), windows)
+    begins = ranges(np.cumsum(windows + n - 1) - (windows + n - 1), windows)  # where each shingle begins
     hashes = np.zeros(begins.size, np.uint64)
     for offset in range(n):  # FNV-1a over characters, in 64 bits, so that different shingles have different hashes
         hashes = (hashes ^ characters[begins + offset].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
@@ -119,7 +116,7 @@ def _candidates(sets: _Sets, threshold: float, first: int, n: int) -> Iterator[n
     sizes = np.diff(sets.starts)
     prefix = sizes - np.ceil(threshold * sizes - _SLACK).astype(np.int64) + 1
     owners = np.repeat(np.arange(n), prefix)
-    places = np.arange(owners.size) - np.repeat(np.cumsum(prefix) - prefix, prefix)
+    places = ranges(np.zeros_like(prefix), prefix)
     members = sets.members[sets.starts[owners] + places]
     # Sorted by shingle, then by size: the partners of an entry are those after it that are not too large.
     order = np.lexsort((owners, sizes[owners], members))
@@ -135,9 +132,9 @@ def _candidates(sets: _Sets, threshold: float, first: int, n: int) -> Iterator[n
         done = int(ends[at - 1]) if at else 0
         stop = max(int(np.searchsorted(ends, done + _CHUNK, side="right")), at + 1)
         here = np.repeat(np.arange(at, stop), counts[at:stop])
-        partner = np.arange(here.size) - np.repeat(ends[at:stop] - counts[at:stop] - done, counts[at:stop]) + here + 1
+        partner = ranges(begin[at:stop], counts[at:stop])
         a, b = owners[here], owners[partner]
-        # What the two can still share from their first common shingle on must reach the threshold.
+        # The two can share at most the shingles from their first common one on. These must reach the threshold.
         room = np.minimum(sizes[a] - places[here], sizes[b] - places[partner])
         enough = room >= threshold / (1 + threshold) * (sizes[a] + sizes[b]) - _SLACK
         left, right = np.minimum(a, b)[enough], np.maximum(a, b)[enough]
@@ -179,7 +176,7 @@ def _jaccard(sets: _Sets, index: np.ndarray, left: np.ndarray, right: np.ndarray
         a, b = left[begin : begin + step], right[begin : begin + step]
         counts = sizes[a]
         pair = np.repeat(np.arange(a.size), counts)
-        members = sets.members[np.arange(pair.size) + np.repeat(sets.starts[a] - (np.cumsum(counts) - counts), counts)]
+        members = sets.members[ranges(sets.starts[a], counts)]
         wanted = b[pair] * sets.vocabulary + members
         found = index[np.minimum(np.searchsorted(index, wanted), index.size - 1)] == wanted
         shared[begin : begin + step] = np.bincount(pair[found], minlength=a.size)

@@ -70,7 +70,7 @@ class TextTable(Table[tuple[str, str | None]]):
         return self.texts[index], None if self.labels is None else self.labels[index]
 
     def parts(self, row: int) -> tuple[str, ...]:
-        """(text,), or (text, second text) where the table has second texts."""
+        """(text,), or (text, second text) if the table has second texts."""
         return (self.texts[row],) if self.pairs is None else (self.texts[row], self.pairs[row])
 
     def strata(self) -> list[str] | None:
@@ -102,7 +102,7 @@ class TextTable(Table[tuple[str, str | None]]):
         """The numbers of this table's labels, int64 (n,).
 
         Raises:
-            ValueError: if the table has no labels, or an unknown one (names the label and its line or row).
+            ValueError: if the table has no labels, or an unknown one; the error names the label and its line or row.
         """
         return labels.encode(self._labels("encode_labels"), source=self.source, lines=self.lines)
 
@@ -115,5 +115,5 @@ class TextTable(Table[tuple[str, str | None]]):
 def train_test_split(
     table: TextTable, test_fraction: float = 0.1, seed: int = 0, stratify: bool = True
 ) -> tuple[TextTable, TextTable]:
-    """`table.split(test_fraction, seed, stratify)`, under the name that scikit-learn gives it."""
+    """`table.split(test_fraction, seed, stratify)`: the same, by scikit-learn's name."""
     return table.split(test_fraction, seed, stratify)

@@ -1,11 +1,11 @@
-"""Which columns of a table's file are read: those that the caller names, and those that have a usual name."""
+"""Choosing the columns of a table's file: those that the caller names, and those with a usual name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.errors import Argument, BadValue, Hint
+from engine.errors import Argument, BadValue, Hint, require
 from engine.text.files import TextFile
 
 __all__ = ["LABEL_COLUMNS", "TEXT_COLUMNS", "Columns", "choose_columns"]
@@ -14,18 +14,18 @@ TEXT_COLUMNS = (
     "text", "sentence", "question", "utterance", "query", "review", "message", "content", "document", "comment",
     "tweet", "title", "body", "input", "文本", "句子", "内容",
 )  # fmt: skip
-"""Names that the text column is looked for under, in order of preference, in any case."""
+"""Usual names of the text column, in any case. The first that is there wins."""
 
 LABEL_COLUMNS = (
     "label", "category", "intent", "class", "target", "sentiment", "topic", "labels", "tag", "y", "标签", "类别",
 )  # fmt: skip
-"""Names that the label column is looked for under, in order of preference, in any case."""
+"""Usual names of the label column, in any case. The first that is there wins."""
 
 
 class Columns(NamedTuple):
     """The columns that a caller asks for, by name.
 
-    None: to be found by a usual name (text, label); no such column (pair); all other columns (extra).
+    None: the column with a usual name (text, label); no such column (pair); all other columns (extra).
     """
 
     text: str | None
@@ -43,27 +43,26 @@ def choose_columns(
         file: the table's file, for messages.
         header: the names of all columns.
         wanted: what the caller asks for.
-        read_labels: False: the label column is not read, but still found, so that it is not taken for the text.
-        named_by_file: whether the names stand in the file's first row. If they do, a lone column need not be the text.
+        read_labels: False: the label column is found, so that it is not taken for the text, but not read.
+        named_by_file: whether the names come from the file's first row. If they do, a lone column need not be the text.
 
     Raises:
-        ValueError: if a wanted column is missing or wanted twice, if no text column is found, or if a column that is to
-            be read has the same name as another.
+        ValueError: if a wanted column is missing or wanted twice, no text column is found, or a column to read has the same
+            name as another.
     """
     there = ", ".join(map(repr, header)) or "none"
     text, label, pair, extra = wanted
     further = extra or ()
     named = [("text_column", text), ("label_column", label if read_labels else None), ("pair_column", pair)]
     for argument, name in (*named, *(("extra_columns", name) for name in further)):
-        if name is not None and name not in header:
-            expected = f"one of the columns of {file.name} ({there})"
-            raise BadValue(file.op, argument, expected, repr(name))
+        found = name is None or name in header
+        require(found, file.op, argument, f"one of the columns of {file.name} ({there})", repr(name))
     if label not in header:
         label = None
-    if text is not None and text == label:
-        raise BadValue(file.op, "label_column", "a column other than the text's", repr(label))
-    if pair is not None and pair in (text, label):
-        raise BadValue(file.op, "pair_column", "a column other than the text's and the label's", repr(pair))
+    differs = text is None or text != label
+    require(differs, file.op, "label_column", "a column other than the text's", repr(label))
+    differs = pair is None or pair not in (text, label)
+    require(differs, file.op, "pair_column", "a column other than the text's and the label's", repr(pair))
     if label is None:
         label = _first_known([name for name in header if name not in (text, pair, *further)], LABEL_COLUMNS)
     if text is None:
@@ -82,8 +81,8 @@ def choose_columns(
     if not read_labels:
         label = None
     for name in (text, label, pair, *extra):
-        if name is not None and header.count(name) > 1:
-            raise BadValue(file.op, "path", f"one column {name!r} in {file.name}", header.count(name))
+        times = 0 if name is None else header.count(name)
+        require(times < 2, file.op, "path", f"one column {name!r} in {file.name}", times)
     return text, label, pair, extra
 
 

@@ -1,4 +1,4 @@
-"""The rows of a table's file, CSV, TSV or JSON Lines, column by column."""
+"""The rows of a table's file (CSV, TSV or JSON Lines), read by columns."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import dropwhile
-from typing import NamedTuple
 
+from engine.errors import Argument
 from engine.text.cleaning import SURROGATE
 from engine.text.files import TextFile, json_kind, numbered_lines
 
 __all__ = ["DelimitedRows", "JsonRows", "delimiter_of"]
 
-_csv_limit_lock = threading.Lock()  # csv's limit on a field's size is one setting for the whole process
+_csv_limit_lock = threading.Lock()  # the csv module has one limit on the size of a field, for the whole process
 
 
-class _Record(NamedTuple):
-    line: int  # that the row begins in
-    cells: list[str]  # none in an empty line
+_Record = tuple[int, list[str]]  # the line where a row begins, and its fields; none for an empty line
 
 
 class DelimitedRows:
@@ -30,15 +28,15 @@ class DelimitedRows:
         file, text: the file and its contents.
         columns: the names of the columns, for a file without a header; None: the first row names them.
         delimiter: the character between fields.
-        quoting: whether fields may stand in double quotes.
+        quoting: whether fields may be in double quotes.
         skip_empty_lines: False keeps them as rows of empty fields.
 
     Attributes:
         header: the names of the columns.
-        lines: the line that each row begins in.
+        lines: the line in which each row begins.
 
     Raises:
-        ValueError: on invalid quoting, or a row with another number of fields than the header; names the line.
+        ValueError: if quotes are invalid, or a row has another number of fields than the header; the error names the line.
     """
 
     def __init__(
@@ -57,15 +55,15 @@ class DelimitedRows:
             finally:
                 csv.field_size_limit(limit)
         if skip_empty_lines:
-            records = [record for record in records if record.cells]
-        elif columns is None:  # a header may come after empty lines
-            records = list(dropwhile(lambda record: not record.cells, records))
-        named = [name.strip() for record in records[:1] for name in record.cells]
+            records = [(line, cells) for line, cells in records if cells]
+        elif columns is None:  # empty lines may come before the header
+            records = list(dropwhile(lambda record: not record[1], records))
+        named = [name.strip() for _, cells in records[:1] for name in cells]
         self.header = named if columns is None else [name.strip() for name in columns]
         if named == self.header:
             records = records[1:]
-        self.lines = [record.line for record in records]
-        self._cells = [record.cells or [""] * len(self.header) for record in records]
+        self.lines = [line for line, _ in records]
+        self._cells = [cells or [""] * len(self.header) for _, cells in records]
         for line, cells in zip(self.lines, self._cells):
             if len(cells) != len(self.header):
                 raise file.wrong(line, f"{len(self.header)} columns", str(len(cells)))
@@ -83,14 +81,14 @@ class DelimitedRows:
 
 
 def delimiter_of(text: str) -> str:
-    """The delimiter of CSV: a comma, or a semicolon where the header has semicolons and no comma."""
+    """The delimiter of CSV: a comma, or a semicolon if the header has semicolons and no comma."""
     header = next((line for _, line in numbered_lines(text) if line.strip()), "")
     return ";" if ";" in header and "," not in header else ","
 
 
 def _unquoted(text: str, delimiter: str) -> Iterator[_Record]:
     for line, row in numbered_lines(text):
-        yield _Record(line, row.split(delimiter) if row.strip() else [])
+        yield line, row.split(delimiter) if row.strip() else []
 
 
 def _quoted(file: TextFile, text: str, delimiter: str) -> Iterator[_Record]:
@@ -99,14 +97,14 @@ def _quoted(file: TextFile, text: str, delimiter: str) -> Iterator[_Record]:
     try:
         for cells in reader:
             blank = len(cells) == 1 and cells[0].isspace()  # a quoted empty field is a row, [""]
-            yield _Record(begin, [] if blank else cells)
+            yield begin, [] if blank else cells
             begin = reader.line_num + 1
     except csv.Error as error:
         raise file.wrong(begin, "valid CSV", str(error)) from None
 
 
 class JsonRows:
-    """The rows of JSON Lines, an object each.
+    """The rows of JSON Lines: one object in each line.
 
     Args:
         file, text: the file and its contents.
@@ -117,7 +115,7 @@ class JsonRows:
         lines: the line of each row.
 
     Raises:
-        ValueError: if a line holds no object; and by the methods for a value of another type; names the line.
+        ValueError: if a line is not an object; by a method, if a value has another type. The error names the line.
     """
 
     def __init__(self, file: TextFile, text: str, skip_empty_lines: bool) -> None:
@@ -132,7 +130,7 @@ class JsonRows:
         return self._column(name, self._text)
 
     def values(self, name: str) -> list[str]:
-        """The strings, numbers, booleans (spelled as in JSON) and nulls (as '') at a key."""
+        """The strings, numbers, booleans (spelled as in JSON) and nulls (which become '') at a key."""
         return self._column(name, self._value)
 
     def labels(self, name: str, separator: str) -> list[str]:
@@ -142,12 +140,12 @@ class JsonRows:
             if not isinstance(value, list):
                 return self._label(line, name, value)
             several = [self._label(line, name, each) for each in value]
+            if "" in several:
+                raise self._file.wrong(line, f"non-empty labels in the array at {name!r}", "an empty string")
             for each in several:
-                if not each:
-                    raise self._file.wrong(line, f"non-empty labels in the array at {name!r}", "an empty string")
                 if separator in each:
-                    got = f"{each!r} (pass another label_separator=)"
-                    raise self._file.wrong(line, f"labels without the separator {separator!r}", got)
+                    hint = ("pass another ", Argument("label_separator"))
+                    raise self._file.wrong(line, f"labels without the separator {separator!r}", repr(each), hint)
             return separator.join(several)
 
         return self._column(name, label)
@@ -155,9 +153,7 @@ class JsonRows:
     def _column(self, name: str, convert: Callable[[int, str, object], str]) -> list[str]:
         column = []
         for line, record in zip(self.lines, self._records):
-            if record is not None and name not in record:
-                raise self._file.wrong(line, f"the key {name!r}", ", ".join(map(repr, record)) or "no keys")
-            column.append("" if record is None else convert(line, name, record[name]))
+            column.append("" if record is None else convert(line, *self._file.json_value(record, line, name)))
         return column
 
     def _text(self, line: int, name: str, value: object, expected: str = "a string") -> str:

@@ -1,4 +1,4 @@
-"""TagDataset: tagged sentences as tokens, and the way from what a model says of tokens back to the words."""
+"""TagDataset: tagged sentences as tokens, and the way back from predictions for tokens to tags of words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.data._arrays import as_array, checked_indices, flatten_like
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, require
 from engine.ops.loss import IGNORE_INDEX
 from engine.tensor import Tensor
 from engine.text.dataset import TextDataset
@@ -25,13 +25,17 @@ class TagDataset(TextDataset):
 
     Args:
         sequences: the token ids of each sentence.
-        word_ids: for each token the number of its word in the sentence, or None for a special token; as many as
-            `sequences`, of the same lengths.
-        num_words: the number of words of each sentence, words without a token included.
+        word_ids: for each token the number of its word in the sentence, or None for a special token; of the same lengths as
+            `sequences`.
+        num_words: the number of words in each sentence, words without a token included.
         token_labels: as in `TextDataset`.
 
+    Attributes:
+        word_ids: int32 (total_tokens,), the number of each token's word in its sentence; -1 for special tokens.
+        num_words: int64 (n,), the number of words in each sentence.
+
     Raises:
-        TypeError, ValueError: as `TextDataset`; if a word id is not below the sentence's number of words.
+        TypeError, ValueError: as `TextDataset`; ValueError if a word id is not below the sentence's number of words.
     """
 
     def __init__(
@@ -45,25 +49,19 @@ class TagDataset(TextDataset):
         op = "TagDataset"
         numbers = [[-1 if word is None else word for word in words] for words in word_ids]
         flat = flatten_like(op, "word_ids", numbers, self.lengths, "sequences", signed=True)
-        self._word_ids = flat.astype(np.int32)
-        if len(num_words) != len(self):
-            raise BadValue(op, "num_words", f"{len(self)}, one for each sentence", len(num_words))
+        self.word_ids = flat.astype(np.int32)
+        require(len(num_words) == len(self), op, "num_words", f"{len(self)}, one for each sentence", len(num_words))
         self.num_words = np.array(num_words, dtype=np.int64)
-        limits = np.repeat(self.num_words, self.lengths)
-        if (self._word_ids >= limits).any():
-            token = int(np.argmax(self._word_ids >= limits))
-            row = int(np.searchsorted(self._offsets, token, side="right")) - 1
-            raise BadValue(op, "word_ids", f"values below {self.num_words[row]} in row {row}", self._word_ids[token])
-
-    @property
-    def word_ids(self) -> np.ndarray:
-        """The word in its sentence that each token comes from, int32 (total_tokens,); -1 for special tokens."""
-        return self._word_ids
+        wrong = np.flatnonzero(self.word_ids >= np.repeat(self.num_words, self.lengths))
+        if wrong.size:
+            row = int(np.searchsorted(self._offsets, wrong[0], side="right")) - 1
+            expected = f"values below {self.num_words[row]} in row {row}"
+            raise BadValue(op, "word_ids", expected, self.word_ids[wrong[0]])
 
     @property
     def first_tokens(self) -> np.ndarray:
         """Whether each token is the first of a word, bool (total_tokens,)."""
-        words, starts = self._word_ids, self._offsets[:-1]
+        words, starts = self.word_ids, self._offsets[:-1]
         first = np.ones(words.size, dtype=np.bool_)
         first[1:] = words[1:] != words[:-1]
         first[starts[starts < words.size]] = True
@@ -79,9 +77,9 @@ class TagDataset(TextDataset):
         """The tags of the words, from one class number for each token. The number at a word's first token counts.
 
         Args:
-            predictions: integers (total_tokens,) of the sentences in `indices`, back to back as in batches.
+            predictions: integers (total_tokens,) for the sentences in `indices`, back to back as in batches.
             labels: the names of the class numbers.
-            indices: the sentences that `predictions` belong to, in the same order; None: all sentences.
+            indices: the sentences of the predictions, in the same order; None: all sentences.
             outside: the tag of words without a token (cut off, or dropped by the tokenizer).
 
         Raises:
@@ -93,15 +91,15 @@ class TagDataset(TextDataset):
         rows = np.arange(len(self)) if indices is None else checked_indices(op, indices, len(self))
         numbers = as_array(predictions)
         total = int(self.lengths[rows].sum())
-        if numbers.shape != (total,):
-            raise BadValue(op, "predictions", f"shape ({total},), one for each token", numbers.shape)
-        if numbers.size and numbers.dtype.kind not in "iu":
-            raise BadType(op, "predictions", "integers", numbers.dtype)
+        right = numbers.shape == (total,)
+        require(right, op, "predictions", f"shape ({total},), one for each token", numbers.shape)
+        integers = not numbers.size or numbers.dtype.kind in "iu"
+        require(integers, op, "predictions", "integers", numbers.dtype, error=BadType)
         is_first = self.first_tokens
         tags, start = [], 0
         for row in rows.tolist():
             at = slice(self._offsets[row], self._offsets[row + 1])
-            words, first = self._word_ids[at], np.flatnonzero(is_first[at])
+            words, first = self.word_ids[at], np.flatnonzero(is_first[at])
             sentence = [outside] * int(self.num_words[row])
             for word, name in zip(words[first].tolist(), labels.decode(numbers[start + first].tolist()), strict=True):
                 sentence[word] = name
@@ -113,25 +111,24 @@ class TagDataset(TextDataset):
 def tag_dataset(table: TaggedTable, tokenizer: Tokenizer, labels: Labels, max_length: int | None = None) -> TagDataset:
     """Tokenize tagged sentences. The first token of a word gets the word's tag, all other tokens get -100.
 
-    This is the way of Devlin et al., "BERT" (2019), section 5.3. A table without tags gives a dataset without labels.
+    The method is that of Devlin et al., "BERT" (2019), section 5.3. A table without tags gives a dataset without labels.
 
     Args:
         table: the sentences.
-        tokenizer: makes tokens of the words.
+        tokenizer: turns the words into tokens.
         labels: the tags by number.
-        max_length: the most tokens of a sentence, special tokens included; the words behind them are cut off.
+        max_length: the most tokens of a sentence, special tokens included; the words after them are cut off.
 
     Raises:
-        ValueError: on a tag that is not among `labels` (names the tag and its sentence); otherwise as
+        ValueError: if a tag is not among `labels`; the error names the tag and its sentence. Otherwise as
             `Tokenizer.encode_words`.
     """
     numbers = {name: number for number, name in enumerate(labels.names)}
     for row, tags in enumerate(table.tags or ()):
         for tag in tags:
             if tag not in numbers:
-                raise BadValue(
-                    "tag_dataset", "labels", f"one of {len(numbers)} known tags", f"{tag!r} in {table.where(row)}"
-                )
+                got = f"{tag!r} in {table.where(row)}"
+                raise BadValue("tag_dataset", "labels", f"one of {len(numbers)} known tags", got)
     ids, word_ids = tokenizer.encode_words(table.words, max_length)
     marks = None
     if table.tags is not None:

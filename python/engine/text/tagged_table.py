@@ -19,7 +19,7 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
     Attributes:
         words: n lists of words.
         tags: n lists of tags, each as long as its words, or None.
-        labels: n names, one for each sentence (an intent, say), or None.
+        labels: n names, one for each sentence, such as its intent; or None.
         source: the file's or folder's name, for messages, or None.
         lines: the line in which each sentence begins, counted from 1, for messages, or None.
 
@@ -47,9 +47,8 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
                     raise BadType("TaggedTable", name, "lists of strings", f"one string in row {row}")
         for row, (words, tags) in enumerate(zip(self.words, self.tags or [])):
             if len(words) != len(tags):
-                raise BadValue(
-                    "TaggedTable", "tags", f"{len(words)}, one for each word", f"{len(tags)} in {self.where(row)}"
-                )
+                got = f"{len(tags)} in {self.where(row)}"
+                raise BadValue("TaggedTable", "tags", f"{len(words)}, one for each word", got)
 
     def __repr__(self) -> str:
         kinds = "no tags" if self.tags is None else f"{len(set(chain.from_iterable(self.tags)))} tags"

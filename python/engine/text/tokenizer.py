@@ -1,8 +1,8 @@
 """Tokenizer: texts to token ids and back, with the `tokenizers` library (the extra `text`).
 
 A tokenizer is trained or loaded, never downloaded. The files are the library's `tokenizer.json`, BERT's `vocab.txt`
-(Devlin et al., 2019), and a `tokenizer_config.json` beside them, so that other libraries open the same folder.
-Nothing is padded, and `max_length` is an argument of each call, not a state, so several threads may encode at once.
+(Devlin et al., 2019), and a `tokenizer_config.json` in the same folder, so that other libraries can open it. Nothing is
+padded, and `max_length` is an argument of each call, so several threads may encode at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.data._arrays import integer, integers_below
 from engine.data.groups import groups
-from engine.errors import BadValue
+from engine.errors import require
 from engine.serialization import write_json, write_text
 from engine.text._tokenizer_backend import bert, with_leading_spaces
 from engine.text.strings import checked_texts
@@ -26,7 +26,7 @@ from engine.text.tokenizer_training import smallest_vocabulary, train_bpe, train
 if TYPE_CHECKING:
     import tokenizers
 
-__all__ = ["Tokenizer", "checked_texts"]
+__all__ = ["Tokenizer"]
 
 # How much is tokenized at once: the library's objects take kilobytes for each text and about 64 bytes for each token.
 _CHUNK_TEXTS = 4096
@@ -49,25 +49,25 @@ class Tokenizer:
     Attributes:
         backend: the `tokenizers.Tokenizer` underneath.
         vocab_size: one more than the largest token id: the number of rows that an embedding needs.
-        pad_token_id, unk_token_id, cls_token_id, sep_token_id, mask_token_id: the ids of the special tokens; None where
-            there is no such token.
-        model_max_length: the most tokens that the tokenizer's model takes, or None where the files do not say. Texts are
-            not cut to it by themselves: pass it as `max_length`.
+        pad_token_id, unk_token_id, cls_token_id, sep_token_id, mask_token_id: the ids of the special tokens; None if there
+            is no such token.
+        model_max_length: the most tokens that the tokenizer's model accepts, or None if the files do not say. To cut texts to
+            it, pass it as `max_length`.
 
     Raises:
-        ImportError: if the `tokenizers` library is missing; says `pip install engine[text]`.
+        ImportError: if the `tokenizers` library is missing.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, special_tokens: dict[str, str] | None = None) -> None:
         """Wrap a `tokenizers.Tokenizer`.
 
         Args:
-            backend: the tokenizer. Padding and truncation that its file asked for are switched off.
-            special_tokens: tokens by role ('pad', 'unk', 'cls', 'sep', 'mask'). For other roles the tokens that BERT and
-                RoBERTa use are looked for in the vocabulary.
+            backend: the tokenizer. Its padding and truncation are switched off.
+            special_tokens: tokens by role ('pad', 'unk', 'cls', 'sep', 'mask'). For the other roles, the vocabulary is
+                searched for the tokens of BERT and RoBERTa.
 
         Raises:
-            ValueError: on an unknown role, or a token that is not in the vocabulary.
+            ValueError: if the vocabulary is empty, a role is unknown, or a token is not in the vocabulary.
         """
         backend.no_padding()
         backend.no_truncation()
@@ -75,16 +75,13 @@ class Tokenizer:
         self.model_max_length: int | None = None
         self._for_words: tokenizers.Tokenizer | None = None
         vocab = backend.get_vocab(with_added_tokens=True)
-        if not vocab:
-            raise BadValue("Tokenizer", "backend", "a vocabulary with tokens", "an empty one")
+        require(vocab, "Tokenizer", "backend", "a vocabulary with tokens", "an empty one")
         self.vocab_size = max(vocab.values()) + 1
         present = {role: [name for name in names if name in vocab] for role, names in _ROLES.items()}
         self._special = {role: names[0] for role, names in present.items() if names}
         for role, token in (special_tokens or {}).items():
-            if role not in _ROLES:
-                raise BadValue("Tokenizer", "special_tokens", f"the roles {', '.join(_ROLES)}", repr(role))
-            if token not in vocab:
-                raise BadValue("Tokenizer", "special_tokens", "a token of the vocabulary", repr(token))
+            require(role in _ROLES, "Tokenizer", "special_tokens", f"the roles {', '.join(_ROLES)}", repr(role))
+            require(token in vocab, "Tokenizer", "special_tokens", "a token of the vocabulary", repr(token))
             self._special[role] = token
         self._ids = {role: vocab[token] for role, token in self._special.items()}
         ids = (self._ids.get(role) for role in _ROLES)
@@ -105,7 +102,7 @@ class Tokenizer:
         """Learn a vocabulary from texts. The same texts give the same vocabulary, bit for bit.
 
         Args:
-            texts: the texts to learn from: those of the training set only.
+            texts: the texts to learn from. Use only those of the training set.
             vocab_size: the most tokens, the five special tokens and the alphabet included. If the alphabet alone is
                 larger, its rarest characters are left out (they become [UNK]).
             kind: 'wordpiece' splits as BERT does (Chinese characters one by one); 'bpe' works on bytes (Sennrich et
@@ -114,18 +111,16 @@ class Tokenizer:
             min_frequency: how often a pair must occur in the texts to be merged.
 
         Raises:
-            ValueError: on an unknown kind, a vocabulary that is too small, or texts that are all blank.
+            ValueError: if the kind is unknown, the vocabulary is too small, or all texts are blank.
             TypeError: if a text is not a string.
         """
         op = "Tokenizer.train"
-        if kind not in ("wordpiece", "bpe"):
-            raise BadValue(op, "kind", "'wordpiece' or 'bpe'", repr(kind))
+        require(kind in ("wordpiece", "bpe"), op, "kind", "'wordpiece' or 'bpe'", repr(kind))
         checked = checked_texts(op, "texts", texts)
-        if not any(text and not text.isspace() for text in checked):
-            raise BadValue(op, "texts", "at least one text that is not blank", f"{len(checked)} blank texts")
+        not_blank = any(text and not text.isspace() for text in checked)
+        require(not_blank, op, "texts", "at least one text that is not blank", f"{len(checked)} blank texts")
         least = smallest_vocabulary(kind)
-        if vocab_size < least:
-            raise BadValue(op, "vocab_size", f"at least {least} for {kind!r}", vocab_size)
+        require(vocab_size >= least, op, "vocab_size", f"at least {least} for {kind!r}", vocab_size)
         train = train_wordpiece if kind == "wordpiece" else train_bpe
         return cls(train(checked, vocab_size, lowercase, min_frequency))
 
@@ -160,9 +155,9 @@ class Tokenizer:
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str]) -> Tokenizer:
-        """Open a folder as `save` or other libraries write it: `tokenizer.json`, or else `vocab.txt`.
+        """Open a folder that `save` or another library wrote: its `tokenizer.json`, or its `vocab.txt`.
 
-        `tokenizer_config.json` and `special_tokens_map.json` are read where they exist. Nothing is downloaded.
+        `tokenizer_config.json` and `special_tokens_map.json` are read if they exist. Nothing is downloaded.
 
         Raises:
             FileNotFoundError: if there is no such folder, or neither file in it.
@@ -176,9 +171,9 @@ class Tokenizer:
         return tokenizer
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json` into a folder, which is made if it is missing.
+        """Write `tokenizer.json` and `tokenizer_config.json` into a folder, which is made if it does not exist.
 
-        Each file is complete or not there: it is written under another name and then moved.
+        A failure leaves no half-written file: each file is written under another name and then moved.
         """
         folder = os.fspath(directory)
         os.makedirs(folder, exist_ok=True)
@@ -195,7 +190,7 @@ class Tokenizer:
         """The token ids of a text, or of a pair of texts, with special tokens.
 
         Args:
-            text: the text; an empty one gives only the special tokens.
+            text: the text. An empty text gives only the special tokens.
             pair: a second text, for tasks on pairs of texts.
             max_length: the most ids, special tokens included. A text is cut at its end; of a pair the longer text is cut
                 first.
@@ -204,12 +199,12 @@ class Tokenizer:
             TypeError: if a text is not a string.
             ValueError: if `max_length` leaves no room for a token, or a text is not valid Unicode.
         """
-        checked = self._checked("Tokenizer.encode", [text], None if pair is None else [pair], max_length)
+        checked = self.check_texts("Tokenizer.encode", [text], None if pair is None else [pair], max_length)
         return self._encodings(*checked)[0].ids
 
     def encode_batch(self, texts: Iterable[str], max_length: int | None = None) -> list[list[int]]:
         """The token ids of each text; arguments and errors as in `encode`. Errors name the row."""
-        checked = self._checked("Tokenizer.encode_batch", texts, None, max_length)
+        checked = self.check_texts("Tokenizer.encode_batch", texts, None, max_length)
         return [encoding.ids for encoding in self._encodings(*checked)]
 
     def encode_pairs(
@@ -220,7 +215,7 @@ class Tokenizer:
         Raises:
             ValueError: if there are not as many pairs as texts; otherwise as `encode`.
         """
-        encodings = self._encodings(*self._checked("Tokenizer.encode_pairs", texts, pairs, max_length))
+        encodings = self._encodings(*self.check_texts("Tokenizer.encode_pairs", texts, pairs, max_length))
         return [encoding.ids for encoding in encodings], [encoding.type_ids for encoding in encodings]
 
     def encode_flat(
@@ -230,7 +225,7 @@ class Tokenizer:
         max_length: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """The token ids of many texts, or pairs of texts, back to back in arrays, which take little memory.
+        """The token ids of many texts, or pairs of texts, back to back in arrays, which need little memory.
 
         Args:
             texts: n strings.
@@ -244,8 +239,7 @@ class Tokenizer:
         Raises:
             TypeError, ValueError: as `encode_pairs`, before anything is tokenized.
         """
-        op = "Tokenizer.encode_flat"
-        first, second, room = self._checked(op, texts, pairs, max_length)
+        first, second, room = self.check_texts("Tokenizer.encode_flat", texts, pairs, max_length)
         none = np.zeros(0, dtype=np.int32)
         ids, types, lengths = [none], [none], [none]
         for rows in _chunks(first, second):
@@ -262,7 +256,7 @@ class Tokenizer:
     def encode_bare(self, texts: list[str]) -> Iterator[list[int]]:
         """The token ids of each text without special tokens, some thousands of texts at a time."""
         for rows in _chunks(texts, None):
-            for encoding in self._fast(texts[rows], add_special_tokens=False):
+            for encoding in self._encode(texts[rows], add_special_tokens=False):
                 yield encoding.ids
 
     def encode_words(
@@ -270,14 +264,14 @@ class Tokenizer:
     ) -> tuple[list[list[int]], list[list[int | None]]]:
         """The token ids of sentences that are split into words, and the word that each token comes from.
 
-        Byte-level BPE and Unigram take each word as if a space stood before it, the first word of a sentence too.
+        Byte-level BPE and Unigram encode each word as if it followed a space, the first word of a sentence too.
 
         Args:
             sentences: lists of words. A word may have no token (an empty one, for example).
             max_length: the most ids, special tokens included; sentences are cut at the end.
 
         Returns:
-            (ids, word ids), each a list for each sentence; the word id of a special token is None.
+            (ids, word ids), with a list for each sentence in both; the word id of a special token is None.
 
         Raises:
             TypeError: if a sentence is not a list of strings.
@@ -285,22 +279,14 @@ class Tokenizer:
         """
         op = "Tokenizer.encode_words"
         checked = [checked_texts(op, f"sentences[{row}]", sentence) for row, sentence in enumerate(sentences)]
-        room = self.check_room(op, max_length)
-        if self._for_words is None:
-            self._for_words = with_leading_spaces(self.backend)
-        backend = self._for_words
-        encodings = backend.encode_batch(checked, is_pretokenized=True)
-        for row, encoding in enumerate(encodings):
-            if max_length is not None and room is not None and len(encoding) > max_length:
-                head = backend.encode(checked[row], is_pretokenized=True, add_special_tokens=False)
-                encodings[row] = self._shortened(head, None, room)
+        encodings = self._encodings(checked, None, self.check_room(op, max_length), words=True)
         return [encoding.ids for encoding in encodings], [encoding.word_ids for encoding in encodings]
 
     def check_room(self, op: str, max_length: int | None, pair: bool = False) -> int | None:
-        """How many tokens fit into `max_length` besides the special ones; None: any number.
+        """How many tokens fit into `max_length` besides the special ones; None: any number. Errors name `op`.
 
         Raises:
-            ValueError: if there is no room for one token of each text; names the caller, `op`.
+            ValueError: if there is no room for one token of each text.
             TypeError: if `max_length` is not an integer.
         """
         if max_length is None:
@@ -308,12 +294,25 @@ class Tokenizer:
         special = self.backend.num_special_tokens_to_add(pair)
         least = 2 if pair else 1
         room = integer(op, "max_length", max_length) - special
-        if room < least:
-            raise BadValue(op, "max_length", f"at least {special + least}", max_length)
+        require(room >= least, op, "max_length", f"at least {special + least}", max_length)
         return room
 
+    def check_texts(
+        self, op: str, texts: Iterable[str], pairs: Iterable[str] | None, max_length: int | None
+    ) -> tuple[list[str], list[str] | None, int | None]:
+        """(texts, second texts, how many tokens fit into `max_length` besides the special ones). Errors name `op`.
+
+        Raises:
+            TypeError, ValueError: as `encode_pairs`.
+        """
+        first = checked_texts(op, "texts", texts)
+        second = None if pairs is None else checked_texts(op, "pairs", pairs)
+        if second is not None:
+            require(len(second) == len(first), op, "pairs", f"{len(first)}, one for each text", len(second))
+        return first, second, self.check_room(op, max_length, pair=second is not None)
+
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
-        """The text of token ids, as far as the tokenizer kept it (case and spacing may be lost).
+        """The text of token ids. The tokenizer may have changed case and spacing.
 
         Raises:
             IndexError: if an id is not in [0, vocab_size).
@@ -323,12 +322,12 @@ class Tokenizer:
         return self.backend.decode(numbers, skip_special_tokens=skip_special_tokens)
 
     def tokens(self, ids: Iterable[int]) -> list[str | None]:
-        """The token of each id (None where the vocabulary has a gap)."""
+        """The token of each id; None for an id that the vocabulary skips. Raises TypeError for an id that is not an integer."""
         return [self.backend.id_to_token(integer("Tokenizer.tokens", "ids", number)) for number in ids]
 
     @property
     def special_tokens(self) -> dict[str, str]:
-        """The special tokens that there are, by role: 'pad', 'unk', 'cls', 'sep', 'mask'."""
+        """The special tokens by role: 'pad', 'unk', 'cls', 'sep', 'mask'. A role without a token is left out."""
         return dict(self._special)
 
     @property
@@ -344,34 +343,31 @@ class Tokenizer:
 
     # --- underneath --------------------------------------------------------------------------------------------------
 
-    def _checked(
-        self, op: str, texts: Iterable[str], pairs: Iterable[str] | None, max_length: int | None
-    ) -> tuple[list[str], list[str] | None, int | None]:
-        """(texts, second texts, how many tokens they may have besides the special ones)."""
-        first = checked_texts(op, "texts", texts)
-        second = None if pairs is None else checked_texts(op, "pairs", pairs)
-        if second is not None and len(second) != len(first):
-            raise BadValue(op, "pairs", f"{len(first)} texts, one for each text", len(second))
-        return first, second, self.check_room(op, max_length, pair=second is not None)
-
-    def _fast(self, inputs: list[Any], **options: Any) -> list[tokenizers.Encoding]:
-        """Encodings without the place of each token in the text, where the library has that."""
+    def _encode(self, inputs: list[Any], words: bool = False, **options: Any) -> list[tokenizers.Encoding]:
+        """Encodings of texts, pairs of texts, or lists of words. Only those of words know the word of each token."""
+        if words:
+            if self._for_words is None:
+                self._for_words = with_leading_spaces(self.backend)
+            return self._for_words.encode_batch(inputs, is_pretokenized=True, **options)
         backend: Any = self.backend
         return getattr(backend, "encode_batch_fast", backend.encode_batch)(inputs, **options)
 
-    def _encodings(self, first: list[str], second: list[str] | None, room: int | None) -> list[tokenizers.Encoding]:
-        """Encodings of checked texts, with at most `room` tokens besides the special ones."""
-        encodings = self._fast(first if second is None else list(zip(first, second, strict=True)))
+    def _encodings(
+        self, first: list[Any], second: list[str] | None, room: int | None, words: bool = False
+    ) -> list[tokenizers.Encoding]:
+        """Encodings of checked texts or lists of words, with at most `room` tokens besides the special ones."""
+        encodings = self._encode(first if second is None else list(zip(first, second, strict=True)), words)
         if room is None:
             return encodings
         limit = room + self.backend.num_special_tokens_to_add(second is not None)
         long = [row for row, encoding in enumerate(encodings) if len(encoding) > limit]
-        if not long:
-            return encodings
-        heads = self._fast([first[row] for row in long], add_special_tokens=False)
-        tails = heads if second is None else self._fast([second[row] for row in long], add_special_tokens=False)
-        for row, head, tail in zip(long, heads, tails, strict=True):
-            encodings[row] = self._shortened(head, None if second is None else tail, room)
+        if long:
+            heads = self._encode([first[row] for row in long], words, add_special_tokens=False)
+            tails: list[Any] = [None] * len(long)
+            if second is not None:
+                tails = self._encode([second[row] for row in long], words, add_special_tokens=False)
+            for row, head, tail in zip(long, heads, tails, strict=True):
+                encodings[row] = self._shortened(head, tail, room)
         return encodings
 
     def _shortened(self, head: tokenizers.Encoding, tail: tokenizers.Encoding | None, room: int) -> tokenizers.Encoding:
@@ -379,12 +375,10 @@ class Tokenizer:
         if tail is None:
             head.truncate(room)
             return self.backend.post_process(head)
-        # The longer text is cut first: the shorter keeps its tokens, up to half of the room. Of two texts with equal
-        # lengths the second counts as the longer.
-        if len(head) > len(tail):
-            first_room = room - min(len(tail), room // 2)
-        else:
-            first_room = min(len(head), room // 2)
+        # The longer text is cut first: the shorter keeps its tokens, up to half of the room. If both are equally long, the
+        # second counts as the longer.
+        first_is_longer = len(head) > len(tail)
+        first_room = room - min(len(tail), room // 2) if first_is_longer else min(len(head), room // 2)
         head.truncate(first_room)
         tail.truncate(room - first_room)
         return self.backend.post_process(head, tail)

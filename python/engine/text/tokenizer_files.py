@@ -1,11 +1,11 @@
-"""Files of tokenizers: `tokenizer.json`, BERT's `vocab.txt`, and the settings beside them in a folder."""
+"""Files of tokenizers: `tokenizer.json`, BERT's `vocab.txt`, and the settings in the same folder."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import BadValue, FileMissing
+from engine.errors import BadValue, FileMissing, require
 from engine.serialization import read_json
 from engine.text._tokenizer_backend import SPECIAL_TOKENS, bert, library
 from engine.text.files import TextFile, numbered_lines
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["read_folder", "read_tokenizer", "read_vocab"]
 
-_NO_LIMIT = 10**9  # files that know no largest length state a number above this
+_NO_LIMIT = 10**9  # a larger `model_max_length` in a file means that there is no limit
 
 
 def read_tokenizer(path: str | os.PathLike[str], op: str = "Tokenizer.from_file") -> tokenizers.Tokenizer:
-    """The tokenizer of a `tokenizer.json`. Raises FileNotFoundError, or ValueError where the file holds no tokenizer."""
+    """The tokenizer of a `tokenizer.json`. Raises FileNotFoundError, or ValueError if the file holds no tokenizer."""
     file = TextFile(op, path)
     tokenizer_class, text = library().Tokenizer, file.read()
     try:
@@ -46,23 +46,21 @@ def read_vocab(path: str | os.PathLike[str], op: str = "Tokenizer.from_vocab") -
             raise BadValue(op, "path", "distinct tokens", got)
     needed = SPECIAL_TOKENS[:4]
     missing = ", ".join(token for token in needed if token not in vocab)
-    if missing:
-        raise BadValue(op, "path", f"the tokens {', '.join(needed)} in {file.name}", f"none of {missing}")
+    require(not missing, op, "path", f"the tokens {', '.join(needed)} in {file.name}", f"a file without {missing}")
     return vocab
 
 
 def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer, dict[str, Any], int | None]:
-    """The tokenizer of a folder, its settings, and the most tokens of its model (None where the files do not say).
+    """The tokenizer of a folder, its settings, and the most tokens that its model accepts (None if the files do not say).
 
-    The settings are those of `special_tokens_map.json` and `tokenizer_config.json`, where these files exist.
+    The settings are those of `special_tokens_map.json` and `tokenizer_config.json`, if these files exist.
 
     Raises:
         FileNotFoundError: if there is no such folder, or neither `tokenizer.json` nor `vocab.txt` in it.
         ValueError: if a file is damaged.
     """
     op, folder = "Tokenizer.from_pretrained", os.fspath(directory)
-    if not os.path.isdir(folder):
-        raise FileMissing(op, "directory", "an existing folder", folder)
+    require(os.path.isdir(folder), op, "directory", "an existing folder", folder, error=FileMissing)
     there = {name: os.path.join(folder, name) for name in os.listdir(folder)}
     config: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
@@ -78,7 +76,7 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
             split_chinese=bool(config.get("tokenize_chinese_chars", True)),
         )
     else:
-        raise FileMissing(op, "directory", "tokenizer.json or vocab.txt in it", folder)
+        raise FileMissing(op, "directory", "a folder with tokenizer.json or vocab.txt", folder)
     limit = config.get("model_max_length")
     if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < _NO_LIMIT:
         return backend, config, None

@@ -15,16 +15,16 @@ __all__ = ["smallest_vocabulary", "train_bpe", "train_wordpiece"]
 
 
 def smallest_vocabulary(kind: str) -> int:
-    """The fewest tokens a vocabulary of this kind can have."""
+    """The number of tokens in the smallest vocabulary of this kind."""
     return len(SPECIAL_TOKENS) + (256 if kind == "bpe" else 1)
 
 
 def train_wordpiece(texts: list[str], vocab_size: int, lowercase: bool, min_frequency: int) -> tokenizers.Tokenizer:
     """Learn a WordPiece vocabulary.
 
-    By itself the library numbers the pieces that continue a word ('##e') in the order of a hash table, and breaks ties
-    between merges by those numbers, so that each process would get another vocabulary. Here these pieces are sorted and
-    given to the trainer as special tokens, which fixes their numbers. Only the resulting vocabulary is kept.
+    By itself, the library numbers the pieces that continue a word ('##e') in the order of a hash table. It breaks ties between
+    merges by these numbers, so each process would get another vocabulary. Here these pieces are sorted and given to the trainer
+    as special tokens, which fixes their numbers. Of the trained tokenizer, only the vocabulary is used.
     """
     lib = library()
     normalizer, pre_tokenizer = bert_splitting(lowercase, None, True)
@@ -44,7 +44,7 @@ def train_wordpiece(texts: list[str], vocab_size: int, lowercase: bool, min_freq
         for text in texts:
             if len(alphabet) == len(counts):
                 yield text
-            else:  # a word with a character that was left out can never be spelled, so there is nothing to learn from it
+            else:  # nothing can be learned from a word with a character that is not in the alphabet
                 yield " ".join(word for word in words(text) if alphabet.issuperset(word))
 
     continuing = [f"##{character}" for character in sorted(inside & alphabet)]
@@ -63,7 +63,7 @@ def train_wordpiece(texts: list[str], vocab_size: int, lowercase: bool, min_freq
 
 
 def _largest_alphabet(counts: Counter[str], inside: set[str], room: int) -> set[str]:
-    """The most frequent characters that fit; a character that also continues words takes two tokens."""
+    """The most frequent characters that fit. A character that also continues words needs two tokens."""
     alphabet: set[str] = set()
     for character, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         room -= 2 if character in inside else 1

@@ -1,24 +1,27 @@
 """A run's report as one HTML file: summary, curves, figures, classes, confusion, calibration, groups, examples, attention.
 
-Every key of the report is optional; a section appears where its keys do. `report.json` of a training run is such a report.
+Every key of the report is optional; a section appears if its keys are there. `report.json` of a training run is such a report.
 
 | key | what it holds |
 |---|---|
 | title, task, created, seed | a heading, what was learned, when, the seed |
-| data | numbers by name (train_samples, …), and sha256: {file: hash} |
+| data | numbers by name, such as train_samples, and sha256: {file: hash} |
 | model, training, memory | numbers and words by name |
 | settings | hyper-parameters by name |
 | environment | versions: {package: version}, and words by name |
 | log | the records of log.jsonl (`read_log`), for the curves |
-| held_out, test | figures of an evaluation: numbers by name, and the keys below |
-| … classes | [{label, precision, recall, f1, support, and further numbers}], of classes, labels, or types of spans |
-| … most_confused | [{true, predicted, count, share}] |
-| … confusion | {labels: [n], counts: (n, n)}: rows true, columns predicted |
-| … points | {true: [n], predicted: [n]}, of a regression |
-| … calibration | `metrics.calibration_figures` |
-| … groups | [`metrics.group_figures`], one a column |
-| examples | [{text, true, predicted, loss, probability, tokens: [n], attributions: [n], delta}]; tokens and what follows may lack |
+| examples | [{text, true, predicted, loss, probability, tokens: [n], attributions: [n], delta}]; the last three may be missing |
 | attention | {tokens: [n], weights: (layers, heads, n, n)} |
+| held_out, test | figures of an evaluation: numbers by name, and the keys below |
+
+| key of held_out and test | what it holds |
+|---|---|
+| classes | [{label, precision, recall, f1, support, and further numbers}], of classes, labels, or types of spans |
+| most_confused | [{true, predicted, count, share}] |
+| confusion | {labels: [n], counts: (n, n)}: a row for each true class, a column for each predicted one |
+| points | {true: [n], predicted: [n]}, of a regression |
+| calibration | `metrics.calibration_figures` |
+| groups | [`metrics.group_figures`], one a column |
 """
 
 from __future__ import annotations
@@ -39,12 +42,12 @@ _TITLES = {
     "points": "Predictions", "calibration": "Calibration", "groups": "Groups", "examples": "Most wrong",
     "attention": "Attention", "setup": "How to reproduce",
 }  # fmt: skip
-# Nothing may be fetched, whatever a text of the data says.
+# The browser fetches nothing, whatever the texts of the data hold.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def render_report(report: Mapping[str, Any]) -> str:
-    """The page as a string; see the table of keys above (`python -m pydoc engine.report.html.page`).
+    """The page as a string. `python -m pydoc engine.report.html.page` shows the keys of a report.
 
     Raises ValueError for parts whose shapes do not fit together.
     """
@@ -79,7 +82,7 @@ def render_report(report: Mapping[str, Any]) -> str:
 
 
 def html_report(report: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
-    """Write the page of a report (see `render_report`), whole or not at all; gives its path.
+    """Write the page of a report (see `render_report`), completely or not at all. Returns the path.
 
     Raises OSError if the file cannot be written, ValueError for parts whose shapes do not fit together.
     """

@@ -1,4 +1,4 @@
-"""Charts as SVG to stand in a page: text in the page's fonts, colours from its style sheet, so that dark and light both work."""
+"""Charts as SVG inside a page. Fonts and colours are those of the page's style sheet, for both its light and its dark form."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.report.plots import Panel
+from engine.report.panels import Panel
+from engine.report.words import shortened, text_width
 
 __all__ = ["attention_map", "confusion_chart", "curve_chart", "escape", "reliability_chart", "scatter_chart"]
 
 
 def escape(text: object) -> str:
-    """Text that is safe anywhere in a page; control characters and lone surrogates become U+FFFD."""
+    """The text made safe for any place in a page; control characters and lone surrogates become U+FFFD."""
     shown = "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\ufffd" for c in str(text))
     return html.escape(shown, quote=True)
 
 
 def _ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers within [low, high], about `count` of them."""
+    """About `count` round numbers between low and high."""
     if not high > low:
         return [low]
     raw = (high - low) / count
@@ -40,8 +41,8 @@ def _tick(value: float) -> str:
 
 def _frame(
     width: int, height: int, x: tuple[float, float], y: tuple[float, float], xlabel: str, ylabel: str = ""
-) -> tuple[list[str], tuple[float, float, float, float], int]:
-    """Grid, ticks and names of the axes; (a, b, c, d) that place a point at (a + b·x, c + d·y); the left margin."""
+) -> tuple[list[str], tuple[float, float, float, float]]:
+    """Grid, ticks and names of the axes, and the numbers (a, b, c, d) that place a point at (a + b·x, c + d·y)."""
     left, bottom, top, right = 52 if ylabel else 40, 38, 8, 10
     b = (width - left - right) / ((x[1] - x[0]) or 1)
     d = -(height - top - bottom) / ((y[1] - y[0]) or 1)
@@ -60,7 +61,7 @@ def _frame(
         parts.append(
             f'<text transform="translate(12 {at:.0f}) rotate(-90)" text-anchor="middle">{escape(ylabel)}</text>'
         )
-    return parts, (a, b, c, d), left
+    return parts, (a, b, c, d)
 
 
 def _svg(width: float, height: float, parts: Sequence[str], label: str) -> str:
@@ -77,13 +78,13 @@ def curve_chart(panel: Panel) -> str:
     low, high = min(ys), max(ys)
     pad = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
     low = 0.0 if 0 <= low < 0.4 * high else low - pad
-    span = (min(xs), max(xs)) if max(xs) > min(xs) else (xs[0] - 1, xs[0] + 1)  # a single point stands in the middle
-    parts, (a, b, c, d), _ = _frame(300, 220, span, (low, high + pad), "step")
+    span = (min(xs), max(xs)) if max(xs) > min(xs) else (xs[0] - 1, xs[0] + 1)  # puts a single point in the middle
+    parts, (a, b, c, d) = _frame(300, 220, span, (low, high + pad), "step")
     for i, (name, steps, values, marked) in enumerate(panel.curves):
         points = [(a + b * x, c + d * y) for x, y in _thinned(steps, values)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="curve s{i % 6}" points="{path}"><title>{escape(name)}</title></polyline>')
-        if marked or len(points) == 1:  # a line of one point is not seen
+        if marked or len(points) == 1:  # a line of one point would be invisible
             parts += [f'<circle class="f{i % 6}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points]
     legend = "".join(f'<span><i class="f{i % 6}"></i>{escape(c[0])}</span>' for i, c in enumerate(panel.curves))
     return (
@@ -93,7 +94,7 @@ def curve_chart(panel: Panel) -> str:
 
 
 def _thinned(steps: Sequence[float], values: Sequence[float], limit: int = 400) -> list[tuple[float, float]]:
-    """At most about `limit` points: means of neighbours, which is what the eye makes of more."""
+    """(step, value) of at most `limit` points; of more, the means of neighbours."""
     block = -(-len(steps) // limit)
     return [
         (float(np.mean(steps[i : i + block])), float(np.mean(values[i : i + block])))
@@ -102,10 +103,8 @@ def _thinned(steps: Sequence[float], values: Sequence[float], limit: int = 400) 
 
 
 def reliability_chart(count: Sequence[int], confidence: Sequence[float], accuracy: Sequence[float]) -> str:
-    """Bars: the share that is right in each bin; dots: at the mean probability; the diagonal: as it should be."""
-    parts, (a, b, c, d), _ = _frame(
-        290, 280, (0, 1), (0, 1), "probability of the predicted class", "share that is right"
-    )
+    """A bar for the share that is right in each bin, with a dot at the bin's mean probability; the diagonal is the ideal."""
+    parts, (a, b, c, d) = _frame(290, 280, (0, 1), (0, 1), "probability of the predicted class", "share that is right")
     bins = len(count)
     for i, (n, p, right) in enumerate(zip(count, confidence, accuracy)):
         if n:
@@ -121,13 +120,13 @@ def reliability_chart(count: Sequence[int], confidence: Sequence[float], accurac
 
 
 def scatter_chart(true: Sequence[float], predicted: Sequence[float], limit: int = 1500) -> str:
-    """Predicted over true numbers; the diagonal is a perfect prediction. Of more than `limit` points, evenly chosen ones."""
+    """Predicted over true numbers; the diagonal is a perfect prediction. Of more than `limit` points, an even choice is drawn."""
     chosen = np.linspace(0, len(true) - 1, min(limit, len(true))).round().astype(int)
     x, y = np.asarray(true, float)[chosen], np.asarray(predicted, float)[chosen]
     low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
     pad = (high - low) * 0.04 or 1.0
     box = (low - pad, high + pad)
-    parts, (a, b, c, d), _ = _frame(380, 360, box, box, "true", "predicted")
+    parts, (a, b, c, d) = _frame(380, 360, box, box, "true", "predicted")
     ends = [(a + b * v, c + d * v) for v in box]
     parts.append(
         f'<line class="axis" stroke-dasharray="4 4" x1="{ends[0][0]:.1f}" y1="{ends[0][1]:.1f}" '
@@ -140,26 +139,19 @@ def scatter_chart(true: Sequence[float], predicted: Sequence[float], limit: int 
     return _svg(380, 360, parts, "predicted over true numbers")
 
 
-def _wide(text: str) -> float:
-    """About how many pixels a label of 11 takes."""
-    return sum(11.5 if ord(c) >= 0x1100 else 6.6 for c in text)
-
-
-def _cut(text: str, limit: int = 26) -> str:
-    width = sum(1 + (ord(c) >= 0x1100) for c in text)
-    if width <= limit:
-        return text
-    keep = max(4, int(len(text) * limit / width) - 1)
-    return text[: keep - keep // 3] + "…" + text[len(text) - keep // 3 :]
+def _widest(names: Sequence[str]) -> float:
+    """About how many pixels the widest label takes, whose font has 11 pixels."""
+    return 6.6 * max(map(text_width, names), default=0)
 
 
 def confusion_chart(counts: np.ndarray, labels: Sequence[str]) -> str:
-    """A confusion matrix: rows true, columns predicted; shares of a row as colour, counts as numbers."""
+    """A confusion matrix (n, n): a row for each true class, a column for each predicted one; colours show shares of a row, numbers
+    are counts."""
     n = len(labels)
-    names = [_cut(label) for label in labels]
-    left = 30 + max(map(_wide, names), default=0)
+    names = [shortened(label, 26) for label in labels]
+    left = 30 + _widest(names)
     cell = 46 if n <= 8 else 28 if n <= 20 else 22
-    cell = max(16, min(cell, int((960 - left) / max(n, 1))))  # as wide as the page
+    cell = max(16, min(cell, int((960 - left) / max(n, 1))))  # the page is 960 wide
     width, height = left + n * cell + 10, 8 + n * cell + left
     total = np.maximum(counts.sum(1), 1)
     parts = [
@@ -168,7 +160,7 @@ def confusion_chart(counts: np.ndarray, labels: Sequence[str]) -> str:
     ]
     for i, j in np.argwhere(counts):
         share = counts[i, j] / total[i]
-        strength = share if i == j else math.sqrt(share)  # small shares of mistakes are raised, to be seen
+        strength = share if i == j else math.sqrt(share)  # small shares of mistakes are drawn stronger, to be seen
         x, y = left + j * cell, 8 + i * cell
         about = f"{escape(labels[i])} → {escape(labels[j])}: {counts[i, j]} ({share:.1%})"
         size = min(12, cell * 0.92 / (0.6 * len(str(counts[i, j]))))
@@ -192,10 +184,10 @@ def confusion_chart(counts: np.ndarray, labels: Sequence[str]) -> str:
 
 
 def attention_map(weights: np.ndarray, tokens: Sequence[str], title: str) -> str:
-    """Probabilities (n, n), rows the token that looks, columns the one it looks at, over their tokens."""
+    """Probabilities (n, n) as a picture with its tokens: row i shows what token i attends to."""
     n, cell = len(tokens), 15
-    names = [_cut(token, 14) for token in tokens]
-    left = 10 + max(map(_wide, names), default=0)
+    names = [shortened(token, 14) for token in tokens]
+    left = 10 + _widest(names)
     side = n * cell
     parts = [
         f'<image x="{left:.0f}" y="{left:.0f}" width="{side}" height="{side}" preserveAspectRatio="none" '
@@ -212,7 +204,7 @@ def attention_map(weights: np.ndarray, tokens: Sequence[str], title: str) -> str
 
 
 def _png(shares: np.ndarray) -> str:
-    """A matrix of 0 … 1 as a picture of a pixel each: one colour, which the share makes opaque."""
+    """A matrix of numbers in [0, 1] as a PNG in a data URL: a pixel each, in one colour, opaque at 1."""
     h, w = shares.shape
     pixels = np.empty((h, w, 4), np.uint8)
     pixels[..., :3] = 47, 111, 201

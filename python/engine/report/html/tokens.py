@@ -1,4 +1,4 @@
-"""Tokens as text that people read: pieces of words joined again, each with its colour."""
+"""Tokens as text that people read: the pieces of words are joined again, and each may have its colour."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from engine.report.html.svg import escape
 
 __all__ = ["coloured", "readable"]
 
-_MARKS = ("Ġ", "▁")  # begin a word, in byte-level BPE and in SentencePiece
+_MARKS = ("Ġ", "▁")  # what begins a word, in byte-level BPE and in SentencePiece
 _SPECIAL = {"[CLS]", "[SEP]", "[PAD]", "[MASK]", "<s>", "</s>", "<pad>", "<mask>"}
 
 
 def _pieces(tokens: Sequence[str]) -> list[tuple[str, str]]:
-    """(what stands before a token, the token as it is read)."""
+    """(the space before it or "", its text) of each token."""
     marked = any(t.startswith(_MARKS) for t in tokens)
     out: list[tuple[str, str]] = []
     for token in tokens:
@@ -42,7 +42,7 @@ def readable(tokens: Sequence[str]) -> str:
 
 
 def coloured(tokens: Sequence[str], weights: Sequence[float]) -> str:
-    """HTML of the tokens, blue for positive and red for negative weights, as strong as their part of the largest one."""
+    """HTML of the tokens: blue for positive and red for negative weights, stronger for larger ones."""
     values = np.asarray(weights, dtype=np.float64)
     largest = float(np.abs(values).max(initial=0)) or 1.0
     parts = []

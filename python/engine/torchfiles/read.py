@@ -1,0 +1,308 @@
+"""`load`: what `torch.save` wrote. A zip of a pickle and of the bytes of each storage; before PyTorch 1.6, pickles and bytes in a row."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import IO, Any, NamedTuple
+
+from engine import _core
+from engine._core import Array, DType
+from engine.device import device as device_class
+from engine.errors import ArgumentError, BadType, BadValue, FileMissing, IsFolder
+from engine.nn import Parameter
+from engine.tensor import Tensor
+from engine.torchfiles.unpickle import Known, unpickle
+
+__all__ = ["load"]
+
+DTYPES = {
+    "float32": _core.float32, "float64": _core.float64, "float16": _core.float16, "bfloat16": _core.bfloat16,
+    "int32": _core.int32, "int64": _core.int64, "uint8": _core.uint8, "bool": _core.bool,
+}  # fmt: skip
+STORAGES = {
+    "FloatStorage": _core.float32, "DoubleStorage": _core.float64, "HalfStorage": _core.float16, "LongStorage": _core.int64,
+    "BFloat16Storage": _core.bfloat16, "IntStorage": _core.int32, "ByteStorage": _core.uint8, "BoolStorage": _core.bool,
+}  # fmt: skip
+_ELSEWHERE = ("CharStorage", "ShortStorage", "ComplexFloatStorage", "ComplexDoubleStorage")
+_LEGACY = 0x1950A86A20F9469CFC6C  # the number that a file of PyTorch before 1.6 begins with
+_MAX_DIMS = 8
+
+
+class _Kind(NamedTuple):
+    """The class of a storage, by its name in a file; no dtype: engine does not have it."""
+
+    name: str
+    dtype: DType | None
+
+
+class _Storage(NamedTuple):
+    """The elements of a storage, as a flat array; bytes, if its class says nothing of a dtype."""
+
+    data: bytes
+    array: Array | None
+
+    def of(self, dtype: DType) -> Array:
+        if self.array is not None and self.array.dtype == dtype:
+            return self.array
+        if len(self.data) % dtype.itemsize:
+            raise ValueError("a storage that is no whole number of elements")
+        return _core.from_bytes(self.data, (len(self.data) // dtype.itemsize,), dtype)
+
+
+def load(
+    f: str | os.PathLike[str] | IO[bytes],
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool = True,
+    mmap: bool | None = None,
+) -> Any:
+    """What `torch.save` or `engine.save` wrote: tensors in lists, tuples, dicts and sets, with numbers, strings and bytes.
+
+    Nothing in the file is executed: it may name only what data need. Tensors that shared memory when they were saved share it again.
+    float8, int8, int16 and complex tensors are errors, because engine has no such dtypes.
+
+    Args:
+        f: a path, or a binary file that can be read.
+        map_location: a device for the tensors; None: the CPU.
+        pickle_module: must be None.
+        weights_only: must be True: there is no other way here.
+        mmap: accepted as PyTorch's; the file is read into memory.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: if there is no such file.
+        ValueError: if it is damaged, or holds anything but such data; TypeError: for a dtype that engine does not have.
+    """
+    if not weights_only:
+        raise BadValue("load", "weights_only", "True", weights_only, "engine runs no code of a file")
+    if pickle_module is not None:
+        raise BadValue("load", "pickle_module", "None", repr(pickle_module), "engine has its own reader of pickles")
+    where = None if map_location is None else device_class(map_location)
+    data, source = _bytes_of(f)
+    objects = _Objects(source, where)
+    if data[:4] == b"PK\x03\x04":
+        return _zip(data, source, objects)
+    return _legacy(data, source, objects)
+
+
+def _bytes_of(f: Any) -> tuple[bytes, str]:
+    if hasattr(f, "read"):
+        data = f.read()
+        if not isinstance(data, bytes):
+            raise BadType("load", "f", "a binary file", type(data).__name__)
+        return data, str(getattr(f, "name", "the file"))
+    try:
+        name = os.fspath(f)
+    except TypeError:
+        raise BadType("load", "f", "a path or a binary file", type(f).__name__) from None
+    try:
+        with open(name, "rb") as stream:
+            return stream.read(), str(name)
+    except FileNotFoundError:
+        raise FileMissing("load", "f", "an existing file", name) from None
+    except IsADirectoryError:
+        raise IsFolder("load", "f", "a file", f"the folder {name}") from None
+
+
+class _Objects:
+    """What names and storages in a file stand for."""
+
+    def __init__(self, source: str, device: device_class | None) -> None:
+        self.source, self.device = source, device
+        self.read: Callable[[str, int], bytes] = lambda key, count: b""
+        self.storages: dict[str, _Storage] = {}
+        self.names = {
+            "collections OrderedDict": Known(OrderedDict),
+            "torch._utils _rebuild_tensor_v2": Known(self.tensor),
+            "torch._utils _rebuild_tensor": Known(self.tensor),
+            "torch._utils _rebuild_tensor_v3": Known(self.tensor_of_bytes),
+            "torch._utils _rebuild_parameter": Known(self.parameter),
+            "torch Size": Known(lambda sizes: tuple(sizes)),
+            "torch device": Known(device_class),
+            "_codecs encode": Known(_encoded),
+            "torch.storage UntypedStorage": _Kind("UntypedStorage", _core.uint8),
+            **{
+                f"{module} {name}": Known(set)
+                for module in ("__builtin__", "builtins")
+                for name in ("set", "frozenset")
+            },
+            **{f"torch {name}": dtype for name, dtype in DTYPES.items()},
+            **{f"torch {name}": _Kind(name, dtype) for name, dtype in STORAGES.items()},
+            **{f"torch {name}": _Kind(name, None) for name in _ELSEWHERE},
+        }
+
+    def storage(self, identity: Any) -> _Storage:
+        """identity: ("storage", class, key, location, number of elements), and in old files the part of another storage."""
+        _, kind, key, _, count, *part = identity
+        if not isinstance(kind, _Kind) or not isinstance(key, str) or not isinstance(count, int) or count < 0:
+            raise TypeError("a storage")
+        if kind.dtype is None:
+            have = ", ".join(DTYPES)
+            raise BadType(
+                "load", "f", f"dtypes {have}", f"a {kind.name} in {self.source}", "convert it in PyTorch first"
+            )
+        if part and part[0] is not None:
+            raise BadValue("load", "f", "storages that are whole", f"a part of another one in {self.source}")
+        if key not in self.storages:
+            data = self.read(key, count * kind.dtype.itemsize)
+            array = _core.from_bytes(data, (count,), kind.dtype)
+            if self.device is not None:
+                array = Tensor(array).to(self.device)._data
+            self.storages[key] = _Storage(data if kind.name == "UntypedStorage" else b"", array)
+        return self.storages[key]
+
+    def tensor(
+        self, storage: _Storage, offset: int, size: Any, stride: Any, requires_grad: bool = False, hooks: Any = None,
+        metadata: Any = None,
+    ) -> Tensor:  # fmt: skip
+        return _view(storage.array, offset, size, stride, requires_grad)
+
+    def tensor_of_bytes(
+        self, storage: _Storage, offset: int, size: Any, stride: Any, requires_grad: bool, hooks: Any, dtype: Any,
+        metadata: Any = None,
+    ) -> Tensor:  # fmt: skip
+        if not isinstance(dtype, DType):
+            raise TypeError("a dtype")
+        return _view(storage.of(dtype), offset, size, stride, requires_grad)
+
+    def parameter(self, data: Tensor, requires_grad: bool, hooks: Any = None) -> Tensor:
+        return Parameter(data, requires_grad=bool(requires_grad))
+
+
+def _view(array: Array | None, offset: int, size: Any, stride: Any, requires_grad: bool) -> Tensor:
+    """A tensor of some elements of a flat array. Raises ValueError if it would reach beyond them."""
+    numbers = (offset, *size, *stride)
+    if array is None or len(size) != len(stride) or len(size) > _MAX_DIMS:
+        raise ValueError("a tensor without a storage, or with other dimensions")
+    if any(not isinstance(n, int) or n < 0 for n in numbers):
+        raise ValueError("negative sizes or strides")
+    if all(size) and offset + sum((n - 1) * step for n, step in zip(size, stride)) >= array.size:
+        raise ValueError("a tensor beyond its storage")
+    if not all(size):
+        return Tensor(_core.empty(size, array.dtype, array.device), requires_grad=bool(requires_grad))
+    return Tensor(array.as_strided(size, stride, offset), requires_grad=bool(requires_grad))
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """Bytes, which protocol 2 writes as text in Latin-1."""
+    if encoding != "latin1":
+        raise ValueError("bytes in another encoding")
+    return text.encode("latin1")
+
+
+# --- the two forms of a file -------------------------------------------------------------------------------------------
+
+
+def _zip(data: bytes, source: str, objects: _Objects) -> Any:
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        entries = {info.filename: info for info in archive.infolist()}
+        pickles = [name for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1:
+            raise BadValue("load", "f", "a file of torch.save", f"the zip {source} without a data.pkl")
+        folder = pickles[0][: -len("data.pkl")]
+        left = len(data)
+
+        def read(name: str) -> bytes:
+            nonlocal left
+            info = entries[folder + name]
+            left -= info.file_size
+            if info.compress_type != zipfile.ZIP_STORED or left < 0:
+                raise BadValue("load", "f", "entries that are not compressed", f"{info.filename} in {source}")
+            return archive.read(info)
+
+        def storage(key: str, count: int) -> bytes:
+            found = read(f"data/{key}")
+            if len(found) != count:
+                raise BadValue(
+                    "load", "f", f"{count} bytes in data/{key} of {source}", len(found), "is the file damaged?"
+                )
+            return found
+
+        if folder + "byteorder" in entries and read("byteorder") != b"little":
+            raise BadValue("load", "f", "little-endian numbers", f"others in {source}")
+        objects.read = storage
+        return _unpickled(read("data.pkl"), objects, 0)[0]
+    except ArgumentError:
+        raise
+    except (zipfile.BadZipFile, ArithmeticError, EOFError, KeyError, RuntimeError, ValueError, struct.error) as error:
+        raise BadValue("load", "f", "a whole file of torch.save", source, str(error)) from None
+
+
+def _unpickled(data: bytes, objects: _Objects, start: int) -> tuple[Any, int]:
+    try:
+        return unpickle(data, objects.names, objects.storage, start, objects.source)
+    except ArgumentError:
+        raise
+    except ValueError as error:
+        raise BadValue("load", "f", "a whole file of torch.save", objects.source, str(error)) from None
+
+
+def _legacy(data: bytes, source: str, objects: _Objects) -> Any:
+    """A number, a version, facts of the machine, the object, the keys of its storages; then for each its length and its bytes."""
+    plain = _Objects(source, None)
+    number, at = _first(data, plain, source)
+    if number != _LEGACY:
+        raise BadValue("load", "f", "a file of torch.save", source)
+    for _ in range(2):
+        _, at = _unpickled(data, plain, at)
+    kinds = _Kinds(source)
+    _, end = _unpickled(data, kinds, at)  # once to see where the storages begin, and what they hold
+    keys, end = _unpickled(data, plain, end)
+    found: dict[str, bytes] = dict(_storages(data, end, keys, kinds.sizes, source))
+
+    def read(key: str, count: int) -> bytes:
+        if len(found[key]) != count:
+            raise BadValue(
+                "load", "f", f"{count} bytes in a storage of {source}", len(found[key]), "is the file damaged?"
+            )
+        return found[key]
+
+    objects.read = read
+    return _unpickled(data, objects, at)[0]
+
+
+def _first(data: bytes, plain: _Objects, source: str) -> tuple[Any, int]:
+    if not data:
+        raise BadValue("load", "f", "a file of torch.save", f"the empty file {source}")
+    try:
+        return _unpickled(data, plain, 0)
+    except BadValue:
+        raise BadValue("load", "f", "a file of torch.save", source, "load_file opens safetensors files") from None
+
+
+class _Kinds(_Objects):
+    """Sees which storages an object has, and makes tensors of none."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source, None)
+        self.sizes: dict[str, int] = {}
+        for name in ("tensor_v2", "tensor", "tensor_v3", "parameter"):
+            self.names[f"torch._utils _rebuild_{name}"] = Known(lambda *arguments: None)
+
+    def storage(self, identity: Any) -> _Storage:
+        _, kind, key, *_ = identity
+        if isinstance(kind, _Kind) and kind.dtype is not None:
+            self.sizes[key] = kind.dtype.itemsize
+        return _Storage(b"", None)
+
+
+def _storages(data: bytes, at: int, keys: Any, sizes: dict[str, int], source: str) -> Iterator[tuple[str, bytes]]:
+    if not isinstance(keys, list):
+        raise BadValue("load", "f", "a whole file of torch.save", source)
+    for key in keys:
+        if key not in sizes or at + 8 > len(data):
+            raise BadValue("load", "f", "a whole file of torch.save", f"{source}, damaged at byte {at}")
+        size = struct.unpack_from("<q", data, at)[0] * sizes[key]
+        at += 8
+        if not 0 <= size <= len(data) - at:
+            raise BadValue(
+                "load", "f", f"{size} bytes of a storage", f"{len(data) - at} in {source}", "is the file damaged?"
+            )
+        yield key, data[at : at + size]
+        at += size

@@ -1,0 +1,212 @@
+"""`save`: a file that `torch.load(weights_only=True)` and `engine.load` open. A zip of a pickle and of the bytes of each storage."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import IO, Any
+
+from engine import _core
+from engine._core import Array, DType
+from engine.device import device as device_class
+from engine.errors import BadType, BadValue
+from engine.nn import Parameter
+from engine.serialization import replace_file
+from engine.tensor import Tensor
+from engine.torchfiles.read import DTYPES, STORAGES
+
+__all__ = ["save"]
+
+_STORAGE_OF = {dtype: name for name, dtype in STORAGES.items()}
+_NAME_OF = {dtype: name for name, dtype in DTYPES.items()}
+_ALIGNMENT = 64
+_DEEPEST = 200  # containers in containers
+
+
+def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Write tensors in lists, tuples, dicts and sets, with numbers, strings, bytes, None, dtypes and devices.
+
+    The file is the one that PyTorch 1.6 and later write, so `torch.load(f)` opens it. Tensors that share memory share it again when
+    they are loaded, and an object that occurs twice is one object again. As in PyTorch, the whole memory that a view looks at is
+    written; `x.clone()` makes a view small. For weights alone `engine.serialization.save_file` (safetensors) is the safer format.
+
+    Args:
+        obj: what is written.
+        f: a path, which is replaced in one step, or a binary file that can be written.
+
+    Raises:
+        TypeError: if `obj` holds anything else; nothing is written then. OSError: if the file cannot be written.
+    """
+    pickle = _Pickle()
+    data = pickle.of(obj)
+    records = [
+        ("data.pkl", data), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little"),
+        *((f"data/{key}", _core.to_bytes(array)) for key, array in enumerate(pickle.storages)), ("version", b"3\n"),
+    ]  # fmt: skip
+    if hasattr(f, "write"):
+        _write(f, "archive", records)
+        return
+    try:
+        name = os.fspath(f)
+    except TypeError:
+        raise BadType("save", "f", "a path or a binary file", type(f).__name__) from None
+    folder = os.path.splitext(os.path.basename(str(name)))[0] or "archive"
+    replace_file(name, lambda path: _write(path, folder, records), "save")
+
+
+def _write(target: Any, folder: str, records: list[tuple[str, bytes]]) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in records:
+            entry = zipfile.ZipInfo(f"{folder}/{name}", (1980, 1, 1, 0, 0, 0))  # the same object gives the same bytes
+            begin = archive.start_dir + 30 + len(entry.filename.encode())
+            padding = -(begin + 4) % _ALIGNMENT
+            entry.extra = struct.pack("<2sH", b"FB", padding) + b"Z" * padding
+            archive.writestr(entry, data)
+
+
+class _Pickle:
+    """Writes pickles of protocol 2. `storages`: the arrays that the pickle refers to by number."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.memo: dict[int, int] = {}
+        self.storages: list[Array] = []
+        self.numbers: dict[tuple[int, int], int] = {}  # by address and dtype: the place in `storages`
+        self.kept: list[Any] = []  # what the memo knows by its address must live on
+
+    def of(self, value: Any) -> bytes:
+        self.out += b"\x80\x02"
+        self.put(value, "obj", 0)
+        self.out += b"."
+        return bytes(self.out)
+
+    def put(self, value: Any, path: str, depth: int) -> None:
+        if depth > _DEEPEST:
+            raise BadValue("save", "obj", f"at most {_DEEPEST} containers in each other", f"more at {path[:40]}...")
+        if value is None or isinstance(value, bool):
+            self.out += b"N" if value is None else b"\x88" if value else b"\x89"
+        elif type(value) is int:
+            self.integer(value)
+        elif type(value) is float:
+            self.out += b"G" + struct.pack(">d", value)
+        elif type(value) is str:
+            self.text(value)
+        elif id(value) in self.memo:
+            self.out += b"j" + struct.pack("<I", self.memo[id(value)])
+        else:
+            self.object(value, path, depth)
+            self.remember(value)
+
+    def remember(self, value: Any) -> None:
+        self.memo[id(value)] = len(self.kept)
+        self.out += b"r" + struct.pack("<I", len(self.kept))
+        self.kept.append(value)
+
+    def integer(self, value: int) -> None:
+        if -(2**31) <= value < 2**31:
+            self.out += b"J" + struct.pack("<i", value)
+            return
+        digits = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+        if len(digits) > 255:
+            raise BadValue("save", "obj", "integers of at most 254 bytes", f"one of {len(digits)}")
+        self.out += b"\x8a" + bytes([len(digits)]) + digits
+
+    def text(self, value: str) -> None:
+        encoded = value.encode("utf-8", "surrogatepass")
+        self.out += b"X" + struct.pack("<I", len(encoded)) + encoded
+
+    def name(self, module: str, name: str) -> None:
+        self.out += f"c{module}\n{name}\n".encode()
+
+    def object(self, value: Any, path: str, depth: int) -> None:
+        if isinstance(value, Tensor):
+            self.tensor(value)
+        elif isinstance(value, DType):
+            self.name("torch", _NAME_OF[value])
+        elif isinstance(value, device_class):
+            self.call("torch", "device", *((value.type,) if value.index is None else (value.type, value.index)))
+        elif type(value) is bytes:
+            self.call("_codecs", "encode", value.decode("latin1"), "latin1")
+        elif isinstance(value, tuple):
+            self.out += b"("
+            for i, item in enumerate(value):
+                self.put(item, f"{path}[{i}]", depth + 1)
+            self.out += b"t"
+        elif type(value) is list:
+            self.out += b"]"
+            self.remember(value)
+            self.out += b"("
+            for i, item in enumerate(value):
+                self.put(item, f"{path}[{i}]", depth + 1)
+            self.out += b"e"
+        elif type(value) in (dict, OrderedDict):
+            self.mapping(value, path, depth)
+        elif type(value) is set:
+            self.name("__builtin__", "set")
+            self.out += b"("
+            self.put(sorted(value, key=repr), path, depth + 1)
+            self.out += b"tR"
+        else:
+            expected = "tensors, numbers, strings, bytes, None, lists, tuples, dicts, sets, dtypes and devices"
+            hint = "save its state_dict()" if hasattr(value, "state_dict") else "convert it to one of these"
+            raise BadType("save", "obj", expected, f"a {type(value).__name__} at {path}", hint)
+
+    def mapping(self, value: Mapping[Any, Any], path: str, depth: int) -> None:
+        if type(value) is dict:
+            self.out += b"}"
+        else:
+            self.call("collections", "OrderedDict")
+        self.remember(value)
+        self.out += b"("
+        for key, item in value.items():
+            if not isinstance(key, (str, int, float, bool, bytes, tuple, type(None))):
+                raise BadType("save", "obj", "keys that are strings, numbers or tuples", f"{key!r} at {path}")
+            self.put(key, f"{path}[{key!r}]", depth + 1)
+            self.put(item, f"{path}[{key!r}]", depth + 1)
+        self.out += b"u"
+
+    def call(self, module: str, name: str, *arguments: Any) -> None:
+        """A call of a name with strings and numbers."""
+        self.name(module, name)
+        self.out += b"("
+        for argument in arguments:
+            self.put(argument, name, 0)
+        self.out += b"tR"
+
+    def tensor(self, value: Tensor) -> None:
+        parameter = isinstance(value, Parameter)
+        if parameter:
+            self.name("torch._utils", "_rebuild_parameter")
+            self.out += b"("
+        array = value._data
+        self.name("torch._utils", "_rebuild_tensor_v2")
+        self.out += b"(("
+        self.text("storage")
+        self.name("torch", _STORAGE_OF[array.dtype])
+        number, elements = self.storage(array)
+        self.text(str(number))
+        self.text("cpu" if array.device < 0 else f"cuda:{array.device}")
+        self.integer(elements)
+        self.out += b"tQ"
+        self.integer(array.offset)
+        self.put(tuple(array.shape), "", 0)
+        self.put(tuple(array.strides), "", 0)
+        self.put(value.requires_grad and not parameter, "", 0)
+        self.call("collections", "OrderedDict")
+        self.out += b"tR"
+        if parameter:
+            self.put(value.requires_grad, "", 0)
+            self.call("collections", "OrderedDict")
+            self.out += b"tR"
+
+    def storage(self, array: Array) -> tuple[int, int]:
+        """The number of the storage in the file, and how many elements it has."""
+        begin = (array.data_ptr - array.offset * array.dtype.itemsize, array.dtype.code)
+        if begin not in self.numbers:
+            self.numbers[begin] = len(self.storages)
+            self.storages.append(array.as_strided((array.storage_size,), (1,), 0))
+        number = self.numbers[begin]
+        return number, self.storages[number].size
