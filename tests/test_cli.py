@@ -323,7 +323,9 @@ def test_errors_name_options(run, tmp_path):
     err = engine("train", run / "train.csv", "-o", tmp_path / "x", "--warmup-ratio", "nan", code=2)
     assert err == "engine train: --warmup-ratio: expected a number in [0, 1], got nan\n"
     assert "--heads" in engine("train", run / "train.csv", "-o", tmp_path / "x", "--heads", 0, code=2)
-    assert "by --resume; replace it with --overwrite" in engine("train", run / "train.csv", "-o", run / "run", code=2)
+    assert "(resume it with --resume; replace it with --overwrite)" in engine(
+        "train", run / "train.csv", "-o", run / "run", code=2
+    )
     err = engine("predict", run / "run", "text", "-o", tmp_path / "none/x.tsv", code=2)
     assert err.endswith(f"No such file or directory: '{tmp_path / 'none/x.tsv'}'\n")
 

@@ -111,7 +111,7 @@ def _find_file(path: str, absolute: str, sha256: str | None) -> str:
     if there:
         got = f"a changed file at {' and '.join(there)}"
         raise BadValue("resume", "data", f"{path} as it was when the run began", got)
-    raise FileMissing("resume", "data", f"the file {path}, with which the run began", f"none at {' or '.join(places)}")
+    raise FileMissing("resume", "data", f"the file {path} that the run began with", f"none at {' or '.join(places)}")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -39,10 +39,8 @@ __all__ = ["SearchResult", "SearchSpace", "TrialRecord", "search"]
 
 Train = Callable[[dict[str, Any], tuple[Callback, ...]], float]
 
-_TENTHS = (
-    10  # metrics are compared at the same tenth of the training, because trainings differ in their number of steps
-)
-_STUDY = "search"
+# Metrics are compared at the same tenth of the training, because trainings differ in their number of steps.
+_TENTHS = 10
 
 
 @dataclass(frozen=True)
@@ -240,7 +238,7 @@ def search(
         "space": space.describe(), "metric": metric, "minimize": down, "seed": seed, "prune": prune, "startup": startup,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    with _study(optuna, folder, down, startup, prune) as study:
+    with _study(optuna, folder, down, startup) as study:
         for name, value in about.items():
             before = study.user_attrs.get(name, value)
             require(
@@ -249,8 +247,7 @@ def search(
             study.set_user_attr(name, value)
         for stale in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # of a search that was killed
             study.tell(stale.number, state=optuna.trial.TrialState.FAIL)
-        records = _records(study)
-        while len(records) < trials:
+        while len(records := _records(study)) < trials:
             # A new sampler for each trial, so that an interrupted search draws the same settings.
             number = int(np.random.SeedSequence([seed, len(records)]).generate_state(1)[0])
             study.sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=startup)
@@ -276,19 +273,14 @@ def _optuna() -> Any:
 
 
 @contextmanager
-def _study(optuna: Any, folder: Path, down: bool, startup: int, prune: bool) -> Iterator[Any]:
+def _study(optuna: Any, folder: Path, down: bool, startup: int) -> Iterator[Any]:
     """The study in a folder. Its file is closed at the end."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / 'study.db').resolve()}")
-    pruner = optuna.pruners.NopPruner()
-    if prune:
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=2)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=2)  # asked by `_Reporter`
+    direction = "minimize" if down else "maximize"
     try:
         yield optuna.create_study(
-            storage=storage,
-            study_name=_STUDY,
-            direction="minimize" if down else "maximize",
-            pruner=pruner,
-            load_if_exists=True,
+            storage=storage, study_name="search", direction=direction, pruner=pruner, load_if_exists=True
         )
     finally:
         storage.remove_session()

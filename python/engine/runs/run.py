@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engine.data import Dataset
-from engine.device import number_of
 from engine.errors import require
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
@@ -116,9 +115,7 @@ class Run:
         """
         folder, started = Path(output), time.perf_counter()
         check_output(folder, overwrite)
-        if self.trainer.device is not None:
-            number_of(self.trainer.device)  # raises if there is no such device, before anything is written
-        trainer = self._trainer(folder, progress, tensorboard, callbacks)
+        trainer = self._trainer(folder, progress, tensorboard, callbacks)  # raises before anything is written
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             check_output(folder, overwrite)  # again, because another training may have begun here meanwhile
@@ -152,7 +149,6 @@ class Run:
         return self._go(self._trainer(folder, progress, tensorboard, callbacks), folder, started, resume=True)
 
     def _trainer(self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]) -> Trainer:
-        """The trainer of the run. It raises all errors in the settings, before anything is written."""
         board = (TensorBoardLog(folder / "tensorboard"),) if tensorboard else ()
         held_out = self.parts.get("held_out")
         trainer = Trainer(

@@ -38,7 +38,7 @@ Transform = Callable[[Any, int], Any]
 class Columns(NamedTuple):
     """The names of the columns of a file that hold the parts of a sample. None: the usual names are looked for.
 
-    extra: columns for comparisons of groups. encoding: of the file. separator: between the labels of a text that has several.
+    extra: columns for comparisons of groups. encoding: of the file. separator: between the labels of a text; "": a text has one.
     """
 
     text: str | None = None
@@ -117,7 +117,7 @@ class TextTask(Task):
         table = read_table(
             path, columns.text, columns.label, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
             pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.empty_labels,
-            label_separator=columns.separator,
+            label_separator=columns.separator or "|",
         )  # fmt: skip
         if labelled:
             expected, hint = (
