@@ -228,7 +228,12 @@ def test_devices(cuda):
             ValueError,
             "first entry 0 and last entry 3, got 0 and 2",
         ),
-        (engine.tensor([0, 2], dtype=engine.int32), {"longest": 3}, ValueError, "longest: expected 2, the longest length in cu_seqlens, got 3"),
+        (
+            engine.tensor([0, 2], dtype=engine.int32),
+            {"longest": 3},
+            ValueError,
+            "longest: expected 2, the longest length in cu_seqlens, got 3",
+        ),
     ],
 )
 def test_what_is_no_layout(cu_seqlens, options, error, message):
