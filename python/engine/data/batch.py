@@ -271,7 +271,6 @@ class Batch:
     def _each(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
         """A batch with every Tensor changed, a shared one only once, without checking it again."""
         tensors: dict[int, Tensor] = {}
-        layouts: dict[int, Layout] = {}
 
         def once(tensor: Tensor) -> Tensor:
             if id(tensor) not in tensors:
@@ -280,12 +279,10 @@ class Batch:
 
         batch = self._copy()
         batch._host = {}
-        for name, tensor in self.fields.items():
-            batch.__dict__[name] = once(tensor)
-        for name, layout in self._layouts.items():
-            if id(layout) not in layouts:
-                layouts[id(layout)] = layout.each(once)
-            batch._layouts[name] = layouts[id(layout)]
+        batch.__dict__.update({name: once(tensor) for name, tensor in self.fields.items()})
+        layouts = {id(layout): layout for layout in self._layouts.values()}
+        changed = {key: layout.each(once) for key, layout in layouts.items()}
+        batch._layouts = {name: changed[id(layout)] for name, layout in self._layouts.items()}
         return batch
 
     def __repr__(self) -> str:

@@ -135,9 +135,10 @@ class RandomDeletion(_RandomTokens):
 
     def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch:
         stays = ~self._chosen(batch, ids, step)
-        lengths = [int(part.sum()) for part in batch.layout.split(stays)]
+        before = np.append(0, np.cumsum(stays))  # how many stay before each position
+        lengths = np.diff(before[batch.layout.offsets])
         types = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy()[stays]
-        shorter = PackedBatch.from_flat(ids[stays], np.array(lengths), token_type_ids=types).to(batch.device)
+        shorter = PackedBatch.from_flat(ids[stays], lengths, token_type_ids=types).to(batch.device)
         return shorter.replace(labels=batch.labels)
 
 

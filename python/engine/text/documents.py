@@ -46,7 +46,12 @@ def read_documents(
     file = TextFile("read_documents", path, hint="errors='replace' reads the file with U+FFFD in place of such bytes")
     lines = file.stream(errors, offset, line)
     if file.extension in JSON_LINES:
-        yield from _json_texts(file, lines, text_key)
+        for row, end, number in lines:
+            if row.strip():
+                _, text = file.json_value(file.json_object(row, number), number, text_key)
+                if not isinstance(text, str):
+                    raise file.wrong(number, f"a string at {text_key!r}", json_kind(text))
+                yield Line(text, end, number)
         return
     parts: list[str] = []
     length = 0
@@ -58,15 +63,6 @@ def read_documents(
             parts, length = [], 0
     if parts:
         yield Line("".join(parts), end, number)
-
-
-def _json_texts(file: TextFile, lines: Iterator[Line], key: str) -> Iterator[Line]:
-    for row, offset, line in lines:
-        if row.strip():
-            _, text = file.json_value(file.json_object(row, line), line, key)
-            if not isinstance(text, str):
-                raise file.wrong(line, f"a string at {key!r}", json_kind(text))
-            yield Line(text, offset, line)
 
 
 def read_texts(

@@ -77,7 +77,6 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
         )
     else:
         raise FileMissing(op, "directory", "a folder with tokenizer.json or vocab.txt", folder)
-    limit = config.get("model_max_length")
-    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < _NO_LIMIT:
-        return backend, config, None
-    return backend, config, int(limit)
+    limit: Any = config.get("model_max_length")
+    is_limit = type(limit) in (int, float) and 0 < limit < _NO_LIMIT
+    return backend, config, int(limit) if is_limit else None
