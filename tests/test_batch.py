@@ -215,3 +215,16 @@ def test_plain_structures_move(device) -> None:
     assert there["own"] is own and own.where == device and to_device("text", device) == "text"
     if device == "cpu":
         assert there["a"][0] is x and there["batch"] is batch
+
+
+def test_a_batch_lists_its_fields_and_guards_them():
+    batch = Batch({"values": np.ones((2, 3), np.float32), "labels": np.arange(2)})
+    assert list(batch) == ["values", "labels"] and "labels" in batch and "other" not in batch
+    with pytest.raises(ValueError, match="read-only"):
+        batch.host("labels")[0] = 5
+    del batch.labels
+    assert list(batch) == ["values"]
+    with pytest.raises(AttributeError, match="labels"):
+        del batch.labels
+    with pytest.raises(ValueError, match="only field"):
+        del batch.values

@@ -242,7 +242,7 @@ def batch_of(**changes: Any) -> PackedBatch:
         ({"input_ids": np.array([1, 2, 3], np.int32)}, TypeError, "input_ids: expected int64, got int32"),
         ({"input_ids": np.array([[1, 2, 3]])}, ValueError, "input_ids: expected 1 dimension"),
         ({"cu_seqlens": np.array([0, 2, 3])}, TypeError, "cu_seqlens: expected int32, got int64"),
-        ({"cu_seqlens": np.array([], np.int32)}, ValueError, "cu_seqlens: expected first entry 0 and last entry 3"),
+        ({"cu_seqlens": np.array([], np.int32)}, ValueError, "cu_seqlens: expected at least one entry"),
         ({"cu_seqlens": np.array([1, 2, 3], np.int32)}, ValueError, "first entry 0 and last entry 3, got 1 and 3"),
         ({"cu_seqlens": np.array([0, 2], np.int32)}, ValueError, "first entry 0 and last entry 3, got 0 and 2"),
         ({"cu_seqlens": np.array([0, 4, 3], np.int32)}, ValueError, "sequence 1 of length -1"),

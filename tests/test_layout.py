@@ -259,3 +259,31 @@ def test_what_cannot_be_made():
             Layout.from_rectangle(batch, length)
     with pytest.raises(ValueError, match=r"^\[scaled_dot_product_attention\] length"):
         equal_offsets(2**16, 2**16, -1, "scaled_dot_product_attention")
+
+
+def test_a_layout_cannot_be_changed():
+    """Its numbers decide what kernels read, and equal rectangles share one cached layout."""
+    starts = np.array([0, 2, 5], np.int32)
+    tensor = engine.from_numpy(starts)
+    of_tensor = Layout(tensor)
+    starts[1] = 4  # the caller's memory, which the layout does not share
+    assert of_tensor.lengths.tolist() == [2, 3] and of_tensor.cu_seqlens.tolist() == [0, 2, 5]
+    mask = np.array([[1, 1, 0], [1, 1, 1]])
+    made = (of_tensor, Layout.from_lengths([2, 3]), Layout.from_rectangle(2, 3), Layout.from_rectangle(2, 3, mask))
+    for layout in (*made, made[1].choose([0, 3]).layout, made[1].select([1])[0], made[1].first().layout):
+        with pytest.raises((ValueError, RuntimeError), match="read-only"):
+            layout.cu_seqlens[1] = 1
+        for numbers in (layout.offsets, layout.lengths):
+            with pytest.raises(ValueError, match="read-only"):
+                numbers[0] = 1
+
+
+def test_numbers_that_would_wrap_or_be_cut_are_refused():
+    with pytest.raises(ValueError, match="lengths: expected at most 2147483647 positions"):
+        Layout.from_lengths(np.array([2**63], np.uint64))
+    layout = Layout.from_lengths([2, 3])
+    for wrong in ([0.9], [True, False], [[0]]):
+        with pytest.raises(ValueError, match="sequences: expected integers of shape"):
+            layout.select(wrong)
+    with pytest.raises(ValueError, match=r"\[Layout.from_rectangle\] attention_mask"):
+        Layout.from_rectangle(1, 2, np.array([[1, 3]]))

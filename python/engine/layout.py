@@ -5,7 +5,8 @@ says where each sequence starts. It also knows the rectangle (batch, length) tha
 to; a rectangle without padding is the case in which all lengths are equal.
 
 The host must know the lengths, because they decide shapes. So a Layout that was made on the host keeps them when it moves to
-a device, and reading them does not wait for the device. A Layout never changes after it is made.
+a device, and reading them does not wait for the device. A Layout never changes after it is made: its numbers on the host are
+read-only. Those on a CUDA device must not be written.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engine import _core
 from engine._core import Array
 from engine.device import device as Device
 from engine.device import device_of, number_of
-from engine.errors import BadIndex, BadType, BadValue
+from engine.errors import ArgumentError, BadIndex, BadType, BadValue
 from engine.tensor import Tensor
 
 __all__ = ["Layout", "Rows", "equal_offsets", "ranges"]
@@ -67,12 +68,14 @@ class Layout:
             raise BadType(op, "cu_seqlens", "int32", cu_seqlens.dtype.name)
         if cu_seqlens.ndim != 1:
             raise BadValue(op, "cu_seqlens", "1 dimension", f"shape {cu_seqlens.shape}")
-        offsets = None if cu_seqlens.is_cuda else cu_seqlens.numpy()
-        if offsets is not None:
-            longest, total = _checked(op, offsets, total, longest)
-        elif not cu_seqlens.numel():
+        if not cu_seqlens.numel():
             raise BadValue(op, "cu_seqlens", "at least one entry", "an empty tensor")
-        self._set(cu_seqlens, offsets, total, longest)
+        if cu_seqlens.is_cuda:
+            self._set(cu_seqlens, None, total, longest)
+            return
+        offsets = np.array(cu_seqlens.detach().numpy())  # a copy: the caller may write to the original
+        longest, total = _checked(op, offsets, total, longest)
+        self._set(_fixed(offsets), offsets, total, longest)
 
     def _set(self, cu_seqlens: Tensor, offsets: np.ndarray | None, total: int | None, longest: int | None) -> None:
         self.cu_seqlens = cu_seqlens
@@ -106,12 +109,12 @@ class Layout:
         if smallest < 0:
             raise BadValue(op, "lengths", "numbers >= 0", smallest)
         ends = np.cumsum(sizes, dtype=np.int64)
-        total = int(ends[-1]) if ends.size else 0
+        total = int(ends[-1]) if ends.size and longest <= _LARGEST else longest
         if total > _LARGEST:
             raise BadValue(op, "lengths", f"at most {_LARGEST} positions in all", total)
         offsets = np.zeros(ends.size + 1, dtype=np.int32)
         offsets[1:] = ends
-        layout = cls._made(Tensor(_core.from_buffer(offsets)), offsets, total, longest)
+        layout = cls._made(_fixed(offsets), offsets, total, longest)
         return layout if device is None else layout.to(device)
 
     @classmethod
@@ -132,11 +135,17 @@ class Layout:
         number = mask.device if device is None else number_of(device)
         mask = mask.to_device(-1)
         if mask.shape != (batch, length):
-            raise BadValue("layout", "attention_mask", f"shape {(batch, length)}", mask.shape)
-        cu_seqlens, longest = K.mask_seqlens(mask)
-        offsets = np.asarray(cu_seqlens)
-        total = int(offsets[-1])
-        layout = cls._made(Tensor(cu_seqlens.to_device(number)), offsets, total, int(longest.item()))
+            raise BadValue("Layout.from_rectangle", "attention_mask", f"shape {(batch, length)}", mask.shape)
+        try:
+            found, longest = K.mask_seqlens(mask)
+        except ArgumentError as error:
+            error.relabel("Layout.from_rectangle", {"mask": "attention_mask"})
+            raise
+        offsets = np.array(found)
+        total, cu_seqlens = int(offsets[-1]), _fixed(offsets)
+        layout = cls._made(
+            cu_seqlens if number < 0 else cu_seqlens.to(device_of(number)), offsets, total, int(longest.item())
+        )
         layout._length, layout._full = length, total == batch * length
         if not layout._full:
             # The place of a position is the number of real positions before it in its row; padding does not count.
@@ -160,16 +169,18 @@ class Layout:
 
     @property
     def offsets(self) -> np.ndarray:
-        """`cu_seqlens` on the host: int32 (batch + 1,), which must not be written."""
+        """`cu_seqlens` on the host: int32 (batch + 1,), read-only."""
         if self._offsets is None:  # made on a device: the host waits, once
-            self._offsets = np.asarray(self.cu_seqlens._data.to_device(-1))
+            self._offsets = np.array(self.cu_seqlens._data.to_device(-1))
+            self._offsets.flags.writeable = False
         return self._offsets
 
     @property
     def lengths(self) -> np.ndarray:
-        """The length of each sequence, on the host: int64 (batch,), which must not be written."""
+        """The length of each sequence, on the host: int64 (batch,), read-only."""
         if self._lengths is None:
             self._lengths = np.diff(self.offsets).astype(np.int64)
+            self._lengths.flags.writeable = False
         return self._lengths
 
     @property
@@ -240,8 +251,7 @@ class Layout:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Layout:
         """The layout with `change` applied to each of its Tensors."""
-        offsets = self._offsets if self._offsets is None or self.cu_seqlens.is_cuda else self._offsets.copy()
-        layout = self._made(change(self.cu_seqlens), offsets, self._total, self._longest)
+        layout = self._made(change(self.cu_seqlens), self._offsets, self._total, self._longest)
         layout._lengths, layout._length, layout._full = self._lengths, self._length, self._full
         for name in ("_positions", "_indices"):
             tensor = getattr(self, name)
@@ -263,6 +273,7 @@ class Layout:
         if chosen.size and (chosen[0] < 0 or chosen[-1] >= self.total or (chosen[1:] <= chosen[:-1]).any()):
             raise BadIndex(op, "rows", f"rising numbers in [0, {self.total})", _list(chosen))
         offsets = np.searchsorted(chosen, self.offsets).astype(np.int32)
+        offsets.flags.writeable = False
         return Rows(self._here(chosen), self._made(self._here(offsets), offsets, chosen.size, None))
 
     def first(self) -> Rows:
@@ -272,7 +283,10 @@ class Layout:
     def select(self, sequences: Any) -> tuple[Layout, np.ndarray]:
         """(the layout of the sequences with these numbers, integers (m,) in any order; the row numbers of their positions in this
         layout, int64). Raises IndexError for a number outside [0, batch)."""
-        chosen = np.asarray(sequences, dtype=np.int64)
+        chosen = np.asarray(sequences)
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise BadValue("Layout.select", "sequences", "integers of shape (m,)", f"{chosen.dtype} {chosen.shape}")
+        chosen = chosen.astype(np.int64)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.batch_size:
             raise BadIndex("Layout.select", "sequences", f"numbers in [0, {self.batch_size})", _list(chosen))
         lengths = self.lengths[chosen]
@@ -318,22 +332,30 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=256)
-def equal_offsets(batch: int, length: int, number: int, op: str = "layout") -> tuple[Tensor, np.ndarray]:
-    """cu_seqlens of `batch` sequences of one length, on the device with that number and on the host. Neither may be written, because
-    both are cached. Raises ValueError for negative numbers and for more than 2^31 - 1 positions."""
+def equal_offsets(batch: int, length: int, number: int, op: str = "Layout") -> tuple[Tensor, np.ndarray]:
+    """cu_seqlens of `batch` sequences of one length, on the device with that number and on the host. Both are cached, so they are
+    read-only; on a CUDA device they must not be written. Raises ValueError for negative numbers and for more than 2^31 - 1 positions."""
     if batch < 0 or length < 0 or batch * length > _LARGEST:
         got = f"{batch} sequences of length {length}"
         raise BadValue(op, "length", f"sizes >= 0 and at most {_LARGEST} positions in all", got)
-    ends = K.arange(batch + 1, 0.0, float(length), 0, length, _core.int32.code, device=number)
-    return Tensor(ends), np.arange(batch + 1, dtype=np.int32) * np.int32(length)
+    offsets = np.arange(batch + 1, dtype=np.int32) * np.int32(length)
+    cu_seqlens = _fixed(offsets)
+    if number >= 0:
+        cu_seqlens = Tensor(K.arange(batch + 1, 0.0, float(length), 0, length, _core.int32.code, device=number))
+    return cu_seqlens, offsets
+
+
+def _fixed(offsets: np.ndarray) -> Tensor:
+    """A Tensor of the array's memory. From now on neither can be written."""
+    offsets.flags.writeable = False
+    return Tensor(_core.from_buffer(offsets))
 
 
 def _checked(op: str, offsets: np.ndarray, total: int | None, longest: int | None) -> tuple[int, int]:
     """The longest length and the total of `cu_seqlens`. Raises ValueError if it is not one, or if these numbers differ."""
-    end = int(offsets[-1]) if total is None and offsets.size else total
-    if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != end:
-        got = f"{offsets[0]} and {offsets[-1]}" if offsets.size else "an empty tensor"
-        raise BadValue(op, "cu_seqlens", f"first entry 0 and last entry {end}", got)
+    end = int(offsets[-1]) if total is None else total
+    if offsets[0] != 0 or offsets[-1] != end:
+        raise BadValue(op, "cu_seqlens", f"first entry 0 and last entry {end}", f"{offsets[0]} and {offsets[-1]}")
     lengths = np.diff(offsets)
     if lengths.size and lengths.min() < 0:
         got = f"sequence {np.argmin(lengths)} of length {lengths.min()}"
@@ -348,7 +370,7 @@ def _array(mask: Any) -> Array:
     """A mask that is not a Tensor as an Array, in a dtype that engine has."""
     values = np.asarray(mask)
     if values.dtype.kind not in "biuf":
-        raise BadType("layout", "attention_mask", "numbers", values.dtype)
+        raise BadType("Layout.from_rectangle", "attention_mask", "numbers", values.dtype)
     wide = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}[values.dtype.kind]
     return _core.from_buffer(np.ascontiguousarray(values, dtype=wide))
 

@@ -153,8 +153,20 @@ class Batch:
         else:
             self._put(name, value)
 
+    def __delattr__(self, name: str) -> None:
+        if name not in self:
+            raise AttributeError(f"{type(self).__name__!r} has no field {name!r}")
+        self._put(name, None)
+
     def __getitem__(self, name: str) -> Tensor:
         return self.fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the fields."""
+        return iter(self.fields)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.fields
 
     @property
     def fields(self) -> dict[str, Tensor]:
@@ -197,14 +209,16 @@ class Batch:
         return self.batch_size
 
     def host(self, name: str) -> np.ndarray:
-        """A field's values on the host, which must not be written. The host waits for the device only if the field was made there,
+        """A field's values on the host, read-only. The host waits for the device only if the field was made there,
         and only once. Raises KeyError if there is no such field."""
         known = self._known(name)
         if known is None:
             field = self[name]
             known = host_array(field)
             self._host[name] = (known, field, field._version)
-        return known
+        values = known.view()  # of the field's memory, if the field is on the CPU
+        values.flags.writeable = False
+        return values
 
     def _known(self, name: str) -> np.ndarray | None:
         """A field's values if the host has them."""

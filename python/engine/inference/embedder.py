@@ -72,9 +72,9 @@ class SentenceEncoder:
         expected = f"one or more of {', '.join(POOLING_MODES)}"
         require(known, "SentenceEncoder", "pooling", expected, ", ".join(map(repr, self.pooling)) or "none")
         limit = model.config.max_length
-        self.max_length = limit if max_length is None else int(max_length)
-        fits = 1 <= self.max_length <= limit
+        fits = max_length is None or (isinstance(max_length, int) and 1 <= max_length <= limit)
         require(fits, "SentenceEncoder", "max_length", f"1 to {limit} tokens", repr(max_length))
+        self.max_length = limit if max_length is None else max_length
         check_vocabulary("SentenceEncoder", model.config, tokenizer)
         self.model, self.tokenizer = model.eval(), tokenizer
         self.normalize, self.lowercase, self.clean, self.prompt = normalize, lowercase, clean, prompt

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from engine.errors import FileMissing, require
+from engine.errors import BadType, FileMissing, require
 from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained, read_config
 from engine.serialization import read_json
@@ -108,8 +108,17 @@ class Predictor:
             batch_size: the most texts in a batch.
 
         Raises:
-            ValueError: if top_k is below 1.
+            ValueError: if top_k is below 1; TypeError: if `texts` is one string.
         """
+        given = type(texts).__name__
+        require(
+            not isinstance(texts, (str, bytes)),
+            f"{type(self).__name__}.answer",
+            "texts",
+            "a list of strings",
+            given,
+            error=BadType,
+        )
         require(top_k >= 1, f"{type(self).__name__}.answer", "top_k", "at least 1", top_k)
         return self.answer_table(self.task.bare(list(texts), pairs), top_k, batch_size)
 

@@ -90,6 +90,11 @@ class PackedBatch(Batch):
             batch._put("labels", labels)
         return batch
 
+    def _put(self, name: str, value: Any, layout: Layout | None = None) -> None:
+        if value is None and name in ("input_ids", "position_ids") and name in self.__dict__:
+            raise BadValue("PackedBatch", name, "an int64 Tensor, because a batch of texts always has them", "None")
+        super()._put(name, value, layout)
+
     def _fitting(self, name: str, rows: int) -> Layout | None:
         return self.layout if name in _TOKENS else super()._fitting(name, rows)
 
