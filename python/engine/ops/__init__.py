@@ -3,19 +3,27 @@
 from types import ModuleType as _ModuleType
 
 from engine.ops.activation import *
+from engine.ops.activation_piecewise import *
+from engine.ops.activation_smooth import *
 from engine.ops.arithmetic import *
 from engine.ops.attention import *
 from engine.ops.comparison import *
 from engine.ops.convert import *
+from engine.ops.distance import *
 from engine.ops.dropout import *
 from engine.ops.embedding import *
+from engine.ops.embedding_bag import *
 from engine.ops.factory import *
 from engine.ops.indexing import *
 from engine.ops.linear import *
 from engine.ops.loss import *
+from engine.ops.loss_ctc import *
+from engine.ops.loss_likelihood import *
+from engine.ops.loss_margin import *
 from engine.ops.norm import *
 from engine.ops.operands import *
 from engine.ops.packing import *
+from engine.ops.padding import *
 from engine.ops.pooling import *
 from engine.ops.precision import *
 from engine.ops.random import *
