@@ -15,6 +15,7 @@ from engine.ops.loss import *
 from engine.ops.loss_ctc import *
 from engine.ops.loss_likelihood import *
 from engine.ops.loss_margin import *
+from engine.ops.multihead import *
 from engine.ops.norm import *
 from engine.ops.packing import pack_padded, pad_packed
 from engine.ops.padding import *

@@ -108,7 +108,7 @@ class TransformerEncoderLayer(_Layer):
             refuse_masks(type(self).__name__, src_mask=src_mask, src_key_padding_mask=src_key_padding_mask)
             return self._through(src, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal))
         if src_mask is not None:
-            return self._through(src, lambda x: self.self_attn(x, x, x, src_key_padding_mask, attn_mask=src_mask)[0])
+            return self._through(src, lambda x: self.self_attn(x, x, x, src_key_padding_mask, False, src_mask)[0])
         return _encode_packed(self, self, src, src_key_padding_mask, is_causal)
 
 
@@ -159,9 +159,9 @@ class TransformerDecoderLayer(_Layer):
         if tgt_mask is not None or memory_mask is not None:
             return self._through(
                 tgt,
-                lambda x: self.self_attn(x, x, x, padding, attn_mask=tgt_mask, is_causal=tgt_is_causal)[0],
+                lambda x: self.self_attn(x, x, x, padding, False, tgt_mask, is_causal=tgt_is_causal)[0],
                 lambda x: self.multihead_attn(
-                    x, memory, memory, memory_padding, attn_mask=memory_mask, is_causal=memory_is_causal
+                    x, memory, memory, memory_padding, False, memory_mask, is_causal=memory_is_causal
                 )[0],
             )
         causal = {"tgt_is_causal": tgt_is_causal, "memory_is_causal": memory_is_causal}

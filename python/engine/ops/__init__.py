@@ -20,6 +20,7 @@ from engine.ops.loss import *
 from engine.ops.loss_ctc import *
 from engine.ops.loss_likelihood import *
 from engine.ops.loss_margin import *
+from engine.ops.multihead import *
 from engine.ops.norm import *
 from engine.ops.operands import *
 from engine.ops.packing import *

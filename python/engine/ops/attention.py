@@ -189,10 +189,11 @@ def _with_scores(
     if is_causal:
         ones = scores.new_ones(scores.shape[-2:])
         scores = scores.masked_fill(tril(ones) == 0, float("-inf"))
-    hidden = amax(scores.detach(), -1, True) == float("-inf") if scores.shape[-1] else None
-    weights = softmax(scores, -1)
-    if hidden is not None:
-        weights = weights.masked_fill(hidden, 0.0)
+    if scores.shape[-1]:  # a query that sees no key: even weights have a gradient, and then count as 0
+        hidden = amax(scores.detach(), -1, True) == float("-inf")
+        weights = softmax(scores.masked_fill(hidden, 0.0), -1).masked_fill(hidden, 0.0)
+    else:
+        weights = scores
     return dropout(weights, dropout_p) @ value
 
 

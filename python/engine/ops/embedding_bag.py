@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from engine import _core
 from engine.errors import BadValue, require
 from engine.ops.embedding import embedding

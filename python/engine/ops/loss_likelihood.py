@@ -97,8 +97,7 @@ def kl_div(
         # 0 log 0 is 0. The logarithm of 1 stands for that of 0, whose gradient would be infinite.
         loss = target * (log(where(target == 0, 1.0, target)) - input)
     if reduction == "batchmean":
-        require(input.ndim, op, "input", "at least one dimension with reduction='batchmean'", "a 0-dim tensor")
-        return loss.sum() / input.shape[0]
+        return loss.sum() / (input.shape[0] if input.ndim else 1)
     return reduced(loss, reduction)
 
 
