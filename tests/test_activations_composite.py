@@ -22,7 +22,7 @@ def elu(x, alpha=1.0, scale=1.0, rate=1.0):
 CASES = {
     "celu": ((1.5,), lambda x, a: elu(x, a, 1, 1 / a), nn.CELU),
     "elu": ((0.7,), lambda x, a: elu(x, a), nn.ELU),
-    "hardshrink": ((0.4,), lambda x, l: np.where(np.abs(x) <= l, 0, x), nn.Hardshrink),
+    "hardshrink": ((0.4,), lambda x, s: np.where(np.abs(x) <= s, 0, x), nn.Hardshrink),
     "hardsigmoid": ((), lambda x: np.clip(x + 3, 0, 6) / 6, nn.Hardsigmoid),
     "hardswish": ((), lambda x: x * np.clip(x + 3, 0, 6) / 6, nn.Hardswish),
     "hardtanh": ((-0.5, 2.0), np.clip, nn.Hardtanh),
@@ -35,7 +35,7 @@ CASES = {
     "selu": ((), lambda x: elu(x, 1.6732632423543772, 1.0507009873554805), nn.SELU),
     "silu": ((), lambda x: x * sigmoid(x), nn.SiLU),
     "softplus": ((2.0, 15.0), lambda x, b, t: np.where(x * b > t, x, np.logaddexp(0, b * x) / b), nn.Softplus),
-    "softshrink": ((0.4,), lambda x, l: np.sign(x) * np.maximum(np.abs(x) - l, 0), nn.Softshrink),
+    "softshrink": ((0.4,), lambda x, s: np.sign(x) * np.maximum(np.abs(x) - s, 0), nn.Softshrink),
     "softsign": ((), lambda x: x / (1 + np.abs(x)), nn.Softsign),
     "tanhshrink": ((), lambda x: x - np.tanh(x), nn.Tanhshrink),
     "threshold": ((0.3, -2.0), lambda x, t, v: np.where(x > t, x, v), nn.Threshold),

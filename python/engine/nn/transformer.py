@@ -1,8 +1,11 @@
 """The transformer's encoder and decoder layers and stacks of them, with PyTorch's arguments and parameter names.
 
 A layer works on packed tokens, (total_tokens, d_model) with cu_seqlens, or on rectangles. A rectangle is first packed by its
-padding mask. The result is unpacked, with zeros at padding (PyTorch computes something there). A stack does this once for all of
-its layers. A rectangle stays a rectangle only if the caller gives a mask over pairs of positions.
+padding mask. The result is unpacked, with zeros at padding. A stack does this once for all of its layers. A rectangle stays a
+rectangle only if the caller gives a mask over pairs of positions.
+
+The zeros are on purpose: no work is done for padding. PyTorch has them, too, if a TransformerEncoder evaluates without gradients.
+Otherwise it computes what each padded position would attend to; nothing may depend on these numbers.
 """
 
 from __future__ import annotations
