@@ -115,7 +115,7 @@ def ctc_loss(
     if zero_infinity:
         losses = losses.masked_fill(losses == float("inf"), 0.0)
     if reduction == "mean":
-        losses = losses / from_numpy(np.maximum(lengths, 1)).to(losses.device).to(losses.dtype)
+        losses = losses / from_numpy(np.maximum(lengths, 1)).to(losses.dtype).to(losses.device)
     return losses.reshape(()) if single and reduction == "none" else reduced(losses, reduction)
 
 
@@ -137,7 +137,7 @@ def _negative_log_likelihood(
     def gate(allowed: np.ndarray) -> Tensor:
         """0 where allowed, -inf elsewhere."""
         values = np.where(allowed, 0.0, -np.inf)
-        return from_numpy(np.ascontiguousarray(values)).to(log_probs.device).to(log_probs.dtype)
+        return from_numpy(np.ascontiguousarray(values)).to(log_probs.dtype).to(log_probs.device)
 
     with no_grad():
         of_state = from_numpy(np.ascontiguousarray(classes)).to(log_probs.device)
