@@ -75,9 +75,9 @@ def _step(states: Tensor, jumps: Tensor, direction: int) -> Tensor:
 @gradient
 def _ctc_backward(dy: Array, log_probs: Array, occupied: Array, inside: Array) -> Array:
     # As in PyTorch, the gradient is that for log_probs which a log_softmax has made: the probabilities themselves belong to it.
-    slope = (exp(Tensor(log_probs)) - Tensor(occupied)) * Tensor(inside)
     weight = Tensor(dy).reshape(1, -1, 1)
-    return where(weight == 0, 0.0, slope * weight)._data
+    slope = exp(Tensor(log_probs)) - Tensor(occupied)  # NaN if the loss is infinite
+    return where(Tensor(inside) & (weight != 0), slope * weight, 0.0)._data
 
 
 def ctc_loss(
@@ -154,12 +154,11 @@ def _negative_log_likelihood(
             going_on = _step(after[t + 1] + p[t + 1], jump_out, -1) if t + 1 < time else end
             after[t] = where(ends == t + 1, end, going_on)
         index = arange(time, device=log_probs.device).reshape(time, 1, 1)
-        inside = (index < ends).to(log_probs.dtype)
+        inside = (index < ends).expand(log_probs.shape)
         if time:
             joint = stack(forward) + stack(after)
             total = logsumexp(joint[0], 1)  # the same at each time
-            empty = gate(lengths == 0)  # a sequence without time steps
-            total = where(ends[:, 0] == 0, empty, total)
+            total = where(ends[:, 0] == 0, gate(lengths == 0), total)  # sequences without time steps
             share = exp(joint - total.reshape(1, batch, 1))
             occupied = log_probs.new_zeros(log_probs.shape).scatter_add(2, of_state.unsqueeze(0).expand(p.shape), share)
         else:
