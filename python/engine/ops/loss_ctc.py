@@ -124,6 +124,7 @@ def _negative_log_likelihood(
 ) -> Tensor:
     """The losses (n,), recorded, from the forward and backward variables of all states of all time steps."""
     time, batch, _ = log_probs.shape
+    exact = log_probs.detach().double() if log_probs.is_cpu else log_probs.detach()  # sums of long paths are large
     states = 2 * labels.shape[1] + 1  # a blank before, between and after the labels
     classes = np.full((batch, states), blank)
     classes[:, 1::2] = labels
@@ -137,11 +138,11 @@ def _negative_log_likelihood(
     def gate(allowed: np.ndarray) -> Tensor:
         """0 where allowed, -inf elsewhere."""
         values = np.where(allowed, 0.0, -np.inf)
-        return from_numpy(np.ascontiguousarray(values)).to(log_probs.dtype).to(log_probs.device)
+        return from_numpy(np.ascontiguousarray(values)).to(exact.dtype).to(log_probs.device)
 
     with no_grad():
         of_state = from_numpy(np.ascontiguousarray(classes)).to(log_probs.device)
-        p = log_probs.gather(2, of_state.unsqueeze(0).expand(time, batch, states))
+        p = exact.gather(2, of_state.unsqueeze(0).expand(time, batch, states))
         start, end, jump_in = gate(first & real), gate(last), gate(may_jump & real)
         # A jump from s to s + 2 leads to a state that may be jumped to.
         jump_out = gate(np.pad(may_jump, ((0, 0), (0, 2)))[:, 2:])
@@ -160,8 +161,8 @@ def _negative_log_likelihood(
             total = logsumexp(joint[0], 1)  # the same at each time
             total = where(ends[:, 0] == 0, gate(lengths == 0), total)  # sequences without time steps
             share = exp(joint - total.reshape(1, batch, 1))
-            occupied = log_probs.new_zeros(log_probs.shape).scatter_add(2, of_state.unsqueeze(0).expand(p.shape), share)
+            occupied = exact.new_zeros(log_probs.shape).scatter_add(2, of_state.unsqueeze(0).expand(p.shape), share)
         else:
-            total, occupied = gate(lengths == 0), log_probs.new_zeros(log_probs.shape)
-        losses = -total
+            total, occupied = gate(lengths == 0), exact.new_zeros(log_probs.shape)
+        losses, occupied = (-total).to(log_probs.dtype), occupied.to(log_probs.dtype)
     return record("ctc_loss", losses._data, (log_probs,), _ctc_backward, log_probs._data, occupied._data, inside._data)
