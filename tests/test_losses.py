@@ -70,12 +70,53 @@ def test_errors(call, error, text: str) -> None:
         call(engine.zeros(4, 3))
 
 
-def test_no_gradient_flows_to_targets_and_weights() -> None:
-    x, t = engine.zeros(2, 3, requires_grad=True), engine.full((2, 3), 1 / 3, requires_grad=True)
-    with pytest.raises(ValueError, match="target: expected a tensor that does not require grad"):
-        engine.cross_entropy(x, t)
+def test_no_gradient_flows_to_weights() -> None:
+    x, w = engine.zeros(2, 3, requires_grad=True), engine.ones(3, requires_grad=True)
+    with pytest.raises(ValueError, match="weight: expected a tensor that does not require grad"):
+        engine.cross_entropy(x, tensor([0, 1]), w)
     with engine.no_grad():
-        engine.cross_entropy(x, t)
+        engine.cross_entropy(x, tensor([0, 1]), w)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_gradients_of_targets(reduction) -> None:
+    """A target that requires grad changes how the loss is computed, and not its value."""
+    rng = np.random.default_rng(0)
+    x, w = tensor(rng.standard_normal((2, 3, 4))).requires_grad_(), tensor(rng.uniform(0.5, 2, 3))
+    t = tensor(rng.uniform(0.1, 0.9, (2, 3, 4))).requires_grad_()
+    wide = w.reshape(3, 1)
+    losses = [
+        lambda x, t: engine.cross_entropy(x, t, w, reduction=reduction, label_smoothing=0.1),
+        lambda x, t: engine.binary_cross_entropy_with_logits(x, t, wide, reduction=reduction, pos_weight=wide),
+    ]
+    for loss in losses:
+        assert engine.autograd.gradcheck(loss, (x, t))
+        np.testing.assert_allclose(loss(x, t).tolist(), loss(x, t.detach()).tolist(), rtol=1e-12)
+
+
+def test_ignore_index_and_probabilities_do_not_go_together() -> None:
+    with pytest.raises(ValueError, match=r"\[cross_entropy\] ignore_index: expected a number < 0"):
+        engine.cross_entropy(engine.zeros(2, 3), engine.ones(2, 3), ignore_index=1)
+
+
+def test_a_factor_for_each_element() -> None:
+    """As PyTorch: a mean is divided by the sum of the factors."""
+    x, t, w = (tensor(np.array(v)) for v in ([1.0, 2.0], [0.0, 4.0], [3.0, 1.0]))
+    assert engine.mse_loss(x, t, weight=w).item() == (3 * 1 + 1 * 4) / 4
+    assert engine.l1_loss(x, t, weight=w, reduction="sum").item() == 3 * 1 + 1 * 2
+    assert engine.l1_loss(x, t, weight=w, reduction="none").tolist() == [3, 2]
+
+
+@pytest.mark.parametrize(
+    "older, reduction",
+    [((None, False), "none"), ((False, None), "sum"), ((True, None), "mean"), ((False, False), "none")],
+)
+def test_older_arguments(older, reduction) -> None:
+    x, t = tensor([1.0, 2.0]), tensor([0.0, 4.0])
+    size_average, reduce = older
+    assert engine.mse_loss(x, t, size_average, reduce).tolist() == engine.mse_loss(x, t, reduction=reduction).tolist()
+    module = engine.nn.SmoothL1Loss(size_average, reduce)
+    assert module.reduction == reduction
 
 
 def test_all_labels_ignored(device) -> None:

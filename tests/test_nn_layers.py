@@ -140,7 +140,7 @@ def test_loss_on_cuda_as_on_the_cpu(name, options, cuda):
 
 def test_loss_mistakes():
     with pytest.raises(ValueError, match=r"\[MSELoss\] reduction"):
-        nn.MSELoss("average")
+        nn.MSELoss(reduction="average")
 
 
 def test_embedding(device):

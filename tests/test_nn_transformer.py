@@ -104,7 +104,7 @@ def in_all_forms(module, causal=False, call=lambda m, *a, **k: m(*a, **k), devic
 
 
 def call_attention(m, x, cu_seqlens=None, mask=None, is_causal=False):
-    y, weights = m(x, x, x, key_padding_mask=mask, cu_seqlens=cu_seqlens, is_causal=is_causal)
+    y, weights = m(x, x, x, mask, False, cu_seqlens=cu_seqlens, is_causal=is_causal)
     assert weights is None
     return y
 
@@ -219,8 +219,8 @@ def test_mistakes():
     r = engine.tensor(RECTANGLE)
     for wrong, message in [
         (lambda: nn.MultiheadAttention(D, 5), "multiple of num_heads"),
-        (lambda: nn.MultiheadAttention(D, HEADS, kdim=5), "kdim"),
-        (lambda: nn.MultiheadAttention(D, HEADS, add_zero_attn=True), "add_zero_attn"),
+        (lambda: nn.MultiheadAttention(D, HEADS, kdim=5)(x, cu_seqlens=cu), "cu_seqlens: .* got a module with kdim"),
+        (lambda: nn.MultiheadAttention(D, HEADS, add_zero_attn=True)(x, cu_seqlens=cu), "add_zero_attn"),
         (lambda: m(x, cu_seqlens=cu, need_weights=True), "need_weights: expected False together with cu_seqlens"),
         (
             lambda: m(x, x * 2, cu_seqlens=cu),

@@ -9,28 +9,36 @@ from engine.tensor import Tensor
 __all__ = ["GELU", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Tanh"]
 
 
-class ReLU(Module):
-    """max(x, 0). `inplace` is accepted and changes nothing."""
+class InPlace(Module):
+    """An activation that can write its result to the memory of its input: `inplace`."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(InPlace):
+    """max(x, 0). inplace: the result is written to the memory of the input."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.relu(input)
+        return F.relu(input, self.inplace)
 
 
-class LeakyReLU(Module):
-    """x if x > 0, otherwise negative_slope * x. `inplace` is accepted and changes nothing."""
+class LeakyReLU(InPlace):
+    """x if x > 0, otherwise negative_slope * x. inplace as in `ReLU`."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.negative_slope = negative_slope
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.leaky_relu(input, self.negative_slope)
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
 class GELU(Module):
@@ -47,14 +55,11 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class SiLU(Module):
-    """x * sigmoid(x). `inplace` is accepted and changes nothing."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
+class SiLU(InPlace):
+    """x * sigmoid(x). inplace as in `ReLU`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.silu(input)
+        return F.silu(input, self.inplace)
 
 
 class Sigmoid(Module):

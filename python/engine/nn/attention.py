@@ -7,6 +7,7 @@ caller gives a mask over pairs of positions (`attn_mask`) or asks for attention 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
 from engine.nn.module import Module, Parameter
+from engine.ops.naming import called_as
 from engine.ops.packing import pack_padded, pad_packed
 from engine.tensor import Tensor
 
@@ -108,23 +110,43 @@ def project_apart(
     return q, k, v
 
 
+# How parameters start, by the end of their names.
+_INITIAL: dict[str, Callable[[Tensor], Tensor]] = {
+    "proj_weight": init.xavier_uniform_,
+    "proj_bias": init.zeros_,
+    "k": init.xavier_normal_,
+    "v": init.xavier_normal_,
+}
+
+
 class MultiheadAttention(Module):
     """Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762).
 
-    in_proj_weight: (3 * embed_dim, embed_dim): the projections to queries, keys and values, one below the other. out_proj: a Linear.
+    in_proj_weight: (3 * embed_dim, embed_dim): the projections to queries, keys and values, one below the other. If key or value
+    have another last dimension, kdim or vdim, there are q_proj_weight, k_proj_weight and v_proj_weight instead. out_proj: a Linear.
+    add_bias_kv: one more key and value, bias_k and bias_v, for all sequences. add_zero_attn: one more of zeros.
 
     There are four ways to call it. Each returns (output, weights):
       attention(x, cu_seqlens=cu): self-attention on packed tokens (total_tokens, embed_dim).
       attention(x, y, y, cu_seqlens=cu, cu_seqlens_k=cu_k): attention from packed tokens to other packed tokens.
       attention(x, x, x, key_padding_mask): self-attention on (batch, length, embed_dim) if batch_first, else (length, batch,
-        embed_dim), or on one sequence (length, embed_dim). The mask (batch, length) is True at padding, where the output is 0.
+        embed_dim), or on one sequence (length, embed_dim). The mask (batch, length) is True at padding.
       attention(query, key, value, ...): attention from one sequence to another.
 
-    Differs from PyTorch: need_weights defaults to False, because weights need a matrix of length x length (they are None then), and
-    is_causal=True needs no attn_mask. Raises ValueError for other shapes and for masks that do not fit.
+    need_weights: True needs a matrix of length x length for each head and sequence. False is quicker: weights are then None, and
+    self-attention without attn_mask packs the sequences, so that its output is 0 at padding (PyTorch computes something there).
+
+    Differs from PyTorch: is_causal=True needs no attn_mask, and packed tokens have no weights. Raises ValueError for other shapes,
+    for masks that do not fit, and for packed tokens with kdim, vdim, add_bias_kv or add_zero_attn.
     """
 
+    in_proj_weight: Parameter
+    q_proj_weight: Parameter | None
+    k_proj_weight: Parameter | None
+    v_proj_weight: Parameter | None
     in_proj_bias: Parameter | None
+    bias_k: Parameter | None
+    bias_v: Parameter | None
 
     def __init__(
         self,
@@ -144,22 +166,29 @@ class MultiheadAttention(Module):
         op = type(self).__name__
         fits = num_heads >= 1 and embed_dim >= 1 and embed_dim % num_heads == 0
         require(fits, op, "embed_dim", f"a positive multiple of num_heads ({num_heads})", embed_dim)
-        options = {"add_bias_kv": add_bias_kv, "add_zero_attn": add_zero_attn, "kdim": kdim, "vdim": vdim}
-        for name, given in options.items():
-            require(
-                given in (None, False, embed_dim), op, name, "the default (no other value is supported)", repr(given)
-            )
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
-        self.dropout, self.batch_first = dropout, batch_first
-        self.in_proj_weight = new_parameter(3 * embed_dim, embed_dim, dtype=dtype, device=device)
-        self.register_parameter(
-            "in_proj_bias", new_parameter(3 * embed_dim, dtype=dtype, device=device) if bias else None
-        )
+        self.kdim, self.vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
+        self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
+        joint = self.kdim == self.vdim == embed_dim
+        self.packs = joint and not add_bias_kv and not add_zero_attn
+        shapes: dict[str, tuple[bool, tuple[int, ...]]] = {
+            "in_proj_weight": (joint, (3 * embed_dim, embed_dim)),
+            "q_proj_weight": (not joint, (embed_dim, embed_dim)),
+            "k_proj_weight": (not joint, (embed_dim, self.kdim)),
+            "v_proj_weight": (not joint, (embed_dim, self.vdim)),
+            "in_proj_bias": (bias, (3 * embed_dim,)),
+            "bias_k": (add_bias_kv, (1, 1, embed_dim)),
+            "bias_v": (add_bias_kv, (1, 1, embed_dim)),
+        }
+        for name, (exists, shape) in shapes.items():
+            self.register_parameter(name, new_parameter(*shape, dtype=dtype, device=device) if exists else None)
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype, device=device)
-        init.xavier_uniform_(self.in_proj_weight)
-        for b in (self.in_proj_bias, self.out_proj.bias):
-            if b is not None:
-                init.zeros_(b)
+        for name in shapes:
+            parameter = getattr(self, name)
+            if parameter is not None:
+                _INITIAL[name.partition("_")[2]](parameter)
+        if self.out_proj.bias is not None:
+            init.zeros_(self.out_proj.bias)
 
     def forward(
         self,
@@ -167,7 +196,7 @@ class MultiheadAttention(Module):
         key: Tensor | None = None,
         value: Tensor | None = None,
         key_padding_mask: Tensor | None = None,
-        need_weights: bool = False,
+        need_weights: bool | None = None,
         attn_mask: Tensor | None = None,
         average_attn_weights: bool = True,
         is_causal: bool = False,
@@ -175,7 +204,7 @@ class MultiheadAttention(Module):
         cu_seqlens: Tensor | None = None,
         cu_seqlens_k: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """See the class. attn_mask: (L, S) or (batch * heads, L, S), either bool (True: not seen) or numbers that are added to the
+        """See the class. need_weights=None means True on rectangles and False on packed tokens. attn_mask: (L, S) or (batch * heads, L, S), either bool (True: not seen) or numbers that are added to the
         scores. With is_causal it is taken to be the causal mask, and is not read."""
         op = type(self).__name__
         key = query if key is None else key
@@ -185,11 +214,14 @@ class MultiheadAttention(Module):
             require(
                 not need_weights, op, "need_weights", "False together with cu_seqlens (packed tokens)", need_weights
             )
+            got = "a module with kdim, vdim, add_bias_kv or add_zero_attn"
+            require(self.packs, op, "cu_seqlens", "None (packed tokens need a plain module)", got)
             fits = (cu_seqlens_k is None) is (key is query)
             got = "None" if cu_seqlens_k is None else "a Tensor"
             require(fits, op, "cu_seqlens_k", "None for self-attention, or a Tensor if key is not query", got)
             return self.packed(query, cu_seqlens, is_causal, key, value, cu_seqlens_k), None
-        if need_weights or (attn_mask is not None and not is_causal):
+        need_weights = need_weights is None or need_weights
+        if need_weights or not self.packs or (attn_mask is not None and not is_causal):
             return self._on_rectangles(
                 query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
             )
@@ -258,43 +290,36 @@ class MultiheadAttention(Module):
         average: bool,
         is_causal: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        op, given = type(self).__name__, (("query", query), ("key", key), ("value", value))
-        q, k, v = (_rectangle(op, name, x, self.embed_dim, self.batch_first) for name, x in given)
-        batch, length, keys = q.shape[0], q.shape[1], k.shape[1]
-        mask = None if is_causal else self._joint_mask(attn_mask, batch, length, keys)
-        seen = []
-        real = _real(op, "key_padding_mask", key_padding_mask, batch, keys)
-        if real is not None:
-            seen.append(ops.from_numpy(real).view(batch, 1, 1, keys).to(q.device))
-        if is_causal and need_weights:
-            seen.append(ops.tril(ops.ones(length, keys, dtype=q.dtype, device=q.device)) > 0)
-        for each in seen:
-            hidden = ops.where(each, 0.0, float("-inf")).to(q.dtype)
-            mask = hidden if mask is None else mask + hidden
-        q, k, v = (x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2) for x in self._project(q, k, v))
-        p = self.dropout if self.training else 0.0
-        weights = None
-        if need_weights:
-            scores = q.matmul(k.transpose(-2, -1)) * self.head_dim**-0.5
-            weights = F.softmax(scores if mask is None else scores + mask, -1)
-            if p > 0:
-                weights = F.dropout(weights, p)
-            y = weights.matmul(v)
-            weights = weights.mean(1) if average else weights
-        else:
-            y = ops.scaled_dot_product_attention(q, k, v, mask, p, is_causal)
-        output = _as_given(self.out_proj(y.transpose(1, 2).flatten(2)), query.ndim == 2, self.batch_first)
-        return output, weights.squeeze(0) if weights is not None and query.ndim == 2 else weights
-
-    def _joint_mask(self, attn_mask: Tensor | None, batch: int, length: int, keys: int) -> Tensor | None:
-        """What is added to the scores: (batch or 1, heads or 1, L, S)."""
-        if attn_mask is None:
-            return None
-        heads = self.num_heads
-        shapes = {(length, keys): (1, 1, length, keys), (batch * heads, length, keys): (batch, heads, length, keys)}
-        expected = "shape " + " or ".join(map(str, shapes))
-        require(attn_mask.shape in shapes, type(self).__name__, "attn_mask", expected, attn_mask.shape)
-        mask = attn_mask.view(shapes[attn_mask.shape])
-        if not mask.is_floating_point():
-            mask = ops.where(mask, float("-inf"), 0.0)
-        return mask.to(self.in_proj_weight.dtype)
+        op, dims = type(self).__name__, (self.embed_dim, self.kdim, self.vdim)
+        given = zip(("query", "key", "value"), (query, key, value), dims)
+        q, k, v = (_rectangle(op, name, x, dim, self.batch_first).transpose(0, 1) for name, x, dim in given)
+        y, weights = called_as(
+            op,
+            F.multi_head_attention_forward,
+            q,
+            k,
+            v,
+            self.embed_dim,
+            self.num_heads,
+            self.in_proj_weight,
+            self.in_proj_bias,
+            self.bias_k,
+            self.bias_v,
+            self.add_zero_attn,
+            self.dropout,
+            self.out_proj.weight,
+            self.out_proj.bias,
+            self.training,
+            key_padding_mask,
+            need_weights,
+            attn_mask,
+            self.in_proj_weight is None,
+            self.q_proj_weight,
+            self.k_proj_weight,
+            self.v_proj_weight,
+            average_attn_weights=average,
+            is_causal=is_causal,
+        )
+        unbatched = query.ndim == 2
+        y = sole_owner(_as_given(y.transpose(0, 1), unbatched, self.batch_first))
+        return y, weights.squeeze(0) if unbatched and weights is not None else weights

@@ -9,7 +9,7 @@ from engine.errors import BadIndex
 from engine.nn.module import Module, Parameter
 from engine.tensor import Tensor
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 List = TypeVar("List", bound="_Indexed")
 
@@ -168,6 +168,97 @@ class ParameterList(_Indexed):
 
     def extra_repr(self) -> str:
         return "\n".join(f"({i}): Parameter of shape {p.shape}, {p.dtype.name}" for i, p in enumerate(self))
+
+
+class ParameterDict(Module):
+    """A dict of parameters, in the order of insertion. Tensors that are not parameters become parameters."""
+
+    def __init__(self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | None = None) -> None:
+        super().__init__()
+        self.update(parameters or {})
+
+    def update(self, parameters: Mapping[str, Tensor] | Iterable[Any]) -> None:
+        """Adds the parameters of a mapping, or of an iterable of (name, tensor) pairs."""
+        pairs: Any = parameters.items() if isinstance(parameters, Mapping | ParameterDict) else parameters
+        for name, value in pairs:
+            self[name] = value
+
+    def __getitem__(self, key: str) -> Parameter:
+        return self._parameters[key]  # type: ignore[return-value]
+
+    def __setitem__(self, key: str, value: Tensor) -> None:
+        if key in self._parameters:
+            self._parameters[key] = _parameter(value)
+        else:
+            self.register_parameter(key, _parameter(value))
+
+    def __delitem__(self, key: str) -> None:
+        del self._parameters[key]
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self._parameters))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._parameters
+
+    def __or__(self, other: Mapping[str, Tensor] | ParameterDict) -> ParameterDict:
+        joined = self.copy()
+        joined.update(other)
+        return joined
+
+    def __ior__(self, other: Mapping[str, Tensor] | ParameterDict) -> ParameterDict:
+        self.update(other)
+        return self
+
+    def keys(self) -> Any:
+        """The names."""
+        return self._parameters.keys()
+
+    def values(self) -> Any:
+        """The parameters."""
+        return self._parameters.values()
+
+    def items(self) -> Any:
+        """Names and parameters."""
+        return self._parameters.items()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The parameter of that name, or `default`."""
+        return self._parameters.get(key, default)
+
+    def setdefault(self, key: str, default: Tensor) -> Parameter:
+        """The parameter of that name; if there is none, `default` is added."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: str) -> Parameter:
+        """Takes a parameter out and returns it."""
+        parameter = self[key]
+        del self[key]
+        return parameter
+
+    def popitem(self) -> tuple[str, Parameter]:
+        """Takes the last parameter out and returns its name and itself."""
+        key = next(reversed(self))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """Takes all parameters out."""
+        self._parameters.clear()
+
+    def copy(self) -> ParameterDict:
+        """Another dict with the same parameters."""
+        return ParameterDict(self.items())
+
+    def extra_repr(self) -> str:
+        return "\n".join(f"({key}): Parameter of shape {p.shape}, {p.dtype.name}" for key, p in self.items())
 
 
 def _parameter(value: Tensor) -> Parameter:

@@ -12,10 +12,10 @@ from engine.errors import require
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.module import Module, Parameter
-from engine.ops.shape import new_sizes
+from engine.ops.shape import new_sizes, sizes_of
 from engine.tensor import Tensor
 
-__all__ = ["Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear", "RMSNorm"]
+__all__ = ["Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear", "RMSNorm", "Unflatten"]
 
 
 def new_parameter(*shape: int, dtype: DType | None = None, device: Any = None) -> Parameter:
@@ -45,6 +45,20 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Splits dimension `dim` into several of the sizes `unflattened_size`, of which one may be -1."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, sizes_of("Unflatten", "unflattened_size", (unflattened_size,))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.unflatten(input, self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class Linear(Module):
@@ -83,6 +97,8 @@ class Embedding(Module):
     """Rows of a table by number: int64 (*) -> (*, embedding_dim).
 
     weight: (num_embeddings, embedding_dim) from N(0, 1). padding_idx: a row that starts as zeros and gets no gradient.
+    max_norm, norm_type, scale_grad_by_freq and sparse as in the function `embedding`. _weight: a table to use, whose memory is
+    shared; _freeze: it is not trained.
     """
 
     def __init__(
@@ -90,7 +106,12 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
-        *,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
         device: Any = None,
         dtype: DType | None = None,
     ) -> None:
@@ -101,8 +122,16 @@ class Embedding(Module):
         expected = f"None or a number in [{-num_embeddings}, {num_embeddings})"
         require(inside, "Embedding", "padding_idx", expected, padding_idx)
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.weight = new_parameter(num_embeddings, embedding_dim, dtype=dtype, device=device)
-        self.reset_parameters()
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        if _weight is None:
+            self.weight = new_parameter(num_embeddings, embedding_dim, dtype=dtype, device=device)
+            self.weight.requires_grad_(not _freeze)
+            self.reset_parameters()
+        else:
+            shape = (num_embeddings, embedding_dim)
+            require(_weight.shape == shape, "Embedding", "_weight", f"shape {shape}", _weight.shape)
+            self.weight = Parameter(_weight, requires_grad=not _freeze)
 
     def reset_parameters(self) -> None:
         """Draws the initial values again."""
@@ -111,21 +140,38 @@ class Embedding(Module):
             init.zeros_(self.weight.detach().select(0, self.padding_idx))
 
     @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Embedding:
         """A layer with an existing table (num_embeddings, embedding_dim), whose memory it shares. freeze: do not train it."""
         two = embeddings.ndim == 2
         require(two, "Embedding.from_pretrained", "embeddings", "2 dimensions", f"shape {embeddings.shape}")
-        layer = cls(1, embeddings.shape[1])
-        layer.num_embeddings, layer.padding_idx = embeddings.shape[0], padding_idx
-        layer.weight = Parameter(embeddings, requires_grad=not freeze)
-        return layer
+        rows, dim = embeddings.shape
+        return cls(rows, dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(input, self.weight, self.padding_idx)
+        if self.max_norm is None and not self.scale_grad_by_freq:
+            return F.embedding(input, self.weight, self.padding_idx)
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq)
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        for name, plain in (
+            ("padding_idx", None),
+            ("max_norm", None),
+            ("norm_type", 2.0),
+            ("scale_grad_by_freq", False),
+        ):
+            value = getattr(self, name)
+            text += "" if value == plain else f", {name}={value}"
+        return text
 
 
 class LayerNorm(Module):
@@ -205,16 +251,18 @@ class RMSNorm(Module):
 
 
 class Dropout(Module):
-    """In training, zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014)."""
+    """In training, zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
+
+    inplace: the result is written to the memory of the input.
+    """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         require(0 <= p <= 1, "Dropout", "p", "a probability in [0, 1]", p)
-        require(not inplace, "Dropout", "inplace", False, True, "writing in place is not supported")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.dropout(input, self.p, self.training)
+        return F.dropout(input, self.p, self.training, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}, inplace=False"
+        return f"p={self.p}, inplace={self.inplace}"

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from engine.errors import require
 from engine.nn import functional as F
 from engine.nn.module import Module
+from engine.ops.loss_reduction import reduction_of
 from engine.tensor import Tensor
 
 __all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss"]
 
 
-class _Loss(Module):
-    def __init__(self, reduction: str = "mean") -> None:
+class Loss(Module):
+    """What losses share: the reduction, also from PyTorch's older arguments (reduce=False: "none", size_average=False: "sum")."""
+
+    _words: tuple[str, ...] = ()  # reductions that the loss knows beside the three
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
-        known = reduction in ("mean", "sum", "none")
-        require(known, type(self).__name__, "reduction", "'mean', 'sum' or 'none'", repr(reduction))
-        self.reduction = reduction
+        self.reduction = reduction_of(type(self).__name__, reduction, size_average, reduce, *self._words)
 
     def extra_repr(self) -> str:
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """Cross entropy of logits (n, classes) against int64 class numbers (n,) or probabilities (n, classes).
 
     weight: (classes,), a factor for each class. ignore_index: targets of this number do not count. label_smoothing: in [0, 1].
@@ -32,11 +34,13 @@ class CrossEntropyLoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
+        size_average: bool | None = None,
         ignore_index: int = -100,
+        reduce: bool | None = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
@@ -51,7 +55,7 @@ class CrossEntropyLoss(_Loss):
         )
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """Negative log likelihood: minus the log probabilities (n, classes) at the int64 class numbers (n,).
 
     weight: (classes,), a factor for each class. ignore_index: targets of this number do not count.
@@ -59,8 +63,15 @@ class NLLLoss(_Loss):
 
     weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
 
@@ -68,7 +79,7 @@ class NLLLoss(_Loss):
         return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """Binary cross entropy of logits against targets in [0, 1] of the same shape.
 
     weight: a factor for each element. pos_weight: a factor for the part of the loss that positive targets add. Both are broadcast.
@@ -77,8 +88,15 @@ class BCEWithLogitsLoss(_Loss):
     weight: Tensor | None
     pos_weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
@@ -88,14 +106,14 @@ class BCEWithLogitsLoss(_Loss):
         )
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """The square of input - target, averaged. Both have the same shape."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """The magnitude of input - target, averaged. Both have the same shape."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
 """The transformer's encoder and decoder layers and stacks of them, with PyTorch's arguments and parameter names.
 
 A layer works on packed tokens, (total_tokens, d_model) with cu_seqlens, or on rectangles. A rectangle is first packed by its
-padding mask. The result is unpacked, with zeros at padding (PyTorch computes something there). A stack does this once for all of
-its layers. A rectangle stays a rectangle only if the caller gives a mask over pairs of positions.
+padding mask. The result is unpacked, with zeros at padding. A stack does this once for all of its layers. A rectangle stays a
+rectangle only if the caller gives a mask over pairs of positions.
+
+The zeros are on purpose: no work is done for padding. PyTorch has them, too, if a TransformerEncoder evaluates without gradients.
+Otherwise it computes what each padded position would attend to; nothing may depend on these numbers.
 """
 
 from __future__ import annotations
@@ -108,7 +111,7 @@ class TransformerEncoderLayer(_Layer):
             refuse_masks(type(self).__name__, src_mask=src_mask, src_key_padding_mask=src_key_padding_mask)
             return self._through(src, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal))
         if src_mask is not None:
-            return self._through(src, lambda x: self.self_attn(x, x, x, src_key_padding_mask, attn_mask=src_mask)[0])
+            return self._through(src, lambda x: self.self_attn(x, x, x, src_key_padding_mask, False, src_mask)[0])
         return _encode_packed(self, self, src, src_key_padding_mask, is_causal)
 
 
@@ -159,9 +162,9 @@ class TransformerDecoderLayer(_Layer):
         if tgt_mask is not None or memory_mask is not None:
             return self._through(
                 tgt,
-                lambda x: self.self_attn(x, x, x, padding, attn_mask=tgt_mask, is_causal=tgt_is_causal)[0],
+                lambda x: self.self_attn(x, x, x, padding, False, tgt_mask, is_causal=tgt_is_causal)[0],
                 lambda x: self.multihead_attn(
-                    x, memory, memory, memory_padding, attn_mask=memory_mask, is_causal=memory_is_causal
+                    x, memory, memory, memory_padding, False, memory_mask, is_causal=memory_is_causal
                 )[0],
             )
         causal = {"tgt_is_causal": tgt_is_causal, "memory_is_causal": memory_is_causal}

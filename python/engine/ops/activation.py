@@ -8,11 +8,12 @@ from __future__ import annotations
 from engine._core import kernels as K
 from engine.autograd.tape import record
 from engine.errors import BadValue
+from engine.ops.inplace import in_place
 from engine.ops.operands import gradient
 from engine.ops.unary import unary
 from engine.tensor import Tensor, as_array, tensor_method
 
-__all__ = ["erf", "gelu", "leaky_relu", "log1p", "relu", "sigmoid", "silu", "tanh"]
+__all__ = ["erf", "gelu", "leaky_relu", "leaky_relu_", "log1p", "relu", "relu_", "sigmoid", "silu", "tanh"]
 
 
 @tensor_method
@@ -46,19 +47,34 @@ _relu_backward = gradient(K.relu_backward)
 
 @tensor_method
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(input, 0). `inplace` is accepted and changes nothing."""
+    """max(input, 0). inplace: the result is written to the memory of `input`, which is returned."""
+    if inplace:
+        return in_place("relu_", input, relu)
     y = K.relu(as_array("relu", "input", input))
     return record("relu", y, (input,), _relu_backward, y)
+
+
+@tensor_method
+def relu_(input: Tensor) -> Tensor:
+    """`relu` in place."""
+    return relu(input, True)
 
 
 _leaky_relu_backward = gradient(K.leaky_relu_backward)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """input where it is positive, negative_slope * input elsewhere. `inplace` is accepted and changes nothing."""
+    """input where it is positive, negative_slope * input elsewhere. inplace as in `relu`."""
+    if inplace:
+        return in_place("leaky_relu_", input, leaky_relu, negative_slope)
     x = as_array("leaky_relu", "input", input)
     y = K.leaky_relu(x, negative_slope)
     return record("leaky_relu", y, (input,), _leaky_relu_backward, x, float(negative_slope))
+
+
+def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """`leaky_relu` in place."""
+    return leaky_relu(input, negative_slope, True)
 
 
 _gelu_backward = gradient(K.gelu_backward)
@@ -85,6 +101,8 @@ _silu_backward = gradient(K.silu_backward)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """input * sigmoid(input). `inplace` is accepted and changes nothing."""
+    """input * sigmoid(input). inplace as in `relu`."""
+    if inplace:
+        return in_place("silu_", input, silu)
     x = as_array("silu", "input", input)
     return record("silu", K.silu(x), (input,), _silu_backward, x)

@@ -7,12 +7,15 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, record
+from engine.autograd.tape import Node, record, will_record
 from engine.errors import BadType, BadValue
 from engine.layout import equal_offsets
 from engine.ops import precision
-from engine.ops.dropout import drawn
+from engine.ops.dropout import drawn, dropout
+from engine.ops.factory import tril
 from engine.ops.operands import gradient
+from engine.ops.reduction import amax
+from engine.ops.softmax import softmax
 from engine.tensor import Tensor, as_array
 
 __all__ = ["attention", "attention_qkv", "scaled_dot_product_attention"]
@@ -137,8 +140,6 @@ def _expanded_mask(attn_mask: Tensor, dtype: Any, full: tuple[int, ...]) -> Arra
     mask = as_array(op, "attn_mask", attn_mask)
     if mask.dtype not in (_core.bool, dtype):
         raise BadType(op, "attn_mask", f"bool or {dtype.name}", mask.dtype.name)
-    if attn_mask.requires_grad:
-        raise BadValue(op, "attn_mask", "a mask that does not require grad", "one that does", "use .detach()")
     extra = len(full) - mask.ndim
     if extra < 0 or any(n not in (1, m) for n, m in zip(mask.shape, full[extra:])):
         raise BadValue(op, "attn_mask", f"a shape that broadcasts to {full}", mask.shape)
@@ -154,6 +155,53 @@ def _sdpa_backward(ctx: Node, dout: Array) -> Any:
     return tuple(results if len(shapes[0]) == 4 else (g.reshape(shape) for g, shape in zip(results, shapes)))
 
 
+def _same_leading(query: Tensor, key: Tensor, value: Tensor, enable_gqa: bool) -> tuple[Tensor, ...]:
+    """The three with the same leading dimensions, as views if the memory allows it. Raises ValueError if that cannot be."""
+    op = "scaled_dot_product_attention"
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise BadValue(
+            op, "query", "2 to 7 dimensions, as key and value", f"shapes {query.shape}, {key.shape}, {value.shape}"
+        )
+    if enable_gqa:
+        key, value = _repeated_heads("key", key, query), _repeated_heads("value", value, query)
+    shapes = [t.shape[:-2] for t in (query, key, value)]
+    ndim = max(map(len, shapes))
+    sizes = list(zip(*((1,) * (ndim - len(s)) + s for s in shapes)))
+    lead = tuple([next((n for n in column if n != 1), 1) for column in sizes])
+    for name, shape in zip(("query", "key", "value"), shapes):
+        if any(n not in (1, m) for n, m in zip(shape[::-1], lead[::-1])):
+            raise BadValue(op, name, f"leading dimensions that broadcast to {lead}", shape)
+    return tuple(t.expand((*lead, *t.shape[-2:])) for t in (query, key, value))
+
+
+def _repeated_heads(name: str, x: Tensor, query: Tensor) -> Tensor:
+    """Keys or values with as many heads as the query: each head is repeated."""
+    op = "scaled_dot_product_attention"
+    if query.ndim < 3 or x.ndim < 3 or x.shape[-3] == 0 or query.shape[-3] % x.shape[-3]:
+        raise BadValue(op, name, f"a number of heads that divides that of query, of shape {query.shape}", x.shape)
+    times = query.shape[-3] // x.shape[-3]
+    if times == 1:
+        return x
+    spread = (*x.shape[:-2], times, *x.shape[-2:])
+    return x.unsqueeze(-3).expand(spread).reshape(*x.shape[:-3], query.shape[-3], *x.shape[-2:])
+
+
+def _with_scores(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout_p: float, is_causal: bool, scale: float | None
+) -> Tensor:
+    """The same, made of ops through which a gradient flows to the mask."""
+    scores = query @ key.transpose(-2, -1) * _default_scale(scale, query.shape[-1]) + mask
+    if is_causal:
+        ones = scores.new_ones(scores.shape[-2:])
+        scores = scores.masked_fill(tril(ones) == 0, float("-inf"))
+    if scores.shape[-1]:  # a query that sees no key: even weights have a gradient, and then count as 0
+        hidden = amax(scores.detach(), -1, True) == float("-inf")
+        weights = softmax(scores.masked_fill(hidden, 0.0), -1).masked_fill(hidden, 0.0)
+    else:
+        weights = scores
+    return dropout(weights, dropout_p) @ value
+
+
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -162,16 +210,18 @@ def scaled_dot_product_attention(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """Attention on rectangles, with PyTorch's arguments, through the kernel of `attention`.
 
-    query: (..., L, d), key: (..., S, d), value: (..., S, e), float32 or float64, with the same leading dimensions, for
-    example (batch, heads). attn_mask: broadcast to (..., L, S); bool (True: the query sees the key), or of query's dtype and
-    added to the scaled scores; no gradient flows to it. is_causal: query i sees the keys up to i, also if L != S; it can be
-    combined with a mask. dropout_p applies in training and evaluation alike, as in PyTorch. scale: default 1 / sqrt(d).
-    Returns (..., L, e); queries that see no key give zeros.
+    query: (..., L, d), key: (..., S, d), value: (..., S, e), float32 or float64. The leading dimensions, for example (batch,
+    heads), are broadcast. enable_gqa: key and value may have fewer heads (dimension -3) than query; each of their heads then
+    serves as many heads of query, one after the other. attn_mask: broadcast to (..., L, S); bool (True: the query sees the key),
+    or of query's dtype and added to the scaled scores. If such a mask requires grad, the scores are stored and take memory.
+    is_causal: query i sees the keys up to i, also if L != S; it can be combined with a mask. dropout_p applies in training and
+    evaluation alike, as in PyTorch. scale: default 1 / sqrt(d). Returns (..., L, e); queries that see no key give zeros.
 
-    Raises ValueError for shapes that do not fit and for a mask that requires grad, TypeError for other or different dtypes.
+    Raises ValueError for shapes that do not fit, TypeError for other or different dtypes.
     """
     op = "scaled_dot_product_attention"
     if precision.active:
@@ -179,6 +229,9 @@ def scaled_dot_product_attention(
         if precision.is_autocast_enabled() and isinstance(attn_mask, Tensor) and attn_mask.is_floating_point():
             attn_mask = attn_mask.to(query.dtype)
     q, k, v = as_array(op, "query", query), as_array(op, "key", key), as_array(op, "value", value)
+    if q.shape[:-2] != k.shape[:-2] or k.shape[:-2] != v.shape[:-2]:
+        query, key, value = _same_leading(query, key, value, enable_gqa)
+        q, k, v = query._data, key._data, value._data
     qs, ks, vs = shapes = (q.shape, k.shape, v.shape)
     ndim, lead = len(qs), qs[:-2]
     if not 2 <= ndim <= 7:
@@ -190,6 +243,8 @@ def scaled_dot_product_attention(
     mask = None
     if attn_mask is not None:
         mask = _expanded_mask(attn_mask, q.dtype, (*lead, qs[-2], ks[-2]))
+        if will_record(attn_mask):
+            return _with_scores(query, key, value, attn_mask, dropout_p, is_causal, scale)
     if ndim != 4:  # as (batch, heads, length, d)
         batch, heads = prod(lead[:-1]), (lead[-1] if lead else 1)
         qs, ks, vs = ((batch, heads, *x[-2:]) for x in shapes)

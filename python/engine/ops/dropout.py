@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from engine import _core
-from engine.autograd.tape import record
+from engine.autograd.tape import check_inplace, record, record_inplace
 from engine.errors import BadValue
+from engine.ops.convert import copy_into
 from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array
 
@@ -36,11 +37,20 @@ _dropout_backward = gradient(K.dropout)
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zeroes each element with probability p (rounded to 1/65536) and scales the others up so that the mean does not change.
 
-    With training=False or p = 0 the result is the input itself. `inplace` is accepted and changes nothing. The mask depends
+    With training=False or p = 0 the result is the input itself. inplace: the result is written to the memory of `input`, which
+    is returned. The mask depends
     on the seed (`engine.manual_seed`), the number of the call and the shape, but not on the number of threads.
     """
     x = as_array("dropout", "input", input)
     p, seed, call = drawn("dropout", p, training)
     if p == 0.0:
         return input
+    if inplace:
+        return _dropout_(input, p, seed, call)
     return record("dropout", K.dropout(x, p, seed, call), (input,), _dropout_backward, p, seed, call)
+
+
+def _dropout_(input: Tensor, p: float, seed: int, call: int) -> Tensor:
+    check_inplace("dropout_", input)
+    copy_into(input._data, K.dropout(input._data, p, seed, call))
+    return record_inplace("dropout_", input, (input,), _dropout_backward, p, seed, call)

@@ -7,9 +7,11 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.rows import by_rows
-from engine.autograd.tape import Node, record
+from engine.autograd.tape import Node, filled, no_grad, record
 from engine.errors import BadValue
+from engine.ops.comparison import where
 from engine.ops.operands import ids_array
+from engine.ops.reduction import norm
 from engine.tensor import Tensor, as_array
 
 __all__ = ["embedding", "embedding_sum"]
@@ -31,19 +33,51 @@ def _embedding_backward(ctx: Node, dy: Array) -> Any:
     return None, by_rows(dy, ids, rows, padding) or K.embedding_backward(dy, ids, rows, padding)
 
 
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
     """weight[input].
 
     input: ids, int64 or int32, (*); weight: (v, d), float32 or float64. Returns (*, d). The gradient of `weight` is a table
     (v, d), summed in a fixed order; its row `padding_idx` (a negative one counts from the end) stays zero. A leaf keeps only
     the rows that occur until someone reads the whole gradient.
 
+    max_norm: rows that are looked up and have a larger norm_type-norm are first scaled to it, in `weight` itself.
+    scale_grad_by_freq: the gradient of each row is divided by the number of times that its id occurs in `input`. sparse is
+    accepted and changes nothing: see above for what a leaf keeps.
+
     Raises IndexError for an id outside [0, v), ValueError for a padding_idx outside [-v, v).
     """
     w, ids = as_array("embedding", "weight", weight), ids_array("embedding", "input", input)
+    if max_norm is not None:
+        _limit_norms(weight, ids, max_norm, norm_type)
     y = K.embedding(w, ids)
     padding = _padding("embedding", padding_idx, w.shape[0])
+    if scale_grad_by_freq:
+        return record("embedding", y, (None, weight), _by_frequency_backward, ids, w.shape[0], padding)
     return record("embedding", y, (None, weight), _embedding_backward, ids, w.shape[0], padding)
+
+
+def _limit_norms(weight: Tensor, ids: Array, max_norm: float, norm_type: float) -> None:
+    """Scales the rows of `weight` with these ids to max_norm where their norm is larger, in place."""
+    with no_grad():
+        table, index = weight.detach(), Tensor(ids.reshape((ids.size,)))
+        rows = Tensor(K.embedding(table._data, index._data))
+        norms = norm(rows, norm_type, 1, True)
+        table[index] = rows * where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
+
+
+def _by_frequency_backward(ctx: Node, dy: Array) -> Any:
+    ids, rows, padding = ctx.saved
+    flat = ids.reshape((ids.size,))
+    counts = K.embedding_backward(filled(((ids.size, 1), dy.dtype, dy.device), 1.0), flat, rows, -1)
+    return None, K.div(K.embedding_backward(dy, ids, rows, padding), K.clamp(counts, 1.0, None))
 
 
 def _embedding_sum_backward(ctx: Node, dy: Array) -> Any:

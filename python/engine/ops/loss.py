@@ -1,4 +1,7 @@
-"""Losses, with PyTorch's arguments and its definitions of weights and reductions."""
+"""Losses, with PyTorch's arguments and its definitions of weights and reductions.
+
+`size_average` and `reduce` are PyTorch's older arguments for `reduction`: reduce=False is "none", size_average=False is "sum".
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,13 @@ from engine._core import Array
 from engine.autograd.tape import record, will_record
 from engine.errors import BadType, BadValue
 from engine.ops import precision
+from engine.ops.activation import log1p
+from engine.ops.arithmetic import minimum
+from engine.ops.loss_reduction import reduced, reduction_of
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, gradients
+from engine.ops.softmax import log_softmax
+from engine.ops.unary import abs, exp
 from engine.tensor import Tensor, as_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
@@ -20,13 +28,15 @@ IGNORE_INDEX = -100  # the class number of a position without a target; losses l
 
 K = _core.kernels
 
-_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
+_WORDS = ("none", "mean", "sum")
+_REDUCTIONS = {word: number for number, word in enumerate(_WORDS)}
 
 
-def _reduction(op: str, reduction: str) -> int:
-    if reduction not in _REDUCTIONS:
-        raise BadValue(op, "reduction", "'none', 'mean' or 'sum'", repr(reduction))
-    return _REDUCTIONS[reduction]
+def _reduction(op: str, reduction: str, size_average: bool | None, reduce: bool | None) -> int:
+    """The kernels' number for a reduction."""
+    if size_average is None and reduce is None and reduction in _REDUCTIONS:
+        return _REDUCTIONS[reduction]
+    return _REDUCTIONS[reduction_of(op, reduction, size_average, reduce)]
 
 
 def _raised(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +105,9 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -103,18 +115,19 @@ def cross_entropy(
 
     input: logits, (n, c), (n, c, d1, ...) or (c,), float32 or float64. target: class numbers, int64 of shape (n,),
     (n, d1, ...) or (); or probabilities, of the input's shape and dtype. weight: (c,), a factor for each class.
-    ignore_index: positions with this class number do not count (it has no effect on probabilities). label_smoothing: in
+    ignore_index: positions with this class number do not count. label_smoothing: in
     [0, 1], the share of the target that is spread evenly over all classes (Szegedy et al. 2015, arXiv 1512.00567).
     reduction: "mean" (for class numbers: the sum divided by the sum of the weights of all targets that count), "sum" or
-    "none". No gradient flows to target or weight.
+    "none". Gradients flow to input and to probabilities, not to weight.
 
-    Raises IndexError for a class number outside [0, c), ValueError for shapes that do not fit.
+    Raises IndexError for a class number outside [0, c), ValueError for shapes that do not fit and for an ignore_index >= 0
+    together with probabilities.
     """
     op = "cross_entropy"
     input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     w = _fixed(op, "weight", weight)
-    number = _reduction(op, reduction)
+    number = _reduction(op, reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise BadValue(op, "label_smoothing", "a number in [0, 1]", label_smoothing)
     _classes(op, x)
@@ -123,7 +136,10 @@ def cross_entropy(
     losses = count if number == 0 else 1
     grad_rows = count if will_record(input) else 0
     if t.shape == x.shape and t.dtype.is_floating_point:
-        _no_grad(op, "target", target)
+        if ignore_index >= 0:
+            raise BadValue(op, "ignore_index", "a number < 0 together with probabilities", ignore_index)
+        if will_record(target):
+            return _soft_cross_entropy(input, target, weight, number, label_smoothing)
         loss, gradient = called_as(
             op, K.cross_entropy_soft, _class_rows(x), _class_rows(t), w, label_smoothing, number, losses, grad_rows
         )
@@ -132,6 +148,21 @@ def cross_entropy(
             _class_rows(x), _labels(op, x, t), w, ignore_index, label_smoothing, number, losses, grad_rows
         )
     return record(op, loss.view(lines if number == 0 else ()), (input,), _cross_entropy_backward, gradient, x.shape)
+
+
+def _soft_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None, number: int, label_smoothing: float
+) -> Tensor:
+    """Cross-entropy of probabilities, made of ops through which gradients flow to both."""
+    dim = 1 if input.ndim > 1 else 0
+    classes = input.shape[dim]
+    target = target * (1 - label_smoothing) + label_smoothing / classes
+    loss = -log_softmax(input, dim) * target
+    if weight is not None:
+        if weight.shape != (classes,):
+            raise BadValue("cross_entropy", "weight", f"shape {(classes,)}", weight.shape)
+        loss = loss * weight.reshape((classes,) + (1,) * (input.ndim - dim - 1))
+    return reduced(loss.sum(dim), _WORDS[number])
 
 
 @gradient
@@ -144,7 +175,9 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Negative log-likelihood: -weight[target] * input[target].
@@ -156,7 +189,7 @@ def nll_loss(
     input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     w = _fixed(op, "weight", weight)
-    number = _reduction(op, reduction)
+    number = _reduction(op, reduction, size_average, reduce)
     classes = _classes(op, x)
     labels = _labels(op, x, t)
     loss, total = K.nll_loss(_class_rows(x), labels, w, ignore_index, number, labels.size if number == 0 else 1)
@@ -191,6 +224,8 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -198,18 +233,31 @@ def binary_cross_entropy_with_logits(
 
     input: logits, float32 or float64; target: in [0, 1], of the input's shape and dtype. weight: a factor for each element;
     pos_weight: a factor for the term -target * ln(sigmoid(input)). Both are broadcast to the input's shape. No gradient
-    flows to target or the weights. reduction: "mean", "sum" or "none".
+    flows to the weights. reduction: "mean", "sum" or "none".
     """
     op = "binary_cross_entropy_with_logits"
     input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     _same_shape(op, x, t)
-    _no_grad(op, "target", target)
     w, p = _spread(op, "weight", weight, x.shape), _spread(op, "pos_weight", pos_weight, x.shape)
-    number = _reduction(op, reduction)
+    number = _reduction(op, reduction, size_average, reduce)
+    if will_record(target):
+        return _soft_binary_cross_entropy(input, target, weight, pos_weight, number)
     loss = K.binary_cross_entropy_with_logits(x, t, w, p, number, x.size if number == 0 else 1)
     loss = loss.view(x.shape if number == 0 else ())
     return record(op, loss, (input,), _binary_cross_entropy_with_logits_backward, x, t, w, p, number)
+
+
+def _soft_binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, number: int
+) -> Tensor:
+    """The same, made of ops through which gradients flow to both."""
+    wrong = log1p(exp(-abs(input))) - minimum(input, 0.0)  # -log(sigmoid(input))
+    factor = 1.0 if pos_weight is None else (pos_weight - 1) * target + 1
+    loss = (1 - target) * input + factor * wrong
+    if weight is not None:
+        loss = loss * weight
+    return reduced(loss, _WORDS[number])
 
 
 def _both(kernel: Any) -> Any:
@@ -223,26 +271,62 @@ def _both(kernel: Any) -> Any:
 _mse_loss_backward, _l1_loss_backward = _both(K.mse_loss_backward), _both(K.l1_loss_backward)
 
 
-def _of_difference(op: str, kernel: Any, backward: Any, input: Tensor, target: Tensor, reduction: str) -> Tensor:
+def _of_difference(
+    op: str,
+    kernel: Any,
+    backward: Any,
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None,
+    reduce: bool | None,
+    reduction: str,
+    weight: Tensor | None,
+) -> Tensor:
     input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     _same_shape(op, x, t)
-    number = _reduction(op, reduction)
-    loss = kernel(x, t, number, x.size if number == 0 else 1).view(x.shape if number == 0 else ())
-    return record(op, loss, (input, target), backward, x, t, number)
+    number = _reduction(op, reduction, size_average, reduce)
+    plain = number if weight is None else 0
+    loss = kernel(x, t, plain, x.size if plain == 0 else 1).view(x.shape if plain == 0 else ())
+    result: Tensor = record(op, loss, (input, target), backward, x, t, plain)
+    if weight is None:
+        return result
+    if as_array(op, "weight", weight).shape != x.shape:
+        raise BadValue(op, "weight", f"shape {x.shape}, as input", weight.shape)
+    result = result * weight
+    return result if number == 0 else result.sum() if number == 2 else result.sum() / weight.sum()
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
     """(input - target)^2. Unlike in PyTorch, nothing is broadcast: both have the same shape, and float32 or float64.
 
-    reduction: "mean", "sum" or "none". Gradients flow to both.
+    reduction: "mean", "sum" or "none". weight: a factor for each element; a mean is then divided by the sum of the factors.
+    Gradients flow to all three.
     """
-    return _of_difference("mse_loss", K.mse_loss, _mse_loss_backward, input, target, reduction)
+    return _of_difference(
+        "mse_loss", K.mse_loss, _mse_loss_backward, input, target, size_average, reduce, reduction, weight
+    )
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
     """|input - target|. Unlike in PyTorch, nothing is broadcast: both have the same shape, and float32 or float64.
 
-    reduction: "mean", "sum" or "none". Gradients flow to both.
+    reduction and weight as in `mse_loss`. Gradients flow to all three.
     """
-    return _of_difference("l1_loss", K.l1_loss, _l1_loss_backward, input, target, reduction)
+    return _of_difference(
+        "l1_loss", K.l1_loss, _l1_loss_backward, input, target, size_average, reduce, reduction, weight
+    )
