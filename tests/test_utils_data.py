@@ -452,6 +452,26 @@ def test_a_generator_draws_what_engine_draws_from_its_seed(draw: Any) -> None:
         draw(generator=3)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "uniform_",
+        "normal_",
+        "trunc_normal_",
+        "xavier_uniform_",
+        "xavier_normal_",
+        "kaiming_uniform_",
+        "kaiming_normal_",
+    ],
+)
+def test_initial_values_by_a_generator(name: str) -> None:
+    fill = getattr(engine.nn.init, name)
+    engine.manual_seed(4)
+    expected = fill(engine.empty(20, 30)).tolist()
+    engine.manual_seed(5)
+    assert fill(engine.empty(20, 30), generator=engine.Generator().manual_seed(4)).tolist() == expected
+
+
 def test_states_of_generators() -> None:
     g = engine.Generator(device="cpu")
     assert g.initial_seed() == 67280421310721 and g.device == engine.device("cpu") and g.manual_seed(-1) is g

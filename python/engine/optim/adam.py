@@ -61,21 +61,24 @@ class Adam(Optimizer):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _in_one_pass(self, group: Group) -> bool:
-        return not group["amsgrad"]
+    def _values(self, group: Group) -> tuple[float, ...] | None:
+        if group["amsgrad"]:
+            return None
+        beta1, beta2 = group["betas"]
+        return (
+            float(group["lr"]), float(beta1), float(beta2), group["eps"], group["weight_decay"],
+            self._decoupled or group["decoupled_weight_decay"], group["maximize"],
+        )  # fmt: skip
 
     def _begin(self, p: Tensor, state: dict[str, Any]) -> None:
         state.update(step=0, exp_avg=zeros_like(p), exp_avg_sq=zeros_like(p))
 
-    def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
+    def _line(self, values: tuple[float, ...], p: Tensor) -> tuple[float, ...]:
         state = self.state[p]
         if not state:
             self._begin(p, state)
-        beta1, beta2 = group["betas"]
-        return (
-            float(group["lr"]), float(beta1), float(beta2), group["eps"], group["weight_decay"], state["step"] + 1,
-            self._decoupled or group["decoupled_weight_decay"], group["maximize"],
-        )  # fmt: skip
+        lr, beta1, beta2, eps, decay, decoupled, maximize = values
+        return lr, beta1, beta2, eps, decay, state["step"] + 1, decoupled, maximize
 
     def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
         if not state:

@@ -34,8 +34,8 @@ class Optimizer:
     state. Raises TypeError for anything but parameters or for another dtype, ValueError if there are no parameters, if one
     comes twice, or if a hyperparameter is out of range.
 
-    A subclass defines `_update_one`, which updates one parameter with tensor ops. For groups of which `_in_one_pass` is True it
-    defines `_line` and `_update` instead, which update all parameters with one kernel. Or it defines `step` itself.
+    A subclass defines `_update_one`, which updates one parameter with tensor ops; or `_values`, `_line` and `_update`, which update
+    all parameters with one kernel; or `step` itself.
     """
 
     # A subclass sets these. Of a parameter's state: the names of the tensors that have its shape, and of the numbers.
@@ -168,16 +168,16 @@ class Optimizer:
         # step number; parameters share lines.
         calls: dict[tuple[DType, int], tuple[list[Tensor], list[int], dict[tuple[float, ...], int]]] = {}
         for group in self.param_groups:
-            together = self._in_one_pass(group)
+            values = self._values(group)
             for p in group["params"]:
                 if p._grad is None:
                     continue
-                if not together:
+                if values is None:
                     self._update_alone(p, group, grad_scale)
                     continue
                 params, rows, lines = calls.setdefault((p._data.dtype, p._data.device), ([], [], {}))
                 params.append(p)
-                rows.append(lines.setdefault(self._line(group, p), len(lines)))
+                rows.append(lines.setdefault(self._line(values, p), len(lines)))
         for (dtype, number), (params, rows, lines) in calls.items():
             self._update(params, rows, list(lines), _factor(grad_scale, dtype, number))
         return loss
@@ -202,9 +202,9 @@ class Optimizer:
             return gradient
         return gradient.add(p, alpha=decay)
 
-    def _in_one_pass(self, group: Group) -> bool:
-        """Whether one kernel updates the parameters of this group together."""
-        return False
+    def _values(self, group: Group) -> tuple[float, ...] | None:
+        """The group's hyperparameters for the kernel's table; None if its parameters are updated one at a time."""
+        return None
 
     def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
         """Updates p in place by its gradient, which has maximize, weight decay and grad_scale in it already.
@@ -213,8 +213,8 @@ class Optimizer:
         """
         raise NotDefined(self._name, "_update_one", "a method of this name in the subclass", "none")
 
-    def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
-        """The line of the kernel's table for p's next step: its hyperparameters. Makes p's state at its first step."""
+    def _line(self, values: tuple[float, ...], p: Tensor) -> tuple[float, ...]:
+        """The line of the kernel's table for p's next step. Makes p's state at its first step. values: `_values` of its group."""
         raise NotDefined(self._name, "_line", "a method of this name in the subclass", "none")
 
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: Scale) -> None:

@@ -54,17 +54,17 @@ class SGD(Optimizer):
         got = f"momentum {group['momentum']} and dampening {group['dampening']}"
         require(right, "SGD", "nesterov", "momentum > 0 and dampening 0 if it is True", got)
 
-    def _in_one_pass(self, group: Group) -> bool:
-        return True
-
-    def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
-        first = group["momentum"] != 0 and "momentum_buffer" not in self.state.get(p, ())
-        if first:
-            self.state[p]["momentum_buffer"] = zeros_like(p)
+    def _values(self, group: Group) -> tuple[float, ...]:
         return (
             float(group["lr"]), group["weight_decay"], group["maximize"], group["momentum"], group["dampening"],
-            group["nesterov"], first,
+            group["nesterov"],
         )  # fmt: skip
+
+    def _line(self, values: tuple[float, ...], p: Tensor) -> tuple[float, ...]:
+        first = values[3] != 0 and "momentum_buffer" not in self.state.get(p, ())
+        if first:
+            self.state[p]["momentum_buffer"] = zeros_like(p)
+        return (*values, first)
 
     def _update_rows(self, p: Tensor, line: tuple[float, ...], scale: Scale) -> bool:
         """Updates only the rows that have a gradient, and returns True. False if the other rows change too."""
