@@ -119,6 +119,19 @@ def test_combined_states(name):
     assert run(second, resumed, STEPS - 7) == expected[7:]
 
 
+def test_a_combined_schedule_may_come_second():
+    """PyTorch cannot do this: its combined schedules have no `get_lr`."""
+    s, optimizer = lr_scheduler, optim.SGD([engine.ones(1)], lr=1.0)
+    together = s.ChainedScheduler([s.StepLR(optimizer, 2, 0.1), s.ExponentialLR(optimizer, 0.5)])
+    inner = s.SequentialLR(optimizer, [s.ConstantLR(optimizer, 0.5, 9), s.ExponentialLR(optimizer, 0.9)], [2])
+    whole = s.SequentialLR(optimizer, [s.ConstantLR(optimizer, 0.25, 9), together, inner], [2, 5])
+    seen = []
+    for _ in range(9):
+        seen.append(optimizer.param_groups[0]["lr"])
+        whole.step()
+    np.testing.assert_allclose(seen, [0.25, 0.25, 1.0, 0.5, 0.025, 0.5, 0.5, 1.0, 0.9])
+
+
 def test_two_schedules_of_one_optimizer_multiply():
     optimizer = optim.SGD([engine.ones(1)], lr=1.0)
     first, second = lr_scheduler.ExponentialLR(optimizer, 0.9), lr_scheduler.StepLR(optimizer, 2, 0.1)

@@ -95,6 +95,26 @@ def test_as_pytorch(kind, options, dtype, tolerance):
         np.testing.assert_allclose(mine, theirs.detach().numpy(), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("kind", ["Adam", "RMSprop", "Adamax", "NAdam", "Rprop", "Adafactor", "Muon"])
+def test_on_a_device(kind, device):
+    shape = (3, 5) if device == "cpu" else (34, 33)
+    options = {"amsgrad": True} if kind == "Adam" else {}
+    (start,), gradients = draw(0, np.float32, [shape]), [draw(step + 1, np.float32, [shape])[0] for step in range(3)]
+    results = []
+    for where in ("cpu", device):
+        p = make(start).to(where).requires_grad_()
+        optimizer = getattr(optim, kind)([p], **options)
+        for g in gradients:
+            p.grad = make(g).to(where)
+            optimizer.step()
+        state = optimizer.state_dict()
+        again = getattr(optim, kind)([make(start).requires_grad_()], **options)
+        again.load_state_dict(state)  # moves to the parameter's device
+        assert all(not v.is_cuda for s in again.state.values() for v in s.values() if isinstance(v, Tensor))
+        results.append(p.detach().cpu().numpy())
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=2e-4 if kind == "Muon" else 1e-6)
+
+
 # ---- against the formulas, in NumPy's float64
 
 

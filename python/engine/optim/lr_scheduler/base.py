@@ -69,6 +69,10 @@ class LRScheduler:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._write(self.get_lr() if epoch is None else self._closed_form())
 
+    def _restart(self) -> None:
+        """Begins again at step 0, with the initial rates."""
+        self._go(0)
+
     def _write(self, rates: Sequence[float]) -> None:
         """Sets the rates of the optimizer's groups."""
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):

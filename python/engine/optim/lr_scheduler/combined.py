@@ -31,6 +31,12 @@ class _Combined(LRScheduler):
             require(same, op, place, "a schedule of the same optimizer", f"{got} of another one")
         self.optimizer, self._schedulers = optimizer or schedulers[0].optimizer, list(schedulers)
 
+    def _restart(self) -> None:
+        for group in self.optimizer.param_groups:
+            set_rate(group, group["initial_lr"])
+        _before_the_start(self)
+        self._initial_step()
+
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
 
@@ -58,36 +64,36 @@ class SequentialLR(_Combined):
         self._hold(schedulers, optimizer)
         n, got = len(schedulers) - 1, len(milestones)
         require(got == n, "SequentialLR", "milestones", f"{n}, one less than schedules", got)
-        self._milestones, self.last_epoch = list(milestones), last_epoch + 1
-        for group in optimizer.param_groups:
-            set_rate(group, group["initial_lr"])
-        _undo_first_step(self._schedulers)
-        self._schedulers[self._current()]._initial_step()
-        self._last_lr = self._rates()
+        self._milestones = list(milestones)
+        self._restart()
+        self.last_epoch = last_epoch + 1
 
     def _current(self) -> int:
         return bisect_right(self._milestones, self.last_epoch)
 
     def _initial_step(self) -> None:
-        self._schedulers[0]._initial_step()
+        self._schedulers[self._current()]._initial_step()
+        self._last_lr = self._rates()
 
     def step(self) -> None:  # type: ignore[override]
         """Goes on by one."""
         self.last_epoch += 1
         i = self._current()
         if i > 0 and self._milestones[i - 1] == self.last_epoch:
-            self._schedulers[i]._go(0)
+            self._schedulers[i]._restart()
         else:
             self._schedulers[i].step()
         self._last_lr = self._rates()
 
 
-def _undo_first_step(schedulers: Sequence[LRScheduler]) -> None:
-    for part in schedulers:
-        if isinstance(part, _Combined):
-            _undo_first_step(part._schedulers)
-        else:
-            part.last_epoch -= 1
+def _before_the_start(schedule: LRScheduler) -> None:
+    """Takes back the first step of a schedule, or of all parts of a combined one."""
+    if isinstance(schedule, _Combined):
+        for part in schedule._schedulers:
+            _before_the_start(part)
+        schedule.last_epoch = 0
+    else:
+        schedule.last_epoch = -1
 
 
 class ChainedScheduler(_Combined):
