@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine import Tensor
-from engine.data import BatchSampler, DataLoader, Dataset, Subset, TensorDataset, default_collate, random_split
+from engine.data import BatchPlan, DataLoader, Dataset, Subset, TensorDataset, default_collate, random_split
 from engine.data._arrays import from_numpy
 from engine.text import PackedBatch, TextDataset, TextItem
 
@@ -156,7 +156,7 @@ def test_the_order_is_fixed_for_all_time() -> None:
 
 def test_shuffling_is_uniform() -> None:
     n, epochs = 12, 3000
-    sampler = BatchSampler(n, batch_size=n, shuffle=True)
+    sampler = BatchPlan(n, batch_size=n, shuffle=True)
     counts = np.zeros((n, n))
     for epoch in range(epochs):
         counts[np.arange(n), sampler.plan(epoch)[0]] += 1
@@ -199,7 +199,7 @@ def test_bucketed_batches_differ_between_epochs_of_a_small_data_set() -> None:
 
 def test_the_order_of_bucketed_batches_differs_between_epochs() -> None:
     options: dict[str, Any] = {"lengths": np.ones(80, np.int64), "batch_size": 4, "shuffle": True}
-    bucketed, plain = BatchSampler(80, bucket_by_length=True, **options), BatchSampler(80, **options)
+    bucketed, plain = BatchPlan(80, bucket_by_length=True, **options), BatchPlan(80, **options)
     orders = set()
     for epoch in range(10):
         place = np.argsort(np.concatenate(plain.plan(epoch)))  # where each item stood before batches were shuffled

@@ -112,7 +112,7 @@ def test_settings_files_name_options_of_train(document: Path) -> None:
 MODULES = (
     "engine", "engine.autograd", "engine.data", "engine.inference", "engine.metrics", "engine.models", "engine.nn",
     "engine.nn.functional", "engine.nn.init", "engine.nn.lora", "engine.nn.utils", "engine.optim", "engine.optim.lr_scheduler",
-    "engine.report", "engine.runs", "engine.serialization", "engine.tasks", "engine.text", "engine.train",
+    "engine.report", "engine.runs", "engine.serialization", "engine.tasks", "engine.text", "engine.train", "engine.utils.data",
 )  # fmt: skip
 
 

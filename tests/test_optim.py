@@ -203,7 +203,7 @@ def test_mistakes():
         (lambda: optim.SGD([p], lr=-1), r"\[SGD\] lr: expected a number >= 0, got -1"),
         (lambda: optim.AdamW([p], betas=(0.9, 1.0)), r"\[AdamW\] betas\[1\]"),
         (lambda: optim.AdamW([p], eps=float("nan")), "eps"),
-        (lambda: optim.AdamW([p], amsgrad=True), "amsgrad"),
+        (lambda: optim.AdamW([p], differentiable=True), "differentiable: expected False"),
         (lambda: optim.SGD([p], nesterov=True), "nesterov"),
     ]:
         with pytest.raises(ValueError, match=message):

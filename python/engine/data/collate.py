@@ -1,4 +1,4 @@
-"""Putting a list of items together into one batch."""
+"""Putting a list of items together into one batch, and turning a single item into Tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.data._arrays import as_array, from_numpy
 from engine.errors import BadType, BadValue, require
 from engine.tensor import Tensor
 
-__all__ = ["default_collate"]
+__all__ = ["default_collate", "default_convert"]
 
 _OP = "default_collate"
 
@@ -61,3 +61,15 @@ def _require_alike(values: list[Any], expected: str) -> None:
     for row, value in enumerate(values):
         if value != values[0]:
             raise BadValue(_OP, "batch", expected.format(values[0]), f"{value} in item {row}")
+
+
+def default_convert(data: Any) -> Any:
+    """An item with its arrays and NumPy numbers turned into Tensors, also inside mappings, named tuples, tuples and lists."""
+    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
+        return from_numpy(np.asarray(data))
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, (tuple, list)):
+        parts = [default_convert(value) for value in data]
+        return type(data)(*parts) if hasattr(data, "_fields") else parts
+    return data

@@ -1,34 +1,73 @@
-"""Datasets: objects that have a length and give items by number. `TensorDataset` and `Subset` are as in PyTorch."""
+"""Datasets: objects that have a length and give items by number, or that give items one after the other. As in PyTorch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from engine.data._arrays import as_array, checked_indices, from_numpy, integer
+from engine.data._arrays import as_array, checked_indices, from_numpy, integer, item_index
 from engine.data._random import SPLIT, check_seed, permutation
-from engine.errors import require
+from engine.errors import BadType, NotDefined, require
+from engine.ops.generator import Generator
+from engine.ops.random import randperm
 from engine.tensor import Tensor
 
-__all__ = ["BatchSource", "Dataset", "Subset", "TensorDataset", "prefetch_of", "random_split", "unwrap"]
+__all__ = [
+    "BatchSource",
+    "ChainDataset",
+    "ConcatDataset",
+    "Dataset",
+    "IterableDataset",
+    "StackDataset",
+    "Subset",
+    "TensorDataset",
+    "makes_batches",
+    "offers",
+    "prefetch_of",
+    "random_split",
+    "unwrap",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Dataset(Protocol[T_co]):
-    """What a `DataLoader` reads: `len(dataset)` items, `dataset[i]` for i in [0, len). Subclassing is optional."""
+class Dataset(Generic[T_co]):
+    """What a `DataLoader` reads: `len(dataset)` items, `dataset[i]` for i in [0, len). Subclassing is optional.
 
-    def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} has no __len__")
+    `a + b` is the `ConcatDataset` of both.
+    """
+
+    if TYPE_CHECKING:  # a base without it says truly that there is no length
+
+        def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> T_co:
         raise NotImplementedError(f"{type(self).__name__} has no __getitem__")
 
+    def __add__(self, other: Dataset[Any]) -> Dataset[Any]:
+        return ConcatDataset([self, other])
 
-@runtime_checkable
+
+class IterableDataset(Dataset[T_co]):
+    """Items one after the other: a subclass defines `__iter__`, and `__len__` if the number of items is known.
+
+    `a + b` is the `ChainDataset` of both.
+    """
+
+    __getitem__ = None  # type: ignore[assignment]
+
+    def __iter__(self) -> Iterator[T_co]:
+        raise NotDefined(type(self).__name__, "__iter__", "a method of this name in the subclass", "none")
+
+    def __add__(self, other: Dataset[Any]) -> Dataset[Any]:
+        return ChainDataset([self, other])
+
+
 class BatchSource(Protocol):
     """A dataset that makes a whole batch at once, as `TextDataset` and `TensorDataset` do.
 
@@ -67,7 +106,11 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
             IndexError: if an index is not in [0, len(self)).
         """
         rows = checked_indices("TensorDataset.gather", indices, len(self))
-        return [from_numpy(as_array(tensor)[rows]) for tensor in self.tensors]
+        on_device = [isinstance(tensor, Tensor) and tensor.is_cuda for tensor in self.tensors]
+        return [
+            tensor[from_numpy(rows)] if there else from_numpy(as_array(tensor)[rows])
+            for tensor, there in zip(self.tensors, on_device)
+        ]
 
 
 class Subset(Dataset[T_co]):
@@ -88,13 +131,85 @@ class Subset(Dataset[T_co]):
         return self.dataset[int(self.indices[integer("Subset", "index", index)])]
 
 
-def random_split(dataset: Dataset[T_co], lengths: Sequence[int | float], seed: int = 0) -> list[Subset[T_co]]:
+class ConcatDataset(Dataset[T_co]):
+    """The items of several datasets, one after the other; index -1 is the last.
+
+    Raises:
+        ValueError: if there is no dataset.
+        TypeError: if one has no length or no items by number.
+    """
+
+    def __init__(self, datasets: Iterable[Dataset[T_co]]) -> None:
+        self.datasets = list(datasets)
+        require(self.datasets, "ConcatDataset", "datasets", "at least one dataset", "none")
+        for i, dataset in enumerate(self.datasets):
+            right, got = offers(dataset, "__len__", "__getitem__"), type(dataset).__name__
+            expected = "an object with __len__ and __getitem__"
+            require(right, "ConcatDataset", f"datasets[{i}]", expected, got, error=BadType)
+        self.cumulative_sizes = list(accumulate(len(dataset) for dataset in self.datasets))
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int, /) -> T_co:
+        number = item_index("ConcatDataset", index, len(self))
+        part = bisect_right(self.cumulative_sizes, number)
+        return self.datasets[part][number - self.cumulative_sizes[part - 1] if part else number]
+
+
+class ChainDataset(IterableDataset[T_co]):
+    """The items of several iterable datasets, one after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        for i, dataset in enumerate(self.datasets):
+            right, got = offers(dataset, "__iter__"), type(dataset).__name__
+            require(right, "ChainDataset", f"datasets[{i}]", "an object with __iter__", got, error=BadType)
+
+    def __iter__(self) -> Iterator[T_co]:
+        for dataset in self.datasets:
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)
+
+
+class StackDataset(Dataset[Any]):
+    """Items of several datasets side by side: a tuple of each one's item, or by keywords a dict.
+
+    Raises:
+        ValueError: if there is no dataset, if both forms are used, or if the lengths differ.
+    """
+
+    def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
+        require(
+            bool(args) != bool(kwargs), "StackDataset", "datasets", "datasets, or datasets by keywords", "both or none"
+        )
+        self.datasets: Any = kwargs or args
+        sizes = [len(dataset) for dataset in (kwargs.values() if kwargs else args)]
+        require(len(set(sizes)) == 1, "StackDataset", "datasets", "the same length", f"lengths {sizes}")
+        self._length = sizes[0]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int, /) -> Any:
+        if isinstance(self.datasets, Mapping):
+            return {key: dataset[index] for key, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+
+def random_split(
+    dataset: Dataset[T_co], lengths: Sequence[int | float], generator: Generator | None = None, *, seed: int = 0
+) -> list[Subset[T_co]]:
     """Split a dataset at random into subsets of the given lengths, or fractions that sum to 1.
 
-    Fractions are rounded down to whole items. The items left over go to the first subsets, one each, as in PyTorch.
+    Fractions are rounded down to whole items. The items left over go to the first subsets, one each, as in PyTorch. Differs from
+    PyTorch: without a generator the split depends only on `seed`, and is the same in each run.
 
     Raises:
         ValueError: if the lengths do not sum to `len(dataset)`, or the fractions to 1.
+        TypeError: if `generator` is not a Generator.
     """
     n = len(dataset)
     sizes = list(lengths)
@@ -104,9 +219,25 @@ def random_split(dataset: Dataset[T_co], lengths: Sequence[int | float], seed: i
     right = sum(sizes) == n and all(size >= 0 and int(size) == size for size in sizes)
     expected = f"whole numbers that sum to {n} or fractions that sum to 1"
     require(right, "random_split", "lengths", expected, list(lengths))
-    order = permutation(n, check_seed("random_split", seed), purpose=SPLIT)
+    if generator is None:
+        order = permutation(n, check_seed("random_split", seed), purpose=SPLIT)
+    else:
+        order = randperm(n, generator=generator).numpy()
     ends = np.cumsum([int(size) for size in sizes])
     return [Subset(dataset, order[end - int(size) : end]) for size, end in zip(sizes, ends, strict=True)]
+
+
+def offers(dataset: Any, *methods: str) -> bool:
+    """Whether an object has all these methods."""
+    return all(getattr(dataset, method, None) is not None for method in methods)
+
+
+def makes_batches(dataset: Any) -> bool:
+    """Whether a dataset's `gather` gives what its items give: no subclass has changed `__getitem__` alone."""
+    for cls in type(dataset).__mro__:
+        if "gather" in vars(cls) or "__getitem__" in vars(cls):
+            return "gather" in vars(cls)
+    return False
 
 
 def unwrap(dataset: Dataset[Any]) -> tuple[Dataset[Any], np.ndarray | None]:

@@ -1,4 +1,7 @@
-"""Initial values, written in place and without history. Sources: Glorot and Bengio 2010 (xavier), He et al. 2015 (kaiming)."""
+"""Initial values, written in place and without history. Sources: Glorot and Bengio 2010 (xavier), He et al. 2015 (kaiming).
+
+generator: a `Generator` from which to draw instead of engine's random state.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import math
 from engine import ops
 from engine.autograd import no_grad
 from engine.errors import BadValue, require
+from engine.ops.generator import Generator
 from engine.tensor import Tensor
 
 __all__ = [
@@ -24,30 +28,38 @@ __all__ = [
 ]
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fills with draws from U[a, b)."""
     with no_grad():
-        return tensor.uniform_(a, b)
+        return tensor.uniform_(a, b, generator=generator)
 
 
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fills with draws from N(mean, std^2)."""
     with no_grad():
-        return tensor.normal_(mean, std)
+        return tensor.normal_(mean, std, generator=generator)
 
 
-def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
     """Fills with draws from N(mean, std^2) restricted to [a, b]; draws outside are drawn again.
 
     Raises ValueError if so little of the distribution lies inside that drawing does not end.
     """
     with no_grad():
-        tensor.normal_(mean, std)
+        tensor.normal_(mean, std, generator=generator)
         for _ in range(1000):
             outside = ops.logical_or(tensor < a, tensor > b)
             if not outside.any():
                 return tensor
-            tensor.copy_(ops.where(outside, ops.empty_like(tensor).normal_(mean, std), tensor))
+            again = ops.empty_like(tensor).normal_(mean, std, generator=generator)
+            tensor.copy_(ops.where(outside, again, tensor))
     raise BadValue("trunc_normal_", "a, b", f"a range into which draws from N({mean}, {std}^2) fall", f"[{a}, {b}]")
 
 
@@ -86,15 +98,15 @@ def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fills with draws from U(-a, a), a = gain * sqrt(6 / (fan_in + fan_out))."""
     bound = gain * math.sqrt(6.0 / max(1, sum(_fans("xavier_uniform_", tensor))))
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fills with draws from N(0, s^2), s = gain * sqrt(2 / (fan_in + fan_out))."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(1, sum(_fans("xavier_normal_", tensor)))))
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(1, sum(_fans("xavier_normal_", tensor)))), generator)
 
 
 def _kaiming(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
@@ -103,12 +115,24 @@ def _kaiming(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) ->
     return calculate_gain(nonlinearity, a) / math.sqrt(max(1, fans[mode]))
 
 
-def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
     """Fills with draws from U(-b, b), b = gain * sqrt(3 / fan); a: leaky_relu's slope."""
     bound = math.sqrt(3.0) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
     """Fills with draws from N(0, s^2), s = gain / sqrt(fan); a: leaky_relu's slope."""
-    return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity))
+    return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)

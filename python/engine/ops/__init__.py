@@ -14,6 +14,7 @@ from engine.ops.dropout import *
 from engine.ops.embedding import *
 from engine.ops.embedding_bag import *
 from engine.ops.factory import *
+from engine.ops.generator import *
 from engine.ops.indexing import *
 from engine.ops.linear import *
 from engine.ops.loss import *

@@ -4,12 +4,13 @@ Numbers come from Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011). They are a fu
 and the element's position, so they are the same at every thread count. rand, randn (float32), randint and randperm give
 the same bits on every instruction set; float64 normals depend on the C library's log, sin and cos. PyTorch draws other
 numbers from the same seed.
+
+generator: a `Generator` from which to draw instead of engine's random state.
 """
 
 from __future__ import annotations
 
 import operator
-import secrets
 from typing import Any
 
 from engine import _core
@@ -18,6 +19,7 @@ from engine.autograd.tape import check_inplace, record_inplace
 from engine.device import target
 from engine.errors import BadType, BadValue, require
 from engine.ops.factory import INTEGER_LIMITS, new_array, new_array_like
+from engine.ops.generator import Generator, default_generator, next_random, state_numbers
 from engine.ops.operands import no_gradient
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -44,64 +46,79 @@ K = _core.kernels
 # ---------------------------------------------------------------- the state
 
 
-def manual_seed(seed: int) -> None:
+def manual_seed(seed: int) -> Generator:
     """Seeds the random numbers: after the same seed, the same calls draw the same numbers. -2^63 <= seed < 2^64.
 
-    Raises ValueError for a seed outside this range, TypeError if it is not an integer."""
-    _core.manual_seed(seed)
+    Returns `default_generator`. Raises ValueError for a seed outside this range, TypeError if it is not an integer."""
+    return default_generator.manual_seed(seed)
 
 
 def seed() -> int:
     """Seeds the random numbers with a number from the operating system, and returns it."""
-    number = secrets.randbits(64)
-    _core.manual_seed(number)
-    return number
+    return default_generator.seed()
 
 
 def initial_seed() -> int:
     """The current seed."""
-    return int(_core.random_state()[0])
+    return default_generator.initial_seed()
 
 
 def get_rng_state() -> Tensor:
     """The random state as uint8 (16,): the seed and the number of calls so far, little-endian."""
-    numbers = _core.random_state()
-    return Tensor(_core.from_bytes(b"".join(n.to_bytes(8, "little") for n in numbers), (16,), _core.uint8))
+    return default_generator.get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
     """Restores a state that `get_rng_state` returned."""
-    state = as_array("set_rng_state", "new_state", new_state)
-    right, got = state.dtype is _core.uint8 and state.shape == (16,), f"{state.dtype.name} of shape {state.shape}"
-    require(right, "set_rng_state", "new_state", "uint8 of shape (16,)", got)
-    raw = _core.to_bytes(state)  # copies from a device if need be
-    _core.set_random_state(int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little"))
+    _core.set_random_state(*state_numbers("set_rng_state", new_state))
 
 
 # ---------------------------------------------------------------- factories
 
 
-def _draw(op: str, array: Array, kernel: Any, first: float, second: float, argument: str = "dtype") -> Array:
+def _draw(
+    op: str,
+    array: Array,
+    kernel: Any,
+    first: float,
+    second: float,
+    generator: Generator | None = None,
+    argument: str = "dtype",
+) -> Array:
     """`array`, filled by the kernel. It writes float32 and float64 to contiguous memory; all else is drawn apart and copied."""
     dtype = array.dtype
     if not dtype.is_floating_point:
         raise BadType(op, argument, "a floating-point dtype", dtype.name)
     if array.is_contiguous and (dtype is _core.float32 or dtype is _core.float64):
-        kernel(array, first, second, *_core.next_random())
+        kernel(array, first, second, *next_random(op, generator))
     else:
         apart = _core.empty(array.shape, _core.float64 if dtype is _core.float64 else _core.float32, array.device)
-        K.copy(array, _draw(op, apart, kernel, first, second))
+        K.copy(array, _draw(op, apart, kernel, first, second, generator))
     return array
 
 
-def rand(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Uniform numbers in [0, 1): multiples of 2^-24 (float64: 2^-53). float32 by default."""
-    return Tensor(_draw("rand", new_array("rand", size, dtype, device), K.uniform, 0.0, 1.0), requires_grad)
+    array = new_array("rand", size, dtype, device)
+    return Tensor(_draw("rand", array, K.uniform, 0.0, 1.0, generator), requires_grad)
 
 
-def randn(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958). float32 by default."""
-    return Tensor(_draw("randn", new_array("randn", size, dtype, device), K.normal, 0.0, 1.0), requires_grad)
+    array = new_array("randn", size, dtype, device)
+    return Tensor(_draw("randn", array, K.normal, 0.0, 1.0, generator), requires_grad)
 
 
 def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -121,16 +138,18 @@ def normal(
     std: float = 1.0,
     size: Any = (),
     *,
+    generator: Generator | None = None,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers of the given mean and standard deviation. Unlike in PyTorch, both must be numbers. float32 by default."""
     require(std >= 0, "normal", "std", "a number >= 0", std)
-    return Tensor(_draw("normal", new_array("normal", (size,), dtype, device), K.normal, mean, std), requires_grad)
+    array = new_array("normal", (size,), dtype, device)
+    return Tensor(_draw("normal", array, K.normal, mean, std, generator), requires_grad)
 
 
-def _draw_integers(op: str, array: Array, low: int, high: int) -> Array:
+def _draw_integers(op: str, array: Array, low: int, high: int, generator: Generator | None = None) -> Array:
     low, high = operator.index(low), operator.index(high)
     dtype = array.dtype
     least, largest = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
@@ -141,7 +160,7 @@ def _draw_integers(op: str, array: Array, low: int, high: int) -> Array:
         raise BadValue(op, "low, high", f"numbers that {dtype.name} can hold", f"{low} and {high}")
     if dtype not in INTEGER_LIMITS and dtype is not _core.float64:
         array = _core.empty(array.shape, _core.float32, array.device)
-    K.randint(array, low, high, *_core.next_random())
+    K.randint(array, low, high, *next_random(op, generator))
     return array.cast(dtype)
 
 
@@ -150,6 +169,7 @@ def randint(
     high: Any = None,
     size: Any = None,
     *,
+    generator: Generator | None = None,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -159,7 +179,7 @@ def randint(
         low, high, size = 0, low, high
     require(size is not None, "randint", "size", "a tuple of sizes", None, error=BadType)
     array = new_array("randint", (size,), dtype or _core.int64, device)
-    return Tensor(_draw_integers("randint", array, low, high), requires_grad)
+    return Tensor(_draw_integers("randint", array, low, high, generator), requires_grad)
 
 
 def randint_like(
@@ -177,52 +197,59 @@ def randint_like(
     return Tensor(_draw_integers("randint_like", array, low, high), requires_grad)
 
 
-def randperm(n: int, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """The numbers 0 to n - 1 in random order (Fisher and Yates). int64 by default."""
     n = operator.index(n)
     require(n >= 0, "randperm", "n", "a number >= 0", n)
     dtype = dtype or _core.int64
     number = target("randperm", device, dtype)
-    return Tensor(K.randperm(n, *_core.next_random(), device=number).cast(dtype), requires_grad)
+    return Tensor(K.randperm(n, *next_random("randperm", generator), device=number).cast(dtype), requires_grad)
 
 
 @tensor_method
-def bernoulli(input: Tensor) -> Tensor:
+def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that `input` gives for the element, otherwise 0, in its shape and dtype.
 
     Raises ValueError for a probability outside [0, 1]."""
-    return Tensor(K.bernoulli(as_array("bernoulli", "input", input), *_core.next_random()))
+    return Tensor(K.bernoulli(as_array("bernoulli", "input", input), *next_random("bernoulli", generator)))
 
 
 # ---------------------------------------------------------------- in place
 
 
-def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float) -> Tensor:
+def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float, generator: Generator | None) -> Tensor:
     check_inplace(op, self)
-    _draw(op, self._data, kernel, first, second, "self")
+    _draw(op, self._data, kernel, first, second, generator, "self")
     return record_inplace(op, self, (self,), no_gradient)
 
 
 @tensor_method("uniform_")
-def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with uniform numbers in [a, b)."""
     require(a <= b, "uniform_", "b", f"a number >= {a}", b)
-    return _draw_into("uniform_", self, K.uniform, a, b)
+    return _draw_into("uniform_", self, K.uniform, a, b, generator)
 
 
 @tensor_method("normal_")
-def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with normal numbers of the given mean and standard deviation."""
     require(std >= 0, "normal_", "std", "a number >= 0", std)
-    return _draw_into("normal_", self, K.normal, mean, std)
+    return _draw_into("normal_", self, K.normal, mean, std, generator)
 
 
 @tensor_method("bernoulli_")
-def _bernoulli_(self: Tensor, p: float = 0.5) -> Tensor:
+def _bernoulli_(self: Tensor, p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with 1 with probability p, otherwise 0."""
     require(0 <= p <= 1, "bernoulli_", "p", "a probability in [0, 1]", p)
     check_inplace("bernoulli_", self)
     chances = _core.empty(self.shape, _core.float32, self._data.device)
     K.fill(chances, float(p))
-    K.copy(self._data, K.bernoulli(chances, *_core.next_random()))
+    K.copy(self._data, K.bernoulli(chances, *next_random("bernoulli_", generator)))
     return record_inplace("bernoulli_", self, (self,), no_gradient)

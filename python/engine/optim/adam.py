@@ -1,7 +1,8 @@
-"""Adam and AdamW in one pass over all parameters."""
+"""Adam and AdamW in one pass over all parameters; with amsgrad, one parameter at a time."""
 
 from __future__ import annotations
 
+import math
 from array import array as buffer
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.rows import RowSum, kept_rows
-from engine.errors import require
+from engine.ops.arithmetic import maximum
 from engine.ops.factory import zeros_like
 from engine.optim.optimizer import Group, Optimizer, Scale
 from engine.tensor import Tensor
@@ -23,42 +24,74 @@ class Adam(Optimizer):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980). weight_decay * parameter is added to the gradient (an L2 penalty).
 
     One kernel call updates all parameters of a dtype and moves 28 bytes for each float32 element. Rows of an embedding's
-    table that no batch has used yet have averages of zero: they are skipped or only decay, with the same result. Differs from
-    PyTorch: `amsgrad` is not supported (ValueError); `foreach` and `fused` are accepted and change nothing;
-    `state[p]["step"]` is an int.
+    table that no batch has used yet have averages of zero: they are skipped or only decay, with the same result.
+
+    amsgrad: divide by the largest second moment so far (Reddi, Kale and Kumar 2018). Such groups are updated with tensor ops, one
+    parameter after the other. lr and betas may be tensors of one element. `foreach`, `fused` and `capturable` change nothing;
+    `differentiable=True` is refused (ValueError). Differs from PyTorch: `state[p]["step"]` is an int.
     """
 
-    _decoupled = False
-    _buffers = ("exp_avg", "exp_avg_sq")
+    _buffers = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    _caches = ("_rows", "_touched")
+    # For a table: the rows that have averages, and the versions of the averages for which that holds.
+    _touched: dict[Tensor, tuple[Array, list[Any]]]
 
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
         foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        require(not amsgrad, self._name, "amsgrad", False, True, "AMSGrad is not supported")
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        self._accept(
+            lr, *betas, foreach=foreach, fused=fused, capturable=capturable, differentiable=differentiable
+        )  # fmt: skip
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }  # fmt: skip
         super().__init__(params, defaults)
-        # For a table: the rows that have averages, and the versions of the averages for which that holds.
-        self._touched: dict[Tensor, tuple[Array, list[Any]]] = {}
 
-    def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
-        state = self.state.get(p)
-        if state is None:
-            state = self.state[p] = {"step": 0, "exp_avg": zeros_like(p), "exp_avg_sq": zeros_like(p)}
+    def _values(self, group: Group) -> tuple[float, ...] | None:
+        if group["amsgrad"]:
+            return None
         beta1, beta2 = group["betas"]
         return (
-            group["lr"], beta1, beta2, group["eps"], group["weight_decay"], state["step"] + 1, self._decoupled,
-            group["maximize"],
+            float(group["lr"]), float(beta1), float(beta2), group["eps"], group["weight_decay"],
+            self._decoupled or group["decoupled_weight_decay"], group["maximize"],
         )  # fmt: skip
+
+    def _begin(self, p: Tensor, state: dict[str, Any]) -> None:
+        state.update(step=0, exp_avg=zeros_like(p), exp_avg_sq=zeros_like(p))
+
+    def _line(self, values: tuple[float, ...], p: Tensor) -> tuple[float, ...]:
+        state = self.state[p]
+        if not state:
+            self._begin(p, state)
+        lr, beta1, beta2, eps, decay, decoupled, maximize = values
+        return lr, beta1, beta2, eps, decay, state["step"] + 1, decoupled, maximize
+
+    def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
+        if not state:
+            self._begin(p, state)
+        state["step"] += 1
+        if "max_exp_avg_sq" not in state:
+            state["max_exp_avg_sq"] = zeros_like(p)
+        largest, step, (beta1, beta2) = state["max_exp_avg_sq"], state["step"], map(float, group["betas"])
+        state["exp_avg"].mul_(beta1).add_(gradient, alpha=1 - beta1)
+        state["exp_avg_sq"].mul_(beta2).add_(gradient * gradient, alpha=1 - beta2)
+        largest.copy_(maximum(largest, state["exp_avg_sq"]))
+        divisor = (largest.sqrt() / math.sqrt(1 - beta2**step)).add_(group["eps"])
+        p.add_(state["exp_avg"] / divisor, alpha=-float(group["lr"]) / (1 - beta1**step))
 
     def _update_rows(self, p: Tensor, gradient: RowSum, line: tuple[float, ...], scale: Scale) -> None:
         state = self.state[p]
@@ -107,14 +140,19 @@ class AdamW(Adam):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
         *,
         foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize, capturable=capturable,
+            differentiable=differentiable, fused=fused, decoupled_weight_decay=True,
+        )  # fmt: skip

@@ -1,17 +1,18 @@
-"""The base of all optimizers: parameter groups, state, and one pass over all parameters."""
+"""The base of all optimizers: parameter groups, state, and the ways to update parameters: in one pass, or one at a time."""
 
 from __future__ import annotations
 
 from array import array as buffer
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
 from engine import _core
 from engine._core import Array, DType
-from engine.autograd import enable_grad
+from engine.autograd import enable_grad, no_grad
 from engine.device import placed
-from engine.errors import BadType, BadValue, NotDefined, require
+from engine.errors import BadState, BadType, BadValue, NotDefined, require
 from engine.nn.utils import zero_gradients
 from engine.tensor import Tensor
 
@@ -32,16 +33,27 @@ class Optimizer:
     `param_groups` is a list of dicts that may be changed between steps (schedulers do so); `state` maps a parameter to its
     state. Raises TypeError for anything but parameters or for another dtype, ValueError if there are no parameters, if one
     comes twice, or if a hyperparameter is out of range.
+
+    A subclass defines `_update_one`, which updates one parameter with tensor ops; or `_values`, `_line` and `_update`, which update
+    all parameters with one kernel; or `step` itself.
     """
 
-    # The names of the tensors in a parameter's state that have its shape and dtype. A subclass sets them.
+    # A subclass sets these. Of a parameter's state: the names of the tensors that have its shape, and of the numbers.
     _buffers: tuple[str, ...] = ()
+    _numbers: tuple[str, ...] = ("step",)
+    # The hyperparameters that must not be negative.
+    _not_negative: tuple[str, ...] = ("lr", "eps", "weight_decay", "momentum")
+    # Dicts that are kept from step to step and can be made again: copies and pickles do not take them.
+    _caches: tuple[str, ...] = ("_rows",)
+    _rows: dict[tuple[int, ...], Array]
+    # Whether weight decay shrinks the parameter itself; otherwise it is added to the gradient.
+    _decoupled = False
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[Group] = []
-        self._rows: dict[tuple[int, ...], Array] = {}
+        self._forget()
         if isinstance(params, Tensor):
             expected = "an iterable of parameters or dicts"
             raise BadType(self._name, "params", expected, "a single Tensor", "put it in a list")
@@ -56,16 +68,57 @@ class Optimizer:
     def _name(self) -> str:
         return type(self).__name__
 
+    def _forget(self) -> None:
+        for name in self._caches:
+            setattr(self, name, {})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in self._caches}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def _accept(
+        self,
+        lr: float | Tensor,
+        *betas: float | Tensor,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        """Checks what has a meaning in PyTorch alone: which of its implementations computes an update."""
+        require(not differentiable, self._name, "differentiable", False, True, "gradients do not flow through a step")
+        require(not (fused and foreach), self._name, "fused", "False if foreach is True", True, error=BadState)
+        kinds = {isinstance(beta, Tensor) for beta in betas}
+        require(len(kinds) < 2, self._name, "betas", "two numbers or two tensors", "one of each")
+        for name, value in (("lr", lr), *(("betas", beta) for beta in betas)):
+            if isinstance(value, Tensor):
+                require(value.numel() == 1, self._name, name, "one element", f"shape {value.shape}")
+                alone = capturable or not foreach
+                require(alone, self._name, "foreach", f"False if {name} is a tensor and capturable is False", True)
+
     def add_param_group(self, param_group: Group) -> None:
         """Adds a group: a dict with "params" and the hyperparameters that differ from the defaults. Errors as in the constructor."""
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise BadType(self._name, "param_group", "a dict with 'params'", type(param_group).__name__)
         group = dict(param_group)
         given = group["params"]
+        unordered = isinstance(given, (set, frozenset))
+        require(not unordered, self._name, "params", "an order, as a list has", type(given).__name__, error=BadType)
         given = [given] if isinstance(given, Tensor) else list(given)
-        if given and all(isinstance(p, tuple) for p in given):
-            group["param_names"] = [name for name, _ in given]
+        param_group["params"] = given  # a generator is empty now, and the caller may pass the dict to another optimizer
+        names = [p[0] for p in given if isinstance(p, tuple)]
+        if names:
+            n = f"{len(names)} of {len(given)}"
+            require(
+                len(names) == len(given), self._name, "params", "all of them with names, or none", f"{n} with names"
+            )
+            group["param_names"] = names
             given = [p for _, p in given]
+        named = {"param_names" in g for g in (*self.param_groups, group)}
+        require(len(named) == 1, self._name, "params", "all groups with names, or none", "groups of both kinds")
         seen = {id(p) for g in self.param_groups for p in g["params"]}
         for i, p in enumerate(given):
             self._check_parameter(f"params[{i}]", p)
@@ -89,7 +142,7 @@ class Optimizer:
 
     def _check(self, group: Group) -> None:
         """Raises ValueError for hyperparameters out of range."""
-        for name in ("lr", "eps", "weight_decay", "momentum"):
+        for name in self._not_negative:
             value = group.get(name, 0)
             require(value >= 0, self._name, name, "a number >= 0", value)
         for i, beta in enumerate(group.get("betas", ())):
@@ -115,18 +168,53 @@ class Optimizer:
         # step number; parameters share lines.
         calls: dict[tuple[DType, int], tuple[list[Tensor], list[int], dict[tuple[float, ...], int]]] = {}
         for group in self.param_groups:
+            values = self._values(group)
             for p in group["params"]:
                 if p._grad is None:
                     continue
+                if values is None:
+                    self._update_alone(p, group, grad_scale)
+                    continue
                 params, rows, lines = calls.setdefault((p._data.dtype, p._data.device), ([], [], {}))
                 params.append(p)
-                rows.append(lines.setdefault(self._line(group, p), len(lines)))
+                rows.append(lines.setdefault(self._line(values, p), len(lines)))
         for (dtype, number), (params, rows, lines) in calls.items():
             self._update(params, rows, list(lines), _factor(grad_scale, dtype, number))
         return loss
 
-    def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
-        """The line of the kernel's table for p's next step: its hyperparameters. Makes p's state at its first step."""
+    @no_grad()
+    def _update_alone(self, p: Tensor, group: Group, grad_scale: float | Tensor) -> None:
+        gradient = p.grad
+        assert gradient is not None
+        if isinstance(grad_scale, Tensor) or grad_scale != 1:
+            gradient = gradient * grad_scale
+        if group.get("maximize", False):
+            gradient = -gradient
+        self._update_one(p, self._decay(p, gradient, group), self.state[p], group)
+
+    def _decay(self, p: Tensor, gradient: Tensor, group: Group) -> Tensor:
+        """Weight decay: shrinks p, or returns the gradient with the decay in it."""
+        decay = group.get("weight_decay", 0)
+        if decay == 0:
+            return gradient
+        if self._decoupled or group.get("decoupled_weight_decay", False):
+            p.mul_(1 - float(group["lr"]) * decay)
+            return gradient
+        return gradient.add(p, alpha=decay)
+
+    def _values(self, group: Group) -> tuple[float, ...] | None:
+        """The group's hyperparameters for the kernel's table; None if its parameters are updated one at a time."""
+        return None
+
+    def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
+        """Updates p in place by its gradient, which has maximize, weight decay and grad_scale in it already.
+
+        state: p's, empty at its first step. Runs under no_grad, and must not write to the gradient.
+        """
+        raise NotDefined(self._name, "_update_one", "a method of this name in the subclass", "none")
+
+    def _line(self, values: tuple[float, ...], p: Tensor) -> tuple[float, ...]:
+        """The line of the kernel's table for p's next step. Makes p's state at its first step. values: `_values` of its group."""
         raise NotDefined(self._name, "_line", "a method of this name in the subclass", "none")
 
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: Scale) -> None:
@@ -172,22 +260,19 @@ class Optimizer:
             n, got = len(mine["params"]), len(saved["params"])
             require(n == got, op, f"param_groups[{i}]", f"{n} parameters", got)
             by_number.update(zip(saved["params"], mine["params"]))
-        state: dict[Tensor, dict[str, Any]] = {}
+        state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         for number, saved in state_dict["state"].items():
             p = by_number.get(int(number))
             if p is None:
                 raise BadValue(op, "state", "numbers of parameters in the groups", number)
             loaded = state[p] = {}
             for key, value in saved.items():
+                if key in self._numbers:  # PyTorch keeps them as tensors
+                    loaded[key] = int(value) if key == "step" else float(value)
+                    continue
                 if isinstance(value, Tensor) and key in self._buffers:
                     require(value.shape == p.shape, op, f"state[{number}][{key!r}]", f"shape {p.shape}", value.shape)
-                    array = placed(value._data, p.dtype, p._data.device)
-                    value = Tensor(array.clone() if array.shares_storage(value._data) else array)
-                elif isinstance(value, Tensor) and value.numel() == 1:  # PyTorch keeps the step as a tensor
-                    value = value.item()
-                else:
-                    value = deepcopy(value)
-                loaded[key] = int(value) if key == "step" else value
+                loaded[key] = _taken_over(value, p)
         self.state = state
         for mine, saved in zip(groups, saved_groups):
             for key, value in saved.items():
@@ -202,6 +287,16 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
+
+
+def _taken_over(value: Any, p: Tensor) -> Any:
+    """A copy of an entry of a saved state: floating-point tensors, also in lists, in p's dtype and on its device."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_taken_over(entry, p) for entry in value)
+    if not isinstance(value, Tensor):
+        return deepcopy(value)
+    array = placed(value._data, p.dtype if value.dtype.is_floating_point else value.dtype, p._data.device)
+    return Tensor(array.clone() if array.shares_storage(value._data) else array)
 
 
 def _factor(grad_scale: float | Tensor, dtype: DType, number: int) -> Scale:

@@ -20,8 +20,8 @@ class SGD(Optimizer):
     """Gradient descent with momentum (Sutskever et al. 2013) in PyTorch's form: the buffer holds gradients, not steps.
 
     momentum: the factor of the buffer at each step; 0 needs no buffer. dampening: the share of each gradient that is not added
-    to the buffer. nesterov: looks ahead along the momentum; needs momentum > 0 and dampening 0. `foreach` and `fused` are
-    accepted and change nothing. Without momentum and weight decay, the rows of an embedding's table that are not in the batch
+    to the buffer. nesterov: looks ahead along the momentum; needs momentum > 0 and dampening 0. lr may be a tensor of one element.
+    `foreach` and `fused` change nothing; `differentiable=True` is refused (ValueError). Without momentum and weight decay, the rows of an embedding's table that are not in the batch
     are not read.
     """
 
@@ -30,7 +30,7 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
@@ -38,8 +38,10 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
+        self._accept(lr, foreach=foreach, fused=fused, differentiable=differentiable)
         defaults = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
             "maximize": maximize,
@@ -52,15 +54,17 @@ class SGD(Optimizer):
         got = f"momentum {group['momentum']} and dampening {group['dampening']}"
         require(right, "SGD", "nesterov", "momentum > 0 and dampening 0 if it is True", got)
 
-    def _line(self, group: Group, p: Tensor) -> tuple[float, ...]:
-        state = self.state.get(p)
-        first = group["momentum"] != 0 and (state is None or "momentum_buffer" not in state)
-        if first:
-            self.state.setdefault(p, {})["momentum_buffer"] = zeros_like(p)
+    def _values(self, group: Group) -> tuple[float, ...]:
         return (
-            group["lr"], group["weight_decay"], group["maximize"], group["momentum"], group["dampening"],
-            group["nesterov"], first,
+            float(group["lr"]), group["weight_decay"], group["maximize"], group["momentum"], group["dampening"],
+            group["nesterov"],
         )  # fmt: skip
+
+    def _line(self, values: tuple[float, ...], p: Tensor) -> tuple[float, ...]:
+        first = values[3] != 0 and "momentum_buffer" not in self.state.get(p, ())
+        if first:
+            self.state[p]["momentum_buffer"] = zeros_like(p)
+        return (*values, first)
 
     def _update_rows(self, p: Tensor, line: tuple[float, ...], scale: Scale) -> bool:
         """Updates only the rows that have a gradient, and returns True. False if the other rows change too."""

@@ -14,14 +14,14 @@ from engine.data._arrays import integer
 from engine.data._random import LOADER, check_seed, permutation
 from engine.errors import BadValue, require
 
-__all__ = ["BatchSampler"]
+__all__ = ["BatchPlan"]
 
 # Bucketing sorts within chunks of this many batches, or of a quarter of a small data set. So the lengths in a batch are
 # nearly equal, and yet each epoch has other batches.
 _CHUNK_BATCHES = 50
 
 
-class BatchSampler:
+class BatchPlan:
     """Plans the batches of each epoch.
 
     Args:
@@ -70,6 +70,10 @@ class BatchSampler:
         if max_tokens is not None and size and lengths.max() > max_tokens:
             expected = f"at least {lengths.max()}, the tokens of item {np.argmax(lengths)}"
             raise BadValue(op, "max_tokens", expected, max_tokens)
+
+    def __len__(self) -> int:
+        """The number of items in an epoch, before drop_last."""
+        return self.size
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """Item numbers of each batch of an epoch, a list of int64 arrays."""

@@ -1,0 +1,5 @@
+"""Other paths to what engine has elsewhere, where PyTorch has it: `engine.utils.data`, `engine.utils.checkpoint`."""
+
+from engine.utils import checkpoint, data
+
+__all__ = ["checkpoint", "data"]
