@@ -4,10 +4,14 @@ from types import ModuleType as _ModuleType
 
 from engine.ops.activation import *
 from engine.ops.arithmetic import *
+from engine.ops.binary import *
 from engine.ops.attention import *
+from engine.ops.closeness import *
 from engine.ops.comparison import *
 from engine.ops.convert import *
+from engine.ops.diagonals import *
 from engine.ops.dropout import *
+from engine.ops.einsum import *
 from engine.ops.embedding import *
 from engine.ops.factory import *
 from engine.ops.indexing import *
@@ -18,11 +22,19 @@ from engine.ops.operands import *
 from engine.ops.packing import *
 from engine.ops.pooling import *
 from engine.ops.precision import *
+from engine.ops.products import *
 from engine.ops.random import *
+from engine.ops.rearrange import *
 from engine.ops.reduction import *
+from engine.ops.rounding import *
+from engine.ops.scan import *
 from engine.ops.shape import *
 from engine.ops.softmax import *
+from engine.ops.special import *
+from engine.ops.statistics import *
 from engine.ops.unary import *
+
+from engine.ops.methods import *  # isort: skip - it is last: it makes methods of what the others attach
 
 # What the families export; without it, `from engine.ops import *` would bring the families themselves.
 __all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, _ModuleType)]

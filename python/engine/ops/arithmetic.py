@@ -9,7 +9,9 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.errors import BadType, BadValue
 from engine.ops import precision
-from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, tensor_of
+from engine.ops.inplace import in_place
+from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, tensor_of, zeros_array
+from engine.ops.rounding import truncated_quotient
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -93,11 +95,18 @@ _div_backward = gradients(lambda dy, b, y: K.div(dy, b), K.div_backward)
 
 @tensor_method("div", "__truediv__")
 def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other; of integers float32. rounding_mode: None, or "floor" for floor_divide."""
+    """input / other; of integers float32, unless it is rounded.
+
+    rounding_mode: None; "floor" for floor_divide; "trunc" rounds towards 0, and its gradients are 0. Raises ValueError if the
+    quotient of integers is rounded and a divisor is 0.
+    """
     if rounding_mode is not None:
-        if rounding_mode != "floor":
-            raise BadValue("div", "rounding_mode", "None or 'floor'", repr(rounding_mode))
-        return floor_divide(input, other)
+        if rounding_mode == "floor":
+            return floor_divide(input, other)
+        if rounding_mode != "trunc":
+            raise BadValue("div", "rounding_mode", "None, 'trunc' or 'floor'", repr(rounding_mode))
+        y = truncated_quotient(data_of(input), data_of(other))
+        return record("div", y, (tensor_of(input), tensor_of(other)), _stepped_backward)
     b = data_of(other)
     y = K.div(data_of(input), b)
     return record("div", y, (tensor_of(input), tensor_of(other)), _div_backward, b, y)
@@ -108,10 +117,14 @@ def _rdiv(input: Tensor, other: Operand) -> Tensor:
     return div(other, input)
 
 
+_stepped_backward = gradients(lambda dy: zeros_array(dy.shape, dy), lambda dy: zeros_array(dy.shape, dy))
+
+
 @tensor_method("floor_divide", "__floordiv__")
 def floor_divide(input: Operand, other: Operand) -> Tensor:
-    """floor(input / other), like Python's //. It has no gradient. Raises ValueError for an integer divisor of 0."""
-    return Tensor(K.floor_divide(data_of(input), data_of(other)))
+    """floor(input / other), like Python's //. Its gradients are 0. Raises ValueError for an integer divisor of 0."""
+    y = K.floor_divide(data_of(input), data_of(other))
+    return record("floor_divide", y, (tensor_of(input), tensor_of(other)), _stepped_backward)
 
 
 @tensor_method("__rfloordiv__")
@@ -256,8 +269,10 @@ def _mul_(self: Tensor, other: Operand) -> Tensor:
 
 
 @tensor_method("div_", "__itruediv__")
-def _div_(self: Tensor, other: Operand) -> Tensor:
-    """self /= other. Raises TypeError for integers, because a quotient is not an integer."""
+def _div_(self: Tensor, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+    """self /= other. rounding_mode as in `div`; without it, raises TypeError for integers, because a quotient is not an integer."""
+    if rounding_mode is not None:
+        return in_place("div_", self, div, other, rounding_mode=rounding_mode)
     check_inplace("div_", self, other)
     b = data_of(other)
     if isinstance(other, Tensor) and b.shares_storage(self._data):

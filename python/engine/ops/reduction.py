@@ -216,12 +216,15 @@ def _norm_backward(dy: Array, x: Array, y: Array, mask: int, p: float) -> Array:
     return K.norm_backward(_kept(dy, x.shape, mask), x, _kept(y, x.shape, mask), p)
 
 
+_count_backward = gradient(lambda dy, shape: zeros_array(shape, dy))
+
+
 @tensor_method
 def norm(
     input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False, dtype: DType | None = None
 ) -> Tensor:
-    """(sum of |input|^p)^(1/p) over the dimensions `dim` (None: all). "fro" is p = 2; infinity gives the largest |element|,
-    minus infinity the smallest. dtype as in `sum`.
+    """(sum of |input|^p)^(1/p) over the dimensions `dim` (None: all). "fro" is p = 2; 0 counts the elements that are not 0;
+    infinity gives the largest |element|, minus infinity the smallest. dtype as in `sum`.
 
     Where the norm is 0, its gradient is 0.
     """
@@ -230,8 +233,11 @@ def norm(
     input, x, mask = _prepared("norm", input, dim, dtype)
     if p == "fro":
         p = 2.0
-    if isinstance(p, str) or p == 0:
-        raise BadValue("norm", "p", "'fro' or a number other than 0", repr(p))
+    if isinstance(p, str):
+        raise BadValue("norm", "p", "'fro' or a number", repr(p))
+    if p == 0:
+        count = K.sum(K.ne(x, 0).cast(x.dtype), mask, keepdim)
+        return record("norm", count, (input,), _count_backward, x.shape)
     if math.isinf(p):
         return called_as("norm", amax if p > 0 else amin, abs(input), () if dim is None else dim, keepdim)
     y = K.norm(x, mask, keepdim, float(p))

@@ -27,6 +27,7 @@ __all__ = [
     "movedim",
     "narrow",
     "permute",
+    "ravel",
     "reshape",
     "select",
     "split",
@@ -128,8 +129,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
-@tensor_method("ravel")
-def _ravel(input: Tensor) -> Tensor:
+@tensor_method
+def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension: a view if the strides allow it, otherwise a copy."""
     return reshape(input, (-1,))
 
