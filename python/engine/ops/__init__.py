@@ -4,10 +4,11 @@ from types import ModuleType as _ModuleType
 
 from engine.ops.activation import *
 from engine.ops.arithmetic import *
-from engine.ops.binary import *
 from engine.ops.attention import *
+from engine.ops.binary import *
 from engine.ops.closeness import *
 from engine.ops.comparison import *
+from engine.ops.constants import *
 from engine.ops.convert import *
 from engine.ops.diagonals import *
 from engine.ops.dropout import *
@@ -31,6 +32,7 @@ from engine.ops.scan import *
 from engine.ops.shape import *
 from engine.ops.softmax import *
 from engine.ops.special import *
+from engine.ops.stacking import *
 from engine.ops.statistics import *
 from engine.ops.unary import *
 

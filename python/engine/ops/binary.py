@@ -17,12 +17,12 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import filled, record
 from engine.errors import BadType, require
-from engine.ops.activation import log1p, sigmoid
+from engine.ops.activation import log1p
 from engine.ops.arithmetic import add, maximum, minimum, mul, sub
 from engine.ops.comparison import isnan, where
 from engine.ops.operands import Number, Operand, gradients, result_type, tensor_of
 from engine.ops.special import atan, computed
-from engine.ops.unary import abs, exp, log, neg, sqrt
+from engine.ops.unary import abs, exp, log, sqrt
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -210,5 +210,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     for name, tensor in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         as_array("addcdiv", name, tensor)
     floating = tensor1.is_floating_point() or tensor2.is_floating_point()
-    require(floating, "addcdiv", "tensor1", "a floating-point dtype for one of the two", tensor1.dtype.name, error=BadType)
+    require(
+        floating, "addcdiv", "tensor1", "a floating-point dtype for one of the two", tensor1.dtype.name, error=BadType
+    )
     return add(input, tensor1 / tensor2, alpha=value)

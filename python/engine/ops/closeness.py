@@ -61,7 +61,9 @@ def isin(elements: Operand, test_elements: Operand, *, assume_unique: bool = Fal
 
 
 @tensor_method
-def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num(
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """`nan` in place of NaN, posinf in place of infinity, neginf in place of minus infinity; None: 0, and the largest and the
     least number of the dtype. The replaced elements get no gradient."""
     x = as_array("nan_to_num", "input", input)

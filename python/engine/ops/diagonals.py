@@ -8,7 +8,7 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import record, record_view
 from engine.errors import BadIndex, BadType, require
-from engine.ops.factory import ones, tril, triu, zeros_like
+from engine.ops.factory import ones, tril, triu
 from engine.ops.indexing import nonzero
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, zeros_array
@@ -21,7 +21,6 @@ __all__ = [
     "diag_embed",
     "diagflat",
     "diagonal",
-    "fill",
     "trace",
     "tril_indices",
     "triu_indices",
@@ -150,7 +149,7 @@ def _unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     return record_view("unfold", y, self, _unfold_backward, x.shape, dim, size, step)
 
 
-# ---------------------------------------------------------------- indices and constants
+# ---------------------------------------------------------------- indices
 
 
 def _indices(op: str, triangle: Any, row: int, col: int, offset: int, dtype: DType | None, device: Any) -> Tensor:
@@ -169,9 +168,3 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = N
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Any = None) -> Tensor:
     """The places of the upper triangle of a (row, col) matrix: int64 (2, n), the rows above the columns, in row-major order."""
     return _indices("triu_indices", triu, row, col, offset, dtype, device)
-
-
-def fill(input: Tensor, value: Any) -> Tensor:
-    """A tensor of the shape and dtype of `input` in which every element is `value`, a number or a 0-dim Tensor."""
-    result: Tensor = zeros_like(input).copy_(value) if isinstance(value, Tensor) else zeros_like(input).fill_(value)
-    return result

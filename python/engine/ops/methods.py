@@ -69,7 +69,7 @@ def _attach(name: str, act: Any, docstring: str) -> None:
 
     @wraps(function)
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return act(op, self, function, *args, **kwargs)  # type: ignore[no-any-return]
+        return act(op, self, function, *args, **kwargs)
 
     method.__name__, method.__doc__ = op, docstring
     setattr(Tensor, op, method)

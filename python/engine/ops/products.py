@@ -7,9 +7,10 @@ from typing import Any
 
 from engine.errors import BadType, BadValue, require
 from engine.ops.arithmetic import mul
+from engine.ops.convert import cast
 from engine.ops.linear import bmm, matmul, mm
 from engine.ops.naming import called_as
-from engine.ops.operands import Number
+from engine.ops.operands import Number, promote_types
 from engine.ops.reduction import norm, sum
 from engine.ops.shape import normal_dim, reshape, unsqueeze
 from engine.tensor import Tensor, as_array, tensor_method
@@ -82,13 +83,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: N
 @tensor_method
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2). vec1: (m,); vec2: (n,); input broadcasts to (m, n), and is not read if beta is 0."""
-    as_array("addr", "input", input)
     product = called_as("addr", outer, vec1, vec2, input_as="vec1")
-    shape = product.shape
-    fits = input.ndim <= 2 and all(a in (1, b) for a, b in zip(input.shape[::-1], shape[::-1]))
-    require(fits, "addr", "input", f"a shape that broadcasts to {shape}", input.shape)
-    scaled = product if alpha == 1 else product * alpha
-    return scaled if beta == 0 else (input if beta == 1 else input * beta) + scaled
+    dtype = promote_types(as_array("addr", "input", input).dtype, product.dtype)
+    return _plus("addr", cast(input, dtype), cast(product, dtype), beta, alpha)
 
 
 # ---------------------------------------------------------------- vectors

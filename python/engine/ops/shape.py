@@ -397,6 +397,9 @@ def _cat_backward(ctx: Node, dy: Array) -> Any:
     dim, lengths, dtypes = ctx.saved
     start, gradients = 0, []
     for n, dtype, needed in zip(lengths, dtypes, ctx.needs):
+        if n is None:  # left out
+            gradients.append(zeros_array((0,), dy).cast(dtype) if needed else None)
+            continue
         gradients.append(narrow_array(dy, dim, start, n).cast(dtype) if needed else None)
         start += n
     return tuple(gradients)
@@ -420,10 +423,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         if not out and (a.ndim != first.ndim or a.shape[:dim] != before or a.shape[dim + 1 :] != after):
             raise BadValue("cat", f"tensors[{i}]", f"the sizes of {first.shape} except in dimension {dim}", a.shape)
     parts = [a.cast(dtype) for a, out in zip(arrays, left_out) if not out]
-    lengths = [0 if out else a.shape[dim] for a, out in zip(arrays, left_out)]
-    y = join(parts, dim, (*before, sum(lengths), *after))
-    inputs = [None if out else x for x, out in zip(tensors, left_out)]
-    return record("cat", y, inputs, _cat_backward, dim, lengths, [a.dtype for a in arrays])
+    lengths = [None if out else a.shape[dim] for a, out in zip(arrays, left_out)]
+    y = join(parts, dim, (*before, sum(n or 0 for n in lengths), *after))
+    return record("cat", y, list(tensors), _cat_backward, dim, lengths, [a.dtype for a in arrays])
 
 
 concat = cat

@@ -17,10 +17,10 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
-from engine.ops.activation import erf, log1p, tanh
+from engine.ops.activation import erf, tanh
 from engine.ops.arithmetic import clamp, pow
 from engine.ops.comparison import where
-from engine.ops.unary import abs, cos, exp, floor, log, round, sign, sin, sqrt
+from engine.ops.unary import abs, cos, exp, log, round, sign, sin, sqrt
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [

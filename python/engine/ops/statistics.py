@@ -14,8 +14,9 @@ from engine.errors import BadType, require
 from engine.ops.arithmetic import clamp, pow
 from engine.ops.binary import lerp
 from engine.ops.comparison import isnan, logical_not, where
+from engine.ops.convert import cast
 from engine.ops.factory import arange, as_tensor, from_numpy, ones, zeros
-from engine.ops.indexing import gather, scatter_add
+from engine.ops.indexing import gather
 from engine.ops.rearrange import flip
 from engine.ops.reduction import Dims, amax, amin, any, sum
 from engine.ops.shape import movedim, narrow, normal_dim, reshape, unsqueeze
@@ -94,7 +95,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         fits = as_array("bincount", "weights", weights).shape == x.shape
         require(fits, "bincount", "weights", f"shape {x.shape}, as input", weights.shape)
         weights = weights if weights.dtype is _core.float32 else weights.double()
-    return scatter_add(zeros(length, dtype=weights.dtype, device=input.device), 0, index, weights.detach())
+    counts: Tensor = zeros(length, dtype=weights.dtype, device=input.device).scatter_add_(0, index, weights.detach())
+    return counts
 
 
 @tensor_method
@@ -118,7 +120,8 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     place = clamp(floor((values - low) * (bins / (high - low))), 0, bins - 1)
     inside = (values >= low).logical_and(values <= high)
     place = where(inside, place, 0.0).long()
-    return scatter_add(zeros(bins, dtype=values.dtype, device=input.device), 0, place, inside.to(values.dtype)).to(x.dtype)
+    counts = zeros(bins, dtype=values.dtype, device=input.device).scatter_add_(0, place, inside.to(values.dtype))
+    return cast(counts, x.dtype)
 
 
 # ---------------------------------------------------------------- quantiles
