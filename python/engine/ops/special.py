@@ -84,7 +84,7 @@ def _atan(x: Tensor) -> Tensor:
     t = (r * c - s) / (c + r * s)
     q = t * t
     a = a + t * (1.0 - q * (1.0 / 3.0 - q * (0.2 - q / 7.0)))
-    return where(large, sign(x) * (math.pi / 2) - a, a)
+    return where(large, sign(x) * (math.pi / 2) - a, where(x == 0.0, x, a))  # -0 stays -0
 
 
 @tensor_method
