@@ -38,7 +38,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
     if rtol == 0 and atol == 0:
         return near
     if not a.dtype.is_floating_point:
-        input, other = input.double(), other.double()
+        input, other = input.float(), other.float()
     distance = abs(input.detach() - other.detach())
     return near.logical_or(isfinite(distance).logical_and(distance <= atol + rtol * abs(other.detach())))
 
@@ -54,9 +54,11 @@ def isin(elements: Operand, test_elements: Operand, *, assume_unique: bool = Fal
     is a Tensor. assume_unique is accepted and changes nothing. Each element is compared with each test element."""
     either = isinstance(elements, Tensor) or isinstance(test_elements, Tensor)
     require(either, "isin", "elements", "a Tensor for at least one of the two", type(elements).__name__, error=BadType)
-    tests = reshape(test_elements if isinstance(test_elements, Tensor) else as_tensor(test_elements), (-1,))
-    values = elements if isinstance(elements, Tensor) else as_tensor(elements)
-    found = any(eq(unsqueeze(values, -1), tests), -1)
+    if not isinstance(elements, Tensor):
+        elements = as_tensor(elements, device=test_elements.device)  # type: ignore[union-attr]
+    if not isinstance(test_elements, Tensor):
+        test_elements = as_tensor(test_elements, device=elements.device)
+    found = any(eq(unsqueeze(elements, -1), reshape(test_elements, (-1,))), -1)
     return logical_not(found) if invert else found
 
 
