@@ -72,13 +72,10 @@ def _logsumexp_backward(dy: Array, x: Array, y: Array, order: Sequence[int], mov
 
 @tensor_method
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
-    """ln(sum(e^input)) over one or several dimensions ((): all); of integers and bool float32. No sum overflows."""
+    """ln(sum(e^input)) over one or several dimensions ((): all). No sum overflows."""
     if precision.active:
         input = precision.raised(input)
     x = as_array("logsumexp", "input", input)
-    if not x.dtype.is_floating_point:
-        input = input.float()
-        x = input._data
     dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
     require(len(set(dims)) == len(dims), "logsumexp", "dim", "each dimension once", dim)
     if x.ndim == 0:  # normal_dim takes 0 and -1, but there is nothing to move
