@@ -104,6 +104,15 @@ def test_special_values(name: str) -> None:
     assert (np.signbit(got) == np.signbit(expected))[~np.isnan(expected)].all()
 
 
+def test_erfinv_near_one_and_near_zero() -> None:
+    for dtype, bound in (("float32", 1e-6), ("float64", 2e-15)):
+        smallest = np.finfo(dtype).epsneg
+        x = np.array([1 - smallest, smallest - 1, 1 - 2 * smallest, 1 - 1e-5, 1e-30, -1e-20, 1e-8], dtype=dtype)
+        expected = np.array([exact_erfinv(float(v)) if abs(v) > 1e-9 else v * math.sqrt(math.pi) / 2 for v in x])
+        got = engine.erfinv(engine.from_numpy(x)).numpy().astype(np.float64)
+        assert np.abs(got / expected - 1).max() < bound
+
+
 def test_powers_of_the_base_have_whole_logarithms() -> None:
     whole = [float(i) for i in range(-30, 30)]
     assert engine.log2(engine.tensor([2.0**i for i in whole])).tolist() == whole

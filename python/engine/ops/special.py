@@ -235,7 +235,7 @@ def _erfc(x: Tensor) -> Tensor:
     """1 - erf(x) up to 2; above, where that would cancel, the continued fraction of Laplace."""
     tail = clamp(x, 2.0, 30.0)
     fraction = tail
-    for k in range(48, 0, -1):
+    for k in range(48 if x.dtype is _core.float64 else 16, 0, -1):
         fraction = tail + (k / 2) / fraction
     far = exp(-(tail * tail)) / (math.sqrt(math.pi) * fraction)
     return where(x < 2.0, 1.0 - erf(x), where(x == x, far, x))
@@ -254,7 +254,7 @@ def _erfinv(x: Tensor) -> Tensor:
     level = log(rest * (1.0 + a))
     middle = 2.0 / (math.pi * 0.147) + level * 0.5
     y = sqrt(-level / 0.147 / (sqrt(middle * middle - level / 0.147) + middle))
-    for _ in range(3):
+    for _ in range(3 if x.dtype is _core.float64 else 2):
         miss = where(a < 0.5, erf(y) - a, rest - _erfc(y)) / _bell(y)
         y = y - miss / (1.0 + y * miss)
     y = where(a < 1.0, y, where(a == 1.0, math.inf, math.nan))
