@@ -225,3 +225,29 @@ def test_other_names_of_one_operand() -> None:
         assert engine.equal(getattr(engine, other)(x), expected)
         assert engine.equal(getattr(x, other)(), expected)
         assert engine.equal(getattr(x.clone(), f"{other}_")(), expected)
+
+
+def test_names_of_numpy_for_dimensions() -> None:
+    x = engine.tensor(X)
+    for name in ("sum", "mean", "prod", "std", "var", "amax", "amin", "argmax", "argmin", "any", "all"):
+        expected = getattr(x, name)(dim=1, keepdim=True)
+        assert engine.equal(getattr(x, name)(axis=1, keepdims=True), expected)
+        assert engine.equal(getattr(engine, name)(x, axis=-1, keepdims=True), expected)
+    for name in ("max", "min"):
+        assert engine.equal(getattr(x, name)(axis=0).indices, getattr(x, name)(dim=0).indices)
+        assert getattr(x, name)(axis=0, keepdims=True).values.shape == (1, 3)
+    for pair in zip(engine.var_mean(x, axis=0), engine.var_mean(x, 0), strict=True):
+        assert engine.equal(*pair)
+    for join in (engine.cat, engine.concat, engine.concatenate, engine.stack):
+        assert engine.equal(join([x, x], axis=1), join([x, x], dim=1))
+
+
+def test_shapes_by_keyword() -> None:
+    x = engine.tensor(X)
+    assert x.reshape(shape=(9,)).shape == (9,)
+    assert x.view(size=(1, 9)).shape == (1, 9)
+    assert engine.equal(x.permute(dims=(1, 0)), x.t())
+    assert x.expand(size=(2, 3, 3)).shape == (2, 3, 3)
+    assert x.flip(dims=(0,)).tolist() == x.tolist()[::-1]
+    assert x.repeat(repeats=(2, 1)).shape == (6, 3)
+    assert x.tile(dims=(2,)).shape == (3, 6)

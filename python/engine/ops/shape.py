@@ -90,20 +90,20 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 @tensor_method("reshape")
-def _reshape(self: Tensor, *shape: Any) -> Tensor:
+def _reshape(self: Tensor, *each: Any, shape: Sequence[int] = ()) -> Tensor:
     """`engine.reshape`; the sizes may be given one by one."""
     x = as_array("reshape", "input", self)
-    y = x.reshape(sizes_of("reshape", "shape", shape))
+    y = x.reshape(sizes_of("reshape", "shape", each or (shape,)))
     if y.shares_storage(x):
         return record_view("reshape", y, self, _reshape_backward, x.shape)
     return record("reshape", y, (self,), _reshape_backward, x.shape)
 
 
 @tensor_method
-def view(input: Tensor, *shape: Any) -> Tensor:
+def view(input: Tensor, *shape: Any, size: Sequence[int] = ()) -> Tensor:
     """`reshape` that never copies. Raises ValueError if the strides do not allow a view."""
     x = as_array("view", "input", input)
-    return record_view("view", x.view(sizes_of("view", "shape", shape)), input, _reshape_backward, x.shape)
+    return record_view("view", x.view(sizes_of("view", "shape", shape or (size,))), input, _reshape_backward, x.shape)
 
 
 @tensor_method("view_as")
@@ -185,10 +185,10 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 @tensor_method("permute")
-def _permute(self: Tensor, *dims: Any) -> Tensor:
+def _permute(self: Tensor, *each: Any, dims: Sequence[int] = ()) -> Tensor:
     """`engine.permute`; the dimensions may be given one by one."""
     as_array("permute", "input", self)
-    return _permuted("permute", self, sizes_of("permute", "dims", dims))
+    return _permuted("permute", self, sizes_of("permute", "dims", each or (dims,)))
 
 
 _transpose_backward = gradient(Array.transpose)
@@ -249,10 +249,10 @@ _expand_backward = gradient(sum_to)
 
 
 @tensor_method
-def expand(input: Tensor, *sizes: Any) -> Tensor:
+def expand(input: Tensor, *sizes: Any, size: Sequence[int] = ()) -> Tensor:
     """Dimensions of size 1 repeated without a copy (stride 0). New dimensions come first; -1 keeps a size."""
     x = as_array("expand", "input", input)
-    y = x.expand(sizes_of("expand", "sizes", sizes))
+    y = x.expand(sizes_of("expand", "sizes", sizes or (size,)))
     return record_view("expand", y, input, _expand_backward, x.shape)
 
 
@@ -405,8 +405,8 @@ def _cat_backward(ctx: Node, dy: Array) -> Any:
     return tuple(gradients)
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors one after the other along dimension `dim`. Their other sizes must be equal; dtypes are promoted.
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
+    """Tensors one after the other along dimension `dim` (or `axis`, NumPy's name). Their other sizes must be equal; dtypes are promoted.
 
     As in PyTorch, empty tensors of shape (0,) are left out.
     """
@@ -417,7 +417,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     first = arrays[left_out.index(False)]
     if first.ndim == 0:
         raise BadValue("cat", "tensors", "at least one dimension", "a 0-dim tensor")
-    dim = normal_dim("cat", dim, first.ndim)
+    dim = normal_dim("cat", dim if axis is None else axis, first.ndim)
     before, after = first.shape[:dim], first.shape[dim + 1 :]
     for i, (a, out) in enumerate(zip(arrays, left_out)):
         if not out and (a.ndim != first.ndim or a.shape[:dim] != before or a.shape[dim + 1 :] != after):
@@ -436,14 +436,14 @@ def _stack_backward(ctx: Node, dy: Array) -> Any:
     return tuple([dy.select(dim, i).cast(d) if ctx.needs[i] else None for i, d in enumerate(dtypes)])
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new dimension `dim`; dtypes are promoted."""
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
+    """Tensors of one shape joined along a new dimension `dim` (or `axis`, NumPy's name); dtypes are promoted."""
     dtype, arrays = _joined_arrays("stack", tensors)
     shape = arrays[0].shape
     for i, a in enumerate(arrays):
         if a.shape != shape:
             raise BadValue("stack", f"tensors[{i}]", f"shape {shape}", a.shape)
-    dim = normal_dim("stack", dim, len(shape) + 1)
+    dim = normal_dim("stack", dim if axis is None else axis, len(shape) + 1)
     y = join([a.cast(dtype).unsqueeze(dim) for a in arrays], dim, (*shape[:dim], len(arrays), *shape[dim:]))
     return record("stack", y, list(tensors), _stack_backward, dim, [a.dtype for a in arrays])
 
