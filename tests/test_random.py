@@ -246,3 +246,18 @@ def test_errors(call, error, text):
     with pytest.raises(error) as caught:
         call()
     assert text in str(caught.value)
+
+
+def test_normal_numbers_around_tensors():
+    mean, std = engine.tensor([0.0, 100.0], dtype=engine.float64), engine.tensor([[1.0], [0.0]])
+    y = engine.normal(mean.expand(2000, 1, 2), std)
+    assert y.shape == (2000, 2, 2)
+    assert y.dtype is engine.float64
+    assert engine.equal(y[:, 1], mean.expand(2000, 2))
+    np.testing.assert_allclose(y[:, 0].mean(0).numpy(), [0, 100], atol=0.15)
+    np.testing.assert_allclose(y[:, 0].std(0).numpy(), [1, 1], atol=0.1)
+    assert engine.normal(5.0, engine.zeros(3)).tolist() == [5] * 3
+    with pytest.raises(ValueError, match=r"\[normal\] std: expected numbers >= 0, got -1.0"):
+        engine.normal(0.0, engine.tensor([1.0, -1.0]))
+    with pytest.raises(TypeError, match=r"\[normal\] mean: expected a floating-point dtype, got int64"):
+        engine.normal(engine.tensor([1]), 1.0)

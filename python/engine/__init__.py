@@ -35,8 +35,8 @@ __version__ = "0.2.0"
 
 # These are imported at first use: `engine.nn.Linear` works without a second import, and `import engine` stays quick.
 _PACKAGES = (
-    "data", "hub", "inference", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text", "train",
-    "utils",
+    "data", "hub", "inference", "linalg", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text",
+    "train", "utils",
 )  # fmt: skip
 
 __all__ = [

@@ -7,10 +7,15 @@ from engine.ops.activation_piecewise import *
 from engine.ops.activation_smooth import *
 from engine.ops.arithmetic import *
 from engine.ops.attention import *
+from engine.ops.binary import *
+from engine.ops.closeness import *
 from engine.ops.comparison import *
+from engine.ops.constants import *
 from engine.ops.convert import *
+from engine.ops.diagonals import *
 from engine.ops.distance import *
 from engine.ops.dropout import *
+from engine.ops.einsum import *
 from engine.ops.embedding import *
 from engine.ops.embedding_bag import *
 from engine.ops.factory import *
@@ -28,11 +33,20 @@ from engine.ops.packing import *
 from engine.ops.padding import *
 from engine.ops.pooling import *
 from engine.ops.precision import *
+from engine.ops.products import *
 from engine.ops.random import *
+from engine.ops.rearrange import *
 from engine.ops.reduction import *
+from engine.ops.rounding import *
+from engine.ops.scan import *
 from engine.ops.shape import *
 from engine.ops.softmax import *
+from engine.ops.special import *
+from engine.ops.stacking import *
+from engine.ops.statistics import *
 from engine.ops.unary import *
+
+from engine.ops.methods import *  # isort: skip - it is last: it makes methods of what the others attach
 
 # What the files export. Without it, `from engine.ops import *` would bring the files themselves too.
 __all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, _ModuleType)]

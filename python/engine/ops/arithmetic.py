@@ -9,7 +9,9 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.errors import BadType, BadValue
 from engine.ops import precision
-from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, tensor_of
+from engine.ops.inplace import in_place
+from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, tensor_of, zeros_array
+from engine.ops.rounding import truncated_quotient
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -73,6 +75,7 @@ def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
 @tensor_method("rsub", "__rsub__")
 def rsub(input: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
+    as_array("rsub", "input", input)
     return sub(other, input, alpha=alpha)
 
 
@@ -93,11 +96,18 @@ _div_backward = gradients(lambda dy, b, y: K.div(dy, b), K.div_backward)
 
 @tensor_method("div", "__truediv__")
 def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other. Integers give float32. rounding_mode: None, or "floor" for floor_divide."""
+    """input / other; of integers float32, unless it is rounded.
+
+    rounding_mode: None; "floor" for floor_divide; "trunc" rounds towards 0, and its gradients are 0. Raises ValueError if the
+    quotient of integers is rounded and a divisor is 0.
+    """
     if rounding_mode is not None:
-        if rounding_mode != "floor":
-            raise BadValue("div", "rounding_mode", "None or 'floor'", repr(rounding_mode))
-        return floor_divide(input, other)
+        if rounding_mode == "floor":
+            return floor_divide(input, other)
+        if rounding_mode != "trunc":
+            raise BadValue("div", "rounding_mode", "None, 'trunc' or 'floor'", repr(rounding_mode))
+        y = truncated_quotient(data_of(input), data_of(other))
+        return record("div", y, (tensor_of(input), tensor_of(other)), _stepped_backward)
     b = data_of(other)
     y = K.div(data_of(input), b)
     return record("div", y, (tensor_of(input), tensor_of(other)), _div_backward, b, y)
@@ -108,10 +118,14 @@ def _rdiv(input: Tensor, other: Operand) -> Tensor:
     return div(other, input)
 
 
+_stepped_backward = gradients(lambda dy: zeros_array(dy.shape, dy), lambda dy: zeros_array(dy.shape, dy))
+
+
 @tensor_method("floor_divide", "__floordiv__")
 def floor_divide(input: Operand, other: Operand) -> Tensor:
-    """floor(input / other), like Python's //. It has no gradient. Raises ValueError for an integer divisor of 0."""
-    return Tensor(K.floor_divide(data_of(input), data_of(other)))
+    """floor(input / other), like Python's //. Its gradients are 0. Raises ValueError for an integer divisor of 0."""
+    y = K.floor_divide(data_of(input), data_of(other))
+    return record("floor_divide", y, (tensor_of(input), tensor_of(other)), _stepped_backward)
 
 
 @tensor_method("__rfloordiv__")
@@ -126,6 +140,8 @@ _remainder_backward = gradients(lambda dy, a, b: dy, lambda dy, a, b: K.neg(K.mu
 def remainder(input: Operand, other: Operand) -> Tensor:
     """input - other * floor(input / other), like Python's %. Raises ValueError for an integer divisor of 0."""
     a, b = data_of(input), data_of(other)
+    if type(a) is not Array and type(b) is not Array:
+        raise BadType("remainder", "input", "a Tensor for at least one operand", type(input).__name__)
     y = K.remainder(a, b)
     return record("remainder", y, (tensor_of(input), tensor_of(other)), _remainder_backward, a, b)
 
@@ -157,6 +173,8 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     if precision.active:
         input, exponent = precision.raised(input), precision.raised(exponent)
     a, b = data_of(input), data_of(exponent)
+    if type(a) is not Array and type(b) is not Array:
+        raise BadType("pow", "input", "a Tensor for at least one operand", type(input).__name__)
     if type(b) is int and b < 0 and not isinstance(a, float) and not (type(a) is Array and a.dtype.is_floating_point):
         raise BadValue("pow", "exponent", "an integer >= 0 for an integer input", b)
     y = K.pow(a, b)
@@ -179,30 +197,37 @@ _minimum_backward = gradients(K.minimum_backward, lambda dy, a, b: K.minimum_bac
 
 
 @tensor_method
-def maximum(input: Operand, other: Operand) -> Tensor:
+def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger of each pair of elements, NaN if one of them is NaN. Equal elements get half of the gradient each."""
-    a, b = data_of(input), data_of(other)
-    return record("maximum", K.maximum(a, b), (tensor_of(input), tensor_of(other)), _maximum_backward, a, b)
+    a, b = as_array("maximum", "input", input), as_array("maximum", "other", other)
+    return record("maximum", K.maximum(a, b), (input, other), _maximum_backward, a, b)
 
 
 @tensor_method
-def minimum(input: Operand, other: Operand) -> Tensor:
+def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of each pair of elements, NaN if one of them is NaN. Equal elements get half of the gradient each."""
-    a, b = data_of(input), data_of(other)
-    return record("minimum", K.minimum(a, b), (tensor_of(input), tensor_of(other)), _minimum_backward, a, b)
+    a, b = as_array("minimum", "input", input), as_array("minimum", "other", other)
+    return record("minimum", K.minimum(a, b), (input, other), _minimum_backward, a, b)
 
 
 def _clamp_backward(ctx: Node, dy: Array) -> Any:
     x, low, high = ctx.saved
-    return gradient_for(ctx.edges[0], K.clamp_backward(dy, _like(x, dy), low, high))
+    edge, low_edge, high_edge = ctx.edges
+    dinput = dlow = dhigh = None
+    if edge is not None:
+        dinput = gradient_for(edge, K.clamp_backward(dy, _like(x, dy), low, high))
+    if low_edge is not None:
+        below = K.lt(x, low) if high is None else K.logical_and(K.lt(x, low), K.lt(low, high))
+        dlow = gradient_for(low_edge, K.where(below, dy, 0))
+    if high_edge is not None:
+        above = K.gt(x, high) if low is None else K.logical_or(K.gt(x, high), K.gt(low, high))
+        dhigh = gradient_for(high_edge, K.where(above, dy, 0))
+    return dinput, dlow, dhigh
 
 
 def _bounds(op: str, low: Operand | None, high: Operand | None) -> tuple[Any, Any]:
     if low is None and high is None:
         raise BadValue(op, "min", "a number or tensor for min, for max or for both", "None for both")
-    for name, bound in (("min", low), ("max", high)):
-        if isinstance(bound, Tensor) and bound._requires_grad:
-            raise BadType(op, name, "a bound that does not require grad", "one that does")
     return data_of(low), data_of(high)
 
 
@@ -210,11 +235,12 @@ def _bounds(op: str, low: Operand | None, high: Operand | None) -> tuple[Any, An
 def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """min(max(input, min), max). The bounds are numbers, Tensors that broadcast with input, or None.
 
-    The gradient passes where min <= input <= max. The bounds get no gradient.
+    The gradient passes to input where min <= input <= max, and elsewhere to the bound that holds.
     """
     x = as_array("clamp", "input", input)
     low, high = _bounds("clamp", min, max)
-    return record("clamp", K.clamp(x, low, high), (input,), _clamp_backward, x, low, high)
+    inputs = (input, tensor_of(min), tensor_of(max))
+    return record("clamp", K.clamp(x, low, high), inputs, _clamp_backward, x, low, high)
 
 
 # ---------------------------------------------------------------- in place
@@ -256,8 +282,10 @@ def _mul_(self: Tensor, other: Operand) -> Tensor:
 
 
 @tensor_method("div_", "__itruediv__")
-def _div_(self: Tensor, other: Operand) -> Tensor:
-    """self /= other. Raises TypeError for integers, because a quotient is not an integer."""
+def _div_(self: Tensor, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+    """self /= other. rounding_mode as in `div`; without it, raises TypeError for integers, because a quotient is not an integer."""
+    if rounding_mode is not None:
+        return in_place("div_", self, div, other, rounding_mode=rounding_mode)
     check_inplace("div_", self, other)
     b = data_of(other)
     if isinstance(other, Tensor) and b.shares_storage(self._data):
@@ -270,11 +298,13 @@ def _div_(self: Tensor, other: Operand) -> Tensor:
 @tensor_method("clamp_", "clip_")
 def _clamp_(self: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """clamp in place."""
-    check_inplace("clamp_", self)
     low, high = _bounds("clamp_", min, max)
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        return in_place("clamp_", self, clamp, min, max)
+    check_inplace("clamp_", self)
     before = self._data.clone() if self._requires_grad else None
     K.clamp_(self._data, low, high)
-    return record_inplace("clamp_", self, (self,), _clamp_backward, before, low, high)
+    return record_inplace("clamp_", self, (self, None, None), _clamp_backward, before, low, high)
 
 
 clip, subtract, multiply, divide, true_divide = clamp, sub, mul, div, div

@@ -41,7 +41,7 @@ K = _core.kernels
 
 
 def _compared(kernel: Any, input: Operand, other: Operand) -> Tensor:
-    a, b = data_of(input), data_of(other)
+    a, b = as_array(kernel.__name__, "input", input), data_of(other)
     return Tensor(kernel(_in_reach(a, b), _in_reach(b, a)))
 
 
@@ -116,21 +116,21 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 
 @tensor_method
-def logical_and(input: Tensor, other: Operand) -> Tensor:
+def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """Whether neither of the two elements is 0."""
-    return Tensor(K.logical_and(data_of(input), data_of(other)))
+    return Tensor(K.logical_and(as_array("logical_and", "input", input), as_array("logical_and", "other", other)))
 
 
 @tensor_method
-def logical_or(input: Tensor, other: Operand) -> Tensor:
+def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """Whether at least one of the two elements is not 0."""
-    return Tensor(K.logical_or(data_of(input), data_of(other)))
+    return Tensor(K.logical_or(as_array("logical_or", "input", input), as_array("logical_or", "other", other)))
 
 
 @tensor_method
-def logical_xor(input: Tensor, other: Operand) -> Tensor:
+def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     """Whether exactly one of the two elements is not 0."""
-    return Tensor(K.logical_xor(data_of(input), data_of(other)))
+    return Tensor(K.logical_xor(as_array("logical_xor", "input", input), as_array("logical_xor", "other", other)))
 
 
 @tensor_method

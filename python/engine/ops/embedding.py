@@ -6,8 +6,9 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
+from engine.autograd.mode import no_grad
 from engine.autograd.rows import by_rows
-from engine.autograd.tape import Node, filled, no_grad, record
+from engine.autograd.tape import Node, filled, record
 from engine.errors import BadValue
 from engine.ops.comparison import where
 from engine.ops.operands import ids_array

@@ -200,8 +200,9 @@ def arange(
 ) -> Tensor:
     """start, start + step, start + 2 step and so on, `end` excluded; `arange(end)` starts at 0.
 
-    By default int64 if all three are integers, otherwise float32. Raises ValueError if a number is not finite, if step is 0
-    or leads away from end, or if the dtype cannot hold the numbers.
+    By default int64 if all three are integers, otherwise float32. For an integer dtype the fractions of start and step are
+    dropped, and for int64 that of end. Raises ValueError if a number is not finite, if step is 0 or leads away from end, or if
+    the dtype cannot hold the numbers.
     """
     if end is None:
         start, end = 0, start
@@ -212,17 +213,19 @@ def arange(
     if (end - start) * step < 0:
         raise BadValue("arange", "end", f"a number that steps of {step} reach from {start}", end)
     whole = all(not isinstance(v, float) and hasattr(v, "__index__") for v in (start, end, step))
-    if whole:
-        start, end, step = (operator.index(v) for v in (start, end, step))
-        n = -(-(end - start) // step)
-    else:
-        n = math.ceil((end - start) / step)
     dtype = dtype or (_core.int64 if whole else _core.float32)
     limits = INTEGER_LIMITS.get(dtype)
+    n = 0 if whole else math.ceil((end - start) / step)
+    if whole or limits:
+        start, step = (operator.index(v) if whole else int(v) for v in (start, step))
+        if not step:
+            raise BadValue("arange", "step", f"a number that is not 0 as {dtype.name}", step)
+        if whole or dtype is _core.int64:
+            n = max(-(-(int(end) - start) // step), 0)
     if limits and n and not all(limits[0] <= int(v) <= limits[1] for v in (start, start + (n - 1) * step)):
         raise BadValue("arange", "end", f"numbers that {dtype.name} can hold", f"{start} to {end}")
     number = target("arange", device, dtype)
-    if whole if limits else dtype in (_core.float32, _core.float64):
+    if limits or dtype in (_core.float32, _core.float64):
         first, by = (int(start), int(step)) if limits else (0, 0)
         return Tensor(K.arange(n, float(start), float(step), first, by, dtype.code, device=number), requires_grad)
     # As in PyTorch, float bounds decide how many numbers there are; then each number is converted.
@@ -231,18 +234,22 @@ def arange(
 
 
 def linspace(
-    start: float,
-    end: float,
+    start: Any,
+    end: Any,
     steps: int,
     *,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`steps` evenly spaced numbers from start to end, both included. float32 by default."""
+    """`steps` evenly spaced numbers from start to end, both included. float32 by default. For an integer dtype the fractions of
+    start and end are dropped first, and then those of the numbers."""
+    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     require(steps >= 0, "linspace", "steps", "a number >= 0", steps)
     dtype = dtype or _core.float32
     number = target("linspace", device, dtype)
+    if dtype in INTEGER_LIMITS:
+        start, end = int(start), int(end)
     if dtype in (*INTEGER_LIMITS, _core.float32, _core.float64):
         return Tensor(K.linspace(steps, float(start), float(end), dtype.code, device=number), requires_grad)
     wide = K.linspace(steps, float(start), float(end), _core.float64.code)

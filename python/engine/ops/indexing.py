@@ -20,7 +20,9 @@ from engine.autograd.tape import Node, check_inplace, record, record_inplace, re
 from engine.device import placed
 from engine.errors import BadIndex, BadType, BadValue
 from engine.ops.factory import as_tensor, fill_array
+from engine.ops.naming import called_as
 from engine.ops.operands import gradient, ids_array, sum_to, zeros_array
+from engine.ops.reduction import sum
 from engine.ops.shape import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -443,9 +445,12 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 
 @tensor_method
-def count_nonzero(input: Tensor) -> Tensor:
-    """The number of elements that are not 0: int64, 0-dim."""
-    return Tensor(K.count_nonzero(as_array("count_nonzero", "input", input)))
+def count_nonzero(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """The number of elements that are not 0, over the dimensions `dim` (None: all): int64."""
+    x = as_array("count_nonzero", "input", input)
+    if dim is None:
+        return Tensor(K.count_nonzero(x))
+    return called_as("count_nonzero", sum, Tensor(K.ne(x, 0)), dim)
 
 
 @tensor_method

@@ -20,7 +20,7 @@ from engine.device import target
 from engine.errors import BadType, BadValue, require
 from engine.ops.factory import INTEGER_LIMITS, new_array, new_array_like
 from engine.ops.generator import Generator, default_generator, next_random, state_numbers
-from engine.ops.operands import no_gradient
+from engine.ops.operands import data_of, no_gradient
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -134,8 +134,8 @@ def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
 
 
 def normal(
-    mean: float = 0.0,
-    std: float = 1.0,
+    mean: Any = 0.0,
+    std: Any = 1.0,
     size: Any = (),
     *,
     generator: Generator | None = None,
@@ -143,10 +143,27 @@ def normal(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Normal numbers of the given mean and standard deviation. Unlike in PyTorch, both must be numbers. float32 by default."""
+    """Normal numbers of the given mean and standard deviation. float32 by default.
+
+    If one of the two is a floating Tensor, or both are, they are broadcast, and the result has their shape and the dtype and
+    device of the first one; `size`, `dtype` and `device` are then not read. No gradient flows to them.
+    """
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        return Tensor(_normal_around(data_of(mean), data_of(std), generator), requires_grad)
     require(std >= 0, "normal", "std", "a number >= 0", std)
     array = new_array("normal", (size,), dtype, device)
     return Tensor(_draw("normal", array, K.normal, mean, std, generator), requires_grad)
+
+
+def _normal_around(mean: Any, std: Any, generator: Generator | None) -> Array:
+    first = mean if type(mean) is Array else std
+    for name, value in (("mean", mean), ("std", std)):
+        right = type(value) is not Array or value.dtype.is_floating_point
+        require(right, "normal", name, "a floating-point dtype", right or value.dtype.name, error=BadType)
+    least = (K.amin(std, (1 << std.ndim) - 1, False).item() if std.size else 0) if type(std) is Array else std
+    require(least >= 0, "normal", "std", "numbers >= 0", least)
+    drawn = _core.empty(K.add(mean, std).shape, first.dtype, first.device)
+    return K.add(K.mul(_draw("normal", drawn, K.normal, 0.0, 1.0, generator), std), mean).cast(first.dtype)
 
 
 def _draw_integers(op: str, array: Array, low: int, high: int, generator: Generator | None = None) -> Array:

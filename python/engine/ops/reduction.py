@@ -1,4 +1,7 @@
-"""Reductions over any dimensions, and cumsum. Sums give the same bits at any number of threads."""
+"""Reductions over any dimensions, and cumsum. Sums give the same bits at any number of threads.
+
+As in PyTorch, `axis` and `keepdims`, NumPy's names, may stand for `dim` and `keepdim`.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,15 @@ def _sum_backward(dy: Array, shape: tuple[int, ...], mask: int) -> Array:
 
 
 @tensor_method
-def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+def sum(
+    input: Tensor,
+    dim: Dims = None,
+    keepdim: bool = False,
+    *,
+    dtype: DType | None = None,
+    axis: Dims = None,
+    keepdims: bool = False,
+) -> Tensor:
     """Sum over the dimensions `dim` (None: all): int64 for bool and integers, 0 if there are no elements.
 
     dtype: the input is converted to it first, and the result has it; integers wrap around.
@@ -100,8 +111,8 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType 
     """
     if precision.active:
         input = precision.raised(input)
-    input, x, mask = _prepared("sum", input, dim, dtype)
-    y = K.sum(x, mask, keepdim)
+    input, x, mask = _prepared("sum", input, dim if axis is None else axis, dtype)
+    y = K.sum(x, mask, keepdim or keepdims)
     return record("sum", y if dtype is None else y.cast(dtype), (input,), _sum_backward, x.shape, mask)
 
 
@@ -112,10 +123,18 @@ def _mean_backward(dy: Array, shape: tuple[int, ...], mask: int) -> Array:
 
 
 @tensor_method
-def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+def mean(
+    input: Tensor,
+    dim: Dims = None,
+    keepdim: bool = False,
+    *,
+    dtype: DType | None = None,
+    axis: Dims = None,
+    keepdims: bool = False,
+) -> Tensor:
     """Mean over the dimensions `dim` (None: all), of float32 or float64. NaN if there are no elements. dtype as in `sum`."""
-    input, x, mask = _prepared("mean", input, dim, dtype)
-    return record("mean", K.mean(x, mask, keepdim), (input,), _mean_backward, x.shape, mask)
+    input, x, mask = _prepared("mean", input, dim if axis is None else axis, dtype)
+    return record("mean", K.mean(x, mask, keepdim or keepdims), (input,), _mean_backward, x.shape, mask)
 
 
 def _var_backward(ctx: Node, dy: Array, dmean: Array | None = None) -> Any:
@@ -161,13 +180,15 @@ def var(
     keepdim: bool = False,
     *,
     correction: float | None = None,
+    axis: Dims = None,
+    keepdims: bool = False,
 ) -> Tensor:
     """Variance over the dimensions `dim` (None: all), in two passes.
 
     The sum of squares is divided by n - correction. correction: 1 by default, 0 with unbiased=False; give only one of the
     two. NaN if n - correction is not positive.
     """
-    return _variance("var", input, dim, unbiased, correction, keepdim)
+    return _variance("var", input, dim if axis is None else axis, unbiased, correction, keepdim or keepdims)
 
 
 @tensor_method
@@ -178,9 +199,11 @@ def std(
     keepdim: bool = False,
     *,
     correction: float | None = None,
+    axis: Dims = None,
+    keepdims: bool = False,
 ) -> Tensor:
     """Square root of `var`. Where it is 0, its gradient is 0."""
-    return _variance("std", input, dim, unbiased, correction, keepdim)
+    return _variance("std", input, dim if axis is None else axis, unbiased, correction, keepdim or keepdims)
 
 
 def var_mean(
@@ -190,9 +213,11 @@ def var_mean(
     keepdim: bool = False,
     *,
     correction: float | None = None,
+    axis: Dims = None,
+    keepdims: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """(var, mean) in one op."""
-    return _variance("var_mean", input, dim, unbiased, correction, keepdim)
+    return _variance("var_mean", input, dim if axis is None else axis, unbiased, correction, keepdim or keepdims)
 
 
 def std_mean(
@@ -202,9 +227,11 @@ def std_mean(
     keepdim: bool = False,
     *,
     correction: float | None = None,
+    axis: Dims = None,
+    keepdims: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """(std, mean) in one op."""
-    return _variance("std_mean", input, dim, unbiased, correction, keepdim)
+    return _variance("std_mean", input, dim if axis is None else axis, unbiased, correction, keepdim or keepdims)
 
 
 @gradient
@@ -212,12 +239,16 @@ def _norm_backward(dy: Array, x: Array, y: Array, mask: int, p: float) -> Array:
     return K.norm_backward(_kept(dy, x.shape, mask), x, _kept(y, x.shape, mask), p)
 
 
+_count_backward = gradient(lambda dy, shape: zeros_array(shape, dy))
+
+
 @tensor_method
 def norm(
     input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False, dtype: DType | None = None
 ) -> Tensor:
-    """(sum of |input|^p)^(1/p) over the dimensions `dim` (None: all). "fro" is p = 2; infinity gives the largest |element|,
-    minus infinity the smallest. dtype as in `sum`.
+    """(sum of |input|^p)^(1/p) over the dimensions `dim` (None: all). "fro" is p = 2; 0 counts the elements that are not 0;
+    infinity gives the largest |element|, minus infinity the smallest; "nuc" sums the singular values of the matrices in two
+    dimensions. dtype as in `sum`.
 
     Where the norm is 0, its gradient is 0.
     """
@@ -226,8 +257,15 @@ def norm(
     input, x, mask = _prepared("norm", input, dim, dtype)
     if p == "fro":
         p = 2.0
-    if isinstance(p, str) or p == 0:
-        raise BadValue("norm", "p", "'fro' or a number other than 0", repr(p))
+    if p == "nuc":
+        from engine.ops.matrix_norms import matrix_norm  # it is made of the reductions of this file
+
+        return called_as("norm", matrix_norm, input, "nuc", tuple(range(x.ndim)) if dim is None else dim, keepdim)
+    if isinstance(p, str):
+        raise BadValue("norm", "p", "'fro', 'nuc' or a number", repr(p))
+    if p == 0:
+        count = K.sum(K.ne(x, 0).cast(x.dtype), mask, keepdim)
+        return record("norm", count, (input,), _count_backward, x.shape)
     if math.isinf(p):
         return called_as("norm", amax if p > 0 else amin, abs(input), () if dim is None else dim, keepdim)
     y = K.norm(x, mask, keepdim, float(p))
@@ -240,12 +278,20 @@ def _prod_backward(dy: Array, x: Array, mask: int) -> Array:
 
 
 @tensor_method
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+def prod(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: DType | None = None,
+    axis: Any = None,
+    keepdims: bool = False,
+) -> Tensor:
     """Product along one dimension (None: all): int64 for bool and integers, 1 if there are no elements. dtype as in `sum`."""
     if precision.active:
         input = precision.raised(input)
-    input, x, mask = _prepared("prod", input, dim, dtype)
-    y = K.prod(x, mask, keepdim)
+    input, x, mask = _prepared("prod", input, dim if axis is None else axis, dtype)
+    y = K.prod(x, mask, keepdim or keepdims)
     return record("prod", y if dtype is None else y.cast(dtype), (input,), _prod_backward, x, mask)
 
 
@@ -275,24 +321,24 @@ def _amax_backward(dy: Array, x: Array, y: Array, mask: int) -> Array:
 
 
 @tensor_method
-def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
+def amax(input: Tensor, dim: Dims = (), keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Tensor:
     """The largest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal largest elements share the gradient.
 
     Raises ValueError if there are no elements.
     """
-    _, x, mask = _prepared("amax", input, dim, None)
-    y = K.amax(x, mask, keepdim)
+    _, x, mask = _prepared("amax", input, dim if axis is None else axis, None)
+    y = K.amax(x, mask, keepdim or keepdims)
     return record("amax", y, (input,), _amax_backward, x, y, mask)
 
 
 @tensor_method
-def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
+def amin(input: Tensor, dim: Dims = (), keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Tensor:
     """The smallest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal smallest elements share the gradient.
 
     Raises ValueError if there are no elements.
     """
-    _, x, mask = _prepared("amin", input, dim, None)
-    y = K.amin(x, mask, keepdim)
+    _, x, mask = _prepared("amin", input, dim if axis is None else axis, None)
+    y = K.amin(x, mask, keepdim or keepdims)
     return record("amin", y, (input,), _amax_backward, x, y, mask)
 
 
@@ -313,7 +359,15 @@ def _along(op: str, kernel: Any, input: Tensor, dim: int, keepdim: bool) -> Valu
 
 
 @tensor_method
-def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
+def max(
+    input: Tensor,
+    dim: int | Tensor | None = None,
+    keepdim: bool = False,
+    *,
+    other: Tensor | None = None,
+    axis: int | None = None,
+    keepdims: bool = False,
+) -> Any:
     """max(input): the largest element. max(input, dim): (values, indices) along dim. max(input, other): `maximum`.
 
     NaN counts as the largest. Of equal elements along a dimension, the index is that of the first. max(input) shares the
@@ -321,11 +375,20 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     """
     if other is not None or isinstance(dim, Tensor):
         return called_as("max", maximum, input, dim if other is None else other)
+    dim, keepdim = dim if axis is None else axis, keepdim or keepdims
     return called_as("max", amax, input, (), keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
 
 
 @tensor_method
-def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
+def min(
+    input: Tensor,
+    dim: int | Tensor | None = None,
+    keepdim: bool = False,
+    *,
+    other: Tensor | None = None,
+    axis: int | None = None,
+    keepdims: bool = False,
+) -> Any:
     """min(input): the smallest element. min(input, dim): (values, indices) along dim. min(input, other): `minimum`.
 
     NaN counts as the smallest. Of equal elements along a dimension, the index is that of the first. min(input) shares the
@@ -333,6 +396,7 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     """
     if other is not None or isinstance(dim, Tensor):
         return called_as("min", minimum, input, dim if other is None else other)
+    dim, keepdim = dim if axis is None else axis, keepdim or keepdims
     return called_as("min", amin, input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
 
 
@@ -342,27 +406,31 @@ def _reduced(op: str, kernel: Any, input: Tensor, dim: Dims, keepdim: bool) -> T
 
 
 @tensor_method
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmax(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
+) -> Tensor:
     """The index of the largest element, the first of equal ones: int64. None: in the flattened tensor. NaN counts as largest."""
-    return _reduced("argmax", K.argmax, input, dim, keepdim)
+    return _reduced("argmax", K.argmax, input, dim if axis is None else axis, keepdim or keepdims)
 
 
 @tensor_method
-def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmin(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
+) -> Tensor:
     """The index of the smallest element, the first of equal ones: int64. None: in the flattened tensor. NaN counts as smallest."""
-    return _reduced("argmin", K.argmin, input, dim, keepdim)
+    return _reduced("argmin", K.argmin, input, dim if axis is None else axis, keepdim or keepdims)
 
 
 # ---------------------------------------------------------------- truth
 
 
 @tensor_method
-def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def any(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Tensor:
     """Whether at least one element is not 0: bool. False if there are no elements."""
-    return _reduced("any", K.any, input, dim, keepdim)
+    return _reduced("any", K.any, input, dim if axis is None else axis, keepdim or keepdims)
 
 
 @tensor_method
-def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def all(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Tensor:
     """Whether no element is 0: bool. True if there are no elements."""
-    return _reduced("all", K.all, input, dim, keepdim)
+    return _reduced("all", K.all, input, dim if axis is None else axis, keepdim or keepdims)

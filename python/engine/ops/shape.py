@@ -27,6 +27,7 @@ __all__ = [
     "movedim",
     "narrow",
     "permute",
+    "ravel",
     "reshape",
     "select",
     "split",
@@ -89,20 +90,20 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 @tensor_method("reshape")
-def _reshape(self: Tensor, *shape: Any) -> Tensor:
+def _reshape(self: Tensor, *each: Any, shape: Sequence[int] = ()) -> Tensor:
     """`engine.reshape`; the sizes may be given one by one."""
     x = as_array("reshape", "input", self)
-    y = x.reshape(sizes_of("reshape", "shape", shape))
+    y = x.reshape(sizes_of("reshape", "shape", each or (shape,)))
     if y.shares_storage(x):
         return record_view("reshape", y, self, _reshape_backward, x.shape)
     return record("reshape", y, (self,), _reshape_backward, x.shape)
 
 
 @tensor_method
-def view(input: Tensor, *shape: Any) -> Tensor:
+def view(input: Tensor, *shape: Any, size: Sequence[int] = ()) -> Tensor:
     """`reshape` that never copies. Raises ValueError if the strides do not allow a view."""
     x = as_array("view", "input", input)
-    return record_view("view", x.view(sizes_of("view", "shape", shape)), input, _reshape_backward, x.shape)
+    return record_view("view", x.view(sizes_of("view", "shape", shape or (size,))), input, _reshape_backward, x.shape)
 
 
 @tensor_method("view_as")
@@ -128,8 +129,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
-@tensor_method("ravel")
-def _ravel(input: Tensor) -> Tensor:
+@tensor_method
+def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension: a view if the strides allow it, otherwise a copy."""
     return reshape(input, (-1,))
 
@@ -184,10 +185,10 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 @tensor_method("permute")
-def _permute(self: Tensor, *dims: Any) -> Tensor:
+def _permute(self: Tensor, *each: Any, dims: Sequence[int] = ()) -> Tensor:
     """`engine.permute`; the dimensions may be given one by one."""
     as_array("permute", "input", self)
-    return _permuted("permute", self, sizes_of("permute", "dims", dims))
+    return _permuted("permute", self, sizes_of("permute", "dims", each or (dims,)))
 
 
 _transpose_backward = gradient(Array.transpose)
@@ -248,10 +249,10 @@ _expand_backward = gradient(sum_to)
 
 
 @tensor_method
-def expand(input: Tensor, *sizes: Any) -> Tensor:
+def expand(input: Tensor, *sizes: Any, size: Sequence[int] = ()) -> Tensor:
     """Dimensions of size 1 repeated without a copy (stride 0). New dimensions come first; -1 keeps a size."""
     x = as_array("expand", "input", input)
-    y = x.expand(sizes_of("expand", "sizes", sizes))
+    y = x.expand(sizes_of("expand", "sizes", sizes or (size,)))
     return record_view("expand", y, input, _expand_backward, x.shape)
 
 
@@ -396,13 +397,16 @@ def _cat_backward(ctx: Node, dy: Array) -> Any:
     dim, lengths, dtypes = ctx.saved
     start, gradients = 0, []
     for n, dtype, needed in zip(lengths, dtypes, ctx.needs):
+        if n is None:  # left out
+            gradients.append(zeros_array((0,), dy).cast(dtype) if needed else None)
+            continue
         gradients.append(narrow_array(dy, dim, start, n).cast(dtype) if needed else None)
         start += n
     return tuple(gradients)
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors one after the other along dimension `dim`. Their other sizes must be equal; dtypes are promoted.
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
+    """Tensors one after the other along dimension `dim` (or `axis`, NumPy's name). Their other sizes must be equal; dtypes are promoted.
 
     As in PyTorch, empty tensors of shape (0,) are left out.
     """
@@ -413,16 +417,15 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     first = arrays[left_out.index(False)]
     if first.ndim == 0:
         raise BadValue("cat", "tensors", "at least one dimension", "a 0-dim tensor")
-    dim = normal_dim("cat", dim, first.ndim)
+    dim = normal_dim("cat", dim if axis is None else axis, first.ndim)
     before, after = first.shape[:dim], first.shape[dim + 1 :]
     for i, (a, out) in enumerate(zip(arrays, left_out)):
         if not out and (a.ndim != first.ndim or a.shape[:dim] != before or a.shape[dim + 1 :] != after):
             raise BadValue("cat", f"tensors[{i}]", f"the sizes of {first.shape} except in dimension {dim}", a.shape)
     parts = [a.cast(dtype) for a, out in zip(arrays, left_out) if not out]
-    lengths = [0 if out else a.shape[dim] for a, out in zip(arrays, left_out)]
-    y = join(parts, dim, (*before, sum(lengths), *after))
-    inputs = [None if out else x for x, out in zip(tensors, left_out)]
-    return record("cat", y, inputs, _cat_backward, dim, lengths, [a.dtype for a in arrays])
+    lengths = [None if out else a.shape[dim] for a, out in zip(arrays, left_out)]
+    y = join(parts, dim, (*before, sum(n or 0 for n in lengths), *after))
+    return record("cat", y, list(tensors), _cat_backward, dim, lengths, [a.dtype for a in arrays])
 
 
 concat = cat
@@ -433,14 +436,14 @@ def _stack_backward(ctx: Node, dy: Array) -> Any:
     return tuple([dy.select(dim, i).cast(d) if ctx.needs[i] else None for i, d in enumerate(dtypes)])
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new dimension `dim`; dtypes are promoted."""
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
+    """Tensors of one shape joined along a new dimension `dim` (or `axis`, NumPy's name); dtypes are promoted."""
     dtype, arrays = _joined_arrays("stack", tensors)
     shape = arrays[0].shape
     for i, a in enumerate(arrays):
         if a.shape != shape:
             raise BadValue("stack", f"tensors[{i}]", f"shape {shape}", a.shape)
-    dim = normal_dim("stack", dim, len(shape) + 1)
+    dim = normal_dim("stack", dim if axis is None else axis, len(shape) + 1)
     y = join([a.cast(dtype).unsqueeze(dim) for a in arrays], dim, (*shape[:dim], len(arrays), *shape[dim:]))
     return record("stack", y, list(tensors), _stack_backward, dim, [a.dtype for a in arrays])
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import check_inplace, record, record_inplace
+from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.operands import gradient, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
@@ -175,9 +177,20 @@ def ceil(input: Tensor) -> Tensor:
 
 
 @tensor_method
-def round(input: Tensor) -> Tensor:
-    """The nearest integer, the even one of two that are equally near, in the input's dtype. Its gradient is 0."""
-    return _rounded("round", K.round, input)
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest integer, the even one of two that are equally near, in the input's dtype. Its gradient is 0.
+
+    decimals: round to this many places after the decimal point; a negative number rounds to tens, hundreds and so on. Raises
+    ValueError for decimals other than 0 of an integer tensor.
+    """
+    if not decimals:
+        return _rounded("round", K.round, input)
+    x = as_array("round", "input", input)
+    if not x.dtype.is_floating_point:
+        raise BadValue("round", "decimals", f"0 for {x.dtype.name}", decimals)
+    scale = 10.0 ** builtins.abs(decimals)
+    there, back = (K.mul, K.div) if decimals > 0 else (K.div, K.mul)
+    return record("round", back(K.round(there(x, scale)), scale), (input,), _zero_backward)
 
 
 absolute, negative = abs, neg
