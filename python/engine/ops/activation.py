@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from engine._core import kernels as K
+from engine import _core
 from engine.autograd.tape import record
 from engine.errors import BadValue
 from engine.ops.operands import gradient
 from engine.ops.unary import unary
 from engine.tensor import Tensor, as_array, tensor_method
+
+K = _core.kernels
 
 __all__ = ["erf", "gelu", "leaky_relu", "log1p", "relu", "sigmoid", "silu", "tanh"]
 
@@ -47,7 +49,10 @@ _relu_backward = gradient(K.relu_backward)
 @tensor_method
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0). `inplace` is accepted and changes nothing."""
-    y = K.relu(as_array("relu", "input", input))
+    x = as_array("relu", "input", input)
+    if x.dtype in (_core.int64, _core.int32, _core.uint8):
+        return Tensor(K.maximum(x, 0))
+    y = K.relu(x)
     return record("relu", y, (input,), _relu_backward, y)
 
 

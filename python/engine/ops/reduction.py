@@ -1,4 +1,4 @@
-"""Reductions over any dimensions, and cumsum. Sums give the same bits at any number of threads."""
+"""Reductions over any dimensions, cumsum and cumprod. Sums give the same bits at any number of threads."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
+    "cumprod",
     "cumsum",
     "max",
     "mean",
@@ -42,6 +43,7 @@ __all__ = [
 K = _core.kernels
 
 Dims = int | Sequence[int] | None
+_NARROW = (_core.int32, _core.uint8, _core.bool)  # summed in int64 without a copy
 
 
 class ValuesAndIndices(NamedTuple):
@@ -106,7 +108,8 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType 
     if precision.active:
         input = precision.raised(input)
     input, x, mask = _prepared("sum", input, dim, dtype)
-    return record("sum", _in_dtype(K.sum(x, mask, keepdim), dtype), (input,), _sum_backward, x.shape, mask)
+    add = K.sum_integers if x.dtype in _NARROW else K.sum
+    return record("sum", _in_dtype(add(x, mask, keepdim), dtype), (input,), _sum_backward, x.shape, mask)
 
 
 @gradient
@@ -268,6 +271,22 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     return record("cumsum", _in_dtype(K.cumsum(x, d, False), dtype), (input,), _cumsum_backward, d)
 
 
+_cumprod_backward = gradient(K.cumprod_backward)
+
+
+@tensor_method
+def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+    """Running products along a dimension: int64 for bool and integers. dtype as in `sum`."""
+    if precision.active:
+        input = precision.raised(input)
+    as_array("cumprod", "input", input)
+    if dtype is not None:
+        input = cast(input, dtype)
+    x = input._data
+    d = normal_dim("cumprod", dim, x.ndim)
+    return record("cumprod", _in_dtype(K.cumprod(x, d), dtype), (input,), _cumprod_backward, x, d)
+
+
 # ---------------------------------------------------------------- the largest and the smallest
 
 
@@ -310,6 +329,9 @@ def _max_backward(ctx: Node, dy: Array, _: Any) -> Any:
 def _along(op: str, kernel: Any, input: Tensor, dim: int, keepdim: bool) -> ValuesAndIndices:
     x = as_array(op, "input", input)
     d = normal_dim(op, dim, x.ndim)
+    if x.dtype is _core.bool:
+        values, indices = kernel(x.cast(_core.uint8), 1 << d, keepdim)
+        return ValuesAndIndices(Tensor(values.cast(_core.bool)), Tensor(indices))
     values, indices = kernel(x, 1 << d, keepdim)
     return ValuesAndIndices(*record(op, (values, indices), (input,), _max_backward, x.shape, indices, 1 << d, d))
 
