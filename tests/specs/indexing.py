@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 import engine
-from specs.spec import Bench, Spec, case, const, ids, mask, normal
+from specs.spec import Bench, In, Spec, case, const, ids, mask, normal
 
 
 def row(name, op, reference, *cases, f32=0.0, f64=0.0, **options):
@@ -88,6 +88,26 @@ GATHER = [
 ]
 
 
+def places(limit, dim, *shape):
+    """Indices along dim, each at most once, so that the gradient is that of one element."""
+    return In(
+        shape,
+        lambda rng, s: np.argsort(rng.random([limit if d == dim % len(s) else n for d, n in enumerate(s)]), dim)[
+            tuple(slice(n) for n in s)
+        ],
+        False,
+    )
+
+
+SCATTERED = [case(*c.inputs, normal(*c.inputs[1].shape), **c.kwargs) for c in GATHER[:-1]]
+REPLACED = [
+    case(normal(5), places(5, 0, 3), normal(3), dim=0),
+    case(normal(3, 4), places(3, 0, 2, 4), normal(2, 4), dim=0),
+    case(normal(6, 5, 4), places(5, 1, 3, 4, 2), normal(3, 4, 2), dim=1),
+    case(normal(6, 5), places(6, 0, 0, 5), normal(0, 5), dim=0),
+]
+
+
 SPECS = [
     by_key("integer", 1, (3,), (3, 4), (2, 1, 5)),
     by_key("negative", (-1, slice(None), -2), (3, 4, 5)),
@@ -156,7 +176,7 @@ SPECS = [
         "scatter_add",
         lambda x, index, src, dim: engine.scatter_add(x, dim, index, src),
         scatter_add,
-        *[case(*c.inputs, normal(*c.inputs[1].shape), **c.kwargs) for c in GATHER[:-1]],
+        *SCATTERED,
         cuda=[
             case(normal(37, 65), ids(37, 90, 33), normal(90, 33), dim=0),
             case(normal(65, 37), ids(37, 65, 9), normal(65, 9), dim=1),
@@ -170,10 +190,11 @@ SPECS = [
             f"scatter_{reduce or 'replace'}",
             lambda x, index, src, dim, reduce=reduce: scatter(x, index, src, dim, reduce),
             lambda x, index, src, dim, reduce=reduce: scattered(x, index, src, dim, reduce),
-            *[case(*c.inputs, normal(*c.inputs[1].shape), **c.kwargs) for c in GATHER[:-1]],
+            *(REPLACED if reduce is None else SCATTERED),
             cuda=[
-                case(normal(37, 65), ids(37, 90, 33), normal(90, 33), dim=0),
-                case(normal(65, 37), ids(37, 65, 9), normal(65, 9), dim=1),
+                case(normal(37, 65), places(37, 0, 30, 33), normal(30, 33), dim=0)
+                if reduce is None
+                else case(normal(37, 65), ids(37, 90, 33), normal(90, 33), dim=0),
             ],
             f32=1e-5 if reduce == "prod" else 0.0,
             bf16=5e-2 if reduce == "prod" else 1e-2,

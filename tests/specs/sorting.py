@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 import engine
-from specs.spec import Bench, In, Spec, case, const, distinct, ids, normal
+from specs.spec import Bench, In, Spec, case, const, distinct, ids, mask, normal
 
 
 def row(name, op, reference, *cases, **options):
@@ -40,11 +40,8 @@ SORTED = [
     case(distinct(3, 33), descending=True),
     case(distinct(5, 4, 3), dim=1),
     case(distinct(40, 3), dim=0, descending=True),
-    case(few(4, 90)),
-    case(few(4, 6, 70), descending=True),
     case(distinct(0, 3)),
     case(distinct(3, 0)),
-    case(const([2.0, -0.0, 0.0, -np.inf, np.inf, -3.5])),
     case(distinct(3000)),
     case(distinct(130, 130)),
 ]
@@ -52,7 +49,6 @@ TOP = [
     case(distinct(9), k=3),
     case(distinct(4, 50), k=2, largest=False),
     case(distinct(60, 5), k=4, dim=0),
-    case(few(3, 200), k=11),
     case(distinct(5), k=5),
     case(distinct(5, 3), k=0, dim=0),
     case(distinct(2, 5000), k=7),
@@ -64,9 +60,20 @@ SPECS = [
         lambda x, **k: tuple(engine.sort(x, **k)),
         sort,
         *SORTED,
-        cuda=[case(distinct(37, 45)), case(few(4, 3, 2051), descending=True), case(distinct(33, 5, 9), dim=1)],
+        cuda=[case(distinct(37, 45)), case(distinct(33, 5, 9), dim=1)],
         bench=[Bench(case(normal(64, 4096)), bytes=64 * 4096 * 16, label="64x4096")],
         torch=lambda torch, x: torch.sort(x),
+    ),
+    row(
+        "sort_of_equals",
+        lambda x, **k: tuple(engine.sort(x, **k)),
+        sort,
+        case(few(4, 90)),
+        case(few(4, 6, 70), descending=True),
+        case(ids(9, 200)),
+        case(const([2.0, -0.0, 0.0, -np.inf, np.inf, -3.5])),
+        oracle=None,
+        cuda=[case(few(4, 3, 2051), descending=True), case(ids(9, 33, 40)), case(mask(33, 40), dim=0)],
     ),
     row(
         "topk",
@@ -76,6 +83,15 @@ SPECS = [
         cuda=[case(distinct(37, 45), k=5), case(distinct(1100, 3), k=1, dim=0)],
         bench=[Bench(case(normal(64, 50257), k=40), bytes=64 * 50257 * 4, label="64x50257")],
         torch=lambda torch, x, k: torch.topk(x, k),
+    ),
+    row(
+        "topk_of_equals",
+        lambda x, **k: tuple(engine.topk(x, **k)),
+        topk,
+        case(few(3, 200), k=11),
+        case(few(3, 5, 200), k=50, largest=False),
+        oracle=None,
+        cuda=[case(few(3, 33, 40), k=7)],
     ),
     row(
         "searchsorted",

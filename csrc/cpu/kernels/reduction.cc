@@ -109,22 +109,29 @@ void sum(In input, int64_t dims, bool, Out y) {
   reduce<P>(plan_reduction(input, dims), &kNone<T>, 0, [=](int64_t o, typename P::Part total) { out[o] = T(total); });
 }
 
-struct WideSum { // in int64
-  template <class P>
-  static P empty() {
-    return 0;
+// Integers summed in int64, in any order: they wrap around.
+template <class T_>
+struct SumOfIntegers {
+  using T = T_;
+  using Part = int64_t;
+  static Part empty() { return 0; }
+  static Part join(Part a, Part b) { return Part(uint64_t(a) + uint64_t(b)); }
+  static Part row(const T* x, int64_t n, const T*, int64_t) {
+    uint64_t total = 0;
+    for (int64_t i = 0; i < n; i++) total += uint64_t(x[i]);
+    return Part(total);
   }
-  static ENGINE_INLINE
-  int64_t join(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }
-  template <class T>
-  static ENGINE_INLINE
-  T of(T x, T) { return x; }
+  static void columns(const T* x, int64_t stride, int64_t rows, int64_t cols, const T*, int64_t, int64_t, Part* parts) {
+    for (int64_t c = 0; c < cols; c++) parts[c] = 0;
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < cols; c++) parts[c] = join(parts[c], Part(x[r * stride + c]));
+  }
 };
 template <class T>
 void sum_integers(In input, int64_t dims, bool, Out y) {
   int64_t* out = y.data<int64_t>();
-  reduce<Fold<S<T>, int64_t, WideSum>>(plan_reduction(input, dims), &kNone<S<T>>, 0,
-                                       [=](int64_t o, int64_t total) { out[o] = total; });
+  reduce<SumOfIntegers<S<T>>>(plan_reduction(input, dims), &kNone<S<T>>, 0,
+                              [=](int64_t o, int64_t total) { out[o] = total; });
 }
 
 template <class T>

@@ -23,22 +23,29 @@ __all__ = [
 K = _core.kernels
 
 
+def _of_bits(op: str, kernel: Any, input: Operand, other: Operand) -> Tensor:
+    a, b = data_of(input), data_of(other)
+    if a is input and b is other:
+        raise BadType(op, "input", "a Tensor, if other is a number", type(input).__name__)
+    return Tensor(kernel(a, b))
+
+
 @tensor_method("bitwise_and", "__and__", "__rand__")
 def bitwise_and(input: Operand, other: Operand) -> Tensor:
     """input & other, of integers or bool. Raises TypeError for floating dtypes."""
-    return Tensor(K.bitwise_and(data_of(input), data_of(other)))
+    return _of_bits("bitwise_and", K.bitwise_and, input, other)
 
 
 @tensor_method("bitwise_or", "__or__", "__ror__")
 def bitwise_or(input: Operand, other: Operand) -> Tensor:
     """input | other, of integers or bool. Raises TypeError for floating dtypes."""
-    return Tensor(K.bitwise_or(data_of(input), data_of(other)))
+    return _of_bits("bitwise_or", K.bitwise_or, input, other)
 
 
 @tensor_method("bitwise_xor", "__xor__", "__rxor__")
 def bitwise_xor(input: Operand, other: Operand) -> Tensor:
     """input ^ other, of integers or bool. Raises TypeError for floating dtypes."""
-    return Tensor(K.bitwise_xor(data_of(input), data_of(other)))
+    return _of_bits("bitwise_xor", K.bitwise_xor, input, other)
 
 
 @tensor_method("bitwise_not", "__invert__")
@@ -50,7 +57,7 @@ def bitwise_not(input: Tensor) -> Tensor:
 def _shifted(op: str, kernel: Any, input: Operand, other: Operand) -> Tensor:
     if result_type(input, other) is _core.bool:
         raise BadType(op, "input", "integers", "bool")
-    return Tensor(kernel(data_of(input), data_of(other)))
+    return _of_bits(op, kernel, input, other)
 
 
 @tensor_method("bitwise_left_shift", "__lshift__")

@@ -366,7 +366,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
     Raises IndexError for an index outside [0, size).
     """
-    x, entries = as_array("gather", "input", input), ids_array("gather", "index", index)
+    x, entries = as_array("gather", "input", input), as_array("gather", "index", index)
+    entries = ids_array("gather", "index", index) if entries.size else entries.cast(_core.int64)
     dim = normal_dim("gather", dim, x.ndim)
     if x.ndim == 0 and entries.ndim <= 1:
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(entries.shape)

@@ -48,7 +48,9 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     require(n > 0, op, "input", "at least one weight in each row", "none")
     require(num_samples > 0, op, "num_samples", "a number > 0", num_samples)
     if not replacement and num_samples > n:
-        raise BadValue(op, "num_samples", f"at most {n}, the number of weights", num_samples, "or pass replacement=True")
+        raise BadValue(
+            op, "num_samples", f"at most {n}, the number of weights", num_samples, "or pass replacement=True"
+        )
     _checked(op, rows)
     if replacement:
         sums = K.cumsum(rows, 1, False)

@@ -121,7 +121,13 @@ def _scatter_backward(ctx: Node, dy: Array) -> Any:
 def _scatter(
     op: str, inplace: bool, input: Tensor, dim: int, index: Tensor, src: Any, value: Any, reduce: str | None
 ) -> Tensor:
-    require((src is None) != (value is None), op, "src", "a Tensor, or a number as value", "both" if src is not None else "neither")
+    require(
+        (src is None) != (value is None),
+        op,
+        "src",
+        "a Tensor, or a number as value",
+        "both" if src is not None else "neither",
+    )
     if src is None:
         src = value
     if reduce is not None:
@@ -243,7 +249,9 @@ def _scatter_reduce(
     require(reduce in _JOINS, op, "reduce", " or ".join(map(repr, _JOINS)), repr(reduce))
     dim, entries, source = _arguments(op, input, dim, index, src)
     tensor = src if isinstance(src, Tensor) else None
-    keeps = reduce in ("prod", "amax", "amin") and (input.requires_grad or (tensor is not None and tensor.requires_grad))
+    keeps = reduce in ("prod", "amax", "amin") and (
+        input.requires_grad or (tensor is not None and tensor.requires_grad)
+    )
     x = input._data.clone() if keeps and inplace else input._data
 
     def write(array: Array) -> None:
@@ -329,9 +337,7 @@ def _index_add_backward(ctx: Node, dy: Array) -> Any:
     return dy, dsource
 
 
-def _index_add(
-    op: str, inplace: bool, input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Number
-) -> Tensor:
+def _index_add(op: str, inplace: bool, input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Number) -> Tensor:
     dim, entries, shape = _slices(op, input, dim, index)
     s = _source(op, input, source, shape)
     if alpha != 1:
@@ -382,9 +388,11 @@ def _index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tenso
 def _index_fill_backward(ctx: Node, dy: Array) -> Any:
     dim, index = ctx.saved
     dvalue = None
-    if ctx.needs[1]:
-        g = K.gather(_line(dy), dim, index)
-        dvalue = K.sum(g, (1 << g.ndim) - 1, False)
+    if ctx.needs[1]:  # an element that is named twice counts once
+        g = _line(dy)
+        filled = zeros_array(g.shape, g)
+        K.scatter(filled, dim, index, _ones(index.shape, g))
+        dvalue = K.sum(K.mul(g, filled), (1 << g.ndim) - 1, False)
     return _overwritten(dy, dim, index), dvalue
 
 

@@ -91,7 +91,11 @@ def _distinct(op: str, input: Tensor, dim: int | None, sort: bool, with_inverse:
 
 @tensor_method
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """The distinct elements of `input`, rising: (m,). With `dim`: its distinct slices along that dimension, in the order of
     their elements; then only that dimension gets another size.
