@@ -30,6 +30,14 @@ def topk(x, k, dim=-1, largest=True):
     return values[first], order[first]
 
 
+def mode(x, dim=-1):
+    def most(line):
+        return max(np.unique(line), key=lambda v: (np.sum(line == v), -v))
+
+    values = np.apply_along_axis(most, dim, x)
+    return values, np.apply_along_axis(lambda line: np.flatnonzero(line == most(line))[-1], dim, x)
+
+
 def few(limit, *shape):
     """Numbers of which many are equal."""
     return In(shape, lambda rng, s: rng.integers(0, limit, s).astype(float), False)
@@ -108,12 +116,7 @@ SPECS = [
     row(
         "mode",
         lambda x, **k: tuple(engine.mode(x, **k)),
-        lambda x, dim=-1: tuple(
-            np.apply_along_axis(
-                lambda line: f(line, max(np.unique(line), key=lambda v: (np.sum(line == v), -v))), dim, x
-            )
-            for f in (lambda line, v: v, lambda line, v: np.flatnonzero(line == v)[-1])
-        ),
+        mode,
         case(few(3, 9)),
         case(few(3, 5, 8), dim=0),
         case(few(1, 4, 2)),

@@ -107,17 +107,25 @@ SORT_TAKE(uint16_t, 2)
 SORT_TAKE(uint32_t, 4)
 SORT_TAKE(uint64_t, 8)
 
+// What T is compared as.
+template <class T>
+__device__ __forceinline__ auto comparable(T x) {
+  if constexpr (sizeof(T) == 2)
+    return to_float(x);
+  else
+    return x;
+}
 template <class T>
 __device__ __forceinline__ void searchsorted(const T* sequence, int64_t row_step, int64_t step, int64_t n,
                                              const T* values, Divisor m, int64_t total, int64_t right, int64_t* index) {
   const int64_t e = thread_number();
   if (e >= total) return;
   const T* row = sequence + divide(e, m) * row_step;
-  const T value = values[e];
+  const auto value = comparable(values[e]);
   int64_t low = 0, high = n;
   while (low < high) {
     const int64_t middle = low + (high - low) / 2;
-    const T x = row[middle * step];
+    const auto x = comparable(row[middle * step]);
     if (right ? !(x > value) : !(x >= value))
       low = middle + 1;
     else

@@ -42,7 +42,7 @@ def _index_put(
     x, v = as_array(op, "input", input), as_array(op, "values", values)
     if v.dtype is not x.dtype:
         raise BadType(op, "values", f"the dtype of input, {x.dtype.name}", v.dtype.name)
-    key = []
+    key: list[Any] = []
     for item in indices:
         if item is None:
             key.append(slice(None))

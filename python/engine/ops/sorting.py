@@ -246,17 +246,16 @@ def _searched(op: str, sequence: Tensor, values: Any, right: bool, out_int32: bo
     return Tensor(found.cast(_core.int32) if out_int32 else found)
 
 
-@tensor_method
 def searchsorted(
     sorted_sequence: Tensor,
-    self: Any,
+    input: Any,
     *,
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Tensor:
-    """Where the values `self` (a tensor or a number) belong in rows that rise: the number of elements of the row that are
+    """Where the values `input` (a tensor or a number) belong in rows that rise: the number of elements of the row that are
     smaller; with right=True, that are smaller or equal. int64, or int32 with out_int32, of the values' shape.
 
     sorted_sequence: (*, n); one row (n,) serves all values, otherwise the values are (*, m). side: "left" or "right", which
@@ -270,10 +269,9 @@ def searchsorted(
         shape = as_array(op, "sorted_sequence", sorted_sequence).shape
         require(order.shape == shape, op, "sorter", f"shape {shape}", order.shape)
         sorted_sequence = Tensor(called_as(op, K.gather, sorted_sequence._data, len(shape) - 1, order))
-    return _searched(op, sorted_sequence, self, right or side == "right", out_int32, ("sorted_sequence", "values"))
+    return _searched(op, sorted_sequence, input, right or side == "right", out_int32, ("sorted_sequence", "input"))
 
 
-@tensor_method
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The number of the interval in which each element lies: that of the `boundaries` (n,), which rise, below it. An element
     that equals a boundary counts as below it; with right=True as above it. int64, or int32 with out_int32."""

@@ -46,6 +46,7 @@ def _firsts(rows: Array) -> Array:
 
 def _distinct(op: str, input: Tensor, dim: int | None, sort: bool, with_inverse: bool, with_counts: bool) -> Any:
     x = as_array(op, "input", input)
+    moved: tuple[int, ...]
     if dim is None:
         rows, moved, shape = x.reshape((x.size, 1)), (), x.shape
     else:
