@@ -10,7 +10,12 @@ import engine
 
 def test_operators() -> None:
     x = engine.tensor([12, -7])
-    assert ((x & 10).tolist(), (10 | x).tolist(), (x ^ x).tolist(), (~x).tolist()) == ([8, 8], [14, -5], [0, 0], [-13, 6])
+    assert ((x & 10).tolist(), (10 | x).tolist(), (x ^ x).tolist(), (~x).tolist()) == (
+        [8, 8],
+        [14, -5],
+        [0, 0],
+        [-13, 6],
+    )
     assert ((x << 2).tolist(), (x >> 1).tolist(), (1 << engine.tensor([3])).tolist()) == ([48, -28], [6, -4], [8])
     assert (256 >> engine.tensor([3, 8])).tolist() == [32, 1]
     assert (engine.tensor([True]) & engine.tensor([3], dtype=engine.uint8)).dtype is engine.uint8

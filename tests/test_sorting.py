@@ -147,7 +147,14 @@ def test_multinomial() -> None:
     assert pairs.shape == (500, 2) and np.array_equal(np.sort(pairs.numpy()), np.tile([1, 3], (500, 1)))
     first = engine.multinomial(weights.expand(20000, 4), 1).numpy()
     assert abs((first == 3).mean() - 0.75) < 0.02
-    for bad, count in (([-1.0, 2.0], 1), ([0.0, 0.0], 1), ([NAN, 1.0], 1), ([1.0, 2.0], 3), ([0.0, 1.0], 2), ([1.0], 0)):
+    for bad, count in (
+        ([-1.0, 2.0], 1),
+        ([0.0, 0.0], 1),
+        ([NAN, 1.0], 1),
+        ([1.0, 2.0], 3),
+        ([0.0, 1.0], 2),
+        ([1.0], 0),
+    ):
         with pytest.raises(ValueError, match=r"\[multinomial\]"):
             engine.multinomial(engine.tensor(bad), count)
 

@@ -354,7 +354,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 @gradient
 def _gather_backward(dy: Array, shape: tuple[int, ...], dim: int, index: Array) -> Array:
     dx = zeros_array(shape, dy)
-    K.scatter_add(dx, dim, index, dy)
+    if index.size:
+        K.scatter_add(dx, dim, index, dy)
     return dx
 
 
@@ -371,7 +372,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     dim = normal_dim("gather", dim, x.ndim)
     if x.ndim == 0 and entries.ndim <= 1:
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(entries.shape)
-    return record("gather", K.gather(x, dim, entries), (input,), _gather_backward, x.shape, dim, entries)
+    y = K.gather(x, dim, entries) if entries.size else _core.empty(entries.shape, x.dtype, x.device)
+    return record("gather", y, (input,), _gather_backward, x.shape, dim, entries)
 
 
 @tensor_method
