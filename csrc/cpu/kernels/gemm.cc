@@ -79,7 +79,10 @@ void matmul_integers(In input, In other, Out y) {
       for (int64_t p = 0; p < k; p++) {
         const uint64_t factor = uint64_t(row[p * input.stride(-1)]);
         const int64_t* from = matrix + p * b_row;
-        for (int64_t j = 0; j < n; j++) to[j] += factor * uint64_t(from[j * b_column]);
+        if (b_column == 1)
+          for (int64_t j = 0; j < n; j++) to[j] += factor * uint64_t(from[j]);
+        else
+          for (int64_t j = 0; j < n; j++) to[j] += factor * uint64_t(from[j * b_column]);
       }
     }
   });

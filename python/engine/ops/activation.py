@@ -43,6 +43,7 @@ def log1p(input: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------- with options
 
+_INTEGERS = frozenset((_core.int64, _core.int32, _core.uint8))
 _relu_backward = gradient(K.relu_backward)
 
 
@@ -50,7 +51,7 @@ _relu_backward = gradient(K.relu_backward)
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0). `inplace` is accepted and changes nothing."""
     x = as_array("relu", "input", input)
-    if x.dtype in (_core.int64, _core.int32, _core.uint8):
+    if x.dtype in _INTEGERS:
         return Tensor(K.maximum(x, 0))
     y = K.relu(x)
     return record("relu", y, (input,), _relu_backward, y)

@@ -56,14 +56,12 @@ def _broadcast(op: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ..
     return tuple([y if x == 1 else x for x, y in zip(left, right)])
 
 
-_INTEGERS = (_core.int64, _core.int32, _core.uint8)
+_INTEGERS = frozenset((_core.int64, _core.int32, _core.uint8))
 
 
-def _product(a: Array, b: Array) -> Array:
-    """K.matmul, or the product of integers in int64, which is exact but for wrapping around, in their dtype."""
+def _of_integers(a: Array, b: Array) -> Array:
+    """The product in their dtype: computed in int64, so that it is exact but for wrapping around."""
     dtype = a.dtype
-    if dtype not in _INTEGERS:
-        return K.matmul(a, b)
     if b.dtype is not dtype:
         raise BadType("matmul", "other", dtype.name, b.dtype.name)
     return K.matmul_integers(a.cast(_core.int64), b.cast(_core.int64)).cast(dtype)
@@ -80,8 +78,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if precision.active:
         input, other = precision.lowered(input, other)
     a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
+    product = _of_integers if a.dtype in _INTEGERS else K.matmul
     if a.ndim == 2 and b.ndim == 2:
-        return _recorded_matmul(_product(a, b), input, other, a, b)
+        return _recorded_matmul(product(a, b), input, other, a, b)
     for name, array in (("input", a), ("other", b)):
         if array.ndim == 0:
             raise BadValue("matmul", name, "at least one dimension", "a 0-dim tensor")
@@ -91,7 +90,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if b.ndim == 1:
         b = b.unsqueeze(1)
     batch = _broadcast("matmul", a.shape[:-2], b.shape[:-2])
-    y = _product(a.expand((*batch, *a.shape[-2:])), b.expand((*batch, *b.shape[-2:])))
+    y = product(a.expand((*batch, *a.shape[-2:])), b.expand((*batch, *b.shape[-2:])))
     if len(a_shape) == 1 or len(b_shape) == 1:
         y = y.view((*batch, *a_shape[-2:-1], *(b_shape[-1:] if len(b_shape) > 1 else ())))
     return _recorded_matmul(y, input, other, a, b)

@@ -43,7 +43,7 @@ __all__ = [
 K = _core.kernels
 
 Dims = int | Sequence[int] | None
-_NARROW = (_core.int32, _core.uint8, _core.bool)  # summed in int64 without a copy
+_NARROW = frozenset((_core.int32, _core.uint8, _core.bool))  # summed in int64 without a copy
 
 
 class ValuesAndIndices(NamedTuple):
