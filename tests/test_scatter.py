@@ -124,6 +124,21 @@ def test_many_places() -> None:
     assert engine.index_select(engine.tensor(3.0), 0, engine.tensor([0])).item() == 3.0
 
 
+def test_empty_indices() -> None:
+    x, src = engine.arange(6.0).reshape(2, 3).requires_grad_(), engine.ones(2, 3, requires_grad=True)
+    for shape in ((0,), (0, 2), (2, 0)):
+        none = engine.zeros(*shape, dtype=engine.int64)
+        for y in (x.scatter(0, none, 9.0), x.scatter(1, none, src), x.scatter_add(0, none, src), x.gather(0, none)):
+            assert y.shape == shape or y.tolist() == x.tolist()
+            y.sum().backward()
+    assert src.grad is not None and src.grad.tolist() == [[0.0] * 3] * 2
+    nothing = engine.zeros(0, dtype=engine.int64)
+    assert x.index_add(0, nothing, engine.zeros(0, 3)).tolist() == x.tolist()
+    assert x.index_fill(1, nothing, 1.0).tolist() == x.tolist()
+    assert x.index_put((nothing,), engine.tensor(1.0), accumulate=True).tolist() == x.tolist()
+    assert x.take(nothing).shape == (0,)
+
+
 def test_errors() -> None:
     x, index = engine.zeros(3, 4), engine.tensor([[0, 1]])
     for call, error, message in (

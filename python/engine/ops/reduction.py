@@ -344,6 +344,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     gradient among equal elements; max(input, dim) gives it to the element at the index.
     """
     if other is not None or isinstance(dim, Tensor):
+        as_array("max", "input", input)
         return called_as("max", maximum, input, dim if other is None else other)
     return called_as("max", amax, input, (), keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
 
@@ -356,6 +357,7 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     gradient among equal elements; min(input, dim) gives it to the element at the index.
     """
     if other is not None or isinstance(dim, Tensor):
+        as_array("min", "input", input)
         return called_as("min", minimum, input, dim if other is None else other)
     return called_as("min", amin, input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
 

@@ -81,7 +81,8 @@ def padded(part: Array, shape: tuple[int, ...]) -> Array:
     if part.size == prod(shape):
         return part.reshape(shape)
     whole = zeros_array(shape, part)
-    K.copy(_corner(whole, part.shape), part)
+    if part.size:
+        K.copy(_corner(whole, part.shape), part)
     return whole
 
 
@@ -96,13 +97,14 @@ def _arguments(op: str, input: Tensor, dim: int, index: Tensor, src: Any) -> tup
     """The dimension, the index and the part of `src` (a Tensor or a number) that it covers; 0-dim ones have 1 dimension."""
     x, entries = as_array(op, "input", input), _line(ids_array(op, "index", index))
     dim = normal_dim(op, dim, x.ndim)
+    if entries.size == 0:  # of any shape: nothing is written
+        entries = entries.view((0,) * max(x.ndim, 1))
     if not isinstance(src, Tensor):
         return dim, entries, number_array(op, x, src).expand(entries.shape)
     source = _line(src._data)
     if source.dtype is not x.dtype:
         raise BadType(op, "src", f"the dtype of input, {x.dtype.name}", source.dtype.name)
     if entries.size == 0:
-        entries = entries.view((0,) * max(x.ndim, 1)) if entries.ndim != max(x.ndim, 1) else entries
         return dim, entries, _core.empty(entries.shape, x.dtype, x.device)
     if source.ndim != entries.ndim or any(n > s for n, s in zip(entries.shape, source.shape)):
         raise BadValue(op, "src", f"a shape at least as large as index, {entries.shape}", src.shape)
