@@ -164,3 +164,5 @@ def test_cumprod_through_zeros() -> None:
     assert gradcheck(lambda t: engine.cumprod(t, 1), (x.double().detach().requires_grad_(),))
     assert engine.cumprod(engine.tensor([True, True, False]), 0).tolist() == [1, 1, 0]
     assert engine.cumprod(engine.tensor([2, 3]), 0, dtype=engine.float64).dtype is engine.float64
+    assert gradcheck(lambda t: (t * 1).cumprod_(0), (x.double().detach().requires_grad_(),))
+    assert engine.tensor([2, 3], dtype=engine.int32).cumprod_(0).tolist() == [2, 6]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from engine import _core
 from engine._core import Array, DType
-from engine.autograd.tape import Node, record
+from engine.autograd.tape import Node, check_inplace, record
 from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
@@ -285,6 +285,13 @@ def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     x = input._data
     d = normal_dim("cumprod", dim, x.ndim)
     return record("cumprod", _in_dtype(K.cumprod(x, d), dtype), (input,), _cumprod_backward, x, d)
+
+
+@tensor_method("cumprod_")
+def _cumprod_(self: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+    """`cumprod` in place, in the tensor's dtype."""
+    check_inplace("cumprod_", self)
+    return self.copy_(called_as("cumprod_", cumprod, self.clone(), dim, dtype=dtype))
 
 
 # ---------------------------------------------------------------- the largest and the smallest
