@@ -8,7 +8,7 @@
 //
 // name       the kernel, in Python engine._core.kernels.<name>. csrc/cpu/kernels/<family>.cc and
 //            csrc/cuda/kernels/<family>.cc define it, as a template over the element type T.
-// group      the element types T: F32, FLOAT, WIDE, REAL, LOGIC or ALL. Each backend says which types these are:
+// group      the element types T: F32, FLOAT, WIDE, REAL, WHOLE, LOGIC or ALL. Each backend says which types these are:
 //            csrc/cpu/groups.h, csrc/cuda/device/groups.h.
 // parameters In, Opt (an In that may be None), InOut (written in place), Out (allocated by the binding), InList and
 //            InOutList (sequences of arrays), double, int64_t, bool. Out parameters come last: Python passes all the

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 import engine
-from specs.spec import Bench, Spec, case, const, ids, mask, normal
+from specs.spec import Bench, In, Spec, case, const, ids, mask, normal
 
 
 def row(name, op, reference, *cases, f32=0.0, f64=0.0, **options):
@@ -51,6 +51,25 @@ def scatter_add(x, index, src, dim):
     return y
 
 
+def scattered(x, index, src, dim, reduce):
+    """PyTorch's scatter_reduce, one element at a time; None: the last one stays."""
+    y = (x + src.sum() * 0).copy()
+    for at in np.ndindex(index.shape):
+        to = list(at)
+        to[dim] = index[at]
+        a, b = y[tuple(to)], src[at]
+        larger = a if np.real(a) > np.real(b) else b
+        smaller = b if np.real(a) > np.real(b) else a
+        y[tuple(to)] = {None: b, "prod": a * b, "amax": larger, "amin": smaller}[reduce]
+    return y
+
+
+def scatter(x, index, src, dim, reduce):
+    if reduce is None:
+        return engine.scatter(x, dim, index, src)
+    return engine.scatter_reduce(x, dim, index, src, reduce)
+
+
 def index_select(x, index, dim):
     return np.take(x, index, dim)
 
@@ -66,6 +85,26 @@ GATHER = [
     case(normal(6, 5, 4), ids(5, 3, 9, 2), dim=1),
     case(normal(6, 5), ids(6, 0, 5), dim=0),
     case(normal(129, 65), ids(65, 129, 3), dim=-1),
+]
+
+
+def places(limit, dim, *shape):
+    """Indices along dim, each at most once, so that the gradient is that of one element."""
+    return In(
+        shape,
+        lambda rng, s: np.argsort(rng.random([limit if d == dim % len(s) else n for d, n in enumerate(s)]), dim)[
+            tuple(slice(n) for n in s)
+        ],
+        False,
+    )
+
+
+SCATTERED = [case(*c.inputs, normal(*c.inputs[1].shape), **c.kwargs) for c in GATHER[:-1]]
+REPLACED = [
+    case(normal(5), places(5, 0, 3), normal(3), dim=0),
+    case(normal(3, 4), places(3, 0, 2, 4), normal(2, 4), dim=0),
+    case(normal(6, 5, 4), places(5, 1, 3, 4, 2), normal(3, 4, 2), dim=1),
+    case(normal(6, 5), places(6, 0, 0, 5), normal(0, 5), dim=0),
 ]
 
 
@@ -137,7 +176,7 @@ SPECS = [
         "scatter_add",
         lambda x, index, src, dim: engine.scatter_add(x, dim, index, src),
         scatter_add,
-        *[case(*c.inputs, normal(*c.inputs[1].shape), **c.kwargs) for c in GATHER[:-1]],
+        *SCATTERED,
         cuda=[
             case(normal(37, 65), ids(37, 90, 33), normal(90, 33), dim=0),
             case(normal(65, 37), ids(37, 65, 9), normal(65, 9), dim=1),
@@ -145,6 +184,40 @@ SPECS = [
         f32=1e-6,
         bf16=2e-2,  # each addition rounds
         f64=1e-15,
+    ),
+    *[
+        row(
+            f"scatter_{reduce or 'replace'}",
+            lambda x, index, src, dim, reduce=reduce: scatter(x, index, src, dim, reduce),
+            lambda x, index, src, dim, reduce=reduce: scattered(x, index, src, dim, reduce),
+            *(REPLACED if reduce is None else SCATTERED),
+            cuda=[
+                case(normal(37, 65), places(37, 0, 30, 33), normal(30, 33), dim=0)
+                if reduce is None
+                else case(normal(37, 65), ids(37, 90, 33), normal(90, 33), dim=0),
+            ],
+            f32=1e-5 if reduce == "prod" else 0.0,
+            bf16=5e-2 if reduce == "prod" else 1e-2,
+            f64=1e-13 if reduce == "prod" else 0.0,
+            bf16_grad=8e-2,
+        )
+        for reduce in (None, "prod", "amax", "amin")
+    ],
+    row(
+        "index_add",
+        lambda x, index, src, dim: engine.index_add(x, dim, index, src),
+        lambda x, index, src, dim: scatter_add(
+            x, np.broadcast_to(index.reshape([-1 if d == dim else 1 for d in range(x.ndim)]), src.shape), src, dim
+        ),
+        case(normal(5), ids(5, 9), normal(9), dim=0),
+        case(normal(7, 40), ids(7, 12), normal(12, 40), dim=0),
+        case(normal(3, 7, 4), ids(7, 2), normal(3, 2, 4), dim=1),
+        f32=1e-6,
+        bf16=2e-2,
+        f64=1e-15,
+        cuda=[case(normal(33, 65), ids(33, 40), normal(40, 65), dim=0)],
+        bench=[Bench(case(normal(4096, 128), ids(4096, 4096), normal(4096, 128), dim=0), bytes=4096 * 128 * 12)],
+        torch=lambda torch, x, index, src, dim: torch.index_add(x, dim, index, src),
     ),
     row(
         "take_along_dim",

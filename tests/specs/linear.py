@@ -7,7 +7,7 @@ from math import erf, pi
 import numpy as np
 
 import engine
-from specs.spec import Bench, Spec, case, const, normal
+from specs.spec import Bench, Spec, case, const, ids, normal
 
 _erf = np.vectorize(erf)
 
@@ -108,6 +108,16 @@ _SIZES = [(128, 128), (512, 128), (128, 512), (256, 256), (384, 384), (1536, 384
 UNEVEN = [70, 1500, 1503, 2100, 2400, 2400, 3900, 4096]  # where 8 groups of rows end
 
 SPECS = [
+    Spec(
+        "matmul_integers",
+        engine.matmul,
+        lambda a, b: a @ b,
+        [case(ids(99, *a), ids(99, *b)) for a, b in MATMUL],
+        oracle=None,
+        dtypes=("float32",),
+        f32=0.0,
+        cuda=[case(ids(99, *a), ids(99, *b)) for a, b in [((33, 65), (65, 40)), ((3, 37, 8), (3, 8, 11))]],
+    ),
     Spec(
         "matmul",
         engine.matmul,

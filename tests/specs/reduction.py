@@ -256,6 +256,20 @@ SPECS = [
         torch=torch_op("cumsum"),
         f32_grad=1e-4,
     ),
+    Spec(
+        "cumprod",
+        engine.cumprod,
+        lambda x, dim: x.cumprod(dim),
+        [case(uniform(0.8, 1.2, *s), dim=d) for s, d in ONE_DIM]
+        + [case(uniform(-1.5, 1.5, 2, 3, 100), dim=1), case(normal(0, 3), dim=0)]
+        + [case(normal(2, 5), dim=1)],
+        cuda=[case(uniform(0.9, 1.1, 33, 40), dim=d) for d in (0, 1)],
+        f32=1e-4,
+        f64=1e-11,
+        bf16=5e-2,
+        f32_grad=1e-3,
+        bf16_grad=0.2,
+    ),
     of_integers("sum", numpy_sum),
     of_integers("amax", lambda x, dim, keepdim: x.max(axes(dim), keepdims=keepdim)),
     of_integers("amin", lambda x, dim, keepdim: x.min(axes(dim), keepdims=keepdim)),

@@ -58,6 +58,36 @@ void matmul(In input, In other, Out y) {
   batched(y, y.data<T>(), input, input.data<T>(), other, other.data<T>(), false);
 }
 
+// Rows of y one by one, each the sum of other's rows; a row of y stays in the first-level cache.
+template <class T>
+void matmul_integers(In input, In other, Out y) {
+  const int64_t m = y.size(-2), n = y.size(-1), k = input.size(-1);
+  const int64_t *a = input.data<int64_t>(), *b = other.data<int64_t>();
+  int64_t* c = y.data<int64_t>();
+  const int64_t b_row = other.stride(-2), b_column = other.stride(-1);
+  parallel_ranges(y.numel() / (n ? n : 1), row_grain(n * k), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) {
+      const int64_t* row = a + r % m * input.stride(-2);
+      const int64_t* matrix = b;
+      for (int64_t d = y.ndim() - 3, rest = r / m; d >= 0; d--) {
+        row += rest % y.size(int(d)) * input.stride(int(d));
+        matrix += rest % y.size(int(d)) * other.stride(int(d));
+        rest /= y.size(int(d));
+      }
+      uint64_t* to = reinterpret_cast<uint64_t*>(c + r * n);
+      for (int64_t j = 0; j < n; j++) to[j] = 0;
+      for (int64_t p = 0; p < k; p++) {
+        const uint64_t factor = uint64_t(row[p * input.stride(-1)]);
+        const int64_t* from = matrix + p * b_row;
+        if (b_column == 1)
+          for (int64_t j = 0; j < n; j++) to[j] += factor * uint64_t(from[j]);
+        else
+          for (int64_t j = 0; j < n; j++) to[j] += factor * uint64_t(from[j * b_column]);
+      }
+    }
+  });
+}
+
 template <class T>
 void matmul_into(InOut y, In input, In other, bool accumulate) {
   if (y.size(-1) > 1 && y.stride(-1) != 1)

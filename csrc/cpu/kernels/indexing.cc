@@ -4,6 +4,7 @@
 #include "core/raise.h"
 #include "core/view.h"
 #include "cpu/convert.h"
+#include "cpu/elementwise.h"
 #include "cpu/segments.h"
 #include "cpu/strided.h"
 
@@ -203,7 +204,10 @@ static void check_gather(const char* op, const char* self, Param input, int64_t 
     if (d != dim && index.size(d) > input.size(d))
       raise_value(op, "index", Text("at most the size %lld of %s in dimension %d", (long long)input.size(d), self, d),
                   Text("%lld", (long long)index.size(d)));
-  const View* views[1] = {index.v};
+  View each = *index.v; // an index that is repeated is checked once
+  for (int d = 0; d < each.ndim; d++)
+    if (each.strides[d] == 0 && each.shape[d] > 1) each.shape[d] = 1;
+  const View* views[1] = {&each};
   const int64_t* ids = static_cast<const int64_t*>(index.v->data);
   const int64_t size = input.size(int(dim));
   for_each_row<1>(views, [&](const int64_t* at, const int64_t* step, int64_t n) {
@@ -239,10 +243,11 @@ void gather(In input, int64_t dim, In index, Out y) {
   });
 }
 
-// Lines along dim are independent of each other; each is added in order.
-template <class T>
-void scatter_add(InOut input, int64_t dim, In index, In src) {
-  check_gather("scatter_add", "self", input, dim, index);
+// join(to, x) for each element x of src and the element `to` of input where it belongs. Lines along dim are independent
+// of each other; each is walked in order.
+template <class T, class Join>
+static void scatter_lines(const char* op, InOut input, int64_t dim, In index, In src, const Join& join) {
+  check_gather(op, "self", input, dim, index);
   View to_lines = along(input, dim, index), index_lines = *index.v, src_lines = *src.v;
   const int64_t length = index.size(int(dim));
   to_lines.shape[dim] = index_lines.shape[dim] = src_lines.shape[dim] = length ? 1 : 0;
@@ -257,9 +262,38 @@ void scatter_add(InOut input, int64_t dim, In index, In src) {
       T* out = to + at[0];
       const int64_t* id = ids + at[1] + k * index_stride;
       const T* x = from + at[2] + k * src_stride;
-      for (int64_t i = 0; i < n; i++) out[i * step[0] + id[i * step[1]] * stride] += x[i * step[2]];
+      if (step[1] == 0 && step[0] == 1 && step[2] == 1) { // whole rows
+        T* row = out + *id * stride;
+        for (int64_t i = 0; i < n; i++) join(row[i], x[i]);
+      } else {
+        for (int64_t i = 0; i < n; i++) join(out[i * step[0] + id[i * step[1]] * stride], x[i * step[2]]);
+      }
     }
   });
+}
+
+template <class T>
+void scatter_add(InOut input, int64_t dim, In index, In src) {
+  scatter_lines<T>("scatter_add", input, dim, index, src, [](T& to, T x) { to += x; });
+}
+template <class T>
+void scatter(InOut input, int64_t dim, In index, In src) {
+  scatter_lines<T>("scatter", input, dim, index, src, [](T& to, T x) { to = x; });
+}
+// Integers wrap around; a NaN is the largest and the smallest.
+template <class T>
+void scatter_reduce(InOut input, int64_t dim, In index, In src, int64_t reduce) {
+  const char* op = "scatter_reduce";
+  if (reduce == 0)
+    scatter_lines<T>(op, input, dim, index, src, [](T& to, T x) { to = T(W<T>(to) + W<T>(x)); });
+  else if (reduce == 1)
+    scatter_lines<T>(op, input, dim, index, src, [](T& to, T x) { to = T(W<T>(to) * W<T>(x)); });
+  else if (reduce == 2)
+    scatter_lines<T>(op, input, dim, index, src, [](T& to, T x) { to = to > x || to != to ? to : x; });
+  else if (reduce == 3)
+    scatter_lines<T>(op, input, dim, index, src, [](T& to, T x) { to = to < x || to != to ? to : x; });
+  else
+    raise_value(op, "reduce", "a number in [0, 4)", Text("%lld", (long long)reduce));
 }
 
 // ---------------------------------------------------------------- joining

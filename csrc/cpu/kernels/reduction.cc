@@ -109,6 +109,31 @@ void sum(In input, int64_t dims, bool, Out y) {
   reduce<P>(plan_reduction(input, dims), &kNone<T>, 0, [=](int64_t o, typename P::Part total) { out[o] = T(total); });
 }
 
+// Integers summed in int64, in any order: they wrap around.
+template <class T_>
+struct SumOfIntegers {
+  using T = T_;
+  using Part = int64_t;
+  static Part empty() { return 0; }
+  static Part join(Part a, Part b) { return Part(uint64_t(a) + uint64_t(b)); }
+  static Part row(const T* x, int64_t n, const T*, int64_t) {
+    uint64_t total = 0;
+    for (int64_t i = 0; i < n; i++) total += uint64_t(x[i]);
+    return Part(total);
+  }
+  static void columns(const T* x, int64_t stride, int64_t rows, int64_t cols, const T*, int64_t, int64_t, Part* parts) {
+    for (int64_t c = 0; c < cols; c++) parts[c] = 0;
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < cols; c++) parts[c] = join(parts[c], Part(x[r * stride + c]));
+  }
+};
+template <class T>
+void sum_integers(In input, int64_t dims, bool, Out y) {
+  int64_t* out = y.data<int64_t>();
+  reduce<SumOfIntegers<S<T>>>(plan_reduction(input, dims), &kNone<S<T>>, 0,
+                              [=](int64_t o, int64_t total) { out[o] = total; });
+}
+
 template <class T>
 static void mean_of(const Plan& p, T* out) {
   const double n = double(p.r);
@@ -222,31 +247,57 @@ void min(In input, int64_t dims, bool, Out values, Out indices) {
   arg_extreme<T, false>("min", input, dims, values.data<T>(), indices);
 }
 
-// Running sums along one dimension, in float64; `reverse`: from the end.
-template <class T>
-void cumsum(In input, int64_t dim, bool reverse, Out y) {
-  using Part = typename Accumulator<T>::type;
+// Lines along one dimension side by side. visit(base, n, step, length): n lines whose first elements are at base, base
+// + 1, …, and whose elements lie `step` apart.
+constexpr int64_t kTile = 64;
+template <class Fn>
+static void for_each_tile(Param input, int64_t dim, const Fn& visit) {
   int64_t outer = 1, inner = 1;
   for (int d = 0; d < input.ndim(); d++)
     if (d != dim) (d < dim ? outer : inner) *= input.size(d);
   const int64_t r = input.ndim() ? input.size(int(dim)) : 1;
-  const T* x = input.data<T>();
-  T* out = y.data<T>();
-  constexpr int64_t kTile = 64;
   const int64_t tiles = (inner + kTile - 1) / kTile, work = r * (inner < kTile ? inner : kTile);
   if (r == 0) return;
   parallel_ranges(outer * tiles, row_grain(work), [&](int64_t begin, int64_t end) {
     for (int64_t u = begin; u < end; u++) {
-      const int64_t c = u % tiles * kTile, n = inner - c < kTile ? inner - c : kTile, base = u / tiles * r * inner + c;
-      Part running[kTile] = {};
-      for (int64_t k = 0; k < r; k++) {
-        const int64_t at = base + (reverse ? r - 1 - k : k) * inner;
-        for (int64_t i = 0; i < n; i++) {
-          running[i] = Part(W<Part>(running[i]) + W<Part>(Part(x[at + i])));
-          out[at + i] = T(running[i]);
-        }
+      const int64_t c = u % tiles * kTile;
+      visit(u / tiles * r * inner + c, inner - c < kTile ? inner - c : kTile, inner, r);
+    }
+  });
+}
+
+// Running sums along one dimension, in float64; `reverse`: from the end.
+template <class T>
+void cumsum(In input, int64_t dim, bool reverse, Out y) {
+  using Part = typename Accumulator<T>::type;
+  const T* x = input.data<T>();
+  T* out = y.data<T>();
+  for_each_tile(input, dim, [=](int64_t base, int64_t n, int64_t step, int64_t r) {
+    Part running[kTile] = {};
+    for (int64_t k = 0; k < r; k++) {
+      const int64_t at = base + (reverse ? r - 1 - k : k) * step;
+      for (int64_t i = 0; i < n; i++) {
+        running[i] = Part(W<Part>(running[i]) + W<Part>(Part(x[at + i])));
+        out[at + i] = T(running[i]);
       }
     }
+  });
+}
+
+// Running products, in float64.
+template <class T>
+void cumprod(In input, int64_t dim, Out y) {
+  using Part = typename Accumulator<T>::type;
+  const T* x = input.data<T>();
+  T* out = y.data<T>();
+  for_each_tile(input, dim, [=](int64_t base, int64_t n, int64_t step, int64_t r) {
+    Part running[kTile];
+    for (int64_t i = 0; i < n; i++) running[i] = 1;
+    for (int64_t k = 0; k < r; k++)
+      for (int64_t i = 0, at = base + k * step; i < n; i++) {
+        running[i] = Part(W<Part>(running[i]) * W<Part>(Part(x[at + i])));
+        out[at + i] = T(running[i]);
+      }
   });
 }
 
@@ -307,6 +358,28 @@ void prod_backward(In dy, In input, int64_t dims, Out dinput) {
   const View rests = spread(input, dims, rest), counts = spread(input, dims, zeros);
   const View* views[5] = {dinput.v, dy.v, input.v, &rests, &counts};
   map<5>(views, loop_prod<T>);
+}
+
+// Without a division: the product of the elements before j, times s[j] = dy[j] + input[j + 1] * s[j + 1].
+template <class T>
+void cumprod_backward(In dy, In input, int64_t dim, Out dinput) {
+  const T *g = dy.data<T>(), *x = input.data<T>();
+  T* out = dinput.data<T>();
+  for_each_tile(input, dim, [=](int64_t base, int64_t n, int64_t step, int64_t r) {
+    double running[kTile];
+    for (int64_t i = 0; i < n; i++) running[i] = 1;
+    for (int64_t k = 0; k < r; k++)
+      for (int64_t i = 0, at = base + k * step; i < n; i++) {
+        out[at + i] = T(running[i]);
+        running[i] *= double(x[at + i]);
+      }
+    for (int64_t i = 0; i < n; i++) running[i] = 0;
+    for (int64_t k = r - 1; k >= 0; k--)
+      for (int64_t i = 0, at = base + k * step; i < n; i++) {
+        running[i] = double(g[at + i]) + (k + 1 < r ? double(x[at + step + i]) * running[i] : 0.0);
+        out[at + i] = T(double(out[at + i]) * running[i]);
+      }
+  });
 }
 
 struct VarBackward {

@@ -9,5 +9,6 @@
 #define FOR_FLOAT(M, ...) FOR_F32(M, ##__VA_ARGS__) M(bf16, bf16, ##__VA_ARGS__)
 #define FOR_WIDE(M, ...) FOR_FLOAT(M, ##__VA_ARGS__) M(int64_t, i64, ##__VA_ARGS__)
 #define FOR_REAL(M, ...) FOR_FLOAT(M, ##__VA_ARGS__) FOR_INTEGER(M, ##__VA_ARGS__)
+#define FOR_WHOLE(M, ...) FOR_INTEGER(M, ##__VA_ARGS__) M(bool, bool, ##__VA_ARGS__)
 #define FOR_LOGIC(M, ...) FOR_REAL(M, ##__VA_ARGS__) M(bool, bool, ##__VA_ARGS__)
 #define FOR_ALL(M, ...) FOR_LOGIC(M, ##__VA_ARGS__) M(f16, f16, ##__VA_ARGS__)

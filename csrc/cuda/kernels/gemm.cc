@@ -7,6 +7,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "cuda/axes.h"
 #include "cuda/device/gemm_product.cuh"
 #include "cuda/launch.h"
 #include "cuda/precision.h"
@@ -221,6 +222,19 @@ void group(GemmProduct& q, GemmGrouped grouped, In offs) {
 template <class T>
 void matmul(In input, In other, Out y) {
   batched(y, y.data<T>(), input, input.data<T>(), other, other.data<T>(), false);
+}
+
+template <class T>
+void matmul_integers(In input, In other, Out y) {
+  static const Kernel kernel("gemm_integers", "matmul_integers");
+  View a = *y.v, b = *y.v; // seen by the elements of y
+  for (int d = 0; d < y.ndim(); d++) {
+    a.strides[d] = d == y.ndim() - 1 ? 0 : input.stride(d);
+    b.strides[d] = d == y.ndim() - 2 ? 0 : other.stride(d);
+  }
+  const int64_t n = y.numel();
+  launch(kernel, {blocks(n, 256)}, {256}, 0, axes_of<2>({&a, &b}), input.data<int64_t>(), input.stride(-1),
+         other.data<int64_t>(), other.stride(-2), input.size(-1), n, y.data<int64_t>());
 }
 
 template <class T>

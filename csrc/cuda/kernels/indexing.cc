@@ -171,18 +171,44 @@ void gather(In input, int64_t dim, In index, Out y) {
          input.size(int(dim)), n, y.v->data, faults(), int64_t(site));
 }
 
-template <class T>
-void scatter_add(InOut input, int64_t dim, In index, In src) {
-  static const Kernel kernel("indexing", named<T>("scatter_add"));
-  static const int site = fault_site("scatter_add", "index", Wrong::index);
-  check_gather("scatter_add", "self", input, dim, index);
+namespace {
+// A thread walks a line along dim, from src into input. `extra` follows the kernel's other arguments.
+template <class... Extra>
+void scatter_lines(const Kernel& kernel, const char* op, int site, InOut input, int64_t dim, In index, In src,
+                   Extra... extra) {
+  check_gather(op, "self", input, dim, index);
   View lines = along(input, dim, index), index_lines = *index.v, src_lines = *src.v;
   const int64_t length = index.size(int(dim));
   lines.shape[dim] = index_lines.shape[dim] = src_lines.shape[dim] = length ? 1 : 0;
   const int64_t n = numel(lines);
-  launch(kernel, {blocks(n, 256)}, {256}, 0, axes_of<3>({&index_lines, &src_lines, &lines}), input.data<T>(),
-         input.stride(int(dim)), index.data<int64_t>(), index.stride(int(dim)), src.data<T>(), src.stride(int(dim)),
-         input.size(int(dim)), length, n, faults(), int64_t(site));
+  const void* from = src.v->data;
+  launch(kernel, {blocks(n, 256)}, {256}, 0, axes_of<3>({&index_lines, &src_lines, &lines}), input.v->data,
+         input.stride(int(dim)), index.data<int64_t>(), index.stride(int(dim)), from, src.stride(int(dim)),
+         input.size(int(dim)), length, n, faults(), int64_t(site), extra...);
+}
+} // namespace
+
+template <class T>
+void scatter_add(InOut input, int64_t dim, In index, In src) {
+  static const Kernel kernel("indexing", named<T>("scatter_add"));
+  static const int site = fault_site("scatter_add", "index", Wrong::index);
+  scatter_lines(kernel, "scatter_add", site, input, dim, index, src);
+}
+
+template <class T>
+void scatter(InOut input, int64_t dim, In index, In src) {
+  static const Kernel kernel("indexing", "scatter_" + std::to_string(sizeof(T)));
+  static const int site = fault_site("scatter", "index", Wrong::index);
+  scatter_lines(kernel, "scatter", site, input, dim, index, src);
+}
+
+template <class T>
+void scatter_reduce(InOut input, int64_t dim, In index, In src, int64_t reduce) {
+  static const Kernel kernel("indexing", named<T>("scatter_reduce"));
+  static const int site = fault_site("scatter_reduce", "index", Wrong::index);
+  if (reduce < 0 || reduce > 3)
+    throw Error(ErrorKind::value, "scatter_reduce", "reduce", "a number in [0, 4)", std::to_string(reduce));
+  scatter_lines(kernel, "scatter_reduce", site, input, dim, index, src, reduce);
 }
 
 template <class T>

@@ -141,6 +141,62 @@ __device__ __forceinline__ void scatter_add(const Axes<3>& axes, T* x, int64_t s
   }
 FOR_REAL(SCATTER_ADD)
 
+// The same, joined in other ways: 0 the sum, 1 the product, 2 the larger, 3 the smaller. Without `reduce` src replaces.
+struct Replace {
+  template <class T>
+  __device__ __forceinline__ T operator()(T, T x) const {
+    return x;
+  }
+};
+struct Reduce {
+  int64_t reduce;
+  template <class C>
+  __device__ __forceinline__ C join(C a, C b) const {
+    if (reduce == 0) return C(a + b);
+    if (reduce == 1) return C(a * b);
+    if (a != a) return a;
+    return (reduce == 2 ? a > b : a < b) ? a : b;
+  }
+  template <class T>
+  __device__ __forceinline__ T operator()(T to, T x) const {
+    if constexpr (sizeof(T) == 2)
+      return from_float<T>(join(to_float(to), to_float(x)));
+    else
+      return join(to, x);
+  }
+};
+template <class T, class F>
+__device__ __forceinline__ void scatter(const Axes<3>& axes, T* x, int64_t stride, const int64_t* index,
+                                        int64_t index_stride, const T* src, int64_t src_stride, int64_t size,
+                                        int64_t length, int64_t lines, Fault* f, int64_t site, const F& join) {
+  const int64_t i = flat_thread();
+  if (i >= lines) return;
+  int64_t at[3];
+  axes.locate(i, at);
+#pragma unroll 1
+  for (int64_t j = 0; j < length; j++) {
+    const int64_t k = index[at[0] + j * index_stride];
+    if (!in_range(f, int(site), i * length + j, k, size)) continue;
+    T* to = x + at[2] + k * stride;
+    *to = join(*to, src[at[1] + j * src_stride]);
+  }
+}
+#define SCATTER(T, bytes)                                                                                      \
+  extern "C" __global__ void __launch_bounds__(256) scatter_##bytes(                                           \
+      const __grid_constant__ Axes<3> axes, T* x, int64_t stride, const int64_t* index, int64_t index_stride,  \
+      const T* src, int64_t src_stride, int64_t size, int64_t length, int64_t lines, Fault* f, int64_t site) { \
+    scatter(axes, x, stride, index, index_stride, src, src_stride, size, length, lines, f, site, Replace{});   \
+  }
+FOR_ELEMENTS(SCATTER)
+#define SCATTER_REDUCE(T, suffix)                                                                                   \
+  extern "C" __global__ void __launch_bounds__(256)                                                                 \
+      scatter_reduce_##suffix(const __grid_constant__ Axes<3> axes, T* x, int64_t stride, const int64_t* index,     \
+                              int64_t index_stride, const T* src, int64_t src_stride, int64_t size, int64_t length, \
+                              int64_t lines, Fault* f, int64_t site, int64_t reduce) {                              \
+    scatter(axes, x, stride, index, index_stride, src, src_stride, size, length, lines, f, site, Reduce{reduce});   \
+  }
+FOR_LOGIC(SCATTER_REDUCE)
+
 // ---- cat: a table of tensors, a block for 1024 units of one.
 
 template <class W>

@@ -8,6 +8,10 @@
 #include "cuda/elementwise.h"
 
 namespace engine::cuda {
+
+template <class T>
+void copy(InOut dst, In src); // of the family copy
+
 namespace {
 
 constexpr int64_t kFill = 1024;     // blocks that fill any device
@@ -113,6 +117,25 @@ void sum(In input, int64_t dims, bool, Out y) {
   Plan p(input, dims);
   p.y = y.data<T>();
   REDUCE("sum", T, p, sizeof(T) == 8 ? 8 : 4)
+}
+
+template <class T>
+void sum_integers(In input, int64_t dims, bool, Out y) {
+  const Scratch wide(size_t(input.numel()) * 8);
+  View v = *input.v;
+  v.data = wide.data<void>();
+  v.dtype = DType::i64;
+  int64_t stride = 1;
+  for (int d = v.ndim - 1; d >= 0; d--) {
+    v.strides[d] = stride;
+    stride *= v.shape[d];
+  }
+  InOut to;
+  to.v = &v;
+  In from;
+  from.v = &v;
+  copy<int64_t>(to, input);
+  sum<int64_t>(from, dims, false, y);
 }
 
 template <class T>
@@ -259,6 +282,32 @@ void cumsum(In input, int64_t dim, bool reverse, Out y) {
   const Extent grid = {unsigned(tiles), unsigned(q.chunks)};
   if (q.chunks > 1) launch(sums, grid, {256}, 0, q);
   launch(scan, grid, {256}, 0, q);
+}
+
+namespace {
+struct Lines { // along dimension dim of a contiguous array: r elements, b apart
+  int64_t a = 1, r = 1, b = 1;
+  Lines(Param input, int64_t dim) {
+    for (int d = 0; d < input.ndim(); d++) (d < dim ? a : d == dim ? r : b) *= input.size(d);
+  }
+  int64_t count() const { return r ? a * b : 0; }
+};
+} // namespace
+
+template <class T>
+void cumprod(In input, int64_t dim, Out y) {
+  static const Kernel kernel("reduction_products", named<T>("cumprod"));
+  const Lines lines(input, dim);
+  launch(kernel, {blocks(lines.count(), 256)}, {256}, 0, input.data<T>(), divisor(lines.b), lines.r, lines.count(),
+         y.data<T>());
+}
+
+template <class T>
+void cumprod_backward(In dy, In input, int64_t dim, Out dinput) {
+  static const Kernel kernel("reduction_products", named<T>("cumprod_backward"));
+  const Lines lines(input, dim);
+  launch(kernel, {blocks(lines.count(), 256)}, {256}, 0, dy.data<T>(), input.data<T>(), divisor(lines.b), lines.r,
+         lines.count(), dinput.data<T>());
 }
 
 // ---- backward

@@ -8,6 +8,7 @@ from engine.ops.activation_smooth import *
 from engine.ops.arithmetic import *
 from engine.ops.attention import *
 from engine.ops.binary import *
+from engine.ops.bitwise import *
 from engine.ops.closeness import *
 from engine.ops.comparison import *
 from engine.ops.constants import *
@@ -20,6 +21,7 @@ from engine.ops.embedding import *
 from engine.ops.embedding_bag import *
 from engine.ops.factory import *
 from engine.ops.generator import *
+from engine.ops.index_put import *
 from engine.ops.indexing import *
 from engine.ops.linear import *
 from engine.ops.loss import *
@@ -38,13 +40,17 @@ from engine.ops.random import *
 from engine.ops.rearrange import *
 from engine.ops.reduction import *
 from engine.ops.rounding import *
+from engine.ops.sampling import *
 from engine.ops.scan import *
+from engine.ops.scatter import *
 from engine.ops.shape import *
 from engine.ops.softmax import *
+from engine.ops.sorting import *
 from engine.ops.special import *
 from engine.ops.stacking import *
 from engine.ops.statistics import *
 from engine.ops.unary import *
+from engine.ops.unique import *
 
 from engine.ops.methods import *  # isort: skip - it is last: it makes methods of what the others attach
 

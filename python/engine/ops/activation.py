@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from engine._core import kernels as K
+from engine import _core
 from engine.autograd.tape import record
 from engine.errors import BadValue
 from engine.ops.inplace import in_place
 from engine.ops.operands import gradient
 from engine.ops.unary import unary
 from engine.tensor import Tensor, as_array, tensor_method
+
+K = _core.kernels
 
 __all__ = ["erf", "gelu", "leaky_relu", "leaky_relu_", "log1p", "relu", "relu_", "sigmoid", "silu", "tanh"]
 
@@ -42,6 +44,7 @@ def log1p(input: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------- with options
 
+_INTEGERS = frozenset((_core.int64, _core.int32, _core.uint8))
 _relu_backward = gradient(K.relu_backward)
 
 
@@ -50,7 +53,10 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0). inplace: the result is written to the memory of `input`, which is returned."""
     if inplace:
         return in_place("relu_", input, relu)
-    y = K.relu(as_array("relu", "input", input))
+    x = as_array("relu", "input", input)
+    if x.dtype in _INTEGERS:
+        return Tensor(K.maximum(x, 0))
+    y = K.relu(x)
     return record("relu", y, (input,), _relu_backward, y)
 
 

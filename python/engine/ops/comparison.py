@@ -12,9 +12,11 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import check_inplace, record, record_inplace
-from engine.errors import BadType, BadValue
+from engine.errors import BadValue
 from engine.ops.factory import INTEGER_LIMITS
-from engine.ops.operands import Operand, data_of, gradients, tensor_of
+from engine.ops.indexing import nonzero
+from engine.ops.naming import called_as
+from engine.ops.operands import Operand, data_of, gradients, promote_types, tensor_of
 from engine.ops.unary import unary
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -139,34 +141,6 @@ def logical_not(input: Tensor) -> Tensor:
     """Whether the element is 0."""
 
 
-def _bool(op: str, name: str, value: Any) -> Any:
-    found = data_of(value)
-    if type(found) is not bool and not (type(found) is Array and found.dtype is _core.bool):
-        got = found.dtype.name if type(found) is Array else type(found).__name__
-        raise BadType(op, name, "bool", got, "the operator does not work on the bits of integers")
-    return found
-
-
-@tensor_method("__and__", "__rand__")
-def _and(input: Tensor, other: Any) -> Tensor:
-    return Tensor(K.logical_and(_bool("and", "input", input), _bool("and", "other", other)))
-
-
-@tensor_method("__or__", "__ror__")
-def _or(input: Tensor, other: Any) -> Tensor:
-    return Tensor(K.logical_or(_bool("or", "input", input), _bool("or", "other", other)))
-
-
-@tensor_method("__xor__", "__rxor__")
-def _xor(input: Tensor, other: Any) -> Tensor:
-    return Tensor(K.logical_xor(_bool("xor", "input", input), _bool("xor", "other", other)))
-
-
-@tensor_method("__invert__")
-def _invert(input: Tensor) -> Tensor:
-    return Tensor(K.logical_not(_bool("invert", "input", input)))
-
-
 @tensor_method
 @unary(K.isnan)
 def isnan(input: Tensor) -> Tensor:
@@ -194,9 +168,13 @@ _where_backward = gradients(
 )
 
 
-def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
-    """input where condition is true, other elsewhere. condition: bool. The three are broadcast; input and other are promoted."""
+def where(condition: Tensor, input: Operand | None = None, other: Operand | None = None) -> Any:
+    """input where condition is true, other elsewhere. condition: bool; The three are broadcast; input and other are promoted.
+
+    where(condition) is `nonzero(condition, as_tuple=True)`."""
     c = as_array("where", "condition", condition)
+    if input is None and other is None:
+        return called_as("where", nonzero, condition, as_tuple=True)
     y = K.where(c, data_of(input), data_of(other))
     return record("where", y, (tensor_of(input), tensor_of(other)), _where_backward, c)
 
@@ -217,7 +195,7 @@ _masked_fill_backward = gradients(
 def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """value where mask is true, input elsewhere, in input's dtype. mask: bool; value: a number or a 0-dim Tensor."""
     x, m, v = as_array("masked_fill", "input", input), as_array("masked_fill", "mask", mask), data_of(value)
-    _check_value("masked_fill", v)
+    v = _value("masked_fill", x, v)
     y = K.masked_fill(x, m, v)
     return record("masked_fill", y, (input, tensor_of(value)), _masked_fill_backward, m)
 
@@ -227,11 +205,21 @@ def _masked_fill_(self: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """masked_fill in place."""
     check_inplace("masked_fill_", self, value)
     m, v = as_array("masked_fill_", "mask", mask), data_of(value)
-    _check_value("masked_fill_", v)
+    v = _value("masked_fill_", self._data, v)
     K.masked_fill_(self._data, m, v)
     return record_inplace("masked_fill_", self, (self, tensor_of(value)), _masked_fill_backward, m)
 
 
-def _check_value(op: str, value: Any) -> None:
-    if type(value) is Array and value.ndim:
-        raise BadValue(op, "value", "a number or a 0-dim tensor", f"shape {value.shape}")
+def _value(op: str, x: Array, value: Any) -> Any:
+    """The value as x's dtype takes it: of a float, integers get the integer part."""
+    if type(value) is Array:
+        if value.ndim:
+            raise BadValue(op, "value", "a number or a 0-dim tensor", f"shape {value.shape}")
+        return value if promote_types(value.dtype, x.dtype) is x.dtype else value.cast(x.dtype)
+    if isinstance(value, float) and not x.dtype.is_floating_point:
+        if not math.isfinite(value):
+            raise BadValue(op, "value", f"a number that {x.dtype.name} can hold", value)
+        value = int(value)
+    if x.dtype is _core.bool and isinstance(value, int):
+        return bool(value)
+    return value

@@ -1,4 +1,4 @@
-"""Reading and writing by index: `x[...]`, `x[...] = y`, gather, scatter_add, masks.
+"""Reading and writing by index: `x[...]`, `x[...] = y`, gather, masks.
 
 Integers, slices, None and Ellipsis make views. Index arrays and boolean masks become one array of flat positions in the
 dimensions that they index; one kernel then reads or writes whole rows at these positions. If an element was read more than
@@ -27,12 +27,12 @@ from engine.ops.shape import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
+    "argwhere",
     "count_nonzero",
     "gather",
     "index_select",
     "masked_select",
     "nonzero",
-    "scatter_add",
     "take_along_dim",
 ]
 
@@ -146,7 +146,7 @@ class Plan:
             self._step("slice", dim, start, max(start, stop), step)
 
 
-def _replay(array: Array, steps: Sequence[Step]) -> Array:
+def replay(array: Array, steps: Sequence[Step]) -> Array:
     for method, arguments in steps:
         array = getattr(array, method)(*arguments)
     return array
@@ -203,6 +203,19 @@ class Rows:
         else:
             K.index_put(three, self.index, values)
 
+    def add(self, base: Array, values: Array) -> None:
+        """Adds values of the result's shape, all of those that go to one element."""
+        o, _, i = self.three
+        target = self._ordered(base)
+        try:
+            three = target.view(self.three)
+        except ValueError:  # strides that (o, n, i) cannot have
+            three = target.reshape(self.three)
+        index = self.index.view((1, self.index.size, 1)).expand((o, self.index.size, i))
+        K.scatter_reduce(three, 1, index, values.reshape(index.shape), 0)
+        if not three.shares_storage(target):
+            K.copy(target, three.view(target.shape))
+
     def gradient(self, dy: Array) -> Array:
         """The gradient of the base from that of what was read."""
         o, n, i = self.three
@@ -222,7 +235,7 @@ class Rows:
 @gradient
 def _view_backward(dy: Array, shape: tuple[int, ...], steps: Sequence[Step]) -> Array:
     dx = zeros_array(shape, dy)
-    K.copy(_replay(dx, steps), dy)
+    K.copy(replay(dx, steps), dy)
     return dx
 
 
@@ -232,7 +245,7 @@ def _index_backward(dy: Array, shape: tuple[int, ...], steps: Sequence[Step], ro
     if not steps:
         return dbase
     dx = zeros_array(shape, dy)
-    K.copy(_replay(dx, steps), dbase)
+    K.copy(replay(dx, steps), dbase)
     return dx
 
 
@@ -259,13 +272,13 @@ def _setitem_backward(ctx: Node, dy: Array) -> Any:
     dself = dvalue = None
     if ctx.needs[0]:
         dself = dy.clone()
-        overwritten = _replay(dself, steps)
+        overwritten = replay(dself, steps)
         if rows is None:
             K.fill(overwritten, 0.0)
         else:
             rows.write(overwritten, zeros_array((), dy).expand(rows.result))
     if ctx.needs[1]:
-        dvalue = _replay(dy, steps)
+        dvalue = replay(dy, steps)
         if rows is not None:
             dvalue = rows.read(dvalue)
         while dvalue.ndim < len(value_shape):  # leading dimensions of size 1 that were dropped
@@ -327,9 +340,11 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """
     x, entries = as_array("index_select", "input", input), ids_array("index_select", "index", index)
     if entries.ndim != 1:
-        raise BadValue("index_select", "index", "1 dimension", f"shape {entries.shape}")
+        if entries.ndim:
+            raise BadValue("index_select", "index", "1 dimension", f"shape {entries.shape}")
+        entries = entries.view((1,))
     if x.ndim == 0:
-        raise BadValue("index_select", "input", "at least one dimension", "a 0-dim tensor")
+        return index_select(input.reshape(1), dim, index).reshape(())
     dim = normal_dim("index_select", dim, x.ndim)
     before, after = x.shape[:dim], x.shape[dim + 1 :]
     y = K.index_rows(x.reshape((prod(before), x.shape[dim], prod(after))), entries)
@@ -340,7 +355,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 @gradient
 def _gather_backward(dy: Array, shape: tuple[int, ...], dim: int, index: Array) -> Array:
     dx = zeros_array(shape, dy)
-    K.scatter_add(dx, dim, index, dy)
+    if index.size:
+        K.scatter_add(dx, dim, index, dy)
     return dx
 
 
@@ -352,71 +368,29 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
     Raises IndexError for an index outside [0, size).
     """
-    x, entries = as_array("gather", "input", input), ids_array("gather", "index", index)
+    x, entries = as_array("gather", "input", input), as_array("gather", "index", index)
+    entries = ids_array("gather", "index", index) if entries.size else entries.cast(_core.int64)
     dim = normal_dim("gather", dim, x.ndim)
     if x.ndim == 0 and entries.ndim <= 1:
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(entries.shape)
-    return record("gather", K.gather(x, dim, entries), (input,), _gather_backward, x.shape, dim, entries)
-
-
-def _scatter_add_backward(ctx: Node, dy: Array) -> Any:
-    dim, index, src_shape = ctx.saved
-    dsrc = None
-    if ctx.needs[1]:
-        dsrc = K.gather(dy, dim, index)
-        if src_shape != index.shape:  # what lies outside of index was not read
-            whole = zeros_array(src_shape, dy)
-            K.copy(_corner(whole, index.shape), dsrc)
-            dsrc = whole
-    return dy, dsrc
-
-
-def _corner(array: Array, shape: tuple[int, ...]) -> Array:
-    for d, n in enumerate(shape):
-        array = array.slice(d, 0, n, 1)
-    return array
-
-
-def _scatter_arguments(op: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Array, int, Array, Array]:
-    x, entries, source = as_array(op, "input", input), ids_array(op, "index", index), as_array(op, "src", src)
-    if x.ndim == 0 or source.ndim != entries.ndim or any(n > s for n, s in zip(entries.shape, source.shape)):
-        raise BadValue(op, "src", f"a shape at least as large as index, {entries.shape}", source.shape)
-    if source.dtype is not x.dtype:
-        raise BadType(op, "src", f"the dtype of input, {x.dtype.name}", source.dtype.name)
-    return x, normal_dim(op, dim, x.ndim), entries, _corner(source, entries.shape)
-
-
-@tensor_method
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """A copy of `input` with `src` added at the places that `gather` would read. The additions along `dim` are made in order,
-    so the bits are the same at every thread count. src: of input's dtype, in no dimension smaller than index."""
-    x, dim, entries, source = _scatter_arguments("scatter_add", input, dim, index, src)
-    y = x.clone()
-    K.scatter_add(y, dim, entries, source)
-    return record("scatter_add", y, (input, src), _scatter_add_backward, dim, entries, src.shape)
-
-
-@tensor_method("scatter_add_")
-def _scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`scatter_add` in place."""
-    x, dim, entries, source = _scatter_arguments("scatter_add_", self, dim, index, src)
-    check_inplace("scatter_add_", self, src)
-    K.scatter_add(x, dim, entries, source)
-    return record_inplace("scatter_add_", self, (self, src), _scatter_add_backward, dim, entries, src.shape)
+    y = K.gather(x, dim, entries) if entries.size else _core.empty(entries.shape, x.dtype, x.device)
+    return record("gather", y, (input,), _gather_backward, x.shape, dim, entries)
 
 
 @tensor_method
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` with input and indices broadcast in all dimensions except `dim`. None: both are flattened first."""
+    """`gather` with input and indices broadcast in all dimensions except `dim`; negative indices count from the end. None: both are
+    flattened first."""
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
-    n = as_array("take_along_dim", "input", input).ndim
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
+    n, entries = as_array("take_along_dim", "input", input).ndim, ids_array("take_along_dim", "indices", indices)
     if indices.ndim != n:
         raise BadValue("take_along_dim", "indices", f"as many dimensions as input, which has {n}", indices.ndim)
     dim = normal_dim("take_along_dim", dim, n)
     common = np.broadcast_shapes(*((*s[:dim], 1, *s[dim + 1 :]) for s in (input.shape, indices.shape)))
     sizes = [-1 if d == dim else s for d, s in enumerate(common)]
-    return gather(input.expand(sizes), dim, indices.expand(sizes))
+    wrapped = Tensor(called_as("take_along_dim", K.wrap_index, None, entries, input.shape[dim], dim))
+    return gather(input.expand(sizes), dim, wrapped.expand(sizes))
 
 
 # ---------------------------------------------------------------- masks
@@ -463,3 +437,9 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
         x = x.reshape((1,))
     found = K.nonzero(x, K.count_nonzero(x).item(), x.ndim)
     return tuple([Tensor(found.select(1, d)) for d in range(x.ndim)]) if as_tuple else Tensor(found)
+
+
+@tensor_method
+def argwhere(input: Tensor) -> Tensor:
+    """`nonzero(input)`: the indices of the elements that are not 0, int64 (count, ndim)."""
+    return nonzero(input)

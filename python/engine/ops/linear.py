@@ -8,9 +8,10 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record, will_record
-from engine.errors import BadValue
+from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.activation import is_tanh
+from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["bmm", "grouped_mm", "linear", "linear_gelu", "matmul", "mm"]
@@ -55,9 +56,20 @@ def _broadcast(op: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ..
     return tuple([y if x == 1 else x for x, y in zip(left, right)])
 
 
+_INTEGERS = frozenset((_core.int64, _core.int32, _core.uint8))
+
+
+def _of_integers(a: Array, b: Array) -> Array:
+    """The product in their dtype: computed in int64, so that it is exact but for wrapping around."""
+    dtype = a.dtype
+    if b.dtype is not dtype:
+        raise BadType("matmul", "other", dtype.name, b.dtype.name)
+    return K.matmul_integers(a.cast(_core.int64), b.cast(_core.int64)).cast(dtype)
+
+
 @tensor_method("matmul", "__matmul__")
 def matmul(input: Tensor, other: Tensor) -> Tensor:
-    """Matrix product, by the rules of `torch.matmul`. float32 or float64.
+    """Matrix product, by the rules of `torch.matmul`, of floating-point numbers or integers of one dtype.
 
     (m, k) and (k, n) give (m, n). Leading dimensions are batches and are broadcast. A one-dimensional `input` is taken as a
     row and a one-dimensional `other` as a column; the result does not have the dimension that this adds.
@@ -66,8 +78,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if precision.active:
         input, other = precision.lowered(input, other)
     a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
+    product = _of_integers if a.dtype in _INTEGERS else K.matmul
     if a.ndim == 2 and b.ndim == 2:
-        return _recorded_matmul(K.matmul(a, b), input, other, a, b)
+        return _recorded_matmul(product(a, b), input, other, a, b)
     for name, array in (("input", a), ("other", b)):
         if array.ndim == 0:
             raise BadValue("matmul", name, "at least one dimension", "a 0-dim tensor")
@@ -77,7 +90,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if b.ndim == 1:
         b = b.unsqueeze(1)
     batch = _broadcast("matmul", a.shape[:-2], b.shape[:-2])
-    y = K.matmul(a.expand((*batch, *a.shape[-2:])), b.expand((*batch, *b.shape[-2:])))
+    y = product(a.expand((*batch, *a.shape[-2:])), b.expand((*batch, *b.shape[-2:])))
     if len(a_shape) == 1 or len(b_shape) == 1:
         y = y.view((*batch, *a_shape[-2:-1], *(b_shape[-1:] if len(b_shape) > 1 else ())))
     return _recorded_matmul(y, input, other, a, b)
@@ -146,6 +159,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if precision.active:
         input, weight, bias = precision.lowered(input, weight, bias)
     x, w = as_array("linear", "input", input), as_array("linear", "weight", weight)
+    if x.dtype in _INTEGERS:
+        y = called_as("linear", matmul, input, weight.transpose(-1, -2))
+        return y if bias is None else y + bias
     b = None if bias is None else as_array("linear", "bias", bias)
     first = x if _learns(weight, bias) else None
     second = w if input._requires_grad else None

@@ -1,4 +1,4 @@
-"""Reductions over any dimensions, and cumsum. Sums give the same bits at any number of threads.
+"""Reductions over any dimensions, cumsum and cumprod. Sums give the same bits at any number of threads.
 
 As in PyTorch, `axis` and `keepdims`, NumPy's names, may stand for `dim` and `keepdim`.
 """
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from engine import _core
 from engine._core import Array, DType
-from engine.autograd.tape import Node, record
+from engine.autograd.tape import Node, check_inplace, record
 from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
@@ -29,6 +29,7 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
+    "cumprod",
     "cumsum",
     "max",
     "mean",
@@ -45,6 +46,7 @@ __all__ = [
 K = _core.kernels
 
 Dims = int | Sequence[int] | None
+_NARROW = frozenset((_core.int32, _core.uint8, _core.bool))  # summed in int64 without a copy
 
 
 class ValuesAndIndices(NamedTuple):
@@ -112,7 +114,8 @@ def sum(
     if precision.active:
         input = precision.raised(input)
     input, x, mask = _prepared("sum", input, dim if axis is None else axis, dtype)
-    y = K.sum(x, mask, keepdim or keepdims)
+    add = K.sum_integers if x.dtype in _NARROW else K.sum
+    y = add(x, mask, keepdim or keepdims)
     return record("sum", y if dtype is None else y.cast(dtype), (input,), _sum_backward, x.shape, mask)
 
 
@@ -312,6 +315,30 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     return record("cumsum", y if dtype is None else y.cast(dtype), (input,), _cumsum_backward, d)
 
 
+_cumprod_backward = gradient(K.cumprod_backward)
+
+
+@tensor_method
+def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+    """Running products along a dimension: int64 for bool and integers. dtype as in `sum`."""
+    if precision.active:
+        input = precision.raised(input)
+    as_array("cumprod", "input", input)
+    if dtype is not None:
+        input = cast(input, dtype)
+    x = input._data
+    d = normal_dim("cumprod", dim, x.ndim)
+    y = K.cumprod(x, d)
+    return record("cumprod", y if dtype is None else y.cast(dtype), (input,), _cumprod_backward, x, d)
+
+
+@tensor_method("cumprod_")
+def _cumprod_(self: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+    """`cumprod` in place, in the tensor's dtype."""
+    check_inplace("cumprod_", self)
+    return self.copy_(called_as("cumprod_", cumprod, self.clone(), dim, dtype=dtype))
+
+
 # ---------------------------------------------------------------- the largest and the smallest
 
 
@@ -354,6 +381,9 @@ def _max_backward(ctx: Node, dy: Array, _: Any) -> Any:
 def _along(op: str, kernel: Any, input: Tensor, dim: int, keepdim: bool) -> ValuesAndIndices:
     x = as_array(op, "input", input)
     d = normal_dim(op, dim, x.ndim)
+    if x.dtype is _core.bool:
+        values, indices = kernel(x.cast(_core.uint8), 1 << d, keepdim)
+        return ValuesAndIndices(Tensor(values.cast(_core.bool)), Tensor(indices))
     values, indices = kernel(x, 1 << d, keepdim)
     return ValuesAndIndices(*record(op, (values, indices), (input,), _max_backward, x.shape, indices, 1 << d, d))
 
@@ -374,6 +404,7 @@ def max(
     gradient among equal elements; max(input, dim) gives it to the element at the index.
     """
     if other is not None or isinstance(dim, Tensor):
+        as_array("max", "input", input)
         return called_as("max", maximum, input, dim if other is None else other)
     dim, keepdim = dim if axis is None else axis, keepdim or keepdims
     return called_as("max", amax, input, (), keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
@@ -395,6 +426,7 @@ def min(
     gradient among equal elements; min(input, dim) gives it to the element at the index.
     """
     if other is not None or isinstance(dim, Tensor):
+        as_array("min", "input", input)
         return called_as("min", minimum, input, dim if other is None else other)
     dim, keepdim = dim if axis is None else axis, keepdim or keepdims
     return called_as("min", amin, input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)

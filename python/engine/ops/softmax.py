@@ -76,6 +76,8 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     if precision.active:
         input = precision.raised(input)
     x = as_array("logsumexp", "input", input)
+    if not x.dtype.is_floating_point:
+        x = x.cast(_core.float32)
     dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
     require(len(set(dims)) == len(dims), "logsumexp", "dim", "each dimension once", dim)
     if x.ndim == 0:  # normal_dim takes 0 and -1, but there is nothing to move

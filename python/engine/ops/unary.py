@@ -154,7 +154,8 @@ _zero_backward = gradient(lambda dy: zeros_array(dy.shape, dy))
 @tensor_method
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1; 0 for NaN. Its gradient is 0."""
-    return record("sign", K.sign(as_array("sign", "input", input)), (input,), _zero_backward)
+    x = as_array("sign", "input", input)
+    return record("sign", x.clone() if x.dtype is _core.bool else K.sign(x), (input,), _zero_backward)
 
 
 def _rounded(name: str, kernel: Any, input: Tensor) -> Tensor:
