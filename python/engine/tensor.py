@@ -30,11 +30,11 @@ class Tensor:
     _requires_grad: bool = False
     _node: Any = None  # the tape's Node of the op that made it; None for a leaf
     _index: int = 0  # which of the node's outputs it is
-    _base: tuple[Tensor | None, Any] | None = (
-        None  # of a view: the tensor it is a view of, and that tensor's node at the time
-    )
+    # Of a view: the tensor that it is a part of, that tensor's node at the time, and why it cannot be written in place, or "".
+    _base: tuple[Tensor | None, Any, str] | None = None
     _grad: Tensor | None = None
     _hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
+    _post_hooks: dict[Any, Callable[[Tensor], None]] | None = None  # of a leaf: called when its `grad` is complete
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if type(data) is not Array:
@@ -123,6 +123,8 @@ class Tensor:
 
         Setting it raises TypeError for a dtype that is not floating-point, and RuntimeError for False on the result of an op.
         """
+        if self._base is not None:
+            self._follow_base()
         return self._requires_grad
 
     @requires_grad.setter
@@ -143,12 +145,19 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """Whether the tensor is not the result of a recorded op."""
-        return self._node is None
+        return self.grad_fn is None
 
     @property
     def grad_fn(self) -> Any:
         """The recorded op that made this tensor, an `autograd.Node`; None for a leaf."""
+        if self._base is not None:
+            self._follow_base()
         return self._node
+
+    if TYPE_CHECKING:
+
+        def _follow_base(self) -> None:
+            """Gives a view a new history if an in-place op has written to its base. The tape attaches it."""
 
     @property
     def grad(self) -> Tensor | None:
@@ -198,6 +207,17 @@ class Tensor:
         if self._hooks is None:
             self._hooks = {}
         return RemovableHandle(self._hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Calls `hook(self)` after `backward` has added this leaf's gradient to `.grad`.
+
+        Raises RuntimeError for a tensor that does not require grad or is not a leaf.
+        """
+        _need_grad("register_post_accumulate_grad_hook", self)
+        _need_leaf("register_post_accumulate_grad_hook", self)
+        if self._post_hooks is None:
+            self._post_hooks = {}
+        return RemovableHandle(self._post_hooks, hook)
 
     def retain_grad(self) -> None:
         """Makes `backward` keep the gradient in `.grad`, which it otherwise does only for leaves.

@@ -12,7 +12,7 @@ from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
 from engine.errors import Argument, BadType, BadValue, require
 from engine.ops.convert import cast, copy_into, from_dlpack
-from engine.ops.operands import gradient, no_gradient, sum_to
+from engine.ops.operands import gradient, no_gradient, sum_to, zeros_array
 from engine.ops.shape import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -416,7 +416,8 @@ def _constant_(op: str, self: Tensor, value: Any) -> Tensor:
 
 def _copy_backward(ctx: Node, dy: Array) -> Any:
     shape, dtype, number = ctx.saved
-    return None, placed(sum_to(dy, shape), dtype, number) if ctx.needs[1] else None
+    overwritten = zeros_array(dy.shape, dy) if ctx.needs[0] else None
+    return overwritten, placed(sum_to(dy, shape), dtype, number) if ctx.needs[1] else None
 
 
 @tensor_method("copy_")

@@ -55,10 +55,6 @@ def gradient(formula: Callable[..., Any]) -> Callable[..., Any]:
     return backward
 
 
-# The backward of an in-place op that overwrites its only input.
-no_gradient = gradient(lambda dy: None)
-
-
 def gradients(first: Callable[..., Array], second: Callable[..., Array]) -> Callable[..., Any]:
     """The backward of an op with two operands: their gradients are first(dy, *saved) and second(dy, *saved).
 
@@ -105,6 +101,10 @@ def zeros_array(shape: tuple[int, ...], like: Array) -> Array:
     array = _core.empty(shape, like.dtype, like.device)
     K.fill(array, 0.0)
     return array
+
+
+# The backward of an in-place op that overwrites its only input: zeros, because the old values do not matter.
+no_gradient = gradient(lambda dy: zeros_array(dy.shape, dy))
 
 
 def ids_array(op: str, arg: str, value: Any) -> Array:

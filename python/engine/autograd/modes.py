@@ -1,0 +1,118 @@
+"""Whether ops are recorded in this thread, and whether backward looks for NaNs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+
+
+class _Mode(threading.local):
+    enabled = True
+    recorder: Any = None  # inside a checkpoint: recorder(node, saved) takes what a node saves and returns what it keeps
+
+
+mode = _this_thread = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are recorded in this thread."""
+    return mode.enabled
+
+
+class _SetGrad:
+    """Context manager and decorator that switches recording on or off in this thread."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.enabled)
+        mode.enabled = self._enabled
+
+    def __exit__(self, *_: object) -> None:
+        mode.enabled = self._before.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        from inspect import isgeneratorfunction
+
+        @wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            """The mode holds while the body of the generator runs; in between the caller has its own."""
+            inner = function(*args, **kwargs)
+            resume: Any = inner.send
+            value: Any = None
+            while True:
+                try:
+                    with _SetGrad(self._enabled):
+                        item = resume(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    resume, value = inner.send, (yield item)
+                except BaseException as error:  # the caller threw it in; GeneratorExit if it closes the generator
+                    resume, value = inner.throw, error
+
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with _SetGrad(self._enabled):
+                return function(*args, **kwargs)
+
+        return generator if isgeneratorfunction(function) else wrapped
+
+
+class _Plain(_SetGrad):
+    """A mode without arguments, which is also a decorator without parentheses."""
+
+    value: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+    def __init__(self) -> None:
+        super().__init__(self.value)
+
+
+class no_grad(_Plain):
+    """`with engine.no_grad():`, `@engine.no_grad()` or `@engine.no_grad`: ops are not recorded."""
+
+    value = False
+
+
+class enable_grad(_Plain):
+    """`with engine.enable_grad():`, `@engine.enable_grad()` or `@engine.enable_grad`: ops are recorded, also inside no_grad."""
+
+    value = True
+
+
+class inference_mode(_SetGrad):
+    """The same as no_grad; mode=False: as enable_grad. PyTorch's inference_mode restricts what can be done with the results; this
+    one does not."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else super().__new__(cls)
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode)
+
+
+class set_grad_enabled(_SetGrad):
+    """Switches recording on or off at once. As a context manager it restores the mode of before at the end, and as a decorator it
+    switches only inside the function."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(bool(mode))
+        self._outer = _this_thread.enabled
+        _this_thread.enabled = self._enabled
+
+    def __enter__(self) -> None:
+        self._before.append(self._outer)
+        mode.enabled = self._enabled
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        mode.enabled = self._outer
+        return super().__call__(function)
