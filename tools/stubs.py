@@ -140,9 +140,10 @@ def tensor_stub() -> str:
         "    _requires_grad: _bool",
         "    _node: Any",
         "    _index: _int",
-        "    _base: tuple[Tensor | None, Any] | None",
+        "    _base: tuple[Tensor | None, Any, str] | None",
         "    _grad: Tensor | None",
         "    _hooks: dict[_int, Any] | None",
+        "    _post_hooks: dict[_int, Any] | None",
     ]
     skipped = {"__module__", "__doc__", "__dict__", "__weakref__", "__hash__", "__annotations__", "__slots__"}
     for name, member in sorted(vars(Tensor).items()):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine import _core
 from engine._core import Array, DType
 from engine.device import device, device_of, number_of
+from engine.dtypes import Size, channels_last, contiguous_format
 from engine.errors import BadBuffer, BadState, BadType, BadValue, require
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ class Tensor:
     _hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
     _post_hooks: dict[Any, Callable[[Tensor], None]] | None = None  # of a leaf: called when its `grad` is complete
 
-    def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        if type(data) is not Array:
-            raise BadType("Tensor", "data", "an Array", type(data).__name__, "make tensors with engine.tensor")
+    def __init__(self, data: Any = (), requires_grad: Any = False, *sizes: Any) -> None:
+        if type(data) is not Array:  # as PyTorch's old constructor: Tensor(2, 3), Tensor([1, 2])
+            data = self._from_arguments((data, *(() if requires_grad is False else (requires_grad,)), *sizes))
+            requires_grad = False
         self._data = data
         if requires_grad:
             self.requires_grad = True
@@ -87,17 +89,19 @@ class Tensor:
         """The number of elements."""
         return self._data.size
 
+    nelement, ndimension = numel, dim
+
     def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of dimension `dim`."""
-        return self._data.shape if dim is None else self._data.shape[dim]
+        """The shape as a `Size`, a tuple that has `numel()`; or the size of dimension `dim`."""
+        return Size(self._data.shape) if dim is None else self._data.shape[dim]
 
     def stride(self, dim: int | None = None) -> Any:
         """The strides in elements, or the stride of dimension `dim`."""
         return self._data.strides if dim is None else self._data.strides[dim]
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: Any = contiguous_format) -> bool:
         """Whether the elements lie in memory without gaps, in the order of their indices, the last index changing fastest."""
-        return self._data.is_contiguous
+        return self._data.is_contiguous and memory_format is not channels_last
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is float32, float64, bfloat16 or float16."""
@@ -106,6 +110,16 @@ class Tensor:
     def element_size(self) -> int:
         """The bytes of one element."""
         return self._data.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return self._data.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self._data.size * self._data.dtype.itemsize
 
     def data_ptr(self) -> int:
         """The memory address of the first element."""
@@ -155,6 +169,10 @@ class Tensor:
         return self._node
 
     if TYPE_CHECKING:
+
+        @staticmethod
+        def _from_arguments(args: tuple[Any, ...]) -> Array:
+            """The Array of PyTorch's old constructor. `engine.ops.typed` attaches it."""
 
         def _follow_base(self) -> None:
             """Gives a view a new history if an in-place op has written to its base. The tape attaches it."""

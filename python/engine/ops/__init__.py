@@ -22,6 +22,7 @@ from engine.ops.random import *
 from engine.ops.reduction import *
 from engine.ops.shape import *
 from engine.ops.softmax import *
+from engine.ops.typed import *
 from engine.ops.unary import *
 
 # What the families export; without it, `from engine.ops import *` would bring the families themselves.

@@ -10,6 +10,7 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
+from engine.dtypes import default
 from engine.errors import Argument, BadType, BadValue, require
 from engine.ops.convert import cast, copy_into, from_dlpack
 from engine.ops.operands import gradient, no_gradient, sum_to, zeros_array
@@ -72,7 +73,7 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
 
 def new_array(op: str, size: tuple[Any, ...], dtype: DType | None, device: Any) -> Array:
     """An array of the given sizes, float32 by default, whose contents are undefined."""
-    dtype = dtype or _core.float32
+    dtype = dtype or default.dtype
     return _core.empty(new_sizes(op, "size", size), dtype, target(op, device, dtype))
 
 
@@ -102,7 +103,7 @@ def full(
     """A tensor in which every element is `fill_value`. By default its dtype is that of the number: bool, int64 or float32."""
     if dtype is None:
         kind = type(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
-        dtype = _core.bool if kind is bool else _core.int64 if kind is int else _core.float32
+        dtype = _core.bool if kind is bool else _core.int64 if kind is int else default.dtype
     return Tensor(fill_array("full", new_array("full", (size,), dtype, device), fill_value), requires_grad)
 
 
@@ -217,7 +218,7 @@ def arange(
         n = -(-(end - start) // step)
     else:
         n = math.ceil((end - start) / step)
-    dtype = dtype or (_core.int64 if whole else _core.float32)
+    dtype = dtype or (_core.int64 if whole else default.dtype)
     limits = INTEGER_LIMITS.get(dtype)
     if limits and n and not all(limits[0] <= int(v) <= limits[1] for v in (start, start + (n - 1) * step)):
         raise BadValue("arange", "end", f"numbers that {dtype.name} can hold", f"{start} to {end}")
@@ -241,7 +242,7 @@ def linspace(
 ) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included. float32 by default."""
     require(steps >= 0, "linspace", "steps", "a number >= 0", steps)
-    dtype = dtype or _core.float32
+    dtype = dtype or default.dtype
     number = target("linspace", device, dtype)
     if dtype in (*INTEGER_LIMITS, _core.float32, _core.float64):
         return Tensor(K.linspace(steps, float(start), float(end), dtype.code, device=number), requires_grad)
@@ -254,7 +255,7 @@ def eye(
 ) -> Tensor:
     """(n, m), or (n, n), with ones on the diagonal and zeros elsewhere. float32 by default."""
     (n,), (m,) = new_sizes("eye", "n", (n,)), new_sizes("eye", "m", (n if m is None else m,))
-    dtype = dtype or _core.float32
+    dtype = dtype or default.dtype
     array = _core.empty((n, m), dtype, target("eye", device, dtype))
     K.fill(array, 0.0)
     K.fill(array.as_strided((min(n, m),), (m + 1,), 0), 1.0)
@@ -313,8 +314,8 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
             values = np.asarray(_plain(data))
         except ValueError:
             raise BadValue(op, "data", "nested sequences of equal lengths", "different lengths") from None
-        if values.dtype == np.float64 and dtype is not _core.float64:  # NumPy scalars of other dtypes keep them
-            values = values.astype(np.float32)
+        if values.dtype == np.float64 and dtype is None and not _holds_numpy(data):
+            dtype = default.dtype  # NumPy scalars keep their dtypes
         limits = None if dtype is None else INTEGER_LIMITS.get(dtype)
         if dtype is not None and limits and values.size and values.dtype.kind in "iuf":
             low, high = values.min(), values.max()  # NaN if there is one
@@ -324,6 +325,13 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
         copy = False
     converted = array if dtype is None else array.cast(dtype)
     return array.clone() if copy and converted.shares_storage(array) else converted
+
+
+def _holds_numpy(data: Any) -> bool:
+    """Whether the first number in nested lists is NumPy's."""
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return type(data).__module__ == "numpy"
 
 
 def _plain(data: Any) -> Any:
