@@ -92,7 +92,7 @@ def test_attributes():
         Early()
     with pytest.raises(KeyError, match="forward"):
         m.add_module("forward", Scale())
-    with pytest.raises(ValueError, match="without dots"):
+    with pytest.raises(ValueError, match="has no dots"):
         m.register_buffer("a.b", None)
     with pytest.raises(TypeError, match="expected a Parameter or None, got Tensor"):
         m.register_parameter("x", engine.zeros(1))

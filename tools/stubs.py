@@ -159,7 +159,7 @@ def tensor_stub() -> str:
             *lines,
             "",
             "class RemovableHandle:",
-            "    def __init__(self, hooks: dict[int, Any], hook: Any) -> None: ...",
+            "    def __init__(self, hooks: dict[int, Any], hook: Any, first: bool = False) -> None: ...",
             "    def remove(self) -> None: ...",
             "    def __enter__(self) -> RemovableHandle: ...",
             "    def __exit__(self, *_: object) -> None: ...",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
-from engine.device import device, device_of, number_of
+from engine.device import device, device_of
 from engine.dtypes import Size, channels_last, contiguous_format
 from engine.errors import BadBuffer, BadState, BadType, BadValue, require
+from engine.storage import copied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -328,16 +330,23 @@ class Tensor:
         _need_leaf("deepcopy", self)
         copy = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy
-        copy._data = self._data.clone()
+        copy._data = copied(self._data, memo)
         copy._requires_grad = self._requires_grad
-        copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
+        copy._grad = deepcopy(self._grad, memo)
+        copy.__dict__.update(deepcopy(self._attributes(), memo))
         return copy
 
     def __reduce__(self) -> Any:
         _need_leaf("pickle", self)
-        # As in PyTorch, a tensor is restored on its device.
-        raw, where = _core.to_bytes(self._data), self.device if self.is_cuda else None
-        return _rebuild, (type(self), raw, self.shape, self.dtype, self._requires_grad, where)
+        # As in PyTorch, a tensor is restored on its device, and without its gradient.
+        return _rebuild, (type(self), self._data, self._requires_grad), self._attributes() or None
+
+    def _attributes(self) -> dict[str, Any]:
+        """What the user has added to this tensor."""
+        return {name: value for name, value in self.__dict__.items() if name not in _FIELDS}
+
+
+_FIELDS = frozenset(name for name in vars(Tensor)["__annotations__"])
 
 
 def _need_grad(op: str, t: Tensor) -> None:
@@ -348,26 +357,22 @@ def _need_leaf(op: str, t: Tensor) -> None:
     require(t._node is None, op, "self", "a leaf tensor", "the result of an op", "use .detach()", error=BadState)
 
 
-def _rebuild(
-    cls: type[Tensor],
-    raw: bytes,
-    shape: tuple[int, ...],
-    dtype: DType,
-    requires_grad: bool,
-    where: device | None = None,
-) -> Tensor:
+def _rebuild(cls: type[Tensor], data: Array, requires_grad: bool) -> Tensor:
     tensor = cls.__new__(cls)
-    tensor._data = _core.from_bytes(raw, shape, dtype).to_device(number_of(where))
-    tensor._requires_grad = requires_grad
+    tensor._data, tensor._requires_grad = data, requires_grad
     return tensor
 
 
 class RemovableHandle:
     """What the registration of a hook returns. `remove()` removes the hook; so does the end of a `with` block."""
 
-    def __init__(self, hooks: dict[Any, Any], hook: Any) -> None:
+    def __init__(self, hooks: dict[Any, Any], hook: Any, first: bool = False) -> None:
         self._hooks, self._key = hooks, object()
+        others = dict(hooks) if first else {}
+        if first:
+            hooks.clear()
         hooks[self._key] = hook
+        hooks.update(others)
 
     def remove(self) -> None:
         self._hooks.pop(self._key, None)

@@ -15,6 +15,7 @@ from engine.ops.linear import *
 from engine.ops.loss import *
 from engine.ops.norm import *
 from engine.ops.operands import *
+from engine.ops.operators import *
 from engine.ops.packing import *
 from engine.ops.pooling import *
 from engine.ops.precision import *

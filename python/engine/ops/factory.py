@@ -116,23 +116,50 @@ def new_array_like(op: str, input: Tensor, dtype: DType | None, device: Any) -> 
     return _core.empty(x.shape, dtype, number)
 
 
-def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`empty` of the shape and, by default, dtype and device of `input`; contiguous."""
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """`empty` of the shape and, by default, dtype and device of `input`; contiguous, whatever `memory_format`."""
     return Tensor(new_array_like("empty_like", input, dtype, device), requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """`zeros` of the shape and, by default, dtype and device of `input`."""
     return _filled(new_array_like("zeros_like", input, dtype, device), 0.0, requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """`ones` of the shape and, by default, dtype and device of `input`."""
     return _filled(new_array_like("ones_like", input, dtype, device), 1.0, requires_grad)
 
 
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """`full` of the shape and, by default, dtype and device of `input`."""
     return Tensor(fill_array("full_like", new_array_like("full_like", input, dtype, device), fill_value), requires_grad)

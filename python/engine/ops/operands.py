@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node
@@ -19,9 +21,16 @@ Number = float | int | bool
 Operand = Tensor | Number
 
 
+_PYTHON = frozenset((float, int, bool))
+
+
 def data_of(value: Any) -> Any:
-    """The Array of a Tensor; anything else as it is (the kernel's binding takes numbers and refuses the rest)."""
-    return value._data if isinstance(value, Tensor) else value
+    """The Array of a Tensor or of a NumPy array; anything else as it is (the kernel's binding takes numbers and refuses the rest)."""
+    if isinstance(value, Tensor):
+        return value._data
+    if type(value) in _PYTHON or not isinstance(value, np.ndarray):
+        return value
+    return _core.from_buffer(np.ascontiguousarray(value).reshape(value.shape))
 
 
 def tensor_of(value: Any) -> Tensor | None:

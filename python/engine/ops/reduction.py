@@ -271,14 +271,31 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
 # ---------------------------------------------------------------- the largest and the smallest
 
 
+def _shared(dy: Array, x: Array, y: Array, mask: int) -> Array:
+    """The gradient of the largest (or smallest) elements, which share it. If that is NaN, the NaNs share it."""
+    return K.amax_backward(_kept(dy, x.shape, mask), x, _kept(y, x.shape, mask), mask)
+
+
+_max_of_all_backward = gradient(_shared)
+
+
 @gradient
 def _amax_backward(dy: Array, x: Array, y: Array, mask: int) -> Array:
-    return K.amax_backward(_kept(dy, x.shape, mask), x, _kept(y, x.shape, mask), mask)
+    """As in PyTorch, NaN for all elements if the result is NaN."""
+    kept = _kept(y, x.shape, mask)
+    return K.where(K.isnan(kept), kept, _shared(dy, x, y, mask))
+
+
+def _of_all(op: str, kernel: Any, input: Tensor, keepdim: bool) -> Tensor:
+    _, x, mask = _prepared(op, input, None, None)
+    y = kernel(x, mask, keepdim)
+    return record(op, y, (input,), _max_of_all_backward, x, y, mask)
 
 
 @tensor_method
 def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
-    """The largest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal largest elements share the gradient.
+    """The largest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal largest elements share the gradient;
+    beside a NaN all gradients are NaN.
 
     Raises ValueError if there are no elements.
     """
@@ -289,7 +306,8 @@ def amax(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
 
 @tensor_method
 def amin(input: Tensor, dim: Dims = (), keepdim: bool = False) -> Tensor:
-    """The smallest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal smallest elements share the gradient.
+    """The smallest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal smallest elements share the gradient;
+    beside a NaN all gradients are NaN.
 
     Raises ValueError if there are no elements.
     """
@@ -323,7 +341,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     """
     if other is not None or isinstance(dim, Tensor):
         return called_as("max", maximum, input, dim if other is None else other)
-    return called_as("max", amax, input, (), keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
+    return _of_all("max", K.amax, input, keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
 
 
 @tensor_method
@@ -335,7 +353,7 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
     """
     if other is not None or isinstance(dim, Tensor):
         return called_as("min", minimum, input, dim if other is None else other)
-    return called_as("min", amin, input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
+    return _of_all("min", K.amin, input, keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
 
 
 def _reduced(op: str, kernel: Any, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:
