@@ -297,7 +297,8 @@ def backward(
         return Tensor(g)
 
     found: dict[Edge, Array | None] = {_edge(x): None for x in wanted or () if x._node is not None}
-    _walk(starts, retain_graph, accumulate, found)
+    with no_grad():  # as in PyTorch, hooks are not recorded
+        _walk(starts, retain_graph, accumulate, found)
     for x in wanted or ():
         g = None if x._node is None else found.pop(_edge(x), None)
         if g is not None:
@@ -346,7 +347,8 @@ def grad(
 
     if materialize_grads and allow_unused is False:
         raise BadValue("grad", "allow_unused", "True or None with materialize_grads", False)
-    _walk(starts, retain_graph, keep, found)
+    with no_grad():
+        _walk(starts, retain_graph, keep, found)
     gradients = [found[edge] for edge in edges]
     if materialize_grads:
         gradients = [filled(x._data.meta, 0.0) if g is None else g for x, g in zip(wanted, gradients)]

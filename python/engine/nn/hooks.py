@@ -40,7 +40,11 @@ class _Backward:
         self.has_input_node = True
 
         def backward(node: Node, *gradients: Array | None) -> Any:
-            results = self._call_hooks(_told(args, places, gradients))
+            told = list(_told(args, places, gradients))
+            for i, a in enumerate(args):
+                if told[i] is None and isinstance(a, Tensor):
+                    told[i] = Tensor(filled(a._data.meta, 0.0))
+            results = self._call_hooks(tuple(told))
             return tuple([None if results[i] is None else results[i]._data for i in places])
 
         return _through("module_input", args, places, backward)
@@ -78,13 +82,10 @@ class _Backward:
 
 
 def _told(values: tuple[Any, ...], places: list[int], gradients: tuple[Array | None, ...]) -> tuple[Any, ...]:
-    """A gradient for each value: zeros for a Tensor that has none, None for what is not a Tensor."""
-    known = dict(zip(places, gradients))
+    """The gradients as Tensors, one for each value; None for a value that has none."""
     told: list[Any] = [None] * len(values)
-    for i, value in enumerate(values):
-        if isinstance(value, Tensor):
-            gradient = known.get(i)
-            told[i] = Tensor(filled(value._data.meta, 0.0) if gradient is None else gradient)
+    for i, g in zip(places, gradients):
+        told[i] = None if g is None else Tensor(g)
     return tuple(told)
 
 
