@@ -76,8 +76,8 @@ void logsumexp(In input, Out y) {
       const T* x = input.data<T>() + r * d;
       const T high = row_max(x, d);
       // An infinite maximum is the result, unless there is a NaN.
-      y.data<T>()[r] = high - high != 0 ? unless_nan(high, x, d)
-                                        : high + scalar_log(row_exp(x, high, d, static_cast<T*>(nullptr)));
+      y.data<T>()[r] =
+          high - high != 0 ? unless_nan(high, x, d) : high + scalar_log(row_exp(x, high, d, static_cast<T*>(nullptr)));
     }
   });
 }
