@@ -201,6 +201,8 @@ class Tensor:
                 )
             if value._data.device != self._data.device:
                 raise BadValue("grad", "value", f"a tensor on {self.device}", f"one on {value.device}")
+            if value._data.overlaps_itself:  # `backward` adds to it in place
+                value = Tensor(value._data.clone())
         self._grad = value
 
     @property

@@ -91,9 +91,12 @@ def will_record(*inputs: Tensor | None) -> bool:
     if not _mode.enabled:
         return False
     for x in inputs:
-        if x is not None and x._base is not None:
-            refresh("autograd", x)
-    return any(x is not None and x._requires_grad for x in inputs)
+        if x is not None:
+            if x._base is not None:
+                refresh("autograd", x)
+            if x._requires_grad:
+                return True
+    return False
 
 
 def needs_grad(operand: Any) -> bool:
@@ -202,40 +205,44 @@ def _walk(
         before = slots[index]
         slots[index] = gradient if before is None else K.add(before, gradient)
 
-    for edge, seed in starts:
-        send(edge, seed)
-    while heap:
-        node = heappop(heap)[1]
-        slots = pending.pop(node)
-        if node._hooks or node._retained or found:
-            for i, g in enumerate(slots):
-                if g is None:
-                    continue
-                g = slots[i] = _run_hooks(node._hooks.get(i), g, node.name)
-                retained = node._retained.get(i)
-                tensor = retained() if retained is not None else None
-                if tensor is not None:
-                    with _accumulating:
-                        if tensor._grad is None:
-                            tensor._grad = Tensor(g.clone())
-                        else:
-                            _add_to(tensor._grad, g)
-                if (node, i) in found:
-                    found[(node, i)] = g
-        results = node.backward(node, *slots)
-        if type(results) is not tuple:
-            results = (results,)
-        if anomaly.state.enabled and anomaly.state.check_nan:
-            anomaly.check(node.name, node.made_at, results)
-        if not retain_graph:
-            node.free()
-        if len(results) != len(node.edges):
-            raise BadState(node.name, "backward", f"{len(node.edges)} gradients, one for each input", len(results))
-        for edge, g in zip(node.edges, results):
-            if edge is not None and g is not None:
-                send(edge, g)
-    for tensor, total in leaves.items():
-        leaf(tensor, _run_hooks(tensor._hooks, dense(total), "leaf") if tensor._hooks else total)
+    before, _mode.enabled = _mode.enabled, False  # as in PyTorch, hooks are not recorded
+    try:
+        for edge, seed in starts:
+            send(edge, seed)
+        while heap:
+            node = heappop(heap)[1]
+            slots = pending.pop(node)
+            if node._hooks or node._retained or found:
+                for i, g in enumerate(slots):
+                    if g is None:
+                        continue
+                    g = slots[i] = _run_hooks(node._hooks.get(i), g, node.name)
+                    retained = node._retained.get(i)
+                    tensor = retained() if retained is not None else None
+                    if tensor is not None:
+                        with _accumulating:
+                            if tensor._grad is None:
+                                tensor._grad = Tensor(g.clone())
+                            else:
+                                K.add_(tensor._grad._data, g)
+                    if (node, i) in found:
+                        found[(node, i)] = g
+            results = node.backward(node, *slots)
+            if type(results) is not tuple:
+                results = (results,)
+            if anomaly.state.enabled and anomaly.state.check_nan:
+                anomaly.check(node.name, node.made_at, results)
+            if not retain_graph:
+                node.free()
+            if len(results) != len(node.edges):
+                raise BadState(node.name, "backward", f"{len(node.edges)} gradients, one for each input", len(results))
+            for edge, g in zip(node.edges, results):
+                if edge is not None and g is not None:
+                    send(edge, g)
+        for tensor, total in leaves.items():
+            leaf(tensor, _run_hooks(tensor._hooks, dense(total), "leaf") if tensor._hooks else total)
+    finally:
+        _mode.enabled = before
 
 
 def _wanted(op: str, inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
@@ -247,14 +254,6 @@ def _wanted(op: str, inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
         if tensor._base is not None:
             refresh(op, tensor)
     return wanted
-
-
-def _add_to(gradient: Tensor, more: Array) -> None:
-    """gradient += more, in the memory of the gradient, so that views of it stay true."""
-    if gradient._data.overlaps_itself:
-        gradient._data = K.add(gradient._data, more)
-    else:
-        K.add_(gradient._data, more)
 
 
 def backward(
@@ -281,8 +280,8 @@ def backward(
         with _accumulating:  # threads may share the leaf
             if tensor._grad is None:
                 tensor._grad = first(g)
-            else:
-                _add_to(tensor._grad, dense(g))
+            else:  # in its own memory, so that views of it stay true
+                K.add_(tensor._grad._data, dense(g))
         if tensor._post_hooks:
             for hook in list(tensor._post_hooks.values()):
                 hook(tensor)
@@ -296,9 +295,10 @@ def backward(
         taken[id(g)] = g
         return Tensor(g)
 
-    found: dict[Edge, Array | None] = {_edge(x): None for x in wanted or () if x._node is not None}
-    with no_grad():  # as in PyTorch, hooks are not recorded
-        _walk(starts, retain_graph, accumulate, found)
+    found: dict[Edge, Array | None] = NOTHING
+    if wanted is not None:
+        found = {_edge(x): None for x in wanted if x._node is not None}
+    _walk(starts, retain_graph, accumulate, found)
     for x in wanted or ():
         g = None if x._node is None else found.pop(_edge(x), None)
         if g is not None:
@@ -347,8 +347,7 @@ def grad(
 
     if materialize_grads and allow_unused is False:
         raise BadValue("grad", "allow_unused", "True or None with materialize_grads", False)
-    with no_grad():
-        _walk(starts, retain_graph, keep, found)
+    _walk(starts, retain_graph, keep, found)
     gradients = [found[edge] for edge in edges]
     if materialize_grads:
         gradients = [filled(x._data.meta, 0.0) if g is None else g for x, g in zip(wanted, gradients)]

@@ -148,7 +148,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     x, w = as_array("linear", "input", input), as_array("linear", "weight", weight)
     b = None if bias is None else as_array("linear", "bias", bias)
     first = x if _learns(weight, bias) else None
-    second = w if input._requires_grad or needs_grad(input) else None
+    second = w if input._requires_grad or (input._base is not None and needs_grad(input)) else None
     return record("linear", K.linear(x, w, b), (input, weight, bias), _linear_backward, first, second)
 
 
@@ -173,7 +173,7 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, appro
     tanh = is_tanh("linear_gelu", approximate)
     y, z = K.linear_gelu(x, w, b, tanh, will_record(input, weight, bias))
     first = x if _learns(weight, bias) else None
-    second = w if input._requires_grad or needs_grad(input) else None
+    second = w if input._requires_grad or (input._base is not None and needs_grad(input)) else None
     return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, first, second, z, tanh)
 
 
