@@ -28,7 +28,7 @@ def data_of(value: Any) -> Any:
     """The Array of a Tensor or of a NumPy array; anything else as it is (the kernel's binding takes numbers and refuses the rest)."""
     if isinstance(value, Tensor):
         return value._data
-    if type(value) in _PYTHON or not isinstance(value, np.ndarray):
+    if type(value) in _PYTHON or not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         return value
     return _core.from_buffer(np.ascontiguousarray(value).reshape(value.shape))
 

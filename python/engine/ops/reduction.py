@@ -288,7 +288,7 @@ def _amax_backward(dy: Array, x: Array, y: Array, mask: int) -> Array:
 
 def _of_all(op: str, kernel: Any, input: Tensor, keepdim: bool) -> Tensor:
     _, x, mask = _prepared(op, input, None, None)
-    y = kernel(x, mask, keepdim)
+    y = called_as(op, kernel, x, mask, keepdim)
     return record(op, y, (input,), _max_of_all_backward, x, y, mask)
 
 
