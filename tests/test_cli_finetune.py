@@ -219,7 +219,7 @@ def copy_of(place: Path, folder: Path, **changes) -> Path:
 def test_wrong_encoders(place, tmp_path):
     gpt = json.dumps({"model_type": "gpt2", "n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 300}).encode()
     wrong = {
-        "pickle": ({"model__safetensors": "pytorch_model.bin"}, "got pytorch_model.bin"),
+        "not_a_pickle": ({"model__safetensors": "pytorch_model.bin"}, "pytorch_model.bin"),
         "gpt2": ({"config__json": gpt}, "got 'gpt2'"),
         "weightless": ({"model__safetensors": None}, "expected a file model.safetensors"),
         "wordless": ({"tokenizer__json": None}, "expected a folder with tokenizer.json or vocab.txt"),

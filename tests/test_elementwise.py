@@ -148,8 +148,11 @@ def test_numpy_on_either_side() -> None:
             assert isinstance(y, Tensor)
             assert y.dtype is engine.float32
             same(y, [2, 4])
+    for y in (np.ones(2) + x, x + np.ones(2)):  # as in PyTorch, a tensor of the array's dtype
+        assert isinstance(y, Tensor) and y.dtype is engine.float64
+        same(y, [2, 3])
     with pytest.raises(TypeError, match=r"\[add\] \w+: expected a Tensor or a number, got numpy.ndarray"):
-        np.ones(2) + x
+        np.array(["a", "b"]) + x
 
 
 def test_comparison_with_what_is_no_number() -> None:

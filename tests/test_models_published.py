@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import pickle
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -314,14 +317,51 @@ def test_shards(tmp_path):
             BertForSequenceClassification.from_pretrained(folder)
 
 
-def test_pickles_are_refused_with_the_way_out(tmp_path):
-    folder = edited("bert/model", tmp_path)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(ValueError, match=r"pickle, which can run code .*save_pretrained"):
-        BertModel.from_pretrained(folder)
+def test_weights_in_the_format_of_pytorch(tmp_path):
+    batch = PackedBatch.from_sequences([[5, 6, 7]])
+    whole = BertForSequenceClassification.from_pretrained(GOLDEN / "bert" / "sequence")
+    folder = edited("bert/sequence", tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    engine.save(weights, folder / "pytorch_model.bin")
+    assert BertForSequenceClassification.from_pretrained(folder)(batch).tolist() == whole(batch).tolist()
     (folder / "pytorch_model.bin").unlink()
-    with pytest.raises(FileNotFoundError, match=r"model\.safetensors or"):
-        BertModel.from_pretrained(folder)
+    places = {name: f"pytorch_model-0000{1 + i % 2}-of-00002.bin" for i, name in enumerate(weights)}
+    for file in set(places.values()):
+        engine.save({name: weights[name] for name in weights if places[name] == file}, folder / file)
+    index = folder / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": places}))
+    assert BertForSequenceClassification.from_pretrained(folder)(batch).tolist() == whole(batch).tolist()
+    index.write_text(json.dumps({"weight_map": {"a": "../pytorch_model.bin"}}))
+    with pytest.raises(ValueError, match="names of bin files"):
+        BertForSequenceClassification.from_pretrained(folder)
+    index.unlink()
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors, pytorch_model\.bin"):
+        BertForSequenceClassification.from_pretrained(folder)
+
+
+class Harmful:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def test_pickles_execute_nothing(tmp_path, capsys):
+    folder = edited("bert/model", tmp_path)
+    (folder / "model.safetensors").unlink()
+    for held, message in ((Harmful(), "print"), ({"a": 1}, "tensors by name"), ([1.0], "tensors by name")):
+        (folder / "pytorch_model.bin").write_bytes(zipped(pickle.dumps(held, protocol=2)))
+        with pytest.raises(ValueError, match=message):
+            BertModel.from_pretrained(folder)
+    assert "executed" not in capsys.readouterr().out
+
+
+def zipped(data: bytes) -> bytes:
+    """A file as `torch.save` writes it, with any pickle in it."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+        archive.writestr("archive/version", b"3\n")
+    return stream.getvalue()
 
 
 @pytest.mark.parametrize(

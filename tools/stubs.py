@@ -140,9 +140,10 @@ def tensor_stub() -> str:
         "    _requires_grad: _bool",
         "    _node: Any",
         "    _index: _int",
-        "    _base: tuple[Tensor | None, Any] | None",
+        "    _base: tuple[Tensor | None, Any, str] | None",
         "    _grad: Tensor | None",
         "    _hooks: dict[_int, Any] | None",
+        "    _post_hooks: dict[_int, Any] | None",
     ]
     skipped = {"__module__", "__doc__", "__dict__", "__weakref__", "__hash__", "__annotations__", "__slots__"}
     for name, member in sorted(vars(Tensor).items()):
@@ -158,7 +159,7 @@ def tensor_stub() -> str:
             *lines,
             "",
             "class RemovableHandle:",
-            "    def __init__(self, hooks: dict[int, Any], hook: Any) -> None: ...",
+            "    def __init__(self, hooks: dict[int, Any], hook: Any, first: bool = False) -> None: ...",
             "    def remove(self) -> None: ...",
             "    def __enter__(self) -> RemovableHandle: ...",
             "    def __exit__(self, *_: object) -> None: ...",

@@ -4,7 +4,7 @@ import builtins as _builtins
 import importlib as _importlib
 from typing import Any as _Any
 
-from engine import autograd, cuda, errors, ops
+from engine import autograd, cuda, dtypes, errors, ops
 from engine._core import (
     DType,
     bfloat16,
@@ -27,6 +27,7 @@ from engine._core import DType as dtype
 from engine._core import bool as bool
 from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from engine.device import device
+from engine.dtypes import *
 from engine.layout import Layout
 from engine.ops import *
 from engine.tensor import Tensor
@@ -36,8 +37,9 @@ __version__ = "0.2.0"
 # These are imported at first use: `engine.nn.Linear` works without a second import, and `import engine` stays quick.
 _PACKAGES = (
     "data", "hub", "inference", "linalg", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text",
-    "train", "utils",
+    "torchfiles", "train", "utils",
 )  # fmt: skip
+_FUNCTIONS = {"load": "torchfiles", "save": "torchfiles"}  # functions that are loaded with their package at first use
 
 __all__ = [
     "DType",
@@ -70,12 +72,17 @@ __all__ = [
     "set_num_threads",
     "uint8",
     *_PACKAGES,
+    *_FUNCTIONS,
 ]
 # Unlike in PyTorch, `from engine import *` does not replace Python's own `sum`, `max`, `bool` and others: write `engine.sum`.
-__all__ += [name for name in ops.__all__ if not hasattr(_builtins, name)]
+__all__ += [name for name in (*ops.__all__, *dtypes.__all__) if not hasattr(_builtins, name)]
 
 
 def __getattr__(name: str) -> _Any:
     if name in _PACKAGES:
         return _importlib.import_module(f"engine.{name}")
+    if name in _FUNCTIONS:
+        found = getattr(_importlib.import_module(f"engine.{_FUNCTIONS[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

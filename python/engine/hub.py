@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from glob import glob
 
 from engine.errors import BadFile, FileMissing, NotFolder
 
 __all__ = ["resolve"]
 
-_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never the pickle files
+_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_WEIGHTS, _PICKLED = "*.safetensors", "pytorch_model*.bin"  # the second only if there is none of the first
 
 
 def resolve(directory_or_name: str | os.PathLike[str], op: str, revision: str | None = None) -> str:
@@ -36,7 +38,10 @@ def resolve(directory_or_name: str | os.PathLike[str], op: str, revision: str | 
             "a name on the Hugging Face hub needs huggingface_hub: pip install 'engine[hub]'",
         ) from None
     try:
-        return str(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        folder = str(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        if not glob(os.path.join(folder, _WEIGHTS)):
+            folder = str(snapshot_download(name, revision=revision, allow_patterns=[*_FILES, _PICKLED]))
+        return folder
     except Exception as error:  # the library raises a dozen kinds: no network, no such repository, no permission
         expected = "an existing folder or a repository of the Hugging Face hub"
         reason = str(error).splitlines()[0] if str(error) else "no reason given"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
-from engine.device import device, device_of, number_of
+from engine.device import device, device_of
+from engine.dtypes import Size, channels_last, contiguous_format
 from engine.errors import BadBuffer, BadState, BadType, BadValue, require
+from engine.storage import copied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,15 +33,16 @@ class Tensor:
     _requires_grad: bool = False
     _node: Any = None  # the tape's Node of the op that made it; None for a leaf
     _index: int = 0  # which of the node's outputs it is
-    _base: tuple[Tensor | None, Any] | None = (
-        None  # of a view: the tensor it is a view of, and that tensor's node at the time
-    )
+    # Of a view: the tensor that it is a part of, that tensor's node at the time, and why it cannot be written in place, or "".
+    _base: tuple[Tensor | None, Any, str] | None = None
     _grad: Tensor | None = None
     _hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
+    _post_hooks: dict[Any, Callable[[Tensor], None]] | None = None  # of a leaf: called when its `grad` is complete
 
-    def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        if type(data) is not Array:
-            raise BadType("Tensor", "data", "an Array", type(data).__name__, "make tensors with engine.tensor")
+    def __init__(self, data: Any = (), requires_grad: Any = False, *sizes: Any) -> None:
+        if type(data) is not Array:  # as PyTorch's old constructor: Tensor(2, 3), Tensor([1, 2])
+            data = self._from_arguments((data, *(() if requires_grad is False else (requires_grad,)), *sizes))
+            requires_grad = False
         self._data = data
         if requires_grad:
             self.requires_grad = True
@@ -87,17 +91,19 @@ class Tensor:
         """The number of elements."""
         return self._data.size
 
+    nelement, ndimension = numel, dim
+
     def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of dimension `dim`."""
-        return self._data.shape if dim is None else self._data.shape[dim]
+        """The shape as a `Size`, a tuple that has `numel()`; or the size of dimension `dim`."""
+        return Size(self._data.shape) if dim is None else self._data.shape[dim]
 
     def stride(self, dim: int | None = None) -> Any:
         """The strides in elements, or the stride of dimension `dim`."""
         return self._data.strides if dim is None else self._data.strides[dim]
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: Any = contiguous_format) -> bool:
         """Whether the elements lie in memory without gaps, in the order of their indices, the last index changing fastest."""
-        return self._data.is_contiguous
+        return self._data.is_contiguous and memory_format is not channels_last
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is float32, float64, bfloat16 or float16."""
@@ -106,6 +112,16 @@ class Tensor:
     def element_size(self) -> int:
         """The bytes of one element."""
         return self._data.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return self._data.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self._data.size * self._data.dtype.itemsize
 
     def data_ptr(self) -> int:
         """The memory address of the first element."""
@@ -123,6 +139,8 @@ class Tensor:
 
         Setting it raises TypeError for a dtype that is not floating-point, and RuntimeError for False on the result of an op.
         """
+        if self._base is not None:
+            self._follow_base()
         return self._requires_grad
 
     @requires_grad.setter
@@ -143,12 +161,23 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """Whether the tensor is not the result of a recorded op."""
-        return self._node is None
+        return self.grad_fn is None
 
     @property
     def grad_fn(self) -> Any:
         """The recorded op that made this tensor, an `autograd.Node`; None for a leaf."""
+        if self._base is not None:
+            self._follow_base()
         return self._node
+
+    if TYPE_CHECKING:
+
+        @staticmethod
+        def _from_arguments(args: tuple[Any, ...]) -> Array:
+            """The Array of PyTorch's old constructor. `engine.ops.typed` attaches it."""
+
+        def _follow_base(self) -> None:
+            """Gives a view a new history if an in-place op has written to its base. The tape attaches it."""
 
     @property
     def grad(self) -> Tensor | None:
@@ -172,6 +201,8 @@ class Tensor:
                 )
             if value._data.device != self._data.device:
                 raise BadValue("grad", "value", f"a tensor on {self.device}", f"one on {value.device}")
+            if value._data.overlaps_itself:  # `backward` adds to it in place
+                value = Tensor(value._data.clone())
         self._grad = value
 
     @property
@@ -198,6 +229,17 @@ class Tensor:
         if self._hooks is None:
             self._hooks = {}
         return RemovableHandle(self._hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Calls `hook(self)` after `backward` has added this leaf's gradient to `.grad`.
+
+        Raises RuntimeError for a tensor that does not require grad or is not a leaf.
+        """
+        _need_grad("register_post_accumulate_grad_hook", self)
+        _need_leaf("register_post_accumulate_grad_hook", self)
+        if self._post_hooks is None:
+            self._post_hooks = {}
+        return RemovableHandle(self._post_hooks, hook)
 
     def retain_grad(self) -> None:
         """Makes `backward` keep the gradient in `.grad`, which it otherwise does only for leaves.
@@ -290,16 +332,23 @@ class Tensor:
         _need_leaf("deepcopy", self)
         copy = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy
-        copy._data = self._data.clone()
+        copy._data = copied(self._data, memo)
         copy._requires_grad = self._requires_grad
-        copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
+        copy._grad = deepcopy(self._grad, memo)
+        copy.__dict__.update(deepcopy(self._attributes(), memo))
         return copy
 
     def __reduce__(self) -> Any:
         _need_leaf("pickle", self)
-        # As in PyTorch, a tensor is restored on its device.
-        raw, where = _core.to_bytes(self._data), self.device if self.is_cuda else None
-        return _rebuild, (type(self), raw, self.shape, self.dtype, self._requires_grad, where)
+        # As in PyTorch, a tensor is restored on its device, and without its gradient.
+        return _rebuild, (type(self), self._data, self._requires_grad), self._attributes() or None
+
+    def _attributes(self) -> dict[str, Any]:
+        """What the user has added to this tensor."""
+        return {name: value for name, value in self.__dict__.items() if name not in _FIELDS}
+
+
+_FIELDS = frozenset(name for name in vars(Tensor)["__annotations__"])
 
 
 def _need_grad(op: str, t: Tensor) -> None:
@@ -310,26 +359,22 @@ def _need_leaf(op: str, t: Tensor) -> None:
     require(t._node is None, op, "self", "a leaf tensor", "the result of an op", "use .detach()", error=BadState)
 
 
-def _rebuild(
-    cls: type[Tensor],
-    raw: bytes,
-    shape: tuple[int, ...],
-    dtype: DType,
-    requires_grad: bool,
-    where: device | None = None,
-) -> Tensor:
+def _rebuild(cls: type[Tensor], data: Array, requires_grad: bool) -> Tensor:
     tensor = cls.__new__(cls)
-    tensor._data = _core.from_bytes(raw, shape, dtype).to_device(number_of(where))
-    tensor._requires_grad = requires_grad
+    tensor._data, tensor._requires_grad = data, requires_grad
     return tensor
 
 
 class RemovableHandle:
     """What the registration of a hook returns. `remove()` removes the hook; so does the end of a `with` block."""
 
-    def __init__(self, hooks: dict[Any, Any], hook: Any) -> None:
+    def __init__(self, hooks: dict[Any, Any], hook: Any, first: bool = False) -> None:
         self._hooks, self._key = hooks, object()
+        others = dict(hooks) if first else {}
+        if first:
+            hooks.clear()
         hooks[self._key] = hook
+        hooks.update(others)
 
     def remove(self) -> None:
         self._hooks.pop(self._key, None)

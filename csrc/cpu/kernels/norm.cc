@@ -30,20 +30,40 @@ static T reciprocal_root(T x, double eps) {
   return T(1) / T(__builtin_sqrt(double(x) + eps));
 }
 
+// Mean and 1 / sqrt(variance + eps) of a row whose squares are beyond the largest T: of the row divided by its largest
+// magnitude. NaNs if the row is not finite.
+template <class T>
+static __attribute__((noinline)) void scaled_moments(const T* x, double eps, int64_t d, T* mean, T* rstd) {
+  double scale = 0, sum = 0, squares = 0;
+  for (int64_t i = 0; i < d; i++) scale = __builtin_fmax(scale, __builtin_fabs(double(x[i])));
+  for (int64_t i = 0; i < d; i++) sum += double(x[i]) / scale;
+  const double centre = sum / double(d);
+  for (int64_t i = 0; i < d; i++) {
+    const double u = double(x[i]) / scale - centre;
+    squares += u * u;
+  }
+  *mean = T(centre * scale);
+  *rstd = T(1 / __builtin_sqrt(squares / double(d) + eps / scale / scale) / scale);
+}
+
 // out = (x - mean) * rstd * w + b for a row whose elements add up to `total`.
 template <class T>
 static ENGINE_INLINE
 void normalize_row(const T* x, T total, const T* w, const T* b, double eps, int64_t d, T* out, T* mean, T* rstd,
                    bool past) {
   constexpr int L = kLanes<T>;
-  const T mu = total / T(d);
-  const V<T> vm = broadcast(mu);
+  T mu = total / T(d);
+  V<T> vm = broadcast(mu);
   const T squares = row_total<T>(d, [&](int64_t i, int64_t k) ENGINE_LAMBDA {
     V<T> u = load_some(x + i, k) - vm;
     if (k < L) u = first_lanes(u, k, T(0));
     return u * u;
   });
-  const T rs = reciprocal_root(squares / T(d), eps);
+  T rs = reciprocal_root(squares / T(d), eps);
+  if (squares - squares != 0) {
+    scaled_moments(x, eps, d, &mu, &rs);
+    vm = broadcast(mu);
+  }
   *mean = mu;
   *rstd = rs;
   const V<T> vr = broadcast(rs);

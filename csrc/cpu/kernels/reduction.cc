@@ -348,6 +348,20 @@ static void loop_prod(int64_t n, void* out, void* const* x) {
   for (int64_t i = 0; i < n; i++)
     dx[i] = a[i] == 0 ? (zeros[i] == 1 ? dy[i] * rest[i] : T(0)) : (zeros[i] == 0 ? dy[i] * (rest[i] / a[i]) : T(0));
 }
+struct NotFinite {
+  template <class U>
+  static ENGINE_INLINE
+  U of(U x, U) { return x - x == U{} ? U{} : U{} + 1; }
+};
+// 0 times an infinity or a NaN among the others is NaN.
+template <class T>
+static void loop_prod_not_finite(int64_t n, void* out, void* const* x) {
+  T* dx = static_cast<T*>(out);
+  const T *dy = static_cast<const T*>(x[0]), *a = static_cast<const T*>(x[1]), *zeros = static_cast<const T*>(x[2]),
+          *wild = static_cast<const T*>(x[3]);
+  for (int64_t i = 0; i < n; i++)
+    if (zeros[i] > T(a[i] == 0) && wild[i] > T(a[i] - a[i] != 0)) dx[i] = dy[i] * T(__builtin_nan(""));
+}
 // The product of the others: from the product of all that are not 0 and the number of those that are.
 template <class T>
 void prod_backward(In dy, In input, int64_t dims, Out dinput) {
@@ -358,6 +372,12 @@ void prod_backward(In dy, In input, int64_t dims, Out dinput) {
   const View rests = spread(input, dims, rest), counts = spread(input, dims, zeros);
   const View* views[5] = {dinput.v, dy.v, input.v, &rests, &counts};
   map<5>(views, loop_prod<T>);
+  T wildest = 0;
+  for (int64_t o = 0; o < p.outputs(); o++) wildest += rest[o] - rest[o];
+  if (wildest == 0) return;
+  reduce<SumOf<T, NotFinite>>(p, &kNone<T>, 0, [=](int64_t o, double total) { rest[o] = T(total); });
+  const View* again[5] = {dinput.v, dy.v, input.v, &counts, &rests};
+  map<5>(again, loop_prod_not_finite<T>);
 }
 
 // Without a division: the product of the elements before j, times s[j] = dy[j] + input[j + 1] * s[j + 1].

@@ -1,7 +1,7 @@
 // softmax, log_softmax and logsumexp over the last dimension of (n, d), forward and backward.
 //
 // A row is read twice from memory close by: its maximum, then exponentials and their sum. A row of nothing but -inf
-// gives NaNs (logsumexp: -inf), as does one with a NaN or +inf (logsumexp: +inf for +inf).
+// gives NaNs (logsumexp: -inf), as does one with a NaN or +inf (logsumexp: +inf for +inf without a NaN).
 #include "core/view.h"
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
@@ -61,6 +61,13 @@ void log_softmax_backward(In dy, In y, Out dinput) {
   });
 }
 
+// The largest number of a row, which `row_max` takes without regard to NaNs; NaN if there is one.
+template <class T>
+static T unless_nan(T high, const T* x, int64_t d) {
+  for (int64_t i = 0; i < d; i++)
+    if (x[i] != x[i]) return x[i];
+  return high;
+}
 template <class T>
 void logsumexp(In input, Out y) {
   const int64_t d = input.size(-1);
@@ -68,9 +75,9 @@ void logsumexp(In input, Out y) {
     for (int64_t r = begin; r < end; r++) {
       const T* x = input.data<T>() + r * d;
       const T high = row_max(x, d);
-      // An infinite maximum is the result; NaN stays NaN.
+      // An infinite maximum is the result, unless there is a NaN.
       y.data<T>()[r] =
-          high - high != 0 && high == high ? high : high + scalar_log(row_exp(x, high, d, static_cast<T*>(nullptr)));
+          high - high != 0 ? unless_nan(high, x, d) : high + scalar_log(row_exp(x, high, d, static_cast<T*>(nullptr)));
     }
   });
 }

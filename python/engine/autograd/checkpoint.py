@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from engine import _core
-from engine.autograd.mode import enable_grad, is_grad_enabled, recording
-from engine.autograd.tape import freed
+from engine.autograd.modes import enable_grad, is_grad_enabled, mode
+from engine.autograd.node import freed
 from engine.errors import BadState, BadType, BadValue
 from engine.tensor import Tensor
 
@@ -45,14 +45,14 @@ class _Call:
     def run(self, recorder: Any) -> Any:
         """Calls the function; `recorder` takes what its ops save."""
         function, args, kwargs = self._saved
-        before, recording.recorder, self.running = recording.recorder, recorder, True
+        before, mode.recorder, self.running = mode.recorder, recorder, True
         try:
             with ExitStack() as stack:
                 for context in self.around:
                     stack.enter_context(context())
                 return function(*args, **kwargs)
         finally:
-            recording.recorder, self.running = before, False
+            mode.recorder, self.running = before, False
 
     def again(self) -> None:
         """Runs the function a second time, to give its nodes what they saved."""
@@ -131,7 +131,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     if not is_grad_enabled():
         return function(*args, **kwargs)
     call = _Call(function, args, kwargs)
-    outer = recording.recorder
+    outer = mode.recorder
     if outer is None:
         return call.run(call.let_go)
     outer(call, call._saved)  # before the ops of this call, in both runs

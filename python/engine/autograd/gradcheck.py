@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine import _core
-from engine.autograd.mode import no_grad
+from engine.autograd.modes import no_grad
 from engine.autograd.tape import grad
 from engine.errors import BadState, BadType, require
 from engine.tensor import Tensor

@@ -14,12 +14,15 @@ from engine.hub import resolve
 from engine.models.config import TransformerConfig
 from engine.models.families import FAMILIES, HEADS, Family
 from engine.nn.module import Module
+from engine.ops.naming import called_as
 from engine.serialization import load_file, read_json, save_file, write_json
 from engine.tensor import Tensor
+from engine.torchfiles import load
 
 __all__ = ["LoadingInfo", "Pretrained", "read_config", "read_weights"]
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"  # in PyTorch's format
 Model = TypeVar("Model", bound="Pretrained")
 
 _log = logging.getLogger("engine.models")
@@ -30,7 +33,6 @@ _KNOWN = re.compile(
     r"^(cls|sop_classifier|lm_head|predictions|vocab_transform|vocab_layer_norm|vocab_projector|generator_predictions)\."
 )
 _HEAD_NAMES = ("classifier.", "pre_classifier.", "qa_outputs.")
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "pytorch_model.pt")
 
 
 class LoadingInfo(NamedTuple):
@@ -131,8 +133,8 @@ class Pretrained(Module):
     ) -> Any:
         """The model in a directory that `save_pretrained` or `transformers` wrote, in evaluation mode.
 
-        Weights are read from model.safetensors, or from the shards that model.safetensors.index.json lists. bfloat16 and float16 become
-        float32. Weights of the head (a classifier, a pooler) that the files lack keep initial values, and a warning in the log
+        Weights are read from model.safetensors, or from the shards that model.safetensors.index.json lists; if there are neither, from
+        pytorch_model.bin or its shards, of which nothing is executed (see `engine.load`). bfloat16 and float16 become float32. Weights of the head (a classifier, a pooler) that the files lack keep initial values, and a warning in the log
         (`engine.models`) names them. If weights of the encoder are missing, that is an error.
 
         Args:
@@ -142,8 +144,8 @@ class Pretrained(Module):
             ignore_mismatched_sizes: weights of the head whose shape differs keep initial values; False: they are an error.
             overrides: fields of `TransformerConfig` to change, such as num_labels, id2label, hidden_dropout_prob.
 
-        Raises FileNotFoundError if a file is missing, ValueError if files are damaged, do not fit together or are pickles, and TypeError
-        for an override that is not a field.
+        Raises FileNotFoundError if a file is missing, ValueError if files are damaged, do not fit together or hold more than weights,
+        and TypeError for an override that is not a field.
         """
         op = f"{cls.__name__}.from_pretrained"
         folder = resolve(directory, op, revision)
@@ -246,35 +248,40 @@ def read_config(folder: str, op: str, **overrides: Any) -> TransformerConfig:
 
 
 def read_weights(folder: str, op: str) -> dict[str, Tensor]:
-    """The weights in a folder by their published names: from model.safetensors, or from the shards that its index lists.
+    """The weights in a folder by their published names: from model.safetensors or the shards that its index lists, otherwise from
+    pytorch_model.bin or its shards. Nothing in a file is executed.
 
     Raises FileNotFoundError if there are none, and ValueError if files are damaged, differ from the index, lie outside of the folder, or
-    are pickles (a pickle can run code when it is opened).
+    hold anything but tensors by name.
     """
-    if os.path.isfile(os.path.join(folder, WEIGHTS)):
-        return load_file(os.path.join(folder, WEIGHTS))
-    if os.path.isfile(os.path.join(folder, INDEX)):
-        return _read_shards(folder, op)
-    for name in _PICKLES:
-        if os.path.isfile(os.path.join(folder, name)):
-            load = f"AutoModel.from_pretrained('{folder}')"
-            code = f"from transformers import AutoModel; {load}.save_pretrained('{folder}')"
-            advice = f'if you trust it, convert it once where transformers is installed: python -c "{code}"'
-            got = f"{name} in {folder}, a pickle, which can run code when it is opened"
-            raise BadValue(op, "directory", WEIGHTS, got, advice)
-    raise FileMissing(op, "directory", f"a file {WEIGHTS} or {INDEX}", f"none in {folder}")
+    for single, index in ((WEIGHTS, INDEX), (PICKLED, PICKLED_INDEX)):
+        if os.path.isfile(os.path.join(folder, single)):
+            return _read_file(folder, single, op)
+        if os.path.isfile(os.path.join(folder, index)):
+            return _read_shards(folder, index, op)
+    raise FileMissing(op, "directory", f"a file {WEIGHTS}, {PICKLED} or an index of shards", f"none in {folder}")
 
 
-def _read_shards(folder: str, op: str) -> dict[str, Tensor]:
-    index = os.path.join(folder, INDEX)
-    places = read_json(index, op, "directory").get("weight_map")
+def _read_file(folder: str, name: str, op: str) -> dict[str, Tensor]:
+    path = os.path.join(folder, name)
+    if name.endswith(".safetensors"):
+        return load_file(path)
+    held = called_as(op, load, path)
+    named = isinstance(held, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in held.items())
+    require(named, op, "directory", f"tensors by name in {path}", "something else")
+    return {key: tensor.detach() for key, tensor in held.items()}
+
+
+def _read_shards(folder: str, index: str, op: str) -> dict[str, Tensor]:
+    path, kind = os.path.join(folder, index), index.removesuffix(".index.json").rpartition(".")[2]
+    places = read_json(path, op, "directory").get("weight_map")
     right = isinstance(places, Mapping) and all(isinstance(place, str) for place in places.values())
-    require(right, op, "directory", f"a weight_map from names to files in {index}", "none")
+    require(right, op, "directory", f"a weight_map from names to files in {path}", "none")
     state: dict[str, Tensor] = {}
     for file in sorted(set(places.values())):
-        inside = os.path.basename(file) == file and file.endswith(".safetensors")
-        require(inside, op, "directory", f"names of safetensors files in {index}", repr(file))
-        held = load_file(os.path.join(folder, file))
+        inside = os.path.basename(file) == file and file.endswith(f".{kind}")
+        require(inside, op, "directory", f"names of {kind} files in {path}", repr(file))
+        held = _read_file(folder, file, op)
         for name in sorted(name for name, place in places.items() if place == file):
             require(name in held, op, "directory", f"{name} in {folder}/{file}, as its index says", "none")
             state[name] = held[name]

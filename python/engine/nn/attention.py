@@ -14,7 +14,7 @@ import numpy as np
 
 from engine import ops
 from engine._core import DType
-from engine.autograd.tape import sole_owner
+from engine.autograd.views import sole_owner
 from engine.errors import BadValue, require
 from engine.layout import Layout
 from engine.nn import functional as F

@@ -14,6 +14,7 @@ from engine._core import Array, DType
 from engine.device import device as Device
 from engine.device import number_of, placed, refuse_float64
 from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
+from engine.nn.hooks import call_with_backward_hooks
 from engine.nn.utils import zero_gradients
 from engine.ops.convert import copy_into
 from engine.tensor import RemovableHandle, Tensor
@@ -93,6 +94,8 @@ class Module:
             _non_persistent=set(),
             _forward_hooks={},
             _forward_pre_hooks={},
+            _backward_hooks={},
+            _backward_pre_hooks={},
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -100,10 +103,16 @@ class Module:
         raise NotDefined(type(self).__name__, "forward", "a class that defines this method", "one that does not")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        mine = self.__dict__
+        if mine["_backward_hooks"] or mine["_backward_pre_hooks"]:
+            return call_with_backward_hooks(self, args, kwargs, self._call_forward)
+        if mine["_forward_pre_hooks"] or mine["_forward_hooks"]:
+            return self._call_forward(*args, **kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_forward(self, *args: Any, **kwargs: Any) -> Any:
         before: dict[Any, Any] = self.__dict__["_forward_pre_hooks"]
         after: dict[Any, Any] = self.__dict__["_forward_hooks"]
-        if not before and not after:
-            return self.forward(*args, **kwargs)
         for hook in list(before.values()):
             changed = hook(self, args)
             if changed is not None:
@@ -122,6 +131,24 @@ class Module:
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> RemovableHandle:
         """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output."""
         return RemovableHandle(self.__dict__["_forward_hooks"], hook)
+
+    def register_full_backward_hook(
+        self, hook: Callable[[Any, Any, Any], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, grad_input, grad_output) in backward when the gradients of the module's arguments are known. Both are tuples
+        of Tensors, with None for what has no gradient. If the hook returns a tuple, that replaces grad_input.
+
+        The arguments and the output of the module cannot be written in place then. prepend: before the hooks that are there.
+        """
+        return RemovableHandle(self.__dict__["_backward_hooks"], hook, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[[Any, Any], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, grad_output) in backward before the gradients inside the module are computed. If the hook returns a tuple,
+        that replaces grad_output. prepend: before the hooks that are there.
+        """
+        return RemovableHandle(self.__dict__["_backward_pre_hooks"], hook, prepend)
 
     # ---- attributes
 

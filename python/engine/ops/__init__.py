@@ -31,6 +31,7 @@ from engine.ops.loss_margin import *
 from engine.ops.multihead import *
 from engine.ops.norm import *
 from engine.ops.operands import *
+from engine.ops.operators import *
 from engine.ops.packing import *
 from engine.ops.padding import *
 from engine.ops.pooling import *
@@ -49,6 +50,7 @@ from engine.ops.sorting import *
 from engine.ops.special import *
 from engine.ops.stacking import *
 from engine.ops.statistics import *
+from engine.ops.typed import *
 from engine.ops.unary import *
 from engine.ops.unique import *
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.autograd.tape import Node, check_inplace, needs_grad, record, record_inplace
 from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.inplace import in_place
@@ -87,11 +87,13 @@ def mul(input: Operand, other: Operand) -> Tensor:
     """input * other, element by element."""
     a, b, x, y = data_of(input), data_of(other), tensor_of(input), tensor_of(other)
     # Each gradient needs the other operand.
-    first, second = a if y is not None and y._requires_grad else None, b if x is not None and x._requires_grad else None
+    first = a if y is not None and (y._requires_grad or (y._base is not None and needs_grad(y))) else None
+    second = b if x is not None and (x._requires_grad or (x._base is not None and needs_grad(x))) else None
     return record("mul", K.mul(a, b), (x, y), _mul_backward, first, second)
 
 
-_div_backward = gradients(lambda dy, b, y: K.div(dy, b), K.div_backward)
+# The operands are kept, not the quotient, so that it may be written in place.
+_div_backward = gradients(lambda dy, a, b: K.div(dy, b), lambda dy, a, b: K.div_backward(dy, b, K.div(a, b)))
 
 
 @tensor_method("div", "__truediv__")
@@ -108,9 +110,9 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
             raise BadValue("div", "rounding_mode", "None, 'trunc' or 'floor'", repr(rounding_mode))
         y = truncated_quotient(data_of(input), data_of(other))
         return record("div", y, (tensor_of(input), tensor_of(other)), _stepped_backward)
-    b = data_of(other)
-    y = K.div(data_of(input), b)
-    return record("div", y, (tensor_of(input), tensor_of(other)), _div_backward, b, y)
+    a, b, divisor = data_of(input), data_of(other), tensor_of(other)
+    dividend = a if divisor is not None and needs_grad(divisor) else None
+    return record("div", K.div(a, b), (tensor_of(input), divisor), _div_backward, dividend, b)
 
 
 @tensor_method("__rtruediv__")
@@ -178,7 +180,8 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     if type(b) is int and b < 0 and not isinstance(a, float) and not (type(a) is Array and a.dtype.is_floating_point):
         raise BadValue("pow", "exponent", "an integer >= 0 for an integer input", b)
     y = K.pow(a, b)
-    return record("pow", y, (tensor_of(input), tensor_of(exponent)), _pow_backward, a, b, y)
+    result = y if needs_grad(exponent) else None
+    return record("pow", y, (tensor_of(input), tensor_of(exponent)), _pow_backward, a, b, result)
 
 
 @tensor_method("__rpow__")
@@ -273,7 +276,7 @@ def _mul_(self: Tensor, other: Operand) -> Tensor:
     b = data_of(other)
     before = None
     if isinstance(other, Tensor):
-        if other._requires_grad:  # its gradient needs the values that are about to be overwritten
+        if needs_grad(other):  # its gradient needs the values that are about to be overwritten
             before = self._data.clone()
         if b is self._data or b.shares_storage(self._data):
             b = b.clone()
@@ -290,9 +293,9 @@ def _div_(self: Tensor, other: Operand, *, rounding_mode: str | None = None) -> 
     b = data_of(other)
     if isinstance(other, Tensor) and b.shares_storage(self._data):
         b = b.clone()
+    before = self._data.clone() if needs_grad(other) else None
     K.div_(self._data, b)
-    y = self._data.clone() if isinstance(other, Tensor) and other._requires_grad else None
-    return record_inplace("div_", self, (self, tensor_of(other)), _div_backward, b, y)
+    return record_inplace("div_", self, (self, tensor_of(other)), _div_backward, before, b)
 
 
 @tensor_method("clamp_", "clip_")

@@ -21,15 +21,15 @@ _clone_backward = gradient(lambda dy: dy)
 
 
 @tensor_method
-def clone(input: Tensor) -> Tensor:
-    """A contiguous copy; gradients flow through."""
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A contiguous copy, whatever `memory_format`; gradients flow through."""
     y = as_array("clone", "input", input).clone()
     return record("clone", y, (input,), _clone_backward)
 
 
 @tensor_method("contiguous")
-def _contiguous(self: Tensor) -> Tensor:
-    """The tensor itself if its memory is contiguous, otherwise a copy."""
+def _contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself if its memory is contiguous, otherwise a copy, whatever `memory_format`."""
     return self if self._data.is_contiguous else clone(self)
 
 
@@ -79,12 +79,13 @@ def _to(
     device: Any = None,
     non_blocking: bool = False,
     copy: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """`to(dtype)`, `to(device)`, `to(device, dtype)` or `to(other)`: the tensor converted and moved, or itself if nothing
     changes. The gradient comes back in the dtype and on the device of this tensor.
 
     non_blocking: a copy from pinned memory (`pin_memory`) to a CUDA device is only queued; do not write to the source before
-    it is done. Copies to the host always wait. copy: a copy even if nothing changes.
+    it is done. Copies to the host always wait. copy: a copy even if nothing changes. memory_format: changes nothing.
 
     Raises ValueError for a device that does not exist, RuntimeError if there is no CUDA device, TypeError for float64 on a
     CUDA device and for arguments of other types.

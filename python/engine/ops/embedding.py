@@ -6,7 +6,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.mode import no_grad
+from engine.autograd.modes import no_grad
 from engine.autograd.rows import by_rows
 from engine.autograd.tape import Node, filled, record
 from engine.errors import BadValue

@@ -10,9 +10,10 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
+from engine.dtypes import default
 from engine.errors import Argument, BadType, BadValue, require
 from engine.ops.convert import cast, copy_into, from_dlpack
-from engine.ops.operands import gradient, no_gradient, sum_to
+from engine.ops.operands import gradient, no_gradient, sum_to, zeros_array
 from engine.ops.shape import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -72,7 +73,7 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
 
 def new_array(op: str, size: tuple[Any, ...], dtype: DType | None, device: Any) -> Array:
     """An array of the given sizes, float32 by default, whose contents are undefined."""
-    dtype = dtype or _core.float32
+    dtype = dtype or default.dtype
     return _core.empty(new_sizes(op, "size", size), dtype, target(op, device, dtype))
 
 
@@ -102,7 +103,7 @@ def full(
     """A tensor in which every element is `fill_value`. By default its dtype is that of the number: bool, int64 or float32."""
     if dtype is None:
         kind = type(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
-        dtype = _core.bool if kind is bool else _core.int64 if kind is int else _core.float32
+        dtype = _core.bool if kind is bool else _core.int64 if kind is int else default.dtype
     return Tensor(fill_array("full", new_array("full", (size,), dtype, device), fill_value), requires_grad)
 
 
@@ -115,23 +116,50 @@ def new_array_like(op: str, input: Tensor, dtype: DType | None, device: Any) -> 
     return _core.empty(x.shape, dtype, number)
 
 
-def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """`empty` of the shape and, by default, dtype and device of `input`; contiguous."""
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """`empty` of the shape and, by default, dtype and device of `input`; contiguous, whatever `memory_format`."""
     return Tensor(new_array_like("empty_like", input, dtype, device), requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """`zeros` of the shape and, by default, dtype and device of `input`."""
     return _filled(new_array_like("zeros_like", input, dtype, device), 0.0, requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """`ones` of the shape and, by default, dtype and device of `input`."""
     return _filled(new_array_like("ones_like", input, dtype, device), 1.0, requires_grad)
 
 
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """`full` of the shape and, by default, dtype and device of `input`."""
     return Tensor(fill_array("full_like", new_array_like("full_like", input, dtype, device), fill_value), requires_grad)
@@ -213,7 +241,7 @@ def arange(
     if (end - start) * step < 0:
         raise BadValue("arange", "end", f"a number that steps of {step} reach from {start}", end)
     whole = all(not isinstance(v, float) and hasattr(v, "__index__") for v in (start, end, step))
-    dtype = dtype or (_core.int64 if whole else _core.float32)
+    dtype = dtype or (_core.int64 if whole else default.dtype)
     limits = INTEGER_LIMITS.get(dtype)
     n = 0 if whole else math.ceil((end - start) / step)
     if whole or limits:
@@ -246,7 +274,7 @@ def linspace(
     start and end are dropped first, and then those of the numbers."""
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     require(steps >= 0, "linspace", "steps", "a number >= 0", steps)
-    dtype = dtype or _core.float32
+    dtype = dtype or default.dtype
     number = target("linspace", device, dtype)
     if dtype in INTEGER_LIMITS:
         start, end = int(start), int(end)
@@ -261,7 +289,7 @@ def eye(
 ) -> Tensor:
     """(n, m), or (n, n), with ones on the diagonal and zeros elsewhere. float32 by default."""
     (n,), (m,) = new_sizes("eye", "n", (n,)), new_sizes("eye", "m", (n if m is None else m,))
-    dtype = dtype or _core.float32
+    dtype = dtype or default.dtype
     array = _core.empty((n, m), dtype, target("eye", device, dtype))
     K.fill(array, 0.0)
     K.fill(array.as_strided((min(n, m),), (m + 1,), 0), 1.0)
@@ -320,8 +348,8 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
             values = np.asarray(_plain(data))
         except ValueError:
             raise BadValue(op, "data", "nested sequences of equal lengths", "different lengths") from None
-        if values.dtype == np.float64 and dtype is not _core.float64:  # NumPy scalars of other dtypes keep them
-            values = values.astype(np.float32)
+        if values.dtype == np.float64 and dtype is None and not _holds_numpy(data):
+            dtype = default.dtype  # NumPy scalars keep their dtypes
         limits = None if dtype is None else INTEGER_LIMITS.get(dtype)
         if dtype is not None and limits and values.size and values.dtype.kind in "iuf":
             low, high = values.min(), values.max()  # NaN if there is one
@@ -331,6 +359,13 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
         copy = False
     converted = array if dtype is None else array.cast(dtype)
     return array.clone() if copy and converted.shares_storage(array) else converted
+
+
+def _holds_numpy(data: Any) -> bool:
+    """Whether the first number in nested lists is NumPy's."""
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return type(data).__module__ == "numpy"
 
 
 def _plain(data: Any) -> Any:
@@ -423,7 +458,8 @@ def _constant_(op: str, self: Tensor, value: Any) -> Tensor:
 
 def _copy_backward(ctx: Node, dy: Array) -> Any:
     shape, dtype, number = ctx.saved
-    return None, placed(sum_to(dy, shape), dtype, number) if ctx.needs[1] else None
+    overwritten = zeros_array(dy.shape, dy) if ctx.needs[0] else None
+    return overwritten, placed(sum_to(dy, shape), dtype, number) if ctx.needs[1] else None
 
 
 @tensor_method("copy_")

@@ -49,7 +49,7 @@ def _index_array(op: str, item: Any, number: int) -> Array | None:
     """An item of a key as an int64 or bool Array on the device with that number; None if it is not an index array or mask."""
     if isinstance(item, Tensor):
         array = item._data
-    elif isinstance(item, np.ndarray | list | tuple | bool | np.bool_):
+    elif isinstance(item, np.ndarray | list | tuple | range | bool | np.bool_):
         try:
             values = np.asarray(
                 [v.item() if isinstance(v, Tensor) else v for v in item] if isinstance(item, list) else item

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, record, will_record
+from engine.autograd.tape import Node, needs_grad, record, will_record
 from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.activation import is_tanh
@@ -97,7 +97,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 
 def _recorded_matmul(y: Array, input: Tensor, other: Tensor, a: Array, b: Array) -> Tensor:
-    first, second = a if other._requires_grad else None, b if input._requires_grad else None
+    first, second = a if needs_grad(other) else None, b if needs_grad(input) else None
     shapes = (a.shape, b.shape, input.shape, other.shape)
     return record("matmul", y, (input, other), _matmul_backward, first, second, *shapes)
 
@@ -164,7 +164,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return y if bias is None else y + bias
     b = None if bias is None else as_array("linear", "bias", bias)
     first = x if _learns(weight, bias) else None
-    second = w if input._requires_grad else None
+    second = w if input._requires_grad or (input._base is not None and needs_grad(input)) else None
     return record("linear", K.linear(x, w, b), (input, weight, bias), _linear_backward, first, second)
 
 
@@ -189,7 +189,7 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None, appro
     tanh = is_tanh("linear_gelu", approximate)
     y, z = K.linear_gelu(x, w, b, tanh, will_record(input, weight, bias))
     first = x if _learns(weight, bias) else None
-    second = w if input._requires_grad else None
+    second = w if input._requires_grad or (input._base is not None and needs_grad(input)) else None
     return record("linear_gelu", y, (input, weight, bias), _linear_gelu_backward, first, second, z, tanh)
 
 
@@ -218,5 +218,5 @@ def grouped_mm(mat_a: Tensor, mat_b: Tensor, *, offs: Tensor) -> Tensor:
         mat_a, mat_b = precision.lowered(mat_a, mat_b)
     op = "grouped_mm"
     a, b, ends = as_array(op, "mat_a", mat_a), as_array(op, "mat_b", mat_b), as_array(op, "offs", offs)
-    first, second = a if mat_b._requires_grad else None, b if mat_a._requires_grad else None
+    first, second = a if needs_grad(mat_b) else None, b if needs_grad(mat_a) else None
     return record(op, K.grouped_mm(a, b, ends), (mat_a, mat_b), _grouped_mm_backward, first, second, ends)

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.mode import no_grad
+from engine.autograd.modes import no_grad
 from engine.autograd.tape import record
 from engine.errors import BadType, BadValue, require
 from engine.ops.comparison import where

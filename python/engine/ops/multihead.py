@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine import _core
-from engine.autograd.tape import sole_owner
+from engine.autograd.views import sole_owner
 from engine.errors import BadValue, require
 from engine.ops.attention import scaled_dot_product_attention
 from engine.ops.comparison import where

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node
@@ -19,9 +21,16 @@ Number = float | int | bool
 Operand = Tensor | Number
 
 
+_PYTHON = frozenset((float, int, bool))
+
+
 def data_of(value: Any) -> Any:
-    """The Array of a Tensor; anything else as it is (the kernel's binding takes numbers and refuses the rest)."""
-    return value._data if isinstance(value, Tensor) else value
+    """The Array of a Tensor or of a NumPy array; anything else as it is (the kernel's binding takes numbers and refuses the rest)."""
+    if isinstance(value, Tensor):
+        return value._data
+    if type(value) in _PYTHON or not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        return value
+    return _core.from_buffer(np.ascontiguousarray(value).reshape(value.shape))
 
 
 def tensor_of(value: Any) -> Tensor | None:
@@ -53,10 +62,6 @@ def gradient(formula: Callable[..., Any]) -> Callable[..., Any]:
         return formula(dy, *ctx.saved)
 
     return backward
-
-
-# The backward of an in-place op that overwrites its only input.
-no_gradient = gradient(lambda dy: None)
 
 
 def gradients(first: Callable[..., Array], second: Callable[..., Array]) -> Callable[..., Any]:
@@ -108,6 +113,10 @@ def zeros_array(shape: tuple[int, ...], like: Array) -> Array:
     array = _core.empty(shape, like.dtype, like.device)
     K.fill(array, 0.0)
     return array
+
+
+# The backward of an in-place op that overwrites its only input: zeros, because the old values do not matter.
+no_gradient = gradient(lambda dy: zeros_array(dy.shape, dy))
 
 
 def ids_array(op: str, arg: str, value: Any) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 from engine import _core
 from engine._core import DType
 from engine.autograd.checkpoint import surroundings
-from engine.autograd.mode import is_grad_enabled
+from engine.autograd.modes import is_grad_enabled
 from engine.device import device
 from engine.errors import BadType, BadValue
 from engine.ops.convert import cast

@@ -342,14 +342,31 @@ def _cumprod_(self: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
 # ---------------------------------------------------------------- the largest and the smallest
 
 
+def _shared(dy: Array, x: Array, y: Array, mask: int) -> Array:
+    """The gradient of the largest (or smallest) elements, which share it. If that is NaN, the NaNs share it."""
+    return K.amax_backward(_kept(dy, x.shape, mask), x, _kept(y, x.shape, mask), mask)
+
+
+_max_of_all_backward = gradient(_shared)
+
+
 @gradient
 def _amax_backward(dy: Array, x: Array, y: Array, mask: int) -> Array:
-    return K.amax_backward(_kept(dy, x.shape, mask), x, _kept(y, x.shape, mask), mask)
+    """As in PyTorch, NaN for all elements if the result is NaN."""
+    kept = _kept(y, x.shape, mask)
+    return K.where(K.isnan(kept), kept, _shared(dy, x, y, mask))
+
+
+def _of_all(op: str, kernel: Any, input: Tensor, keepdim: bool) -> Tensor:
+    _, x, mask = _prepared(op, input, None, None)
+    y = called_as(op, kernel, x, mask, keepdim)
+    return record(op, y, (input,), _max_of_all_backward, x, y, mask)
 
 
 @tensor_method
 def amax(input: Tensor, dim: Dims = (), keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Tensor:
-    """The largest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal largest elements share the gradient.
+    """The largest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal largest elements share the gradient;
+    beside a NaN all gradients are NaN.
 
     Raises ValueError if there are no elements.
     """
@@ -360,7 +377,8 @@ def amax(input: Tensor, dim: Dims = (), keepdim: bool = False, *, axis: Dims = N
 
 @tensor_method
 def amin(input: Tensor, dim: Dims = (), keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Tensor:
-    """The smallest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal smallest elements share the gradient.
+    """The smallest element over the dimensions `dim` ((): all), NaN if one is NaN. Equal smallest elements share the gradient;
+    beside a NaN all gradients are NaN.
 
     Raises ValueError if there are no elements.
     """
@@ -407,7 +425,7 @@ def max(
         as_array("max", "input", input)
         return called_as("max", maximum, input, dim if other is None else other)
     dim, keepdim = dim if axis is None else axis, keepdim or keepdims
-    return called_as("max", amax, input, (), keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
+    return _of_all("max", K.amax, input, keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
 
 
 @tensor_method
@@ -429,7 +447,7 @@ def min(
         as_array("min", "input", input)
         return called_as("min", minimum, input, dim if other is None else other)
     dim, keepdim = dim if axis is None else axis, keepdim or keepdims
-    return called_as("min", amin, input, (), keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
+    return _of_all("min", K.amin, input, keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
 
 
 def _reduced(op: str, kernel: Any, input: Tensor, dim: Dims, keepdim: bool) -> Tensor:

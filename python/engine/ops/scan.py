@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine import _core
-from engine.autograd.mode import no_grad
+from engine.autograd.modes import no_grad
 from engine.errors import BadType, require
 from engine.ops.arithmetic import sub
 from engine.ops.binary import logaddexp

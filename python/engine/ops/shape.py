@@ -13,7 +13,8 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.tape import Node, mark_view, record, record_view
+from engine.autograd.tape import Node, record, record_view
+from engine.autograd.views import mark_view
 from engine.errors import BadIndex, BadType, BadValue, require
 from engine.ops.operands import gradient, sum_to, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine import _core
 from engine._core import DType
-from engine.autograd.mode import no_grad
+from engine.autograd.modes import no_grad
 from engine.errors import BadType, require
 from engine.ops.arithmetic import clamp, pow
 from engine.ops.binary import lerp

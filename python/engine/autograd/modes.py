@@ -1,4 +1,4 @@
-"""Whether ops are recorded in this thread, and how that is switched."""
+"""Whether ops are recorded in this thread, and whether backward looks for NaNs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 
-class _Recording(threading.local):
+class _Mode(threading.local):
     enabled = True
     recorder: Any = None  # inside a checkpoint: recorder(node, saved) takes what a node saves and returns what it keeps
 
 
-recording = _Recording()
+mode = _this_thread = _Mode()
 
 
 def is_grad_enabled() -> bool:
     """Whether ops are recorded in this thread."""
-    return recording.enabled
+    return mode.enabled
 
 
 class _SetGrad:
@@ -31,11 +31,11 @@ class _SetGrad:
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self._before.append(recording.enabled)
-        recording.enabled = self._enabled
+        self._before.append(mode.enabled)
+        mode.enabled = self._enabled
 
     def __exit__(self, *_: object) -> None:
-        recording.enabled = self._before.pop()
+        mode.enabled = self._before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         from inspect import isgeneratorfunction
@@ -65,32 +65,54 @@ class _SetGrad:
         return generator if isgeneratorfunction(function) else wrapped
 
 
-class no_grad(_SetGrad):
-    """`with engine.no_grad():` or `@engine.no_grad()`: ops are not recorded."""
+class _Plain(_SetGrad):
+    """A mode without arguments, which is also a decorator without parentheses."""
+
+    value: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
-        super().__init__(False)
+        super().__init__(self.value)
 
 
-class enable_grad(_SetGrad):
-    """`with engine.enable_grad():` or `@engine.enable_grad()`: ops are recorded, also inside no_grad."""
+class no_grad(_Plain):
+    """`with engine.no_grad():`, `@engine.no_grad()` or `@engine.no_grad`: ops are not recorded."""
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    value = False
 
 
-class inference_mode(no_grad):
-    """The same as no_grad. PyTorch's inference_mode restricts what can be done with the results; this one does not."""
+class enable_grad(_Plain):
+    """`with engine.enable_grad():`, `@engine.enable_grad()` or `@engine.enable_grad`: ops are recorded, also inside no_grad."""
+
+    value = True
+
+
+class inference_mode(_SetGrad):
+    """The same as no_grad; mode=False: as enable_grad. PyTorch's inference_mode restricts what can be done with the results; this
+    one does not."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else super().__new__(cls)
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode)
 
 
 class set_grad_enabled(_SetGrad):
-    """Switches recording on or off at once. As a context manager it restores the mode of before at the end."""
+    """Switches recording on or off at once. As a context manager it restores the mode of before at the end, and as a decorator it
+    switches only inside the function."""
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(mode)
-        self._outer = recording.enabled
-        recording.enabled = mode
+        super().__init__(bool(mode))
+        self._outer = _this_thread.enabled
+        _this_thread.enabled = self._enabled
 
     def __enter__(self) -> None:
         self._before.append(self._outer)
-        recording.enabled = self._enabled
+        mode.enabled = self._enabled
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        mode.enabled = self._outer
+        return super().__call__(function)

@@ -1,0 +1,181 @@
+"""The names by which PyTorch tells tensors of one dtype from others: `FloatTensor`, `LongTensor`, `Tensor.type`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import _core
+from engine._core import DType
+from engine.device import number_of
+from engine.dtypes import get_default_dtype
+from engine.errors import BadType, BadValue
+from engine.ops.convert import cast, move
+from engine.ops.factory import empty, tensor
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = [
+    "BFloat16Tensor",
+    "BoolTensor",
+    "ByteTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "is_complex",
+    "is_floating_point",
+    "is_nonzero",
+    "is_tensor",
+    "numel",
+]
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is float32, float64, bfloat16 or float16."""
+    return as_array("is_floating_point", "input", input).dtype.is_floating_point
+
+
+@tensor_method
+def is_complex(input: Tensor) -> bool:
+    """False: engine has no complex numbers."""
+    as_array("is_complex", "input", input)
+    return False
+
+
+@tensor_method
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element is not 0. Raises ValueError if the tensor does not have exactly one element."""
+    return bool(as_array("is_nonzero", "input", input).item())
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return as_array("numel", "input", input).size
+
+
+# ---------------------------------------------------------------- constructors
+
+
+def constructed(op: str, dtype: DType, args: tuple[Any, ...]) -> Tensor:
+    """What PyTorch's old constructors make: of integers a tensor of these sizes with undefined contents, of nothing an empty tensor, and
+    of a list, an array or a Tensor a tensor with its elements."""
+    if len(args) == 1 and not isinstance(args[0], int):
+        (data,) = args
+        if isinstance(data, Tensor):
+            if data.dtype is not dtype:
+                raise BadType(op, "data", dtype.name, data.dtype.name, "use .to(dtype)")
+            return data.detach()
+        return tensor(data, dtype=dtype)
+    return empty(*(args or (0,)), dtype=dtype)
+
+
+class _Typed(type):
+    """The type of FloatTensor and its siblings: `isinstance(x, FloatTensor)` asks for the dtype of x."""
+
+    dtype: DType
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype is cls.dtype
+
+    def __call__(cls, *args: Any) -> Any:
+        return constructed(cls.__name__, cls.dtype, args)
+
+
+class FloatTensor(metaclass=_Typed):
+    """`FloatTensor(2, 3)`: float32 of these sizes, with undefined contents. `FloatTensor([1, 2])`: with these elements."""
+
+    dtype = _core.float32
+
+
+class DoubleTensor(metaclass=_Typed):
+    """As `FloatTensor`, of float64."""
+
+    dtype = _core.float64
+
+
+class HalfTensor(metaclass=_Typed):
+    """As `FloatTensor`, of float16."""
+
+    dtype = _core.float16
+
+
+class BFloat16Tensor(metaclass=_Typed):
+    """As `FloatTensor`, of bfloat16."""
+
+    dtype = _core.bfloat16
+
+
+class LongTensor(metaclass=_Typed):
+    """As `FloatTensor`, of int64."""
+
+    dtype = _core.int64
+
+
+class IntTensor(metaclass=_Typed):
+    """As `FloatTensor`, of int32."""
+
+    dtype = _core.int32
+
+
+class ByteTensor(metaclass=_Typed):
+    """As `FloatTensor`, of uint8."""
+
+    dtype = _core.uint8
+
+
+class BoolTensor(metaclass=_Typed):
+    """As `FloatTensor`, of bool."""
+
+    dtype = _core.bool
+
+
+_TYPES: tuple[Any, ...] = (
+    FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor, LongTensor, IntTensor, ByteTensor, BoolTensor,
+)  # fmt: skip
+_BY_NAME = {t.__name__: t.dtype for t in _TYPES}
+_NAMES = {t.dtype: t.__name__ for t in _TYPES}
+
+
+@tensor_method("type")
+def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """type(): the name of the tensor's type, such as "engine.FloatTensor" or "engine.cuda.LongTensor".
+
+    type(dtype): the tensor converted to a dtype, a type such as `engine.LongTensor`, or the name of one. A name with "cuda" also moves
+    the tensor there, and another name to the CPU. Raises TypeError for anything else, ValueError for another name.
+    """
+    if dtype is None:
+        return f"engine.{'cuda.' if self.is_cuda else ''}{_NAMES.get(self.dtype, self.dtype.name)}"
+    if isinstance(dtype, DType):
+        return cast(self, dtype)
+    if dtype is Tensor:
+        return cast(self, get_default_dtype())
+    if isinstance(dtype, _Typed):
+        return cast(self, dtype.dtype)
+    if not isinstance(dtype, str):
+        raise BadType("type", "dtype", "a dtype, a type such as engine.LongTensor or its name", dtype)
+    *room, name = dtype.split(".")
+    if name not in _BY_NAME:
+        raise BadValue("type", "dtype", f"one of {', '.join(_BY_NAME)}", repr(dtype))
+    number = number_of("cuda") if "cuda" in room else -1
+    if number == self._data.device:
+        return cast(self, _BY_NAME[name])
+    return move(self, number, _BY_NAME[name], non_blocking)
+
+
+@tensor_method("new")
+def _new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """new(2, 3): a tensor of these sizes with undefined contents, of this one's dtype and on its device. new([1, 2]): with these
+    elements."""
+    return constructed("new", self.dtype, args).to(self.device if device is None else device)
+
+
+def _from_arguments(args: tuple[Any, ...]) -> Any:
+    return constructed("Tensor", get_default_dtype(), args)._data
+
+
+setattr(Tensor, "_from_arguments", staticmethod(_from_arguments))  # noqa: B010 - a static method
