@@ -38,8 +38,9 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        for name, kind in _kinds(type(self)).items():
-            object.__setattr__(self, name, checked(type(self).__name__, name, kind, getattr(self, name)))
+        of: Any = type(self)
+        for name, kind in _kinds(of).items():
+            object.__setattr__(self, name, checked(of.__name__, name, kind, getattr(self, name)))
 
     def require(self, name: str, right: object, expected: str, error: type[ArgumentError] = BadValue) -> None:
         """Raises the error about the setting `name` unless `right` is true."""
@@ -82,7 +83,7 @@ def checked(op: str, name: str, kind: Any, value: Any) -> Any:
 
 
 @cache
-def _kinds(settings: type[Settings]) -> dict[str, Any]:
+def _kinds(settings: Any) -> dict[str, Any]:
     """The annotations of a dataclass's fields."""
     hints = get_type_hints(settings)
     return {field.name: hints[field.name] for field in fields(settings)}

@@ -51,7 +51,12 @@ class MaskedLM(Task):
         return evaluate_masked(model, batches)
 
     def settings(self) -> dict[str, Any]:
-        return {"name": self.name, "p": self.masking.p, "whole_word": self.masking.whole_word}
+        return {
+            "name": self.name,
+            "p": self.masking.p,
+            "whole_word": self.masking.whole_word,
+            "seed": self.masking.seed,
+        }
 
 
 def evaluate_masked(model: Module, batches: Iterable[PackedBatch]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadValue, FileMissing, require
-from engine.serialization import load_file, read_json, save_file, write_json
+from engine.serialization import load_file, read_json, save_file, write_text
 from engine.tensor import Tensor
 
 __all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -52,7 +52,8 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
                 save_file(tensors, file)
                 checksums[file.name] = _crc32(file)
         checksums["state.json"] = _crc32_of(plain)
-        write_json(partial / "state.json", {**plain, _CHECKSUMS: checksums})
+        # Not by `write_json`, which would turn an infinite number into null: a resume must find what the run had.
+        write_text(partial / "state.json", json.dumps({**plain, _CHECKSUMS: checksums}, indent=2) + "\n")
         _sync(partial)
         if target.exists():  # the run was resumed from an older checkpoint, and has come to this step again
             shutil.rmtree(target)
