@@ -20,7 +20,7 @@ from engine.optim.lr_scheduler import LambdaLR
 from engine.runs import Run
 from engine.tasks import Classification, Judgement, MaskedLM, MultiLabel, Tagging, Task
 from engine.text import Compose, MaskedLanguageModeling, TokenDropout
-from engine.train import BatchStream, Callback, Trainer, TrainerConfig, read_log
+from engine.train import BatchStream, Callback, Trainer, TrainerConfig, freeze, parameter_groups, read_log
 from test_trainer import toy_data, toy_model
 
 RNG = np.random.default_rng(0)
@@ -67,7 +67,19 @@ class Odd:
         ("output", (3, b"x", ["x"])),
         ("progress", ("no", 1)),
         ("train_data", (None, 3, X, engine.tensor(X), "train.csv", b"x", {"a": DATA}, TensorDataset, lambda: DATA)),
-        ("eval_data", (3, X, engine.tensor(X), "test.csv", {"a": DATA}, iter(PAIRS), (batch for batch in PAIRS))),
+        (
+            "eval_data",
+            (
+                3,
+                X,
+                engine.tensor(X),
+                "test.csv",
+                {"a": DATA},
+                iter(PAIRS),
+                (batch for batch in PAIRS),
+                BatchStream(iter(PAIRS)),
+            ),
+        ),
     ],
 )
 def test_arguments_of_another_kind_are_refused_by_name(name, values):
@@ -95,6 +107,52 @@ def test_a_scheduler_belongs_to_the_optimizer_and_the_optimizer_to_the_model():
             trainer(model=model, optimizer=wrong)
     part = SGD([model.bias], lr=0.1)  # some of them are enough
     assert trainer(model=model, optimizer=part, scheduler=LambdaLR(part, lambda step: 0.5)).train().step == 4
+
+
+def test_every_callback_hears_of_the_end_and_the_first_error_is_not_hidden():
+    ends = []
+
+    class End(Callback):
+        def on_train_end(self, trainer):
+            ends.append(self)
+
+    class Fails(End):
+        def on_step_end(self, trainer, loss):
+            raise RuntimeError("in a step")
+
+        def on_train_end(self, trainer):
+            super().on_train_end(trainer)
+            raise ValueError("at the end")
+
+    callbacks = [End(), Fails(), End()]
+    with pytest.raises(ValueError, match="at the end") as caught:
+        trainer(callbacks=callbacks).train()
+    assert ends == callbacks and str(caught.value.__context__) == "in a step"
+
+
+@pytest.mark.parametrize("task", [linear(), nn.MSELoss(), nn.MSELoss, None, "mse", CONFIG])
+def test_what_is_no_task_is_refused(task):
+    with pytest.raises(TypeError, match=r"^\[Trainer\] task: expected a Task or a function loss\(model, batch\), got "):
+        trainer(task=task)
+
+
+def test_a_loss_without_a_gradient_is_refused():
+    with pytest.raises(ValueError, match=r"^\[Trainer\] task: expected a loss that requires grad"):
+        trainer(task=lambda model, batch: loss(model, batch).detach()).train()
+
+
+def test_groups_and_freezing_take_numbers():
+    for wrong in ({"lr": "1e-3"}, {"head_lr": "1"}, {"weight_decay": None}, {"layer_wise_lr_decay": "0.9"}):
+        with pytest.raises(TypeError, match=rf"^\[parameter_groups\] {next(iter(wrong))}: expected "):
+            parameter_groups(linear(), **{"weight_decay": 0.1, **wrong})
+    for wrong in ({"layers": 1.5}, {"layers": "1"}, {"embeddings": "no"}):
+        with pytest.raises(TypeError, match=rf"^\[freeze\] {next(iter(wrong))}: expected "):
+            freeze(linear(), **wrong)
+    for data in (3, "ab", {"a": 1}, None):
+        with pytest.raises(TypeError, match=r"^\[BatchStream\] data: expected an iterable of batches"):
+            BatchStream(data)
+    with pytest.raises(TypeError, match=r"^\[MaskedLM\] masking: expected a MaskedLanguageModeling, got int"):
+        MaskedLM(3)
 
 
 # ---- lists

@@ -117,7 +117,7 @@ def as_task(task: Task | Callable[[Any, Any], Tensor]) -> Task:
     if isinstance(task, Task):
         checked_attributes(task)
         return task
-    if isinstance(task, type) or not callable(task):
+    if isinstance(task, (type, Module)) or not callable(task):
         got = f"the class {task.__name__}" if isinstance(task, type) else type(task).__name__
         raise BadType("Trainer", "task", "a Task or a function loss(model, batch)", got)
     return FunctionTask(task)

@@ -9,7 +9,7 @@ from typing import Any
 from engine.data import DataLoader
 from engine.data.dataset import prefetch_of
 from engine.data.loader import gives_batches
-from engine.errors import Argument, BadValue, require
+from engine.errors import Argument, BadType, BadValue, require
 from engine.tasks.base import check_data, is_list
 from engine.train.config import TrainerConfig
 
@@ -31,6 +31,8 @@ class BatchStream:
     """
 
     def __init__(self, data: Iterable[Any]) -> None:
+        right = hasattr(data, "__iter__") and not isinstance(data, (type, str, bytes, Mapping))
+        require(right, "BatchStream", "data", "an iterable of batches", type(data).__name__, error=BadType)
         self.data: Any = data
         self._epoch = self._position = 0
         self._skip: int | None = None  # batches to skip after a resume; None: the epoch has not begun

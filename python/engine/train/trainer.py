@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ from engine.train.callbacks import Callback, JsonlLog, ProgressBar
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from engine.train.config import TrainerConfig
 from engine.train.parameters import parameter_groups
-from engine.train.sources import in_groups, shares, training_source
+from engine.train.sources import BatchStream, in_groups, shares, training_source
 from engine.train.state import TrainerState
 
 __all__ = ["Trainer"]
@@ -112,7 +113,8 @@ class Trainer:
         require(possible, "Trainer", "precision", f"'float32' on {self.device}", repr(config.precision))
         self.train_loader = training_source(train_data, config)
         self.eval_loader = None if eval_data is None else self._in_order("Trainer", "eval_data", eval_data)
-        if hasattr(self.eval_loader, "__next__"):
+        source = self.eval_loader.data if isinstance(self.eval_loader, BatchStream) else self.eval_loader
+        if hasattr(source, "__next__"):
             hint = "the second evaluation would find it empty"
             raise BadType(
                 "Trainer", "eval_data", "data that can be read again", f"an iterator ({type(eval_data).__name__})", hint
@@ -167,11 +169,11 @@ class Trainer:
         position = self._resume() if resume else 0
         if self._log is not None:
             self._log.open(position)
-        try:
+        with ExitStack() as stack:
+            for callback in reversed(self.callbacks):  # each one's end comes, also if another one fails
+                stack.callback(callback.on_train_end, self)
             self._call("on_train_begin")
             self._train()
-        finally:
-            self._call("on_train_end")
         return self.state
 
     def interrupt(self) -> None:
@@ -264,6 +266,10 @@ class Trainer:
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
                 raise BadType("Trainer", "task", "a loss that is a Tensor of one element", got)
+            if not loss.requires_grad:
+                raise BadValue(
+                    "Trainer", "task", "a loss that requires grad, made of the model's output", "one that does not"
+                )
             if share != 1:
                 loss = loss * share
             value = loss.detach() if loss.is_cuda else self._finite(float(loss.item()), self.state.step + 1)
