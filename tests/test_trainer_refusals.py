@@ -14,6 +14,7 @@ import pytest
 import engine
 from engine import nn
 from engine.data import Batch, DataLoader, TensorDataset, default_collate
+from engine.models.forward import compute_logits
 from engine.nn import functional as F
 from engine.optim import SGD
 from engine.optim.lr_scheduler import LambdaLR
@@ -158,6 +159,17 @@ def test_groups_and_freezing_take_numbers():
 # ---- lists
 
 
+class OfBatch(nn.Module):
+    """A model of a part of a batch."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part, self.linear = part, linear()
+
+    def forward(self, batch):
+        return self.linear(self.part(batch))
+
+
 class Own:
     """A batch of another kind."""
 
@@ -219,6 +231,13 @@ def test_labels_of_plain_batches_are_counted(accumulate):
     assert Task.weight(task, Own(None, np.array([1, -100]))) == 1
     assert Task.weight(task, Own(None, np.ones((3, 2), np.float32))) == 3
     assert Task.weight(task, Own(None, "no labels")) == 8
+    assert Classification(class_weights=[1.0, 2.0, 4.0]).weight(Own(None, engine.tensor([1, -100, 2]))) == 6
+    with pytest.raises(ValueError, match="train_data: expected batches with labels"):
+        Trainer(linear(), Classification(), CONFIG, BatchStream(PAIRS)).train()
+    of_x = lambda batch: batch.x  # noqa: E731
+    logits, labels = compute_logits(OfBatch(of_x), own)
+    assert logits.shape == (40, 1) and np.array_equal(labels, Y)
+    assert compute_logits(OfBatch(lambda batch: batch[0]), BatchStream(PAIRS))[1] is None
 
 
 # ---- figures that are not numbers

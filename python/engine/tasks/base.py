@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.data import Batch, in_order, size_of
-from engine.data.batch import host_array
+from engine.data import in_order, size_of
 from engine.errors import BadType, BadValue, require
-from engine.models.forward import evaluating, run_batches
+from engine.models.forward import evaluating, labels_on_host, run_batches
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
 from engine.tasks.checks import checked_attributes, checked_figures, checked_weight, plain
@@ -140,10 +139,8 @@ def counted_targets(batch: Any) -> int:
     """The number of a batch's targets: of its labels that are not the class number -100, or of its samples if it has no labels.
 
     Labels are a Tensor or an array that is the batch's attribute `labels`."""
-    labels = getattr(batch, "labels", None)
-    if isinstance(labels, Tensor):
-        labels = batch.host("labels") if isinstance(batch, Batch) else host_array(labels)
-    if not isinstance(labels, np.ndarray) or not labels.ndim:
+    labels = labels_on_host(batch)
+    if labels is None:
         return size_of(batch).samples
     return int((labels != IGNORE_INDEX).sum()) if np.issubdtype(labels.dtype, np.integer) else len(labels)
 

@@ -11,7 +11,7 @@ import numpy as np
 from engine.data import in_order
 from engine.errors import Argument, ArgumentError, BadType, BadValue, require
 from engine.models import AutoModelForSequenceClassification, TransformerConfig
-from engine.models.forward import compute_logits, counted_rows
+from engine.models.forward import compute_logits, counted_rows, labels_on_host
 from engine.nn import Module
 from engine.ops.factory import from_numpy
 from engine.settings import checked
@@ -211,9 +211,10 @@ class TextTask(Task):
     @staticmethod
     def labels_in(batch: PackedBatch) -> Tensor:
         """A batch's labels. Raises ValueError if it has none."""
-        if batch.labels is None:
+        labels = getattr(batch, "labels", None)
+        if labels is None:
             raise BadValue("Trainer", "train_data", "batches with labels", "a batch without labels")
-        return batch.labels
+        return labels
 
     def outputs(self, model: Module, batch: PackedBatch) -> Tensor:
         """The model's logits of a batch, (n, num_labels). Raises ValueError if the task has another number of labels."""
@@ -230,8 +231,8 @@ class TextTask(Task):
 
     def weight(self, batch: PackedBatch) -> float:
         self.labels_in(batch)
-        labels = batch.host("labels")
-        if self.class_weights is None or not np.issubdtype(labels.dtype, np.integer):
+        labels = labels_on_host(batch)
+        if self.class_weights is None or labels is None or not np.issubdtype(labels.dtype, np.integer):
             return counted_targets(batch)
         return float(self.class_weights.numpy().astype(np.float64)[labels[labels >= 0]].sum())
 
