@@ -198,6 +198,8 @@ def test_a_list_that_could_hold_samples_or_batches_is_refused(kind, item):
             getattr(trainer(), method)(items)
     with pytest.raises(TypeError, match=hint):
         trainer(train_data=[Batch({"x": X}), *items])
+    with pytest.raises(TypeError, match="got a list with DataLoader in it"):
+        trainer(train_data=[DataLoader(DATA, 8)])
 
 
 def test_a_list_says_what_it_holds():

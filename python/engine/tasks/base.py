@@ -169,7 +169,8 @@ def check_data(op: str, argument: str, data: Any) -> None:
     got = f"the class {data.__name__}" if isinstance(data, type) else type(data).__name__
     require(right, op, argument, "a dataset, a loader or batches", got, error=BadType)
     if is_list(data):
-        other = next((type(item).__name__ for item in data if not hasattr(item, "batch_size")), None)
+        others = (each for each in data if hasattr(each, "num_batches") or not hasattr(each, "batch_size"))
+        other = next((type(each).__name__ for each in others), None)
         expected, got = "a dataset, a loader or batches", f"a {type(data).__name__} with {other} in it"
         hint = "its items could be samples or batches: write DataLoader(samples) or BatchStream(batches)"
         require(other is None, op, argument, expected, got, hint, error=BadType)

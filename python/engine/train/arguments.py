@@ -46,9 +46,9 @@ def check_arguments(
 
 
 def _kind_of(value: Any) -> str:
-    return (
-        f"the class {value.__name__}" if isinstance(value, type) else "None" if value is None else type(value).__name__
-    )
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return "None" if value is None else type(value).__name__
 
 
 def check_parameters(optimizer: Optimizer, model: Module) -> None:

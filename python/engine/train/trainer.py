@@ -101,9 +101,7 @@ class Trainer:
     ) -> None:
         given = check_arguments(model, config, optimizer, scheduler, output, callbacks, progress)
         self.model, self.task = model, as_task(task)
-        checked_settings(
-            self.task
-        )  # so that settings that no checkpoint could hold are known before anything is written
+        checked_settings(self.task)  # what no checkpoint could hold is known before anything is written
         refuse_unread(config, eval_data, optimizer, scheduler, output)
         self.config = config = replace(config, metric=config.metric or self.task.metric)
         if config.device is not None:
@@ -115,10 +113,8 @@ class Trainer:
         self.eval_loader = None if eval_data is None else self._in_order("Trainer", "eval_data", eval_data)
         source = self.eval_loader.data if isinstance(self.eval_loader, BatchStream) else self.eval_loader
         if hasattr(source, "__next__"):
-            hint = "the second evaluation would find it empty"
-            raise BadType(
-                "Trainer", "eval_data", "data that can be read again", f"an iterator ({type(eval_data).__name__})", hint
-            )
+            got, hint = f"an iterator ({type(source).__name__})", "the second evaluation would find it empty"
+            raise BadType("Trainer", "eval_data", "data that can be read again", got, hint)
         if self.eval_loader is eval_data and eval_data is not None:
             config.refuse((Argument("eval_data"), " gives batches"), "eval_batch_size")
         self._epoch_ends: list[int] = []
@@ -267,9 +263,7 @@ class Trainer:
                 got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
                 raise BadType("Trainer", "task", "a loss that is a Tensor of one element", got)
             if not loss.requires_grad:
-                raise BadValue(
-                    "Trainer", "task", "a loss that requires grad, made of the model's output", "one that does not"
-                )
+                raise BadValue("Trainer", "task", "a loss that requires grad", "one that does not")
             if share != 1:
                 loss = loss * share
             value = loss.detach() if loss.is_cuda else self._finite(float(loss.item()), self.state.step + 1)
