@@ -21,7 +21,16 @@ from engine.optim.lr_scheduler import LambdaLR
 from engine.runs import Run
 from engine.tasks import Classification, Judgement, MaskedLM, MultiLabel, Tagging, Task
 from engine.text import Compose, MaskedLanguageModeling, TokenDropout
-from engine.train import BatchStream, Callback, Trainer, TrainerConfig, freeze, parameter_groups, read_log
+from engine.train import (
+    BatchStream,
+    Callback,
+    Trainer,
+    TrainerConfig,
+    freeze,
+    parameter_groups,
+    read_log,
+    save_checkpoint,
+)
 from test_trainer import toy_data, toy_model
 
 RNG = np.random.default_rng(0)
@@ -458,6 +467,8 @@ def test_as_many_labels_as_the_model_has_outputs(kind):
             ValueError, match=rf"\[{kind.__name__}\] labels: expected 3 names, one for each output of the model, got "
         ):
             Trainer(toy_model(), task, CONFIG, data).train()
+    with pytest.raises(ValueError, match=rf"\[{kind.__name__}\] class_weights: expected 3 numbers"):
+        Trainer(toy_model(), kind(class_weights=[1.0, 2.0]), CONFIG, data).train()
     with pytest.raises(ValueError, match="expected 3 names"):
         Trainer(toy_model(), Classification(["only", "two"]), CONFIG, data).evaluate(data)
 
@@ -467,6 +478,7 @@ def test_as_many_labels_as_the_model_has_outputs(kind):
     ("name", "values"),
     [
         ("label_smoothing", ("0.1", None, True, 2, -0.1, NAN)),
+        ("labels", (3, "ham", [3], {"a": 1})),
         ("class_weights", ("balanced", [[1.0]], [], [1.0, NAN], [-1.0], ["a"], 3.0)),
         ("transform", (3, "swap")),
     ],
@@ -493,6 +505,12 @@ def test_a_used_folder_is_refused(tmp_path):
     (tmp_path / "log.jsonl").unlink()
     with pytest.raises(FileExistsError):  # the checkpoints are an earlier training's
         trainer(output=tmp_path).train()
+
+
+@pytest.mark.parametrize(("name", "value"), [("step", 1.5), ("step", -1), ("keep", 0), ("keep", "1")])
+def test_wrong_arguments_of_a_checkpoint_are_named(tmp_path, name, value):
+    with pytest.raises((TypeError, ValueError), match=rf"^\[save_checkpoint\] {name}: expected "):
+        save_checkpoint(tmp_path, **{"step": 1, "state": {"a": 1}, name: value})
 
 
 # ---- batches of numbers

@@ -100,7 +100,9 @@ class TextTask(Task):
         require(0 <= smoothing <= 1, op, "label_smoothing", "a number in [0, 1]", smoothing)
         right = transform is None or callable(transform)
         require(right, op, "transform", "None or a function transform(batch, number)", repr(transform), error=BadType)
-        self._labels = labels if labels is None or isinstance(labels, Labels) else Labels(labels)
+        if labels is not None and not isinstance(labels, Labels):
+            labels = Labels(checked(op, "labels", tuple[str, ...], labels))
+        self._labels = labels
         self.augment, self.label_smoothing = transform, smoothing
         self.class_weights = None if class_weights is None else _class_weights(op, class_weights)
 
@@ -223,10 +225,14 @@ class TextTask(Task):
         return logits
 
     def _require_fitting(self, outputs: int) -> None:
-        if self._labels is not None and len(self._labels) != outputs:
+        """Raises ValueError unless there is a label, and a class weight, for each output of the model."""
+        names, weights, op = self._labels, self.class_weights, type(self).__name__
+        if names is not None and len(names) != outputs:
             expected = f"{outputs} names, one for each output of the model"
+            raise BadValue(op, "labels", expected, f"{len(names)}: {', '.join(names.names)}")
+        if weights is not None and weights.numel() != outputs:
             raise BadValue(
-                type(self).__name__, "labels", expected, f"{len(self._labels)}: {', '.join(self._labels.names)}"
+                op, "class_weights", f"{outputs} numbers, one for each output of the model", weights.tolist()
             )
 
     def weight(self, batch: PackedBatch) -> float:

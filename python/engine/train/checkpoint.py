@@ -18,6 +18,7 @@ from typing import Any
 
 from engine.errors import BadValue, FileMissing, require
 from engine.serialization import load_file, read_json, save_file, write_text
+from engine.settings import checked
 from engine.tensor import Tensor
 
 __all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -34,6 +35,9 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
     state: entries by name. Each is a tree of dicts and lists whose leaves are Tensors or fit JSON. The Tensors of entry `x` go
     to `x.safetensors`. Keys of dicts become strings. Returns the checkpoint's path. Raises OSError if writing fails.
     """
+    step, keep = checked("save_checkpoint", "step", int, step), checked("save_checkpoint", "keep", int, keep)
+    require(step >= 0, "save_checkpoint", "step", "at least 0", step)
+    require(keep >= 1, "save_checkpoint", "keep", "at least 1", keep)
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
     for left_over in root.glob(f"{_TEMPORARY}*"):
