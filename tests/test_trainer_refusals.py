@@ -27,6 +27,7 @@ from engine.train import (
     Trainer,
     TrainerConfig,
     freeze,
+    load_checkpoint,
     parameter_groups,
     read_log,
     save_checkpoint,
@@ -324,6 +325,13 @@ def test_reports_and_logs_of_nan_are_valid_json(tmp_path):
     for line in (tmp_path / "run/log.jsonl").read_text().splitlines():
         strict(line)
     assert [r["x"] for r in read_log(tmp_path / "run/log.jsonl") if r["event"] == "eval"] == [None, None]
+
+
+def test_checkpoints_keep_infinite_numbers(tmp_path):
+    state = {"a": {"best": float("inf"), "list": [-float("inf"), 1.5]}}
+    path = save_checkpoint(tmp_path, 1, state)
+    strict((path / "state.json").read_text())
+    assert load_checkpoint(path) == state
 
 
 # ---- own tasks

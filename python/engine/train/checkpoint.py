@@ -8,6 +8,7 @@ in the same folder and renamed when it is complete. So a run that is killed at a
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadValue, FileMissing, require
-from engine.serialization import load_file, read_json, save_file, write_text
+from engine.serialization import load_file, read_json, save_file, write_json
 from engine.settings import checked
 from engine.tensor import Tensor
 
@@ -26,6 +27,7 @@ __all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 _NAME = re.compile(r"step-(\d{8,})")
 _TEMPORARY = ".partial-"
 _MARK = "__tensor__"
+_NOT_FINITE = "__float__"
 _CHECKSUMS = "__crc32__"
 
 
@@ -56,8 +58,7 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
                 save_file(tensors, file)
                 checksums[file.name] = _crc32(file)
         checksums["state.json"] = _crc32_of(plain)
-        # Not by `write_json`, which would turn an infinite number into null: a resume must find what the run had.
-        write_text(partial / "state.json", json.dumps({**plain, _CHECKSUMS: checksums}, indent=2) + "\n")
+        write_json(partial / "state.json", {**plain, _CHECKSUMS: checksums})
         _sync(partial)
         if target.exists():  # the run was resumed from an older checkpoint, and has come to this step again
             shutil.rmtree(target)
@@ -129,10 +130,13 @@ def _sync(folder: Path) -> None:
 
 
 def _split(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """The tree with a mark instead of each tensor; the tensors are added to `tensors` by name."""
+    """The tree with a mark instead of each tensor, and of each number that JSON does not have; the tensors are added to `tensors` by
+    name."""
     if isinstance(tree, Tensor):
         tensors[path] = tree
         return {_MARK: path}
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return {_NOT_FINITE: str(tree)}
     if isinstance(tree, Mapping):
         return {str(key): _split(value, f"{path}.{key}" if path else str(key), tensors) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
@@ -143,5 +147,7 @@ def _split(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 def _join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     """The tree that `_split` was given."""
     if isinstance(tree, dict):
+        if set(tree) == {_NOT_FINITE}:
+            return float(tree[_NOT_FINITE])
         return tensors[tree[_MARK]] if set(tree) == {_MARK} else {k: _join(v, tensors) for k, v in tree.items()}
     return [_join(value, tensors) for value in tree] if isinstance(tree, list) else tree
