@@ -222,10 +222,12 @@ def test_names_that_fit_nothing_are_refused_before_anything_changes():
     with pytest.raises(ValueError, match="expected a model without adapters"):
         add_lora(model)
     for wrong in (
-        {"r": 0}, {"alpha": 0}, {"dropout": 1.5}, {"target_modules": ()}, {"target_modules": "query"},
-        {"modules_to_save": "classifier"}, {"alpha": float("inf")},
+        {"r": 0}, {"alpha": 0}, {"dropout": 1.5}, {"target_modules": ()}, {"alpha": float("inf")},
     ):  # fmt: skip
         with pytest.raises(ValueError, match=rf"LoRAConfig\] {next(iter(wrong))}: expected"):
+            LoRAConfig(**wrong)
+    for wrong in ({"target_modules": "query"}, {"modules_to_save": "classifier"}, {"r": "8"}, {"alpha": None}):
+        with pytest.raises(TypeError, match=rf"LoRAConfig\] {next(iter(wrong))}: expected"):
             LoRAConfig(**wrong)
 
 

@@ -8,9 +8,9 @@ must name the field. A config that gets a new field fails here until it has a va
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -388,3 +388,60 @@ def test_adapters_use_each_setting():
     default = trace()
     for name, value in LORA.items():
         acts_or_is_refused(name, default, lambda n=name, v=value: trace(**{n: v}))
+
+
+# ---- types
+
+ALL = (
+    (TrainerConfig, {}), (TaskConfig, {}), (TextData, {"train": ("a",)}), (StartConfig, {}), (CorpusData, {"files": ("a",)}),
+    (LoRAConfig, {}),
+)  # fmt: skip
+WRONG: dict[type, tuple[Any, ...]] = {
+    bool: ("no", 1, None),
+    int: ("3", 2.5, True, np.float32(2), None),
+    float: ("0.5", True, [0.5], None),
+    str: (3, True, b"a", None),
+    tuple: ("a", 3, (object(),), b"a", None),
+}
+
+
+@pytest.mark.parametrize(("kind", "first"), ALL)
+def test_each_setting_refuses_other_types_by_its_name(kind, first):
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if field.name == "device":
+            continue  # a number is a device, too
+        choices = get_args(hints[field.name]) if type(None) in get_args(hints[field.name]) else (hints[field.name],)
+        for python, values in WRONG.items():
+            if not any((get_origin(choice) or choice) is python for choice in choices):
+                continue
+            for given in values:
+                if given is None and type(None) in choices:
+                    continue
+                with pytest.raises(TypeError, match=rf"^\[{kind.__name__}\] {field.name}: expected .+, got "):
+                    kind(**{**first, field.name: given})
+
+
+def test_numbers_of_numpy_become_pythons():
+    config = TrainerConfig(
+        lr=np.float32(0.25), epochs=np.int64(2), bucket_by_length=np.bool_(True), betas=np.array([0.5, 0.25])
+    )
+    assert config == TrainerConfig(lr=0.25, epochs=2, bucket_by_length=True, betas=(0.5, 0.25))
+    assert TrainerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert type(TrainerConfig(seed=np.uint8(3)).seed) is int and TrainerConfig(lr=1).lr == 1.0
+
+
+def test_a_default_of_epochs_is_nobodys_choice():
+    assert (TrainerConfig().epochs, replace(TrainerConfig(), max_steps=5).epochs) == (10, None)
+    assert replace(TrainerConfig(max_steps=5), max_steps=None).epochs == 10
+    with pytest.raises(ValueError, match="epochs: expected no value, got 3"):
+        replace(TrainerConfig(epochs=3), max_steps=5)
+
+
+def test_an_unknown_setting_is_answered_with_known_ones():
+    with pytest.raises(ValueError, match=r"settings: expected names of settings, such as lr, got 'lrr'"):
+        TrainerConfig.from_dict({"lrr": 1})
+    with pytest.raises(ValueError, match=r"such as epochs, max_steps, batch_size, .*, got '\?'"):
+        TrainerConfig.from_dict({"?": 1})
+    with pytest.raises(TypeError, match="settings: expected a mapping, got list"):
+        TrainerConfig.from_dict([1])

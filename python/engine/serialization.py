@@ -8,6 +8,7 @@ modes are kept.
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 import tempfile
@@ -20,7 +21,7 @@ from engine import _core
 from engine.errors import BadFile, BadType, BadValue, FileMissing, IsFolder, require
 from engine.tensor import Tensor
 
-__all__ = ["load_file", "read_json", "replace_file", "save_file", "write_json", "write_text"]
+__all__ = ["finite", "load_file", "read_json", "replace_file", "save_file", "write_json", "write_text"]
 
 _DTYPES = {
     "F32": _core.float32, "F64": _core.float64, "I32": _core.int32, "I64": _core.int64, "U8": _core.uint8,
@@ -172,5 +173,14 @@ def read_json(path: str | os.PathLike[str], op: str = "read_json", argument: str
 
 
 def write_json(path: str | os.PathLike[str], value: Mapping[str, Any] | list[Any]) -> None:
-    """Writes a JSON object or array, complete or not at all."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """Writes a JSON object or array, complete or not at all. Infinite numbers and NaN become null."""
+    write_text(path, json.dumps(finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """A tree of mappings and lists with None for infinite numbers and NaN, which JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    return [finite(each) for each in value] if isinstance(value, (list, tuple)) else value

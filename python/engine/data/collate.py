@@ -19,17 +19,17 @@ _OP = "default_collate"
 def default_collate(batch: Sequence[Any]) -> Any:
     """Put the items of a batch together, as PyTorch's function of this name does.
 
-    Tensors, arrays and NumPy numbers are stacked along a new first dimension; Python integers become an int64 Tensor,
-    booleans a bool one, floats a float64 one; strings and bytes stay a list; mappings, named tuples, tuples and lists
-    are put together entry by entry (tuples give a list). Items of a class with a static method `collate(items)`, such as
-    `TextItem`, are put together by it.
+    Tensors, arrays and NumPy numbers are stacked along a new first dimension; Python's numbers become a Tensor: float64 if there
+    is a float among them, otherwise int64 if there is an integer, otherwise bool; strings and bytes stay a list; mappings,
+    named tuples, tuples and lists are put together entry by entry (tuples give a list). Items of a class with a static method
+    `collate(items)`, such as `TextItem`, are put together by it.
 
     Args:
         batch: a non-empty list of items of the same kind.
 
     Raises:
-        ValueError: if the batch is empty, or shapes, lengths or keys differ between items.
-        TypeError: on items of another type.
+        ValueError: if the batch is empty, if shapes, lengths or keys differ between items, or if an integer does not fit int64.
+        TypeError: on items of another type, or of different kinds.
     """
     require(len(batch), _OP, "batch", "at least one item", "none")
     first = batch[0]
@@ -37,23 +37,49 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if collate is not None:
         return collate(batch)
     if isinstance(first, (Tensor, np.ndarray, np.generic)):
+        _require_kind(batch, (Tensor, np.ndarray, *_NUMBERS), "Tensors, arrays or numbers")
         arrays = [as_array(item) for item in batch]
         _require_alike([array.shape for array in arrays], "shape {} in every item")
         return from_numpy(np.stack(arrays))
-    for kind, dtype in ((bool, np.bool_), (int, np.int64), (float, np.float64)):  # a bool is an int, too
-        if isinstance(first, kind):
-            return from_numpy(np.array(batch, dtype=dtype))
+    if isinstance(first, _NUMBERS):
+        _require_kind(batch, _NUMBERS, "numbers")
+        return from_numpy(_numbers(batch))
     if isinstance(first, (str, bytes)):
+        _require_kind(batch, (str, bytes), "strings")
         return list(batch)
     if isinstance(first, Mapping):
+        _require_kind(batch, (Mapping,), "mappings")
         _require_alike([sorted(item, key=str) for item in batch], "the keys {}")
         return {key: default_collate([item[key] for item in batch]) for key in first}
     if isinstance(first, (tuple, list)):
+        _require_kind(batch, (tuple, list), "tuples or lists")
         _require_alike([len(item) for item in batch], "{} entries in every item")
         columns = [default_collate(column) for column in zip(*batch, strict=True)]
         return type(first)(*columns) if hasattr(first, "_fields") else columns
     expected = "Tensors, arrays, numbers, strings, or mappings, tuples or lists of them"
     raise BadType(_OP, "batch", expected, type(first).__name__)
+
+
+_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+
+
+def _numbers(batch: Sequence[Any]) -> np.ndarray:
+    """Numbers as an array of the widest kind among them: bool, int64 or float64."""
+    if all(isinstance(item, (bool, np.bool_)) for item in batch):
+        return np.array(batch, np.bool_)
+    if any(isinstance(item, (float, np.floating)) for item in batch):
+        return np.array([float(item) for item in batch], np.float64)
+    bounds = np.iinfo(np.int64)
+    for row, item in enumerate(batch):
+        require(bounds.min <= item <= bounds.max, _OP, "batch", "integers that fit int64", f"{item} in item {row}")
+    return np.array([int(item) for item in batch], np.int64)
+
+
+def _require_kind(batch: Sequence[Any], kinds: tuple[type, ...], expected: str) -> None:
+    """Raises TypeError for the first item of another kind."""
+    for row, item in enumerate(batch):
+        if not isinstance(item, kinds):
+            raise BadType(_OP, "batch", f"{expected} in every item", f"{type(item).__name__} in item {row}")
 
 
 def _require_alike(values: list[Any], expected: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.autograd import no_grad
-from engine.data.batch import host_array, to_device
+from engine.data.batch import Batch, host_array, to_device
 from engine.device import device as Device
 from engine.errors import require
 from engine.nn import Module
@@ -17,7 +17,7 @@ from engine.ops.loss import IGNORE_INDEX
 from engine.ops.precision import autocast as autocast_region
 from engine.tensor import Tensor
 
-__all__ = ["compute_logits", "counted_rows", "device_of_model", "evaluating", "run_batches"]
+__all__ = ["compute_logits", "counted_rows", "device_of_model", "evaluating", "labels_on_host", "run_batches"]
 
 
 def device_of_model(model: Module) -> Device:
@@ -81,11 +81,20 @@ def compute_logits(
     labels: list[np.ndarray] = []
     for batch, output in run_batches(model, batches, device=device, autocast=autocast):
         logits.append(output)
-        if batch.labels is not None:
-            labels.append(batch.host("labels"))
+        found = labels_on_host(batch)
+        if found is not None:
+            labels.append(found)
     require(logits, "compute_logits", "batches", "at least one batch", "none")
-    found = np.concatenate([host_array(x) for x in logits])
-    return found, np.concatenate(labels) if len(labels) == len(logits) else None
+    all_logits = np.concatenate([host_array(x) for x in logits])
+    return all_logits, np.concatenate(labels) if len(labels) == len(logits) else None
+
+
+def labels_on_host(batch: Any) -> np.ndarray | None:
+    """A batch's attribute `labels`, a Tensor or an array, as an array on the host; None if it has no such attribute."""
+    labels = getattr(batch, "labels", None)
+    if isinstance(labels, Tensor):
+        labels = batch.host("labels") if isinstance(batch, Batch) else host_array(labels)
+    return labels if isinstance(labels, np.ndarray) and labels.ndim else None
 
 
 def counted_rows(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from engine.nn.layers import Linear, new_parameter
 from engine.nn.module import Module, Parameter, copy_state
 from engine.ops.convert import copy_into
 from engine.serialization import load_file, read_json, save_file, write_json
+from engine.settings import Settings
 from engine.tensor import Tensor
 
 __all__ = [
@@ -45,7 +46,7 @@ _TASKS = {"sequence": "SEQ_CLS", "token": "TOKEN_CLS", "base": "FEATURE_EXTRACTI
 
 
 @dataclass(frozen=True)
-class LoRAConfig:
+class LoRAConfig(Settings):
     """What is adapted, and how.
 
     Attributes:
@@ -59,6 +60,7 @@ class LoRAConfig:
             None: "classifier" and "score", if the model has them.
 
     Raises:
+        TypeError: for a value of another type, such as a string for a list of names.
         ValueError: for a value out of range.
     """
 
@@ -69,17 +71,14 @@ class LoRAConfig:
     modules_to_save: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("target_modules", "modules_to_save"):
-            value = getattr(self, name)
-            require(not isinstance(value, str), "LoRAConfig", name, "a list of names", repr(value))
-            object.__setattr__(self, name, None if value is None else tuple(value))
+        super().__post_init__()
         for name, right, expected in (
             ("r", self.r >= 1, "at least 1"),
             ("alpha", 0 < self.alpha < math.inf, "a finite number > 0"),
             ("dropout", 0 <= self.dropout <= 1, "a probability in [0, 1]"),
             ("target_modules", self.target_modules, "at least one name"),
         ):
-            require(right, "LoRAConfig", name, expected, repr(getattr(self, name)))
+            self.require(name, right, expected)
 
 
 class _Part(NamedTuple):

@@ -9,6 +9,7 @@ from engine.errors import BadType, BadValue, require
 from engine.ops.activation import log1p, sigmoid, tanh
 from engine.ops.arithmetic import clamp, minimum
 from engine.ops.comparison import where
+from engine.ops.factory import zeros_like
 from engine.ops.inplace import in_place
 from engine.ops.operands import gradient
 from engine.ops.random import rand_like
@@ -123,7 +124,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + e^-input)), without overflow."""
     floating_array("logsigmoid", input)
-    return minimum(input, 0.0) - log1p(exp(-abs(input)))
+    return minimum(input, zeros_like(input)) - log1p(exp(-abs(input)))
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:

@@ -15,6 +15,7 @@ from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.activation import log1p
 from engine.ops.arithmetic import minimum
+from engine.ops.factory import zeros_like
 from engine.ops.loss_reduction import reduced, reduction_of
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, gradients
@@ -252,7 +253,7 @@ def _soft_binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, number: int
 ) -> Tensor:
     """The same, made of ops through which gradients flow to both."""
-    wrong = log1p(exp(-abs(input))) - minimum(input, 0.0)  # -log(sigmoid(input))
+    wrong = log1p(exp(-abs(input))) - minimum(input, zeros_like(input))  # -log(sigmoid(input))
     factor = 1.0 if pos_weight is None else (pos_weight - 1) * target + 1
     loss = (1 - target) * input + factor * wrong
     if weight is not None:

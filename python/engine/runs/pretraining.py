@@ -18,8 +18,8 @@ from engine.models import TransformerConfig
 from engine.runs.folder import check_output, file_record, find_files, load_tokenizer
 from engine.runs.run import Run
 from engine.runs.start import StartConfig
+from engine.settings import Settings
 from engine.tasks import MaskedLM, Part
-from engine.tasks.config import Settings
 from engine.text import MaskedLanguageModeling, PackedBatch, TextCorpus, Tokenizer, read_texts
 from engine.text.corpus import Packing
 from engine.text.documents import Document

@@ -26,7 +26,7 @@ from engine.runs.facts import environment, memory_facts, model_facts, training_f
 from engine.runs.folder import FORMAT, check_output, locked, remove_run
 from engine.runs.report import write_report
 from engine.serialization import write_json
-from engine.tasks import Part, Task, as_task
+from engine.tasks import Part, Task, as_task, judgement
 from engine.tensor import Tensor
 from engine.train import Callback, TensorBoardLog, Trainer, TrainerConfig, TrainerState
 
@@ -207,7 +207,7 @@ class Run:
         worst: list[dict[str, Any]] = []
         for name in [name for name in ("held_out", "test") if name in self.parts]:
             part = self.parts[name]
-            report[name], worst = self.task.judge(self.model, part, batch_size, held_out=name == "held_out")
+            report[name], worst = judgement(self.task, self.model, part, batch_size, held_out=name == "held_out")
         return {**report, **self.explain(worst, part.dataset)} if worst else report
 
 

@@ -13,7 +13,7 @@ from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained, read_config
 from engine.nn.lora import LoRAConfig, add_lora
 from engine.runs.folder import sha256_of
-from engine.tasks.config import Settings
+from engine.settings import Settings
 from engine.text import Tokenizer
 from engine.train.parameters import freeze
 

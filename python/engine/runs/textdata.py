@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from engine.errors import Argument, require
+from engine.settings import Settings
 from engine.tasks import Columns, TaskConfig, TextTask, task_named
-from engine.tasks.config import Settings
 from engine.text import find_problems, remove_problems, strip_markup
 from engine.text.quality import KINDS
 

@@ -45,7 +45,9 @@ class Classification(TextTask):
 
     def loss(self, model: Module, batch: PackedBatch) -> Tensor:
         labels = self.labels_in(batch)
-        return F.cross_entropy(model(batch), labels, self.weights_for(batch), label_smoothing=self.label_smoothing)
+        return F.cross_entropy(
+            self.outputs(model, batch), labels, self.weights_for(batch), label_smoothing=self.label_smoothing
+        )
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return classification_metrics(targets, logits)

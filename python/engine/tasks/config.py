@@ -1,60 +1,12 @@
-"""The settings of the tasks that `engine train` knows; and what all dataclasses of settings have in common."""
+"""The settings of the tasks that `engine train` knows."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
-from engine.errors import ArgumentError, BadType, BadValue, Hint, require
+from engine.settings import Settings
 
 __all__ = ["TaskConfig"]
-
-Self = TypeVar("Self", bound="Settings")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The base of dataclasses of settings: it checks them, and takes them to JSON and back.
-
-    Lists may be given for tuples, and paths for strings, because JSON has neither tuples nor paths.
-    """
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if str(field.type).startswith("tuple"):
-                several = isinstance(value, Iterable) and not isinstance(value, str)
-                self.require(field.name, several, "a list", BadType)
-                value = tuple(map(_without_path, value))
-            object.__setattr__(self, field.name, _without_path(value))
-
-    def require(self, name: str, right: object, expected: str, error: type[ArgumentError] = BadValue) -> None:
-        """Raises the error about the setting `name` unless `right` is true."""
-        require(right, type(self).__name__, name, expected, repr(getattr(self, name)), error=error)
-
-    def refuse(self, reason: Hint, *names: str) -> None:
-        """Raises ValueError if one of the settings of those names was changed, although nothing would read it. reason: why."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in names and value != field.default:
-                raise BadValue(type(self).__name__, field.name, "no value", repr(value), reason)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All settings, fit for JSON."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls: type[Self], settings: Mapping[str, Any]) -> Self:
-        """The settings of `to_dict`. Raises ValueError for a name that is not a setting."""
-        unknown = sorted(set(settings) - {field.name for field in fields(cls)})
-        require(not unknown, cls.__name__, "settings", "names of settings", ", ".join(map(repr, unknown)))
-        return cls(**settings)
-
-
-def _without_path(value: Any) -> Any:
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 @dataclass(frozen=True)

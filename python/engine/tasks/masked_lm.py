@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine import ops
-from engine.errors import require
+from engine.errors import BadType, require
 from engine.models import AutoModelForMaskedLM
 from engine.models.forward import run_batches
 from engine.nn import Module
@@ -39,6 +39,8 @@ class MaskedLM(Task):
     unused = frozenset({"pooling"})
 
     def __init__(self, masking: MaskedLanguageModeling) -> None:
+        right = isinstance(masking, MaskedLanguageModeling)
+        require(right, "MaskedLM", "masking", "a MaskedLanguageModeling", type(masking).__name__, error=BadType)
         self.masking = masking
 
     def transform(self, batch: PackedBatch, number: int) -> PackedBatch:
@@ -51,7 +53,12 @@ class MaskedLM(Task):
         return evaluate_masked(model, batches)
 
     def settings(self) -> dict[str, Any]:
-        return {"name": self.name, "p": self.masking.p, "whole_word": self.masking.whole_word}
+        return {
+            "name": self.name,
+            "p": self.masking.p,
+            "whole_word": self.masking.whole_word,
+            "seed": self.masking.seed,
+        }
 
 
 def evaluate_masked(model: Module, batches: Iterable[PackedBatch]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from engine.metrics import multilabel_evaluation, multilabel_metrics
 from engine.nn import Module
 from engine.nn import functional as F
 from engine.ops.factory import from_numpy
+from engine.settings import checked
 from engine.tasks.config import TaskConfig
 from engine.tasks.text import Columns, TextTask
 from engine.tensor import Tensor
@@ -37,7 +38,8 @@ class MultiLabel(TextTask):
 
     def __init__(self, labels: Labels | Iterable[str] | None = None, separator: str = "|", **options: Any) -> None:
         super().__init__(labels, **options)
-        self.separator = separator
+        self.separator = checked("MultiLabel", "separator", str, separator)
+        require(separator, "MultiLabel", "separator", "at least one character", "''")
 
     @classmethod
     def from_config(cls, config: TaskConfig, labels: Labels) -> MultiLabel:
@@ -63,7 +65,9 @@ class MultiLabel(TextTask):
         target = self.labels_in(batch)
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(model(batch), target, pos_weight=self.weights_for(batch))
+        return F.binary_cross_entropy_with_logits(
+            self.outputs(model, batch), target, pos_weight=self.weights_for(batch)
+        )
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return multilabel_metrics(targets, logits)

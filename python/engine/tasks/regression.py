@@ -44,7 +44,7 @@ class Regression(TextTask):
         return parse_numbers(table.labels or (), source=table.source, lines=table.lines)
 
     def loss(self, model: Module, batch: PackedBatch) -> Tensor:
-        return F.mse_loss(model(batch).squeeze(1), self.labels_in(batch))
+        return F.mse_loss(self.outputs(model, batch).squeeze(1), self.labels_in(batch))
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return regression_metrics(targets, logits)

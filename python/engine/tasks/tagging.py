@@ -77,6 +77,9 @@ class Tagging(TextTask):
         return [" ".join(words) for words in table.words]
 
     def loss(self, model: Any, batch: PackedBatch) -> Tensor:
+        config = getattr(model, "config", None)
+        if config is not None:
+            self._require_fitting(config.num_labels)
         return model.loss(batch, IGNORE_INDEX, weight=self.weights_for(batch), label_smoothing=self.label_smoothing)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from engine.data import in_order
-from engine.errors import Argument, ArgumentError, BadValue, require
+from engine.errors import Argument, ArgumentError, BadType, BadValue, require
 from engine.models import AutoModelForSequenceClassification, TransformerConfig
-from engine.models.forward import compute_logits, counted_rows
+from engine.models.forward import compute_logits, counted_rows, labels_on_host
 from engine.nn import Module
 from engine.ops.factory import from_numpy
+from engine.settings import checked
 from engine.tasks.base import Judgement, Part, Task, counted_targets
 from engine.tasks.config import TaskConfig
 from engine.tensor import Tensor
@@ -29,6 +30,7 @@ from engine.text import (
     clean_text,
     read_table,
 )
+from engine.text.augment import transform_settings
 
 __all__ = ["Columns", "TextTask", "names_of"]
 
@@ -54,7 +56,8 @@ class TextTask(Task):
 
     Args:
         labels: names of the classes, or of the one number of a regression. None: they have no names. Training does not need them.
-        transform: `transform(batch, number)` changes each training batch. `engine.text.TokenDropout` is one.
+        transform: `transform(batch, number)` changes each training batch. `engine.text.TokenDropout` is one. A resumed run must have
+            the same one, by its `settings()`; if it has no such method, only the name of its function or class is compared.
         label_smoothing: share of the target that is spread over all classes.
         class_weights: (num_labels,), float32, a factor for each class in the loss; None: all weigh the same.
 
@@ -92,13 +95,16 @@ class TextTask(Task):
         label_smoothing: float = 0.0,
         class_weights: Tensor | np.ndarray | Sequence[float] | None = None,
     ) -> None:
-        fits = 0 <= label_smoothing <= 1
-        require(fits, type(self).__name__, "label_smoothing", "a number in [0, 1]", repr(label_smoothing))
-        self._labels = labels if labels is None or isinstance(labels, Labels) else Labels(labels)
-        self.augment, self.label_smoothing = transform, label_smoothing
-        if class_weights is not None and not isinstance(class_weights, Tensor):
-            class_weights = from_numpy(np.array(class_weights, np.float32))
-        self.class_weights = None if class_weights is None else class_weights.cpu()
+        op = type(self).__name__
+        smoothing = checked(op, "label_smoothing", float, label_smoothing)
+        require(0 <= smoothing <= 1, op, "label_smoothing", "a number in [0, 1]", smoothing)
+        right = transform is None or callable(transform)
+        require(right, op, "transform", "None or a function transform(batch, number)", repr(transform), error=BadType)
+        if labels is not None and not isinstance(labels, Labels):
+            labels = Labels(checked(op, "labels", tuple[str, ...], labels))
+        self._labels = labels
+        self.augment, self.label_smoothing = transform, smoothing
+        self.class_weights = None if class_weights is None else _class_weights(op, class_weights)
 
     @property
     def labels(self) -> Labels:
@@ -201,19 +207,38 @@ class TextTask(Task):
             "labels": None if self._labels is None else list(self._labels.names),
             "label_smoothing": self.label_smoothing,
             "class_weights": None if self.class_weights is None else self.class_weights.tolist(),
+            "transform": transform_settings(self.augment),
         }
 
     @staticmethod
     def labels_in(batch: PackedBatch) -> Tensor:
         """A batch's labels. Raises ValueError if it has none."""
-        if batch.labels is None:
+        labels = getattr(batch, "labels", None)
+        if labels is None:
             raise BadValue("Trainer", "train_data", "batches with labels", "a batch without labels")
-        return batch.labels
+        return labels
+
+    def outputs(self, model: Module, batch: PackedBatch) -> Tensor:
+        """The model's logits of a batch, (n, num_labels). Raises ValueError if the task has another number of labels."""
+        logits = model(batch)
+        self._require_fitting(logits.shape[-1])
+        return logits
+
+    def _require_fitting(self, outputs: int) -> None:
+        """Raises ValueError unless there is a label, and a class weight, for each output of the model."""
+        names, weights, op = self._labels, self.class_weights, type(self).__name__
+        if names is not None and len(names) != outputs:
+            expected = f"{outputs} names, one for each output of the model"
+            raise BadValue(op, "labels", expected, f"{len(names)}: {', '.join(names.names)}")
+        if weights is not None and weights.numel() != outputs:
+            raise BadValue(
+                op, "class_weights", f"{outputs} numbers, one for each output of the model", weights.tolist()
+            )
 
     def weight(self, batch: PackedBatch) -> float:
         self.labels_in(batch)
-        labels = batch.host("labels")
-        if self.class_weights is None or not np.issubdtype(labels.dtype, np.integer):
+        labels = labels_on_host(batch)
+        if self.class_weights is None or labels is None or not np.issubdtype(labels.dtype, np.integer):
             return counted_targets(batch)
         return float(self.class_weights.numpy().astype(np.float64)[labels[labels >= 0]].sum())
 
@@ -225,6 +250,7 @@ class TextTask(Task):
 
     def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
         labels, logits = targets_and_logits(model, batches)
+        self._require_fitting(logits.shape[-1])
         return self.figures(*counted_rows(labels, logits))
 
     @abstractmethod
@@ -260,6 +286,17 @@ class TextTask(Task):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._labels!r})"
+
+
+def _class_weights(op: str, weights: Any) -> Tensor:
+    """(num_labels,), float32, on the host. Raises TypeError for anything but numbers, ValueError for another shape, for negative
+    numbers, and for numbers that are not finite."""
+    given = weights.cpu().numpy() if isinstance(weights, Tensor) else np.array(weights)
+    expected = "a list of finite numbers >= 0, one for each class"
+    require(given.dtype.kind in "biuf", op, "class_weights", expected, repr(weights), error=BadType)
+    right = given.ndim == 1 and given.size and bool((np.isfinite(given) & (given >= 0)).all())
+    require(right, op, "class_weights", expected, given.tolist())
+    return from_numpy(given.astype(np.float32))
 
 
 def names_of(config: TransformerConfig) -> Labels:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,10 @@ class _RandomTokens(ABC):
         require(0 <= p <= 1, name, "p", "a number in [0, 1]", p)
         self.p, self.seed = p, check_seed(name, seed)
         self.keep = np.array(sorted(set(keep)), dtype=np.int64)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the changes, fit for JSON."""
+        return {"name": type(self).__name__, "p": self.p, "keep": self.keep.tolist(), "seed": self.seed}
 
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
         """A changed copy of the batch."""
@@ -100,6 +105,9 @@ class TokenDropout(_RandomTokens):
     def __init__(self, p: float, token_id: int, keep: Iterable[int] = (), seed: int = 0) -> None:
         super().__init__(p, keep, seed)
         self.token_id = token_id
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "token_id": self.token_id}
 
     def _changed(self, batch: PackedBatch, ids: np.ndarray, step: int) -> PackedBatch:
         return batch.replace(input_ids=np.where(self._chosen(batch, ids, step), np.int64(self.token_id), ids))
@@ -186,11 +194,24 @@ class Compose:
     def __init__(self, transforms: Iterable[Transform]) -> None:
         self.transforms = tuple(transforms)
 
+    def settings(self) -> dict[str, Any]:
+        """What decides the changes, fit for JSON."""
+        return {"name": "Compose", "transforms": [transform_settings(each) for each in self.transforms]}
+
     def __call__(self, batch: PackedBatch, step: int) -> PackedBatch:
         """A changed copy of the batch."""
         for transform in self.transforms:
             batch = transform(batch, step)
         return batch
+
+
+def transform_settings(transform: Any) -> Any:
+    """What is known of a transform, fit for JSON: its `settings()`; without this method, the name of the function or of the class."""
+    if transform is None:
+        return None
+    if hasattr(transform, "settings"):
+        return transform.settings()
+    return getattr(transform, "__qualname__", type(transform).__qualname__)
 
 
 def augmentation(settings: str, tokenizer: Tokenizer, seed: int = 0) -> Compose:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from engine.errors import Argument, not_installed, require
+from engine.serialization import finite
 
 if TYPE_CHECKING:
     from engine.train.trainer import Trainer
@@ -44,7 +45,7 @@ class Callback:
 
 
 class JsonlLog(Callback):
-    """Writes each record as a line of JSON, and flushes it.
+    """Writes each record as a line of JSON, and flushes it. Infinite numbers and NaN become null.
 
     A checkpoint stores the length of the file (`position`). A resumed run cuts the file to this length, so that no step is in it
     twice.
@@ -70,7 +71,7 @@ class JsonlLog(Callback):
 
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
         if self._file:
-            self._file.write(json.dumps(dict(record)).encode() + b"\n")
+            self._file.write(json.dumps(finite(record)).encode() + b"\n")
             self._file.flush()
 
     def on_train_end(self, trainer: Trainer) -> None:

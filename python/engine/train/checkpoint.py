@@ -8,6 +8,7 @@ in the same folder and renamed when it is complete. So a run that is killed at a
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 from engine.errors import BadValue, FileMissing, require
 from engine.serialization import load_file, read_json, save_file, write_json
+from engine.settings import checked
 from engine.tensor import Tensor
 
 __all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -25,6 +27,7 @@ __all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 _NAME = re.compile(r"step-(\d{8,})")
 _TEMPORARY = ".partial-"
 _MARK = "__tensor__"
+_NOT_FINITE = "__float__"
 _CHECKSUMS = "__crc32__"
 
 
@@ -34,6 +37,9 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
     state: entries by name. Each is a tree of dicts and lists whose leaves are Tensors or fit JSON. The Tensors of entry `x` go
     to `x.safetensors`. Keys of dicts become strings. Returns the checkpoint's path. Raises OSError if writing fails.
     """
+    step, keep = checked("save_checkpoint", "step", int, step), checked("save_checkpoint", "keep", int, keep)
+    require(step >= 0, "save_checkpoint", "step", "at least 0", step)
+    require(keep >= 1, "save_checkpoint", "keep", "at least 1", keep)
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
     for left_over in root.glob(f"{_TEMPORARY}*"):
@@ -124,10 +130,13 @@ def _sync(folder: Path) -> None:
 
 
 def _split(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """The tree with a mark instead of each tensor; the tensors are added to `tensors` by name."""
+    """The tree with a mark instead of each tensor, and of each number that JSON does not have; the tensors are added to `tensors` by
+    name."""
     if isinstance(tree, Tensor):
         tensors[path] = tree
         return {_MARK: path}
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return {_NOT_FINITE: str(tree)}
     if isinstance(tree, Mapping):
         return {str(key): _split(value, f"{path}.{key}" if path else str(key), tensors) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
@@ -138,5 +147,7 @@ def _split(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 def _join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     """The tree that `_split` was given."""
     if isinstance(tree, dict):
+        if set(tree) == {_NOT_FINITE}:
+            return float(tree[_NOT_FINITE])
         return tensors[tree[_MARK]] if set(tree) == {_MARK} else {k: _join(v, tensors) for k, v in tree.items()}
     return [_join(value, tensors) for value in tree] if isinstance(tree, list) else tree

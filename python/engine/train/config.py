@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from engine.device import device as Device
 from engine.errors import Argument
-from engine.tasks.config import Settings
+from engine.settings import Settings
 
 __all__ = ["TrainerConfig"]
+
+_EPOCHS = 10  # unless the config says how long to train
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class TrainerConfig(Settings):
         precision: "float32", or "bfloat16" for products in bfloat16 (`engine.autocast`), on CUDA devices only.
 
     Raises:
+        TypeError: for a value of another type, such as a string for a number.
         ValueError: for a value out of range.
     """
 
@@ -74,13 +77,15 @@ class TrainerConfig(Settings):
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.device is not None:
             object.__setattr__(self, "device", str(Device(self.device)))
+        super().__post_init__()
+        if self.epochs == _EPOCHS and self.max_steps is not None:  # the default, as `dataclasses.replace` passes it on
+            object.__setattr__(self, "epochs", None)
         if self.max_steps is not None:
             self.refuse((Argument("max_steps"), " says when training ends"), "epochs")
         elif self.epochs is None:
-            object.__setattr__(self, "epochs", 10)
+            object.__setattr__(self, "epochs", _EPOCHS)
         for name in ("epochs", "max_steps", "batch_size", "max_tokens", "eval_every", "early_stopping"):
             value = getattr(self, name)
             self.require(name, value is None or value >= 1, "None or at least 1")
@@ -98,8 +103,6 @@ class TrainerConfig(Settings):
         norm = self.max_grad_norm
         self.require("max_grad_norm", norm is None or 0 < norm < math.inf, "None or a finite number > 0")
         self.require("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
-        self.require(
-            "metric", self.metric is None or (isinstance(self.metric, str) and self.metric), "the name of a figure"
-        )
+        self.require("metric", self.metric != "", "the name of a figure")
         self.require("checkpoint_every", (self.checkpoint_every or 0) >= 0, "None or at least 0")
         self.require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")

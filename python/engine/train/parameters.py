@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import BadValue, require
 from engine.nn import Module
+from engine.settings import checked
 
 __all__ = ["freeze", "parameter_groups"]
 
@@ -38,17 +39,23 @@ def parameter_groups(
     names like `encoder.layer.3.`. head_lr: another rate for the parts above the layers, such as a pooler and a classifier. The
     groups are ordered from the top of the model down, so the first one has the head's rate.
 
-    Raises ValueError for layer_wise_lr_decay or head_lr without lr, or with a model without numbered layers.
+    Raises ValueError for layer_wise_lr_decay or head_lr without lr, or with a model without numbered layers; TypeError for anything
+    but numbers.
     """
+    op = "parameter_groups"
+    checked(op, "weight_decay", float, weight_decay)
+    checked(op, "lr", float | None, lr)
+    checked(op, "layer_wise_lr_decay", float, layer_wise_lr_decay)
+    checked(op, "head_lr", float | None, head_lr)
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     kinds = ((True, weight_decay), (False, 0.0))
     if layer_wise_lr_decay == 1.0 and head_lr is None:
         groups = [{"params": [p for _, p in trained if (p.ndim >= 2) is m], "weight_decay": w} for m, w in kinds]
         return [group for group in groups if group["params"]]
     depths, layers = _depths(model)
-    require(layers, "parameter_groups", "model", "numbered layers (such as 'encoder.layer.0.')", "none")
+    require(layers, op, "model", "numbered layers (such as 'encoder.layer.0.')", "none")
     if lr is None:
-        raise BadValue("parameter_groups", "lr", "a number, because layer_wise_lr_decay or head_lr is given", "None")
+        raise BadValue(op, "lr", "a number, because layer_wise_lr_decay or head_lr is given", "None")
     groups = []
     for depth in range(layers + 1, -1, -1):
         rate = head_lr if head_lr is not None and depth > layers else lr * layer_wise_lr_decay ** (layers + 1 - depth)
@@ -64,6 +71,8 @@ def freeze(model: Module, embeddings: bool = True, layers: int = 0) -> list[str]
     If everything below the lowest trained layer is frozen, the backward pass ends there. `parameter_groups`, and so the optimizer
     of a `Trainer`, leave frozen parameters out. Raises ValueError for more layers than the model has.
     """
+    checked("freeze", "embeddings", bool, embeddings)
+    layers = checked("freeze", "layers", int, layers)
     depths, found = _depths(model)
     require(0 <= layers <= found, "freeze", "layers", f"a number in [0, {found}]", layers)
     frozen = [name for name, depth in depths.items() if (depth == 0 and embeddings) or 0 < depth <= layers]

@@ -10,6 +10,7 @@ from engine.data import DataLoader
 from engine.data.dataset import prefetch_of
 from engine.data.loader import gives_batches
 from engine.errors import Argument, BadType, BadValue, require
+from engine.tasks.base import check_data, is_list
 from engine.train.config import TrainerConfig
 
 __all__ = ["BatchStream"]
@@ -18,6 +19,11 @@ __all__ = ["BatchStream"]
 class BatchStream:
     """The batches of any iterable. Like a `DataLoader`, it knows epochs, its position, and how to go on from it.
 
+        >>> Trainer(model, loss, config, BatchStream([(x[:8], y[:8]), (x[8:], y[8:])]))
+
+    A `Trainer` makes one of each iterable of batches, apart from a plain list of Tensors or of structures of Tensors, whose items
+    could be samples as well: put such a list into a `BatchStream`.
+
     Args:
         data: gives batches each time it is iterated. If it has `set_epoch(epoch)`, this is called before each epoch.
             If it has `state_dict()` and `load_state_dict(state)`, a resumed run uses them. Otherwise a resumed run draws the
@@ -25,6 +31,8 @@ class BatchStream:
     """
 
     def __init__(self, data: Iterable[Any]) -> None:
+        right = hasattr(data, "__iter__") and not isinstance(data, (type, str, bytes, Mapping))
+        require(right, "BatchStream", "data", "an iterable of batches", type(data).__name__, error=BadType)
         self.data: Any = data
         self._epoch = self._position = 0
         self._skip: int | None = None  # batches to skip after a resume; None: the epoch has not begun
@@ -73,14 +81,13 @@ class BatchStream:
 def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStream:
     """A loader of a dataset's shuffled batches, by the config; a loader unchanged; a stream of any other batches.
 
-    Raises TypeError for anything else, ValueError if the config sets what a loader or a stream decides."""
-    if not gives_batches(data):
+    Raises TypeError for anything else (see `check_data`), ValueError if the config sets what a loader or a stream decides."""
+    check_data("Trainer", "train_data", data)
+    if not is_list(data) and not gives_batches(data):
         return DataLoader(
             data, config.batch_size, shuffle=True, bucket_by_length=config.bucket_by_length,
             max_tokens=config.max_tokens, seed=config.seed, prefetch=prefetch_of(data),
         )  # fmt: skip
-    expected = "a dataset, a loader or batches"
-    require(hasattr(data, "__iter__"), "Trainer", "train_data", expected, type(data).__name__, error=BadType)
     config.refuse((Argument("train_data"), " gives batches"), "batch_size", "max_tokens", "bucket_by_length")
     return data if isinstance(data, DataLoader) else BatchStream(data)
 
@@ -98,7 +105,7 @@ def shares(batches: Sequence[Any], weight: Callable[[Any], float]) -> list[float
     Raises ValueError if the weight of all batches is 0."""
     if len(batches) == 1:
         return [1.0]
-    weights = [float(weight(batch)) for batch in batches]
+    weights = [weight(batch) for batch in batches]
     total = sum(weights)
     require(total > 0, "Trainer", "train_data", f"a target that counts in {len(batches)} batches", "none")
     return [w / total for w in weights]

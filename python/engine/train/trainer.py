@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine import _core
-from engine.data import in_order, size_of, to_device
-from engine.errors import Argument, BadType, BadValue, NotFinite, require
+from engine.data import size_of, to_device
+from engine.errors import Argument, BadType, BadValue, FileExists, NotFinite, require
 from engine.models.forward import compute_logits, device_of_model, evaluating
 from engine.nn import Module
 from engine.nn.utils import clip_coefficient, get_total_norm
@@ -28,13 +30,16 @@ from engine.optim import (
 )
 from engine.optim.lr_scheduler import LRScheduler
 from engine.serialization import load_file, save_file
-from engine.tasks.base import Task, as_task
+from engine.settings import checked
+from engine.tasks.base import Task, as_task, batches_in_order
+from engine.tasks.checks import checked_figures, checked_settings, checked_weight
 from engine.tensor import Tensor
+from engine.train.arguments import check_arguments, check_parameters, refuse_unread
 from engine.train.callbacks import Callback, JsonlLog, ProgressBar
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from engine.train.config import TrainerConfig
 from engine.train.parameters import parameter_groups
-from engine.train.sources import in_groups, shares, training_source
+from engine.train.sources import BatchStream, in_groups, shares, training_source
 from engine.train.state import TrainerState
 
 __all__ = ["Trainer"]
@@ -60,17 +65,19 @@ class Trainer:
             With a function, an evaluation gives the mean loss only.
         config: the settings.
         train_data: a dataset, such as `TextDataset`; or a `DataLoader`, whose own batch size, order and seed are used; or any
-            iterable of batches (see `BatchStream`), which needs `config.max_steps` if it does not say how many it has.
-        eval_data: held-out data of the same kinds. A dataset is not shuffled.
-        optimizer: None: AdamW by the config, for the parameters that require grad. Vectors do not decay.
-        scheduler: None: by the config.
-        output: a folder, made if it is missing; None: nothing is written.
+            iterable of batches (see `BatchStream`), which needs `config.max_steps` if it does not say how many it has. A plain list
+            must hold objects with a `batch_size`, such as a `Batch`; other lists could hold samples or batches, so they must be
+            given as `DataLoader(samples)` or `BatchStream(batches)`.
+        eval_data: held-out data of the same kinds, but no iterator, which could be read only once. A dataset is not shuffled.
+        optimizer: of parameters of this model; None: AdamW by the config, for the parameters that require grad. Vectors do not decay.
+        scheduler: of the optimizer, which must be given, too; None: by the config.
+        output: a folder, made if it is missing, without an earlier training; None: nothing is written.
         callbacks: called after the built-in ones.
         progress: show a progress bar on standard error (needs tqdm: `pip install engine[cli]`).
 
     Raises:
         ImportError: if tqdm is needed and missing.
-        TypeError: if the task is neither a Task nor a function.
+        TypeError: if the task is neither a Task nor a function, or for another argument of another type.
         ValueError: for data without a batch, or of unknown length without `max_steps`; for a metric that the evaluation does not
             give; for settings that nothing would read, such as a learning rate together with an optimizer.
     """
@@ -92,8 +99,10 @@ class Trainer:
         callbacks: Iterable[Callback] = (),
         progress: bool = False,
     ) -> None:
+        given = check_arguments(model, config, optimizer, scheduler, output, callbacks, progress)
         self.model, self.task = model, as_task(task)
-        _refuse_unread(config, eval_data, optimizer, scheduler, output)
+        checked_settings(self.task)  # what no checkpoint could hold is known before anything is written
+        refuse_unread(config, eval_data, optimizer, scheduler, output)
         self.config = config = replace(config, metric=config.metric or self.task.metric)
         if config.device is not None:
             model.to(config.device)
@@ -101,7 +110,11 @@ class Trainer:
         possible = config.precision == "float32" or self.device.type == "cuda"
         require(possible, "Trainer", "precision", f"'float32' on {self.device}", repr(config.precision))
         self.train_loader = training_source(train_data, config)
-        self.eval_loader = None if eval_data is None else in_order(eval_data, config.eval_batch_size)
+        self.eval_loader = None if eval_data is None else self._in_order("Trainer", "eval_data", eval_data)
+        source = self.eval_loader.data if isinstance(self.eval_loader, BatchStream) else self.eval_loader
+        if hasattr(source, "__next__"):
+            got, hint = f"an iterator ({type(source).__name__})", "the second evaluation would find it empty"
+            raise BadType("Trainer", "eval_data", "data that can be read again", got, hint)
         if self.eval_loader is eval_data and eval_data is not None:
             config.refuse((Argument("eval_data"), " gives batches"), "eval_batch_size")
         self._epoch_ends: list[int] = []
@@ -109,6 +122,8 @@ class Trainer:
         if total is None:
             raise BadValue("Trainer", "max_steps", "a number, because the length of the data is unknown", "None")
         self.total_steps = total
+        if optimizer is not None:
+            check_parameters(optimizer, model)
         self.optimizer = optimizer or AdamW(
             parameter_groups(model, config.weight_decay, config.lr, config.layer_wise_lr_decay, config.head_lr),
             lr=config.lr, betas=config.betas, eps=config.eps,
@@ -127,7 +142,7 @@ class Trainer:
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._log = None if self.output is None else JsonlLog(self.output / "log.jsonl")
         bar = ProgressBar() if progress else None
-        self.callbacks = [each for each in (self._log, bar, *callbacks) if each is not None]
+        self.callbacks = [each for each in (self._log, bar, *given) if each is not None]
 
     # --- training ----------------------------------------------------------------------------------------------------
 
@@ -137,20 +152,24 @@ class Trainer:
         resume: go on from the newest checkpoint in `output`, or from the start if there is none.
 
         Raises:
+            FileExistsError: without `resume`, if `output` has the log or a checkpoint of an earlier training.
             ValueError: for a resume without `output`, or with other settings or data than those of the checkpoint.
             FloatingPointError: if the loss is not a finite number.
             KeyboardInterrupt: after `interrupt()`.
         """
+        resume = checked("Trainer.train", "resume", bool, resume)
         self._interrupted = False
+        if not resume:
+            self._require_unused()
         _core.manual_seed(self.config.seed)
         position = self._resume() if resume else 0
         if self._log is not None:
             self._log.open(position)
-        try:
+        with ExitStack() as stack:
+            for callback in reversed(self.callbacks):  # each one's end comes, also if another one fails
+                stack.callback(callback.on_train_end, self)
             self._call("on_train_begin")
             self._train()
-        finally:
-            self._call("on_train_end")
         return self.state
 
     def interrupt(self) -> None:
@@ -196,7 +215,7 @@ class Trainer:
         start = time.perf_counter()
         state, config = self.state, self.config
         first = state.step * config.gradient_accumulation_steps
-        batches = [self.task.transform(batch, number) for number, batch in enumerate(batches, first)]
+        batches = [self._transformed(batch, number) for number, batch in enumerate(batches, first)]
         loss = self._backward(batches)
         scale: float | Tensor = 1.0
         if config.max_grad_norm is not None:
@@ -225,11 +244,17 @@ class Trainer:
             self._record("train", lr=lr, **self._take("interval"))
         self._call("on_step_end", loss)
 
+    def _transformed(self, batch: Any, number: int) -> Any:
+        changed = self.task.transform(batch, number)
+        if changed is None:
+            raise BadType(f"{type(self.task).__name__}.transform", "batch", "a changed batch", "None")
+        return changed
+
     def _backward(self, batches: list[Any]) -> Any:
         """Computes the gradients of the mean loss over all batches. Returns this loss: a float, or on a CUDA device a 0-dim
         Tensor."""
         total: Any = None
-        for batch, share in zip(batches, shares(batches, self.task.weight)):
+        for batch, share in zip(batches, shares(batches, partial(checked_weight, self.task))):
             if share == 0:
                 continue  # the batch has no targets
             with autocast(enabled=self.config.precision == "bfloat16"):
@@ -237,6 +262,8 @@ class Trainer:
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
                 raise BadType("Trainer", "task", "a loss that is a Tensor of one element", got)
+            if not loss.requires_grad:
+                raise BadValue("Trainer", "task", "a loss that requires grad", "one that does not")
             if share != 1:
                 loss = loss * share
             value = loss.detach() if loss.is_cuda else self._finite(float(loss.item()), self.state.step + 1)
@@ -303,7 +330,8 @@ class Trainer:
         self._check_metric(figures)
         metric = figures[str(config.metric)]
         sign = -1.0 if config.metric in self.task.minimize else 1.0
-        if state.best_metric is None or sign * metric > sign * state.best_metric:
+        best = state.best_metric
+        if not math.isnan(metric) and (best is None or sign * metric > sign * best):
             state.best_metric, state.best_step, state.waited = metric, state.step, 0
             self._keep_weights()
         else:
@@ -340,12 +368,16 @@ class Trainer:
     def evaluate(self, data: Any) -> dict[str, float]:
         """The figures of the task on data with targets."""
         with evaluating(self.model), autocast(enabled=self.config.precision == "bfloat16"):
-            return dict(self.task.evaluate(self.model, in_order(data, self.config.eval_batch_size)))
+            batches = self._in_order("Trainer.evaluate", "data", data)
+            return checked_figures(self.task, self.task.evaluate(self.model, batches))
 
     def predict(self, data: Any) -> np.ndarray:
         """The model's outputs for all batches, joined in the order of the data: logits (n, num_labels) of a classifier."""
         with autocast(enabled=self.config.precision == "bfloat16"):
-            return compute_logits(self.model, in_order(data, self.config.eval_batch_size))[0]
+            return compute_logits(self.model, self._in_order("Trainer.predict", "data", data))[0]
+
+    def _in_order(self, op: str, argument: str, data: Any) -> Any:
+        return batches_in_order(op, argument, data, self.config.eval_batch_size)
 
     # --- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -356,7 +388,7 @@ class Trainer:
         checkpoint = {
             "format": FORMAT,
             "config": self.config.to_dict(),
-            "task": self.task.settings(),
+            "task": checked_settings(self.task),
             "trainer": asdict(self.state),
             **{name: part.state_dict() for name, part in self._kept.items()},
             "random": list(_core.random_state()),
@@ -364,6 +396,14 @@ class Trainer:
         }
         folder, keep = self.output / "checkpoints", self.config.keep_checkpoints
         self._call("on_checkpoint", save_checkpoint(folder, self.state.step, checkpoint, keep))
+
+    def _require_unused(self) -> None:
+        """Raises FileExistsError if `output` has the log or a checkpoint of an earlier training."""
+        if self._log is not None and self.output is not None:
+            used = self._log.path.exists() or latest_checkpoint(self.output / "checkpoints") is not None
+            expected, got = "a folder without an earlier training", f"{self.output} with a log or checkpoints"
+            hint = ("go on with it by ", Argument("resume"))
+            require(not used, "Trainer.train", "output", expected, got, hint, error=FileExists)
 
     def _resume(self) -> int:
         """Loads the newest checkpoint. Returns how many bytes the log had then."""
@@ -377,7 +417,7 @@ class Trainer:
         expected, got = f"a checkpoint of format {FORMAT}", f"format {found} in {path}"
         require(found == FORMAT, "Trainer.train", "resume", expected, got, hint)
         try:
-            for kind, settings in (("config", self.config.to_dict()), ("task", self.task.settings())):
+            for kind, settings in (("config", self.config.to_dict()), ("task", checked_settings(self.task))):
                 for name in sorted({*settings, *saved[kind]}):
                     before, now = saved[kind].get(name), settings.get(name)
                     require(before == now, "Trainer.train", name, f"{before!r} as in the checkpoint", repr(now))
@@ -416,19 +456,3 @@ class Trainer:
     def _call(self, event: str, *given: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, event)(self, *given)
-
-
-def _refuse_unread(config: TrainerConfig, eval_data: Any, optimizer: Any, scheduler: Any, output: Any) -> None:
-    """Raises ValueError for settings that nothing reads, because of these arguments or of another setting."""
-    of_optimizer = ("lr", "weight_decay", "betas", "eps", "layer_wise_lr_decay", "head_lr")
-    none, no_folder = config.checkpoint_every == 0, ("nothing is written without ", Argument("output"))
-    for unread, reason, names in (
-        (optimizer is not None, (Argument("optimizer"), " has its own"), of_optimizer),
-        (scheduler is not None, (Argument("scheduler"), " decides the rates"), ("schedule", "warmup_ratio")),
-        (eval_data is None, "there are no held-out data", ("eval_every", "metric", "early_stopping")),
-        (output is None, no_folder, ("keep_checkpoints",)),
-        (output is None and not none, no_folder, ("checkpoint_every",)),
-        (none, (Argument("checkpoint_every"), " is 0"), ("keep_checkpoints",)),
-    ):
-        if unread:
-            config.refuse(reason, *names)
