@@ -110,7 +110,7 @@ def test_a_resume_refuses_other_runs_and_writes_nothing(wines, tmp_path):
         assert everything(tmp_path) == before and not (tmp_path / "nowhere").exists()
     other = run(wines, quick)
     other.task = Ordinal(6)
-    with pytest.raises(ValueError, match="task.classes: expected 5, as in the run.json of .*, got 6"):
+    with pytest.raises(ValueError, match=r"task.classes: expected 5, as in the run.json of .*, got 6"):
         other.resume(tmp_path / "broken")
     assert everything(tmp_path) == before
     run(wines, quick).resume(tmp_path / "broken")

@@ -380,7 +380,7 @@ def test_a_model_uses_or_refuses_each_size(place, tmp_path, task, surrounding):
 def test_initial_values_are_refused_if_there_are_none(place, tmp_path):
     text_run(place, tmp_path, start={"init": str(place / "encoder")})
     (trained,) = (path for path in tmp_path.iterdir() if (path / "report.json").exists())
-    with pytest.raises(ValueError, match="initializer_range: expected no value, got 0.1"):
+    with pytest.raises(ValueError, match="initializer_range: expected no value"):
         text_run(place, tmp_path, start={"init": str(trained), "sizes": {"initializer_range": 0.1}})
 
 

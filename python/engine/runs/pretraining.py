@@ -273,11 +273,12 @@ class PretrainingRun(Run):
         data = recorded(record, "data", CorpusData, "sha256", "absolute")
         start = StartConfig.begun(record, fresh)
         trainer, tokenizer = recorded(record, "trainer", TrainerConfig), Tokenizer.from_pretrained(folder)
+        masking = {name: record["task"][name] for name in ("p", "whole_word")}
         with reading("task"):
-            masking = {name: record["task"][name] for name in ("p", "whole_word")}
             MaskedLanguageModeling.of(tokenizer, **masking)
+        model = record["model"]
         with reading("model"):
-            config = TransformerConfig.from_dict(record["model"])
+            config = TransformerConfig.from_dict(model)
         steps = record["steps_an_epoch"]
         whole = steps is None or (isinstance(steps, int) and steps >= 1)
         require(whole, "resume", "output", "a whole number as steps_an_epoch in run.json", repr(steps))

@@ -13,6 +13,7 @@ and what its kind of run adds.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engine.data import Dataset
-from engine.errors import BadType, BadValue, require
+from engine.errors import Argument, BadType, BadValue, NotFinite, require
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
 from engine.runs.facts import environment, memory_facts, model_facts, training_facts
@@ -32,6 +33,22 @@ from engine.tensor import Tensor
 from engine.train import Callback, TensorBoardLog, Trainer, TrainerConfig, TrainerState, latest_checkpoint
 
 __all__ = ["Run"]
+
+
+class _Divergence(Callback):
+    """Ends a training whose loss on held-out data is not a finite number."""
+
+    def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
+        if record["event"] == "eval":
+            _check_converged(record, f"step {record['step']}")
+
+
+def _check_converged(figures: Mapping[str, Any], place: str) -> None:
+    """Raises FloatingPointError if the loss among the figures of an evaluation is not a finite number."""
+    loss = figures.get("loss")
+    if isinstance(loss, float) and not math.isfinite(loss):
+        hint = ("the training diverged; a lower ", Argument("lr"), " may help")
+        raise NotFinite("train", "lr", "a rate with which the loss stays finite", f"{loss} at {place}", hint)
 
 
 class Run:
@@ -188,7 +205,7 @@ class Run:
             self.parts["train"].dataset,
             None if held_out is None else held_out.dataset,
             output=folder,
-            callbacks=(*callbacks, *board),
+            callbacks=(*callbacks, *board, _Divergence()),
             progress=progress,
         )
         trainer.best_weights = self.best_weights

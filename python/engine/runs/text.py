@@ -125,8 +125,9 @@ class TextRun(Run):
         data = recorded(record, "data", TextData, "sha256", "absolute")
         start = StartConfig.begun(record, fresh)
         settings, trainer = recorded(record, "task", TaskConfig), recorded(record, "trainer", TrainerConfig)
+        model = record["model"]
         with reading("model"):
-            config = TransformerConfig.from_dict(record["model"])
+            config = TransformerConfig.from_dict(model)
         places = find_files(data.files, record["data"]["sha256"], record["data"]["absolute"])
         parts, tokenizer = data.moved(places).read(settings), Tokenizer.from_pretrained(folder)
         return cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
