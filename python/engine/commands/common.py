@@ -54,7 +54,7 @@ class NewFile(click.Path):
         path = os.fspath(super().convert(value, param, ctx))
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
-            self.fail(f"expected a file in an existing folder, got {path}", param, ctx)
+            self.fail(f"No such file or directory: {path!r}", param, ctx)
         if not os.access(folder, os.W_OK):
             self.fail(f"expected a folder that may be written to, got {folder}", param, ctx)
         if self.endings and not path.lower().endswith(self.endings):

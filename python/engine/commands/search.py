@@ -81,10 +81,8 @@ def search(
     shared = {p.name for p in train.params} & {p.name for p in ctx.command.params}
     known = {name for name, p in options_by_name(train).items() if p.name in shared - _SHARED - _NOT_READ.keys()}
     for name in wanted.entries:
-        if name.rpartition(".")[2].replace("-", "_") not in known:
-            raise click.UsageError(
-                f"SPACE: expected names of options of training that a trial may change, got {name!r}", ctx
-            )
+        if name.rpartition(".")[2].replace("-", "_") not in known:  # also an option that no trial reads
+            raise click.UsageError(f"SPACE: expected names of options of training, got {name!r}", ctx)
     metric = options["metric"] or task_named(options["task"]).metric
 
     def trial(settings: dict[str, Any], callbacks: tuple[Any, ...]) -> float:

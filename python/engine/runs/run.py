@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine.data import Dataset
-from engine.errors import Argument, BadType, BadValue, NotFinite, require
+from engine.data import Dataset, in_order
+from engine.errors import Argument, ArgumentError, BadType, BadValue, NotFinite, require
+from engine.models.forward import evaluating
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
 from engine.runs.facts import environment, memory_facts, model_facts, training_facts
@@ -261,7 +262,13 @@ class Run:
         worst: list[dict[str, Any]] = []
         for name in [name for name in ("held_out", "test") if name in self.parts]:
             part = self.parts[name]
-            report[name], worst = self.task.judge(self.model, part, batch_size, held_out=name == "held_out")
+            try:
+                report[name], worst = self.task.judge(self.model, part, batch_size, held_out=name == "held_out")
+            except ArgumentError:
+                with evaluating(self.model):  # a training that diverged in its last steps is the better explanation
+                    figures = self.task.evaluate(self.model, in_order(part.dataset, batch_size))
+                _check_converged(figures, f"the {name.replace('_', '-')} data")
+                raise
         return {**report, **self.explain(worst, part.dataset)} if worst else report
 
 
