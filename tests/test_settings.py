@@ -344,7 +344,7 @@ MODEL = {
     "num_labels": 7, "pooling": "mean", "layer_norm_eps": 1e-2, "hidden_act": "relu", "norm_first": True, "pad_token_id": 3,
     "initializer_range": 0.1, "classifier_dropout": 0.4, "pooler": True, "id2label": {0: "a", 1: "b"},
     "problem_type": "multi_label_classification", "model_type": "roberta", "embedding_size": 8, "num_hidden_groups": 1,
-    "position_offset": 1, "pooler_act": "relu", "pooler_dropout": True, "published": {"x": 1},
+    "position_offset": 1, "pooler_act": "silu", "pooler_dropout": True, "published": {"x": 1},
 }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ class NewFile(click.Path):
         self.endings = endings
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = os.fspath(super().convert(value, param, ctx))
+        path = str(super().convert(value, param, ctx))
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
             self.fail(f"No such file or directory: {path!r}", param, ctx)
