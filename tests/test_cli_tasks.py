@@ -100,7 +100,7 @@ def test_a_task_from_files_to_answers(place, tmp_path, task, file, other, tuned)
     assert figure[:5] in page or f"{report['test'][main]:.1%}" in page  # four places, or per cent
 
     groups = ("--group-column", "device") if task == "classification" else ()
-    text = run_engine("evaluate", run, place / other, "--per-class", *groups)
+    text = run_engine("evaluate", run, place / other, *(("--per-class",) if task != "regression" else ()), *groups)
     assert text.splitlines()[-1].endswith(f" {figure}")
     assert ("precision" in text) == (task != "regression") and ("| phone" in text) == bool(groups)
     figures = json.loads(run_engine("evaluate", run, place / other, "--json", *groups))
@@ -195,7 +195,7 @@ def test_labels_of_all_kinds_survive(tmp_path):
     exact = ("--epochs", 40, "--dropout", 0, "--token-dropout", 0, "--label-smoothing", 0)
     out = run_engine("train", data, "--test", data, "-o", tmp_path / "run", *SCRATCH, *exact)
     assert read_json(tmp_path / "run/report.json")["test"]["accuracy"] == 1
-    assert "投诉" in run_engine("evaluate", tmp_path / "run", data, "--per-class")
+    assert "投诉" in run_engine("evaluate", tmp_path / "run", data, *(("--per-class",) if task != "regression" else ()))
     assert not any(line.startswith("lines") for line in out.splitlines())
     is_one_page(tmp_path / "run/report.html")
     records = run_engine("predict", tmp_path / "run", "-i", data, "--json").splitlines()
@@ -242,7 +242,9 @@ def test_long_chinese_texts_that_the_vocabulary_does_not_know(place, tmp_path):
     page = is_one_page(tmp_path / "run/report.html")
     assert "转账" in page
     assert json.loads(run_engine("predict", tmp_path / "run", CHINESE[0], "--json"))["label"] in ("卡", "转账", "密码")
-    out = run_engine("evaluate", tmp_path / "run", data, "--per-class")  # remembers the columns
+    out = run_engine(
+        "evaluate", tmp_path / "run", data, *(("--per-class",) if task != "regression" else ())
+    )  # remembers the columns
     assert "密码" in out
 
 
