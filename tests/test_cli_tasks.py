@@ -195,7 +195,7 @@ def test_labels_of_all_kinds_survive(tmp_path):
     exact = ("--epochs", 40, "--dropout", 0, "--token-dropout", 0, "--label-smoothing", 0)
     out = run_engine("train", data, "--test", data, "-o", tmp_path / "run", *SCRATCH, *exact)
     assert read_json(tmp_path / "run/report.json")["test"]["accuracy"] == 1
-    assert "投诉" in run_engine("evaluate", tmp_path / "run", data, *(("--per-class",) if task != "regression" else ()))
+    assert "投诉" in run_engine("evaluate", tmp_path / "run", data, "--per-class")
     assert not any(line.startswith("lines") for line in out.splitlines())
     is_one_page(tmp_path / "run/report.html")
     records = run_engine("predict", tmp_path / "run", "-i", data, "--json").splitlines()
@@ -242,9 +242,7 @@ def test_long_chinese_texts_that_the_vocabulary_does_not_know(place, tmp_path):
     page = is_one_page(tmp_path / "run/report.html")
     assert "转账" in page
     assert json.loads(run_engine("predict", tmp_path / "run", CHINESE[0], "--json"))["label"] in ("卡", "转账", "密码")
-    out = run_engine(
-        "evaluate", tmp_path / "run", data, *(("--per-class",) if task != "regression" else ())
-    )  # remembers the columns
+    out = run_engine("evaluate", tmp_path / "run", data, "--per-class")  # remembers the columns
     assert "密码" in out
 
 
