@@ -387,7 +387,11 @@ def bad(folder: Path, name: str, content: str | bytes) -> Path:
         ("text,intent\na,x\nb,y\n", ("--lr", "-1"), "lr: expected a finite number >= 0"),
         ("text,intent\na,x\nb,y\n", ("--lr", "inf"), "lr: expected a finite number >= 0, got inf"),
         ("text,intent\na b,x\nc d,y\n", ("--dropout", "nan", "--validation-fraction", "0"), "--dropout: expected"),
-        ("text,intent\na,x\nb,y\n", ("--dim", "15", "--validation-fraction", "0"), "multiple of num_attention_heads"),
+        (
+            "text,intent\na,x\nb,y\n",
+            ("--dim", "15", "--validation-fraction", "0"),
+            "multiple of the number of attention heads",
+        ),
     ],
 )
 def test_bad_training_data(tmp_path, content, options, message):

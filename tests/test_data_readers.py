@@ -223,7 +223,7 @@ def test_bad_paths(tmp_path: Path) -> None:
 
 def test_formats(tmp_path: Path) -> None:
     path = write(tmp_path / "a.data", "text,label\na,b\n")
-    with pytest.raises(ValueError, match=r"format: expected 'csv', .*, got None for .*a\.data"):
+    with pytest.raises(ValueError, match=r"path: expected a file that ends in \.csv, .*, got .*a\.data"):
         read_table(path)
     with pytest.raises(ValueError, match=r"format: .* got 'xml'"):
         read_table(path, format="xml")  # type: ignore[arg-type]

@@ -335,7 +335,7 @@ def test_mistakes():
             "attention_mask: expected None for a packed batch",
         ),
         (lambda: TransformerClassifier({}), TypeError, "expected a TransformerConfig, got dict"),
-        (lambda: replace(CONFIG, hidden_size=13), ValueError, "multiple of num_attention_heads"),
+        (lambda: replace(CONFIG, hidden_size=13), ValueError, "multiple of the number of attention heads"),
         (lambda: replace(CONFIG, hidden_act="swish"), ValueError, "hidden_act: expected one of gelu"),
         (lambda: replace(CONFIG, pooling="last"), ValueError, "pooling: expected one of first, mean, max"),
         (lambda: replace(CONFIG, hidden_dropout_prob=1.5), ValueError, "hidden_dropout_prob"),

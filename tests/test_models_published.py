@@ -380,7 +380,7 @@ def zipped(data: bytes) -> bytes:
         ({"hidden_act": ["gelu"]}, "hidden_act: expected one of"),
         ({"id2label": [1, 2]}, "id2label: expected a dict"),
         ({"id2label": {"x": "a"}}, "invalid literal"),
-        ({"num_attention_heads": 3}, "multiple of num_attention_heads"),
+        ({"num_attention_heads": 3}, "multiple of the number of attention heads"),
         ({"problem_type": "odd"}, "problem_type: expected one of"),
         ({"layer_norm_eps": "1e-5"}, "layer_norm_eps"),
     ],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from engine.runs import Run
 from engine.train import Callback, Trainer, TrainerConfig, read_log
 from own_task import Grader, Ordinal, Wines
 
+OLD_RUN = Path(__file__).parent / "runs-0.1/classification"
 CONFIG = TrainerConfig(epochs=12, batch_size=16, lr=2e-2, checkpoint_every=3, seed=5)
 
 
@@ -72,6 +75,61 @@ def test_it_resumes_to_the_same_bits(wines, tmp_path):
     other.task = Ordinal(6)
     with pytest.raises(ValueError, match="classes: expected 5 as in the checkpoint, got 6"):
         other.resume(tmp_path / "broken")
+
+
+def everything(folder) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_resume_refuses_other_runs_and_writes_nothing(wines, tmp_path):
+    quick = replace(CONFIG, epochs=1, checkpoint_every=0)
+    run(wines, quick).train(tmp_path / "finished")
+
+    class Early(Callback):
+        def on_step_end(self, trainer, loss):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(wines, quick).train(tmp_path / "broken", callbacks=[Early()])
+    shutil.copytree(OLD_RUN, tmp_path / "old")
+    shutil.copytree(tmp_path / "broken", tmp_path / "text")
+    about = json.loads((tmp_path / "text/run.json").read_text())
+    (tmp_path / "text/run.json").write_text(json.dumps({**about, "kind": "text"}))
+    (tmp_path / "empty").mkdir()
+    before = everything(tmp_path)
+    for name, config, error, message in [
+        ("finished", quick, ValueError, "expected a run that was interrupted, got the finished run"),
+        ("broken", replace(quick, lr=1e-3), ValueError, r"\[resume\] trainer.lr: expected 0.02, as in the run.json of"),
+        ("old", quick, ValueError, "expected a run of format 2, got format 1"),
+        ("text", quick, ValueError, r"expected a run of the kind own, got 'text' \(engine train --resume resumes it\)"),
+        ("empty", quick, FileNotFoundError, "expected a run folder with run.json"),
+        ("nowhere", quick, FileNotFoundError, "expected an existing run folder"),
+    ]:
+        with pytest.raises(error, match=message):
+            run(wines, config).resume(tmp_path / name)
+        assert everything(tmp_path) == before and not (tmp_path / "nowhere").exists()
+    other = run(wines, quick)
+    other.task = Ordinal(6)
+    with pytest.raises(ValueError, match=r"task.classes: expected 5, as in the run.json of .*, got 6"):
+        other.resume(tmp_path / "broken")
+    assert everything(tmp_path) == before
+    run(wines, quick).resume(tmp_path / "broken")
+    assert weights(tmp_path / "broken") == weights(tmp_path / "finished")
+
+
+def test_wrong_arguments_are_named(wines, tmp_path):
+    table = Wines.read(wines)
+    for parts, config, message in [
+        (table, CONFIG, "parts: expected a dict of data by name, got Wines"),
+        ({"train": table}, None, "trainer: expected a TrainerConfig, got NoneType"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            Run(Grader(3, 5), Ordinal(5), config, parts)
+    strange = run(wines)
+    strange.task.settings = lambda: {"x": object()}
+    with pytest.raises(TypeError, match=r"settings\] .*x.*: expected"):
+        strange.train(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_trainer_alone_takes_it(wines, device):

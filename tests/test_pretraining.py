@@ -40,7 +40,10 @@ OPTIONS = {"model": SIZES, "max_length": 16, "document": "line", "vocab_size": 6
 
 
 def run(text, folder, **changes):
-    return pretrain([text], folder, **{"trainer": SETTINGS, **OPTIONS, **changes})
+    options = {"trainer": SETTINGS, **OPTIONS, **changes}
+    if "init" in changes:
+        options.pop("vocab_size")  # its tokenizer has a vocabulary
+    return pretrain([text], folder, **options)
 
 
 class StopAt(Callback):
@@ -211,7 +214,7 @@ def test_refused_before_anything_is_written(text, tmp_path):
         ([text], {"packing": "x"}, ValueError, "packing"),
         ([text], {"model": {"max_position_embeddings": 8}}, ValueError, "at most the model's 8 tokens, got 16"),
         ([text], {"model": {"hidden_size": 33}}, ValueError, "hidden_size"),
-        ([text], {"init": tmp_path}, (FileNotFoundError, ValueError), "tokenizer|config"),
+        ([text], {"init": tmp_path, "vocab_size": 8000}, (FileNotFoundError, ValueError), "tokenizer|config"),
     ]:
         with pytest.raises(error, match=message):
             pretrain(files, target, **{"trainer": SETTINGS, **OPTIONS, **changes})

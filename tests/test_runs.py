@@ -160,6 +160,39 @@ def test_a_damaged_run_json_is_named(place, tmp_path):
         resume(run)
 
 
+def test_each_entry_of_a_damaged_run_json_is_named(place, tmp_path):
+    run = broken(place / "train.csv", tmp_path / "run", *SCRATCH, *EVERY, step=3)
+    good = (run / "run.json").read_text()
+
+    def refused(change) -> str:
+        about = json.loads(good)
+        change(about)
+        (run / "run.json").write_text(json.dumps(about))
+        error = run_engine("train", "--resume", run, code=2)
+        assert error.startswith("engine train: --resume: expected "), error
+        return error
+
+    assert "trainer.lr in run.json, got none" in refused(lambda a: a["trainer"].pop("lr"))
+    assert "but epochs, " in refused(lambda a: a["trainer"].update(foo=1))
+    assert "trainer" in refused(lambda a: a["trainer"].update(lr="fast"))
+    assert "an object as 'data'" in refused(lambda a: a.update(data=3))
+    assert "data.train in run.json, got none" in refused(lambda a: a["data"].pop("train"))
+    assert "got foo" in refused(lambda a: a["start"].update(foo=1))
+    assert "task.label_smoothing" in refused(lambda a: a["task"].update(label_smoothing=7))
+    assert "model.hidden_size in run.json" in refused(lambda a: a["model"].update(hidden_size="x"))
+    assert "without 'model'" in refused(lambda a: a.pop("model"))
+    (run / "run.json").write_text("[1]")
+    assert "expected a JSON object, got list in" in run_engine("train", "--resume", run, code=2)
+    (run / "run.json").write_text(good)
+    run_engine("train", "--resume", run, "--no-progress")
+    for name, text in (("run.json", '{"format": 2, "data": 3}'), ("report.json", '{"held_out": 3}')):
+        kept = (run / name).read_text()
+        (run / name).write_text(text)
+        error = run_engine("predict", run, "a card", "--calibrated", code=2)
+        assert "expected an object as" in error and name in error
+        (run / name).write_text(kept)
+
+
 # ---- settings files
 
 

@@ -22,6 +22,7 @@ import engine.nn.block as block
 from cli_runs import tagged, texts, write_conll, write_encoder, write_rows
 from engine.data import DataLoader
 from engine.errors import ArgumentError
+from engine.models import TransformerConfig
 from engine.nn.lora import LoRAConfig, add_lora
 from engine.optim import SGD
 from engine.optim.lr_scheduler import LambdaLR
@@ -225,6 +226,7 @@ def test_texts_use_or_refuse_each_setting(place, tmp_path, task):
     [
         ({"tokenizer": "encoder", "vocab_size": 40}, "vocab_size"),
         ({"validation": "other.csv", "validation_fraction": 0.3}, "validation_fraction"),
+        ({"validation_fraction": 0, "group_columns": ["group"]}, "group_columns"),
     ],
 )
 def test_texts_refuse_what_another_setting_decides(place, given, name):
@@ -241,11 +243,39 @@ def test_texts_refuse_what_another_setting_decides(place, given, name):
         ({"group_columns": "group"}, TypeError, "group_columns: expected a list, got 'group'"),
         ({"examples_per_class": 0}, ValueError, "examples_per_class: expected None or at least 1, got 0"),
         ({"max_length": 2}, ValueError, "max_length: expected at least 3, got 2"),
+        ({"validation_fraction": 0, "clean": ["leak"]}, ValueError, "clean: expected kinds without 'leak'"),
     ],
 )
 def test_wrong_settings_of_texts_are_named(given, error, text):
     with pytest.raises(error, match=text):
         TextData(**{"train": ("train.csv",), **given})
+
+
+def test_a_run_without_data_to_judge_by_refuses_the_size_of_their_batches(place, tmp_path):
+    settings = replace(QUICK, eval_batch_size=3)
+    start, task = StartConfig(sizes=SIZES), TaskConfig()
+    data = TextData((str(place / "train.csv"),), validation_fraction=0, max_length=16)
+    with pytest.raises(ValueError, match="eval_batch_size: expected no value, got 3"):
+        train_text(data, settings, tmp_path / "run", task=task, start=start)
+    with pytest.raises(ValueError, match="eval_batch_size: expected no value, got 3"):
+        trainer = TrainerConfig(max_steps=1, eval_batch_size=3)
+        pretrain([place / "text.txt"], tmp_path / "run", trainer=trainer, document="line", held_out_fraction=0)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"data": "train.csv"}, "data: expected a TextData, got str"),
+        ({"trainer": None}, "trainer: expected a TrainerConfig, got NoneType"),
+        ({"task": TaskConfig}, "task: expected a TaskConfig, got type"),
+        ({"start": {"init": "x"}}, "start: expected a StartConfig, got dict"),
+    ],
+)
+def test_arguments_of_another_type_are_named(place, tmp_path, given, text):
+    right = {"data": TextData((str(place / "train.csv"),)), "trainer": QUICK, "output": tmp_path / "run"}
+    with pytest.raises(TypeError, match=text):
+        train_text(**{**right, **given})
 
 
 def test_paths_and_lists_go_through_json():
@@ -308,6 +338,52 @@ def test_a_start_uses_or_refuses_each_setting(place, tmp_path, monkeypatch, surr
         acts_or_is_refused(name, default, lambda g=given: trace(**g))
 
 
+MODEL = {
+    "vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 24,
+    "max_position_embeddings": 40, "type_vocab_size": 3, "hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3,
+    "num_labels": 7, "pooling": "mean", "layer_norm_eps": 1e-2, "hidden_act": "relu", "norm_first": True, "pad_token_id": 3,
+    "initializer_range": 0.1, "classifier_dropout": 0.4, "pooler": True, "id2label": {0: "a", 1: "b"},
+    "problem_type": "multi_label_classification", "model_type": "roberta", "embedding_size": 8, "num_hidden_groups": 1,
+    "position_offset": 1, "pooler_act": "silu", "pooler_dropout": True, "published": {"x": 1},
+}  # fmt: skip
+
+
+def test_all_fields_of_a_model_are_tried():
+    assert MODEL.keys() == {field.name for field in fields(TransformerConfig)}
+
+
+@pytest.mark.parametrize("task", ["classification", "tagging", "masked-lm"])
+@pytest.mark.parametrize("surrounding", ["scratch", "init", "pooler", "distilbert"])
+def test_a_model_uses_or_refuses_each_size(place, tmp_path, task, surrounding):
+    if surrounding == "pooler" and task != "classification":
+        pytest.skip("only classifiers have poolers")
+    room = {**SIZES, "num_hidden_layers": 2, "max_position_embeddings": 24}
+    base: dict[str, Any] = {
+        "scratch": room, "init": {}, "pooler": {**room, "pooler": True}, "distilbert": {**room, "model_type": "distilbert"},
+    }[surrounding]  # fmt: skip
+
+    def trace(**sizes: Any) -> Any:
+        init = {"init": str(place / "encoder")} if surrounding == "init" else {}
+        if task == "masked-lm":
+            return pretraining(place, tmp_path, **init, model={**base, **sizes})
+        return text_run(place, tmp_path, TaskConfig(task), {**init, "sizes": {**base, **sizes}})
+
+    default = trace()
+    for name, value in MODEL.items():
+        if base.get(name) == value or (
+            name == "pooler" and task == "classification" and surrounding in ("init", "distilbert")
+        ):
+            continue  # it is so already
+        acts_or_is_refused(name, default, lambda n=name, v=value: trace(**{n: v}))
+
+
+def test_initial_values_are_refused_if_there_are_none(place, tmp_path):
+    text_run(place, tmp_path, start={"init": str(place / "encoder")})
+    (trained,) = (path for path in tmp_path.iterdir() if (path / "report.json").exists())
+    with pytest.raises(ValueError, match="initializer_range: expected no value"):
+        text_run(place, tmp_path, start={"init": str(trained), "sizes": {"initializer_range": 0.1}})
+
+
 @pytest.mark.parametrize("task", ["tagging", "regression"])
 def test_a_size_that_a_task_does_not_use_is_refused(place, tmp_path, task):
     sizes = {"sizes": {**SIZES, "pooling": "mean"}}
@@ -328,7 +404,7 @@ ARGUMENTS = {"p": 0.4, "whole_word": True, "model": {**SIZES, "intermediate_size
 def pretraining(place: Path, tmp_path: Path, files_: Any = ("text.txt",), **given: Any) -> Any:
     folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
     options = {"document": "line", "max_length": 16, "model": SIZES, "shuffle_characters": 2000, **given}
-    if "init" in given:
+    if "init" in given and "model" not in given:
         options.pop("model")
     trainer = TrainerConfig(max_steps=4, batch_size=4, lr=1e-2, checkpoint_every=0)
     return run_trace(folder, pretrain(there(place, files_), folder, trainer=trainer, **options))
@@ -356,6 +432,15 @@ def test_a_pretraining_uses_or_refuses_each_setting(place, tmp_path):
             continue
         given = {"files_" if name == "files" else name: there(place, value)}
         acts_or_is_refused(name, default, lambda g=given: pretraining(place, tmp_path, **g))
+    for name, given in (
+        ("held_out_tokens", {"held_out_fraction": 0, "held_out_tokens": 5}),
+        ("vocab_size", {"init": there(place, "encoder"), "vocab_size": 50}),
+        ("text_key", {"text_key": "body"}),
+        ("document", {"files_": ("other.jsonl",), "document": "file"}),
+        ("document", {"document": "x"}),
+    ):
+        with pytest.raises(ValueError, match=name):
+            pretraining(place, tmp_path, **given)
     (tmp_path / "damaged.txt").write_bytes(b"".join(b"my card %d \xff has not arrived\n" % i for i in range(40)))
     with pytest.raises(ValueError, match="UTF-8"):
         pretraining(place, tmp_path, (str(tmp_path / "damaged.txt"),))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from engine.errors import ArgumentError
+
 __all__ = ["main"]
 
 
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # the program that reads the output, for example `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except (ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
+    except (ArgumentError, ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
         if "--debug" in (sys.argv[1:] if arguments is None else arguments)[:1]:
             raise
         _fail(str(error))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from engine.commands.common import PATH, Command, encoding_option
+from engine.commands.common import PATH, Command, NewFile, encoding_option
 
 __all__ = ["check"]
 
@@ -38,7 +38,7 @@ __all__ = ["check"]
     default="",
     help="Remove rows with these kinds of problems, separated by commas; needs --output.",
 )
-@click.option("--output", "-o", type=click.Path(dir_okay=False), help="A CSV file for the rows that remain.")
+@click.option("--output", "-o", type=NewFile(), help="A CSV file for the rows that remain.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(
     data: str,

@@ -23,6 +23,7 @@ __all__ = [
     "PATH",
     "RUN",
     "Command",
+    "NewFile",
     "begin_or_resume",
     "columns_of",
     "complete_task",
@@ -30,6 +31,7 @@ __all__ = [
     "device_option",
     "encoding_option",
     "model_sizes",
+    "one_text_only",
     "option_values",
     "options_by_name",
     "run_options",
@@ -39,6 +41,26 @@ __all__ = [
 
 PATH = click.Path(exists=True)
 RUN = click.Path(exists=True, file_okay=False)
+
+
+class NewFile(click.Path):
+    """A file to write, in a folder that exists. endings: how its name may end; none: as it likes."""
+
+    def __init__(self, *endings: str) -> None:
+        super().__init__(dir_okay=False, writable=True)
+        self.endings = endings
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = str(super().convert(value, param, ctx))
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
+            self.fail(f"No such file or directory: {path!r}", param, ctx)
+        if not os.access(folder, os.W_OK):
+            self.fail(f"expected a folder that may be written to, got {folder}", param, ctx)
+        if self.endings and not path.lower().endswith(self.endings):
+            self.fail(f"expected a file name that ends in {' or '.join(self.endings)}, got {path}", param, ctx)
+        return path
+
 
 # Fields of a model's config and other arguments whose option has another name.
 _SIZES = {
@@ -65,7 +87,7 @@ class Command(click.Command):
             yield
         except BrokenPipeError:
             raise
-        except (ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
+        except (ArgumentError, ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
             if ctx.find_root().params.get("debug"):
                 raise
             raise click.UsageError(self._in_options(error), ctx) from error
@@ -262,7 +284,11 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
         if given["resume"] is None:
             report = begin(folder, (ctrl_c,))
         else:
-            report = resume(folder, kind=kind, progress=given["progress"], callbacks=(ctrl_c,))
+            try:
+                report = resume(folder, kind=kind, progress=given["progress"], callbacks=(ctrl_c,))
+            except ArgumentError as error:
+                error.relabel(error.op, {"output": "resume", "folder": "resume"})
+                raise
     click.echo(format_report(report), nl=False)
 
 
@@ -286,6 +312,13 @@ def _advice(folder: str, ctrl_c: InterruptAfterStep, command: str) -> Iterator[N
 
 class _Interrupted(click.ClickException):
     exit_code = 130
+
+
+def one_text_only(run: str, pair_column: str | None) -> None:
+    """Raises UsageError for a column of second texts if the run's model was trained on one text a sample."""
+    trained = columns_of(run)
+    if pair_column and trained and not trained.get("pair_column"):
+        raise click.UsageError("--pair-column is for models of pairs of texts, but this run's model takes one text.")
 
 
 def columns_of(run: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from engine.commands.common import PATH, Command, device_option, encoding_option, threads_option
+from engine.commands.common import PATH, Command, NewFile, device_option, encoding_option, threads_option
 
 __all__ = ["embed"]
 
@@ -18,7 +18,7 @@ __all__ = ["embed"]
     "--output",
     "-o",
     required=True,
-    type=click.Path(dir_okay=False),
+    type=NewFile(),
     help="A .npy file for the vectors, or a .jsonl file for the texts with their vectors.",
 )
 @click.option("--text-column", help="Column of the texts (default: found by its name).")

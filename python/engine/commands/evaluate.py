@@ -8,7 +8,17 @@ from typing import Any
 
 import click
 
-from engine.commands.common import PATH, RUN, Command, columns_of, device_option, encoding_option, threads_option
+from engine.commands.common import (
+    PATH,
+    RUN,
+    Command,
+    NewFile,
+    columns_of,
+    device_option,
+    encoding_option,
+    one_text_only,
+    threads_option,
+)
 
 __all__ = ["evaluate"]
 
@@ -27,7 +37,7 @@ __all__ = ["evaluate"]
 )
 @encoding_option
 @click.option("--per-class", is_flag=True, help="Also show precision, recall and F1 of each class.")
-@click.option("--picture", type=click.Path(dir_okay=False), help="Draw the confusion matrix into a PNG file.")
+@click.option("--picture", type=NewFile(".png", ".pdf", ".svg"), help="Draw the confusion matrix into a PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @device_option
 @threads_option
@@ -40,6 +50,10 @@ def evaluate(
     Example:
       engine evaluate runs/banking77 test.csv --per-class --picture confusion.png
     """
+    if per_class and as_json:
+        raise click.UsageError(
+            "--per-class cannot be combined with --json, which always has the figures of each class."
+        )
     from engine.inference import Predictor
     from engine.report import format_evaluation, plot_confusion
     from engine.runs.folder import read_temperature
@@ -52,6 +66,9 @@ def evaluate(
         raise click.UsageError(
             f"--group-column is for tasks with one label a text, but this run's task is {task.name}."
         )
+    if per_class and "per_class" in task.unused:
+        raise click.UsageError(f"--per-class is for tasks with classes, but this run's task is {task.name}.")
+    one_text_only(run, options["pair_column"])
     task.groups, task.temperature = groups, read_temperature(run)
     task.separator = trained.get("label_separator") or task.separator
     text, label, pair = (options[name] or trained.get(name) for name in ("text_column", "label_column", "pair_column"))

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.commands.common import PATH, RUN, Command, columns_of, device_option, encoding_option, threads_option
+from engine.commands.common import (
+    PATH,
+    RUN,
+    Command,
+    NewFile,
+    columns_of,
+    device_option,
+    encoding_option,
+    one_text_only,
+    threads_option,
+)
 from engine.errors import BadValue
 
 if TYPE_CHECKING:
@@ -35,7 +45,7 @@ __all__ = ["predict"]
 @click.option("--top-k", type=click.IntRange(1), default=1, show_default=True, help="Number of labels for each text.")
 @click.option("--calibrated", is_flag=True, help="Use the temperature in the run's report for the probabilities.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of tab-separated columns.")
-@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write to a file (.jsonl: JSON Lines).")
+@click.option("--output", "-o", type=NewFile(), help="Write to a file (.jsonl: JSON Lines).")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Most texts in a batch.")
 @device_option
 @threads_option
@@ -75,6 +85,9 @@ def predict(
 
     predictor = Predictor.from_pretrained(run, device=device)
     task = predictor.task
+    if top_k > 1 and "top_k" in task.unused:
+        raise click.UsageError(f"--top-k is for tasks with labels of texts, but this run's task is {task.name}.")
+    one_text_only(run, options["pair_column"])
     if calibrated:
         temperature = read_temperature(run)
         if temperature is None:

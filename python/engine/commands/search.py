@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from engine.commands.common import PATH, Command, flat, option_values, options_by_name, settings_options, threads_option
 from engine.commands.train import train, training, training_options
+from engine.errors import ArgumentError
 
 __all__ = ["search"]
+
+# Options of training that no trial reads, and why.
+_NOT_READ = {
+    "test": "test data must not decide a search. Evaluate its best run on them",
+    "checkpoint_every": "a trial is repeated and not resumed, so it writes no checkpoints",
+    "group_columns": "a search compares one figure of each trial",
+}
+# What all trials have in common: they are compared by it.
+_SHARED = {"data", "output", "threads", "task", "metric", "validation", "validation_fraction"}
 
 
 @click.command(cls=Command, short_help="Search for hyper-parameters.")
@@ -60,22 +70,25 @@ def search(
     from engine.runs import search as run
     from engine.tasks import task_named
 
-    if options["test"]:
+    for p in ctx.command.params:
+        if p.name in _NOT_READ and ctx.get_parameter_source(p.name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{p.opts[0]} cannot be given: {_NOT_READ[p.name]}.", ctx)
+    if options["validation"] is None and not options["validation_fraction"]:
         raise click.UsageError(
-            "--test cannot be given: test data must not decide a search. Evaluate its best run on them.", ctx
+            "--validation-fraction: expected a number above 0, because held-out texts decide a search, got 0", ctx
         )
     wanted = SearchSpace.from_toml(space)
     shared = {p.name for p in train.params} & {p.name for p in ctx.command.params}
-    fixed = {"data", "output", "threads", "test"}
-    known = {name for name, p in options_by_name(train).items() if p.name in shared - fixed}
-    for name in wanted.names:
-        if name.rpartition(".")[2].replace("-", "_") not in known:
+    known = {name for name, p in options_by_name(train).items() if p.name in shared - _SHARED - _NOT_READ.keys()}
+    for name in wanted.entries:
+        if name.rpartition(".")[2].replace("-", "_") not in known:  # also an option that no trial reads
             raise click.UsageError(f"SPACE: expected names of options of training, got {name!r}", ctx)
     metric = options["metric"] or task_named(options["task"]).metric
 
     def trial(settings: dict[str, Any], callbacks: tuple[Any, ...]) -> float:
-        arguments = training(ctx, data, {**options, **option_values(ctx.command, flat(settings), space)})
-        arguments["trainer"] = replace(arguments["trainer"], checkpoint_every=0)
+        arguments = training(
+            ctx, data, {**options, "checkpoint_every": 0, **option_values(ctx.command, flat(settings), space)}
+        )
         folder = tempfile.mkdtemp(prefix="trial-", dir=output)
         try:
             report = train_text(**arguments, output=os.path.join(folder, "run"), callbacks=callbacks)
@@ -84,8 +97,13 @@ def search(
         return float(report["held_out"][metric])
 
     os.makedirs(output, exist_ok=True)
-    result = run(
-        trial, wanted, output, trials=trials, metric=metric, seed=search_seed, prune=prune,
-        on_trial=lambda record: click.echo(f"trial {record.number}: {record.state} {record.value}  {record.settings}"),
-    )  # fmt: skip
+    try:
+        result = run(
+            trial, wanted, output, trials=trials, metric=metric, seed=search_seed, prune=prune,
+            on_trial=lambda record: click.echo(f"trial {record.number}: {record.state} {record.value}  {record.settings}"),
+        )  # fmt: skip
+    except ArgumentError as error:
+        if error.op == "search":
+            error.relabel("search", {"seed": "search_seed"})
+        raise
     click.echo(f"\nbest {metric} {result.value:.4f}, in {os.path.join(output, 'best.toml')}")

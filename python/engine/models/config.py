@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from engine.errors import BadType, require
+from engine.errors import Argument, BadType, require
 from engine.models.families import FAMILIES
 
 __all__ = ["TransformerConfig"]
@@ -89,7 +89,8 @@ class TransformerConfig:
                 require(integer, _OP, name, "an integer", repr(value), error=BadType)
                 require(least <= value < 2**31, _OP, name, f"a number in [{least}, 2^31)", value)
         heads, size = self.num_attention_heads, self.hidden_size
-        require(size % heads == 0, _OP, "hidden_size", f"a multiple of num_attention_heads ({heads})", size)
+        hint = (Argument("num_attention_heads"), f" is {heads}")
+        require(size % heads == 0, _OP, "hidden_size", "a multiple of the number of attention heads", size, hint)
         for name in _PROBABILITIES:
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:

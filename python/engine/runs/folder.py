@@ -9,16 +9,23 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from engine.errors import Argument, BadValue, Busy, FileExists, FileMissing, require
+from engine.errors import Argument, ArgumentError, BadValue, Busy, FileExists, FileMissing, require
 from engine.serialization import read_json
+from engine.tasks.config import Settings
 from engine.text import Tokenizer
+from engine.train.checkpoint import latest_checkpoint
 
 __all__ = ["read_run"]
 
 FORMAT = 2  # of run.json
+COMMANDS = {"text": "engine train", "pretraining": "engine pretrain"}  # by the kind of run
+_OBJECTS = ("task", "data", "start", "model", "trainer", "environment")  # entries of run.json
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -26,10 +33,21 @@ def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(folder)
     require(path.is_dir(), "run", "folder", "an existing run folder", path, error=FileMissing)
     require((path / "run.json").is_file(), "run", "folder", "a run folder with run.json", path, error=FileMissing)
-    run = read_json(path / "run.json")
+    run = read_json(path / "run.json", "run", "folder")
     found = run.get("format")
     require(found in (1, FORMAT), "run", "folder", f"a run.json of format {FORMAT}", f"format {found!r} in {path}")
+    for name in _OBJECTS[1:] if found == 1 else _OBJECTS:
+        _object_in(run, name, path / "run.json")
     return _from_first_format(run) if found == 1 else run
+
+
+def _object_in(values: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    """The object `name` in a JSON file; {} if the file has no such entry."""
+    value = values.get(name)
+    if value is None:
+        return {}
+    require(isinstance(value, dict), "run", "folder", f"an object as {name!r} in {path}", repr(value))
+    return value
 
 
 def _from_first_format(run: dict[str, Any]) -> dict[str, Any]:
@@ -44,9 +62,59 @@ def _from_first_format(run: dict[str, Any]) -> dict[str, Any]:
 def read_temperature(folder: str | os.PathLike[str]) -> float | None:
     """The temperature of a classifier's probabilities, which was fitted on held-out texts; None: the run has none."""
     path = Path(folder) / "report.json"
-    calibration = read_json(path).get("held_out", {}).get("calibration") if path.is_file() else None
-    temperature = calibration.get("temperature") if isinstance(calibration, dict) else None
-    return float(temperature) if isinstance(temperature, int | float) else None
+    if not path.is_file():
+        return None
+    held_out = _object_in(read_json(path, "run", "folder"), "held_out", path)
+    temperature = _object_in(held_out, "calibration", path).get("temperature")
+    if temperature is None:
+        return None
+    right = isinstance(temperature, int | float) and temperature > 0
+    require(right, "run", "folder", f"a number above 0 as 'temperature' in {path}", repr(temperature))
+    return float(temperature)
+
+
+def resumable(folder: Path, kinds: Iterable[str]) -> dict[str, Any]:
+    """The run.json of a run to resume. Raises FileNotFoundError or ValueError if the folder is not a run, or a run of another kind or
+    of another version of engine; or if it is finished, and without a checkpoint everything would be trained once more."""
+    record, known = read_run(folder), list(kinds)
+    expected, got = f"a run of format {FORMAT}", f"format {record['format']} in {folder}"
+    version = _object_in(record.get("environment", {}), "versions", folder / "run.json").get("engine", "an older one")
+    hint = f"resume with the version of engine that began it: {version}"
+    require(record["format"] == FORMAT, "resume", "output", expected, got, hint)
+    found = record.get("kind")
+    hints = [f"{COMMANDS[str(found)]} --resume resumes it"] if found in COMMANDS else []
+    require(found in known, "resume", "output", f"a run of the kind {' or '.join(known)}", repr(found), *hints)
+    done = (folder / "report.json").exists() and latest_checkpoint(folder / "checkpoints") is None
+    require(not done, "resume", "output", "a run that was interrupted", f"the finished run {folder}")
+    return record
+
+
+@contextmanager
+def reading(entry: str) -> Iterator[None]:
+    """Errors in an entry of run.json name it, and not an argument of a caller."""
+    try:
+        yield
+    except ArgumentError as error:
+        expected = f"{error.expected} as {entry}.{error.argument} in run.json"
+        raise BadValue("resume", "output", expected, error.got, *error.hints) from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadValue("resume", "output", f"an undamaged entry {entry!r} in run.json", f"another ({error})") from None
+
+
+def recorded(record: Mapping[str, Any], entry: str, kind: type[AnySettings], *others: str) -> AnySettings:
+    """The settings in an entry of run.json. others: what else the entry holds.
+
+    Raises KeyError if there is no such entry, and ValueError, which names what is wrong in it: something is missing, unknown, or of
+    another type."""
+    found, names = record[entry], [field.name for field in fields(kind)]
+    require(isinstance(found, dict), "resume", "output", f"an object as {entry!r} in run.json", repr(found))
+    for name in [*names, *others]:
+        require(name in found, "resume", "output", f"{entry}.{name} in run.json", "none")
+    unknown = sorted(set(found) - set(names) - set(others))
+    expected = f"no entry of {entry} in run.json but {', '.join([*names, *others])}"
+    require(not unknown, "resume", "output", expected, ", ".join(unknown))
+    with reading(entry):
+        return kind(**{name: found[name] for name in names})
 
 
 @contextmanager

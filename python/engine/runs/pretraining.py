@@ -10,19 +10,20 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from engine import manual_seed
 from engine.errors import Argument, require
 from engine.models import TransformerConfig
-from engine.runs.folder import check_output, file_record, find_files, load_tokenizer
+from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded
 from engine.runs.run import Run
-from engine.runs.start import StartConfig
+from engine.runs.start import StartConfig, check_types
 from engine.settings import Settings
 from engine.tasks import MaskedLM, Part
 from engine.text import MaskedLanguageModeling, PackedBatch, TextCorpus, Tokenizer, read_texts
 from engine.text.corpus import Packing
 from engine.text.documents import Document
+from engine.text.files import JSON_LINES, DecodeErrors, extension_of
 from engine.train import Callback, TrainerConfig, TrainerState
 
 __all__ = ["CorpusData", "PretrainingRun", "pretrain"]
@@ -41,7 +42,7 @@ class CorpusData(Settings):
     held_out_tokens: int = 2**17
     document: Document = "block"
     text_key: str = "text"
-    errors: Literal["strict", "replace"] = "strict"
+    errors: DecodeErrors = "strict"
     packing: Packing = "full"
     max_length: int = 128
     shuffle_characters: int = 2**24
@@ -54,8 +55,19 @@ class CorpusData(Settings):
             self.refuse((Argument("tokenizer"), " has a vocabulary"), "vocab_size")
         if self.held_out:
             self.refuse((Argument("held_out"), " has the held-out text"), "held_out_fraction")
+        elif not self.held_out_fraction:
+            self.refuse("nothing is held out", "held_out_tokens")
         self.require("held_out_fraction", 0 <= self.held_out_fraction < 1, "a number in [0, 1)")
-        self.require("held_out_tokens", self.held_out_tokens >= 1, "at least 1")
+        for name, least in (("held_out_tokens", 1), ("max_length", 3), ("shuffle_characters", 1), ("vocab_size", 1)):
+            self.require(name, getattr(self, name) >= least, f"at least {least}")
+        for name, kind in (("document", Document), ("errors", DecodeErrors), ("packing", Packing)):
+            known = get_args(kind)
+            self.require(name, getattr(self, name) in known, f"one of {', '.join(map(repr, known))}")
+        in_lines = [extension_of(str(path)) in JSON_LINES for path in self.all_files]
+        if not any(in_lines):
+            self.refuse("no file is JSON Lines", "text_key")
+        lone = self.document != "file" or not in_lines or not all(in_lines)
+        self.require("document", lone, "'line' or 'block', because each line of JSON Lines is a document")
 
     @property
     def all_files(self) -> list[str]:
@@ -147,7 +159,7 @@ def pretrain(
     document: Document = "block",
     packing: Packing = "full",
     text_key: str = "text",
-    errors: Literal["strict", "replace"] = "strict",
+    errors: DecodeErrors = "strict",
     shuffle_characters: int = 2**24,
     held_out: Iterable[str | os.PathLike[str]] = (),
     held_out_fraction: float = 0.05,
@@ -201,12 +213,14 @@ def pretrain(
         "tokenizer": tokenizer,
         "init": init,
     }  # `Settings` makes strings of them
-    start = StartConfig(init=paths.pop("init"), sizes=model or {})
+    start = StartConfig(init=paths.pop("init"), sizes={} if model is None else model)
     data = CorpusData(
         **paths, held_out_fraction=held_out_fraction, held_out_tokens=held_out_tokens, document=document, text_key=text_key,
         errors=errors, packing=packing, max_length=max_length, shuffle_characters=shuffle_characters, vocab_size=vocab_size,
     )  # fmt: skip
-    run = PretrainingRun.begin(data, {"p": p, "whole_word": whole_word}, start, trainer or DEFAULTS)
+    run = PretrainingRun.begin(
+        data, {"p": p, "whole_word": whole_word}, start, DEFAULTS if trainer is None else trainer
+    )
     return run.train(output, overwrite=overwrite, progress=progress, callbacks=callbacks)
 
 
@@ -247,25 +261,32 @@ class PretrainingRun(Run):
         cls, data: CorpusData, masking: Mapping[str, Any], start: StartConfig, trainer: TrainerConfig
     ) -> PretrainingRun:
         """Reads the held-out text and makes the tokenizer and the model. Nothing is written."""
+        given = (("data", data, CorpusData), ("start", start, StartConfig), ("trainer", trainer, TrainerConfig))
+        check_types("pretrain", given)
+        if start.init is not None:
+            data.refuse((Argument("init"), " has a tokenizer"), "vocab_size")
         return cls(data, masking, start, trainer, data.words(data.tokenizer or start.folder()))
 
     @classmethod
     def begun(cls, folder: Path, record: Mapping[str, Any], fresh: bool) -> PretrainingRun:
         """The run that a folder's run.json records. fresh: whether it has no checkpoint, so that its first weights are needed."""
-        values = dict(record["data"])
-        hashes, absolute = values.pop("sha256"), values.pop("absolute")
-        data = CorpusData(**values)
-        start = StartConfig.begun(record["start"], fresh)
+        data = recorded(record, "data", CorpusData, "sha256", "absolute")
+        start = StartConfig.begun(record, fresh)
+        trainer, tokenizer = recorded(record, "trainer", TrainerConfig), Tokenizer.from_pretrained(folder)
         masking = {name: record["task"][name] for name in ("p", "whole_word")}
-        return cls(
-            data.moved(find_files(data.all_files, hashes, absolute)), masking, start,
-            TrainerConfig.from_dict(record["trainer"]), Tokenizer.from_pretrained(folder),
-            TransformerConfig.from_dict(record["model"]), record["steps_an_epoch"], fresh,
-        )  # fmt: skip
+        with reading("task"):
+            MaskedLanguageModeling.of(tokenizer, **masking)
+        model = record["model"]
+        with reading("model"):
+            config = TransformerConfig.from_dict(model)
+        steps = record["steps_an_epoch"]
+        whole = steps is None or (isinstance(steps, int) and steps >= 1)
+        require(whole, "resume", "output", "a whole number as steps_an_epoch in run.json", repr(steps))
+        places = find_files(data.all_files, record["data"]["sha256"], record["data"]["absolute"])
+        return cls(data.moved(places), masking, start, trainer, tokenizer, config, steps, fresh)
 
     def record(self) -> dict[str, Any]:
         return {
-            "task": self.task.settings(),
             "data": {**self.data.to_dict(), **file_record(self.data.all_files)},
             "start": {**self.start.record(), "initial_values": self.new},
             "steps_an_epoch": self.steps_an_epoch,

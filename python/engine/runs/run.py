@@ -12,25 +12,45 @@ and what its kind of run adds.
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine.data import Dataset
-from engine.errors import require
+from engine.data import Dataset, in_order
+from engine.errors import Argument, ArgumentError, BadType, BadValue, NotFinite, require
+from engine.models.forward import evaluating
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
 from engine.runs.facts import environment, memory_facts, model_facts, training_facts
-from engine.runs.folder import FORMAT, check_output, locked, remove_run
+from engine.runs.folder import FORMAT, check_output, locked, remove_run, resumable
 from engine.runs.report import write_report
 from engine.serialization import write_json
 from engine.tasks import Part, Task, as_task, judgement
+from engine.tasks.checks import checked_settings
 from engine.tensor import Tensor
-from engine.train import Callback, TensorBoardLog, Trainer, TrainerConfig, TrainerState
+from engine.train import Callback, TensorBoardLog, Trainer, TrainerConfig, TrainerState, latest_checkpoint
 
 __all__ = ["Run"]
+
+
+class _Divergence(Callback):
+    """Ends a training whose loss on held-out data is not a finite number."""
+
+    def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
+        if record["event"] == "eval":
+            _check_converged(record, f"step {record['step']}")
+
+
+def _check_converged(figures: Mapping[str, Any], place: str) -> None:
+    """Raises FloatingPointError if the loss among the figures of an evaluation is not a finite number."""
+    loss = figures.get("loss")
+    if isinstance(loss, float) and not math.isfinite(loss):
+        hint = ("the training diverged; a lower ", Argument("lr"), " may help")
+        raise NotFinite("train", "lr", "a rate with which the loss stays finite", f"{loss} at {place}", hint)
 
 
 class Run:
@@ -48,7 +68,7 @@ class Run:
         parts: data by name: "train", and perhaps "held_out" (selects the best model) and "test" (the finished model is evaluated on
             it, once). Each is data for a `Trainer`, or a `Part`, which also has the table that the data were made from.
 
-    Raises ValueError for parts with other names, or without "train".
+    Raises ValueError for parts with other names, or without "train"; TypeError for arguments of another type.
     """
 
     kind: ClassVar[str] = "own"
@@ -62,6 +82,19 @@ class Run:
         trainer: TrainerConfig,
         parts: Mapping[str, Any],
     ) -> None:
+        require(
+            isinstance(trainer, TrainerConfig),
+            "Run",
+            "trainer",
+            "a TrainerConfig",
+            type(trainer).__name__,
+            error=BadType,
+        )
+        require(
+            isinstance(parts, Mapping), "Run", "parts", "a dict of data by name", type(parts).__name__, error=BadType
+        )
+        if not {"held_out", "test"} & set(parts):
+            trainer.refuse("there are no data to evaluate on", "eval_batch_size")
         known = {"train"} <= set(parts) <= {"train", "held_out", "test"}
         require(known, "Run", "parts", "'train', and perhaps 'held_out' and 'test'", ", ".join(map(repr, parts)))
         self.model, self.task, self.trainer = model, as_task(task), trainer
@@ -116,6 +149,7 @@ class Run:
         folder, started = Path(output), time.perf_counter()
         check_output(folder, overwrite)
         trainer = self._trainer(folder, progress, tensorboard, callbacks)  # raises before anything is written
+        record = self._whole_record(tensorboard)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             check_output(folder, overwrite)  # again, because another training may have begun here meanwhile
@@ -124,7 +158,7 @@ class Run:
             self.save(folder)
             if isinstance(self.model, Pretrained):
                 write_json(folder / "config.json", _model_record(self.model))
-            write_json(folder / "run.json", self._whole_record(tensorboard))
+            write_json(folder / "run.json", record)
             return self._go(trainer, folder, started, resume=False)
 
     def resume(
@@ -136,17 +170,32 @@ class Run:
         callbacks: Iterable[Callback] = (),
     ) -> dict[str, Any]:
         """Resumes an interrupted run of the same parts and settings from its last checkpoint. The result has the same bits as
-        without the interruption. Arguments and errors as in `train`."""
+        without the interruption. Arguments and errors as in `train`.
+
+        Also raises FileNotFoundError or ValueError if the folder is not a run, or a run of another kind, another version of engine or
+        other settings; or if it is finished and has no checkpoints. Nothing is written then."""
         folder = Path(output)
+        record = resumable(folder, [self.kind])
         with locked(folder):
+            self._check_same(record, folder)
             return self.resume_locked(folder, progress, tensorboard, callbacks)
 
     def resume_locked(
         self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]
     ) -> dict[str, Any]:
-        """As `resume`, in a folder that the caller has locked."""
+        """As `resume`, in a folder that the caller has locked, and for a run that was made from its run.json."""
         started = time.perf_counter()
         return self._go(self._trainer(folder, progress, tensorboard, callbacks), folder, started, resume=True)
+
+    def _check_same(self, record: Mapping[str, Any], folder: Path) -> None:
+        """Raises ValueError if run.json records other settings than this run's."""
+        left_out = {"created", "environment", "tensorboard"}
+        if latest_checkpoint(folder / "checkpoints") is not None:
+            left_out |= {"seed", "trainer", "task"}  # the Trainer compares them with the checkpoint
+        now = self._whole_record(tensorboard=False)
+        for name in [name for name in {**record, **now} if name not in left_out]:
+            for entry, before, after in _differences(record.get(name), now.get(name), name):
+                raise BadValue("resume", entry, f"{before!r}, as in the run.json of {folder}", repr(after))
 
     def _trainer(self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]) -> Trainer:
         board = (TensorBoardLog(folder / "tensorboard"),) if tensorboard else ()
@@ -158,7 +207,7 @@ class Run:
             self.parts["train"].dataset,
             None if held_out is None else held_out.dataset,
             output=folder,
-            callbacks=(*callbacks, *board),
+            callbacks=(*callbacks, *board, _Divergence()),
             progress=progress,
         )
         trainer.best_weights = self.best_weights
@@ -168,17 +217,24 @@ class Run:
         return self.trainer
 
     def _whole_record(self, tensorboard: bool) -> dict[str, Any]:
-        return {
+        """What run.json holds. Raises TypeError if a value does not fit JSON."""
+        record = {
             "format": FORMAT,
             "kind": self.kind,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "seed": self.trainer.seed,
+            "task": checked_settings(self.task),
             **self.record(),
             **({"model": _model_record(self.model)} if isinstance(self.model, Pretrained) else {}),
             "tensorboard": tensorboard,
             "trainer": self.trainer.to_dict(),
             "environment": environment(),
         }
+        try:
+            return dict(json.loads(json.dumps(record)))
+        except (TypeError, ValueError) as error:
+            expected = "a task and a record whose settings fit JSON"
+            raise BadType(type(self).__name__, "task", expected, f"others ({error})") from None
 
     def _go(self, trainer: Trainer, folder: Path, started: float, resume: bool) -> dict[str, Any]:
         state = trainer.train(resume)
@@ -207,8 +263,24 @@ class Run:
         worst: list[dict[str, Any]] = []
         for name in [name for name in ("held_out", "test") if name in self.parts]:
             part = self.parts[name]
-            report[name], worst = judgement(self.task, self.model, part, batch_size, held_out=name == "held_out")
+            try:
+                report[name], worst = judgement(self.task, self.model, part, batch_size, held_out=name == "held_out")
+            except ArgumentError:
+                with evaluating(self.model):  # a training that diverged in its last steps is the better explanation
+                    figures = self.task.evaluate(self.model, in_order(part.dataset, batch_size))
+                _check_converged(figures, f"the {name.replace('_', '-')} data")
+                raise
         return {**report, **self.explain(worst, part.dataset)} if worst else report
+
+
+def _differences(before: Any, now: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """The entries in which two JSON values differ, with both values. A file may have moved: its absolute path may differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            if key != "absolute":
+                yield from _differences(before.get(key), now.get(key), f"{name}.{key}")
+    elif before != now:
+        yield name, before, now
 
 
 def _model_record(model: Pretrained) -> dict[str, Any]:

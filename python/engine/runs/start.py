@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from engine.errors import Argument, BadValue, require
+from engine.errors import Argument, ArgumentError, BadType, BadValue, require
 from engine.hub import resolve
 from engine.models import TransformerConfig
+from engine.models.families import FAMILIES
 from engine.models.pretrained import Pretrained, read_config
 from engine.nn.lora import LoRAConfig, add_lora
-from engine.runs.folder import sha256_of
+from engine.runs.folder import recorded, sha256_of
 from engine.settings import Settings
 from engine.text import Tokenizer
 from engine.train.parameters import freeze
@@ -22,20 +24,48 @@ __all__ = ["StartConfig"]
 # Fields of TransformerConfig that the weights of a published model decide.
 _OF_WEIGHTS = {
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings",
-    "type_vocab_size", "embedding_size", "num_hidden_groups", "position_offset", "model_type",
+    "type_vocab_size", "embedding_size", "num_hidden_groups", "position_offset", "model_type", "pad_token_id",
+    "norm_first",
 }  # fmt: skip
+_OF_TOKENIZER = {"vocab_size", "pad_token_id"}
+_OF_POOLER = ("pooler_act", "pooler_dropout")
+
+
+def check_types(op: str, given: Iterable[tuple[str, Any, type]]) -> None:
+    """Raises TypeError for an argument of another type. given: name, value and type of each."""
+    for name, value, kind in given:
+        require(isinstance(value, kind), op, name, f"a {kind.__name__}", type(value).__name__, error=BadType)
+
+
+@contextmanager
+def _of_init() -> Iterator[None]:
+    """Errors about the folder of a published model name `init`, by which the caller gave it."""
+    try:
+        yield
+    except ArgumentError as error:
+        error.relabel(error.op, {"directory": "init"})
+        raise
+
+
+def _published(init: str) -> TransformerConfig:
+    with _of_init():
+        return read_config(resolve(init, "train"), "train")
 
 
 def suggested_lr(init: str) -> float:
     """A learning rate that suits the fine-tuning of a whole published encoder. It depends on the size of the hidden states: 5e-5 for
     768, as the authors of BERT-base chose it, 2e-4 for 384, and always between 1e-5 and 1e-3."""
-    size = read_config(resolve(init, "train"), "train").hidden_size
+    size = _published(init).hidden_size
     return float(f"{min(max(2e-4 * (384 / size) ** 2, 1e-5), 1e-3):.2g}")
 
 
 def longest_text(init: str) -> int:
     """The most tokens that a published encoder takes."""
-    return read_config(resolve(init, "train"), "train").max_length
+    return _published(init).max_length
+
+
+# "published" belongs to the config.json of a published model.
+_FIELDS = {field.name for field in fields(TransformerConfig)} - {"published"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +96,10 @@ class StartConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require("sizes", isinstance(self.sizes, Mapping), "a dict", BadType)
         object.__setattr__(self, "sizes", dict(self.sizes))
+        for name in self.sizes:
+            require(name in _FIELDS, "StartConfig", "sizes", "names of fields of TransformerConfig", repr(name))
         for name in ("freeze_layers", "lora_rank"):
             self.require(name, getattr(self, name) >= 0, "at least 0")
         if self.lora_rank:
@@ -76,15 +109,14 @@ class StartConfig(Settings):
 
     def folder(self) -> str | None:
         """The directory of the published model, which is downloaded if `init` is a name on the hub; None: there is no `init`."""
-        return None if self.init is None else resolve(self.init, "train")
+        with _of_init():
+            return None if self.init is None else resolve(self.init, "train")
 
     def config(self, task: Any, tokenizer: Tokenizer, max_length: int, pairs: bool = False) -> TransformerConfig:
         """The config of the model; pairs: whether a sample has two texts, which have token types.
 
         Raises ValueError for sizes that do not fit together, that the task does not use, or that a published model does not have."""
-        for name in sorted(task.unused & self.sizes.keys()):
-            reason = f"the task {task.name!r} does not use it"
-            raise BadValue("StartConfig", name, "no value", repr(self.sizes[name]), reason)
+        self._refuse_sizes(dict.fromkeys(task.unused, f"the task {task.name!r} does not use it"))
         folder = self.folder()
         if folder is None:
             values: dict[str, Any] = {
@@ -93,7 +125,7 @@ class StartConfig(Settings):
             }  # fmt: skip
             config = TransformerConfig(**values)
         else:
-            published = read_config(folder, "train")
+            published = _published(folder)
             for name in sorted(_OF_WEIGHTS & self.sizes.keys()):
                 size, of_weights = self.sizes[name], getattr(published, name)
                 require(
@@ -104,7 +136,26 @@ class StartConfig(Settings):
         require(max_length <= length, "train", "max_length", f"at most the model's {length} tokens", max_length)
         known = tokenizer.vocab_size
         require(known <= words, "train", "tokenizer", f"at most the model's {words} tokens", known)
-        return config if config.model_type is None else task.auto.published.config_for(config)
+        built = config if config.model_type is None else task.auto.published.config_for(config)
+        for name, value in self.sizes.items():
+            by = (
+                "the tokenizer" if name in _OF_TOKENIZER else "the task" if name in task.fields else "the kind of model"
+            )
+            found = getattr(built, name)
+            require(value == found, "StartConfig", name, f"{found!r}, because {by} decides it", repr(value))
+        if not built.pooler:
+            self._refuse_sizes(dict.fromkeys(_OF_POOLER, "the model has no pooler"))
+        if (
+            task.auto.published.head == "token"
+            and FAMILIES[str(built.model_type)].token_dropout != "classifier_dropout"
+        ):
+            self._refuse_sizes({"classifier_dropout": f"{built.model_type} does not use it for tokens"})
+        return built
+
+    def _refuse_sizes(self, unread: Mapping[str, str]) -> None:
+        """Raises ValueError if one of the sizes is not read. unread: the reason, by the name of the size."""
+        for name in sorted(unread.keys() & self.sizes.keys()):
+            raise BadValue("StartConfig", name, "no value", repr(self.sizes[name]), unread[name])
 
     def build(self, config: TransformerConfig, task: Any, weights: bool = True) -> tuple[Pretrained, list[str]]:
         """The model, whose untrained parts are frozen, and the names of the parameters that `init` does not have (a new head, a
@@ -115,10 +166,14 @@ class StartConfig(Settings):
         if folder is None:
             model = task.auto.from_config(config)
         else:
-            model, info = task.auto.from_pretrained(
-                folder, ignore_mismatched_sizes=task.new_head, output_loading_info=True, **{**self.sizes, **task.fields}
-            )
+            with _of_init():
+                model, info = task.auto.from_pretrained(
+                    folder, ignore_mismatched_sizes=task.new_head, output_loading_info=True,
+                    **{**self.sizes, **task.fields},
+                )  # fmt: skip
             new = info.missing_keys + info.mismatched_keys
+            if not new:
+                self._refuse_sizes({"initializer_range": f"all weights come from {self.init}"})
         layers = config.num_hidden_layers
         self.require("freeze_layers", self.freeze_layers <= layers, f"at most the model's {layers}")
         if self.lora_rank:
@@ -138,13 +193,11 @@ class StartConfig(Settings):
 
     @classmethod
     def begun(cls, record: Mapping[str, Any], fresh: bool) -> StartConfig:
-        """The start of a run that `record` describes. fresh: whether the run has no checkpoint, so that its first weights are needed.
+        """The start of the run of a run.json. fresh: whether the run has no checkpoint, so that its first weights are needed.
 
         Raises ValueError if these weights have changed."""
-        values = dict(record)
-        weights, place = values.pop("sha256"), values.pop("absolute")
-        values.pop("initial_values", None)
-        start = cls(**values)
+        start = recorded(record, "start", cls, "sha256", "absolute", "initial_values")
+        weights, place = record["start"]["sha256"], record["start"]["absolute"]
         if start.init and place and not os.path.isdir(start.init):
             start = replace(start, init=place)  # `init` was relative to another folder
         if fresh and start.hashes() != weights:

@@ -18,9 +18,9 @@ from engine.errors import Argument
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
-from engine.runs.folder import check_output, file_record, find_files, load_tokenizer
+from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded
 from engine.runs.run import Run
-from engine.runs.start import StartConfig
+from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
 from engine.tasks import Part, TaskConfig
 from engine.text import Tokenizer
@@ -62,7 +62,7 @@ def train_text(
     """
     check_output(Path(output), overwrite)
     settings = TaskConfig(task) if isinstance(task, str) else task
-    run = TextRun.begin(data, settings, start or StartConfig(), trainer)
+    run = TextRun.begin(data, settings, StartConfig() if start is None else start, trainer)
     return run.train(
         output, overwrite=overwrite, progress=progress, tensorboard=tensorboard, callbacks=callbacks
     )  # fmt: skip
@@ -103,6 +103,13 @@ class TextRun(Run):
     @classmethod
     def begin(cls, data: TextData, settings: TaskConfig, start: StartConfig, trainer: TrainerConfig) -> TextRun:
         """Reads the data and makes the tokenizer and the model. Nothing is written."""
+        given = (
+            ("data", data, TextData),
+            ("task", settings, TaskConfig),
+            ("start", start, StartConfig),
+            ("trainer", trainer, TrainerConfig),
+        )
+        check_types("train", given)
         if start.init is not None:
             data.refuse((Argument("init"), " has a tokenizer"), "vocab_size")
         parts = data.read(settings)
@@ -115,16 +122,15 @@ class TextRun(Run):
     @classmethod
     def begun(cls, folder: Path, record: Mapping[str, Any], fresh: bool) -> TextRun:
         """The run that a folder's run.json records. fresh: whether it has no checkpoint, so that its first weights are needed."""
-        values = dict(record["data"])
-        hashes, absolute = values.pop("sha256"), values.pop("absolute")
-        data = TextData(**values)
-        start = StartConfig.begun(record["start"], fresh)
-        places = find_files(data.files, hashes, absolute)
-        settings = TaskConfig.from_dict(record["task"])
-        return cls(
-            data, settings, start, TrainerConfig.from_dict(record["trainer"]), data.moved(places).read(settings),
-            Tokenizer.from_pretrained(folder), TransformerConfig.from_dict(record["model"]), fresh,
-        )  # fmt: skip
+        data = recorded(record, "data", TextData, "sha256", "absolute")
+        start = StartConfig.begun(record, fresh)
+        settings, trainer = recorded(record, "task", TaskConfig), recorded(record, "trainer", TrainerConfig)
+        model = record["model"]
+        with reading("model"):
+            config = TransformerConfig.from_dict(model)
+        places = find_files(data.files, record["data"]["sha256"], record["data"]["absolute"])
+        parts, tokenizer = data.moved(places).read(settings), Tokenizer.from_pretrained(folder)
+        return cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
 
     def record(self) -> dict[str, Any]:
         return {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import Argument, require
+from engine.errors import Argument, ArgumentError, require
 from engine.settings import Settings
 from engine.tasks import Columns, TaskConfig, TextTask, task_named
 from engine.text import find_problems, remove_problems, strip_markup
@@ -16,6 +16,7 @@ from engine.text.quality import KINDS
 
 __all__ = ["TextData"]
 
+_COMPARING = ("leak", "near_leak")  # kinds of problems that need other data than those of the training
 MARKUP = "markup"  # the only kind that changes texts and keeps their rows
 
 
@@ -69,6 +70,11 @@ class TextData(Settings):
         self.require("examples_per_class", few is None or few >= 1, "None or at least 1")
         for kind in self.clean:
             require(kind in KINDS, "TextData", "clean", f"some of {', '.join(KINDS)}", repr(kind))
+        if self.validation is None and not self.validation_fraction and self.test is None:
+            reason = "there are no held-out and no test data"
+            self.refuse(reason, "group_columns")
+            for kind in _COMPARING:
+                require(kind not in self.clean, "TextData", "clean", f"kinds without {kind!r}", repr(kind), reason)
 
     @property
     def files(self) -> list[str]:
@@ -106,7 +112,11 @@ class TextData(Settings):
         if self.validation is not None:
             parts["held_out"] = kind.read(self.validation, columns)
         elif self.validation_fraction:
-            parts["train"], parts["held_out"] = whole.split(self.validation_fraction, stratify=kind.stratified)
+            try:
+                parts["train"], parts["held_out"] = whole.split(self.validation_fraction, stratify=kind.stratified)
+            except ArgumentError as error:
+                error.relabel("TextData", {"fraction": "validation_fraction"})
+                raise
         if self.test is not None:
             parts["test"] = kind.read(self.test, columns)
         cleaning = self._clean(parts, task.separator or None)

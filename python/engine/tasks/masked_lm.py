@@ -36,7 +36,7 @@ class MaskedLM(Task):
     scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
     fields: ClassVar[Mapping[str, Any]] = {}
     new_head: ClassVar[bool] = False
-    unused = frozenset({"pooling"})
+    unused = frozenset({"pooling", "num_labels", "id2label", "problem_type", "classifier_dropout"})
 
     def __init__(self, masking: MaskedLanguageModeling) -> None:
         right = isinstance(masking, MaskedLanguageModeling)

@@ -25,7 +25,7 @@ class Regression(TextTask):
     metric = "pearson"
     metrics = ("loss", "mse", "rmse", "mae", "r2", "pearson", "spearman")
     problem_type = "regression"
-    unused = TextTask.unused | {"label_smoothing", "class_weights"}
+    unused = TextTask.unused | {"label_smoothing", "class_weights", "top_k", "per_class"}
 
     def __init__(
         self, labels: Labels | Iterable[str] | None = None, *, transform: Callable[[Any, int], Any] | None = None

@@ -31,14 +31,20 @@ class Tagging(TextTask):
     metrics = ("loss", "accuracy", "precision", "recall", "f1")
     auto = AutoModelForTokenClassification
     scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
-    unused = TextTask.unused | {"pair_column", "clean", "text_column", "label_column", "encoding", "pooling"}
+    unused = TextTask.unused | {"pair_column", "clean", "text_column", "label_column", "encoding", "pooling", "top_k"}
     defaults: ClassVar[Mapping[str, Any]] = {"token_dropout": 0.0}
 
     @classmethod
     def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
         """As `read_tagged`. If labels are not read, the file may also be a table or lines of texts, which are split into words at
         white space."""
-        if not labelled and path.lower().endswith((".txt", ".csv", ".tsv")):
+        in_columns = not labelled and path.lower().endswith((".txt", ".csv", ".tsv"))
+        unread = {"label_column": columns.label, "pair_column": columns.pair}
+        if not in_columns:
+            unread |= {"text_column": columns.text, "encoding": columns.encoding}
+        for name, value in unread.items():
+            require(value is None, "Tagging.read", name, "no value, because tagged words do not use it", repr(value))
+        if in_columns:
             table = read_table(path, columns.text, read_labels=False, encoding=columns.encoding)
             return TaggedTable([text.split() for text in table.texts], source=table.source, lines=table.lines)
         tagged = read_tagged(path)

@@ -68,7 +68,7 @@ class TextTask(Task):
         auto: the class that opens the task's models, such as `AutoModelForSequenceClassification`.
         scratch: fields of the config of a model that is made from scratch.
         new_head: whether a published model gets a new head if it has none that fits.
-        unused: names of the settings of `TaskConfig`, `engine.runs.TextData` and models that the task does not use.
+        unused: names of the settings of `TaskConfig`, `engine.runs.TextData`, models and commands that the task does not use.
         defaults: the task's own defaults of settings of `engine train`.
         stratified: whether a sample has exactly one label, so that each label can be held out in proportion.
         empty_labels: whether a sample may have no label.

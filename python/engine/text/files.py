@@ -46,6 +46,11 @@ class Line(NamedTuple):
     line: int
 
 
+def extension_of(name: str) -> str:
+    """A file name's extension in lower case, before that of a compression: ".txt" for "A.TXT.gz"."""
+    return os.path.splitext(name.lower().removesuffix(".gz"))[1]
+
+
 class TextFile:
     """A file of text, and its name in messages: "[op] argument: expected valid CSV in line 3 of a.csv, got ...".
 
@@ -75,8 +80,8 @@ class TextFile:
 
     @property
     def extension(self) -> str:
-        """The name's extension in lower case, before that of a compression: ".txt" for "A.TXT.gz"."""
-        return os.path.splitext(self.name.lower().removesuffix(".gz"))[1]
+        """`extension_of` the name."""
+        return extension_of(self.name)
 
     def wrong(self, line: int, expected: str, got: str, *hints: Hint) -> BadValue:
         """The error about a line of the file."""

@@ -68,6 +68,11 @@ def choose_columns(
     if text is None:
         others = [name for name in header if name not in (label, pair, *further)]
         text = _first_known(others, TEXT_COLUMNS)
+        if text is None and wanted.label is not None and wanted.label.casefold() in TEXT_COLUMNS:
+            text_is_label = not others or any(name.casefold() in LABEL_COLUMNS for name in others)
+            hint = ("name the column of the texts with ", Argument("text_column"))
+            expected = "a column other than the text's"
+            require(not text_is_label, file.op, "label_column", expected, repr(wanted.label), hint)
         if text is None and len(others) == 1 and (label is not None or not named_by_file):
             text = others[0]
     if text is None:

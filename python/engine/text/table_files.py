@@ -93,8 +93,10 @@ def read_table(
     file = TextFile(op, path, hint=("pass ", Argument("encoding"), " if the file has another encoding"))
     found = _FORMATS.get(file.extension) if format is None else format
     if found not in ("csv", "tsv", "jsonl", "txt"):
-        got = f"None for {file.name}" if format is None else repr(format)
-        raise BadValue(op, "format", "'csv', 'tsv', 'jsonl' or 'txt'", got)
+        if format is None:
+            expected = f"a file that ends in {', '.join(_FORMATS)}"
+            raise BadValue(op, "path", expected, file.name, ("or name its form with ", Argument("format")))
+        raise BadValue(op, "format", "'csv', 'tsv', 'jsonl' or 'txt'", repr(format))
     for argument, names in (("columns", columns), ("extra_columns", extra_columns)):
         require(not isinstance(names, str), op, argument, "a list of names", "one string", error=BadType)
     require(label_separator, op, "label_separator", "at least one character", "''")
