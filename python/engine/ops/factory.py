@@ -246,7 +246,7 @@ def arange(
     n = 0 if whole else math.ceil((end - start) / step)
     if whole or limits:
         start, step = (operator.index(v) if whole else int(v) for v in (start, step))
-        if not step:
+        if not step and dtype is _core.int64:
             raise BadValue("arange", "step", f"a number that is not 0 as {dtype.name}", step)
         if whole or dtype is _core.int64:
             n = max(-(-(int(end) - start) // step), 0)
