@@ -116,7 +116,7 @@ SPECS = [
         oracle=None,
         dtypes=("float32",),
         f32=0.0,
-        cuda=[case(ids(99, *a), ids(99, *b)) for a, b in [((33, 65), (65, 40)), ((3, 37, 8), (3, 8, 11))]],
+        cuda=[case(ids(99, *a), ids(99, *b)) for a, b in [((33, 65), (65, 40)), ((3, 37, 12), (3, 12, 11))]],
     ),
     Spec(
         "matmul",
