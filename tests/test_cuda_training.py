@@ -153,7 +153,9 @@ def task_on(name: str, device: str) -> tuple[Task, engine.nn.Module, list]:
         "tagging": lambda x: {"token_labels": [np.where(rng.random(len(s)) < 0.5, -100, s % LABELS) for s in x]},
     }[name]
     batches = [PackedBatch.from_sequences(x, **targets(x)) for x in ids]
-    task = TASKS[name](["value"] if name == "regression" else names, **({} if name == "regression" else {"label_smoothing": 0.1}))
+    task = TASKS[name](
+        ["value"] if name == "regression" else names, **({} if name == "regression" else {"label_smoothing": 0.1})
+    )
     if name != "regression":
         task.balance(np.concatenate([b.labels.numpy() for b in batches]))
     kind = BertForTokenClassification if name == "tagging" else TransformerClassifier

@@ -264,3 +264,17 @@ def test_errors(call, error, text):
     with pytest.raises(error) as caught:
         call()
     assert text in str(caught.value), str(caught.value)
+
+
+def test_sizes_by_keyword():
+    for make in (engine.zeros, engine.ones, engine.empty, engine.rand, engine.randn):
+        assert make(size=(2, 3)).shape == make(2, 3).shape == (2, 3) and make(size=4).shape == (4,)
+        with pytest.raises(TypeError, match="size: expected no value"):
+            make(2, size=3)
+
+
+def test_a_generator_decides_what_multinomial_draws():
+    draws = [
+        engine.multinomial(engine.ones(50), 20, generator=engine.Generator().manual_seed(n)).tolist() for n in (1, 1, 2)
+    ]
+    assert draws[0] == draws[1] != draws[2]

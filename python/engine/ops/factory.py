@@ -82,19 +82,33 @@ def _filled(array: Array, value: float, requires_grad: bool) -> Tensor:
     return Tensor(array, requires_grad)
 
 
-def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def sizes_of(op: str, sizes: tuple[Any, ...], size: Any) -> tuple[Any, ...]:
+    """The sizes that a factory was given by position, or by the keyword `size`. Raises TypeError if it was given both."""
+    if size is None:
+        return sizes
+    require(not sizes, op, "size", "no value, because sizes were given by position", size, error=BadType)
+    return (size,)
+
+
+def empty(
+    *sizes: Any, size: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of the given sizes whose contents are undefined. float32 by default."""
-    return Tensor(new_array("empty", size, dtype, device), requires_grad)
+    return Tensor(new_array("empty", sizes_of("empty", sizes, size), dtype, device), requires_grad)
 
 
-def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *sizes: Any, size: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Zeros. float32 by default."""
-    return _filled(new_array("zeros", size, dtype, device), 0.0, requires_grad)
+    return _filled(new_array("zeros", sizes_of("zeros", sizes, size), dtype, device), 0.0, requires_grad)
 
 
-def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *sizes: Any, size: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Ones. float32 by default."""
-    return _filled(new_array("ones", size, dtype, device), 1.0, requires_grad)
+    return _filled(new_array("ones", sizes_of("ones", sizes, size), dtype, device), 1.0, requires_grad)
 
 
 def full(

@@ -18,7 +18,7 @@ from engine._core import Array, DType
 from engine.autograd.tape import check_inplace, record_inplace
 from engine.device import target
 from engine.errors import BadType, BadValue, require
-from engine.ops.factory import INTEGER_LIMITS, new_array, new_array_like
+from engine.ops.factory import INTEGER_LIMITS, new_array, new_array_like, sizes_of
 from engine.ops.generator import Generator, default_generator, next_random, state_numbers
 from engine.ops.operands import data_of, no_gradient
 from engine.tensor import Tensor, as_array, tensor_method
@@ -98,26 +98,28 @@ def _draw(
 
 
 def rand(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers in [0, 1): multiples of 2^-24 (float64: 2^-53). float32 by default."""
-    array = new_array("rand", size, dtype, device)
+    array = new_array("rand", sizes_of("rand", sizes, size), dtype, device)
     return Tensor(_draw("rand", array, K.uniform, 0.0, 1.0, generator), requires_grad)
 
 
 def randn(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958). float32 by default."""
-    array = new_array("randn", size, dtype, device)
+    array = new_array("randn", sizes_of("randn", sizes, size), dtype, device)
     return Tensor(_draw("randn", array, K.normal, 0.0, 1.0, generator), requires_grad)
 
 

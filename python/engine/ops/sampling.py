@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine import _core
 from engine._core import Array
 from engine.errors import BadType, BadValue, require
+from engine.ops.generator import Generator, next_random
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["multinomial"]
@@ -15,9 +14,9 @@ K = _core.kernels
 _LEAST = 2.0**-24
 
 
-def _uniform(shape: tuple[int, ...], like: Array) -> Array:
+def _uniform(shape: tuple[int, ...], like: Array, generator: Generator | None) -> Array:
     numbers = _core.empty(shape, like.dtype, like.device)
-    K.uniform(numbers, 0.0, 1.0, *_core.next_random())
+    K.uniform(numbers, 0.0, 1.0, *next_random("multinomial", generator))
     return numbers
 
 
@@ -31,18 +30,19 @@ def _checked(op: str, x: Array) -> None:
 
 
 @tensor_method
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
     """Indices drawn in proportion to the weights in each row of `input`: int64 (num_samples,) or (rows, num_samples).
 
     input: floating-point weights (n,) or (rows, n), which need not sum to 1. replacement: whether an index may be drawn again.
-    generator: must be None; numbers come from engine's random state (`manual_seed`). Raises ValueError for weights that are
+    generator: where the numbers come from; None: engine's random state (`manual_seed`). Raises ValueError for weights that are
     negative, not finite or all 0, and for more samples than there are weights above 0 if none may be drawn again.
     """
     op, x = "multinomial", as_array("multinomial", "input", input)
     if not x.dtype.is_floating_point:
         raise BadType(op, "input", "a floating-point dtype", x.dtype.name)
     require(x.ndim in (1, 2), op, "input", "1 or 2 dimensions", f"shape {x.shape}")
-    require(generator is None, op, "generator", None, type(generator).__name__)
     rows = x if x.ndim == 2 else x.unsqueeze(0)
     count, n = rows.shape
     require(n > 0, op, "input", "at least one weight in each row", "none")
@@ -55,12 +55,12 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     if replacement:
         sums = K.cumsum(rows, 1, False)
         total = sums.slice(1, n - 1, n, 1)
-        drawn = K.searchsorted(sums, K.mul(_uniform((count, num_samples), rows), total), True)
+        drawn = K.searchsorted(sums, K.mul(_uniform((count, num_samples), rows, generator), total), True)
         found = K.minimum(drawn, K.searchsorted(sums, total, False))  # the last weight above 0
     else:
         # The largest of weight / e, with e drawn from an exponential distribution, has the wanted probability.
         enough = K.all(K.ge(K.sum_integers(K.gt(rows, 0), 2, False), num_samples), 1, False).item()
         require(enough, op, "input", f"at least {num_samples} weights above 0 in each row", "fewer")
-        e = K.neg(K.log(K.maximum(_uniform(rows.shape, rows), _LEAST)))
+        e = K.neg(K.log(K.maximum(_uniform(rows.shape, rows, generator), _LEAST)))
         found = K.topk(K.div(rows, K.maximum(e, _LEAST)).unsqueeze(2), int(num_samples), True)[1]
     return Tensor(found.view((count, num_samples) if x.ndim == 2 else (num_samples,)))
