@@ -40,7 +40,7 @@ def per_token(side: str, tokens: int) -> Any:
     x = net.bert.embeddings(net.bert.inputs(batch, None, None)).detach()
 
     def step() -> None:
-        h = F.pool_packed(layers(x, batch.cu_seqlens), batch.cu_seqlens, "mean")
+        h = F.pool_packed(layers(x, batch.layout), batch.cu_seqlens, "mean")
         F.cross_entropy(net.classifier(h), batch.labels).backward()
         net.zero_grad()
 
