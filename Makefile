@@ -6,6 +6,8 @@ PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 # There is one build: the tests look at the wheel that is installed.
 DIST = $(VENV)/dist
 WHEEL = $$(ls $(DIST)/engine-*.whl)
+# The tests run in this many processes.
+WORKERS ?= 2
 SOURCES = pyproject.toml CMakeLists.txt tools/pack.py $(shell find csrc cmake python -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h' -o -name '*.def' -o -name '*.cmake' -o -name '*.S' -o -name '*.py')
 
 .PHONY: train test bench lint stubs dev clean
@@ -14,7 +16,7 @@ train: $(VENV)/installed ## train on BANKING77 and print the report; the last li
 	$(BIN)/python examples/banking77/train.py
 
 test: $(VENV)/installed-dev ## run the whole test suite with the installed package
-	ENGINE_WHEEL=$(WHEEL) $(BIN)/python -m pytest
+	ENGINE_WHEEL=$(WHEEL) $(BIN)/python -m pytest -n $(WORKERS)
 
 bench: $(VENV)/installed-dev ## run a short version of every benchmark
 	$(BIN)/python -m bench --quick
