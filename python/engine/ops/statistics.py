@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from engine import _core
 from engine._core import DType
-from engine.autograd.modes import no_grad
 from engine.errors import BadType, require
 from engine.ops.arithmetic import clamp, pow
 from engine.ops.binary import lerp
 from engine.ops.comparison import isnan, logical_not, where
 from engine.ops.convert import cast
-from engine.ops.factory import arange, as_tensor, from_numpy, ones, zeros
+from engine.ops.factory import arange, as_tensor, ones, zeros
 from engine.ops.indexing import gather
 from engine.ops.rearrange import flip
 from engine.ops.reduction import Dims, amax, amin, any, sum
 from engine.ops.shape import movedim, narrow, normal_dim, reshape, unsqueeze
+from engine.ops.sorting import sort
 from engine.ops.unary import ceil, floor, round
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -127,13 +125,6 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
 # ---------------------------------------------------------------- quantiles
 
 
-def _sorted(input: Tensor) -> Tensor:
-    """The elements in rising order along the last dimension, NaN last."""
-    with no_grad():
-        order = from_numpy(np.argsort(input.detach().cpu().numpy(), -1, kind="stable")).to(input.device)
-    return gather(input, -1, order)
-
-
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
@@ -157,7 +148,7 @@ def _quantile(op: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, in
         d = normal_dim(op, dim, x.ndim)
         flat = movedim(input, d, -1) if shape else reshape(input, (1,))
         kept = (*shape[:d], 1, *shape[d + 1 :]) if shape else ()
-    rows = _sorted(flat)
+    rows = sort(flat, -1, stable=True)[0]  # NaN is last
     missing = isnan(rows.detach())
     counted = sum(logical_not(missing), -1, True)
     last = clamp(counted - 1, 0) if op == "nanquantile" else counted * 0 + (rows.shape[-1] - 1)
