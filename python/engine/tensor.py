@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import _core
@@ -329,6 +328,8 @@ class Tensor:
         return int(self._data.item())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        from copy import deepcopy
+
         _need_leaf("deepcopy", self)
         copy = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy

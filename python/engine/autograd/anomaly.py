@@ -9,6 +9,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
+from engine.autograd import node
 from engine.errors import BadState
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
@@ -34,13 +35,18 @@ class set_detect_anomaly:
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self._before = (state.enabled, state.check_nan)
-        state.enabled, state.check_nan = bool(mode), check_nan
+        _switch(bool(mode), check_nan)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        state.enabled, state.check_nan = self._before
+        _switch(*self._before)
+
+
+def _switch(enabled: bool, check_nan: bool) -> None:
+    state.enabled, state.check_nan = enabled, check_nan
+    node.place = place if enabled else None
 
 
 class detect_anomaly(set_detect_anomaly):

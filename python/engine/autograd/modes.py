@@ -16,6 +16,7 @@ class _Mode(threading.local):
 
 
 mode = _this_thread = _Mode()
+_new = object.__new__
 
 
 def is_grad_enabled() -> bool:
@@ -26,16 +27,16 @@ def is_grad_enabled() -> bool:
 class _SetGrad:
     """Context manager and decorator that switches recording on or off in this thread."""
 
-    def __init__(self, enabled: bool) -> None:
-        self._enabled = enabled
-        self._before: list[bool] = []
+    # Nothing is set up for each use, because inference enters a mode for every small call.
+    _enabled: bool
+    _outer: Any = None  # what held before, and before that: an instance may be entered again inside itself
 
     def __enter__(self) -> None:
-        self._before.append(mode.enabled)
+        self._outer = mode.enabled, self._outer
         mode.enabled = self._enabled
 
     def __exit__(self, *_: object) -> None:
-        mode.enabled = self._before.pop()
+        mode.enabled, self._outer = self._outer
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         from inspect import isgeneratorfunction
@@ -48,7 +49,7 @@ class _SetGrad:
             value: Any = None
             while True:
                 try:
-                    with _SetGrad(self._enabled):
+                    with _of(self._enabled):
                         item = resume(value)
                 except StopIteration as stop:
                     return stop.value
@@ -59,34 +60,32 @@ class _SetGrad:
 
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with _SetGrad(self._enabled):
+            with _of(self._enabled):
                 return function(*args, **kwargs)
 
         return generator if isgeneratorfunction(function) else wrapped
 
 
-class _Plain(_SetGrad):
-    """A mode without arguments, which is also a decorator without parentheses."""
-
-    value: bool
-
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        return super().__new__(cls) if function is None else cls()(function)
-
-    def __init__(self) -> None:
-        super().__init__(self.value)
-
-
-class no_grad(_Plain):
+class no_grad(_SetGrad):
     """`with engine.no_grad():`, `@engine.no_grad()` or `@engine.no_grad`: ops are not recorded."""
 
-    value = False
+    _enabled = False
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return _new(cls) if function is None else _new(cls)(function)
 
 
-class enable_grad(_Plain):
+class enable_grad(_SetGrad):
     """`with engine.enable_grad():`, `@engine.enable_grad()` or `@engine.enable_grad`: ops are recorded, also inside no_grad."""
 
-    value = True
+    _enabled = True
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return _new(cls) if function is None else _new(cls)(function)
+
+
+def _of(enabled: bool) -> _SetGrad:
+    return enable_grad() if enabled else no_grad()
 
 
 class inference_mode(_SetGrad):
@@ -94,10 +93,10 @@ class inference_mode(_SetGrad):
     one does not."""
 
     def __new__(cls, mode: Any = True) -> Any:
-        return cls()(mode) if callable(mode) else super().__new__(cls)
+        return cls()(mode) if callable(mode) else _new(cls)
 
     def __init__(self, mode: bool = True) -> None:
-        super().__init__(not mode)
+        self._enabled = not mode
 
 
 class set_grad_enabled(_SetGrad):
@@ -105,14 +104,14 @@ class set_grad_enabled(_SetGrad):
     switches only inside the function."""
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(bool(mode))
-        self._outer = _this_thread.enabled
+        self._enabled = bool(mode)
+        self._before = _this_thread.enabled
         _this_thread.enabled = self._enabled
 
     def __enter__(self) -> None:
-        self._before.append(self._outer)
+        self._outer = self._before, self._outer
         mode.enabled = self._enabled
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        mode.enabled = self._outer
+        mode.enabled = self._before
         return super().__call__(function)

@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 
 from engine._core import Array
-from engine.autograd import anomaly
 from engine.autograd.modes import mode
 from engine.errors import BadState
 from engine.tensor import Tensor
@@ -18,6 +17,7 @@ __all__ = ["Node"]
 _numbers = count()  # nodes in the order in which they are made
 NOTHING: Any = {}  # never written to
 Edge = Any  # None, a leaf Tensor, or (Node, output index)
+place: Callable[[], str] | None = None  # while anomaly detection is on: where the program called the op
 
 
 class Node:
@@ -41,8 +41,8 @@ class Node:
             None if x is None or not x._requires_grad else x if x._node is None else (x._node, x._index) for x in inputs
         ]
         self._saved: tuple[Any, ...] | None = saved
-        if anomaly.state.enabled:
-            self.made_at = anomaly.place()
+        if place is not None:
+            self.made_at = place()
         if saved:
             self._versions = [a.version if type(a) is Array else None for a in saved]
             if mode.recorder is not None:

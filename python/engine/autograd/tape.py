@@ -278,22 +278,19 @@ def backward(
         if wanted is not None and not any(tensor is x for x in wanted):
             return
         with _accumulating:  # threads may share the leaf
-            if tensor._grad is None:
-                tensor._grad = first(g)
-            else:  # in its own memory, so that views of it stay true
+            if tensor._grad is not None:  # in its own memory, so that views of it stay true
                 K.add_(tensor._grad._data, dense(g))
+            elif type(g) is RowSum:
+                tensor._grad = RowGradient(g)
+            else:
+                g = dense(g)
+                if id(g) in taken or not g.owns_storage_alone or not g.is_contiguous:
+                    g = g.clone()
+                taken[id(g)] = g
+                tensor._grad = Tensor(g)
         if tensor._post_hooks:
             for hook in list(tensor._post_hooks.values()):
                 hook(tensor)
-
-    def first(g: Array | RowSum) -> Tensor:
-        if type(g) is RowSum:
-            return RowGradient(g)
-        g = dense(g)
-        if id(g) in taken or not g.owns_storage_alone or not g.is_contiguous:
-            g = g.clone()
-        taken[id(g)] = g
-        return Tensor(g)
 
     found: dict[Edge, Array | None] = NOTHING
     if wanted is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections import Counter
 from math import prod
 from typing import Any
@@ -17,7 +16,7 @@ from engine.tensor import Tensor, as_array
 
 __all__ = ["einsum"]
 
-_LETTERS = string.ascii_letters
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # A label is a letter's place in _LETTERS, or below 0 for a dimension of the ellipsis, the last one being -1.
 Labels = list[int]
 

@@ -6,7 +6,7 @@ a generator draws what engine draws after the same `manual_seed`, and works for 
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from typing import Any
 
@@ -43,7 +43,7 @@ class Generator:
 
     def seed(self) -> int:
         """Starts again with a seed from the operating system, and returns it."""
-        number = secrets.randbits(64)
+        number = int.from_bytes(os.urandom(8), "little")
         self._set(number, 0)
         return number
 

@@ -159,13 +159,17 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if precision.active:
         input, weight, bias = precision.lowered(input, weight, bias)
     x, w = as_array("linear", "input", input), as_array("linear", "weight", weight)
-    if x.dtype in _INTEGERS:
-        y = called_as("linear", matmul, input, weight.transpose(-1, -2))
-        return y if bias is None else y + bias
     b = None if bias is None else as_array("linear", "bias", bias)
+    try:
+        y = K.linear(x, w, b)
+    except TypeError:
+        if x.dtype not in _INTEGERS:
+            raise
+        product = called_as("linear", matmul, input, weight.transpose(-1, -2))
+        return product if bias is None else product + bias
     first = x if _learns(weight, bias) else None
     second = w if input._requires_grad or (input._base is not None and needs_grad(input)) else None
-    return record("linear", K.linear(x, w, b), (input, weight, bias), _linear_backward, first, second)
+    return record("linear", y, (input, weight, bias), _linear_backward, first, second)
 
 
 def _linear_gelu_backward(ctx: Node, dy: Array) -> Any:
