@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.cli_runs import without_plan
 
 pytest.importorskip("click")
 pytest.importorskip("tokenizers")
@@ -49,7 +50,7 @@ def engine(*arguments, code=0, stdin=None, env=None, cwd=None):
     done = subprocess.run(
         command, input=stdin, capture_output=True, env={**os.environ, **PATHS, **(env or {})}, cwd=cwd, timeout=120
     )
-    out, err = done.stdout.decode(), done.stderr.decode()
+    out, err = done.stdout.decode(), without_plan(done.stderr.decode())
     assert done.returncode == code, f"{command}\n{out}\n{err}"
     if code == 2:
         assert not out and err.startswith("engine") and err.count("\n") == 1 and err.endswith("\n"), err
@@ -251,7 +252,7 @@ def test_ctrl_c_leaves_something_to_resume_and_says_how(run, tmp_path, every):
         while process.poll() is None and not (log.exists() and log.stat().st_size):
             time.sleep(0.002)
         process.send_signal(signal.SIGINT)
-        err = process.stderr.read().decode()
+        err = without_plan(process.stderr.read().decode())
     assert process.returncode == 130
     if every:
         assert err.strip() == "engine: interrupted"

@@ -89,7 +89,8 @@ def is_one_page(path: Path) -> str:
 @pytest.mark.parametrize(("task", "file", "other"), CASES, ids=[case[1] for case in CASES])
 def test_a_task_from_files_to_answers(place, tmp_path, task, file, other, tuned):
     run = tmp_path / "run"
-    start = ("--init", place / "encoder", *TUNED) if tuned else SCRATCH
+    pooling = ("--pooling", "pooler") if task != "tagging" else ()
+    start = ("--init", place / "encoder", *TUNED, *pooling, "--validation-fraction", 0.1) if tuned else SCRATCH
     out = run_engine("train", place / file, "--test", place / other, "-o", run, *start, *COLUMNS[task])
     report = read_json(run / "report.json")
     main = {"multilabel": "micro_f1", "regression": "pearson", "tagging": "f1"}.get(task, "accuracy")
@@ -208,7 +209,7 @@ def test_numbers_as_labels_one_sample_and_many_classes(place, tmp_path):
     """150 classes named by numbers, the last with a single sample, balanced."""
     rows = [(f"question {i} of kind {i % 149}", str(i % 149)) for i in range(447)] + [("a lone one", "149")]
     data = write_rows(tmp_path / "data.csv", ("text", "label"), rows)
-    options = ("--class-weights", "balanced", "--batch-size", 64)
+    options = ("--class-weights", "balanced", "--batch-size", 64, "--validation-fraction", 0.1)
     run_engine("train", data, "-o", tmp_path / "run", "--init", place / "encoder", *TUNED, *options)
     config = read_json(tmp_path / "run/config.json")
     assert [config["id2label"][str(i)] for i in range(150)] == [str(i) for i in range(150)]

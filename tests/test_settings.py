@@ -306,7 +306,8 @@ def test_tasks_use_or_refuse_each_setting(place, tmp_path, task):
 
 START = {
     "init": "encoder", "sizes": {**SIZES, "intermediate_size": 24}, "freeze_embeddings": True, "freeze_layers": 1,
-    "lora_rank": 2, "lora_alpha": 4.0, "lora_dropout": 0.5, "lora_targets": ("key",), "gradient_checkpointing": True,
+    "lora_rank": 2, "lora_alpha": 4.0, "lora_dropout": 0.5, "lora_targets": ("key",), "fit_head": False,
+    "gradient_checkpointing": True,
 }  # fmt: skip
 
 

@@ -89,6 +89,7 @@ def search(
         arguments = training(
             ctx, data, {**options, "checkpoint_every": 0, **option_values(ctx.command, flat(settings), space)}
         )
+        arguments["automatic"] = [name for name in arguments["automatic"] if name != "validation_fraction"]
         folder = tempfile.mkdtemp(prefix="trial-", dir=output)
         try:
             report = train_text(**arguments, output=os.path.join(folder, "run"), callbacks=callbacks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -25,13 +26,16 @@ __all__ = ["train", "training", "training_options"]
 
 # Defaults for a model from scratch, and for one that starts from a published encoder.
 _DEFAULTS: dict[str, tuple[Any, Any]] = {
-    "epochs": (8, 4), "lr": (2e-3, None), "label_smoothing": (0.1, 0.0), "token_dropout": (0.1, 0.0), "dropout": (0.1, None),
+    "epochs": (8, None), "lr": (2e-3, None), "label_smoothing": (0.1, 0.0), "token_dropout": (0.1, 0.0), "dropout": (0.1, None),
 }  # fmt: skip
 
 
 def _default(name: str) -> str:
     scratch, tuned = _DEFAULTS[name]
-    words = {"dropout": "as published", "lr": "by its size: 2e-4 for hidden states of 384, 5e-5 for 768"}
+    words = {
+        "dropout": "as published", "lr": "by its size: 2e-4 for hidden states of 384, 5e-5 for 768",
+        "epochs": "4 to 30, by the number of texts",
+    }  # fmt: skip
     return f"(default: {scratch:g}; with --init, {words.get(name) or f'{tuned:g}'})"
 
 
@@ -64,9 +68,11 @@ training_options = [
     click.option("--heads", type=int, default=2, show_default=True, help="Attention heads of each layer."),
     click.option("--ff", type=int, default=None, help="Size of the feed-forward part (default: 4 * dim)."),
     click.option("--dropout", type=float, help=f"Dropout in the layers {_default('dropout')}."),
-    click.option("--pooling", type=click.Choice(["max", "mean", "first", "pooler"]), default="max", show_default=True,
-                 help="What a classifier from scratch reads of the tokens. pooler: the first token, as BERT does; such a model can "
-                 "be exported."),
+    click.option("--pooling", type=click.Choice(["max", "mean", "first", "pooler"]),
+                 help="What a classifier reads of the tokens (default: max; with --init pooler, or mean if there are few texts for "
+                 "each label). pooler: the first token, as BERT does; such a model can be exported."),
+    click.option("--fit-head/--no-fit-head", default=True, show_default=True,
+                 help="With --init: fit the new head to what the encoder gives before the first step."),
     click.option("--freeze-embeddings", is_flag=True, help="Do not train the embeddings."),
     click.option("--freeze-layers", type=int, default=0, metavar="N", help="Do not train the lowest N layers."),
     click.option("--lora-rank", type=int, default=0, metavar="R", help="Train LoRA adapters of rank R instead of the weights."),
@@ -113,8 +119,9 @@ _TRAINER_OPTIONS = (
     "warmup_ratio", "max_grad_norm", "metric", "early_stopping", "checkpoint_every", "seed", "device", "precision",
 )  # fmt: skip
 _START_OPTIONS = (
-    "init", "freeze_embeddings", "freeze_layers", "lora_rank", "lora_alpha", "lora_dropout", "gradient_checkpointing",
+    "init", "freeze_embeddings", "freeze_layers", "lora_rank", "lora_alpha", "lora_dropout", "fit_head", "gradient_checkpointing",
 )  # fmt: skip
+_NEED_HELD_OUT = ("validation", "early_stopping", "metric", "group_columns")
 # The pooler of BERT's classifier, so that other libraries can open the model.
 _POOLING = {"pooler": {"pooling": "first", "model_type": "bert", "type_vocab_size": 2}}
 
@@ -127,34 +134,38 @@ def _parts(value: Any) -> tuple[str, ...]:
 
 def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     """The options as arguments of `train_text`."""
-    from engine.runs import StartConfig, TextData
-    from engine.runs.start import longest_text, suggested_lr
+    from engine.runs import AUTOMATIC, StartConfig, TextData
+    from engine.runs.start import longest_text
     from engine.tasks import TaskConfig, task_named
     from engine.train import TrainerConfig
 
     kind = task_named(options["task"])
+    automatic = [name for name in AUTOMATIC if options[name] is None and name not in kind.defaults]
+    asked = ctx.get_parameter_source("validation_fraction") is not ParameterSource.DEFAULT
+    if not asked and not any(options[name] for name in _NEED_HELD_OUT):
+        automatic.append("validation_fraction")
     tuned = options["init"] is not None
     defaults = {name: values[tuned] for name, values in _DEFAULTS.items()} | dict(kind.defaults)
     defaults = {name: default for name, default in defaults.items() if name not in kind.unused}
     if options["max_steps"] is not None:
         defaults["epochs"] = None
-    if tuned and options["lr"] is None:
-        defaults["lr"] = suggested_lr(options["init"])
     if options["max_length"] is None:
         defaults["max_length"] = min(128, longest_text(options["init"])) if tuned else 128
     options = {name: defaults.get(name) if value is None else value for name, value in options.items()}
-    sizes = model_sizes(ctx, options, "pooling", "vocab_size")
-    asked = ctx.get_parameter_source("pooling") is not ParameterSource.DEFAULT
-    if not tuned and (asked or "pooling" not in kind.unused):
-        sizes |= _POOLING.get(options["pooling"], {"pooling": options["pooling"]})
+    sizes = model_sizes(ctx, options, "vocab_size")
+    pooling = options["pooling"] or ("max" if not tuned and "pooling" not in kind.unused else None)
+    if pooling is not None:
+        chosen = _POOLING.get(pooling, {"pooling": pooling})
+        sizes |= {"pooling": chosen["pooling"]} if tuned else chosen
     settings = {name: options[name] for name in _TASK_OPTIONS if options[name] is not None}
     return {
         "data": TextData(data, clean=_parts(options["clean"]), **{name: options[name] for name in _TEXT_OPTIONS}),
         "task": TaskConfig(options["task"], **settings),
         "trainer": TrainerConfig(
             gradient_accumulation_steps=options["gradient_accumulation"],
-            **{name: options[name] for name in _TRAINER_OPTIONS},
+            **{name: options[name] for name in _TRAINER_OPTIONS if name not in automatic},
         ),
+        "automatic": automatic,
         "start": StartConfig(
             sizes=sizes,
             lora_targets=_parts(options["lora_targets"]),
@@ -191,7 +202,7 @@ def train(ctx: click.Context, data: tuple[str, ...], **options: Any) -> None:
     begin_or_resume(
         ctx, "text",
         lambda folder, callbacks: train_text(
-            **training(ctx, data, options), output=folder, callbacks=callbacks,
+            **training(ctx, data, options), output=folder, callbacks=callbacks, announce=partial(click.echo, err=True),
             **{name: options[name] for name in ("progress", "overwrite", "tensorboard")},
         ),
     )  # fmt: skip

@@ -80,6 +80,8 @@ class StartConfig(Settings):
             the end.
         lora_alpha, lora_dropout: scale and dropout of the adapters.
         lora_targets: the layers that get an adapter, by the ends of their names.
+        fit_head: before the first step, fit a new head to what the published encoder gives (see `engine.train.HeadStart`). Only for
+            tasks on whole texts.
         gradient_checkpointing: compute each layer again in the backward pass instead of keeping what it needs. This takes less
             memory and one more forward pass, and gives the same bits.
     """
@@ -92,6 +94,7 @@ class StartConfig(Settings):
     lora_alpha: float = 16.0
     lora_dropout: float = 0.0
     lora_targets: tuple[str, ...] = ("query", "value")
+    fit_head: bool = True
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
@@ -106,6 +109,8 @@ class StartConfig(Settings):
             self.refuse((Argument("lora_rank"), " freezes every layer"), "freeze_layers", "freeze_embeddings")
         else:
             self.refuse((Argument("lora_rank"), " is 0"), "lora_alpha", "lora_dropout", "lora_targets")
+        if self.init is None:
+            self.refuse((Argument("init"), " is missing"), "fit_head")
 
     def folder(self) -> str | None:
         """The directory of the published model, which is downloaded if `init` is a name on the hub; None: there is no `init`."""
@@ -132,6 +137,8 @@ class StartConfig(Settings):
                     size == of_weights, "StartConfig", "sizes", f"{name} {of_weights!r}, as in {self.init}", repr(size)
                 )
             config = read_config(folder, "train", **{**self.sizes, **task.fields})
+            if config.pooling != "first":  # other libraries would read the first token, so they must not open it
+                config = replace(config, model_type=None, pooler=False, published={})
         length, words = config.max_length, config.vocab_size
         require(max_length <= length, "train", "max_length", f"at most the model's {length} tokens", max_length)
         known = tokenizer.vocab_size
@@ -166,14 +173,24 @@ class StartConfig(Settings):
         if folder is None:
             model = task.auto.from_config(config)
         else:
+            sizes = {name: size for name, size in self.sizes.items() if name != "pooling"}
             with _of_init():
                 model, info = task.auto.from_pretrained(
-                    folder, ignore_mismatched_sizes=task.new_head, output_loading_info=True,
-                    **{**self.sizes, **task.fields},
-                )  # fmt: skip
+                    folder, ignore_mismatched_sizes=task.new_head, output_loading_info=True, **{**sizes, **task.fields}
+                )
             new = info.missing_keys + info.mismatched_keys
-            if not new:
-                self._refuse_sizes({"initializer_range": f"all weights come from {self.init}"})
+            if (
+                config.model_type is None
+            ):  # engine's own model, with the encoder of the published one and a head of its own
+                encoder, model = model.state_dict(), task.auto.from_config(config)
+                new = [name for name in model.state_dict() if name.startswith("classifier.")]
+                model.load_state_dict(
+                    {name: encoder[name] for name in model.state_dict() if name not in new}, strict=False
+                )
+            if not new or (self.fits(task, new) and all(name.startswith("classifier.") for name in new)):
+                self._refuse_sizes(
+                    {"initializer_range": f"all weights come from {self.init}, or from the fit of the head"}
+                )
         layers = config.num_hidden_layers
         self.require("freeze_layers", self.freeze_layers <= layers, f"at most the model's {layers}")
         if self.lora_rank:
@@ -185,6 +202,11 @@ class StartConfig(Settings):
         if self.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         return model, new
+
+    def fits(self, task: Any, new: Iterable[str]) -> bool:
+        """Whether a head is fitted before the first step. new: the names of the parameters that `init` does not have."""
+        whole = "pooling" not in task.unused
+        return self.init is not None and self.fit_head and whole and any(name.startswith("classifier.") for name in new)
 
     def record(self) -> dict[str, Any]:
         """What run.json says of the start: the settings, and the hashes and the absolute path of the weights."""

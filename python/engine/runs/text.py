@@ -9,22 +9,24 @@ In addition to the files of all runs (`run.py`), the folder holds
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import Argument
+from engine.errors import Argument, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
 from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded
+from engine.runs.plan import AUTOMATIC, Announcement, choose
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
 from engine.tasks import Part, TaskConfig
 from engine.text import Tokenizer
-from engine.train import Callback, TrainerConfig
+from engine.train import Callback, HeadStart, Trainer, TrainerConfig
 
 __all__ = ["TextRun", "train_text"]
 
@@ -36,6 +38,8 @@ def train_text(
     *,
     task: TaskConfig | str = "classification",
     start: StartConfig | None = None,
+    automatic: Collection[str] = (),
+    announce: Callable[[str], None] | None = None,
     overwrite: bool = False,
     progress: bool = False,
     tensorboard: bool = False,
@@ -49,6 +53,9 @@ def train_text(
         output: the run folder; must be new, or empty.
         task: the task and its settings, or its name.
         start: a published model or sizes, and which parts are trained. None: `StartConfig()`.
+        automatic: names of settings that the run chooses by the number of texts and labels if it starts from a published encoder:
+            some of `engine.runs.AUTOMATIC`. What the other arguments say of these does not count then.
+        announce: gets a text before the first step that says what the run will do, how long that will take, and how much memory.
         overwrite, progress, tensorboard, callbacks: as in `Run.train`.
 
     Returns:
@@ -61,8 +68,12 @@ def train_text(
         BlockingIOError: if another training works in `output`.
     """
     check_output(Path(output), overwrite)
+    for name in automatic:
+        require(name in AUTOMATIC, "train", "automatic", f"some of {', '.join(AUTOMATIC)}", repr(name))
     settings = TaskConfig(task) if isinstance(task, str) else task
-    run = TextRun.begin(data, settings, StartConfig() if start is None else start, trainer)
+    run = TextRun.begin(data, settings, StartConfig() if start is None else start, trainer, automatic)
+    if announce is not None:
+        run.first = (Announcement(run, announce),)
     return run.train(
         output, overwrite=overwrite, progress=progress, tensorboard=tensorboard, callbacks=callbacks
     )  # fmt: skip
@@ -72,6 +83,7 @@ class TextRun(Run):
     """A task on files of texts. Make one with `begin`."""
 
     kind = "text"
+    first: tuple[Callback, ...] = ()  # called before all others
 
     def __init__(
         self,
@@ -101,7 +113,14 @@ class TextRun(Run):
         super().__init__(model, task, trainer, datasets)
 
     @classmethod
-    def begin(cls, data: TextData, settings: TaskConfig, start: StartConfig, trainer: TrainerConfig) -> TextRun:
+    def begin(
+        cls,
+        data: TextData,
+        settings: TaskConfig,
+        start: StartConfig,
+        trainer: TrainerConfig,
+        automatic: Collection[str] = (),
+    ) -> TextRun:
         """Reads the data and makes the tokenizer and the model. Nothing is written."""
         given = (
             ("data", data, TextData),
@@ -112,7 +131,10 @@ class TextRun(Run):
         check_types("train", given)
         if start.init is not None:
             data.refuse((Argument("init"), " has a tokenizer"), "vocab_size")
-        parts = data.read(settings)
+        parts = data.read(settings, keep_few="validation_fraction" in automatic and start.init is not None)
+        if data.validation is None and "held_out" not in parts.tables:
+            data = replace(data, validation_fraction=0.0)
+        trainer, start = choose(automatic, trainer, start, parts)
         source = data.tokenizer or start.folder()
         tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if source is None else load_tokenizer(source)
         tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
@@ -139,6 +161,10 @@ class TextRun(Run):
             "cleaning": self.cleaning,
             "start": {**self.start.record(), "initial_values": self.new},
         }
+
+    def _trainer(self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]) -> Trainer:
+        fit = (HeadStart(),) if self.start.fits(self.task, self.new) else ()
+        return super()._trainer(folder, progress, tensorboard, (*self.first, *fit, *callbacks))
 
     def save(self, folder: Path) -> None:
         self.tokenizer.save(folder)

@@ -17,6 +17,7 @@ from engine.text.quality import KINDS
 __all__ = ["TextData"]
 
 _COMPARING = ("leak", "near_leak")  # kinds of problems that need other data than those of the training
+FEW_TEXTS = 20  # with fewer texts for each label, those held out would be too few to tell which weights are best
 MARKUP = "markup"  # the only kind that changes texts and keeps their rows
 
 
@@ -96,8 +97,8 @@ class TextData(Settings):
             test=places[self.test] if self.test else None,
         )
 
-    def read(self, settings: TaskConfig) -> Parts:
-        """Reads all files for a task.
+    def read(self, settings: TaskConfig, keep_few: bool = False) -> Parts:
+        """Reads all files for a task. keep_few: hold out nothing if the training texts are few.
 
         Raises FileNotFoundError or ValueError if something is wrong with a file, and names the file and the line; ValueError for
         settings that the task does not use."""
@@ -111,7 +112,7 @@ class TextData(Settings):
         parts = {"train": whole}
         if self.validation is not None:
             parts["held_out"] = kind.read(self.validation, columns)
-        elif self.validation_fraction:
+        elif self.validation_fraction and not (keep_few and are_few(self._used(whole), task)):
             try:
                 parts["train"], parts["held_out"] = whole.split(self.validation_fraction, stratify=kind.stratified)
             except ArgumentError as error:
@@ -125,6 +126,10 @@ class TextData(Settings):
         for table in parts.values():
             task.targets(table)  # raises if a label is missing in the training texts
         return Parts(parts, task, cleaning)
+
+    def _used(self, table: Any) -> int:
+        """How many rows of a table are trained on."""
+        return len(table) if self.examples_per_class is None else len(_few(table, self.examples_per_class))
 
     def _clean(self, parts: dict[str, Any], separator: str | None) -> dict[str, Any]:
         """Replaces the tables in `parts` by clean ones. Returns how many texts or rows each kind changed, fit for JSON."""
@@ -142,6 +147,11 @@ class TextData(Settings):
             done["rows_removed"] = len(removed)
             require(len(parts["train"]), "train", "clean", "kinds that leave at least one training text", "none left")
         return done
+
+
+def are_few(texts: int, task: TextTask) -> bool:
+    """Whether there are fewer than `FEW_TEXTS` training texts for each label of a task on whole texts."""
+    return "pooling" not in task.unused and texts < FEW_TEXTS * len(task.labels)
 
 
 @dataclass

@@ -1,15 +1,16 @@
 """Training: the Trainer, its settings, callbacks and checkpoints."""
 
-from engine.train import callbacks, checkpoint, config, parameters, sources, state, trainer
+from engine.train import callbacks, checkpoint, config, head_start, parameters, sources, state, trainer
 from engine.train.callbacks import *
 from engine.train.checkpoint import *
 from engine.train.config import *
+from engine.train.head_start import *
 from engine.train.parameters import *
 from engine.train.sources import *
 from engine.train.state import *
 from engine.train.trainer import *
 
 __all__ = [
-    *callbacks.__all__, *checkpoint.__all__, *config.__all__, *parameters.__all__, *sources.__all__, *state.__all__,
+    *callbacks.__all__, *checkpoint.__all__, *config.__all__, *head_start.__all__, *parameters.__all__, *sources.__all__, *state.__all__,
     *trainer.__all__,
 ]  # fmt: skip

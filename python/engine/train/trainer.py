@@ -271,6 +271,11 @@ class Trainer:
             loss.backward()
         return total
 
+    def rehearse(self, batch: Any) -> None:
+        """The forward and backward pass of a step with one batch. The gradients are dropped, so that no weight changes."""
+        self._backward([self._transformed(batch, 0)])
+        self.optimizer.zero_grad()
+
     def _add(self, **values: float) -> None:
         """Adds to the sums for the next line of the log, and to those of the epoch."""
         for part in ("interval", "epoch"):

@@ -1,0 +1,136 @@
+"""What a run chooses for itself if nobody said it, by the number of its texts and labels; and what it says before its first step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine import _core
+from engine.runs.facts import peak_memory_bytes
+from engine.runs.start import StartConfig, suggested_lr
+from engine.runs.textdata import FEW_TEXTS, Parts, are_few
+from engine.train import Callback, Trainer, TrainerConfig
+
+if TYPE_CHECKING:
+    from engine.runs.text import TextRun
+
+__all__ = ["AUTOMATIC"]
+
+AUTOMATIC = ("epochs", "lr", "pooling", "validation_fraction")
+"""The settings that a run can choose if it starts from a published encoder."""
+
+_STEPS = 600  # the least of a fine-tuning, as far as _MOST_EPOCHS allows; docs/finetuning.md has the figures
+_LEAST_EPOCHS, _MOST_EPOCHS = 4, 30
+
+
+def choose(
+    automatic: Collection[str], trainer: TrainerConfig, start: StartConfig, parts: Parts
+) -> tuple[TrainerConfig, StartConfig]:
+    """The settings with those named in `automatic` chosen, if the run starts from a published encoder; `TextData.read` chooses
+    validation_fraction.
+
+    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if there are fewer than `FEW_TEXTS` texts for each label,
+    otherwise as published. lr: `suggested_lr`, half of it with the mean.
+    """
+    init = start.init
+    if init is None:
+        return trainer, start
+    table, task = parts.tables["train"], parts.task
+    if "epochs" in automatic and trainer.max_steps is None:
+        texts = (trainer.batch_size or 32) * trainer.gradient_accumulation_steps
+        steps = -(-len(table) // texts)
+        trainer = replace(trainer, epochs=min(max(-(-_STEPS // steps), _LEAST_EPOCHS), _MOST_EPOCHS))
+    alone = not start.lora_rank  # `peft` opens adapters only together with the published way of pooling
+    if "pooling" in automatic and alone and are_few(len(table), task):
+        start = replace(start, sizes={**start.sizes, "pooling": "mean"})
+    if "lr" in automatic:
+        lr = suggested_lr(init)
+        trainer = replace(trainer, lr=lr / 2 if start.sizes.get("pooling") == "mean" else lr)
+    return trainer, start
+
+
+class Announcement(Callback):
+    """Says before the first step what the run will do, how long that will take, and how much memory.
+
+    say: gets the text, a line for each fact.
+    """
+
+    def __init__(self, run: TextRun, say: Callable[[str], None]) -> None:
+        self.run, self.say = run, say
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        if not trainer.state.step:
+            self.say("\n".join([*_data(self.run), *_plan(self.run, trainer), _cost(trainer)]))
+
+
+def _data(run: TextRun) -> list[str]:
+    counts = {name: len(part.dataset) for name, part in run.parts.items()}
+    others = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if name != "train"]
+    table, lengths = run.parts["train"].table, run.parts["train"].dataset.lengths
+    named = [
+        f"{what} {name!r}" for what in ("text", "pair", "label") if (name := getattr(table, f"{what}_column", None))
+    ]
+    texts = ", ".join([f"{counts['train']:,} training texts", *others])
+    return [
+        f"data: {texts}, {len(run.task.labels)} labels" + (f"; columns: {', '.join(named)}" if named else ""),
+        f"lengths: {lengths.min()} to {lengths.max()} tokens, half of the texts up to {int(np.median(lengths))}; "
+        f"longest allowed: {run.data.max_length}",
+    ]
+
+
+def _plan(run: TextRun, trainer: Trainer) -> list[str]:
+    config = trainer.config
+    parts = [
+        f"{trainer.total_steps:,} steps"
+        if config.max_steps
+        else f"{config.epochs} epochs, {trainer.total_steps:,} steps"
+    ]
+    parts.append(f"learning rate {config.lr:g}")
+    if run.start.fits(run.task, run.new):
+        parts.append("the head starts from a fit to what the encoder gives")
+    lines = [f"plan: {'; '.join(parts)}"]
+    if run.start.init is not None and run.start.sizes.get("pooling") == "mean":
+        lines.append(
+            f"note: there are fewer than {FEW_TEXTS} texts for each label, so the model reads the mean of all tokens. Other libraries "
+            "cannot open such a model. --pooling pooler makes one that they can open."
+        )
+    if "held_out" not in run.parts and run.start.init is not None and run.data.validation is None:
+        lines.append(
+            f"note: there are fewer than {FEW_TEXTS} texts for each label, so none are held out: the last weights are kept, and "
+            "probabilities are not calibrated. --validation-fraction 0.1 holds some out."
+        )
+    few = len(run.parts["train"].dataset) < 100 * len(run.task.labels)
+    if run.start.init is None and few:
+        lines.append(
+            "note: there are few texts for each label to train a model from scratch. A published encoder needs fewer texts: --init."
+        )
+    return lines
+
+
+def _cost(trainer: Trainer) -> str:
+    """The expected time and memory, by one measured step. The step changes neither weights nor random numbers."""
+    random = _core.random_state()
+    trainer.model.train()
+    trainer.train_loader.set_epoch(0)
+    batch = next(iter(trainer.train_loader))
+    for _ in range(2):  # the first one also allocates memory
+        started = time.perf_counter()
+        trainer.rehearse(batch)
+        seconds = time.perf_counter() - started
+    trainer.train_loader.set_epoch(0)
+    _core.set_random_state(*random)
+    learning = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+    memory = peak_memory_bytes() + 8 * learning  # AdamW keeps two numbers for each parameter
+    seconds *= trainer.total_steps
+    spent = (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} h"
+    )
+    return f"cost: about {spent} of training on {_core.get_num_threads()} threads, {memory / 2**20:,.0f} MiB of memory"
