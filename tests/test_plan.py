@@ -15,6 +15,7 @@ from engine.models import AutoModelForSequenceClassification
 from engine.nn import functional as F
 from engine.runs import AUTOMATIC, StartConfig, TextData, resume, train_text
 from engine.runs.plan import choose
+from engine.runs.text import TextRun
 from engine.runs.textdata import FEW_TEXTS
 from engine.tasks import TaskConfig
 from engine.train import BatchStream, Callback, HeadStart, Trainer, TrainerConfig, read_log
@@ -161,7 +162,7 @@ def test_the_head_starts_from_a_fit(place, tmp_path):
     one_step = {"max_steps": 1, "epochs": None}
     fitted = first_loss(run(place, tmp_path, "many", (), trainer=one_step, start=plain))
     random = first_loss(run(place, tmp_path, "many", (), trainer=one_step, start={"fit_head": False, **plain}))
-    assert fitted < 0.9 * random
+    assert fitted < random - 0.02
 
 
 class Interrupt(Callback):
@@ -207,3 +208,29 @@ def test_from_scratch_with_few_texts_recommends_a_published_encoder(place, tmp_p
     )
     train_text(TextData((str(place / "few.csv"),)), trainer, tmp_path / "run", start=start, announce=said.append)
     assert "A published encoder needs fewer texts: --init" in said[0]
+
+
+def test_a_report_says_what_may_give_a_better_model(place, tmp_path):
+    settings = (
+        place / "many.csv",
+        "--test",
+        place / "many.csv",
+        "--layers",
+        1,
+        "--dim",
+        16,
+        "--heads",
+        2,
+        "--no-progress",
+    )
+    out = run_engine("train", *settings, "--epochs", 2, "--lr", 1e-3, "-o", tmp_path / "run")
+    advice = read_json(tmp_path / "run/report.json")["advice"]
+    assert all(sentence in out and sentence in (tmp_path / "run/report.html").read_text() for sentence in advice)
+    report = {"training": {"epochs": 3, "best_step": 9, "steps": 9}, "held_out": {}}
+    run = type("Run", (), {"task": type("Task", (), {"labels": "abcdefg"})})()
+    (sentence,) = TextRun.advice(run, report)
+    assert sentence.startswith("The last epoch was the best one.")
+    assert TextRun.advice(run, {**report, "training": {"epochs": 3, "best_step": 6, "steps": 9}}) == []
+    classes = [{"label": name, "support": 2, "recall": float(name == "g")} for name in "abcdefg"]
+    (_, sentence) = TextRun.advice(run, {**report, "test": {"classes": classes}})
+    assert sentence.startswith("No text of 6 of the 7 labels was recognised: a, b, c, d, e, ...")

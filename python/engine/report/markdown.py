@@ -99,6 +99,8 @@ def format_report(report: Mapping[str, Any]) -> str:
         if key in report:
             lines += ["", f"## {title}", "", format_evaluation(report[key])]
             last = ["", f"{name} {figure_name(metric)} {report[key][metric]:.4f}"] if metric in report[key] else []
+    if report.get("advice"):
+        lines += ["", *(f"- {sentence}" for sentence in report["advice"])]
     if report.get("curves"):
         lines += ["", f"![curves]({report['curves']})"]
     return "\n".join([*lines, *last]) + "\n"

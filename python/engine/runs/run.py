@@ -251,7 +251,12 @@ class Run:
             "environment": environment(trainer.device),
             "wall_seconds": time.perf_counter() - started,
         }
+        report["advice"] = self.advice(report)
         return write_report(report, folder)
+
+    def advice(self, report: Mapping[str, Any]) -> list[str]:
+        """Sentences on what may give a better model, for the end of the report."""
+        return []
 
     def training_facts(self, state: TrainerState) -> dict[str, Any]:
         """What the report says of the training."""

@@ -187,6 +187,20 @@ class TextRun(Run):
             **({"cleaning": self.cleaning} if self.cleaning else {}),
         }
 
+    def advice(self, report: Mapping[str, Any]) -> list[str]:
+        training, advice = report["training"], []
+        if "held_out" in report and training["epochs"] > 1 and training["best_step"] == training["steps"]:
+            advice.append("The last epoch was the best one. More epochs may give a better model.")
+        judged = report.get("test") or report.get("held_out") or {}
+        missed = [c["label"] for c in judged.get("classes") or () if c["support"] and not c["recall"]]
+        if missed:
+            names = ", ".join(missed[:5]) + (", ..." if len(missed) > 5 else "")
+            remedy = "More texts of these labels, more epochs, or class weights may help."
+            advice.append(
+                f"No text of {len(missed)} of the {len(self.task.labels)} labels was recognised: {names}. {remedy}"
+            )
+        return advice
+
     def explain(self, worst: list[dict[str, Any]], dataset: Any) -> dict[str, Any]:
         examples = explain_examples(worst, self.model, dataset, self.tokenizer, self.task.labels.names)
         attention = attention_of(self.model, dataset, self.tokenizer, worst[0]["index"])

@@ -7,6 +7,7 @@ Every key of the report is optional; a section appears if its keys are there. `r
 | title, task, created, seed | a heading, what was learned, when, the seed |
 | data | numbers by name, such as train_samples, and sha256: {file: hash} |
 | model, training, memory | numbers and words by name |
+| advice | sentences on what may give a better model |
 | settings | hyper-parameters by name |
 | environment | versions: {package: version}, and words by name |
 | log | the records of log.jsonl (`read_log`), for the curves |

@@ -110,14 +110,15 @@ def _short(count: float) -> str:
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """Data, model and training in small tables."""
+    """Data, model and training in small tables, and what may give a better model."""
     parts = [("Data", "data"), ("Model", "model"), ("Training", "training"), ("Memory", "memory")]
     facts = {key: dict(report.get(key) or {}) for _, key in parts}
     if facts["training"].get("epochs") == 0:
         facts["training"]["epochs"] = "less than one"
     body = "".join(_facts(title, facts[key]) for title, key in parts)
     body += _facts("Cleaning", facts["data"].get("cleaning") or {})
-    return f'<div class="columns">{body}</div>' if body else ""
+    advice = "".join(_note(escape(sentence)) for sentence in report.get("advice") or ())
+    return (f'<div class="columns">{body}</div>' if body else "") + advice
 
 
 def setup(report: Mapping[str, Any]) -> str:
