@@ -56,7 +56,7 @@ class Transformer(Module):
             return LayerNorm(d_model, layer_norm_eps, bias=bias, **where)
 
         self.encoder = custom_encoder or TransformerEncoder(
-            TransformerEncoderLayer(*layer, **where), num_encoder_layers, norm()
+            TransformerEncoderLayer(*layer, **where), num_encoder_layers, norm(), enable_nested_tensor=False
         )
         self.decoder = custom_decoder or TransformerDecoder(
             TransformerDecoderLayer(*layer, **where), num_decoder_layers, norm()
@@ -92,9 +92,7 @@ class Transformer(Module):
         batch = 0 if self.batch_first else 1
         same = src.ndim == tgt.ndim and (src.ndim == 2 or src.shape[batch] == tgt.shape[batch])
         require(same, "Transformer", "tgt", f"as many sequences as src, of shape {src.shape}", f"shape {tgt.shape}")
-        memory = self.encoder(
-            src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(src_is_causal)
-        )
+        memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
         return self.decoder(
             tgt,
             memory,
