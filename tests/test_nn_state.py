@@ -242,6 +242,10 @@ def test_sums_products_and_pops():
     assert len(names) == 0 and not hasattr(names, "x")
     joined = {"a": engine.ones(1)} | nn.ParameterDict({"b": engine.ones(1)})
     assert isinstance(joined, nn.ParameterDict) and list(joined) == ["a", "b"]
+    one = nn.Parameter(engine.ones(1))
+    assert [v is one for v in joined.fromkeys(["x", "y"], one).values()] == [True, True]
+    twice = nn.Sequential(a, a)
+    assert len(list(twice.modules())) == 2 and len(list(twice.modules(remove_duplicate=False))) == 3
 
 
 # ---- initial values

@@ -283,6 +283,10 @@ class ParameterDict(Module):
         """Names and parameters."""
         return self._parameters.items()
 
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """Another dict with these names, all of which are `default`."""
+        return ParameterDict((key, default) for key in keys)
+
     def get(self, key: str, default: Any = None) -> Any:
         """The parameter of that name, or `default`."""
         return self._parameters.get(key, default)
