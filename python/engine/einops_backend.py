@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -26,22 +25,24 @@ def register() -> None:
         _define(sys.modules[_BACKENDS])
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds nothing but two modules of einops, and these only if einops is installed."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name == _LAYERS:
-            return ModuleSpec(name, _Layers())
+            layers: Any = _Layers()
+            return ModuleSpec(name, layers)
         if name != _BACKENDS:
             return None
         others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
         spec = next(filter(None, others), None)
         if spec is not None:
-            spec.loader = _Loader(spec.loader)
+            loader: Any = _Loader(spec.loader)
+            spec.loader = loader
         return spec
 
 
-class _Loader(Loader):
+class _Loader:
     """Runs a module as its own loader does, and then adds the backend to it."""
 
     def __init__(self, loader: Any) -> None:
@@ -58,7 +59,7 @@ class _Loader(Loader):
         _define(module)
 
 
-class _Layers(Loader):
+class _Layers:
     """Gives `engine.utils.einops` under the name that einops has for it."""
 
     def create_module(self, spec: ModuleSpec) -> Any:

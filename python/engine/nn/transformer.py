@@ -309,9 +309,13 @@ def _is_causal(mask: Tensor | None) -> bool:
     """Whether a mask over pairs hides all later positions, and nothing else. The host waits for the answer."""
     if mask is None or mask.ndim != 2 or mask.shape[0] != mask.shape[1]:
         return False
-    hidden = True if mask.dtype is _core.bool else float("-inf")
-    causal = ops.triu(ops.full(mask.shape, hidden, dtype=mask.dtype, device=mask.device), 1)
-    return bool((mask == causal).all().item())
+    return bool((mask == causal_mask(mask.shape[0], mask.device, mask.dtype)).all().item())
+
+
+def causal_mask(size: int, device: Any, dtype: DType | None) -> Tensor:
+    """(size, size): 0 on and below the diagonal, -inf (of bool: True) above it."""
+    hidden = True if dtype is _core.bool else float("-inf")
+    return ops.triu(ops.full((size, size), hidden, dtype=dtype, device=device), 1)
 
 
 def _door(op: str, layer: Any, argument: str, x: Tensor, key_padding_mask: Tensor | None, pack: bool = False) -> Door:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from engine import ops
 from engine._core import DType
 from engine.errors import require
 from engine.nn import functional as F
@@ -17,6 +16,7 @@ from engine.nn.transformer import (
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
+    causal_mask,
 )
 from engine.tensor import Tensor
 
@@ -107,4 +107,4 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: DType | None = None) -> Tensor:
         """The causal mask (sz, sz): 0 on and below the diagonal, -inf above it. float32 by default."""
-        return ops.triu(ops.full((sz, sz), float("-inf"), dtype=dtype, device=device), 1)
+        return causal_mask(sz, device, dtype)
