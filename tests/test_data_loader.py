@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+import engine
 from engine import Tensor
 from engine.data import BatchPlan, DataLoader, Dataset, Subset, TensorDataset, default_collate, random_split
 from engine.data._arrays import from_numpy
@@ -99,7 +100,8 @@ def test_each_item_once_and_limits_kept(
     n: int, shuffle: bool, bucket: bool, max_tokens: int | None, batch_size: int | None
 ) -> None:
     data = text_dataset(n, low=0)
-    loader = DataLoader(data, batch_size, shuffle, bucket_by_length=bucket, max_tokens=max_tokens, seed=3)
+    seed = 3 if shuffle else None
+    loader = DataLoader(data, batch_size, shuffle, bucket_by_length=bucket, max_tokens=max_tokens, seed=seed)
     for _ in range(2):
         expected = len(loader)
         batches = list(loader)
@@ -216,7 +218,10 @@ def test_settings_are_checked() -> None:
         with pytest.raises(TypeError, match=f"{name}: expected an integer"):
             DataLoader(data, **{name: 2.5})
     with pytest.raises(ValueError, match="seed"):
-        DataLoader(data, seed=-1)
+        DataLoader(data, shuffle=True, seed=-1)
+    for options in ({}, {"shuffle": True, "generator": engine.Generator()}, {"sampler": [1, 2]}):
+        with pytest.raises(ValueError, match=r"seed: expected no value, got 0 \(it is only read with shuffle=True"):
+            DataLoader(data, seed=0, **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="epoch"):
         DataLoader(data).set_epoch(-1)
     generic = TensorDataset(np.arange(5))
@@ -243,16 +248,17 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("named", [False, True])
 def test_resume_at_every_batch(options: dict[str, Any], named: bool) -> None:
     data = text_dataset(60)
-    whole = DataLoader(data, seed=4, **options)
+    seed, other = (4, 99) if options.get("shuffle") else (None, None)
+    whole = DataLoader(data, seed=seed, **options)
     expected = [rows(whole) for _ in range(3)]
-    run = DataLoader(data, seed=4, **options)
+    run = DataLoader(data, seed=seed, **options)
     list(run)
     for stop in range(1, len(expected[1]) + 1):
         run.set_epoch(1)
         iterator = iter(run)
         done = rows([next(iterator) for _ in range(stop)])
         state = json.loads(json.dumps(run.state_dict()))
-        resumed = DataLoader(data, seed=99, **options)
+        resumed = DataLoader(data, seed=other, **options)
         resumed.load_state_dict(state)
         assert resumed.epoch == 1
         if named:

@@ -432,6 +432,8 @@ def test_a_name_on_the_hub(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     assert BertModel.from_pretrained("someone/bert", revision="v1").config.vocab_size == 60
     assert asked[0][0] == "someone/bert" and asked[0][1]["revision"] == "v1"
+    with pytest.raises(ValueError, match=r"revision: expected None for the folder .*, got 'v1'"):
+        BertModel.from_pretrained(GOLDEN / "bert" / "model", revision="v1")
     assert not any(pattern.endswith((".bin", "*")) for pattern in asked[0][1]["allow_patterns"])
 
     def fails(name, **options):

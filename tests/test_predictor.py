@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("tokenizers")
 
 from engine.inference import Predictor, TextClassifier
+from engine.tasks import Regression
 
 RUNS = Path(__file__).parent / "runs-0.1"
 
@@ -25,6 +26,16 @@ def test_one_string_is_not_a_list_of_texts():
             call("my card")
     with pytest.raises(TypeError, match="texts: expected a list of strings"):
         Predictor.from_pretrained(RUNS / "tagging").answer("my card")
+
+
+def test_a_number_has_no_temperature():
+    classifier = TextClassifier.from_pretrained(RUNS / "classification")
+    predictor = Predictor(classifier.model, classifier.tokenizer, Regression(["value"]))
+    predictor.temperature = 1.0
+    with pytest.raises(ValueError, match="temperature: expected 1 for Regression, which has no probabilities, got 2"):
+        predictor.temperature = 2.0
+    with pytest.raises(ValueError, match="temperature: expected a number > 0"):
+        classifier.temperature = 0.0
 
 
 def test_predictions_are_calibrated_as_answers_are():

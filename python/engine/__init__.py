@@ -28,6 +28,7 @@ from engine._core import bool as bool
 from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from engine.device import device
 from engine.dtypes import *
+from engine.einops_backend import register as _register_einops
 from engine.layout import Layout
 from engine.ops import *
 from engine.tensor import Tensor
@@ -86,3 +87,6 @@ def __getattr__(name: str) -> _Any:
         globals()[name] = found
         return found
     raise AttributeError(f"module 'engine' has no attribute {name!r}")
+
+
+_register_einops()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from glob import glob
 
-from engine.errors import BadFile, FileMissing, NotFolder
+from engine.errors import BadFile, FileMissing, NotFolder, require
 
 __all__ = ["resolve"]
 
@@ -16,11 +16,13 @@ _WEIGHTS, _PICKLED = "*.safetensors", "pytorch_model*.bin"  # the second only if
 def resolve(directory_or_name: str | os.PathLike[str], op: str, revision: str | None = None) -> str:
     """The directory with the files of a model: the given directory, or the local copy of a repository of the hub.
 
-    A directory needs no network. Raises FileNotFoundError if there is neither, NotADirectoryError for a file, and OSError if the hub
-    cannot be reached or does not have the repository.
+    A directory needs no network, and has no revisions. Raises FileNotFoundError if there is neither, NotADirectoryError for a file,
+    ValueError for the revision of a directory, and OSError if the hub cannot be reached or does not have the repository.
     """
     name = os.fspath(directory_or_name)
     if os.path.isdir(name):
+        hint = "only a repository of the Hugging Face hub has revisions"
+        require(revision is None, op, "revision", f"None for the folder {name}", repr(revision), hint)
         return name
     if os.path.exists(name):
         raise NotFolder(op, "directory", "a folder", f"the file {name}")

@@ -58,6 +58,33 @@ def difference(expected: Any, got: Any, *, values: bool = True, loose: bool = Fa
     return "value", f"{_brief(expected)} expected, got {_brief(got)}"
 
 
+def in_double(value: Any) -> Any:
+    """An argument of a float32 sample for float64."""
+    if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+        return value.detach().double().requires_grad_(value.requires_grad)
+    return torch.float64 if value is torch.float32 else value
+
+
+def near_exact(expected: Any, got: Any, truth: Any) -> bool:
+    """Whether float32 results that differ are both near those of float64: `got` at most twice as far as PyTorch's own."""
+    ours, theirs, exact = (_all_tensors(v) for v in (got, expected, truth))
+    if not len(ours) == len(theirs) == len(exact) or any(o.shape != x.shape for o, x in zip(ours, exact)):
+        return False
+    return all(
+        bool(((o - x).abs().max() <= 2 * (t - x).abs().max()) if x.is_floating_point() else (o == x).all())
+        for o, t, x in zip(ours, theirs, exact)
+        if x.numel()
+    )
+
+
+def _all_tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [t for v in value for t in _all_tensors(v)]
+    return [value] if isinstance(value, torch.Tensor) else []
+
+
 def _tensors(expected: torch.Tensor, got: torch.Tensor, values: bool, scale: int) -> tuple[str, str] | None:
     if expected.dtype != got.dtype:
         return "dtype", f"{expected.dtype} expected, got {got.dtype}"

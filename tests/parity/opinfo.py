@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from . import names
-from .compare import Fault, describe, difference, kind_of_error, sentence
+from .compare import Fault, describe, difference, in_double, kind_of_error, near_exact, sentence
 from .report import Tally
 from .sides import PYTORCH, LeftOut, Missing, Side, import_test_inputs, path_of
 
@@ -123,23 +123,10 @@ def as_exact(
     got: Any,
 ) -> bool:
     """Whether float32 results that differ are both near those of float64: `got` at most twice as far as PyTorch's own."""
-
-    def double(value: Any) -> Any:
-        if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
-            return value.detach().double().requires_grad_(value.requires_grad)
-        return torch.float64 if value is torch.float32 else value
-
     if not any(t.dtype == torch.float32 for t in PYTORCH.tensors(expected)):
         return False
-    truth = part(outcome(PYTORCH, sample.transform(double), function, inplace=inplace, grad=grad))
-    ours, theirs, exact = (PYTORCH.tensors(v) for v in (got, expected, truth))
-    if not len(ours) == len(theirs) == len(exact) or any(o.shape != x.shape for o, x in zip(ours, exact)):
-        return False
-    return all(
-        bool(((o - x).abs().max() <= 2 * (t - x).abs().max()) if x.is_floating_point() else (o == x).all())
-        for o, t, x in zip(ours, theirs, exact)
-        if x.numel()
-    )
+    truth = part(outcome(PYTORCH, sample.transform(in_double), function, inplace=inplace, grad=grad))
+    return near_exact(expected, got, truth)
 
 
 def check(

@@ -83,7 +83,7 @@ class DataLoader(Epochs):
             `shuffle` the batches are then shuffled). Without padding this saves no memory, but it evens out the
             lengths within a batch; it changes the order of items even without `shuffle`.
         max_tokens: the most tokens (positions) in a batch.
-        seed: decides the random orders.
+        seed: decides the random order of `shuffle`; None: 0.
         prefetch: how many batches a background thread makes ahead; 0: each batch is made when the loop asks for it. The
             batches, their order and `state_dict` are the same either way. The dataset and `collate_fn` run in that thread
             and should draw no random numbers there.
@@ -116,7 +116,7 @@ class DataLoader(Epochs):
         in_order: bool = True,
         bucket_by_length: bool = False,
         max_tokens: int | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         prefetch: int = 0,
     ) -> None:
         self._iterable = isinstance(dataset, IterableDataset) or (
@@ -148,6 +148,8 @@ class DataLoader(Epochs):
         self.sampler: Any = sampler
         self.batch_sampler: Any = batch_sampler
         drawn = bool(shuffle) and generator is not None
+        if not shuffle or drawn:
+            self._refuse("it is only read with shuffle=True and without a generator", ("seed", seed))
         if self._iterable or ordered or drawn:
             self._refuse(
                 "only without a sampler and a generator",
@@ -173,7 +175,7 @@ class DataLoader(Epochs):
         else:
             self.sampler = BatchPlan(
                 len(dataset), lengths, batch_size=1 if self._alone else batch_size, shuffle=bool(shuffle),
-                bucket_by_length=bucket_by_length, max_tokens=max_tokens, drop_last=drop_last, seed=seed,
+                bucket_by_length=bucket_by_length, max_tokens=max_tokens, drop_last=drop_last, seed=0 if seed is None else seed,
             )  # fmt: skip
         self._gathers = collate_fn is None and not self._alone and makes_batches(self._base)
         self._plan: tuple[int, int, list[np.ndarray]] | None = None

@@ -52,7 +52,7 @@ class Predictor:
         self.task = task_of(model.config, model.architecture)(names_of(model.config)) if task is None else task
         check_vocabulary(type(self).__name__, model.config, tokenizer)
         self.model, self.tokenizer, self.labels = model, tokenizer, self.task.labels
-        self.temperature = 1.0  # probabilities are those of the logits divided by it
+        self._temperature = 1.0
 
     @classmethod
     def from_pretrained(cls: type[Self], directory: str | os.PathLike[str], *, device: Any = None) -> Self:
@@ -82,6 +82,20 @@ class Predictor:
         """Write config.json, model.safetensors and the tokenizer's files into a folder."""
         self.model.save_pretrained(directory)
         self.tokenizer.save(directory)
+
+    @property
+    def temperature(self) -> float:
+        """Probabilities are those of the logits divided by this number. Raises ValueError for a number <= 0, and for a task without
+        probabilities, such as a regression."""
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        op, name = type(self).__name__, type(self.task).__name__
+        require(value > 0, op, "temperature", "a number > 0", value)
+        fits = self.task.has_probabilities or value == 1
+        require(fits, op, "temperature", f"1 for {name}, which has no probabilities", value)
+        self._temperature = float(value)
 
     @property
     def max_length(self) -> int:

@@ -1,18 +1,18 @@
 """Multi-head attention, with PyTorch's arguments and parameter names, on packed positions and on rectangles.
 
-The work is done on packed tokens: (total_tokens, dim) with cu_seqlens, no padding. A rectangle is first packed by its padding
-mask. The result is unpacked, with zeros at padding (PyTorch computes something there). A rectangle stays a rectangle only if the
-caller gives a mask over pairs of positions (`attn_mask`) or asks for attention weights.
+The work is done on rows: (rows, dim) with cu_seqlens, which says where the sequences start. Packed tokens are rows. So are all
+positions of a rectangle; if it has a padding mask, every row asks, and only the real rows are seen (`Keys`). A rectangle stays a
+rectangle only if the caller gives a mask over pairs of positions (`attn_mask`) or asks for attention weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine import ops
+from engine import _core, ops
 from engine._core import DType
 from engine.autograd.views import sole_owner
 from engine.errors import BadValue, require
@@ -20,25 +20,35 @@ from engine.layout import Layout
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
-from engine.nn.module import Module, Parameter
+from engine.nn.module import Module
+from engine.nn.parameter import Parameter
 from engine.ops.naming import called_as
-from engine.ops.packing import pack_padded, pad_packed
+from engine.ops.packing import pack_padded, pad_packed, take_tokens
 from engine.tensor import Tensor
 
 __all__ = ["MultiheadAttention"]
 
 
-def _real(op: str, argument: str, mask: Tensor | None, batch: int, length: int) -> np.ndarray | None:
-    """True at real tokens, (batch, length), from PyTorch's mask: True (or -inf) at padding. One sequence may have a mask (length,)."""
-    if mask is None:
-        return None
+class Keys(NamedTuple):
+    """The rows that are seen, if not all are.
+
+    indices: int64 (m,), rising, their numbers among all rows. cu_seqlens: int32 (batch + 1,), where each sequence starts among them.
+    """
+
+    indices: Tensor
+    cu_seqlens: Tensor
+
+
+def _padding(op: str, argument: str, mask: Tensor, batch: int, length: int) -> np.ndarray:
+    """PyTorch's mask on the host as what is added to the scores, (batch, length). One sequence may have a mask (length,)."""
     right = mask.shape == (batch, length) or (batch == 1 and mask.shape == (length,))
     require(right, op, argument, f"shape {(batch, length)}", mask.shape)
-    values = np.asarray(mask.detach().cpu())  # the host reads the mask, because lengths decide shapes
-    real = values == 0
-    padding = values == (1 if values.dtype == np.bool_ else -np.inf)
-    require((real | padding).all(), op, argument, "bool (True: padding), or 0 and -inf", "other numbers")
-    return real.reshape(batch, length)
+    mask = mask.detach().cpu()  # the host reads the mask, because lengths decide shapes
+    if mask.dtype is _core.bool:
+        return np.where(np.asarray(mask), -np.inf, 0.0).reshape(batch, length)
+    expected = "bool (True: padding), or a floating-point dtype (-inf: padding)"
+    require(mask.dtype.is_floating_point, op, argument, expected, mask.dtype.name)
+    return np.asarray(mask.float()).reshape(batch, length)
 
 
 def _rectangle(op: str, argument: str, x: Tensor, dim: int, batch_first: bool) -> Tensor:
@@ -59,10 +69,13 @@ def refuse_masks(op: str, **masks: Tensor | None) -> None:
 
 
 class Door:
-    """Packs a rectangle, remembers how, and unpacks the result.
+    """Makes rows of a rectangle, and a rectangle of rows.
 
+    pack: only the real positions become rows, and `leave` puts zeros at padding. Otherwise all do, and `keys` says which are real.
     op, argument, mask_argument: the names that errors give to the call, the rectangle and its mask.
     """
+
+    keys: Keys | None = None  # None: all rows are seen
 
     def __init__(
         self,
@@ -73,16 +86,31 @@ class Door:
         key_padding_mask: Tensor | None,
         batch_first: bool,
         mask_argument: str = "key_padding_mask",
+        pack: bool = False,
     ) -> None:
         rectangle = _rectangle(op, argument, x, dim, batch_first)
         self.unbatched, self.batch_first = x.ndim == 2, batch_first
         batch, length, _ = rectangle.shape
-        mask = _real(op, mask_argument, key_padding_mask, batch, length)
-        self.layout = Layout.from_rectangle(batch, length, mask, device=x.device)
-        self.packed = pack_padded(rectangle, self.layout)
+        real = None
+        self.told = self.right = True
+        if key_padding_mask is not None:
+            added = _padding(op, mask_argument, key_padding_mask, batch, length)
+            real = added == 0
+            self.told = bool((real | (added == -np.inf)).all())  # other numbers are weights, which rows cannot tell
+            self.right = not (real[:, 1:] > real[:, :-1]).any()
+        self.layout = Layout.from_rectangle(batch, length, real if self.told else None, device=x.device)
+        if not pack and self.layout.indices is not None:
+            self.keys = Keys(self.layout.indices, self.layout.cu_seqlens)
+            self.layout = Layout.from_rectangle(batch, length, device=x.device)
+        self.rows = pack_padded(rectangle, self.layout)
+
+    def serves(self, is_causal: bool) -> bool:
+        """Whether attention to these rows can stand for the rectangle's. Causal attention counts the keys of a sequence from its
+        start, so that padding must be at the end."""
+        return self.told and (self.right or not is_causal)
 
     def leave(self, x: Tensor) -> Tensor:
-        """The packed result (total_tokens, dim) as a rectangle of the input's form."""
+        """Rows (rows, dim) as a rectangle of the input's form."""
         return sole_owner(_as_given(pad_packed(x, self.layout), self.unbatched, self.batch_first))
 
 
@@ -133,10 +161,9 @@ class MultiheadAttention(Module):
         embed_dim), or on one sequence (length, embed_dim). The mask (batch, length) is True at padding.
       attention(query, key, value, ...): attention from one sequence to another.
 
-    need_weights: True needs a matrix of length x length for each head and sequence. False is quicker: weights are then None, and
-    self-attention without attn_mask packs the sequences, so that its output is 0 at padding (PyTorch computes something there).
+    need_weights: True needs a matrix of length x length for each head and sequence. False is quicker; weights are then None.
 
-    Differs from PyTorch: is_causal=True needs no attn_mask, and packed tokens have no weights. Raises ValueError for other shapes,
+    As in PyTorch, positions at padding are not seen, and yet get an output. Differs from PyTorch: is_causal=True needs no attn_mask, and packed tokens have no weights. Raises ValueError for other shapes,
     for masks that do not fit, and for packed tokens with kdim, vdim, add_bias_kv or add_zero_attn.
     """
 
@@ -227,12 +254,21 @@ class MultiheadAttention(Module):
             )
         own = key is query and value is query
         door = Door(op, "query", query, self.embed_dim, key_padding_mask if own else None, self.batch_first)
+        keys = door
+        if not own:
+            keys = Door(op, "key", key, self.embed_dim, key_padding_mask, self.batch_first, pack=True)
+        if not keys.serves(is_causal):
+            return self._on_rectangles(
+                query, key, value, key_padding_mask, False, attn_mask, average_attn_weights, is_causal
+            )
+        cu_seqlens = door.layout.cu_seqlens
         if own:
-            return door.leave(self.packed(door.packed, door.layout.cu_seqlens, is_causal)), None
-        keys = Door(op, "key", key, self.embed_dim, key_padding_mask, self.batch_first)
-        values = keys if value is key else Door(op, "value", value, self.embed_dim, key_padding_mask, self.batch_first)
-        cu_q, cu_k = door.layout.cu_seqlens, keys.layout.cu_seqlens
-        return door.leave(self.packed(door.packed, cu_q, is_causal, keys.packed, values.packed, cu_k)), None
+            return door.leave(self.packed(door.rows, cu_seqlens, is_causal, keys=door.keys)), None
+        values = keys
+        if value is not key:
+            values = Door(op, "value", value, self.embed_dim, key_padding_mask, self.batch_first, pack=True)
+        cu_k = keys.layout.cu_seqlens
+        return door.leave(self.packed(door.rows, cu_seqlens, is_causal, keys.rows, values.rows, cu_k)), None
 
     def packed(
         self,
@@ -242,12 +278,17 @@ class MultiheadAttention(Module):
         key: Tensor | None = None,
         value: Tensor | None = None,
         cu_seqlens_k: Tensor | None = None,
+        *,
+        keys: Keys | None = None,
     ) -> Tensor:
         """Attention of packed tokens (total_tokens, embed_dim), of the same shape.
 
         key, value: the packed tokens that the query's tokens attend to, with cu_seqlens_k. None: the query itself, and queries, keys
-        and values are projected together.
+        and values are projected together. keys: of the query itself only these rows are seen.
         """
+        if keys is not None:
+            key = value = take_tokens(query, keys.indices)
+            cu_seqlens_k = keys.cu_seqlens
         if cu_seqlens_k is None or key is None or value is None:
             qkv = F.linear(query, self.in_proj_weight, self.in_proj_bias)
             y = ops.attention_qkv(

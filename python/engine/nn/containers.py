@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from itertools import groupby
 from typing import Any, TypeVar
 
-from engine.errors import BadIndex
-from engine.nn.module import Module, Parameter
+from engine.errors import BadIndex, require
+from engine.nn.module import Module
+from engine.nn.parameter import Parameter
 from engine.tensor import Tensor
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
@@ -39,11 +42,15 @@ class _Indexed(Module):
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            part = type(self).__new__(type(self))
-            Module.__init__(part)
-            part._fill(list(self)[index])
-            return part
+            return self._part(index)
         return getattr(self, self._name(index))
+
+    def _part(self: List, index: slice) -> List:
+        """The members of a slice, as another of this kind."""
+        part = type(self).__new__(type(self))
+        Module.__init__(part)
+        part._fill(list(self)[index])
+        return part
 
     def __setitem__(self, index: int, member: Any) -> None:
         setattr(self, self._name(index), member)
@@ -71,6 +78,15 @@ class _Indexed(Module):
         self._fill(members)
         return self
 
+    def pop(self, key: int | slice = -1) -> Any:
+        """Takes one out, or those of a slice, and returns it."""
+        member = self[key]
+        del self[key]
+        return member
+
+    def __iadd__(self: List, members: Iterable[Any]) -> List:
+        return self.extend(members)
+
 
 class Sequential(_Indexed):
     """Calls its modules one after the other. Takes modules, or one dict of names and modules."""
@@ -82,6 +98,24 @@ class Sequential(_Indexed):
                 self.add_module(name, module)
         else:
             self._fill(modules)
+
+    def _part(self, index: slice) -> Sequential:
+        part = super()._part(slice(0))
+        for name, module in list(self._modules.items())[index]:  # the names stay, as in PyTorch
+            part.add_module(name, module)
+        return part
+
+    def __add__(self, modules: Iterable[Module]) -> Sequential:
+        return Sequential(*self, *modules)
+
+    def __mul__(self, times: int) -> Sequential:
+        require(times >= 1, "Sequential", "times", "a number >= 1", times)
+        return Sequential(*self, *(deepcopy(module) for _ in range(times - 1) for module in self))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Sequential:
+        return self.extend(list(self * times)[len(self) :])
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():
@@ -96,11 +130,19 @@ class ModuleList(_Indexed):
         super().__init__()
         self._fill(modules or ())
 
-    def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
-        return self.extend(modules)
-
     def __add__(self, modules: Iterable[Module]) -> ModuleList:
         return ModuleList([*self, *modules])
+
+    def __repr__(self) -> str:
+        """Equal members that follow each other are one line: `(0-5): 6 x Linear(...)`."""
+        lines, first = [], 0
+        for text, group in groupby(map(repr, self)):
+            count = len(list(group))
+            place = f"({first})" if count == 1 else f"({first}-{first + count - 1})"
+            lines.append(f"{place}: {'' if count == 1 else f'{count} x '}{text}".replace("\n", "\n  "))
+            first += count
+        name = self._get_name()
+        return f"{name}(\n  " + "\n  ".join(lines) + "\n)" if lines else f"{name}()"
 
 
 class ModuleDict(Module):
@@ -150,6 +192,11 @@ class ModuleDict(Module):
         module = self[key]
         del self[key]
         return module
+
+    def clear(self) -> None:
+        """Takes all modules out."""
+        for key in list(self):
+            del self[key]
 
 
 class ParameterList(_Indexed):
@@ -215,6 +262,11 @@ class ParameterDict(Module):
         joined.update(other)
         return joined
 
+    def __ror__(self, other: Mapping[str, Tensor]) -> ParameterDict:
+        joined = ParameterDict(other)
+        joined.update(self)
+        return joined
+
     def __ior__(self, other: Mapping[str, Tensor] | ParameterDict) -> ParameterDict:
         self.update(other)
         return self
@@ -230,6 +282,10 @@ class ParameterDict(Module):
     def items(self) -> Any:
         """Names and parameters."""
         return self._parameters.items()
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """Another dict with these names, all of which are `default`."""
+        return ParameterDict((key, default) for key in keys)
 
     def get(self, key: str, default: Any = None) -> Any:
         """The parameter of that name, or `default`."""

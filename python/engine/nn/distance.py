@@ -8,7 +8,8 @@ from engine._core import DType
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.layers import new_parameter
-from engine.nn.module import Module, Parameter
+from engine.nn.module import Module
+from engine.nn.parameter import Parameter
 from engine.ops.shape import new_sizes
 from engine.tensor import Tensor
 

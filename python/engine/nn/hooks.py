@@ -1,16 +1,110 @@
-"""Hooks on the backward pass of a module. Its inputs and its output each pass through a node that copies nothing."""
+"""Hooks on the forward and the backward pass of a module. For the backward pass its inputs and its output each pass through a node
+that copies nothing."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from engine._core import Array
 from engine.autograd.tape import Node, filled, is_grad_enabled, record
 from engine.autograd.views import mark_view
 from engine.errors import BadState, BadType
-from engine.tensor import Tensor
+from engine.tensor import RemovableHandle, Tensor
+
+__all__ = ["Hooks", "call_with_backward_hooks"]
 
 _SHARED = "an input or output of a module with backward hooks"
+
+
+class Hooks:
+    """The part of a Module that keeps hooks and calls `forward` with them."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def _call_forward(self, *args: Any, **kwargs: Any) -> Any:
+        before: dict[Any, Any] = self.__dict__["_forward_pre_hooks"]
+        after: dict[Any, Any] = self.__dict__["_forward_hooks"]
+        waiting = dict(after)
+        output = None
+        try:
+            for hook, with_kwargs in list(before.values()):
+                args, kwargs = _before(
+                    hook(self, args, kwargs) if with_kwargs else hook(self, args), args, kwargs, with_kwargs
+                )
+            output = self.forward(*args, **kwargs)
+            for key, (hook, with_kwargs, _) in list(after.items()):
+                del waiting[key]
+                changed = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
+                output = output if changed is None else changed
+        except Exception:
+            for hook, with_kwargs, always in waiting.values():
+                if always:
+                    hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
+            raise
+        return output
+
+    def _has_hooks(self) -> bool:
+        """Whether something is to happen before or after `forward`, or in its backward pass."""
+        mine = self.__dict__
+        return any(
+            mine[name] for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+        )
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, args) before forward. If the hook returns something, forward gets that instead of args.
+
+        with_kwargs: calls hook(module, args, kwargs), which returns None or (args, kwargs). prepend: before the hooks that are there.
+        """
+        return RemovableHandle(self.__dict__["_forward_pre_hooks"], (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output.
+
+        with_kwargs: calls hook(module, args, kwargs, output). prepend: before the hooks that are there. always_call: also if forward or
+        another hook raises an error; the output is then None, or what it was before the other hook.
+        """
+        return RemovableHandle(self.__dict__["_forward_hooks"], (hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[[Any, Any, Any], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, grad_input, grad_output) in backward when the gradients of the module's arguments are known. Both are tuples
+        of Tensors, with None for what has no gradient. If the hook returns a tuple, that replaces grad_input.
+
+        The arguments and the output of the module cannot be written in place then. prepend: before the hooks that are there.
+        """
+        return RemovableHandle(self.__dict__["_backward_hooks"], hook, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[[Any, Any], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, grad_output) in backward before the gradients inside the module are computed. If the hook returns a tuple,
+        that replaces grad_output. prepend: before the hooks that are there.
+        """
+        return RemovableHandle(self.__dict__["_backward_pre_hooks"], hook, prepend)
+
+
+def _before(changed: Any, args: Any, kwargs: Any, with_kwargs: bool) -> tuple[Any, Any]:
+    """The arguments of `forward` after a hook that returned `changed`."""
+    if changed is None:
+        return args, kwargs
+    if not with_kwargs:
+        return changed if isinstance(changed, tuple) else (changed,), kwargs
+    if not (isinstance(changed, tuple) and len(changed) == 2):
+        raise BadType("forward pre-hook", "result", "None or (args, kwargs)", repr(changed))
+    return changed
 
 
 def call_with_backward_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], call: Any) -> Any:

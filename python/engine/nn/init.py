@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 
-from engine import ops
+import numpy as np
+
+from engine import _core, ops
 from engine.autograd import no_grad
 from engine.errors import BadValue, require
 from engine.ops.generator import Generator
@@ -16,10 +18,14 @@ from engine.tensor import Tensor
 __all__ = [
     "calculate_gain",
     "constant_",
+    "dirac_",
+    "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
+    "sparse_",
     "trunc_normal_",
     "uniform_",
     "xavier_normal_",
@@ -79,11 +85,65 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
+def eye_(tensor: Tensor) -> Tensor:
+    """Fills a matrix with 1 on the diagonal and 0 elsewhere. Raises ValueError for another number of dimensions."""
+    require(tensor.ndim == 2, "eye_", "tensor", "2 dimensions", f"shape {tensor.shape}")
+    with no_grad():
+        return tensor.copy_(ops.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fills the weight of a convolution (out, in, ...) so that it keeps its input: each of the channels of a group that has both an
+    input and an output is passed on. Raises ValueError for other than 3 to 5 dimensions, and unless groups divides out."""
+    shape = tensor.shape
+    require(3 <= len(shape) <= 5, "dirac_", "tensor", "3 to 5 dimensions", f"shape {shape}")
+    fits = groups >= 1 and shape[0] % groups == 0
+    require(fits, "dirac_", "groups", f"a divisor of {shape[0]}", groups)
+    values = np.zeros(shape, np.float32)
+    each, middle = shape[0] // groups, tuple(n // 2 for n in shape[2:])
+    for group in range(groups):
+        for i in range(min(each, shape[1])):
+            values[(group * each + i, i, *middle)] = 1.0
+    with no_grad():
+        return tensor.copy_(ops.as_tensor(values))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Fills with an orthogonal matrix times gain (Saxe et al. 2013, arXiv 1312.6120). Dimensions after the first count as one; of its
+    rows or columns, those that are fewer are orthogonal to each other. Raises ValueError for fewer than 2 dimensions."""
+    require(tensor.ndim >= 2, "orthogonal_", "tensor", "at least 2 dimensions", f"shape {tensor.shape}")
+    if not tensor.numel():
+        return tensor
+    rows = tensor.shape[0]
+    drawn = ops.empty(rows, tensor.numel() // rows, dtype=_core.float64).normal_(generator=generator).numpy()
+    q, r = np.linalg.qr(drawn.T if rows < drawn.shape[1] else drawn)
+    q = q * np.sign(np.diag(r))  # makes the factors unique, so that q is evenly distributed
+    q = q.T if rows < drawn.shape[1] else q
+    with no_grad():
+        return tensor.copy_(ops.as_tensor(q.reshape(tensor.shape) * gain))
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """Fills a matrix with draws from N(0, std^2), and then that share of each column with zeros (Martens 2010). Raises ValueError for
+    another number of dimensions."""
+    require(tensor.ndim == 2, "sparse_", "tensor", "2 dimensions", f"shape {tensor.shape}")
+    require(0 <= sparsity <= 1, "sparse_", "sparsity", "a number in [0, 1]", sparsity)
+    rows = tensor.shape[0]
+    zeros = math.ceil(sparsity * rows)
+    with no_grad():
+        tensor.normal_(0.0, std, generator=generator)
+        order = ops.rand(*tensor.shape, generator=generator, device=tensor.device).argsort(0)
+        return tensor.scatter_(0, order[:zeros], 0.0)
+
+
+_CONVOLUTIONS = [f"conv{transposed}{n}d" for transposed in ("", "_transpose") for n in (1, 2, 3)]
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through a nonlinearity. param: the slope of leaky_relu (None: 0.01)."""
     slope = 0.01 if param is None else param
     gains = {
-        "linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4,
+        "linear": 1.0, **dict.fromkeys(_CONVOLUTIONS, 1.0), "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4,
         "leaky_relu": math.sqrt(2.0 / (1 + slope**2)),
     }  # fmt: skip
     known = nonlinearity in gains
@@ -136,3 +196,10 @@ def kaiming_normal_(
 ) -> Tensor:
     """Fills with draws from N(0, s^2), s = gain / sqrt(fan); a: leaky_relu's slope."""
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
+
+
+# Names that PyTorch had before, and still takes.
+uniform, normal, constant, eye, dirac = uniform_, normal_, constant_, eye_, dirac_
+xavier_uniform, xavier_normal = xavier_uniform_, xavier_normal_
+kaiming_uniform, kaiming_normal = kaiming_uniform_, kaiming_normal_
+orthogonal, sparse = orthogonal_, sparse_

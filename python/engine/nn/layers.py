@@ -11,7 +11,8 @@ from engine._core import DType
 from engine.errors import require
 from engine.nn import functional as F
 from engine.nn import init
-from engine.nn.module import Module, Parameter
+from engine.nn.module import Module
+from engine.nn.parameter import Parameter
 from engine.ops.shape import new_sizes, sizes_of
 from engine.tensor import Tensor
 

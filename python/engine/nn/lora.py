@@ -19,7 +19,9 @@ from engine.errors import BadValue, require
 from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
-from engine.nn.module import Module, Parameter, copy_state
+from engine.nn.module import Module
+from engine.nn.parameter import Parameter
+from engine.nn.state import copy_state
 from engine.ops.convert import copy_into
 from engine.serialization import load_file, read_json, save_file, write_json
 from engine.settings import Settings

@@ -6,78 +6,26 @@ Parameters, buffers and submodules are plain attributes, so that reading `self.w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
 from engine.device import device as Device
 from engine.device import number_of, placed, refuse_float64
 from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
-from engine.nn.hooks import call_with_backward_hooks
+from engine.nn.hooks import Hooks, call_with_backward_hooks
+from engine.nn.parameter import Buffer, Parameter
+from engine.nn.state import State
 from engine.nn.utils import zero_gradients
-from engine.ops.convert import copy_into
-from engine.tensor import RemovableHandle, Tensor
+from engine.tensor import Tensor
 
-__all__ = ["IncompatibleKeys", "Module", "Parameter"]
+__all__ = ["Module"]
 
 Self = TypeVar("Self", bound="Module")
 
 
-class Parameter(Tensor):
-    """A tensor that a Module trains: when it is assigned to an attribute, it becomes one of the module's parameters.
-
-    data: a Tensor, whose memory the parameter shares. Raises TypeError for anything else.
-    """
-
-    def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
-        if not isinstance(data, Tensor):
-            raise BadType("Parameter", "data", "a Tensor", type(data).__name__)
-        super().__init__(data._data, requires_grad)
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-class IncompatibleKeys(NamedTuple):
-    """What load_state_dict(strict=False) left out."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
-def copy_state(
-    op: str, owner: str, targets: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool = True
-) -> IncompatibleKeys:
-    """Copies a state into `targets` by name; dtypes are converted, and devices may differ. Everything is checked before anything is
-    written.
-
-    Raises a ValueError that lists the missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
-    are only returned. The error speaks of the argument `state_dict` of `op`, and of the entries of `owner`.
-    """
-    missing = [name for name in targets if name not in state]
-    unexpected = [name for name in state if name not in targets]
-    misshaped = []
-    for name, target in targets.items():
-        source = state.get(name, target)
-        if not isinstance(source, Tensor):
-            misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
-        elif source.shape != target.shape:
-            misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
-    problems = {
-        "missing": ", ".join(missing) if strict else "",
-        "unexpected": ", ".join(unexpected) if strict else "",
-        "mis-shaped": "; ".join(misshaped),
-    }
-    got = "entries that differ:" + "".join(f"\n  {kind}: {names}" for kind, names in problems.items() if names)
-    require(not any(problems.values()), op, "state_dict", f"the entries of {owner}", got)
-    for name, target in targets.items():
-        if name in state:
-            copy_into(target._data, state[name]._data)
-    return IncompatibleKeys(missing, unexpected)
-
-
-class Module:
+class Module(Hooks, State):
     """The base of all layers and models: assign parameters and submodules in `__init__`, compute in `forward`."""
 
     training: bool
@@ -96,6 +44,7 @@ class Module:
             _forward_pre_hooks={},
             _backward_hooks={},
             _backward_pre_hooks={},
+            _state_hooks={},
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -110,46 +59,6 @@ class Module:
             return self._call_forward(*args, **kwargs)
         return self.forward(*args, **kwargs)
 
-    def _call_forward(self, *args: Any, **kwargs: Any) -> Any:
-        before: dict[Any, Any] = self.__dict__["_forward_pre_hooks"]
-        after: dict[Any, Any] = self.__dict__["_forward_hooks"]
-        for hook in list(before.values()):
-            changed = hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*args, **kwargs)
-        for hook in list(after.values()):
-            changed = hook(self, args, output)
-            if changed is not None:
-                output = changed
-        return output
-
-    def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> RemovableHandle:
-        """Calls hook(module, args) before forward. If the hook returns something, forward gets that instead of args."""
-        return RemovableHandle(self.__dict__["_forward_pre_hooks"], hook)
-
-    def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> RemovableHandle:
-        """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output."""
-        return RemovableHandle(self.__dict__["_forward_hooks"], hook)
-
-    def register_full_backward_hook(
-        self, hook: Callable[[Any, Any, Any], Any], prepend: bool = False
-    ) -> RemovableHandle:
-        """Calls hook(module, grad_input, grad_output) in backward when the gradients of the module's arguments are known. Both are tuples
-        of Tensors, with None for what has no gradient. If the hook returns a tuple, that replaces grad_input.
-
-        The arguments and the output of the module cannot be written in place then. prepend: before the hooks that are there.
-        """
-        return RemovableHandle(self.__dict__["_backward_hooks"], hook, prepend)
-
-    def register_full_backward_pre_hook(
-        self, hook: Callable[[Any, Any], Any], prepend: bool = False
-    ) -> RemovableHandle:
-        """Calls hook(module, grad_output) in backward before the gradients inside the module are computed. If the hook returns a tuple,
-        that replaces grad_output. prepend: before the hooks that are there.
-        """
-        return RemovableHandle(self.__dict__["_backward_pre_hooks"], hook, prepend)
-
     # ---- attributes
 
     if TYPE_CHECKING:
@@ -161,6 +70,9 @@ class Module:
             self._register("_parameters", name, value)
         elif isinstance(value, Module):
             self._register("_modules", name, value)
+        elif isinstance(value, Buffer):
+            self._register("_buffers", name, value)
+            (self._non_persistent.discard if value.persistent else self._non_persistent.add)(name)
         else:
             mine = self.__dict__
             for registry, kind in _KINDS.items():
@@ -228,9 +140,9 @@ class Module:
             if module is not None:
                 yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
-        return (module for _, module in self.named_modules())
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it. A shared module comes once, unless remove_duplicate is False."""
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The names and modules directly below this one."""
@@ -289,6 +201,28 @@ class Module:
             raise BadAttribute("get_parameter", "target", "the name of a parameter", repr(target))
         return found
 
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with that dotted name. Raises AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._buffers.get(name)
+        if found is None:
+            raise BadAttribute("get_buffer", "target", "the name of a buffer", repr(target))
+        return found
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Puts a module where the dotted name says. strict: only in place of one that is there.
+
+        Raises AttributeError if there is no module above it, or with strict no module there; ValueError for an empty name.
+        """
+        path, _, name = target.rpartition(".")
+        require(name, "set_submodule", "target", "the name of a submodule", repr(target))
+        owner = self.get_submodule(path)
+        there = name in owner._modules if strict else name in owner._modules or not hasattr(owner, name)
+        require(there, "set_submodule", "target", "the name of a submodule", repr(target), error=BadAttribute)
+        fits = isinstance(module, Module)
+        require(fits, "set_submodule", "module", "a Module", type(module).__name__, error=BadType)
+        setattr(owner, name, module)
+
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Calls fn(module) for every module below, then for this one. Returns this module."""
         for module in self.children():
@@ -300,8 +234,9 @@ class Module:
 
     def train(self: Self, mode: bool = True) -> Self:
         """Switches to training, in which dropout works, or with mode=False to evaluation. Returns this module."""
+        require(isinstance(mode, bool), "train", "mode", "True or False", repr(mode))
         for module in self.modules():
-            module.training = bool(mode)
+            module.training = mode
         return self
 
     def eval(self: Self) -> Self:
@@ -320,12 +255,20 @@ class Module:
 
     # ---- conversion
 
-    def to(self: Self, *args: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False) -> Self:
+    def to(
+        self: Self,
+        *args: Any,
+        dtype: DType | None = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> Self:
         """to(dtype), to(device), to(device, dtype) or to(tensor): moves all parameters and buffers with their gradients, and converts
         those that are floating-point. Returns this module.
 
         The Tensor objects stay the same; only their memory is replaced. Two of them that shared memory do not share it afterwards. An
         optimizer may be made before this call, but must not have made a step yet, because its state does not move along.
+        memory_format changes nothing.
 
         Raises TypeError for a dtype that is not floating-point, and for float64 on a CUDA device; nothing is changed then.
         """
@@ -368,6 +311,14 @@ class Module:
         """Floating-point parameters and buffers become float64."""
         return self.to(_core.float64)
 
+    def half(self: Self) -> Self:
+        """Floating-point parameters and buffers become float16, in which engine stores but does not compute."""
+        return self.to(_core.float16)
+
+    def type(self: Self, dst_type: DType) -> Self:
+        """As `to(dst_type)`."""
+        return self.to(dst_type)
+
     def bfloat16(self: Self) -> Self:
         """Floating-point parameters and buffers become bfloat16, in which only CUDA devices compute."""
         return self.to(_core.bfloat16)
@@ -380,33 +331,17 @@ class Module:
         """Moves parameters and buffers to that CUDA device; None: to the current one."""
         return self.to("cuda" if device is None else device)
 
-    # ---- state
+    def to_empty(self: Self, *, device: Any, recurse: bool = True) -> Self:
+        """Moves parameters and buffers to a device without their values. Returns this module."""
+        number = number_of(device)
+        for t in [*self.parameters(recurse), *self.buffers(recurse)]:
+            refuse_float64("to_empty", t._data.dtype, number)
+            t._data = _core.empty(t._data.shape, t._data.dtype, number)
+        return self
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by dotted name. They are detached and share the module's memory; with keep_vars they are the
-        Parameters themselves."""
-        return {prefix + name: value if keep_vars else value.detach() for name, value in self._entries()}
-
-    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """The entries of `state_dict`. A layer whose memory is laid out differently from its published format overrides this, and gives
-        the published entries as views of its memory."""
-        for name, value in [*self._parameters.items(), *self._buffers.items()]:
-            if value is not None and name not in self._non_persistent:
-                yield prefix + name, value
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module._entries(f"{prefix}{name}.")
-
-    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> IncompatibleKeys:
-        """Copies a state into parameters and buffers; dtypes are converted, and devices may differ. Everything is checked before anything
-        is written.
-
-        Raises a ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
-        are only returned. Differs from PyTorch, where the error is a RuntimeError.
-        """
-        if not isinstance(state_dict, Mapping):
-            raise BadType("load_state_dict", "state_dict", "a mapping from names to Tensors", type(state_dict).__name__)
-        return copy_state("load_state_dict", type(self).__name__, dict(self._entries()), state_dict, strict)
+    def share_memory(self: Self) -> Self:
+        """Returns this module: threads share it as it is."""
+        return self
 
     # ---- printing
 
@@ -414,8 +349,15 @@ class Module:
         """The text that `repr` shows in the parentheses, before the submodules."""
         return ""
 
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __dir__(self) -> list[str]:
+        names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
+        return sorted(name for name in names if not name[0].isdigit())
+
     def __repr__(self) -> str:
-        extra, name = self.extra_repr(), type(self).__name__
+        extra, name = self.extra_repr(), self._get_name()
         lines = [extra] if extra else []
         lines += [f"({child}): {module!r}" for child, module in self._modules.items()]
         text = "\n".join(lines)

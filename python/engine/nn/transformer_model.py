@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from engine import ops
 from engine._core import DType
 from engine.errors import require
 from engine.nn import functional as F
@@ -17,6 +16,7 @@ from engine.nn.transformer import (
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
+    causal_mask,
 )
 from engine.tensor import Tensor
 
@@ -56,7 +56,7 @@ class Transformer(Module):
             return LayerNorm(d_model, layer_norm_eps, bias=bias, **where)
 
         self.encoder = custom_encoder or TransformerEncoder(
-            TransformerEncoderLayer(*layer, **where), num_encoder_layers, norm()
+            TransformerEncoderLayer(*layer, **where), num_encoder_layers, norm(), enable_nested_tensor=False
         )
         self.decoder = custom_decoder or TransformerDecoder(
             TransformerDecoderLayer(*layer, **where), num_decoder_layers, norm()
@@ -92,9 +92,7 @@ class Transformer(Module):
         batch = 0 if self.batch_first else 1
         same = src.ndim == tgt.ndim and (src.ndim == 2 or src.shape[batch] == tgt.shape[batch])
         require(same, "Transformer", "tgt", f"as many sequences as src, of shape {src.shape}", f"shape {tgt.shape}")
-        memory = self.encoder(
-            src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(src_is_causal)
-        )
+        memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
         return self.decoder(
             tgt,
             memory,
@@ -109,4 +107,4 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: DType | None = None) -> Tensor:
         """The causal mask (sz, sz): 0 on and below the diagonal, -inf above it. float32 by default."""
-        return ops.triu(ops.full((sz, sz), float("-inf"), dtype=dtype, device=device), 1)
+        return causal_mask(sz, device, dtype)

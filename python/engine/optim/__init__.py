@@ -1,7 +1,7 @@
 """Optimizers, learning-rate schedules and gradient clipping, by PyTorch's names."""
 
 from engine.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
-from engine.optim import lr_scheduler
+from engine.optim import lr_scheduler, swa_utils
 from engine.optim.adadelta import Adadelta
 from engine.optim.adafactor import Adafactor
 from engine.optim.adagrad import Adagrad
@@ -47,4 +47,5 @@ __all__ = [
     "get_linear_schedule_with_warmup",
     "get_total_norm",
     "lr_scheduler",
+    "swa_utils",
 ]

@@ -70,7 +70,7 @@ class Muon(Optimizer):
             ratio = 0.2 * math.sqrt(max(rows, columns))
         else:
             ratio = math.sqrt(max(1, rows / columns))
-        p.add_(update.to(p.dtype), alpha=-float(group["lr"]) * ratio)
+        p.add_(update.to(p.dtype), alpha=-float(group["lr"] * ratio))  # a rate in float32 rounds the product
 
 
 def _orthogonal(x: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:

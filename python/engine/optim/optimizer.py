@@ -14,16 +14,22 @@ from engine.autograd import enable_grad, no_grad
 from engine.device import placed
 from engine.errors import BadState, BadType, BadValue, NotDefined, require
 from engine.nn.utils import zero_gradients
+from engine.optim.hooks import (
+    Hooks,
+    hooked,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from engine.tensor import Tensor
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
 K = _core.kernels
 Group = dict[str, Any]
 Scale = tuple[Array | None, float]  # two factors of the gradients: an array of one element (None: 1), and a number
 
 
-class Optimizer:
+class Optimizer(Hooks):
     """Holds parameters in groups and updates them by their gradients.
 
     params: parameters, (name, parameter) pairs, or dicts such as {"params": [...], "lr": 1e-3} with the hyperparameters that
@@ -73,7 +79,7 @@ class Optimizer:
             setattr(self, name, {})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in self._caches}
+        return {key: value for key, value in self.__dict__.items() if key not in (*self._caches, "_hooks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -152,6 +158,7 @@ class Optimizer:
         """Forgets all gradients; with set_to_none=False fills them with zeros."""
         zero_gradients((p for group in self.param_groups for p in group["params"]), set_to_none)
 
+    @hooked
     def step(self, closure: Callable[[], Any] | None = None, *, grad_scale: float | Tensor = 1.0) -> Any:
         """One update of every parameter that has a gradient.
 
@@ -198,7 +205,7 @@ class Optimizer:
         if decay == 0:
             return gradient
         if self._decoupled or group.get("decoupled_weight_decay", False):
-            p.mul_(1 - float(group["lr"]) * decay)
+            p.mul_(float(1 - group["lr"] * decay))
             return gradient
         return gradient.add(p, alpha=decay)
 
@@ -239,13 +246,20 @@ class Optimizer:
 
         The tensors share memory with the optimizer.
         """
+        for before in self._at("before state_dict"):
+            before(self)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
             saved = {key: value for key, value in group.items() if key != "params"}
             saved["params"] = [numbers.setdefault(id(p), len(numbers)) for p in group["params"]]
             groups.append(saved)
-        return {"state": {numbers[id(p)]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
+        state: dict[str, Any] = {"state": {numbers[id(p)]: dict(s) for p, s in self.state.items()}}
+        state["param_groups"] = groups
+        for after in self._at("after state_dict"):
+            changed = after(self, state)
+            state = state if changed is None else changed
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restores a state that `state_dict()` returned; its tensors are copied. If anything does not fit, nothing changes.
@@ -253,6 +267,10 @@ class Optimizer:
         Raises ValueError if the number of groups, the number of parameters or a shape differs.
         """
         op = f"{self._name}.load_state_dict"
+        for before in self._at("before load_state_dict"):
+            state_dict = dict(state_dict)
+            changed = before(self, state_dict)
+            state_dict = state_dict if changed is None else changed
         saved_groups, groups = state_dict["param_groups"], self.param_groups
         require(len(saved_groups) == len(groups), op, "param_groups", f"{len(groups)} groups", len(saved_groups))
         by_number: dict[int, Tensor] = {}
@@ -280,6 +298,8 @@ class Optimizer:
                     continue
                 was_tuple = isinstance(value, list) and isinstance(self.defaults.get(key), tuple)  # JSON has no tuples
                 mine[key] = tuple(value) if was_tuple else deepcopy(value)
+        for after in self._at("after load_state_dict"):
+            after(self)
 
     def __repr__(self) -> str:
         lines = [f"{self._name} ("]

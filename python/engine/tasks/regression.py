@@ -25,6 +25,7 @@ class Regression(TextTask):
     metric = "pearson"
     metrics = ("loss", "mse", "rmse", "mae", "r2", "pearson", "spearman")
     problem_type = "regression"
+    has_probabilities = False
     unused = TextTask.unused | {"label_smoothing", "class_weights", "top_k", "per_class"}
 
     def __init__(

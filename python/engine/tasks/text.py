@@ -72,6 +72,7 @@ class TextTask(Task):
         defaults: the task's own defaults of settings of `engine train`.
         stratified: whether a sample has exactly one label, so that each label can be held out in proportion.
         empty_labels: whether a sample may have no label.
+        has_probabilities: whether its logits are scores of labels, which a temperature can scale.
     """
 
     name: ClassVar[str]
@@ -83,6 +84,7 @@ class TextTask(Task):
     defaults: ClassVar[Mapping[str, Any]] = {}
     stratified: ClassVar[bool] = False
     empty_labels: ClassVar[bool] = False
+    has_probabilities: ClassVar[bool] = True
     separator: str = ""  # between the labels of a text that has several
     temperature: float | None = None  # of calibrated probabilities
     groups: tuple[str, ...] = ()  # columns by whose values a report compares the figures

@@ -1,4 +1,4 @@
-"""Gradient clipping and other helpers on lists of parameters."""
+"""The norm of gradients, and clipping by it or by value."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from engine._core import Array, DType
 from engine.autograd.rows import stored
 from engine.device import placed
 from engine.errors import BadType, BadValue, require
-from engine.ops.convert import copy_into
 from engine.tensor import Tensor
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
+__all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
 K = _core.kernels
 
@@ -50,11 +49,14 @@ def _gradients(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 
 def get_total_norm(
-    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """The norm of all elements of all tensors together: a 0-dim tensor on their device, float32, or float64 if a tensor is float64.
 
-    norm_type: a number > 0; inf for the largest magnitude. The bits do not depend on the number of threads. Raises TypeError for what
+    norm_type: a number > 0; inf for the largest magnitude. `foreach` is accepted and changes nothing. The bits do not depend on the number of threads. Raises TypeError for what
     is not a Tensor and, if error_if_nonfinite, ValueError for a norm that is not finite.
     """
     op = "get_total_norm"
@@ -96,6 +98,26 @@ def clip_grad_norm_(
     require(max_norm >= 0, "clip_grad_norm_", "max_norm", "a number >= 0", max_norm)
     gradients = _gradients("clip_grad_norm_", parameters)
     norm = _total_norm("clip_grad_norm_", "parameters", gradients, norm_type, error_if_nonfinite)
+    _scale(gradients, norm, max_norm)
+    return norm
+
+
+clip_grad_norm = clip_grad_norm_  # the old name
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """What `clip_grad_norm_` does once the norm is known: scales all gradients in place by max_norm / (total_norm + 1e-6), if that is
+    less than 1. total_norm: one element. `foreach` is accepted and changes nothing. Raises ValueError for a negative max_norm."""
+    op = "clip_grads_with_norm_"
+    require(max_norm >= 0, op, "max_norm", "a number >= 0", max_norm)
+    (norm,) = _listed(op, "total_norm", [total_norm])
+    require(norm.numel() == 1, op, "total_norm", "one element", f"shape {norm.shape}")
+    _scale(_gradients(op, parameters), norm, max_norm)
+
+
+def _scale(gradients: list[Tensor], norm: Tensor, max_norm: float) -> None:
     coefficient = clip_coefficient(norm, max_norm)
     if isinstance(coefficient, Tensor):
         for arrays in _by_dtype(gradients):
@@ -106,7 +128,6 @@ def clip_grad_norm_(
             factor = _core.empty((), arrays[0].dtype)
             K.fill(factor, coefficient)
             K.scale_list(arrays, factor)
-    return norm
 
 
 def clip_coefficient(norm: Tensor, max_norm: float) -> float | Tensor:
@@ -135,17 +156,3 @@ def zero_gradients(parameters: Iterable[Tensor], set_to_none: bool = True) -> No
         elif p._grad is not None:
             p._grad = p._grad.detach()
             K.fill(p._grad._data, 0.0)
-
-
-def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters in one row (elements,), in their order. Gradients flow back to them."""
-    return ops.cat([p.reshape(-1) for p in parameters])
-
-
-def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copies the pieces of a row (elements,) into the parameters. Raises ValueError for another shape, before anything is written."""
-    targets = list(parameters)
-    sizes = [p.numel() for p in targets]
-    require(vec.shape == (sum(sizes),), "vector_to_parameters", "vec", f"shape ({sum(sizes)},)", vec.shape)
-    for p, piece in zip(targets, vec.detach().split(sizes)):
-        copy_into(p._data, piece._data.view(p.shape))
