@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from engine import ops
+from engine._core import float32, float64
 from engine.autograd import no_grad
 from engine.errors import BadValue, require
 from engine.ops.generator import Generator
@@ -16,10 +17,13 @@ from engine.tensor import Tensor
 __all__ = [
     "calculate_gain",
     "constant_",
+    "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
+    "sparse_",
     "trunc_normal_",
     "uniform_",
     "xavier_normal_",
@@ -136,3 +140,47 @@ def kaiming_normal_(
 ) -> Tensor:
     """Fills with draws from N(0, s^2), s = gain / sqrt(fan); a: leaky_relu's slope."""
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fills a matrix with ones on its diagonal and zeros elsewhere. Raises ValueError for other than 2 dimensions."""
+    require(tensor.ndim == 2, "eye_", "tensor", "2 dimensions", tensor.ndim)
+    with no_grad():
+        return tensor.copy_(ops.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Fills with `gain` times a random matrix whose rows are orthonormal, or whose columns are if there are more rows than columns.
+    Dimensions after the first count as columns. The matrix comes from NumPy's QR decomposition, on the CPU.
+
+    Raises ValueError for fewer than 2 dimensions. Source: Saxe et al. 2013.
+    """
+    require(tensor.ndim >= 2, "orthogonal_", "tensor", "at least 2 dimensions", tensor.ndim)
+    if tensor.numel() == 0:
+        return tensor
+    import numpy as np
+
+    rows = tensor.shape[0]
+    columns = tensor.numel() // rows
+    dtype = float64 if tensor.dtype is float64 else float32
+    drawn = ops.empty(max(rows, columns), min(rows, columns), dtype=dtype)
+    q, r = np.linalg.qr(normal_(drawn, generator=generator).numpy())
+    q = q * np.sign(np.diag(r))  # makes the draw uniform over all such matrices
+    q = q if rows >= columns else q.T
+    with no_grad():
+        return tensor.copy_(gain * ops.from_numpy(np.ascontiguousarray(q)).reshape(tensor.shape))
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """Fills a matrix with draws from N(0, std^2), and then a fraction `sparsity` of each column, rounded up, with zeros at random places.
+
+    Raises ValueError for other than 2 dimensions. Source: Martens 2010.
+    """
+    require(tensor.ndim == 2, "sparse_", "tensor", "2 dimensions", tensor.ndim)
+    rows, columns = tensor.shape
+    zeros = math.ceil(sparsity * rows)
+    with no_grad():
+        tensor.normal_(0, std, generator=generator)
+        for column in range(columns):
+            tensor[ops.randperm(rows, generator=generator)[:zeros], column] = 0
+    return tensor

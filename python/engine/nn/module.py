@@ -7,19 +7,20 @@ Parameters, buffers and submodules are plain attributes, so that reading `self.w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
 from engine.device import device as Device
 from engine.device import number_of, placed, refuse_float64
-from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
+from engine.errors import BadAttribute, BadKey, BadState, BadType, BadValue, NotDefined, require
 from engine.nn.hooks import call_with_backward_hooks
 from engine.nn.utils import zero_gradients
 from engine.ops.convert import copy_into
+from engine.ops.factory import empty
 from engine.tensor import RemovableHandle, Tensor
 
-__all__ = ["IncompatibleKeys", "Module", "Parameter"]
+__all__ = ["IncompatibleKeys", "Module", "Parameter", "UninitializedParameter"]
 
 Self = TypeVar("Self", bound="Module")
 
@@ -37,6 +38,24 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class UninitializedParameter(Parameter):
+    """A parameter of a lazy layer, whose shape is not known yet: `materialize` makes it an ordinary Parameter."""
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: DType | None = None) -> None:
+        super().__init__(empty(0, dtype=dtype, device=device), requires_grad)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Raises RuntimeError: there is none yet."""
+        hint = "call the module once, so that it sees the size of its input"
+        raise BadState("UninitializedParameter", "shape", "a parameter with a shape", "one without", hint)
+
+    def materialize(self, shape: tuple[int, ...]) -> None:
+        """Takes this shape, with undefined contents."""
+        self._data = empty(shape, dtype=self.dtype, device=self.device)._data
+        self.__class__ = Parameter  # type: ignore[assignment]
 
 
 class IncompatibleKeys(NamedTuple):
@@ -62,7 +81,7 @@ def copy_state(
         source = state.get(name, target)
         if not isinstance(source, Tensor):
             misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
-        elif source.shape != target.shape:
+        elif not isinstance(target, UninitializedParameter) and source.shape != target.shape:
             misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
     problems = {
         "missing": ", ".join(missing) if strict else "",
@@ -73,6 +92,8 @@ def copy_state(
     require(not any(problems.values()), op, "state_dict", f"the entries of {owner}", got)
     for name, target in targets.items():
         if name in state:
+            if isinstance(target, UninitializedParameter):
+                target.materialize(state[name].shape)
             copy_into(target._data, state[name]._data)
     return IncompatibleKeys(missing, unexpected)
 
@@ -113,24 +134,36 @@ class Module:
     def _call_forward(self, *args: Any, **kwargs: Any) -> Any:
         before: dict[Any, Any] = self.__dict__["_forward_pre_hooks"]
         after: dict[Any, Any] = self.__dict__["_forward_hooks"]
-        for hook in list(before.values()):
-            changed = hook(self, args)
-            if changed is not None:
+        for hook, with_kwargs in list(before.values()):
+            changed = hook(self, args, kwargs) if with_kwargs else hook(self, args)
+            if changed is not None and with_kwargs:
+                args, kwargs = changed
+            elif changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
         output = self.forward(*args, **kwargs)
-        for hook in list(after.values()):
-            changed = hook(self, args, output)
+        for hook, with_kwargs in list(after.values()):
+            changed = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
             if changed is not None:
                 output = changed
         return output
 
-    def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> RemovableHandle:
-        """Calls hook(module, args) before forward. If the hook returns something, forward gets that instead of args."""
-        return RemovableHandle(self.__dict__["_forward_pre_hooks"], hook)
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, args) before forward. If the hook returns something, forward gets that instead of args.
 
-    def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> RemovableHandle:
-        """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output."""
-        return RemovableHandle(self.__dict__["_forward_hooks"], hook)
+        with_kwargs: calls hook(module, args, kwargs), which may return both. prepend: before the hooks that are there.
+        """
+        return RemovableHandle(self.__dict__["_forward_pre_hooks"], (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output.
+
+        with_kwargs: calls hook(module, args, kwargs, output). prepend: before the hooks that are there.
+        """
+        return RemovableHandle(self.__dict__["_forward_hooks"], (hook, with_kwargs), prepend)
 
     def register_full_backward_hook(
         self, hook: Callable[[Any, Any, Any], Any], prepend: bool = False
@@ -152,9 +185,9 @@ class Module:
 
     # ---- attributes
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
+    def __getattr__(self, name: str) -> Any:
+        """Raises AttributeError. Called for an attribute that is not found; `super().__getattr__` in subclasses needs it."""
+        raise BadAttribute(type(self).__name__, name, "an attribute of the module", "no such attribute")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
@@ -287,6 +320,14 @@ class Module:
         found = self.get_submodule(path)._parameters.get(name)
         if found is None:
             raise BadAttribute("get_parameter", "target", "the name of a parameter", repr(target))
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with that dotted name. Raises AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._buffers.get(name)
+        if found is None:
+            raise BadAttribute("get_buffer", "target", "the name of a buffer", repr(target))
         return found
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:

@@ -181,8 +181,9 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 @tensor_method("__format__")
 def _format(self: Tensor, spec: str) -> str:
-    """The number of a 0-dim tensor in that format, as in f"{loss:.4f}". Other tensors take the empty format only."""
-    if self.ndim == 0 and spec:
+    """The number of a 0-dim tensor in that format, as in f"{loss}" or f"{loss:.4f}". Other tensors, and parameters, take the empty
+    format only."""
+    if self.ndim == 0 and (spec or type(self) is Tensor):
         return format(self.detach().item(), spec)
     return object.__format__(self, spec)
 

@@ -137,8 +137,8 @@ class Optimizer:
         require(p.is_leaf, op, argument, "a leaf tensor", "one that an op made", hint)
         right = p.dtype in (_core.float32, _core.float64) or (p.dtype is _core.bfloat16 and p.is_cuda)
         require(right, op, argument, "float32 or float64", p.dtype.name, error=BadType)
-        got = f"shape {p.shape} with strides {p.stride()}"
-        require(p.is_contiguous(), op, argument, "contiguous memory", got)
+        if not p.is_contiguous():
+            raise BadValue(op, argument, "contiguous memory", f"shape {p.shape} with strides {p.stride()}")
 
     def _check(self, group: Group) -> None:
         """Raises ValueError for hyperparameters out of range."""
