@@ -56,7 +56,7 @@ def run(layers):
         h, each = overlay(x, label), []
         for layer in layers:
             h = layer(h)
-            each = each + [h.pow(2).mean(1)]
+            each.append(h.pow(2).mean(1))
         goodness += [sum(each).unsqueeze(1)]
     guess = torch.cat(goodness, 1).argmax(1)
     return {

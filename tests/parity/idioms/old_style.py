@@ -43,7 +43,7 @@ def run(model):
         ],
         "types": [isinstance(whole, torch.FloatTensor), isinstance(whole, torch.cuda.FloatTensor)],
         "words": [
-            "Accuracy: {} %".format(100 * correct / total),
+            f"Accuracy: {100 * correct / total} %",
             f"{torch.tensor(3)} of {torch.tensor(True)}",
             f"{old:.2f}",
         ],
