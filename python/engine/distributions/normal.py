@@ -20,6 +20,7 @@ class Normal(Distribution):
     def __init__(self, loc: Tensor | float, scale: Tensor | float, validate_args: bool | None = None) -> None:
         self.loc, self.scale = together(loc, scale)
         super().__init__(self.loc.shape, validate_args=validate_args)
+        self._check("loc", self.loc == self.loc, "numbers", self.loc)
         self._check("scale", self.scale > 0, "numbers > 0", self.scale)
 
     mean = property(lambda self: self.loc)
@@ -32,6 +33,7 @@ class Normal(Distribution):
         return self.loc + noise * self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:
+        self._check("value", value == value, "numbers", value)
         return -((value - self.loc) ** 2) / (2 * self.scale**2) - self.scale.log() - math.log(math.sqrt(2 * math.pi))
 
     def cdf(self, value: Tensor) -> Tensor:

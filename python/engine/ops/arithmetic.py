@@ -10,6 +10,7 @@ from engine.autograd.tape import Node, check_inplace, needs_grad, record, record
 from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.inplace import in_place
+from engine.ops.naming import in_old_order
 from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, tensor_of, zeros_array
 from engine.ops.rounding import truncated_quotient
 from engine.tensor import Tensor, as_array, tensor_method
@@ -47,12 +48,15 @@ _add_backward = gradients(lambda dy: dy, lambda dy: dy)
 
 
 @tensor_method("add", "__add__", "__radd__")
-def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
+def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1) -> Tensor:
     """input + alpha * other.
 
     Shapes are broadcast and dtypes promoted by PyTorch's rules (a Python number does not widen a tensor of its category).
     Raises ValueError for shapes that cannot be broadcast, TypeError for float16 and bfloat16 (convert them first).
     """
+    if old is not None:
+        in_old_order("add", "alpha")
+        alpha, other = other, old
     if alpha != 1:
         other = mul(other, alpha)
     if isinstance(input, Tensor) and isinstance(other, Tensor):
@@ -64,8 +68,11 @@ _sub_backward = gradients(lambda dy: dy, K.neg)
 
 
 @tensor_method("sub", "__sub__")
-def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
+def sub(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1) -> Tensor:
     """input - alpha * other. Raises TypeError for bool (use logical_xor or logical_not)."""
+    if old is not None:
+        in_old_order("sub", "alpha")
+        alpha, other = other, old
     if alpha != 1:
         other = mul(other, alpha)
     y = K.sub(data_of(input), data_of(other))
@@ -250,8 +257,11 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
 
 
 @tensor_method("add_", "__iadd__")
-def _add_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
+def _add_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -> Tensor:
     """self += alpha * other, in self's dtype. Raises RuntimeError for a leaf that requires grad, except under no_grad."""
+    if old is not None:
+        in_old_order("add_", "alpha")
+        alpha, other = other, old
     check_inplace("add_", self, other)
     if alpha != 1:
         other = mul(other, alpha)
@@ -260,8 +270,11 @@ def _add_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
 
 
 @tensor_method("sub_", "__isub__")
-def _sub_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
+def _sub_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -> Tensor:
     """self -= alpha * other."""
+    if old is not None:
+        in_old_order("sub_", "alpha")
+        alpha, other = other, old
     check_inplace("sub_", self, other)
     if alpha != 1:
         other = mul(other, alpha)

@@ -30,6 +30,7 @@ __all__ = [
     "less_equal",
     "moveaxis",
     "not_equal",
+    "sgn",
     "spmm",
     "swapdims",
 ]
@@ -38,13 +39,14 @@ arccos, arcsin, arctan, arctan2 = special.acos, special.asin, special.atan, bina
 arccosh, arcsinh, arctanh, spmm = hyperbolic.acosh, hyperbolic.asinh, hyperbolic.atanh, mm
 greater, greater_equal, less, less_equal = comparison.gt, comparison.ge, comparison.lt, comparison.le
 not_equal, concatenate, moveaxis, swapdims = comparison.ne, shape.cat, shape.movedim, shape.transpose
+sgn = unary.sign  # they differ for complex numbers only
 
 # Functions that are methods under one more name.
 _METHODS = {
     "arccos": arccos, "arccosh": arccosh, "arcsin": arcsin, "arcsinh": arcsinh, "arctan": arctan, "arctan2": arctan2,
     "arctanh": arctanh, "divide": arithmetic.div,
     "greater": greater, "greater_equal": greater_equal, "less": less, "less_equal": less_equal, "moveaxis": moveaxis,
-    "multiply": arithmetic.mul, "negative": unary.neg, "not_equal": not_equal, "subtract": arithmetic.sub,
+    "sgn": sgn, "multiply": arithmetic.mul, "negative": unary.neg, "not_equal": not_equal, "subtract": arithmetic.sub,
     "true_divide": arithmetic.div,
 }  # fmt: skip
 
@@ -54,7 +56,7 @@ abs absolute acos acosh addbmm addcdiv addcmul addmm addmv addr arccos arccosh a
 atan atan2 atanh baddbmm ceil clamp_max
 clamp_min cos cosh cumsum deg2rad eq erf erfc erfinv exp exp2 expm1 fix floor floor_divide fmod frac ge greater greater_equal gt
 hypot le lerp less less_equal log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt nan_to_num ne
-not_equal pow rad2deg reciprocal relu remainder round rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh tril triu trunc xlogy
+not_equal pow rad2deg reciprocal relu remainder round rsqrt sgn sigmoid sign sin sinc sinh sqrt square tan tanh tril triu trunc xlogy
 """
 
 # Methods whose in-place form gives the tensor another shape over the same memory.
