@@ -162,3 +162,63 @@ def test_asarray_shares_or_copies():
     assert not engine.asarray(leaf).requires_grad
     with pytest.raises(ValueError, match="copy"):
         engine.asarray(leaf, dtype=engine.float64, copy=False)
+
+
+def test_arithmetic_writes_to_out():
+    a, b = engine.tensor([1.0, 4.0]), engine.tensor([2.0, 3.0])
+    for op in (engine.add, engine.sub, engine.mul, engine.div, engine.max, engine.min):
+        out = engine.empty(2)
+        assert op(a, b, out=out) is out and out.equal(op(a, b))
+    assert engine.max(a, b, out=a) is a and a.tolist() == [2, 4]
+    with pytest.raises(ValueError, match="out"):
+        engine.add(a, b, out=engine.empty(3))
+    with pytest.raises(RuntimeError, match="out"):
+        engine.mul(a, engine.ones(2, requires_grad=True), out=engine.empty(2))
+    with pytest.raises(ValueError, match="out"):
+        engine.max(a, 0, out=engine.empty(()))
+
+
+def test_the_old_order_of_factors_still_works_and_warns():
+    x, y = engine.tensor([1.0, 2.0]), engine.tensor([3.0, 5.0])
+    for call, expected in (
+        (lambda: x.add(2, y), [7, 12]),
+        (lambda: engine.sub(x, 2, y), [-5, -8]),
+        (lambda: x.clone().add_(-1, y), [-2, -3]),
+        (lambda: x.clone().sub_(-1, y), [4, 7]),
+        (lambda: x.addcmul(2, x, y), [7, 22]),
+        (lambda: x.clone().addcdiv_(6, x, y), [3, 4.4]),
+    ):
+        with pytest.warns(UserWarning, match="old order"):
+            np.testing.assert_allclose(call().numpy(), expected, rtol=1e-6)
+
+
+def test_detach_in_place_makes_a_leaf():
+    x = engine.ones(2, requires_grad=True)
+    y = x * 2
+    assert y.detach_() is y and y.is_leaf and not y.requires_grad
+    with pytest.raises(RuntimeError, match="view"):
+        (x * 2)[0].detach_()
+
+
+def test_where_takes_a_condition_of_bytes():
+    condition = engine.tensor([0, 1, 2], dtype=engine.uint8)
+    assert engine.where(condition, 1.0, engine.zeros(3)).tolist() == [0, 1, 1]
+
+
+def test_tensors_say_what_they_are_not():
+    x = engine.ones(1)
+    assert not (x.is_sparse or x.is_quantized or x.is_nested or x.is_meta)
+    assert engine.tensor([-2, 0, 3]).sgn().tolist() == [-1, 0, 1]
+
+
+def test_an_optimizer_of_the_user_has_its_own_bounds():
+    class Odd(engine.optim.Optimizer):
+        def __init__(self, params, lr=engine.optim.optimizer.required, betas=(0.9, 1.0), eps=(1e-30, 1e-3)):
+            super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+
+    p = nn.Parameter(engine.ones(1))
+    assert Odd([p], lr=None).param_groups[0]["eps"] == (1e-30, 1e-3)
+    with pytest.raises(ValueError, match="lr"):
+        Odd([p])
+    with pytest.raises(ValueError, match="lr"):
+        engine.optim.SGD([p], lr=-1.0)
