@@ -59,7 +59,7 @@ def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
         return into("add", out, add(input, other, old, alpha=alpha))
     if old is not None:
         in_old_order("add", "alpha")
-        alpha, other = other, old
+        alpha, other = other, old  # type: ignore[assignment]
     if alpha != 1:
         other = mul(other, alpha)
     if isinstance(input, Tensor) and isinstance(other, Tensor):
@@ -77,7 +77,7 @@ def sub(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
         return into("sub", out, sub(input, other, old, alpha=alpha))
     if old is not None:
         in_old_order("sub", "alpha")
-        alpha, other = other, old
+        alpha, other = other, old  # type: ignore[assignment]
     if alpha != 1:
         other = mul(other, alpha)
     y = K.sub(data_of(input), data_of(other))
@@ -270,7 +270,7 @@ def _add_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -
     """self += alpha * other, in self's dtype. Raises RuntimeError for a leaf that requires grad, except under no_grad."""
     if old is not None:
         in_old_order("add_", "alpha")
-        alpha, other = other, old
+        alpha, other = other, old  # type: ignore[assignment]
     check_inplace("add_", self, other)
     if alpha != 1:
         other = mul(other, alpha)
@@ -283,7 +283,7 @@ def _sub_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -
     """self -= alpha * other."""
     if old is not None:
         in_old_order("sub_", "alpha")
-        alpha, other = other, old
+        alpha, other = other, old  # type: ignore[assignment]
     check_inplace("sub_", self, other)
     if alpha != 1:
         other = mul(other, alpha)

@@ -202,7 +202,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *,
     """input + value * tensor1 * tensor2."""
     if old is not None:
         in_old_order("addcmul", "value")
-        value, tensor1, tensor2 = tensor1, tensor2, old
+        value, tensor1, tensor2 = tensor1, tensor2, old  # type: ignore[assignment]
     for name, tensor in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         as_array("addcmul", name, tensor)
     return add(input, mul(tensor1, tensor2), alpha=value)
@@ -213,7 +213,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *,
     """input + value * tensor1 / tensor2. Raises TypeError if both tensor1 and tensor2 are integers."""
     if old is not None:
         in_old_order("addcdiv", "value")
-        value, tensor1, tensor2 = tensor1, tensor2, old
+        value, tensor1, tensor2 = tensor1, tensor2, old  # type: ignore[assignment]
     for name, tensor in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         as_array("addcdiv", name, tensor)
     floating = tensor1.is_floating_point() or tensor2.is_floating_point()
