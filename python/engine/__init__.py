@@ -4,7 +4,7 @@ import builtins as _builtins
 import importlib as _importlib
 from typing import Any as _Any
 
-from engine import autograd, cuda, dtypes, errors, ops
+from engine import accelerator, autograd, cuda, dtypes, errors, ops, xpu
 from engine._core import (
     DType,
     bfloat16,
@@ -37,7 +37,7 @@ __version__ = "0.2.0"
 
 # These are imported at first use: `engine.nn.Linear` works without a second import, and `import engine` stays quick.
 _PACKAGES = (
-    "data", "hub", "inference", "linalg", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text",
+    "data", "distributions", "hub", "inference", "linalg", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text",
     "torchfiles", "train", "utils",
 )  # fmt: skip
 _FUNCTIONS = {"load": "torchfiles", "save": "torchfiles"}  # functions that are loaded with their package at first use
@@ -46,6 +46,7 @@ __all__ = [
     "DType",
     "Layout",
     "Tensor",
+    "accelerator",
     "autograd",
     "bfloat16",
     "cuda",
@@ -72,6 +73,7 @@ __all__ = [
     "set_memory_limit",
     "set_num_threads",
     "uint8",
+    "xpu",
     *_PACKAGES,
     *_FUNCTIONS,
 ]

@@ -73,6 +73,9 @@ class Tensor:
         """Whether the memory is on the CPU."""
         return self._data.device < 0
 
+    # Kinds of tensor that engine does not have.
+    is_sparse = is_quantized = is_nested = is_meta = False
+
     def get_device(self) -> int:
         """The number of the CUDA device; -1 for the CPU."""
         return self._data.device
@@ -216,6 +219,20 @@ class Tensor:
     def detach(self) -> Tensor:
         """A tensor with the same memory that is a leaf and does not require grad."""
         return Tensor(self._data)
+
+    def detach_(self) -> Tensor:
+        """Cuts this tensor off from its history: it becomes a leaf that does not require grad. Raises RuntimeError for a view."""
+        require(
+            self._base is None,
+            "detach_",
+            "self",
+            "a tensor that is not a view",
+            "a view",
+            "use .detach()",
+            error=BadState,
+        )
+        self._node, self._index, self._requires_grad = None, 0, False
+        return self
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Calls `hook(gradient)` when this tensor's gradient is computed. If the hook returns a Tensor, that replaces the gradient.

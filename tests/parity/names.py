@@ -26,7 +26,7 @@ permute pow quantile rad2deg randperm ravel repeat repeat_interleave roll rot90 
 searchsorted sinc sinh cosh sort swapaxes take take_along_dim tan tensor_split tensordot tile topk trace trapezoid tril
 tril_indices triu triu_indices trunc unbind unflatten unfold unique unique_consecutive vander vdot vstack where xlogy
 greater greater_equal less less_equal not_equal multiply subtract divide true_divide negative absolute clip concat square
-arccos arcsin arctan arctan2 fix swapdims row_stack trapz bitwise_left_shift bitwise_right_shift
+arccos arcsin arctan arctan2 acosh asinh atanh arccosh arcsinh arctanh fix swapdims row_stack trapz bitwise_left_shift bitwise_right_shift
 """)
 
 # What PYTORCH.md takes for granted: their method and in-place forms are wanted as well.

@@ -11,10 +11,12 @@ from engine.nn import (
     functional,
     init,
     layers,
+    lazy,
     lora,
     losses,
     losses_likelihood,
     losses_margin,
+    parallel,
     transformer,
     transformer_model,
     utils,
@@ -27,15 +29,27 @@ from engine.nn.containers import *
 from engine.nn.distance import *
 from engine.nn.embedding_bag import *
 from engine.nn.layers import *
+from engine.nn.lazy import *
 from engine.nn.losses import *
 from engine.nn.losses_likelihood import *
 from engine.nn.losses_margin import *
 from engine.nn.module import Module
-from engine.nn.parameter import Buffer, Parameter
+from engine.nn.parallel import DataParallel
+from engine.nn.parameter import Buffer, Parameter, UninitializedParameter
 from engine.nn.transformer import *
 from engine.nn.transformer_model import *
 
-__all__ = ["Buffer", "Module", "Parameter", "functional", "init", "lora", "utils"]
+__all__ = [
+    "Buffer",
+    "DataParallel",
+    "Module",
+    "Parameter",
+    "UninitializedParameter",
+    "functional",
+    "init",
+    "lora",
+    "utils",
+]
 __all__ += activations.__all__
 __all__ += activations_piecewise.__all__
 __all__ += activations_smooth.__all__
@@ -44,6 +58,7 @@ __all__ += containers.__all__
 __all__ += distance.__all__
 __all__ += embedding_bag.__all__
 __all__ += layers.__all__
+__all__ += lazy.__all__
 __all__ += losses.__all__
 __all__ += losses_likelihood.__all__
 __all__ += losses_margin.__all__

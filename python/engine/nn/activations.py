@@ -77,14 +77,14 @@ class Tanh(Module):
 
 
 class Softmax(Module):
-    """exp(x) divided by its sum along `dim`. None: the last dimension (in PyTorch `dim` must be given)."""
+    """exp(x) divided by its sum along `dim`. None: as in the function `softmax`, which warns."""
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, -1 if self.dim is None else self.dim)
+        return F.softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -94,4 +94,4 @@ class LogSoftmax(Softmax):
     """The logarithm of the softmax along `dim`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, -1 if self.dim is None else self.dim)
+        return F.log_softmax(input, self.dim)

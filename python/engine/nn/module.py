@@ -7,7 +7,7 @@ Parameters, buffers and submodules are plain attributes, so that reading `self.w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
@@ -61,9 +61,9 @@ class Module(Hooks, State):
 
     # ---- attributes
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
+    def __getattr__(self, name: str) -> Any:
+        """Raises AttributeError. Called for an attribute that is not found; `super().__getattr__` in subclasses needs it."""
+        raise BadAttribute(type(self).__name__, name, "an attribute of the module", "no such attribute")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):

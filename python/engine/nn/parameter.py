@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from engine.errors import BadType
+from typing import Any
+
+from engine._core import DType
+from engine.errors import BadState, BadType
+from engine.ops.factory import empty
 from engine.tensor import Tensor
 
-__all__ = ["Buffer", "Parameter"]
+__all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 
 
 class Parameter(Tensor):
@@ -22,6 +26,24 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class UninitializedParameter(Parameter):
+    """A parameter of a lazy layer, whose shape is not known yet: `materialize` makes it an ordinary Parameter."""
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: DType | None = None) -> None:
+        super().__init__(empty(0, dtype=dtype, device=device), requires_grad)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Raises RuntimeError: there is none yet."""
+        hint = "call the module once, so that it sees the size of its input"
+        raise BadState("UninitializedParameter", "shape", "a parameter with a shape", "one without", hint)
+
+    def materialize(self, shape: tuple[int, ...]) -> None:
+        """Takes this shape, with undefined contents."""
+        self._data = empty(shape, dtype=self.dtype, device=self.device)._data
+        self.__class__ = Parameter  # type: ignore[assignment]
 
 
 class Buffer(Tensor):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import BadType, NotDefined, require
+from engine.nn.parameter import UninitializedParameter
 from engine.ops.convert import copy_into
 from engine.tensor import RemovableHandle, Tensor
 
@@ -52,7 +53,7 @@ def copy_state(
         source = state.get(name, target)
         if not isinstance(source, Tensor):
             misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
-        elif source.shape != target.shape:
+        elif not isinstance(target, UninitializedParameter) and source.shape != target.shape:
             misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
     problems = {
         "missing": ", ".join(missing) if strict else "",
@@ -64,6 +65,8 @@ def copy_state(
     require(not any(problems.values()), op, "state_dict", f"the entries of {owner}", got)
     for name, target in targets.items():
         if name in state:
+            if isinstance(target, UninitializedParameter):
+                target.materialize(state[name].shape)
             if assign:
                 target._data = state[name]._data
             else:

@@ -21,6 +21,7 @@ from engine.ops.embedding import *
 from engine.ops.embedding_bag import *
 from engine.ops.factory import *
 from engine.ops.generator import *
+from engine.ops.hyperbolic import *
 from engine.ops.index_put import *
 from engine.ops.indexing import *
 from engine.ops.linear import *

@@ -149,10 +149,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
-    """softmax(-input) along `dim`. None: dimension 0 of a tensor with 0, 1 or 3 dimensions, otherwise 1."""
-    x = as_array("softmin", "input", input)
-    if dim is None:
-        dim = 0 if x.ndim in (0, 1, 3) else 1
+    """softmax(-input) along `dim`. None: as in `softmax`."""
     return softmax(-input, dim, dtype=dtype)
 
 

@@ -9,7 +9,9 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, needs_grad, record, record_inplace
 from engine.errors import BadType, BadValue
 from engine.ops import precision
+from engine.ops.convert import into
 from engine.ops.inplace import in_place
+from engine.ops.naming import in_old_order
 from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, tensor_of, zeros_array
 from engine.ops.rounding import truncated_quotient
 from engine.tensor import Tensor, as_array, tensor_method
@@ -47,12 +49,17 @@ _add_backward = gradients(lambda dy: dy, lambda dy: dy)
 
 
 @tensor_method("add", "__add__", "__radd__")
-def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
+def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other.
 
     Shapes are broadcast and dtypes promoted by PyTorch's rules (a Python number does not widen a tensor of its category).
     Raises ValueError for shapes that cannot be broadcast, TypeError for float16 and bfloat16 (convert them first).
     """
+    if out is not None:
+        return into("add", out, add(input, other, old, alpha=alpha))
+    if old is not None:
+        in_old_order("add", "alpha")
+        alpha, other = other, old  # type: ignore[assignment]
     if alpha != 1:
         other = mul(other, alpha)
     if isinstance(input, Tensor) and isinstance(other, Tensor):
@@ -64,8 +71,13 @@ _sub_backward = gradients(lambda dy: dy, K.neg)
 
 
 @tensor_method("sub", "__sub__")
-def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
+def sub(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other. Raises TypeError for bool (use logical_xor or logical_not)."""
+    if out is not None:
+        return into("sub", out, sub(input, other, old, alpha=alpha))
+    if old is not None:
+        in_old_order("sub", "alpha")
+        alpha, other = other, old  # type: ignore[assignment]
     if alpha != 1:
         other = mul(other, alpha)
     y = K.sub(data_of(input), data_of(other))
@@ -83,8 +95,10 @@ _mul_backward = gradients(lambda dy, a, b: K.mul(dy, b), lambda dy, a, b: K.mul(
 
 
 @tensor_method("mul", "__mul__", "__rmul__")
-def mul(input: Operand, other: Operand) -> Tensor:
+def mul(input: Operand, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input * other, element by element."""
+    if out is not None:
+        return into("mul", out, mul(input, other))
     a, b, x, y = data_of(input), data_of(other), tensor_of(input), tensor_of(other)
     # Each gradient needs the other operand.
     first = a if y is not None and (y._requires_grad or (y._base is not None and needs_grad(y))) else None
@@ -97,12 +111,14 @@ _div_backward = gradients(lambda dy, a, b: K.div(dy, b), lambda dy, a, b: K.div_
 
 
 @tensor_method("div", "__truediv__")
-def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
     """input / other; of integers float32, unless it is rounded.
 
     rounding_mode: None; "floor" for floor_divide; "trunc" rounds towards 0, and its gradients are 0. Raises ValueError if the
     quotient of integers is rounded and a divisor is 0.
     """
+    if out is not None:
+        return into("div", out, div(input, other, rounding_mode=rounding_mode))
     if rounding_mode is not None:
         if rounding_mode == "floor":
             return floor_divide(input, other)
@@ -250,8 +266,11 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
 
 
 @tensor_method("add_", "__iadd__")
-def _add_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
+def _add_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -> Tensor:
     """self += alpha * other, in self's dtype. Raises RuntimeError for a leaf that requires grad, except under no_grad."""
+    if old is not None:
+        in_old_order("add_", "alpha")
+        alpha, other = other, old  # type: ignore[assignment]
     check_inplace("add_", self, other)
     if alpha != 1:
         other = mul(other, alpha)
@@ -260,8 +279,11 @@ def _add_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
 
 
 @tensor_method("sub_", "__isub__")
-def _sub_(self: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
+def _sub_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -> Tensor:
     """self -= alpha * other."""
+    if old is not None:
+        in_old_order("sub_", "alpha")
+        alpha, other = other, old  # type: ignore[assignment]
     check_inplace("sub_", self, other)
     if alpha != 1:
         other = mul(other, alpha)

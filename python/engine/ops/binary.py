@@ -20,6 +20,7 @@ from engine.errors import BadType, require
 from engine.ops.activation import log1p
 from engine.ops.arithmetic import add, maximum, minimum, mul, sub
 from engine.ops.comparison import isnan, where
+from engine.ops.naming import in_old_order
 from engine.ops.operands import Number, Operand, gradients, result_type, tensor_of
 from engine.ops.special import atan, computed
 from engine.ops.unary import abs, exp, log, sqrt
@@ -197,16 +198,22 @@ def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
 
 
 @tensor_method
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *, value: Number = 1) -> Tensor:
     """input + value * tensor1 * tensor2."""
+    if old is not None:
+        in_old_order("addcmul", "value")
+        value, tensor1, tensor2 = tensor1, tensor2, old  # type: ignore[assignment]
     for name, tensor in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         as_array("addcmul", name, tensor)
     return add(input, mul(tensor1, tensor2), alpha=value)
 
 
 @tensor_method
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *, value: Number = 1) -> Tensor:
     """input + value * tensor1 / tensor2. Raises TypeError if both tensor1 and tensor2 are integers."""
+    if old is not None:
+        in_old_order("addcdiv", "value")
+        value, tensor1, tensor2 = tensor1, tensor2, old  # type: ignore[assignment]
     for name, tensor in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         as_array("addcdiv", name, tensor)
     floating = tensor1.is_floating_point() or tensor2.is_floating_point()

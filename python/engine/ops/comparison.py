@@ -169,12 +169,15 @@ _where_backward = gradients(
 
 
 def where(condition: Tensor, input: Operand | None = None, other: Operand | None = None) -> Any:
-    """input where condition is true, other elsewhere. condition: bool; The three are broadcast; input and other are promoted.
+    """input where condition is true, other elsewhere. condition: bool, or uint8, of which all but 0 is true. The three are broadcast;
+    input and other are promoted.
 
     where(condition) is `nonzero(condition, as_tuple=True)`."""
     c = as_array("where", "condition", condition)
     if input is None and other is None:
         return called_as("where", nonzero, condition, as_tuple=True)
+    if c.dtype is _core.uint8:
+        c = c.cast(_core.bool)
     y = K.where(c, data_of(input), data_of(other))
     return record("where", y, (tensor_of(input), tensor_of(other)), _where_backward, c)
 

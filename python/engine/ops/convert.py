@@ -8,7 +8,7 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import record
 from engine.device import device, device_of, number_of, placed, refuse_float64
-from engine.errors import BadType
+from engine.errors import BadState, BadType, require
 from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -181,8 +181,9 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 @tensor_method("__format__")
 def _format(self: Tensor, spec: str) -> str:
-    """The number of a 0-dim tensor in that format, as in f"{loss:.4f}". Other tensors take the empty format only."""
-    if self.ndim == 0 and spec:
+    """The number of a 0-dim tensor in that format, as in f"{loss}" or f"{loss:.4f}". Other tensors, and parameters, take the empty
+    format only."""
+    if self.ndim == 0 and (spec or type(self) is Tensor):
         return format(self.detach().item(), spec)
     return object.__format__(self, spec)
 
@@ -205,3 +206,14 @@ def _repr(self: Tensor) -> str:
         suffix += ", requires_grad=True"
     text = np.array2string(np.asarray(x), separator=", ", precision=4, prefix="tensor(") if x.size else "[]"
     return f"tensor({text}{suffix})"
+
+
+def into(op: str, out: Tensor, result: Tensor) -> Tensor:
+    """Writes the result of `op` to `out` and returns it: what the argument `out` asks for.
+
+    Raises RuntimeError if the result requires grad, because nothing is recorded, and ValueError if `out` has another shape.
+    """
+    require(not result.requires_grad, op, "out", "operands that do not require grad", "one that does", error=BadState)
+    require(out.shape == result.shape, op, "out", f"shape {result.shape}", out.shape)
+    copy_into(out._data, result._data)
+    return out

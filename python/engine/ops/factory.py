@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "arange",
     "as_tensor",
+    "asarray",
     "empty",
     "empty_like",
     "eye",
@@ -434,6 +435,21 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     if isinstance(data, Tensor):
         return cast(data, dtype or data.dtype) if device is None else data.to(device, dtype)
     return _moved("as_tensor", _array_from("as_tensor", data, dtype, copy=False), device, False)
+
+
+def asarray(
+    obj: Any, *, dtype: DType | None = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Like `as_tensor`. copy: True always copies; False raises ValueError where the values must be converted or moved.
+
+    requires_grad: False cuts a Tensor off from its history, as in PyTorch.
+    """
+    made = as_tensor(obj, dtype, device)
+    pointer = obj.data_ptr() if isinstance(obj, Tensor) else obj.ctypes.data if hasattr(obj, "ctypes") else None
+    shared = pointer == made.data_ptr()
+    if copy is False and not shared:
+        raise BadValue("asarray", "copy", "None or True for what must be converted or moved", False)
+    return Tensor(made._data.clone() if copy and shared else made._data, requires_grad)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:

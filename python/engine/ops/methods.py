@@ -9,16 +9,20 @@ from functools import wraps
 from typing import Any
 
 from engine.autograd.tape import check_inplace
-from engine.ops import arithmetic, binary, comparison, shape, special, unary
+from engine.ops import arithmetic, binary, comparison, hyperbolic, shape, special, unary
 from engine.ops.inplace import in_place
+from engine.ops.linear import mm
 from engine.ops.naming import called_as
 from engine.tensor import Tensor
 
 __all__ = [
     "arccos",
+    "arccosh",
     "arcsin",
+    "arcsinh",
     "arctan",
     "arctan2",
+    "arctanh",
     "concatenate",
     "greater",
     "greater_equal",
@@ -26,27 +30,33 @@ __all__ = [
     "less_equal",
     "moveaxis",
     "not_equal",
+    "sgn",
+    "spmm",
     "swapdims",
 ]
 
 arccos, arcsin, arctan, arctan2 = special.acos, special.asin, special.atan, binary.atan2
+arccosh, arcsinh, arctanh, spmm = hyperbolic.acosh, hyperbolic.asinh, hyperbolic.atanh, mm
 greater, greater_equal, less, less_equal = comparison.gt, comparison.ge, comparison.lt, comparison.le
 not_equal, concatenate, moveaxis, swapdims = comparison.ne, shape.cat, shape.movedim, shape.transpose
+sgn = unary.sign  # they differ for complex numbers only
 
 # Functions that are methods under one more name.
 _METHODS = {
-    "arccos": arccos, "arcsin": arcsin, "arctan": arctan, "arctan2": arctan2, "divide": arithmetic.div,
+    "arccos": arccos, "arccosh": arccosh, "arcsin": arcsin, "arcsinh": arcsinh, "arctan": arctan, "arctan2": arctan2,
+    "arctanh": arctanh, "divide": arithmetic.div,
     "greater": greater, "greater_equal": greater_equal, "less": less, "less_equal": less_equal, "moveaxis": moveaxis,
-    "multiply": arithmetic.mul, "negative": unary.neg, "not_equal": not_equal, "subtract": arithmetic.sub,
+    "sgn": sgn, "multiply": arithmetic.mul, "negative": unary.neg, "not_equal": not_equal, "subtract": arithmetic.sub,
     "true_divide": arithmetic.div,
 }  # fmt: skip
 
 # Methods whose in-place form writes the result over the tensor.
 _WRITTEN = """
-abs absolute acos addbmm addcdiv addcmul addmm addmv addr arccos arcsin arctan arctan2 asin atan atan2 baddbmm ceil clamp_max
+abs absolute acos acosh addbmm addcdiv addcmul addmm addmv addr arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh
+atan atan2 atanh baddbmm ceil clamp_max
 clamp_min cos cosh cumsum deg2rad eq erf erfc erfinv exp exp2 expm1 fix floor floor_divide fmod frac ge greater greater_equal gt
 hypot le lerp less less_equal log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt nan_to_num ne
-not_equal pow rad2deg reciprocal relu remainder round rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh tril triu trunc xlogy
+not_equal pow rad2deg reciprocal relu remainder round rsqrt sgn sigmoid sign sin sinc sinh sqrt square tan tanh tril triu trunc xlogy
 """
 
 # Methods whose in-place form gives the tensor another shape over the same memory.

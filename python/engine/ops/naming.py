@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from warnings import warn
 
 from engine.errors import ArgumentError
 
@@ -15,3 +16,8 @@ def called_as(op: str, call: Callable[..., Any], *args: Any, input_as: str = "in
     except ArgumentError as error:
         error.relabel(op, {"input": input_as})
         raise
+
+
+def in_old_order(op: str, keyword: str) -> None:
+    """Warns that the arguments stand in the order of PyTorch before version 1.5: the factor first."""
+    warn(f"{op}(number, tensor) is PyTorch's old order; write {op}(tensor, {keyword}=number)", stacklevel=3)

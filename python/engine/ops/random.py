@@ -196,6 +196,8 @@ def randint(
     """Uniform integers in [low, high): `randint(high, size)` or `randint(low, high, size)`. int64 by default."""
     if size is None:  # only one bound was given
         low, high, size = 0, low, high
+    elif high is None:  # one bound, and size by keyword
+        low, high = 0, low
     require(size is not None, "randint", "size", "a tuple of sizes", None, error=BadType)
     array = new_array("randint", (size,), dtype or _core.int64, device)
     return Tensor(_draw_integers("randint", array, low, high, generator), requires_grad)

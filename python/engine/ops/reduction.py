@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
-from engine.ops.convert import cast
+from engine.ops.convert import cast, into
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, zeros_array
 from engine.ops.shape import normal_dim
@@ -415,6 +415,7 @@ def max(
     other: Tensor | None = None,
     axis: int | None = None,
     keepdims: bool = False,
+    out: Tensor | None = None,
 ) -> Any:
     """max(input): the largest element. max(input, dim): (values, indices) along dim. max(input, other): `maximum`.
 
@@ -423,7 +424,9 @@ def max(
     """
     if other is not None or isinstance(dim, Tensor):
         as_array("max", "input", input)
-        return called_as("max", maximum, input, dim if other is None else other)
+        larger = called_as("max", maximum, input, dim if other is None else other)
+        return larger if out is None else into("max", out, larger)
+    require(out is None, "max", "out", "None, unless two tensors are compared", "a tensor")
     dim, keepdim = dim if axis is None else axis, keepdim or keepdims
     return _of_all("max", K.amax, input, keepdim) if dim is None else _along("max", K.max, input, dim, keepdim)
 
@@ -437,6 +440,7 @@ def min(
     other: Tensor | None = None,
     axis: int | None = None,
     keepdims: bool = False,
+    out: Tensor | None = None,
 ) -> Any:
     """min(input): the smallest element. min(input, dim): (values, indices) along dim. min(input, other): `minimum`.
 
@@ -445,7 +449,9 @@ def min(
     """
     if other is not None or isinstance(dim, Tensor):
         as_array("min", "input", input)
-        return called_as("min", minimum, input, dim if other is None else other)
+        smaller = called_as("min", minimum, input, dim if other is None else other)
+        return smaller if out is None else into("min", out, smaller)
+    require(out is None, "min", "out", "None, unless two tensors are compared", "a tensor")
     dim, keepdim = dim if axis is None else axis, keepdim or keepdims
     return _of_all("min", K.amin, input, keepdim) if dim is None else _along("min", K.min, input, dim, keepdim)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
+from warnings import warn
 
 from engine import _core
 from engine._core import Array, DType
@@ -36,7 +37,14 @@ def _backward(kernel: Callable[[Array, Array], Array]) -> Callable[..., Any]:
 _softmax_backward, _log_softmax_backward = _backward(K.softmax_backward), _backward(K.log_softmax_backward)
 
 
-def _along(op: str, kernel: Any, backward: Any, input: Tensor, dim: int, dtype: DType | None) -> Tensor:
+def _implied(op: str, ndim: int) -> int:
+    """The dimension that PyTorch takes if none is given: 0 for 0, 1 and 3 dimensions, otherwise 1. A warning says which."""
+    dim = 0 if ndim in (0, 1, 3) else 1
+    warn(f"{op} without dim takes dimension {dim} of {ndim}, as in PyTorch; give dim", stacklevel=4)
+    return dim
+
+
+def _along(op: str, kernel: Any, backward: Any, input: Tensor, dim: int | None, dtype: DType | None) -> Tensor:
     """The kernel's result along `dim`, recorded."""
     if precision.active:
         input = precision.raised(input)
@@ -44,14 +52,15 @@ def _along(op: str, kernel: Any, backward: Any, input: Tensor, dim: int, dtype: 
     if dtype is not None and dtype is not x.dtype:
         input = input.to(dtype)
         x = input._data
-    dim = normal_dim(op, dim, x.ndim)
+    dim = normal_dim(op, _implied(op, x.ndim) if dim is None else dim, x.ndim)
     y = kernel(_rows(_swap(x, dim)))
     return record(op, _swap(y, dim) if x.ndim else y.view(()), (input,), backward, y, dim)
 
 
 @tensor_method
-def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
-    """e^input divided by its sum along `dim`. dtype: the input is converted to it first.
+def softmax(input: Tensor, dim: int | None = None, dtype: DType | None = None) -> Tensor:
+    """e^input divided by its sum along `dim`. dtype: the input is converted to it first. Without `dim` it warns, and takes dimension 0
+    of 0, 1 or 3 dimensions, otherwise 1.
 
     If all elements along `dim` are -inf, the result is NaN, as in PyTorch.
     """
@@ -59,8 +68,8 @@ def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
 
 
 @tensor_method
-def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
-    """The logarithm of softmax along `dim`, computed without the logarithm of a small number. dtype as in `softmax`."""
+def log_softmax(input: Tensor, dim: int | None = None, dtype: DType | None = None) -> Tensor:
+    """The logarithm of softmax along `dim`, computed without the logarithm of a small number. dim and dtype as in `softmax`."""
     return _along("log_softmax", K.log_softmax, _log_softmax_backward, input, dim, dtype)
 
 

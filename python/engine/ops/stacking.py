@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from engine import _core
 from engine.errors import BadType, BadValue, require
+from engine.ops.factory import tensor
 from engine.ops.naming import called_as
-from engine.ops.shape import cat, narrow, normal_dim, reshape, sizes_of, split
+from engine.ops.shape import cat, narrow, normal_dim, reshape, sizes_of, split, stack
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     "atleast_3d",
     "broadcast_shapes",
     "broadcast_tensors",
+    "cartesian_prod",
     "column_stack",
+    "combinations",
     "dsplit",
     "dstack",
     "hsplit",
@@ -59,6 +63,21 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     items = _given("broadcast_tensors", tensors)
     shape = called_as("broadcast_tensors", broadcast_shapes, *(t.shape for t in items))
     return tuple([t.expand(shape) for t in items])
+
+
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All rows that take one number from each of n tensors (m1,), (m2,) and so on: (m1 * m2 * …, n); of one tensor, itself."""
+    items = _given("cartesian_prod", tensors)
+    return items[0] if len(items) == 1 else stack(meshgrid(*items), -1).reshape(-1, len(items))
+
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All choices of `r` elements of a tensor (n,), in the order of their positions: (choices, r). with_replacement: an element may be
+    chosen again."""
+    require(input.ndim == 1, "combinations", "input", "1 dimension", input.ndim)
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = list(choose(range(input.shape[0]), r))
+    return input[tensor(rows, dtype=_core.int64, device=input.device).reshape(len(rows), r)]
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

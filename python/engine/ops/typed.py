@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine import _core
+from engine import _core, cuda
 from engine._core import DType
 from engine.device import number_of
-from engine.dtypes import get_default_dtype
+from engine.dtypes import Size, get_default_dtype
 from engine.errors import BadType, BadValue
 from engine.ops.convert import cast, move
 from engine.ops.factory import empty, tensor
@@ -62,8 +62,10 @@ def numel(input: Tensor) -> int:
 
 
 def constructed(op: str, dtype: DType, args: tuple[Any, ...]) -> Tensor:
-    """What PyTorch's old constructors make: of integers a tensor of these sizes with undefined contents, of nothing an empty tensor, and
-    of a list, an array or a Tensor a tensor with its elements."""
+    """What PyTorch's old constructors make: of integers or a Size a tensor of these sizes with undefined contents, of nothing an empty
+    tensor, and of a list, an array or a Tensor a tensor with its elements."""
+    if len(args) == 1 and isinstance(args[0], Size):
+        return empty(args[0], dtype=dtype)
     if len(args) == 1 and not isinstance(args[0], int):
         (data,) = args
         if isinstance(data, Tensor):
@@ -78,12 +80,14 @@ class _Typed(type):
     """The type of FloatTensor and its siblings: `isinstance(x, FloatTensor)` asks for the dtype of x."""
 
     dtype: DType
+    on_cuda = False  # whether it is one of the types in `engine.cuda`
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, Tensor) and instance.dtype is cls.dtype
+        return isinstance(instance, Tensor) and instance.dtype is cls.dtype and instance.is_cuda is cls.on_cuda
 
     def __call__(cls, *args: Any) -> Any:
-        return constructed(cls.__name__, cls.dtype, args)
+        made = constructed(cls.__name__, cls.dtype, args)
+        return made.to("cuda") if cls.on_cuda else made
 
 
 class FloatTensor(metaclass=_Typed):
@@ -138,6 +142,8 @@ _TYPES: tuple[Any, ...] = (
     FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor, LongTensor, IntTensor, ByteTensor, BoolTensor,
 )  # fmt: skip
 _BY_NAME = {t.__name__: t.dtype for t in _TYPES}
+for _type_here in _TYPES:  # `engine.cuda.FloatTensor` and its siblings, on the current CUDA device
+    setattr(cuda, _type_here.__name__, _Typed(_type_here.__name__, (), {"dtype": _type_here.dtype, "on_cuda": True}))
 _NAMES = {t.dtype: t.__name__ for t in _TYPES}
 
 
@@ -155,7 +161,8 @@ def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     if dtype is Tensor:
         return cast(self, get_default_dtype())
     if isinstance(dtype, _Typed):
-        return cast(self, dtype.dtype)
+        number = number_of("cuda") if dtype.on_cuda else -1
+        return cast(self, dtype.dtype) if number == self._data.device else move(self, number, dtype.dtype, non_blocking)
     if not isinstance(dtype, str):
         raise BadType("type", "dtype", "a dtype, a type such as engine.LongTensor or its name", dtype)
     *room, name = dtype.split(".")

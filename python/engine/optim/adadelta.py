@@ -7,13 +7,13 @@ from typing import Any
 
 from engine.errors import require
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["Adadelta"]
 
 
-class Adadelta(Optimizer):
+class Adadelta(Bounded):
     """Adadelta (Zeiler 2012): steps in proportion to the size of the steps before.
 
     rho: the factor of the running averages of squared gradients and squared steps, in [0, 1]. `foreach` and `capturable` change

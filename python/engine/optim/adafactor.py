@@ -9,7 +9,7 @@ from typing import Any
 from engine import _core
 from engine.errors import require
 from engine.ops.factory import zeros, zeros_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["Adafactor"]
@@ -17,7 +17,7 @@ __all__ = ["Adafactor"]
 _EPSILON = {_core.float32: 2.0**-23, _core.float64: 2.0**-52, _core.bfloat16: 2.0**-7}
 
 
-class Adafactor(Optimizer):
+class Adafactor(Bounded):
     """Adafactor (Shazeer and Stern 2018): of a matrix it keeps the second moments of rows and of columns, not of elements.
 
     lr: the largest relative step; step t takes min(lr, 1 / sqrt(t)) times the root mean square of the parameter. beta2_decay: step t

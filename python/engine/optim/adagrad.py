@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.ops.factory import full_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["Adagrad"]
 
 
-class Adagrad(Optimizer):
+class Adagrad(Bounded):
     """Adagrad (Duchi, Hazan and Singer 2011): divides each element's step by the root of the sum of its squared gradients.
 
     lr_decay: step t takes the rate lr / (1 + (t - 1) * lr_decay). `foreach` and `fused` change nothing; `differentiable=True`

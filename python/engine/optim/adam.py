@@ -12,7 +12,7 @@ from engine._core import Array
 from engine.autograd.rows import RowSum, kept_rows
 from engine.ops.arithmetic import maximum
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer, Scale
+from engine.optim.optimizer import Bounded, Group, Scale
 from engine.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
@@ -20,7 +20,7 @@ __all__ = ["Adam", "AdamW"]
 K = _core.kernels
 
 
-class Adam(Optimizer):
+class Adam(Bounded):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980). weight_decay * parameter is added to the gradient (an L2 penalty).
 
     One kernel call updates all parameters of a dtype and moves 28 bytes for each float32 element. Rows of an embedding's

@@ -7,13 +7,13 @@ from typing import Any
 
 from engine.ops.arithmetic import maximum
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["Adamax"]
 
 
-class Adamax(Optimizer):
+class Adamax(Bounded):
     """Adamax (Kingma and Ba 2015, section 7.1): Adam with the decayed largest magnitude of the gradient as its divisor.
 
     `foreach` and `capturable` change nothing; `differentiable=True` is refused (ValueError).

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["ASGD"]
 
 
-class ASGD(Optimizer):
+class ASGD(Bounded):
     """Gradient descent that also keeps the average of the parameters (Polyak and Juditsky 1992), in `state[p]["ax"]`.
 
     lambd: the decay of the parameters; alpha: the power by which the rate falls. t0: the step from which on `ax` is an average;

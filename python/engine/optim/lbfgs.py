@@ -10,13 +10,13 @@ from engine.autograd import enable_grad, no_grad
 from engine.errors import BadType, require
 from engine.ops.factory import zeros
 from engine.ops.shape import cat
-from engine.optim.optimizer import Optimizer
+from engine.optim.optimizer import Bounded
 from engine.tensor import Tensor
 
 __all__ = ["LBFGS"]
 
 
-class LBFGS(Optimizer):
+class LBFGS(Bounded):
     """L-BFGS (Liu and Nocedal 1989) for a loss that is the same at each call, such as that of the whole data set.
 
     max_iter: iterations in a step. max_eval: calls of the closure in a step; None: max_iter * 5 // 4. tolerance_grad: a step ends

@@ -9,13 +9,13 @@ from typing import Any
 from engine import _core
 from engine.errors import require
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["Muon"]
 
 
-class Muon(Optimizer):
+class Muon(Bounded):
     """Muon (Jordan et al. 2024) for matrices: momentum whose update is made nearly orthogonal by Newton and Schulz's iteration.
 
     Other parameters, and embeddings and the last layer by custom, need another optimizer. ns_coefficients, ns_steps: the polynomial

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["NAdam"]
 
 
-class NAdam(Optimizer):
+class NAdam(Bounded):
     """NAdam (Dozat 2016): Adam with Nesterov's momentum.
 
     momentum_decay: psi in the momentum of step t, betas[0] * (1 - 0.5 * 0.96 ** (t * psi)). decoupled_weight_decay: as in AdamW.
@@ -21,7 +21,7 @@ class NAdam(Optimizer):
 
     _buffers = ("exp_avg", "exp_avg_sq")
     _numbers = ("step", "mu_product")
-    _not_negative = (*Optimizer._not_negative, "momentum_decay")
+    _not_negative = (*Bounded._not_negative, "momentum_decay")
 
     def __init__(
         self,

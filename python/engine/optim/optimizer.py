@@ -22,11 +22,25 @@ from engine.optim.hooks import (
 )
 from engine.tensor import Tensor
 
-__all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
+__all__ = [
+    "Bounded",
+    "Optimizer",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+    "required",
+]
 
 K = _core.kernels
 Group = dict[str, Any]
 Scale = tuple[Array | None, float]  # two factors of the gradients: an array of one element (None: 1), and a number
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()  # in `defaults` of a subclass: the hyperparameter has no default, and each group must name it
 
 
 class Optimizer(Hooks):
@@ -47,8 +61,6 @@ class Optimizer(Hooks):
     # A subclass sets these. Of a parameter's state: the names of the tensors that have its shape, and of the numbers.
     _buffers: tuple[str, ...] = ()
     _numbers: tuple[str, ...] = ("step",)
-    # The hyperparameters that must not be negative.
-    _not_negative: tuple[str, ...] = ("lr", "eps", "weight_decay", "momentum")
     # Dicts that are kept from step to step and can be made again: copies and pickles do not take them.
     _caches: tuple[str, ...] = ("_rows",)
     _rows: dict[tuple[int, ...], Array]
@@ -132,6 +144,8 @@ class Optimizer(Hooks):
             seen.add(id(p))
         group["params"] = given
         for name, value in self.defaults.items():
+            given_one = value is not required or name in group
+            require(given_one, self._name, name, "a value, because it has no default", "none")
             group.setdefault(name, value)
         self._check(group)
         self.param_groups.append(group)
@@ -143,16 +157,11 @@ class Optimizer(Hooks):
         require(p.is_leaf, op, argument, "a leaf tensor", "one that an op made", hint)
         right = p.dtype in (_core.float32, _core.float64) or (p.dtype is _core.bfloat16 and p.is_cuda)
         require(right, op, argument, "float32 or float64", p.dtype.name, error=BadType)
-        got = f"shape {p.shape} with strides {p.stride()}"
-        require(p.is_contiguous(), op, argument, "contiguous memory", got)
+        if not p.is_contiguous():
+            raise BadValue(op, argument, "contiguous memory", f"shape {p.shape} with strides {p.stride()}")
 
     def _check(self, group: Group) -> None:
-        """Raises ValueError for hyperparameters out of range."""
-        for name in self._not_negative:
-            value = group.get(name, 0)
-            require(value >= 0, self._name, name, "a number >= 0", value)
-        for i, beta in enumerate(group.get("betas", ())):
-            require(0 <= beta < 1, self._name, f"betas[{i}]", "a number in [0, 1)", beta)
+        """Raises ValueError for hyperparameters out of range. What they may be, the subclass knows."""
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets all gradients; with set_to_none=False fills them with zeros."""
@@ -307,6 +316,20 @@ class Optimizer(Hooks):
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
         return "\n".join([*lines, ")"])
+
+
+class Bounded(Optimizer):
+    """An optimizer whose hyperparameters have the usual bounds: all of engine's own."""
+
+    # The hyperparameters that must not be negative.
+    _not_negative: tuple[str, ...] = ("lr", "eps", "weight_decay", "momentum")
+
+    def _check(self, group: Group) -> None:
+        for name in self._not_negative:
+            value = group.get(name, 0)
+            require(value >= 0, self._name, name, "a number >= 0", value)
+        for i, beta in enumerate(group.get("betas", ())):
+            require(0 <= beta < 1, self._name, f"betas[{i}]", "a number in [0, 1)", beta)
 
 
 def _taken_over(value: Any, p: Tensor) -> Any:

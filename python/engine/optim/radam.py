@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["RAdam"]
 
 
-class RAdam(Optimizer):
+class RAdam(Bounded):
     """RAdam (Liu et al. 2020): Adam whose first steps, while the second moment is uncertain, take the first moment alone.
 
     decoupled_weight_decay: as in AdamW. `foreach` and `capturable` change nothing; `differentiable=True` is refused (ValueError).

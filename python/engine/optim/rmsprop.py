@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["RMSprop"]
 
 
-class RMSprop(Optimizer):
+class RMSprop(Bounded):
     """RMSprop (Hinton 2012): divides the gradient by the root of a running average of its square, as in PyTorch: eps is added to
     the root.
 
@@ -22,7 +22,7 @@ class RMSprop(Optimizer):
     """
 
     _buffers = ("square_avg", "momentum_buffer", "grad_avg")
-    _not_negative = (*Optimizer._not_negative, "alpha")
+    _not_negative = (*Bounded._not_negative, "alpha")
 
     def __init__(
         self,

@@ -8,13 +8,13 @@ from typing import Any
 from engine.errors import require
 from engine.ops.factory import full_like, ones_like, zeros_like
 from engine.ops.unary import sign
-from engine.optim.optimizer import Group, Optimizer
+from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["Rprop"]
 
 
-class Rprop(Optimizer):
+class Rprop(Bounded):
     """Rprop (Riedmiller and Braun 1993), for gradients of the whole data set: each element has a step size of its own, which grows
     while the sign of its gradient stays the same and shrinks when it changes.
 

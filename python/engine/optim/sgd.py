@@ -10,13 +10,13 @@ from engine import _core
 from engine.autograd.rows import kept_rows
 from engine.errors import require
 from engine.ops.factory import zeros_like
-from engine.optim.optimizer import Group, Optimizer, Scale
+from engine.optim.optimizer import Bounded, Group, Scale
 from engine.tensor import Tensor
 
 __all__ = ["SGD"]
 
 
-class SGD(Optimizer):
+class SGD(Bounded):
     """Gradient descent with momentum (Sutskever et al. 2013) in PyTorch's form: the buffer holds gradients, not steps.
 
     momentum: the factor of the buffer at each step; 0 needs no buffer. dampening: the share of each gradient that is not added
