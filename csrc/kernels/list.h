@@ -8,8 +8,12 @@
 //
 // name       the kernel, in Python engine._core.kernels.<name>. csrc/cpu/kernels/<family>.cc and
 //            csrc/cuda/kernels/<family>.cc define it, as a template over the element type T.
-// group      the element types T: F32, FLOAT, WIDE, REAL, WHOLE, LOGIC or ALL. Each backend says which types these are:
-//            csrc/cpu/groups.h, csrc/cuda/device/groups.h.
+// group      the element types T: F32, FLOAT, WIDE, REAL, WHOLE, LOGIC, ALL or STORED. Each backend says which types
+// these
+//            are: csrc/cpu/groups.h, csrc/cuda/device/groups.h. If T is a dtype for which a backend has no kernel, the
+//            binding converts: bfloat16 and float16 are computed in float32, int8 and int16 in int32, if the row has
+//            that. Arguments of T are converted first, and results at the end: what is written in place is rounded
+//            once.
 // parameters In, Opt (an In that may be None), InOut (written in place), Out (allocated by the binding), InList and
 //            InOutList (sequences of arrays), double, int64_t, bool. Out parameters come last: Python passes all the
 //            others by position and gets the Outs back.

@@ -18,6 +18,7 @@ from .report import Tally
 from .sides import PYTORCH, LeftOut, Missing, Side, import_test_inputs, path_of
 
 DTYPES = (torch.float32, torch.float64, torch.int64, torch.bool)
+ROUNDED = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def path_of_op(op: Any) -> str | None:
@@ -122,14 +123,14 @@ def as_exact(
     expected: Any,
     got: Any,
 ) -> bool:
-    """Whether float32 results that differ are both near those of float64: `got` at most twice as far as PyTorch's own."""
+    """Whether results that differ are both near those of float64: `got` at most twice as far as PyTorch's own."""
 
     def double(value: Any) -> Any:
-        if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+        if isinstance(value, torch.Tensor) and value.dtype in ROUNDED:
             return value.detach().double().requires_grad_(value.requires_grad)
-        return torch.float64 if value is torch.float32 else value
+        return torch.float64 if isinstance(value, torch.dtype) and value in ROUNDED else value
 
-    if not any(t.dtype == torch.float32 for t in PYTORCH.tensors(expected)):
+    if not any(t.dtype in ROUNDED for t in PYTORCH.tensors(expected)):
         return False
     truth = part(outcome(PYTORCH, sample.transform(double), function, inplace=inplace, grad=grad))
     ours, theirs, exact = (PYTORCH.tensors(v) for v in (got, expected, truth))
@@ -153,7 +154,7 @@ def check(
     grad: bool,
     inplace: bool = False,
 ) -> Iterator[Fault]:
-    """The faults of one way to call an op. Values of float32 that differ are judged by PyTorch's of float64."""
+    """The faults of one way to call an op. Values that differ are judged by PyTorch's of float64."""
     e_state, e, e_grad = outcome(PYTORCH, sample, expected, inplace=inplace, grad=grad)
     g_state, g, g_grad = outcome(side, sample, got, inplace=inplace, grad=grad)
     call = describe((sample.input, *sample.args), sample.kwargs)

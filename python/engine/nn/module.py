@@ -63,7 +63,7 @@ def copy_state(
         if not isinstance(source, Tensor):
             misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
         elif source.shape != target.shape:
-            misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
+            misshaped.append(f"{name}: expected shape {tuple(target.shape)}, got {tuple(source.shape)}")
     problems = {
         "missing": ", ".join(missing) if strict else "",
         "unexpected": ", ".join(unexpected) if strict else "",
@@ -369,8 +369,12 @@ class Module:
         return self.to(_core.float64)
 
     def bfloat16(self: Self) -> Self:
-        """Floating-point parameters and buffers become bfloat16, in which only CUDA devices compute."""
+        """Floating-point parameters and buffers become bfloat16."""
         return self.to(_core.bfloat16)
+
+    def half(self: Self) -> Self:
+        """Floating-point parameters and buffers become float16."""
+        return self.to(_core.float16)
 
     def cpu(self: Self) -> Self:
         """Moves parameters and buffers to the CPU."""

@@ -51,7 +51,7 @@ def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """input + alpha * other.
 
     Shapes are broadcast and dtypes promoted by PyTorch's rules (a Python number does not widen a tensor of its category).
-    Raises ValueError for shapes that cannot be broadcast, TypeError for float16 and bfloat16 (convert them first).
+    Raises ValueError for shapes that cannot be broadcast.
     """
     if alpha != 1:
         other = mul(other, alpha)

@@ -160,7 +160,10 @@ def _same_leading(query: Tensor, key: Tensor, value: Tensor, enable_gqa: bool) -
     op = "scaled_dot_product_attention"
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise BadValue(
-            op, "query", "2 to 7 dimensions, as key and value", f"shapes {query.shape}, {key.shape}, {value.shape}"
+            op,
+            "query",
+            "2 to 7 dimensions, as key and value",
+            f"shapes {tuple(query.shape)}, {tuple(key.shape)}, {tuple(value.shape)}",
         )
     if enable_gqa:
         key, value = _repeated_heads("key", key, query), _repeated_heads("value", value, query)
@@ -178,7 +181,9 @@ def _repeated_heads(name: str, x: Tensor, query: Tensor) -> Tensor:
     """Keys or values with as many heads as the query: each head is repeated."""
     op = "scaled_dot_product_attention"
     if query.ndim < 3 or x.ndim < 3 or x.shape[-3] == 0 or query.shape[-3] % x.shape[-3]:
-        raise BadValue(op, name, f"a number of heads that divides that of query, of shape {query.shape}", x.shape)
+        raise BadValue(
+            op, name, f"a number of heads that divides that of query, of shape {tuple(query.shape)}", x.shape
+        )
     times = query.shape[-3] // x.shape[-3]
     if times == 1:
         return x

@@ -20,7 +20,7 @@ __all__ = ["dropout_add_layer_norm", "layer_norm", "rms_norm"]
 
 K = _core.kernels
 
-_EPSILON = {_core.float32: 2.0**-23, _core.bfloat16: 2.0**-7}
+_EPSILON = {_core.float32: 2.0**-23, _core.bfloat16: 2.0**-7, _core.float16: 2.0**-10}
 
 
 def _optional(op: str, name: str, value: Tensor | None) -> Array | None:

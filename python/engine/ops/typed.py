@@ -17,11 +17,13 @@ __all__ = [
     "BFloat16Tensor",
     "BoolTensor",
     "ByteTensor",
+    "CharTensor",
     "DoubleTensor",
     "FloatTensor",
     "HalfTensor",
     "IntTensor",
     "LongTensor",
+    "ShortTensor",
     "is_complex",
     "is_floating_point",
     "is_nonzero",
@@ -122,6 +124,18 @@ class IntTensor(metaclass=_Typed):
     dtype = _core.int32
 
 
+class ShortTensor(metaclass=_Typed):
+    """As `FloatTensor`, of int16."""
+
+    dtype = _core.int16
+
+
+class CharTensor(metaclass=_Typed):
+    """As `FloatTensor`, of int8."""
+
+    dtype = _core.int8
+
+
 class ByteTensor(metaclass=_Typed):
     """As `FloatTensor`, of uint8."""
 
@@ -135,7 +149,7 @@ class BoolTensor(metaclass=_Typed):
 
 
 _TYPES: tuple[Any, ...] = (
-    FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor, LongTensor, IntTensor, ByteTensor, BoolTensor,
+    FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor,
 )  # fmt: skip
 _BY_NAME = {t.__name__: t.dtype for t in _TYPES}
 _NAMES = {t.dtype: t.__name__ for t in _TYPES}

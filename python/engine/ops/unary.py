@@ -13,6 +13,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import check_inplace, record, record_inplace
+from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.operands import gradient, zeros_array
@@ -160,7 +161,7 @@ def sign(input: Tensor) -> Tensor:
 
 def _rounded(name: str, kernel: Any, input: Tensor) -> Tensor:
     x = as_array(name, "input", input)
-    if x.dtype in (_core.int32, _core.int64, _core.uint8):  # integers stay as they are
+    if x.dtype in INTEGER_LIMITS:  # integers stay as they are
         return Tensor(x.clone())
     return record(name, kernel(x), (input,), _zero_backward)
 
