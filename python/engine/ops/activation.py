@@ -1,4 +1,4 @@
-"""Activation functions, element by element. float32 and float64, any shape."""
+"""Activation functions, element by element, of any floating-point dtype and shape."""
 
 # Ops below `@unary` have no body: the decorator makes it.
 # mypy: disable-error-code="empty-body"

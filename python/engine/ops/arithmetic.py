@@ -98,7 +98,7 @@ _div_backward = gradients(lambda dy, a, b: K.div(dy, b), lambda dy, a, b: K.div_
 
 @tensor_method("div", "__truediv__")
 def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other; of integers float32, unless it is rounded.
+    """input / other; of integers the default dtype, unless it is rounded.
 
     rounding_mode: None; "floor" for floor_divide; "trunc" rounds towards 0, and its gradients are 0. Raises ValueError if the
     quotient of integers is rounded and a divisor is 0.

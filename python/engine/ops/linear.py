@@ -151,7 +151,7 @@ def _linear_backward(ctx: Node, dy: Array) -> Any:
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input · weightᵀ + bias.
 
-    input: (*, in_features), float32 or float64; weight: (out_features, in_features); bias: (out_features,).
+    input: (*, in_features), floating-point; weight: (out_features, in_features); bias: (out_features,).
     Returns (*, out_features). Raises ValueError for shapes that do not fit, TypeError for other or different dtypes.
     """
     if precision.active:
@@ -209,7 +209,7 @@ def grouped_mm(mat_a: Tensor, mat_b: Tensor, *, offs: Tensor) -> Tensor:
     """Products of groups of rows with one matrix for each group: y[start:offs[i]] = mat_a[start:offs[i]] · mat_b[i], where
     start is offs[i - 1], or 0 for the first group.
 
-    PyTorch's `grouped_mm` in the form that layers of experts need. mat_a: (t, k), float32 or float64, the rows of each group
+    PyTorch's `grouped_mm` in the form that layers of experts need. mat_a: (t, k), floating-point, the rows of each group
     after those of the group before; mat_b: (g, k, n), transposed or not; offs: int32 (g,), where each group ends. Groups may
     be empty. Returns (t, n). Rows after the last group are zeros (PyTorch leaves them undefined) and get no gradient.
 

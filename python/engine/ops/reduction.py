@@ -137,7 +137,7 @@ def mean(
     axis: Dims = None,
     keepdims: bool = False,
 ) -> Tensor:
-    """Mean over the dimensions `dim` (None: all), of float32 or float64. NaN if there are no elements. dtype as in `sum`."""
+    """Mean over the dimensions `dim` (None: all), of a floating-point dtype. NaN if there are no elements. dtype as in `sum`."""
     input, x, mask = _prepared("mean", input, dim if axis is None else axis, dtype)
     return record("mean", K.mean(x, mask, keepdim or keepdims), (input,), _mean_backward, x.shape, mask)
 

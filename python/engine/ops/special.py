@@ -217,7 +217,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     if eps is None:
         return _named("logit", _logit, input)
     if not x.dtype.is_floating_point:
-        input = computed(x)
+        input = Tensor(x.cast(default.dtype))
     return _named("logit", _logit, clamp(input, eps, 1.0 - eps))
 
 

@@ -86,43 +86,43 @@ def abs(input: Tensor) -> Tensor:
 @tensor_method
 @unary(K.exp, K.mul, saves_output=True, in_float32=True)
 def exp(input: Tensor) -> Tensor:
-    """e ^ input. Integers give float32."""
+    """e ^ input. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.log, K.div, in_float32=True)
 def log(input: Tensor) -> Tensor:
-    """Natural logarithm: NaN below 0, minus infinity at 0. Integers give float32."""
+    """Natural logarithm: NaN below 0, minus infinity at 0. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.sqrt, K.sqrt_backward, saves_output=True)
 def sqrt(input: Tensor) -> Tensor:
-    """Square root: NaN below 0. The gradient at 0 is infinite. Integers give float32."""
+    """Square root: NaN below 0. The gradient at 0 is infinite. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.rsqrt, K.rsqrt_backward, saves_output=True, in_float32=True)
 def rsqrt(input: Tensor) -> Tensor:
-    """1 / sqrt(input). The root and the quotient are each correctly rounded. Integers give float32."""
+    """1 / sqrt(input). The root and the quotient are each correctly rounded. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.sin, K.sin_backward)
 def sin(input: Tensor) -> Tensor:
-    """Sine of an angle in radians. Integers give float32."""
+    """Sine of an angle in radians. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.cos, K.cos_backward)
 def cos(input: Tensor) -> Tensor:
-    """Cosine of an angle in radians. Integers give float32."""
+    """Cosine of an angle in radians. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(lambda x: K.div(1, x), lambda dy, y: K.neg(K.mul(dy, K.pow(y, 2))), saves_output=True, in_float32=True)
 def reciprocal(input: Tensor) -> Tensor:
-    """1 / input. Integers give float32."""
+    """1 / input. Integers give the default dtype."""
 
 
 # ---------------------------------------------------------------- gradients that need nothing saved
