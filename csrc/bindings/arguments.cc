@@ -60,16 +60,11 @@ void Call::refuse_dtype(const ParamSpec& p, DType got) const {
 
 // Makes t the row's T, computed in a wider dtype if there is no kernel for it. False if there is none for either.
 bool Call::decide(int t) {
-  const int wide = int(computed_in(DType(t)));
-  if (available(t)) {
-    dtype = t;
-  } else if (wide != t && available(wide)) {
-    dtype = wide;
-    narrow = t;
-  } else {
-    return false;
-  }
-  return true;
+  dtype = t;
+  if (available(t)) return true;
+  narrow = t;
+  dtype = int(computed_in(DType(t)));
+  return dtype != t && available(dtype);
 }
 
 bool Call::available(int t) const {
@@ -340,7 +335,7 @@ void Call::read_arguments() {
       if (row.params[i].kind == Kind::integer && row.params[i].name == "dtype") dtype = int(values[i].integer);
     if (dtype < 0 || dtype >= kNumDTypes || !decide(dtype))
       fail(row, ErrorKind::type, "dtype", "one that the op supports",
-           dtype >= 0 && dtype < kNumDTypes ? kDTypeName[dtype] : std::to_string(dtype));
+           dtype >= 0 && dtype < kNumDTypes ? dtype_name(decided()) : std::to_string(dtype));
   }
 }
 

@@ -37,7 +37,7 @@
 //              eps           a scalar; an int64_t scalar may serve as a size: y[n] after a scalar n
 //              ^a[...]       of any dtype, or a Python number: T is the dtype to which all such arguments promote, by
 //                            PyTorch's rules. After an argument that has decided T, it is converted to T.
-//              %a[...]       like ^, and integers and bool become float32
+//              %a[...]       like ^, and integers and bool become the default dtype (float32)
 //              #a[...]       like ^, and integers and bool become int64
 //            All arrays of a call are on one device, but a 0-dim array on the CPU may stand where [...] broadcasts.
 //            T is the dtype of the first argument that has no dtype of its own and no mark. If there is none, T is
