@@ -174,12 +174,10 @@ def test_logic_of_bool() -> None:
     same(a & True, [True, True, False, False])
     same(a + b, [True, True, True, False])
     same(a * b, [True, False, False, False])
-    with pytest.raises(
-        TypeError, match=r"\[bitwise_and\] input: expected int32 or int64 or uint8 or bool, got float32"
-    ):
+    with pytest.raises(TypeError, match=r"\[bitwise_and\] input: expected an integer dtype or bool, got float32"):
         t([1.0]) & t([1.0])
     with pytest.raises(
-        TypeError, match=r"\[sub\] input: expected float32 or float64 or int32 or int64 or uint8, got bool"
+        TypeError, match=r"\[sub\] input: expected a floating-point dtype or an integer dtype, got bool"
     ):
         a - b
 
@@ -276,7 +274,7 @@ def test_in_place_keeps_shape_and_dtype() -> None:
         engine.ones(2).add_(engine.ones(3, 2))
     with pytest.raises(TypeError, match=r"\[add_\] other: expected what converts to int64, got float"):
         engine.ones(2, dtype=engine.int64).add_(0.5)
-    with pytest.raises(TypeError, match=r"\[div_\] input: expected float32 or float64, got int64"):
+    with pytest.raises(TypeError, match=r"\[div_\] input: expected a floating-point dtype, got int64"):
         engine.ones(2, dtype=engine.int64).div_(2)
     x = engine.ones(2)
     same(x.add_(engine.ones(2, dtype=engine.float64)), [2, 2])

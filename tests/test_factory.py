@@ -251,7 +251,7 @@ def test_repr(values, text):
         (lambda: engine.one_hot(engine.tensor([1.0]), 3), TypeError, "[one_hot] input"),
         (lambda: engine.tensor([[1], [1, 2]]), ValueError, "[tensor] data"),
         (lambda: engine.tensor("text"), TypeError, "[tensor] data"),
-        (lambda: engine.tensor(np.arange(3, dtype=np.int16)), TypeError, "[tensor] data"),
+        (lambda: engine.tensor(np.arange(3, dtype=np.uint16)), TypeError, "[tensor] data"),
         (lambda: engine.from_numpy([1]), TypeError, "[from_numpy] ndarray"),
         (lambda: engine.from_numpy(np.arange(3)[::-1]), ValueError, "[from_buffer]"),
         (lambda: engine.zeros(2).to(3.5), TypeError, "[to] argument"),

@@ -279,7 +279,9 @@ def test_overwritten_indices_are_noticed():
 # ---------------------------------------------------------------- dtypes, determinism
 
 
-@pytest.mark.parametrize("name", ["float32", "float64", "int32", "int64", "uint8", "bool", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "name", ["float32", "float64", "int32", "int64", "uint8", "bool", "bfloat16", "float16", "int8", "int16"]
+)
 def test_every_dtype(name, isa, guards):
     dtype = getattr(engine, name)
     array = RNG.integers(0, 2 if name == "bool" else 100, (5, 7))

@@ -16,7 +16,7 @@ from engine import _core
 from engine.serialization import load_file, replace_file, save_file, write_text
 from engine.tensor import Tensor
 
-DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool", "bfloat16", "float16")
+DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool", "bfloat16", "float16", "int8", "int16")
 
 
 def make(values, dtype="float32") -> Tensor:
@@ -64,9 +64,9 @@ def test_damaged_files_are_refused(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="expected a safetensors file"):
             load_file(path)
-    header = b'{"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}}'
-    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0")
-    with pytest.raises(ValueError, match="got I8 for 'a'"):
+    header = b'{"a":{"dtype":"U16","shape":[1],"data_offsets":[0,2]}}'
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0")
+    with pytest.raises(ValueError, match="got U16 for 'a'"):
         load_file(path)
     with pytest.raises(IsADirectoryError, match=r"\[load_file\] filename: expected a file, got the folder"):
         load_file(tmp_path)

@@ -16,7 +16,20 @@ torch = pytest.importorskip("torch")
 
 
 def test_dtypes_and_constants():
-    for name in ("float", "double", "half", "int", "long", "bool", "float16", "bfloat16", "uint8"):
+    for name in (
+        "float",
+        "double",
+        "half",
+        "int",
+        "long",
+        "short",
+        "bool",
+        "float16",
+        "bfloat16",
+        "uint8",
+        "int8",
+        "int16",
+    ):
         ours, theirs = getattr(engine, name), getattr(torch, name)
         assert str(ours).removeprefix("engine.") == str(theirs).removeprefix("torch.")
     for name in ("inf", "pi", "e", "newaxis"):
@@ -33,7 +46,7 @@ def test_finfo(name):
         engine.iinfo(getattr(engine, name))
 
 
-@pytest.mark.parametrize("name", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("name", ["uint8", "int8", "int16", "int32", "int64"])
 def test_iinfo(name):
     ours, theirs = engine.iinfo(getattr(engine, name)), torch.iinfo(getattr(torch, name))
     for field in ("bits", "dtype", "max", "min"):
@@ -43,7 +56,7 @@ def test_iinfo(name):
 
 
 def test_can_cast():
-    names = ["bool", "uint8", "int32", "int64", "float16", "float32", "float64"]
+    names = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
     for a in names:
         for b in names:
             ours = engine.can_cast(getattr(engine, a), getattr(engine, b))
@@ -62,6 +75,18 @@ def test_default_dtype():
         assert {t.dtype for t in made} == {engine.float64}
         assert engine.tensor([0.1]).item() == 0.1
         assert engine.tensor([1]).dtype is engine.int64 and engine.arange(3).dtype is engine.int64
+        ints = engine.arange(1, 4)
+        promoted = [  # an op of each file in which integers become floating-point numbers
+            ints / 2, ints * 0.5, ints.exp(), ints.sqrt(), ints.sigmoid(), engine.true_divide(ints, ints), ints.tan(),
+            engine.atan2(ints, ints), engine.xlogy(ints, ints), engine.logsumexp(ints, 0), engine.logspace(0, 1, 3),
+            engine.trapezoid(ints), engine.trapezoid(ints[:0]), ints.rad2deg(), engine.where(ints > 1, ints, 0.5),
+            ints.char() / 2, (ints > 1).log1p(), engine.reciprocal(ints),
+        ]  # fmt: skip
+        assert {t.dtype for t in promoted} == {engine.float64}
+        assert engine.result_type(ints, 1.0) is engine.float64 and (ints / 3)[0].item() == 1 / 3
+        assert (engine.ones(2, dtype=engine.float32) * 0.5).dtype is engine.float32  # a number widens no tensor
+        engine.set_default_dtype(engine.bfloat16)
+        assert (ints / 2).dtype is engine.bfloat16 and ints.tan().dtype is engine.bfloat16
     finally:
         engine.set_default_dtype(engine.float32)
     with pytest.raises(TypeError):
@@ -73,6 +98,25 @@ def test_size():
     assert isinstance(size, tuple) and isinstance(size, engine.Size) and size == (2, 3, 4) and size.numel() == 24
     assert size[:-1].numel() == 6 and size[0] == 2 and (size + size[:1]).numel() == 48
     assert engine.Size([]).numel() == 1 and engine.zeros(size[1:]).shape == (3, 4)
+    for m in (engine, torch):
+        shape = m.zeros(2, 3).shape
+        assert (
+            type(shape) is m.Size
+            and type(m.zeros(2, 3).size()) is m.Size
+            and str(shape) == f"{m.__name__}.Size([2, 3])"
+        )
+        four, again = (4,), pickle.loads(pickle.dumps(shape))
+        parts = (shape[:1], shape[::-1], shape + four, four + shape, shape * 2, m.Size((5,)), again)
+        assert all(type(part) is m.Size for part in parts)
+        assert [tuple(part) for part in parts] == [(2,), (3, 2), (2, 3, 4), (4, 2, 3), (2, 3, 2, 3), (5,), (2, 3)]
+        assert shape == (2, 3) and hash(shape) == hash((2, 3)) and {shape: 1}[(2, 3)] == 1 and type(shape[-1]) is int
+        assert copy.deepcopy(shape) == shape and [*shape] == [2, 3] and m.zeros(()).shape == ()
+        with pytest.raises(TypeError):
+            shape + 1
+        with pytest.raises(IndexError):
+            shape[2]
+    with pytest.raises(ValueError, match=r"expected shape \(2, 3\), as input, got \(3, 2\)"):
+        nn.functional.binary_cross_entropy(engine.zeros(2, 3), engine.zeros(3, 2))  # errors show plain tuples
 
 
 def test_old_constructors():

@@ -59,11 +59,13 @@ def core_stub() -> str:
                     name, extension_type(result[1]) if result else "Any"
                 )
                 lines += ["    @property", f"    def {name}(self) -> {kind}: ..."]
+            elif inspect.isgetsetdescriptor(member):
+                lines += ["    @property", f"    def {name}(self) -> Size: ..."]
             elif callable(member) and (not name.startswith("_") or name.startswith("__dlpack")):
                 lines.append("    " + extension_function(name, member, True))
             elif callable(member) and name == "__buffer__":
                 lines.append("    def __buffer__(self, flags: int, /) -> memoryview: ...")
-    lines.append("")
+    lines += ["", "class Size(tuple[int, ...]):", "    def numel(self) -> int: ...", ""]
     for name, member in sorted(vars(_core).items()):
         if isinstance(member, _core.DType):
             lines.append(f"{name}: DType")
@@ -75,7 +77,7 @@ def core_stub() -> str:
 
 
 KNOWN = {
-    "Any", "Callable", "Sequence", "Iterator", "Iterable", "Literal", "Tensor", "DType", "Array", "device", "Node", "RemovableHandle", "np",
+    "Any", "Callable", "Sequence", "Iterator", "Iterable", "Literal", "Tensor", "DType", "Array", "Size", "device", "Node", "RemovableHandle", "np",
     "ndarray", "int", "float", "bool", "str", "tuple", "list", "dict", "None", "object", "type", "complex", "slice", "bytes",
 }  # fmt: skip
 
@@ -130,7 +132,7 @@ def tensor_stub() -> str:
         "",
         "import numpy as np",
         "",
-        "from engine._core import Array, DType",
+        "from engine._core import Array, DType, Size",
         "from engine.device import device",
         "",
         "FLOATING: tuple[DType, ...]",

@@ -36,12 +36,35 @@ std::string type_text(PyObject* o) { return Py_TYPE(o)->tp_name; }
 } // namespace
 
 void Call::refuse_dtype(const ParamSpec& p, DType got) const {
+  // A category by its name if all of it will do, else the dtypes by theirs.
   std::string list;
-  for (int t = 0; t < kNumDTypes; t++)
-    if (available(t)) list += (list.empty() ? "" : " or ") + std::string(kDTypeName[t]);
-  if (device == kCpu && (got == DType::bf16 || got == DType::f16))
-    list += " (nothing computes in 16 bits on the CPU: convert with .float() first)";
+  auto say = [&](const std::string& words) { list += (list.empty() ? "" : " or ") + words; };
+  auto takes = [&](int t) { return available(t) || available(int(computed_in(DType(t)))); };
+  const std::pair<Category, const char*> categories[] = {{Category::floating, "a floating-point dtype"},
+                                                         {Category::integer, "an integer dtype"},
+                                                         {Category::boolean, "bool"}};
+  for (const auto& [of, words] : categories) {
+    std::string names;
+    bool all = true;
+    for (int t = 0; t < kNumDTypes; t++) {
+      if (category(DType(t)) != of) continue;
+      if (takes(t))
+        names += (names.empty() ? "" : " or ") + std::string(kDTypeName[t]);
+      else
+        all = false;
+    }
+    if (!names.empty()) say(all ? words : names);
+  }
   fail(row, ErrorKind::type, p.name, list, dtype_name(got));
+}
+
+// Makes t the row's T, computed in a wider dtype if there is no kernel for it. False if there is none for either.
+bool Call::decide(int t) {
+  dtype = t;
+  if (available(t)) return true;
+  narrow = t;
+  dtype = int(computed_in(DType(t)));
+  return dtype != t && available(dtype);
 }
 
 bool Call::available(int t) const {
@@ -84,10 +107,9 @@ void Call::take_dtype(const ParamSpec& p, const Array& a) {
   if (p.fixed_dtype) {
     if (a.dtype != p.dtype) fail(row, ErrorKind::type, p.name, dtype_name(p.dtype), dtype_name(a.dtype));
   } else if (dtype < 0) {
-    dtype = int(a.dtype);
-    if (!available(dtype)) refuse_dtype(p, a.dtype);
-  } else if (int(a.dtype) != dtype) {
-    fail(row, ErrorKind::type, p.name, kDTypeName[dtype], dtype_name(a.dtype));
+    if (!decide(int(a.dtype))) refuse_dtype(p, a.dtype);
+  } else if (a.dtype != decided()) {
+    fail(row, ErrorKind::type, p.name, dtype_name(decided()), dtype_name(a.dtype));
   }
 }
 
@@ -164,7 +186,7 @@ void Call::mix_dtypes() {
       mix = p.mix;
       any = true;
       if (number)
-        result.add(numbers[i].is_float  ? DType::f32
+        result.add(numbers[i].is_float  ? default_dtype()
                    : numbers[i].is_bool ? DType::boolean
                                         : DType::i64,
                    ResultType::number);
@@ -173,16 +195,15 @@ void Call::mix_dtypes() {
     }
     if (!any) return;
     DType t = result.get();
-    if (mix == Mix::floating && category(t) != Category::floating) t = DType::f32;
+    if (mix == Mix::floating && category(t) != Category::floating) t = default_dtype();
     if (mix == Mix::widened && category(t) != Category::floating) t = DType::i64;
-    if (!available(int(t))) {
+    if (!decide(int(t))) {
       int blame = 0; // the first argument that brought this dtype
       while (blame + 1 < row.inputs &&
              !(row.params[blame].mix != Mix::exact && arrays[blame] && arrays[blame]->dtype == t))
         blame++;
       refuse_dtype(row.params[blame], t);
     }
-    dtype = int(t);
   }
   const DType t = DType(dtype);
   for (int i = 0; i < row.inputs; i++) {
@@ -195,7 +216,7 @@ void Call::mix_dtypes() {
                                                      : Category::integer
                               : category(arrays[i]->dtype);
     if (c > category(t))
-      fail(row, ErrorKind::type, p.name, std::string("what converts to ") + dtype_name(t),
+      fail(row, ErrorKind::type, p.name, std::string("what converts to ") + dtype_name(decided()),
            number ? type_text(args[i]) : dtype_name(arrays[i]->dtype));
     if (number) {
       write_number(i);
@@ -211,9 +232,11 @@ void Call::write_number(int i) {
   auto put = [&](auto element) { memcpy(number.element, &element, sizeof element); };
   auto check = [&](bool fits) {
     if (!fits)
-      fail(row, ErrorKind::value, row.params[i].name, std::string("a value of ") + kDTypeName[dtype],
+      fail(row, ErrorKind::value, row.params[i].name, std::string("a value of ") + dtype_name(decided()),
            std::to_string(number.integer));
   };
+  if (decided() == DType::i8) check(number.integer == int8_t(number.integer));
+  if (decided() == DType::i16) check(number.integer == int16_t(number.integer));
   switch (DType(dtype)) {
     case DType::f32:
       put(float(number.real));
@@ -238,6 +261,9 @@ void Call::write_number(int i) {
     case DType::bf16:
     case DType::f16:
       put(short_float(DType(dtype), number.real));
+      break;
+    case DType::i8: // computed in int32: no row that takes numbers has a kernel for them
+    case DType::i16:
       break;
   }
 }
@@ -307,9 +333,9 @@ void Call::read_arguments() {
     dtype = int(DType::f32);
     for (int i = 0; i < row.inputs; i++)
       if (row.params[i].kind == Kind::integer && row.params[i].name == "dtype") dtype = int(values[i].integer);
-    if (dtype < 0 || dtype >= kNumDTypes || !available(dtype))
+    if (dtype < 0 || dtype >= kNumDTypes || !decide(dtype))
       fail(row, ErrorKind::type, "dtype", "one that the op supports",
-           dtype >= 0 && dtype < kNumDTypes ? kDTypeName[dtype] : std::to_string(dtype));
+           dtype >= 0 && dtype < kNumDTypes ? dtype_name(decided()) : std::to_string(dtype));
   }
 }
 

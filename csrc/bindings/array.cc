@@ -20,7 +20,7 @@ struct PyDType {
 
 py::object dtype_object(DType t) { return *dtypes[int(t)]; }
 
-constexpr const char* kBufferFormat[kNumDTypes] = {"f", "d", "i", "q", "B", "?", nullptr, "e"};
+constexpr const char* kBufferFormat[kNumDTypes] = {"f", "d", "i", "q", "B", "?", nullptr, "e", "b", "h"};
 
 DType dtype_of_buffer(const std::string& format, int64_t itemsize) {
   std::string f = format;
@@ -30,10 +30,13 @@ DType dtype_of_buffer(const std::string& format, int64_t itemsize) {
   if (f == "e") return DType::f16;
   if (f == "?") return DType::boolean;
   if (f == "B") return DType::u8;
+  if (f == "b") return DType::i8;
+  if (f == "h") return DType::i16;
   if ((f == "i" || f == "l") && itemsize == 4) return DType::i32;
   if ((f == "q" || f == "l") && itemsize == 8) return DType::i64;
   throw Error(ErrorKind::type, "from_buffer", "buffer",
-              "float16, float32, float64, int32, int64, uint8 or bool in native byte order", "format '" + format + "'");
+              "float16, float32, float64, int8, int16, int32, int64, uint8 or bool in native byte order",
+              "format '" + format + "'");
 }
 
 // Zero-copy; the buffer is kept alive by the storage. Negative strides and strides that are no multiple of the element
@@ -67,7 +70,8 @@ Array from_buffer(py::buffer b) {
   return a;
 }
 
-// Converted and laid out as dst is, on the device that both are on.
+} // namespace
+
 void copy_on_device(const Array& dst, const Array& src) {
   View to = dst.view(), from = src.view();
   InOut d;
@@ -81,8 +85,6 @@ void copy_on_device(const Array& dst, const Array& src) {
   const Kernels* table = on_cpu ? active_isa().kernels : backend().kernels;
   copy_elements(*table, d, s);
 }
-
-} // namespace
 
 Array cast_to(const Array& a, DType t) {
   Array out = Array::empty(a.shape, a.ndim, t, a.device());
@@ -200,6 +202,10 @@ py::object item(const Array& a) {
       return py::int_(*static_cast<const int64_t*>(p));
     case DType::u8:
       return py::int_(*static_cast<const uint8_t*>(p));
+    case DType::i8:
+      return py::int_(*static_cast<const int8_t*>(p));
+    case DType::i16:
+      return py::int_(*static_cast<const int16_t*>(p));
     case DType::boolean:
       return py::bool_(*static_cast<const bool*>(p));
     default:
@@ -234,7 +240,8 @@ void bind_array(py::module_& m) {
       .def_property_readonly("code", [](const PyDType& d) { return d.code; })
       .def_property_readonly(
           "itemsize", [](const PyDType& d) { return kItemSize[d.code]; }, "Bytes of one element.")
-      .def_property_readonly("is_floating_point", [](const PyDType& d) { return d.code < 2 || d.code > 5; })
+      .def_property_readonly("is_floating_point",
+                             [](const PyDType& d) { return category(DType(d.code)) == Category::floating; })
       .def("__repr__", [](const PyDType& d) { return std::string("engine.") + kDTypeName[d.code]; })
       .def("__reduce__", [](const PyDType& d) { return std::string(kDTypeName[d.code]); }); // its name here
   for (int t = 0; t < kNumDTypes; t++) {
@@ -331,6 +338,7 @@ void bind_array(py::module_& m) {
   });
   m.def("promote_types",
         [](const PyDType& a, const PyDType& b) { return dtype_object(promote(DType(a.code), DType(b.code))); });
+  m.def("set_default_dtype", [](const PyDType& t) { set_default_dtype(DType(t.code)); });
   // Of Arrays and Python numbers, as ops promote them.
   m.def("result_type", [](const py::args& args) {
     ResultType result;
@@ -343,13 +351,14 @@ void bind_array(py::module_& m) {
       else if (PyLong_Check(o.ptr()))
         result.add(DType::i64, ResultType::number);
       else if (PyFloat_Check(o.ptr()))
-        result.add(DType::f32, ResultType::number);
+        result.add(default_dtype(), ResultType::number);
       else
         throw Error(ErrorKind::type, "result_type", "tensors", "Arrays and numbers", Py_TYPE(o.ptr())->tp_name);
     }
     return dtype_object(result.get());
   });
   bind_dlpack(m, array);
+  bind_size(m, array);
 }
 
 } // namespace engine

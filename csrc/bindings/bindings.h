@@ -12,6 +12,7 @@ void bind_array(pybind11::module_& m);
 void bind_dlpack(pybind11::module_& m, pybind11::class_<Array>& array);
 void bind_kernels(pybind11::module_& m);
 void bind_runtime(pybind11::module_& m);
+void bind_size(pybind11::module_& m, pybind11::handle array);
 
 // The Array in a Python object, or null. The type is final, so its first value slot is the Array.
 Array* array_in(PyObject* object);
@@ -20,6 +21,8 @@ PyObject* array_out(Array&& array);
 
 // A contiguous copy in another dtype, or in the same.
 Array cast_to(const Array& a, DType t);
+// Converted and laid out as dst is, on the device that both are on.
+void copy_on_device(const Array& dst, const Array& src);
 // Raises Error(value) unless it is -1, the CPU, or the number of a device.
 void check_device_number(const char* op, int device);
 // A contiguous copy on another device; non_blocking: from pinned memory the copy is only queued.

@@ -5,6 +5,28 @@
 
 namespace engine {
 
+namespace {
+
+// One element of each of those that share memory, so that no element is converted twice, or written twice.
+Array without_repeats(Array a) {
+  for (int d = 0; d < a.ndim; d++)
+    if (a.strides[d] == 0 && a.shape[d] > 1) a.shape[d] = 1;
+  return a;
+}
+
+// The same elements in another dtype, repeated as they were.
+Array converted(const Array& a, DType t) {
+  Array out = cast_to(without_repeats(a), t);
+  for (int d = 0; d < a.ndim; d++)
+    if (out.shape[d] != a.shape[d]) {
+      out.shape[d] = a.shape[d];
+      out.strides[d] = 0;
+    }
+  return out;
+}
+
+} // namespace
+
 std::string Call::expected_shape(const ParamSpec& p) const {
   std::string text = "(";
   bool first = true;
@@ -106,6 +128,10 @@ void Call::lay_out(int i) {
   const Array* a = arrays[i];
   if (p.kind == Kind::inout && a->storage->readonly)
     fail(row, ErrorKind::value, p.name, "an array that may be written", "memory that its owner marked read-only");
+  if (is_narrow(*a) && !p.fixed_dtype) {
+    made.set(i, converted(*a, DType(dtype)));
+    a = &made[i];
+  }
   if (p.broadcast) {
     View& v = views[i];
     v.data = a->data();
@@ -138,8 +164,8 @@ void Call::lay_out_list(int i) {
     if (writes && (a->storage->readonly || !a->is_contiguous()))
       fail(row, ErrorKind::value, p.name + "[" + std::to_string(k) + "]", "a contiguous array that may be written",
            a->storage->readonly ? "read-only memory" : "a strided view");
-    if (!a->is_contiguous()) {
-      list.made.push_back(cast_to(*a, a->dtype));
+    if (is_narrow(*a) || !a->is_contiguous()) {
+      list.made.push_back(cast_to(*a, is_narrow(*a) ? DType(dtype) : a->dtype));
       a = &list.made.back();
     }
     a->fill_view(list.views[k]);
@@ -176,6 +202,19 @@ void Call::make_output(int i) {
   made.set(i, Array::empty(shape, n, t, device));
   made[i].fill_view(views[i]);
   values[i].view = &views[i];
+}
+
+// Results of a kernel that ran in another dtype than T: rounded once, at the end.
+void Call::write_back() {
+  for (size_t i = 0; i < row.params.size(); i++) {
+    const ParamSpec& p = row.params[i];
+    if (p.kind == Kind::inout && made.has(int(i)))
+      copy_on_device(without_repeats(*arrays[i]), without_repeats(made[int(i)]));
+    else if (p.kind == Kind::inout_list)
+      for (size_t k = 0; k < lists[i].made.size(); k++) copy_on_device(*lists[i].arrays[k], lists[i].made[k]);
+    else if (p.kind == Kind::out && !p.fixed_dtype && !p.accumulator)
+      made.set(int(i), cast_to(made[int(i)], DType(narrow)));
+  }
 }
 
 // Where memory that is written is also read through another argument, that argument is copied first, unless it is the

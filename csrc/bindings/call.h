@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "bindings/signature.h"
+#include "core/promote.h"
 
 namespace engine {
 
@@ -53,7 +54,8 @@ struct Call {
   int star_dims = 0;
   int64_t broadcast_shape[kMaxDims];
   int broadcast_dims = -1;
-  int dtype = -1;
+  int dtype = -1;  // in which the kernel runs
+  int narrow = -1; // the row's T, if it has no kernel: those arguments and results are converted (computed_in)
   int device = kCpu;
   const Kernels* table = nullptr; // of the device, where it is not the CPU
 
@@ -66,6 +68,7 @@ struct Call {
   void bind_broadcast();
   void lay_out(int i);
   void make_output(int i);
+  void write_back();
   void separate_overlaps();
   std::string expected_shape(const ParamSpec& p) const;
   int64_t broadcast_size() const {
@@ -87,7 +90,10 @@ struct Call {
   void check_device(const ParamSpec& p, const Array& a, const std::string& name) const;
   void take_dtype(const ParamSpec& p, const Array& a);
   bool available(int t) const;
-  DType accumulator() const { return dtype >= int(DType::bf16) ? DType::f32 : DType(dtype); }
+  bool decide(int t);
+  DType decided() const { return DType(narrow < 0 ? dtype : narrow); }
+  bool is_narrow(const Array& a) const { return narrow >= 0 && int(a.dtype) == narrow; }
+  DType accumulator() const { return computed_in(DType(dtype)); }
   [[noreturn]] void refuse_dtype(const ParamSpec& p, DType got) const;
   bool read_number(int i);
   void mix_dtypes();

@@ -44,7 +44,8 @@ constexpr uint64_t kReadOnly = 1;
 enum : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBFloat = 4, kBool = 6 };
 
 constexpr DLDataType kTypes[kNumDTypes] = {{kFloat, 32, 1}, {kFloat, 64, 1}, {kInt, 32, 1},    {kInt, 64, 1},
-                                           {kUInt, 8, 1},   {kBool, 8, 1},   {kBFloat, 16, 1}, {kFloat, 16, 1}};
+                                           {kUInt, 8, 1},   {kBool, 8, 1},   {kBFloat, 16, 1}, {kFloat, 16, 1},
+                                           {kInt, 8, 1},    {kInt, 16, 1}};
 
 DLDevice device_of(const Array& a) { return a.device() == kCpu ? DLDevice{kHost, 0} : DLDevice{kCuda, a.device()}; }
 

@@ -59,6 +59,7 @@ PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
       const Kernels* table = on_cpu ? active_isa().kernels : call.table;
       row.call(reinterpret_cast<const char*>(table) + row.slot, call.dtype, call.values);
     }
+    if (call.narrow >= 0) call.write_back();
     for (int i = 0; any_inout && i < row.inputs; i++) {
       if (row.params[i].kind == Kind::inout)
         call.arrays[i]->storage->version++;

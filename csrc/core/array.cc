@@ -58,10 +58,11 @@ static void check_countable(const char* op, ErrorKind kind, const int64_t* shape
 
 Array Array::empty(const int64_t* shape, int ndim, DType dtype, int device) {
   if (ndim > kMaxDims) fail(ErrorKind::value, "empty", "shape", "at most 8 dimensions", std::to_string(ndim));
-  if (device != kCpu && dtype == DType::f64) {
+  if (device != kCpu && (dtype == DType::f64 || dtype == DType::i8 || dtype == DType::i16)) {
     char name[16];
-    fail(ErrorKind::type, "empty", "dtype", "one that " + std::string(device_text(device, name)) + " computes in",
-         "float64", "float64 stays on the CPU");
+    const std::string t = dtype_name(dtype);
+    fail(ErrorKind::type, "empty", "dtype", "one that " + std::string(device_text(device, name)) + " computes in", t,
+         (t + " stays on the CPU").c_str());
   }
   Array a;
   a.dtype = dtype;

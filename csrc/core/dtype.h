@@ -5,8 +5,8 @@
 
 namespace engine {
 
-enum class DType : int32_t { f32, f64, i32, i64, u8, boolean, bf16, f16 };
-constexpr int kNumDTypes = 8;
+enum class DType : int32_t { f32, f64, i32, i64, u8, boolean, bf16, f16, i8, i16 };
+constexpr int kNumDTypes = 10;
 
 // Storage formats only: kernels convert them, nothing computes in them.
 struct BFloat16 {
@@ -50,10 +50,18 @@ template <>
 struct dtype_of<Float16> {
   static constexpr DType value = DType::f16;
 };
+template <>
+struct dtype_of<int8_t> {
+  static constexpr DType value = DType::i8;
+};
+template <>
+struct dtype_of<int16_t> {
+  static constexpr DType value = DType::i16;
+};
 
-constexpr int64_t kItemSize[kNumDTypes] = {4, 8, 4, 8, 1, 1, 2, 2};
-constexpr const char* kDTypeName[kNumDTypes] = {"float32", "float64", "int32",    "int64",
-                                                "uint8",   "bool",    "bfloat16", "float16"};
+constexpr int64_t kItemSize[kNumDTypes] = {4, 8, 4, 8, 1, 1, 2, 2, 1, 2};
+constexpr const char* kDTypeName[kNumDTypes] = {"float32", "float64",  "int32",   "int64", "uint8",
+                                                "bool",    "bfloat16", "float16", "int8",  "int16"};
 
 constexpr int64_t item_size(DType t) { return kItemSize[int(t)]; }
 constexpr const char* dtype_name(DType t) { return kDTypeName[int(t)]; }

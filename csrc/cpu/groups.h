@@ -12,3 +12,4 @@
   M(int32_t, ##__VA_ARGS__) M(int64_t, ##__VA_ARGS__) M(uint8_t, ##__VA_ARGS__) M(bool, ##__VA_ARGS__)
 #define FOR_LOGIC(M, ...) FOR_REAL(M, ##__VA_ARGS__) M(bool, ##__VA_ARGS__)
 #define FOR_ALL(M, ...) FOR_LOGIC(M, ##__VA_ARGS__) M(BFloat16, ##__VA_ARGS__) M(Float16, ##__VA_ARGS__)
+#define FOR_STORED(M, ...) FOR_ALL(M, ##__VA_ARGS__) M(int8_t, ##__VA_ARGS__) M(int16_t, ##__VA_ARGS__)

@@ -8,8 +8,12 @@
 //
 // name       the kernel, in Python engine._core.kernels.<name>. csrc/cpu/kernels/<family>.cc and
 //            csrc/cuda/kernels/<family>.cc define it, as a template over the element type T.
-// group      the element types T: F32, FLOAT, WIDE, REAL, WHOLE, LOGIC or ALL. Each backend says which types these are:
-//            csrc/cpu/groups.h, csrc/cuda/device/groups.h.
+// group      the element types T: F32, FLOAT, WIDE, REAL, WHOLE, LOGIC, ALL or STORED. Each backend says which types
+// these
+//            are: csrc/cpu/groups.h, csrc/cuda/device/groups.h. If T is a dtype for which a backend has no kernel, the
+//            binding converts: bfloat16 and float16 are computed in float32, int8 and int16 in int32, if the row has
+//            that. Arguments of T are converted first, and results at the end: what is written in place is rounded
+//            once.
 // parameters In, Opt (an In that may be None), InOut (written in place), Out (allocated by the binding), InList and
 //            InOutList (sequences of arrays), double, int64_t, bool. Out parameters come last: Python passes all the
 //            others by position and gets the Outs back.
@@ -33,7 +37,7 @@
 //              eps           a scalar; an int64_t scalar may serve as a size: y[n] after a scalar n
 //              ^a[...]       of any dtype, or a Python number: T is the dtype to which all such arguments promote, by
 //                            PyTorch's rules. After an argument that has decided T, it is converted to T.
-//              %a[...]       like ^, and integers and bool become float32
+//              %a[...]       like ^, and integers and bool become the default dtype (float32)
 //              #a[...]       like ^, and integers and bool become int64
 //            All arrays of a call are on one device, but a 0-dim array on the CPU may stand where [...] broadcasts.
 //            T is the dtype of the first argument that has no dtype of its own and no mark. If there is none, T is

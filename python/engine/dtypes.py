@@ -30,33 +30,17 @@ __all__ = [
     "pi",
     "preserve_format",
     "set_default_dtype",
+    "short",
     "strided",
 ]
 
 float, double, half = _core.float32, _core.float64, _core.float16
-int, long = _core.int32, _core.int64
+int, long, short = _core.int32, _core.int64, _core.int16
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 newaxis = None
 
 
-class Size(tuple[Any, ...]):
-    """A shape, as `Tensor.size()` returns it: a tuple that also has `numel()`. Parts and sums of it are Sizes, too."""
-
-    __slots__ = ()
-
-    def numel(self) -> Any:
-        """The product of the sizes."""
-        return math.prod(self)
-
-    def __getitem__(self, index: Any) -> Any:
-        found = tuple.__getitem__(self, index)
-        return Size(found) if type(index) is slice else found
-
-    def __add__(self, other: Any) -> Any:
-        return Size(tuple.__add__(self, tuple(other)))
-
-    def __radd__(self, other: Any) -> Any:
-        return Size(tuple(other) + tuple(self))
+Size = _core.Size
 
 
 class _Named:
@@ -115,16 +99,24 @@ class finfo:
         return f"finfo(resolution={self.resolution}, min={self.min}, max={self.max}, eps={self.eps}, tiny={self.tiny}, dtype={self.dtype})"
 
 
+# The least and the largest number of each integer dtype.
+INTEGER_LIMITS = {
+    _core.uint8: (0, 2**8 - 1),
+    _core.int8: (-(2**7), 2**7 - 1),
+    _core.int16: (-(2**15), 2**15 - 1),
+    _core.int32: (-(2**31), 2**31 - 1),
+    _core.int64: (-(2**63), 2**63 - 1),
+}
+
+
 class iinfo:
     """What an integer dtype can hold: `min` and `max`. Raises TypeError for a dtype that is not an integer."""
 
     def __init__(self, type: DType) -> None:
-        if not isinstance(type, DType) or type.is_floating_point or type is _core.bool:
+        if type not in INTEGER_LIMITS:
             raise BadType("iinfo", "type", "an integer dtype", type)
         self.dtype, self.bits = type.name, 8 * type.itemsize
-        signed = not type.name.startswith("u")
-        self.max = 2 ** (self.bits - signed) - 1
-        self.min = -self.max - 1 if signed else 0
+        self.min, self.max = INTEGER_LIMITS[type]
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
@@ -148,11 +140,13 @@ def get_default_dtype() -> DType:
 def set_default_dtype(d: DType) -> None:
     """Sets the dtype of new tensors of floating-point numbers: factories, parameters of layers, and `tensor` of floats.
 
-    Quotients and roots of integers stay float32. Raises TypeError for a dtype that is not floating-point.
+    What is floating-point of integers, such as quotients, roots and sums with a Python float, has it too. Raises TypeError for a
+    dtype that is not floating-point.
     """
     if not isinstance(d, DType) or not d.is_floating_point:
         raise BadType("set_default_dtype", "d", "a floating-point dtype", d)
     default.dtype = d
+    _core.set_default_dtype(d)
 
 
 def _category(dtype: DType) -> Any:

@@ -62,7 +62,7 @@ class ArgumentError(Exception):
 
     def __init__(self, op: str, argument: str, expected: Any, got: Any, *hints: Any) -> None:
         said = (hint if isinstance(hint, tuple) else str(hint) for hint in hints)
-        self.args = (op, argument, str(expected), str(got), *said)
+        self.args = (op, argument, _phrase(expected), _phrase(got), *said)
 
     @property
     def op(self) -> str:
@@ -108,6 +108,11 @@ class ArgumentError(Exception):
         """
         said = [text for text in (_worded(hint, names) for hint in self.hints) if text]
         return f"expected {self.expected}, got {self.got}" + (f" ({'; '.join(said)})" if said else "")
+
+
+def _phrase(value: Any) -> str:
+    """An object in a message: a shape as (2, 3), whatever class of tuple holds it."""
+    return tuple.__repr__(value) if isinstance(value, tuple) else str(value)
 
 
 def _worded(hint: Hint, names: Mapping[str, str] | None) -> str:

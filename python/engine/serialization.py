@@ -24,8 +24,8 @@ from engine.tensor import Tensor
 __all__ = ["finite", "load_file", "read_json", "replace_file", "save_file", "write_json", "write_text"]
 
 _DTYPES = {
-    "F32": _core.float32, "F64": _core.float64, "I32": _core.int32, "I64": _core.int64, "U8": _core.uint8,
-    "BOOL": _core.bool, "BF16": _core.bfloat16, "F16": _core.float16,
+    "F32": _core.float32, "F64": _core.float64, "I32": _core.int32, "I64": _core.int64, "I16": _core.int16,
+    "I8": _core.int8, "U8": _core.uint8, "BOOL": _core.bool, "BF16": _core.bfloat16, "F16": _core.float16,
 }  # fmt: skip
 
 

@@ -49,9 +49,9 @@ class Tensor:
     # ---- what it is
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of the dimensions, a tuple."""
-        return self._data.shape
+    def shape(self) -> Size:
+        """The sizes of the dimensions, as a `Size`: a tuple that has `numel()`."""
+        return self._data.sizes
 
     @property
     def dtype(self) -> DType:
@@ -97,7 +97,7 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """The shape as a `Size`, a tuple that has `numel()`; or the size of dimension `dim`."""
-        return Size(self._data.shape) if dim is None else self._data.shape[dim]
+        return self._data.sizes if dim is None else self._data.shape[dim]
 
     def stride(self, dim: int | None = None) -> Any:
         """The strides in elements, or the stride of dimension `dim`."""
@@ -198,8 +198,8 @@ class Tensor:
                 raise BadValue(
                     "grad",
                     "value",
-                    f"shape {self.shape} and dtype {self.dtype.name}",
-                    f"shape {value.shape} and dtype {value.dtype.name}",
+                    f"shape {tuple(self.shape)} and dtype {self.dtype.name}",
+                    f"shape {tuple(value.shape)} and dtype {value.dtype.name}",
                 )
             if value._data.device != self._data.device:
                 raise BadValue("grad", "value", f"a tensor on {self.device}", f"one on {value.device}")
@@ -330,7 +330,7 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise BadValue("bool", "self", "one element", f"shape {self.shape}", "use .any() or .all()")
+            raise BadValue("bool", "self", "one element", f"shape {tuple(self.shape)}", "use .any() or .all()")
         return bool(self._data.item())
 
     def __float__(self) -> float:

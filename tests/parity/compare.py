@@ -58,11 +58,14 @@ def difference(expected: Any, got: Any, *, values: bool = True, loose: bool = Fa
     return "value", f"{_brief(expected)} expected, got {_brief(got)}"
 
 
+ROUNDED = (torch.float32, torch.bfloat16, torch.float16)
+
+
 def in_double(value: Any) -> Any:
-    """An argument of a float32 sample for float64."""
-    if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+    """An argument of a sample of less precision for float64."""
+    if isinstance(value, torch.Tensor) and value.dtype in ROUNDED:
         return value.detach().double().requires_grad_(value.requires_grad)
-    return torch.float64 if value is torch.float32 else value
+    return torch.float64 if isinstance(value, torch.dtype) and value in ROUNDED else value
 
 
 def near_exact(expected: Any, got: Any, truth: Any) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from . import names
-from .compare import Fault, describe, difference, in_double, kind_of_error, near_exact, sentence
+from .compare import ROUNDED, Fault, describe, difference, in_double, kind_of_error, near_exact, sentence
 from .report import Tally
 from .sides import PYTORCH, LeftOut, Missing, Side, import_test_inputs, path_of
 
@@ -122,8 +122,8 @@ def as_exact(
     expected: Any,
     got: Any,
 ) -> bool:
-    """Whether float32 results that differ are both near those of float64: `got` at most twice as far as PyTorch's own."""
-    if not any(t.dtype == torch.float32 for t in PYTORCH.tensors(expected)):
+    """Whether results that differ are both near those of float64: `got` at most twice as far as PyTorch's own."""
+    if not any(t.dtype in ROUNDED for t in PYTORCH.tensors(expected)):
         return False
     truth = part(outcome(PYTORCH, sample.transform(in_double), function, inplace=inplace, grad=grad))
     return near_exact(expected, got, truth)
@@ -140,7 +140,7 @@ def check(
     grad: bool,
     inplace: bool = False,
 ) -> Iterator[Fault]:
-    """The faults of one way to call an op. Values of float32 that differ are judged by PyTorch's of float64."""
+    """The faults of one way to call an op. Values that differ are judged by PyTorch's of float64."""
     e_state, e, e_grad = outcome(PYTORCH, sample, expected, inplace=inplace, grad=grad)
     g_state, g, g_grad = outcome(side, sample, got, inplace=inplace, grad=grad)
     call = describe((sample.input, *sample.args), sample.kwargs)

@@ -35,7 +35,7 @@ Run run_from(DType source) {
 #define ENGINE_RUN(S)      \
   case dtype_of<S>::value: \
     return run<D, S>;
-    FOR_ALL(ENGINE_RUN)
+    FOR_STORED(ENGINE_RUN)
   }
   return nullptr;
 }

@@ -12,3 +12,4 @@
 #define FOR_WHOLE(M, ...) FOR_INTEGER(M, ##__VA_ARGS__) M(bool, bool, ##__VA_ARGS__)
 #define FOR_LOGIC(M, ...) FOR_REAL(M, ##__VA_ARGS__) M(bool, bool, ##__VA_ARGS__)
 #define FOR_ALL(M, ...) FOR_LOGIC(M, ##__VA_ARGS__) M(f16, f16, ##__VA_ARGS__)
+#define FOR_STORED FOR_ALL // int8 and int16 stay on the CPU

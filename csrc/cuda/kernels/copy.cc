@@ -102,8 +102,13 @@ void copy(InOut dst, In src) {
       return convert<T, BFloat16>(dst.v, src.v);
     case DType::f16:
       return convert<T, Float16>(dst.v, src.v);
-    case DType::f64: // only as a number: no array of it is on a device
+    // These only as numbers: no array of them is on a device.
+    case DType::f64:
       return fill<T>(dst, dst.numel() ? *src.data<double>() : 0);
+    case DType::i8:
+      return fill<T>(dst, dst.numel() ? *src.data<int8_t>() : 0);
+    case DType::i16:
+      return fill<T>(dst, dst.numel() ? *src.data<int16_t>() : 0);
   }
 }
 

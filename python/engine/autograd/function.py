@@ -158,5 +158,5 @@ def _gradient(op: str, i: int, result: Any, source: Tensor | None) -> Array | No
         return None
     if not isinstance(result, Tensor):
         raise BadType(op, "backward", f"a Tensor or None as gradient {i}", type(result).__name__)
-    require(result.shape == source.shape, op, "backward", f"shape {source.shape} for gradient {i}", result.shape)
+    require(result.shape == source.shape, op, "backward", f"shape {tuple(source.shape)} for gradient {i}", result.shape)
     return placed(result._data, source.dtype, source._data.device)

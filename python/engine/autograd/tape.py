@@ -149,11 +149,11 @@ def _seed(op: str, output: Tensor, gradient: Tensor | None) -> Array:
         raise BadState(op, "self", "a tensor that requires grad", "one that does not")
     if gradient is None:
         if output.numel() != 1:
-            raise BadState(op, "gradient", f"a Tensor of shape {output.shape}, as the output", "None")
+            raise BadState(op, "gradient", f"a Tensor of shape {tuple(output.shape)}, as the output", "None")
         return filled(output._data.meta, 1.0)
     array = as_array(op, "gradient", gradient)
     if array.shape != output.shape:
-        raise BadValue(op, "gradient", f"shape {output.shape}", array.shape)
+        raise BadValue(op, "gradient", f"shape {tuple(output.shape)}", array.shape)
     if array.device != output._data.device:
         raise BadValue(op, "gradient", f"a tensor on {output.device}", f"one on {gradient.device}")
     return array.cast(output.dtype)

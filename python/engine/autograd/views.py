@@ -119,7 +119,7 @@ def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
             name,
             "self",
             "a tensor whose elements lie in different places in memory",
-            f"a view of shape {tensor.shape} in which some elements share a place",
+            f"a view of shape {tuple(tensor.shape)} in which some elements share a place",
             "use .clone() first",
         )
     if not mode.enabled:

@@ -97,7 +97,7 @@ class Batch:
             self._samples = samples
         self._check(name, tensor, layout)
         if samples != self._samples or (layout is not None and rows != layout.total):
-            raise BadValue(op, name, self._expected(layout), f"shape {tensor.shape}")
+            raise BadValue(op, name, self._expected(layout), f"shape {tuple(tensor.shape)}")
         self.__dict__[name] = tensor
         self._layouts.pop(name, None)
         if layout is not None:

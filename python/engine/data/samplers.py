@@ -124,7 +124,7 @@ class WeightedRandomSampler(Sampler[int]):
         right = self.weights.ndim == 1 and np.isfinite(self.weights).all() and (self.weights >= 0).all()
         positive = int((self.weights > 0).sum())
         expected = "one row of finite numbers >= 0, not all of them 0"
-        require(right and positive, op, "weights", expected, f"others of shape {self.weights.shape}")
+        require(right and positive, op, "weights", expected, f"others of shape {tuple(self.weights.shape)}")
         enough = replacement or num_samples <= positive
         require(enough, op, "num_samples", f"at most {positive}, the number of weights above 0", num_samples)
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator

@@ -204,7 +204,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     a, b = np.asarray(a), np.asarray(b)
     fits = a.ndim == b.ndim == 2 and a.shape[1] == b.shape[1]
-    require(fits, "similarity", "a, b", "shapes (n, d) and (m, d)", f"{a.shape} and {b.shape}")
+    require(fits, "similarity", "a, b", "shapes (n, d) and (m, d)", f"{tuple(a.shape)} and {tuple(b.shape)}")
     return np.asarray(_unit(a) @ _unit(b).T)
 
 

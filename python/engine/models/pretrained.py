@@ -187,7 +187,9 @@ class Pretrained(Module):
             elif ignore_mismatched_sizes and optional:
                 mismatched.append(published)
             else:
-                lines.append(f"mis-shaped: {published}: expected shape {target.shape}, got {tensor.shape}")
+                lines.append(
+                    f"mis-shaped: {published}: expected shape {tuple(target.shape)}, got {tuple(tensor.shape)}"
+                )
         unexpected = sorted(state)
         if not self.head:  # engine's own files hold exactly the weights of the model
             lines += [f"unexpected: {name}" for name in unexpected]

@@ -217,7 +217,7 @@ class ParameterList(_Indexed):
         super().__setitem__(index, _parameter(value))
 
     def extra_repr(self) -> str:
-        return "\n".join(f"({i}): Parameter of shape {p.shape}, {p.dtype.name}" for i, p in enumerate(self))
+        return "\n".join(f"({i}): Parameter of shape {tuple(p.shape)}, {p.dtype.name}" for i, p in enumerate(self))
 
 
 class ParameterDict(Module):
@@ -317,7 +317,7 @@ class ParameterDict(Module):
         return ParameterDict(self.items())
 
     def extra_repr(self) -> str:
-        return "\n".join(f"({key}): Parameter of shape {p.shape}, {p.dtype.name}" for key, p in self.items())
+        return "\n".join(f"({key}): Parameter of shape {tuple(p.shape)}, {p.dtype.name}" for key, p in self.items())
 
 
 def _parameter(value: Tensor) -> Parameter:

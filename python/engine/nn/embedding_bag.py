@@ -55,7 +55,7 @@ class EmbeddingBag(Module):
         options: arguments of the class, from max_norm on.
         """
         two = embeddings.ndim == 2
-        require(two, "EmbeddingBag.from_pretrained", "embeddings", "2 dimensions", f"shape {embeddings.shape}")
+        require(two, "EmbeddingBag.from_pretrained", "embeddings", "2 dimensions", f"shape {tuple(embeddings.shape)}")
         rows, dim = embeddings.shape
         layer = cls(rows, dim, _weight=embeddings, **options)
         layer.weight.requires_grad_(not freeze)

@@ -153,7 +153,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (out, in, ...)."""
-    require(tensor.ndim >= 2, op, "tensor", "at least 2 dimensions", f"shape {tensor.shape}")
+    require(tensor.ndim >= 2, op, "tensor", "at least 2 dimensions", f"shape {tuple(tensor.shape)}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 

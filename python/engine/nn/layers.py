@@ -153,7 +153,7 @@ class Embedding(Module):
     ) -> Embedding:
         """A layer with an existing table (num_embeddings, embedding_dim), whose memory it shares. freeze: do not train it."""
         two = embeddings.ndim == 2
-        require(two, "Embedding.from_pretrained", "embeddings", "2 dimensions", f"shape {embeddings.shape}")
+        require(two, "Embedding.from_pretrained", "embeddings", "2 dimensions", f"shape {tuple(embeddings.shape)}")
         rows, dim = embeddings.shape
         return cls(rows, dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze)
 

@@ -135,7 +135,7 @@ class MultiMarginLoss(Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         require(p in (1, 2), "MultiMarginLoss", "p", "1 or 2", p)
-        dims = "None" if weight is None else f"shape {weight.shape}"
+        dims = "None" if weight is None else f"shape {tuple(weight.shape)}"
         require(weight is None or weight.ndim == 1, "MultiMarginLoss", "weight", "shape (classes,)", dims)
         self.register_buffer("weight", weight)
         self.p, self.margin = p, margin

@@ -311,17 +311,17 @@ class Module(Hooks, State):
         """Floating-point parameters and buffers become float64."""
         return self.to(_core.float64)
 
-    def half(self: Self) -> Self:
-        """Floating-point parameters and buffers become float16, in which engine stores but does not compute."""
-        return self.to(_core.float16)
-
     def type(self: Self, dst_type: DType) -> Self:
         """As `to(dst_type)`."""
         return self.to(dst_type)
 
     def bfloat16(self: Self) -> Self:
-        """Floating-point parameters and buffers become bfloat16, in which only CUDA devices compute."""
+        """Floating-point parameters and buffers become bfloat16."""
         return self.to(_core.bfloat16)
+
+    def half(self: Self) -> Self:
+        """Floating-point parameters and buffers become float16."""
+        return self.to(_core.float16)
 
     def cpu(self: Self) -> Self:
         """Moves parameters and buffers to the CPU."""

@@ -88,10 +88,16 @@ class Transformer(Module):
         for name, x in (("src", src), ("tgt", tgt)):
             right = x.ndim in (2, 3) and x.shape[-1] == self.d_model
             expected = f"2 or 3 dimensions, the last of size {self.d_model}"
-            require(right, "Transformer", name, expected, f"shape {x.shape}")
+            require(right, "Transformer", name, expected, f"shape {tuple(x.shape)}")
         batch = 0 if self.batch_first else 1
         same = src.ndim == tgt.ndim and (src.ndim == 2 or src.shape[batch] == tgt.shape[batch])
-        require(same, "Transformer", "tgt", f"as many sequences as src, of shape {src.shape}", f"shape {tgt.shape}")
+        require(
+            same,
+            "Transformer",
+            "tgt",
+            f"as many sequences as src, of shape {tuple(src.shape)}",
+            f"shape {tuple(tgt.shape)}",
+        )
         memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
         return self.decoder(
             tgt,

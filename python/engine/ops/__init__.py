@@ -29,6 +29,7 @@ from engine.ops.loss import *
 from engine.ops.loss_ctc import *
 from engine.ops.loss_likelihood import *
 from engine.ops.loss_margin import *
+from engine.ops.memory import *
 from engine.ops.multihead import *
 from engine.ops.norm import *
 from engine.ops.operands import *
@@ -39,6 +40,7 @@ from engine.ops.pooling import *
 from engine.ops.precision import *
 from engine.ops.products import *
 from engine.ops.random import *
+from engine.ops.random_fill import *
 from engine.ops.rearrange import *
 from engine.ops.reduction import *
 from engine.ops.rounding import *

@@ -1,4 +1,4 @@
-"""Activation functions, element by element. float32 and float64, any shape."""
+"""Activation functions, element by element, of any floating-point dtype and shape."""
 
 # Ops below `@unary` have no body: the decorator makes it.
 # mypy: disable-error-code="empty-body"
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from engine import _core
 from engine.autograd.tape import record
+from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadValue
 from engine.ops.inplace import in_place
 from engine.ops.operands import gradient
@@ -44,7 +45,6 @@ def log1p(input: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------- with options
 
-_INTEGERS = frozenset((_core.int64, _core.int32, _core.uint8))
 _relu_backward = gradient(K.relu_backward)
 
 
@@ -54,7 +54,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     if inplace:
         return in_place("relu_", input, relu)
     x = as_array("relu", "input", input)
-    if x.dtype in _INTEGERS:
+    if x.dtype in INTEGER_LIMITS:
         return Tensor(K.maximum(x, 0))
     y = K.relu(x)
     return record("relu", y, (input,), _relu_backward, y)

@@ -53,7 +53,7 @@ def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
     """input + alpha * other.
 
     Shapes are broadcast and dtypes promoted by PyTorch's rules (a Python number does not widen a tensor of its category).
-    Raises ValueError for shapes that cannot be broadcast, TypeError for float16 and bfloat16 (convert them first).
+    Raises ValueError for shapes that cannot be broadcast.
     """
     if out is not None:
         return into("add", out, add(input, other, old, alpha=alpha))
@@ -112,7 +112,7 @@ _div_backward = gradients(lambda dy, a, b: K.div(dy, b), lambda dy, a, b: K.div_
 
 @tensor_method("div", "__truediv__")
 def div(input: Operand, other: Operand, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
-    """input / other; of integers float32, unless it is rounded.
+    """input / other; of integers the default dtype, unless it is rounded.
 
     rounding_mode: None; "floor" for floor_divide; "trunc" rounds towards 0, and its gradients are 0. Raises ValueError if the
     quotient of integers is rounded and a divisor is 0.

@@ -49,7 +49,7 @@ def attention(
 ) -> Tensor:
     """Scaled dot-product attention within each sequence of a packed batch (Vaswani et al. 2017, arXiv 1706.03762).
 
-    query: (t_q, heads, d), key: (t_k, heads, d), value: (t_k, heads, e), float32 or float64; slices of one projection are
+    query: (t_q, heads, d), key: (t_k, heads, d), value: (t_k, heads, e), floating-point; slices of one projection are
     used without a copy. cu_seqlens: int32 (batch + 1,), where each sequence's queries start, from 0 to t_q, as a `Layout`
     holds it; cu_seqlens_k: the same for keys and values (default: cu_seqlens). scale: default 1 / sqrt(d). is_causal: query
     i sees the keys up to i. dropout_p: the share of the probabilities that is dropped in training; the others are scaled
@@ -160,7 +160,10 @@ def _same_leading(query: Tensor, key: Tensor, value: Tensor, enable_gqa: bool) -
     op = "scaled_dot_product_attention"
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise BadValue(
-            op, "query", "2 to 7 dimensions, as key and value", f"shapes {query.shape}, {key.shape}, {value.shape}"
+            op,
+            "query",
+            "2 to 7 dimensions, as key and value",
+            f"shapes {tuple(query.shape)}, {tuple(key.shape)}, {tuple(value.shape)}",
         )
     if enable_gqa:
         key, value = _repeated_heads("key", key, query), _repeated_heads("value", value, query)
@@ -178,7 +181,9 @@ def _repeated_heads(name: str, x: Tensor, query: Tensor) -> Tensor:
     """Keys or values with as many heads as the query: each head is repeated."""
     op = "scaled_dot_product_attention"
     if query.ndim < 3 or x.ndim < 3 or x.shape[-3] == 0 or query.shape[-3] % x.shape[-3]:
-        raise BadValue(op, name, f"a number of heads that divides that of query, of shape {query.shape}", x.shape)
+        raise BadValue(
+            op, name, f"a number of heads that divides that of query, of shape {tuple(query.shape)}", x.shape
+        )
     times = query.shape[-3] // x.shape[-3]
     if times == 1:
         return x
@@ -214,7 +219,7 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """Attention on rectangles, with PyTorch's arguments, through the kernel of `attention`.
 
-    query: (..., L, d), key: (..., S, d), value: (..., S, e), float32 or float64. The leading dimensions, for example (batch,
+    query: (..., L, d), key: (..., S, d), value: (..., S, e), floating-point. The leading dimensions, for example (batch,
     heads), are broadcast. enable_gqa: key and value may have fewer heads (dimension -3) than query; each of their heads then
     serves as many heads of query, one after the other. attn_mask: broadcast to (..., L, S); bool (True: the query sees the key),
     or of query's dtype and added to the scaled scores. If such a mask requires grad, the scores are stored and take memory.

@@ -1,6 +1,6 @@
 """Functions of two operands that have no kernel: formulas of other ops, with gradients of their own, and mixtures of tensors.
 
-Integers and bool become float32 in `atan2`, `hypot`, `logaddexp` and `xlogy`. Shapes are broadcast and dtypes promoted as in `add`.
+Integers and bool take the default dtype in `atan2`, `hypot`, `logaddexp` and `xlogy`. Shapes are broadcast and dtypes promoted as in `add`.
 """
 
 # Ops below `@paired` have no body: the decorator makes it.
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import filled, record
 from engine.errors import BadType, require
@@ -22,7 +21,7 @@ from engine.ops.arithmetic import add, maximum, minimum, mul, sub
 from engine.ops.comparison import isnan, where
 from engine.ops.naming import in_old_order
 from engine.ops.operands import Number, Operand, gradients, result_type, tensor_of
-from engine.ops.special import atan, computed
+from engine.ops.special import atan, computed, floating
 from engine.ops.unary import abs, exp, log, sqrt
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -58,9 +57,7 @@ def paired(value: Formula, first: Formula, second: Formula, *, numbers: bool = F
         @wraps(function)
         def op(input: Operand, other: Operand) -> Tensor:
             device = _device_of(name, input, other, numbers)
-            dtype = result_type(input, other)
-            if not dtype.is_floating_point:
-                dtype = _core.float32
+            dtype = floating(result_type(input, other))
             a, b = _operand(name, "input", input, dtype, device), _operand(name, "other", other, dtype, device)
             y = value(computed(a), computed(b))._data
             return record(name, y.cast(dtype), (tensor_of(input), tensor_of(other)), backward, a, b)

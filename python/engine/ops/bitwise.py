@@ -98,7 +98,9 @@ def _in_place(function: Any, operator: str) -> None:
         if x.dtype is _core.bool and y.dtype is not _core.bool:
             raise BadType(name, "other", "bool, which self is", y.dtype.name)
         if y.shape != x.shape:
-            raise BadValue(name, "other", f"a shape that broadcasts to {x.shape}", f"a result of shape {y.shape}")
+            raise BadValue(
+                name, "other", f"a shape that broadcasts to {x.shape}", f"a result of shape {tuple(y.shape)}"
+            )
         K.copy(x, y)
         return self
 

@@ -12,8 +12,8 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import check_inplace, record, record_inplace
+from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadValue
-from engine.ops.factory import INTEGER_LIMITS
 from engine.ops.indexing import nonzero
 from engine.ops.naming import called_as
 from engine.ops.operands import Operand, data_of, gradients, promote_types, tensor_of
@@ -217,7 +217,7 @@ def _value(op: str, x: Array, value: Any) -> Any:
     """The value as x's dtype takes it: of a float, integers get the integer part."""
     if type(value) is Array:
         if value.ndim:
-            raise BadValue(op, "value", "a number or a 0-dim tensor", f"shape {value.shape}")
+            raise BadValue(op, "value", "a number or a 0-dim tensor", f"shape {tuple(value.shape)}")
         return value if promote_types(value.dtype, x.dtype) is x.dtype else value.cast(x.dtype)
     if isinstance(value, float) and not x.dtype.is_floating_point:
         if not math.isfinite(value):

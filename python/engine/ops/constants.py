@@ -8,9 +8,10 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, record
 from engine.device import placed, target
+from engine.dtypes import INTEGER_LIMITS, default
 from engine.errors import require
 from engine.ops.arithmetic import pow
-from engine.ops.factory import INTEGER_LIMITS, fill_array, linspace, new_array_like
+from engine.ops.factory import fill_array, linspace, new_array_like
 from engine.ops.operands import zeros_array
 from engine.tensor import Tensor, as_array
 
@@ -31,7 +32,7 @@ def logspace(
 ) -> Tensor:
     """base ^ each of `steps` evenly spaced exponents from start to end, both included. float32 by default. For an integer dtype the
     fractions of start and end are dropped first, and then those of the numbers."""
-    dtype = dtype or _core.float32
+    dtype = dtype or default.dtype
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     if dtype in INTEGER_LIMITS:
         start, end = int(start), int(end)

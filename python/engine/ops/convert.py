@@ -113,11 +113,11 @@ _DLPACK_CUDA = 2
 
 
 def _conversion(name: str, dtype: DType) -> None:
-    def convert(self: Tensor) -> Tensor:
+    def convert(self: Tensor, memory_format: Any = None) -> Tensor:
         return cast(self, dtype)
 
     convert.__name__ = name
-    convert.__doc__ = f"`to(engine.{dtype.name})`."
+    convert.__doc__ = f"`to(engine.{dtype.name})`. memory_format changes nothing."
     setattr(Tensor, name, convert)
 
 
@@ -128,7 +128,9 @@ for _name, _dtype in {
     "bfloat16": _core.bfloat16,
     "long": _core.int64,
     "int": _core.int32,
+    "short": _core.int16,
     "byte": _core.uint8,
+    "char": _core.int8,
     "bool": _core.bool,
 }.items():
     _conversion(_name, _dtype)
@@ -195,7 +197,7 @@ def _repr(self: Tensor) -> str:
     x = self._data.to_device(-1)
     if x.dtype is _core.bfloat16:
         x = x.cast(_core.float32)
-    suffix = "" if x.size or x.ndim == 1 else f", size={self.shape}"
+    suffix = "" if x.size or x.ndim == 1 else f", size={tuple(self.shape)}"
     if self.is_cuda:
         suffix += f", device='{self.device}'"
     if self.dtype not in (_core.float32, _core.int64, _core.bool):

@@ -45,7 +45,7 @@ def embedding(
 ) -> Tensor:
     """weight[input].
 
-    input: ids, int64 or int32, (*); weight: (v, d), float32 or float64. Returns (*, d). The gradient of `weight` is a table
+    input: ids, int64 or int32, (*); weight: (v, d), floating-point. Returns (*, d). The gradient of `weight` is a table
     (v, d), summed in a fixed order; its row `padding_idx` (a negative one counts from the end) stays zero. A leaf keeps only
     the rows that occur until someone reads the whole gradient.
 
@@ -101,7 +101,7 @@ def embedding_sum(
 ) -> Tensor:
     """weight[input] + position_weight[position_ids] + token_type_weight[token_type_ids] in one pass, as BERT needs it.
 
-    Ids: int64 or int32, all of one shape (*); tables: (v, d), (p, d), (t, d), float32 or float64. Returns (*, d). Without
+    Ids: int64 or int32, all of one shape (*); tables: (v, d), (p, d), (t, d), floating-point. Returns (*, d). Without
     token_type_weight the third term is left out. With it but without token_type_ids every token has type 0. padding_idx: as
     in `embedding`, for `weight`.
 

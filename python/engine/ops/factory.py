@@ -10,7 +10,7 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
-from engine.dtypes import default
+from engine.dtypes import INTEGER_LIMITS, default
 from engine.errors import Argument, BadType, BadValue, require
 from engine.ops.convert import cast, copy_into, from_dlpack
 from engine.ops.operands import gradient, no_gradient, sum_to, zeros_array
@@ -42,11 +42,6 @@ __all__ = [
 ]
 
 K = _core.kernels
-INTEGER_LIMITS = {
-    _core.uint8: (0, 2**8 - 1),
-    _core.int32: (-(2**31), 2**31 - 1),
-    _core.int64: (-(2**63), 2**63 - 1),
-}
 
 
 def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Array:
@@ -399,8 +394,8 @@ def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
         raise BadType(op, "data", "numbers", f"dtype {values.dtype}")
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
-    if values.dtype.name not in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool"):
-        # engine does not have int8, uint16 and so on: they are converted if a dtype is named.
+    if values.dtype.name not in ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"):
+        # engine does not have uint16, uint32 and so on: they are converted if a dtype is named.
         if dtype is None or values.dtype.kind == "f":
             raise BadType(op, "data", "a dtype that engine has", values.dtype, ("convert it with ", Argument("dtype")))
         if values.size and int(values.max()) > 2**63 - 1:

@@ -34,7 +34,7 @@ def in_place(op: str, input: Tensor, function: Callable[..., Tensor], *args: Any
     before = clone(input) if will_record(input, *operands) else input
     result = called_as(op, function, before, *args, **kwargs)
     if result.shape != input.shape:
-        raise BadValue(op, "input", f"shape {result.shape}, to which the operands broadcast", input.shape)
+        raise BadValue(op, "input", f"shape {tuple(result.shape)}, to which the operands broadcast", input.shape)
     if _category(result) > _category(input):
         raise BadType(op, "input", f"a dtype that can hold the result, {result.dtype.name}", input.dtype.name)
     copy_into(input._data, result._data)

@@ -8,6 +8,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, needs_grad, record, will_record
+from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.activation import is_tanh
@@ -56,9 +57,6 @@ def _broadcast(op: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ..
     return tuple([y if x == 1 else x for x, y in zip(left, right)])
 
 
-_INTEGERS = frozenset((_core.int64, _core.int32, _core.uint8))
-
-
 def _of_integers(a: Array, b: Array) -> Array:
     """The product in their dtype: computed in int64, so that it is exact but for wrapping around."""
     dtype = a.dtype
@@ -78,7 +76,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if precision.active:
         input, other = precision.lowered(input, other)
     a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
-    product = _of_integers if a.dtype in _INTEGERS else K.matmul
+    product = _of_integers if a.dtype in INTEGER_LIMITS else K.matmul
     if a.ndim == 2 and b.ndim == 2:
         return _recorded_matmul(product(a, b), input, other, a, b)
     for name, array in (("input", a), ("other", b)):
@@ -153,7 +151,7 @@ def _linear_backward(ctx: Node, dy: Array) -> Any:
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input · weightᵀ + bias.
 
-    input: (*, in_features), float32 or float64; weight: (out_features, in_features); bias: (out_features,).
+    input: (*, in_features), floating-point; weight: (out_features, in_features); bias: (out_features,).
     Returns (*, out_features). Raises ValueError for shapes that do not fit, TypeError for other or different dtypes.
     """
     if precision.active:
@@ -163,7 +161,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     try:
         y = K.linear(x, w, b)
     except TypeError:
-        if x.dtype not in _INTEGERS:
+        if x.dtype not in INTEGER_LIMITS:
             raise
         product = called_as("linear", matmul, input, weight.transpose(-1, -2))
         return product if bias is None else product + bias
@@ -211,7 +209,7 @@ def grouped_mm(mat_a: Tensor, mat_b: Tensor, *, offs: Tensor) -> Tensor:
     """Products of groups of rows with one matrix for each group: y[start:offs[i]] = mat_a[start:offs[i]] · mat_b[i], where
     start is offs[i - 1], or 0 for the first group.
 
-    PyTorch's `grouped_mm` in the form that layers of experts need. mat_a: (t, k), float32 or float64, the rows of each group
+    PyTorch's `grouped_mm` in the form that layers of experts need. mat_a: (t, k), floating-point, the rows of each group
     after those of the group before; mat_b: (g, k, n), transposed or not; offs: int32 (g,), where each group ends. Groups may
     be empty. Returns (t, n). Rows after the last group are zeros (PyTorch leaves them undefined) and get no gradient.
 

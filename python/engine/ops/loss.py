@@ -114,7 +114,7 @@ def cross_entropy(
 ) -> Tensor:
     """Cross-entropy of softmax(input) and the target. The gradient is computed in the same pass.
 
-    input: logits, (n, c), (n, c, d1, ...) or (c,), float32 or float64. target: class numbers, int64 of shape (n,),
+    input: logits, (n, c), (n, c, d1, ...) or (c,), floating-point. target: class numbers, int64 of shape (n,),
     (n, d1, ...) or (); or probabilities, of the input's shape and dtype. weight: (c,), a factor for each class.
     ignore_index: positions with this class number do not count. label_smoothing: in
     [0, 1], the share of the target that is spread evenly over all classes (Szegedy et al. 2015, arXiv 1512.00567).
@@ -183,7 +183,7 @@ def nll_loss(
 ) -> Tensor:
     """Negative log-likelihood: -weight[target] * input[target].
 
-    input: log-probabilities, (n, c), (n, c, d1, ...) or (c,), float32 or float64. target: class numbers, int64 (n,),
+    input: log-probabilities, (n, c), (n, c, d1, ...) or (c,), floating-point. target: class numbers, int64 (n,),
     (n, d1, ...) or (). weight, ignore_index, reduction and errors as in cross_entropy.
     """
     op = "nll_loss"
@@ -232,7 +232,7 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """Binary cross-entropy of sigmoid(input) and the target. Large logits do not overflow.
 
-    input: logits, float32 or float64; target: in [0, 1], of the input's shape and dtype. weight: a factor for each element;
+    input: logits, floating-point; target: in [0, 1], of the input's shape and dtype. weight: a factor for each element;
     pos_weight: a factor for the term -target * ln(sigmoid(input)). Both are broadcast to the input's shape. No gradient
     flows to the weights. reduction: "mean", "sum" or "none".
     """
@@ -306,7 +306,7 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """(input - target)^2. Unlike in PyTorch, nothing is broadcast: both have the same shape, and float32 or float64.
+    """(input - target)^2. Unlike in PyTorch, nothing is broadcast: both have the same shape, and a floating-point dtype.
 
     reduction: "mean", "sum" or "none". weight: a factor for each element; a mean is then divided by the sum of the factors.
     Gradients flow to all three.
@@ -324,7 +324,7 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """|input - target|. Unlike in PyTorch, nothing is broadcast: both have the same shape, and float32 or float64.
+    """|input - target|. Unlike in PyTorch, nothing is broadcast: both have the same shape, and a floating-point dtype.
 
     reduction and weight as in `mse_loss`. Gradients flow to all three.
     """

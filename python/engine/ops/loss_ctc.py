@@ -92,7 +92,7 @@ def ctc_loss(
 ) -> Tensor:
     """Minus the log-probability that the classes of all time steps, without repeats and then without blanks, are the targets.
 
-    log_probs: (time, n, c) or (time, c), from `log_softmax`, float32 or float64. targets: class numbers, int64 (n, longest), or
+    log_probs: (time, n, c) or (time, c), from `log_softmax`, floating-point. targets: class numbers, int64 (n, longest), or
     the labels of all sequences one after the other. input_lengths, target_lengths: (n,) as a Tensor or a sequence of integers.
     blank: the class that stands for no label. reduction: "mean" divides each loss by its target's length (at least 1) and
     averages; "sum"; "none". zero_infinity: the loss and gradient of a target that is too long for its input become 0.

@@ -211,6 +211,8 @@ def huber_loss(
     near = clamp(distance, max=delta)
     loss = near.square() * 0.5 + (distance - near) * delta
     if weight is not None:
-        require(as_array(op, "weight", weight).shape == loss.shape, op, "weight", f"shape {loss.shape}", weight.shape)
+        require(
+            as_array(op, "weight", weight).shape == loss.shape, op, "weight", f"shape {tuple(loss.shape)}", weight.shape
+        )
         loss = loss * weight
     return reduced(loss, reduction)

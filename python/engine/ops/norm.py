@@ -20,7 +20,7 @@ __all__ = ["dropout_add_layer_norm", "layer_norm", "rms_norm"]
 
 K = _core.kernels
 
-_EPSILON = {_core.float32: 2.0**-23, _core.bfloat16: 2.0**-7}
+_EPSILON = {_core.float32: 2.0**-23, _core.bfloat16: 2.0**-7, _core.float16: 2.0**-10}
 
 
 def _optional(op: str, name: str, value: Tensor | None) -> Array | None:
@@ -69,7 +69,7 @@ def layer_norm(
 ) -> Tensor:
     """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) over the last dimensions.
 
-    input: (*, *normalized_shape), float32 or float64; weight, bias: of shape normalized_shape, or None for ones and zeros.
+    input: (*, *normalized_shape), floating-point; weight, bias: of shape normalized_shape, or None for ones and zeros.
     Returns (input - mean) / sqrt(variance + eps) * weight + bias, of the input's shape. Raises ValueError for shapes that
     do not fit.
     """
@@ -99,7 +99,7 @@ def rms_norm(
 ) -> Tensor:
     """Root mean square normalisation (Zhang and Sennrich 2019, arXiv 1910.07467) over the last dimensions.
 
-    input: (*, *normalized_shape), float32 or float64; weight: of shape normalized_shape, or None for ones. eps: None means
+    input: (*, *normalized_shape), floating-point; weight: of shape normalized_shape, or None for ones. eps: None means
     the dtype's machine epsilon. Returns input / sqrt(mean(input^2) + eps) * weight, of the input's shape. Raises ValueError
     for shapes that do not fit.
     """
@@ -143,7 +143,7 @@ def dropout_add_layer_norm(
 ) -> Any:
     """layer_norm(residual + dropout(input, p)) over the last dimension, in one pass forward and one backward.
 
-    input, residual: (*, d), float32 or float64; residual may be None. weight, bias: (d,) or None. Returns (*, d); with prenorm
+    input, residual: (*, d), floating-point; residual may be None. weight, bias: (d,) or None. Returns (*, d); with prenorm
     a pair of it and the sum residual + dropout(input), for layers that normalise first. With training=False or p = 0 nothing
     is dropped and no random numbers are drawn.
     """

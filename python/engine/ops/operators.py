@@ -25,7 +25,7 @@ def _written(op: str, self: Tensor, function: Callable[..., Tensor], other: Oper
     if not can_cast(result.dtype, self.dtype):
         raise BadType(op, "self", f"a dtype that can hold the result, {result.dtype.name}", self.dtype.name)
     if result.shape != self.shape:
-        raise BadValue(op, "self", f"shape {result.shape}, to which the operands broadcast", self.shape)
+        raise BadValue(op, "self", f"shape {tuple(result.shape)}, to which the operands broadcast", self.shape)
     return called_as(op, self.copy_, result)
 
 

@@ -27,7 +27,7 @@ _MODES = {
 def pool_packed(input: Tensor, cu_seqlens: Tensor, mode: str = "first") -> Tensor:
     """One row for each sequence of a packed batch.
 
-    input: (total_tokens, dim), float32 or float64; cu_seqlens: int32 (batch + 1,), as a `Layout` holds it. mode: "first" (the
+    input: (total_tokens, dim), floating-point; cu_seqlens: int32 (batch + 1,), as a `Layout` holds it. mode: "first" (the
     first token), "mean" or "max" over the sequence's tokens. Returns (batch, dim). The gradient of a maximum goes to the
     first of equal elements.
 

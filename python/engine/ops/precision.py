@@ -48,7 +48,7 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 class autocast(ContextDecorator):
     """`with engine.autocast():` or `@engine.autocast()`: on a CUDA device products run in bfloat16.
 
-    device_type: "cuda"; "cpu" is accepted and changes nothing, because the CPU computes in float32 and float64 only. dtype:
+    device_type: "cuda"; "cpu" is accepted and changes nothing, because the CPU computes bfloat16 in float32 anyway. dtype:
     None or bfloat16. enabled: False switches autocast off inside an enabled region. cache_enabled: convert each parameter
     once and keep the result until the outermost region ends.
 

@@ -105,7 +105,7 @@ def _need(op: str, ndim: int, **tensors: Any) -> None:
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of the elements of two vectors (n,) of one dtype: 0-dim."""
     _need("dot", 1, input=input, tensor=tensor)
-    require(input.shape == tensor.shape, "dot", "tensor", f"shape {input.shape}, as input", tensor.shape)
+    require(input.shape == tensor.shape, "dot", "tensor", f"shape {tuple(input.shape)}, as input", tensor.shape)
     return sum(mul(input, tensor), dtype=input.dtype)
 
 
@@ -119,8 +119,8 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix (m, n) and a vector (n,): (m,)."""
     as_array("mv", "input", input), as_array("mv", "vec", vec)
-    require(input.ndim == 2, "mv", "input", "2 dimensions", f"shape {input.shape}")
-    require(vec.ndim == 1, "mv", "vec", "1 dimension", f"shape {vec.shape}")
+    require(input.ndim == 2, "mv", "input", "2 dimensions", f"shape {tuple(input.shape)}")
+    require(vec.ndim == 1, "mv", "vec", "1 dimension", f"shape {tuple(vec.shape)}")
     return called_as("mv", matmul, input, vec)
 
 

@@ -17,8 +17,9 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import check_inplace, record_inplace
 from engine.device import target
+from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue, require
-from engine.ops.factory import INTEGER_LIMITS, new_array, new_array_like, sizes_of
+from engine.ops.factory import new_array, new_array_like, sizes_of
 from engine.ops.generator import Generator, default_generator, next_random, state_numbers
 from engine.ops.operands import data_of, no_gradient
 from engine.tensor import Tensor, as_array, tensor_method
@@ -76,7 +77,7 @@ def set_rng_state(new_state: Tensor) -> None:
 # ---------------------------------------------------------------- factories
 
 
-def _draw(
+def draw(
     op: str,
     array: Array,
     kernel: Any,
@@ -93,7 +94,7 @@ def _draw(
         kernel(array, first, second, *next_random(op, generator))
     else:
         apart = _core.empty(array.shape, _core.float64 if dtype is _core.float64 else _core.float32, array.device)
-        K.copy(array, _draw(op, apart, kernel, first, second, generator))
+        K.copy(array, draw(op, apart, kernel, first, second, generator))
     return array
 
 
@@ -107,7 +108,7 @@ def rand(
 ) -> Tensor:
     """Uniform numbers in [0, 1): multiples of 2^-24 (float64: 2^-53). float32 by default."""
     array = new_array("rand", sizes_of("rand", sizes, size), dtype, device)
-    return Tensor(_draw("rand", array, K.uniform, 0.0, 1.0, generator), requires_grad)
+    return Tensor(draw("rand", array, K.uniform, 0.0, 1.0, generator), requires_grad)
 
 
 def randn(
@@ -120,19 +121,19 @@ def randn(
 ) -> Tensor:
     """Normal numbers of mean 0 and variance 1 (Box and Muller 1958). float32 by default."""
     array = new_array("randn", sizes_of("randn", sizes, size), dtype, device)
-    return Tensor(_draw("randn", array, K.normal, 0.0, 1.0, generator), requires_grad)
+    return Tensor(draw("randn", array, K.normal, 0.0, 1.0, generator), requires_grad)
 
 
 def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`rand` of the shape and, by default, dtype and device of `input`."""
     array = new_array_like("rand_like", input, dtype, device)
-    return Tensor(_draw("rand_like", array, K.uniform, 0.0, 1.0), requires_grad)
+    return Tensor(draw("rand_like", array, K.uniform, 0.0, 1.0), requires_grad)
 
 
 def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`randn` of the shape and, by default, dtype and device of `input`."""
     array = new_array_like("randn_like", input, dtype, device)
-    return Tensor(_draw("randn_like", array, K.normal, 0.0, 1.0), requires_grad)
+    return Tensor(draw("randn_like", array, K.normal, 0.0, 1.0), requires_grad)
 
 
 def normal(
@@ -154,7 +155,7 @@ def normal(
         return Tensor(_normal_around(data_of(mean), data_of(std), generator), requires_grad)
     require(std >= 0, "normal", "std", "a number >= 0", std)
     array = new_array("normal", (size,), dtype, device)
-    return Tensor(_draw("normal", array, K.normal, mean, std, generator), requires_grad)
+    return Tensor(draw("normal", array, K.normal, mean, std, generator), requires_grad)
 
 
 def _normal_around(mean: Any, std: Any, generator: Generator | None) -> Array:
@@ -165,13 +166,14 @@ def _normal_around(mean: Any, std: Any, generator: Generator | None) -> Array:
     least = (K.amin(std, (1 << std.ndim) - 1, False).item() if std.size else 0) if type(std) is Array else std
     require(least >= 0, "normal", "std", "numbers >= 0", least)
     drawn = _core.empty(K.add(mean, std).shape, first.dtype, first.device)
-    return K.add(K.mul(_draw("normal", drawn, K.normal, 0.0, 1.0, generator), std), mean).cast(first.dtype)
+    return K.add(K.mul(draw("normal", drawn, K.normal, 0.0, 1.0, generator), std), mean).cast(first.dtype)
 
 
-def _draw_integers(op: str, array: Array, low: int, high: int, generator: Generator | None = None) -> Array:
+def draw_integers(op: str, array: Array, low: int, high: int, generator: Generator | None = None) -> Array:
     low, high = operator.index(low), operator.index(high)
     dtype = array.dtype
-    least, largest = INTEGER_LIMITS.get(dtype, (-(2**24), 2**24))
+    whole = 2**53 if dtype is _core.float64 else 2**24
+    least, largest = INTEGER_LIMITS.get(dtype, (-whole, whole))
     if not low < high:
         raise BadValue(op, "high", f"a number above low, which is {low}", high)
     # The kernel takes `high` itself as int64.
@@ -200,7 +202,7 @@ def randint(
         low, high = 0, low
     require(size is not None, "randint", "size", "a tuple of sizes", None, error=BadType)
     array = new_array("randint", (size,), dtype or _core.int64, device)
-    return Tensor(_draw_integers("randint", array, low, high, generator), requires_grad)
+    return Tensor(draw_integers("randint", array, low, high, generator), requires_grad)
 
 
 def randint_like(
@@ -215,7 +217,7 @@ def randint_like(
     """`randint` of the shape and, by default, dtype and device of `input`."""
     low, high = (0, low) if high is None else (low, high)
     array = new_array_like("randint_like", input, dtype, device)
-    return Tensor(_draw_integers("randint_like", array, low, high), requires_grad)
+    return Tensor(draw_integers("randint_like", array, low, high), requires_grad)
 
 
 def randperm(
@@ -247,7 +249,7 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
 
 def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float, generator: Generator | None) -> Tensor:
     check_inplace(op, self)
-    _draw(op, self._data, kernel, first, second, generator, "self")
+    draw(op, self._data, kernel, first, second, generator, "self")
     return record_inplace(op, self, (self,), no_gradient)
 
 

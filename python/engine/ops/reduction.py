@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record
+from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadValue, require
 from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
@@ -46,7 +47,8 @@ __all__ = [
 K = _core.kernels
 
 Dims = int | Sequence[int] | None
-_NARROW = frozenset((_core.int32, _core.uint8, _core.bool))  # summed in int64 without a copy
+# summed in int64 without a copy
+_NARROW = frozenset((*INTEGER_LIMITS, _core.bool)) - {_core.int64}
 
 
 class ValuesAndIndices(NamedTuple):
@@ -135,7 +137,7 @@ def mean(
     axis: Dims = None,
     keepdims: bool = False,
 ) -> Tensor:
-    """Mean over the dimensions `dim` (None: all), of float32 or float64. NaN if there are no elements. dtype as in `sum`."""
+    """Mean over the dimensions `dim` (None: all), of a floating-point dtype. NaN if there are no elements. dtype as in `sum`."""
     input, x, mask = _prepared("mean", input, dim if axis is None else axis, dtype)
     return record("mean", K.mean(x, mask, keepdim or keepdims), (input,), _mean_backward, x.shape, mask)
 

@@ -12,8 +12,9 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
+from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue, require
-from engine.ops.factory import INTEGER_LIMITS, fill_array
+from engine.ops.factory import fill_array
 from engine.ops.naming import called_as
 from engine.ops.operands import Number, Operand, ids_array, zeros_array
 from engine.ops.shape import normal_dim
@@ -404,7 +405,7 @@ def _index_fill(op: str, inplace: bool, input: Tensor, dim: int, index: Tensor, 
     if tensor is None:
         number = number_array(op, input._data, value)
     else:
-        require(tensor.ndim == 0, op, "value", "a number or a 0-dim tensor", f"shape {tensor.shape}")
+        require(tensor.ndim == 0, op, "value", "a number or a 0-dim tensor", f"shape {tuple(tensor.shape)}")
         number = tensor._data.cast(input.dtype).to_device(input._data.device)
 
     def write(y: Array) -> None:

@@ -14,6 +14,7 @@ from engine.errors import require
 from engine.ops import precision
 from engine.ops.operands import gradient
 from engine.ops.shape import normal_dim
+from engine.ops.special import floating
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -85,8 +86,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     if precision.active:
         input = precision.raised(input)
     x = as_array("logsumexp", "input", input)
-    if not x.dtype.is_floating_point:
-        x = x.cast(_core.float32)
+    x = x.cast(floating(x.dtype))
     dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
     require(len(set(dims)) == len(dims), "logsumexp", "dim", "each dimension once", dim)
     if x.ndim == 0:  # normal_dim takes 0 and -1, but there is nothing to move

@@ -1,6 +1,6 @@
 """Elementary and special functions that have no kernel: formulas of other ops, with gradients of their own.
 
-Integers and bool become float32, as in PyTorch. float16 and bfloat16 are computed in float32. Relative errors are a few units in
+Integers and bool take the default dtype, as in PyTorch. float16 and bfloat16 are computed in float32. Relative errors are a few units in
 the last place, unless the docstring says otherwise.
 """
 
@@ -15,8 +15,9 @@ from functools import wraps
 from typing import Any
 
 from engine import _core
-from engine._core import Array
+from engine._core import Array, DType
 from engine.autograd.tape import Node, record
+from engine.dtypes import default
 from engine.ops.activation import erf, tanh
 from engine.ops.arithmetic import clamp, pow
 from engine.ops.comparison import where
@@ -46,9 +47,15 @@ Formula = Callable[[Tensor], Tensor]
 
 
 def computed(array: Array) -> Tensor:
-    """The elements as formulas take them, cut off from the tape: float32 for bool, integers and the formats of 16 bits."""
-    wide = array.dtype in (_core.float32, _core.float64)
-    return Tensor(array if wide else array.cast(_core.float32))
+    """The elements as formulas take them, cut off from the tape: of the default dtype for bool and integers, and float32 instead of
+    the formats of 16 bits."""
+    wide = floating(array.dtype) is _core.float64
+    return Tensor(array.cast(_core.float64 if wide else _core.float32))
+
+
+def floating(dtype: DType) -> DType:
+    """The dtype that a function of floating-point numbers gives: the default dtype for bool and integers."""
+    return dtype if dtype.is_floating_point else default.dtype
 
 
 def formula(value: Formula, slope: Formula) -> Callable[..., Any]:
@@ -65,7 +72,7 @@ def formula(value: Formula, slope: Formula) -> Callable[..., Any]:
         def op(input: Tensor) -> Tensor:
             x = as_array(name, "input", input)
             y = value(computed(x))._data
-            return record(name, y.cast(x.dtype) if x.dtype.is_floating_point else y, (input,), backward, x)
+            return record(name, y.cast(floating(x.dtype)), (input,), backward, x)
 
         return op
 
@@ -210,7 +217,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     if eps is None:
         return _named("logit", _logit, input)
     if not x.dtype.is_floating_point:
-        input = computed(x)
+        input = Tensor(x.cast(default.dtype))
     return _named("logit", _logit, clamp(input, eps, 1.0 - eps))
 
 

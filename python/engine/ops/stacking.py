@@ -89,7 +89,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     require(indexing in ("ij", "xy"), "meshgrid", "indexing", "'ij' or 'xy'", repr(indexing))
     require(items, "meshgrid", "tensors", "at least one tensor", "none")
     for i, item in enumerate(items):
-        require(item.ndim <= 1, "meshgrid", f"tensors[{i}]", "at most 1 dimension", f"shape {item.shape}")
+        require(item.ndim <= 1, "meshgrid", f"tensors[{i}]", "at most 1 dimension", f"shape {tuple(item.shape)}")
         same = item.dtype is items[0].dtype
         require(same, "meshgrid", f"tensors[{i}]", f"dtype {items[0].dtype.name}", item.dtype.name, error=BadType)
     swapped = indexing == "xy" and len(items) > 1

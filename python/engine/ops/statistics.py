@@ -18,6 +18,7 @@ from engine.ops.rearrange import flip
 from engine.ops.reduction import Dims, amax, amin, any, sum
 from engine.ops.shape import movedim, narrow, normal_dim, reshape, unsqueeze
 from engine.ops.sorting import sort
+from engine.ops.special import floating
 from engine.ops.unary import ceil, floor, round
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -200,7 +201,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     d = normal_dim("trapezoid", dim, n)
     size = y.shape[d]
     if not size:
-        return sum(y, d).to(y.dtype if y.is_floating_point() else _core.float32)
+        return sum(y, d).to(floating(y.dtype))
     both = narrow(y, d, 1, size - 1) + narrow(y, d, 0, size - 1)
     if x is None:
         return sum(both, d) * dx / 2.0
@@ -208,7 +209,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
         require(x.shape[0] == size, "trapezoid", "x", f"{size} places", x.shape[0])
         x = reshape(x, (size, *(1,) * (n - 1 - d)))
     along = x.ndim - (n - d)
-    require(along >= 0, "trapezoid", "x", f"a shape that broadcasts with {y.shape}", x.shape)
+    require(along >= 0, "trapezoid", "x", f"a shape that broadcasts with {tuple(y.shape)}", x.shape)
     length = x.shape[along]
     step = narrow(x, along, 1, length - 1) - narrow(x, along, 0, length - 1)
     return sum(step * both, d) / 2.0

@@ -17,11 +17,13 @@ __all__ = [
     "BFloat16Tensor",
     "BoolTensor",
     "ByteTensor",
+    "CharTensor",
     "DoubleTensor",
     "FloatTensor",
     "HalfTensor",
     "IntTensor",
     "LongTensor",
+    "ShortTensor",
     "is_complex",
     "is_floating_point",
     "is_nonzero",
@@ -126,6 +128,18 @@ class IntTensor(metaclass=_Typed):
     dtype = _core.int32
 
 
+class ShortTensor(metaclass=_Typed):
+    """As `FloatTensor`, of int16."""
+
+    dtype = _core.int16
+
+
+class CharTensor(metaclass=_Typed):
+    """As `FloatTensor`, of int8."""
+
+    dtype = _core.int8
+
+
 class ByteTensor(metaclass=_Typed):
     """As `FloatTensor`, of uint8."""
 
@@ -139,7 +153,7 @@ class BoolTensor(metaclass=_Typed):
 
 
 _TYPES: tuple[Any, ...] = (
-    FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor, LongTensor, IntTensor, ByteTensor, BoolTensor,
+    FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor,
 )  # fmt: skip
 _BY_NAME = {t.__name__: t.dtype for t in _TYPES}
 for _type_here in _TYPES:  # `engine.cuda.FloatTensor` and its siblings, on the current CUDA device

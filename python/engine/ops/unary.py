@@ -13,6 +13,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import check_inplace, record, record_inplace
+from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.operands import gradient, zeros_array
@@ -85,43 +86,43 @@ def abs(input: Tensor) -> Tensor:
 @tensor_method
 @unary(K.exp, K.mul, saves_output=True, in_float32=True)
 def exp(input: Tensor) -> Tensor:
-    """e ^ input. Integers give float32."""
+    """e ^ input. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.log, K.div, in_float32=True)
 def log(input: Tensor) -> Tensor:
-    """Natural logarithm: NaN below 0, minus infinity at 0. Integers give float32."""
+    """Natural logarithm: NaN below 0, minus infinity at 0. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.sqrt, K.sqrt_backward, saves_output=True)
 def sqrt(input: Tensor) -> Tensor:
-    """Square root: NaN below 0. The gradient at 0 is infinite. Integers give float32."""
+    """Square root: NaN below 0. The gradient at 0 is infinite. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.rsqrt, K.rsqrt_backward, saves_output=True, in_float32=True)
 def rsqrt(input: Tensor) -> Tensor:
-    """1 / sqrt(input). The root and the quotient are each correctly rounded. Integers give float32."""
+    """1 / sqrt(input). The root and the quotient are each correctly rounded. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.sin, K.sin_backward)
 def sin(input: Tensor) -> Tensor:
-    """Sine of an angle in radians. Integers give float32."""
+    """Sine of an angle in radians. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.cos, K.cos_backward)
 def cos(input: Tensor) -> Tensor:
-    """Cosine of an angle in radians. Integers give float32."""
+    """Cosine of an angle in radians. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(lambda x: K.div(1, x), lambda dy, y: K.neg(K.mul(dy, K.pow(y, 2))), saves_output=True, in_float32=True)
 def reciprocal(input: Tensor) -> Tensor:
-    """1 / input. Integers give float32."""
+    """1 / input. Integers give the default dtype."""
 
 
 # ---------------------------------------------------------------- gradients that need nothing saved
@@ -160,7 +161,7 @@ def sign(input: Tensor) -> Tensor:
 
 def _rounded(name: str, kernel: Any, input: Tensor) -> Tensor:
     x = as_array(name, "input", input)
-    if x.dtype in (_core.int32, _core.int64, _core.uint8):  # integers stay as they are
+    if x.dtype in INTEGER_LIMITS:  # integers stay as they are
         return Tensor(x.clone())
     return record(name, kernel(x), (input,), _zero_backward)
 

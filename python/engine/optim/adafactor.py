@@ -6,15 +6,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from engine import _core
+from engine.dtypes import finfo
 from engine.errors import require
 from engine.ops.factory import zeros, zeros_like
 from engine.optim.optimizer import Bounded, Group
 from engine.tensor import Tensor
 
 __all__ = ["Adafactor"]
-
-_EPSILON = {_core.float32: 2.0**-23, _core.float64: 2.0**-52, _core.bfloat16: 2.0**-7}
 
 
 class Adafactor(Bounded):
@@ -72,7 +70,7 @@ class Adafactor(Bounded):
         state["step"] += 1
         new, lr = state["step"] ** group["beta2_decay"], float(group["lr"])
         least, least_size = group["eps"]
-        least = _EPSILON[p.dtype] if least is None else least
+        least = finfo(p.dtype).eps if least is None else least
         step = max(least_size, _size(p)) * min(lr, 1 / math.sqrt(state["step"]))
         if group["weight_decay"] != 0:
             p.mul_(1 - lr * group["weight_decay"])

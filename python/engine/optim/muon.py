@@ -54,7 +54,7 @@ class Muon(Bounded):
         require(steps < 100, "Muon", "ns_steps", "a number below 100", steps)
         require(len(coefficients) == 3, "Muon", "ns_coefficients", "three numbers", len(coefficients))
         for i, p in enumerate(group["params"]):
-            require(p.dim() == 2, "Muon", f"params[{i}]", "a matrix", f"shape {p.shape}")
+            require(p.dim() == 2, "Muon", f"params[{i}]", "a matrix", f"shape {tuple(p.shape)}")
 
     def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
         if not state:

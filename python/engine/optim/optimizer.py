@@ -113,7 +113,7 @@ class Optimizer(Hooks):
         require(len(kinds) < 2, self._name, "betas", "two numbers or two tensors", "one of each")
         for name, value in (("lr", lr), *(("betas", beta) for beta in betas)):
             if isinstance(value, Tensor):
-                require(value.numel() == 1, self._name, name, "one element", f"shape {value.shape}")
+                require(value.numel() == 1, self._name, name, "one element", f"shape {tuple(value.shape)}")
                 alone = capturable or not foreach
                 require(alone, self._name, "foreach", f"False if {name} is a tensor and capturable is False", True)
 
@@ -155,10 +155,9 @@ class Optimizer(Hooks):
         require(isinstance(p, Tensor), op, argument, "a Tensor", type(p).__name__, error=BadType)
         hint = "pass the tensor from which it was made, or .detach() it"
         require(p.is_leaf, op, argument, "a leaf tensor", "one that an op made", hint)
-        right = p.dtype in (_core.float32, _core.float64) or (p.dtype is _core.bfloat16 and p.is_cuda)
-        require(right, op, argument, "float32 or float64", p.dtype.name, error=BadType)
-        if not p.is_contiguous():
-            raise BadValue(op, argument, "contiguous memory", f"shape {p.shape} with strides {p.stride()}")
+        require(p.dtype.is_floating_point, op, argument, "a floating-point dtype", p.dtype.name, error=BadType)
+        got = f"shape {tuple(p.shape)} with strides {p.stride()}"
+        require(p.is_contiguous(), op, argument, "contiguous memory", got)
 
     def _check(self, group: Group) -> None:
         """Raises ValueError for hyperparameters out of range. What they may be, the subclass knows."""
@@ -298,7 +297,9 @@ class Optimizer(Hooks):
                     loaded[key] = int(value) if key == "step" else float(value)
                     continue
                 if isinstance(value, Tensor) and key in self._buffers:
-                    require(value.shape == p.shape, op, f"state[{number}][{key!r}]", f"shape {p.shape}", value.shape)
+                    require(
+                        value.shape == p.shape, op, f"state[{number}][{key!r}]", f"shape {tuple(p.shape)}", value.shape
+                    )
                 loaded[key] = _taken_over(value, p)
         self.state = state
         for mine, saved in zip(groups, saved_groups):
@@ -345,7 +346,9 @@ def _taken_over(value: Any, p: Tensor) -> Any:
 def _factor(grad_scale: float | Tensor, dtype: DType, number: int) -> Scale:
     if not isinstance(grad_scale, Tensor):
         return None, float(grad_scale)
-    require(grad_scale.numel() == 1, "step", "grad_scale", "a number or one element", f"shape {grad_scale.shape}")
+    require(
+        grad_scale.numel() == 1, "step", "grad_scale", "a number or one element", f"shape {tuple(grad_scale.shape)}"
+    )
     if number < 0:
         return None, float(grad_scale.item())
     return placed(grad_scale._data, _core.float32, number).reshape(()), 1.0

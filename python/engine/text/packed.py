@@ -62,7 +62,7 @@ class PackedBatch(Batch):
     ) -> None:
         op, total = "PackedBatch", input_ids.numel()
         if input_ids.ndim != 1:
-            raise BadValue(op, "input_ids", "1 dimension", f"shape {input_ids.shape}")
+            raise BadValue(op, "input_ids", "1 dimension", f"shape {tuple(input_ids.shape)}")
         layout = Layout(cu_seqlens, total=total, longest=max_seqlen if cu_seqlens.is_cuda else None, op=op)
         if max_seqlen != layout.longest:
             raise BadValue(op, "max_seqlen", f"{layout.longest}, the longest length in cu_seqlens", max_seqlen)

@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple
 from engine import _core
 from engine._core import Array, DType
 from engine.device import device as device_class
+from engine.dtypes import Size
 from engine.errors import ArgumentError, BadType, BadValue, FileMissing, IsFolder
 from engine.nn import Parameter
 from engine.tensor import Tensor
@@ -22,13 +23,14 @@ __all__ = ["load"]
 
 DTYPES = {
     "float32": _core.float32, "float64": _core.float64, "float16": _core.float16, "bfloat16": _core.bfloat16,
-    "int32": _core.int32, "int64": _core.int64, "uint8": _core.uint8, "bool": _core.bool,
+    "int8": _core.int8, "int16": _core.int16, "int32": _core.int32, "int64": _core.int64, "uint8": _core.uint8, "bool": _core.bool,
 }  # fmt: skip
 STORAGES = {
     "FloatStorage": _core.float32, "DoubleStorage": _core.float64, "HalfStorage": _core.float16, "LongStorage": _core.int64,
-    "BFloat16Storage": _core.bfloat16, "IntStorage": _core.int32, "ByteStorage": _core.uint8, "BoolStorage": _core.bool,
+    "BFloat16Storage": _core.bfloat16, "IntStorage": _core.int32, "ShortStorage": _core.int16, "CharStorage": _core.int8,
+    "ByteStorage": _core.uint8, "BoolStorage": _core.bool,
 }  # fmt: skip
-_ELSEWHERE = ("CharStorage", "ShortStorage", "ComplexFloatStorage", "ComplexDoubleStorage")
+_ELSEWHERE = ("ComplexFloatStorage", "ComplexDoubleStorage")
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that a file of PyTorch before 1.6 begins with
 _MAX_DIMS = 8
 
@@ -65,7 +67,7 @@ def load(
     """What `torch.save` or `engine.save` wrote: tensors in lists, tuples, dicts and sets, with numbers, strings and bytes.
 
     Nothing in the file is executed: it may name only what data need. Tensors that shared memory when they were saved share it again.
-    float8, int8, int16 and complex tensors are errors, because engine has no such dtypes.
+    float8 and complex tensors are errors, because engine has no such dtypes.
 
     Args:
         f: a path, or a binary file that can be read.
@@ -122,7 +124,7 @@ class _Objects:
             "torch._utils _rebuild_tensor": Known(self.tensor),
             "torch._utils _rebuild_tensor_v3": Known(self.tensor_of_bytes),
             "torch._utils _rebuild_parameter": Known(self.parameter),
-            "torch Size": Known(lambda sizes: tuple(sizes)),
+            "torch Size": Known(Size),
             "torch device": Known(device_class),
             "_codecs encode": Known(_encoded),
             "torch.storage UntypedStorage": _Kind("UntypedStorage", _core.uint8),

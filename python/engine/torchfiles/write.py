@@ -12,6 +12,7 @@ from typing import IO, Any
 from engine import _core
 from engine._core import Array, DType
 from engine.device import device as device_class
+from engine.dtypes import Size
 from engine.errors import BadType, BadValue
 from engine.nn import Parameter
 from engine.serialization import replace_file
@@ -130,6 +131,11 @@ class _Pickle:
             self.call("torch", "device", *((value.type,) if value.index is None else (value.type, value.index)))
         elif type(value) is bytes:
             self.call("_codecs", "encode", value.decode("latin1"), "latin1")
+        elif type(value) is Size:
+            self.name("torch", "Size")
+            self.out += b"("
+            self.put(tuple(value), path, depth + 1)
+            self.out += b"tR"
         elif isinstance(value, tuple):
             self.out += b"("
             for i, item in enumerate(value):

@@ -56,7 +56,10 @@ def check_parameters(optimizer: Optimizer, model: Module) -> None:
     own = {id(p) for p in model.parameters()}
     for group in optimizer.param_groups:
         for p in group["params"]:
-            expected, got = "an optimizer of the model's parameters", f"one with another parameter, of shape {p.shape}"
+            expected, got = (
+                "an optimizer of the model's parameters",
+                f"one with another parameter, of shape {tuple(p.shape)}",
+            )
             require(id(p) in own, "Trainer", "optimizer", expected, got)
 
 

@@ -260,7 +260,7 @@ class Trainer:
             with autocast(enabled=self.config.precision == "bfloat16"):
                 loss = self.task.loss(self.model, to_device(batch, self.device))
             if not isinstance(loss, Tensor) or loss.numel() != 1:
-                got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
+                got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
                 raise BadType("Trainer", "task", "a loss that is a Tensor of one element", got)
             if not loss.requires_grad:
                 raise BadValue("Trainer", "task", "a loss that requires grad", "one that does not")
