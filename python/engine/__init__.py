@@ -36,10 +36,10 @@ __version__ = "0.2.0"
 
 # These are imported at first use: `engine.nn.Linear` works without a second import, and `import engine` stays quick.
 _PACKAGES = (
-    "data", "hub", "inference", "linalg", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text",
-    "torchfiles", "train", "utils",
+    "amp", "backends", "compiler", "data", "distributed", "hub", "inference", "jit", "linalg", "metrics", "models", "multiprocessing", "nn", "optim", "random", "report", "runs", "serialization", "tasks", "text",
+    "testing", "torchfiles", "train", "utils",
 )  # fmt: skip
-_FUNCTIONS = {"load": "torchfiles", "save": "torchfiles"}  # functions that are loaded with their package at first use
+_FUNCTIONS = {"compile": "compiler", "load": "torchfiles", "save": "torchfiles"}  # functions that are loaded with their package at first use
 
 __all__ = [
     "DType",

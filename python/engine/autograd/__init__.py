@@ -6,5 +6,6 @@ from engine.autograd.checkpoint import checkpoint
 from engine.autograd.function import Function
 from engine.autograd.gradcheck import gradcheck
 from engine.autograd.tape import *
+from engine.autograd.variable import Variable
 
-__all__ = ["Function", "checkpoint", "gradcheck", *anomaly.__all__, *tape.__all__]
+__all__ = ["Function", "Variable", "checkpoint", "gradcheck", *anomaly.__all__, *tape.__all__]

@@ -15,6 +15,8 @@ from engine.nn import (
     losses,
     losses_likelihood,
     losses_margin,
+    parallel,
+    parameter,
     transformer,
     transformer_model,
     utils,
@@ -31,10 +33,11 @@ from engine.nn.losses import *
 from engine.nn.losses_likelihood import *
 from engine.nn.losses_margin import *
 from engine.nn.module import Module, Parameter
+from engine.nn.parallel import DataParallel
 from engine.nn.transformer import *
 from engine.nn.transformer_model import *
 
-__all__ = ["Module", "Parameter", "functional", "init", "lora", "utils"]
+__all__ = ["DataParallel", "Module", "Parameter", "functional", "init", "lora", "parallel", "parameter", "utils"]
 __all__ += activations.__all__
 __all__ += activations_piecewise.__all__
 __all__ += activations_smooth.__all__
@@ -48,3 +51,8 @@ __all__ += losses_likelihood.__all__
 __all__ += losses_margin.__all__
 __all__ += transformer.__all__
 __all__ += transformer_model.__all__
+
+
+from engine.nn import modules  # it gives the names above under PyTorch's paths
+
+__all__ += ["modules"]

@@ -6,20 +6,30 @@ generator: a `Generator` from which to draw instead of engine's random state.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
 
 from engine import ops
 from engine.autograd import no_grad
 from engine.errors import BadValue, require
+from engine.notices import say_once
 from engine.ops.generator import Generator
 from engine.tensor import Tensor
 
 __all__ = [
     "calculate_gain",
     "constant_",
+    "dirac_",
+    "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
+    "sparse_",
     "trunc_normal_",
     "uniform_",
     "xavier_normal_",
@@ -79,16 +89,77 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
+_LINEAR = (
+    "linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+)  # fmt: skip
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through a nonlinearity. param: the slope of leaky_relu (None: 0.01)."""
     slope = 0.01 if param is None else param
     gains = {
-        "linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4,
+        **dict.fromkeys(_LINEAR, 1.0), "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4,
         "leaky_relu": math.sqrt(2.0 / (1 + slope**2)),
     }  # fmt: skip
     known = nonlinearity in gains
     require(known, "calculate_gain", "nonlinearity", f"one of {', '.join(gains)}", repr(nonlinearity))
     return gains[nonlinearity]
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fills a matrix with 1 on the diagonal and 0 elsewhere."""
+    require(tensor.ndim == 2, "eye_", "tensor", "2 dimensions", f"shape {tensor.shape}")
+    with no_grad():
+        return tensor.copy_(ops.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fills the weight of a convolution, (out, in, *), with zeros, and with 1 where it passes input i on as output i.
+
+    Raises ValueError for other than 3 to 5 dimensions, and if `groups` does not divide the outputs.
+    """
+    shape = tensor.shape
+    require(3 <= len(shape) <= 5, "dirac_", "tensor", "3 to 5 dimensions", f"shape {shape}")
+    require(shape[0] % groups == 0, "dirac_", "groups", f"a divisor of {shape[0]}", groups)
+    zeros_(tensor)
+    per_group, middle = shape[0] // groups, tuple(n // 2 for n in shape[2:])
+    with no_grad():
+        for group in range(groups):
+            for i in range(min(per_group, shape[1])):
+                tensor[(group * per_group + i, i, *middle)] = 1.0
+    return tensor
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Fills with a random matrix whose rows, or columns if there are fewer, are orthogonal and of length `gain` (Saxe et al. 2014).
+
+    A tensor (rows, *) is taken as a matrix. The host computes it. Raises ValueError for fewer than 2 dimensions.
+    """
+    require(tensor.ndim >= 2, "orthogonal_", "tensor", "at least 2 dimensions", f"shape {tensor.shape}")
+    if not tensor.numel():
+        return tensor
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
+    drawn = ops.randn(rows, columns, generator=generator).numpy()
+    q, r = np.linalg.qr(drawn.T if rows < columns else drawn)
+    q = q * np.sign(np.diag(r)) * gain  # the signs make the distribution uniform
+    with no_grad():
+        return tensor.copy_(ops.tensor(q.T if rows < columns else q).reshape(tensor.shape))
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """Fills a matrix with draws from N(0, std^2), of which a share `sparsity` of each column, rounded up, is 0 (Martens 2010)."""
+    require(tensor.ndim == 2, "sparse_", "tensor", "2 dimensions", f"shape {tensor.shape}")
+    zeros = math.ceil(sparsity * tensor.shape[0])
+    with no_grad():
+        tensor.normal_(0.0, std, generator=generator)
+        for column in range(tensor.shape[1]):
+            tensor[ops.randperm(tensor.shape[0], generator=generator)[:zeros], column] = 0.0
+    return tensor
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight (out, in, ...). Public code uses this name of PyTorch's."""
+    return _fans("init", tensor)
 
 
 def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
@@ -136,3 +207,21 @@ def kaiming_normal_(
 ) -> Tensor:
     """Fills with draws from N(0, s^2), s = gain / sqrt(fan); a: leaky_relu's slope."""
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
+
+
+def _older(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function under its name of before PyTorch 0.4, without the underscore."""
+    name = function.__name__
+
+    @wraps(function)
+    def older(*args: Any, **kwargs: Any) -> Tensor:
+        say_once(f"engine: nn.init.{name[:-1]} is an older name of nn.init.{name}")
+        return function(*args, **kwargs)
+
+    return older
+
+
+uniform, normal, constant = _older(uniform_), _older(normal_), _older(constant_)
+eye, dirac, orthogonal, sparse = _older(eye_), _older(dirac_), _older(orthogonal_), _older(sparse_)
+xavier_uniform, xavier_normal = _older(xavier_uniform_), _older(xavier_normal_)
+kaiming_uniform, kaiming_normal = _older(kaiming_uniform_), _older(kaiming_normal_)
