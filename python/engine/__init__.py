@@ -36,10 +36,12 @@ __version__ = "0.2.0"
 
 # These are imported at first use: `engine.nn.Linear` works without a second import, and `import engine` stays quick.
 _PACKAGES = (
-    "amp", "backends", "compiler", "data", "distributed", "hub", "inference", "jit", "linalg", "metrics", "models", "multiprocessing", "nn", "optim", "random", "report", "runs", "serialization", "tasks", "text",
-    "testing", "torchfiles", "train", "utils",
+    "amp", "backends", "compiler", "data", "distributed", "fx", "hub", "inference", "jit", "linalg", "metrics", "models",
+    "multiprocessing", "nn", "onnx", "optim", "random", "report", "runs", "serialization", "tasks", "testing", "text",
+    "torchfiles", "train", "utils",
 )  # fmt: skip
-_FUNCTIONS = {"compile": "compiler", "load": "torchfiles", "save": "torchfiles"}  # functions that are loaded with their package at first use
+# Functions that are loaded with their package at first use.
+_FUNCTIONS = {"compile": "compiler", "load": "torchfiles", "save": "torchfiles"}
 
 __all__ = [
     "DType",
@@ -85,4 +87,6 @@ def __getattr__(name: str) -> _Any:
         found = getattr(_importlib.import_module(f"engine.{_FUNCTIONS[name]}"), name)
         globals()[name] = found
         return found
+    if name in ("complex64", "complex128", "complex32", "cfloat", "cdouble", "complex", "polar", "view_as_complex", "view_as_real"):
+        raise AttributeError(f"engine has no complex numbers: engine.{name} does not exist")
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -32,12 +32,12 @@ from engine.nn.layers import *
 from engine.nn.losses import *
 from engine.nn.losses_likelihood import *
 from engine.nn.losses_margin import *
-from engine.nn.module import Module, Parameter
+from engine.nn.module import Buffer, Module, Parameter
 from engine.nn.parallel import DataParallel
 from engine.nn.transformer import *
 from engine.nn.transformer_model import *
 
-__all__ = ["DataParallel", "Module", "Parameter", "functional", "init", "lora", "parallel", "parameter", "utils"]
+__all__ = ["Buffer", "DataParallel", "Module", "Parameter", "functional", "init", "lora", "parallel", "parameter", "utils"]
 __all__ += activations.__all__
 __all__ += activations_piecewise.__all__
 __all__ += activations_smooth.__all__

@@ -1,4 +1,4 @@
-"""Hooks on the backward pass of a module. Its inputs and its output each pass through a node that copies nothing."""
+"""Hooks on a module's forward pass, and on its backward pass: there its inputs and its output each pass through a node that copies nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,29 @@ from engine.autograd.tape import Node, filled, is_grad_enabled, record
 from engine.autograd.views import mark_view
 from engine.errors import BadState, BadType
 from engine.tensor import Tensor
+
+
+
+class ForwardHook:
+    """A hook before or after forward. with_kwargs: whether it is told the keyword arguments, too."""
+
+    def __init__(self, function: Any, with_kwargs: bool) -> None:
+        self.function, self.with_kwargs = function, with_kwargs
+
+    def before(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The arguments for forward."""
+        if self.with_kwargs:
+            changed = self.function(module, args, kwargs)
+            return (args, kwargs) if changed is None else changed
+        changed = self.function(module, args)
+        return args if changed is None else changed if isinstance(changed, tuple) else (changed,), kwargs
+
+    def after(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        """The output of the module."""
+        told = (args, kwargs, output) if self.with_kwargs else (args, output)
+        changed = self.function(module, *told)
+        return output if changed is None else changed
+
 
 _SHARED = "an input or output of a module with backward hooks"
 

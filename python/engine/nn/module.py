@@ -7,6 +7,7 @@ Parameters, buffers and submodules are plain attributes, so that reading `self.w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from engine import _core
@@ -14,12 +15,13 @@ from engine._core import Array, DType
 from engine.device import device as Device
 from engine.device import number_of, placed, refuse_float64
 from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
-from engine.nn.hooks import call_with_backward_hooks
+from engine.nn.hooks import ForwardHook, call_with_backward_hooks
 from engine.nn.utils import zero_gradients
+from engine.notices import say_once
 from engine.ops.convert import copy_into
 from engine.tensor import RemovableHandle, Tensor
 
-__all__ = ["IncompatibleKeys", "Module", "Parameter"]
+__all__ = ["Buffer", "IncompatibleKeys", "Module", "Parameter"]
 
 Self = TypeVar("Self", bound="Module")
 
@@ -39,6 +41,16 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+class Buffer(Tensor):
+    """A tensor that becomes a buffer of a Module when it is assigned to an attribute. persistent: whether state_dict holds it."""
+
+    def __init__(self, data: Tensor, persistent: bool = True) -> None:
+        if not isinstance(data, Tensor):
+            raise BadType("Buffer", "data", "a Tensor", type(data).__name__)
+        super().__init__(data._data)
+        self.persistent = persistent
+
+
 class IncompatibleKeys(NamedTuple):
     """What load_state_dict(strict=False) left out."""
 
@@ -47,13 +59,18 @@ class IncompatibleKeys(NamedTuple):
 
 
 def copy_state(
-    op: str, owner: str, targets: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool = True
+    op: str,
+    owner: str,
+    targets: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+    strict: bool = True,
+    assign: bool = False,
 ) -> IncompatibleKeys:
     """Copies a state into `targets` by name; dtypes are converted, and devices may differ. Everything is checked before anything is
     written.
 
-    Raises a ValueError that lists the missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
-    are only returned. The error speaks of the argument `state_dict` of `op`, and of the entries of `owner`.
+    assign: the targets take over the memory of the state. Raises a ValueError that lists the missing, unexpected and mis-shaped
+    entries; with strict=False missing and unexpected entries are only returned. The error speaks of the argument `state_dict` of `op`, and of the entries of `owner`.
     """
     missing = [name for name in targets if name not in state]
     unexpected = [name for name in state if name not in targets]
@@ -72,7 +89,11 @@ def copy_state(
     got = "entries that differ:" + "".join(f"\n  {kind}: {names}" for kind, names in problems.items() if names)
     require(not any(problems.values()), op, "state_dict", f"the entries of {owner}", got)
     for name, target in targets.items():
-        if name in state:
+        if name not in state:
+            continue
+        if assign:
+            target.data = state[name]
+        else:
             copy_into(target._data, state[name]._data)
     return IncompatibleKeys(missing, unexpected)
 
@@ -114,23 +135,29 @@ class Module:
         before: dict[Any, Any] = self.__dict__["_forward_pre_hooks"]
         after: dict[Any, Any] = self.__dict__["_forward_hooks"]
         for hook in list(before.values()):
-            changed = hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
+            args, kwargs = hook.before(self, args, kwargs)
         output = self.forward(*args, **kwargs)
         for hook in list(after.values()):
-            changed = hook(self, args, output)
-            if changed is not None:
-                output = changed
+            output = hook.after(self, args, kwargs, output)
         return output
 
-    def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> RemovableHandle:
-        """Calls hook(module, args) before forward. If the hook returns something, forward gets that instead of args."""
-        return RemovableHandle(self.__dict__["_forward_pre_hooks"], hook)
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, args) before forward. If the hook returns something, forward gets that instead of args.
 
-    def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> RemovableHandle:
-        """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output."""
-        return RemovableHandle(self.__dict__["_forward_hooks"], hook)
+        with_kwargs: calls hook(module, args, kwargs), which returns None or both. prepend: before the hooks that are there."""
+        return RemovableHandle(self.__dict__["_forward_pre_hooks"], ForwardHook(hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHandle:
+        """Calls hook(module, args, output) after forward. If the hook returns something, that replaces the output.
+
+        with_kwargs: calls hook(module, args, kwargs, output). prepend: before the hooks that are there. always_call=True, the call of
+        a hook after an error, is refused (ValueError)."""
+        require(not always_call, "register_forward_hook", "always_call", False, True)
+        return RemovableHandle(self.__dict__["_forward_hooks"], ForwardHook(hook, with_kwargs), prepend)
 
     def register_full_backward_hook(
         self, hook: Callable[[Any, Any, Any], Any], prepend: bool = False
@@ -150,6 +177,10 @@ class Module:
         """
         return RemovableHandle(self.__dict__["_backward_pre_hooks"], hook, prepend)
 
+    def register_backward_hook(self, hook: Callable[[Any, Any, Any], Any]) -> RemovableHandle:
+        """An older name of `register_full_backward_hook`."""
+        return self.register_full_backward_hook(hook)
+
     # ---- attributes
 
     if TYPE_CHECKING:
@@ -161,6 +192,9 @@ class Module:
             self._register("_parameters", name, value)
         elif isinstance(value, Module):
             self._register("_modules", name, value)
+        elif isinstance(value, Buffer):
+            self._register("_buffers", name, value)
+            (self._non_persistent.discard if value.persistent else self._non_persistent.add)(name)
         else:
             mine = self.__dict__
             for registry, kind in _KINDS.items():
@@ -289,6 +323,20 @@ class Module:
             raise BadAttribute("get_parameter", "target", "the name of a parameter", repr(target))
         return found
 
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with that dotted name. Raises AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._buffers.get(name)
+        if found is None:
+            raise BadAttribute("get_buffer", "target", "the name of a buffer", repr(target))
+        return found
+
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Puts a module where the one with that dotted name is. Raises AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        self.get_submodule(target)
+        setattr(self.get_submodule(path), name, module)
+
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Calls fn(module) for every module below, then for this one. Returns this module."""
         for module in self.children():
@@ -372,6 +420,22 @@ class Module:
         """Floating-point parameters and buffers become bfloat16, in which only CUDA devices compute."""
         return self.to(_core.bfloat16)
 
+    def half(self: Self) -> Self:
+        """Floating-point parameters and buffers become float16, which is for storing."""
+        return self.to(_core.float16)
+
+    def type(self: Self, dst_type: DType) -> Self:
+        """Floating-point parameters and buffers become `dst_type`."""
+        return self.to(dst_type)
+
+    def to_empty(self: Self, *, device: Any, recurse: bool = True) -> Self:
+        """Moves parameters and buffers to the device. Their contents come along, which PyTorch leaves undefined."""
+        return self.to(device)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Changes nothing, and says so once: engine runs models as they are, with its own kernels."""
+        say_once("engine: Module.compile changes nothing: engine runs models as they are, with its own kernels")
+
     def cpu(self: Self) -> Self:
         """Moves parameters and buffers to the CPU."""
         return self.to("cpu")
@@ -382,10 +446,16 @@ class Module:
 
     # ---- state
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+    def state_dict(
+        self, destination: dict[str, Tensor] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Tensor]:
         """Parameters and persistent buffers by dotted name. They are detached and share the module's memory; with keep_vars they are the
-        Parameters themselves."""
-        return {prefix + name: value if keep_vars else value.detach() for name, value in self._entries()}
+        Parameters themselves. destination: a dict to which they are added, and which is returned."""
+        found = {prefix + name: value if keep_vars else value.detach() for name, value in self._entries()}
+        if destination is None:
+            return found
+        destination.update(found)
+        return destination
 
     def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """The entries of `state_dict`. A layer whose memory is laid out differently from its published format overrides this, and gives
@@ -397,16 +467,48 @@ class Module:
             if module is not None:
                 yield from module._entries(f"{prefix}{name}.")
 
-    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copies a state into parameters and buffers; dtypes are converted, and devices may differ. Everything is checked before anything
         is written.
 
-        Raises a ValueError that lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries
-        are only returned. Differs from PyTorch, where the error is a RuntimeError.
+        assign: parameters and buffers take over the memory of the state instead, with its dtype and device. Raises a ValueError that
+        lists missing, unexpected and mis-shaped entries; with strict=False missing and unexpected entries are only returned. Differs
+        from PyTorch, where the error is a RuntimeError.
         """
         if not isinstance(state_dict, Mapping):
             raise BadType("load_state_dict", "state_dict", "a mapping from names to Tensors", type(state_dict).__name__)
-        return copy_state("load_state_dict", type(self).__name__, dict(self._entries()), state_dict, strict)
+        state = dict(state_dict)
+        for path, module in self.named_modules(remove_duplicate=False):
+            module._load_from_state_dict(state, f"{path}." if path else "", {}, strict, [], [], [])
+        targets = dict(self._entries())
+        keys = copy_state("load_state_dict", type(self).__name__, targets, state, strict, assign)
+        for module in self.modules():
+            for hook in list(module.__dict__.get("_load_post_hooks", {}).values()):
+                hook(module, keys)
+        return keys
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],
+        unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        """Changes a state before it is loaded. A subclass overrides this to rename entries of older states; the entries are copied
+        afterwards. The lists are PyTorch's and nothing reads them."""
+        for hook in list(self.__dict__.get("_load_pre_hooks", {}).values()):
+            hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls hook(module, state_dict, prefix, ...) before a state is loaded. The hook may rename entries of state_dict, a copy."""
+        return self._register_load_state_dict_pre_hook(hook, with_module=True)
+
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> RemovableHandle:
+        called = partial(hook, self) if with_module else hook
+        return RemovableHandle(self.__dict__.setdefault("_load_pre_hooks", {}), called)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[[Any, Any], Any]) -> RemovableHandle:
+        """Calls hook(module, incompatible_keys) after a state is loaded."""
+        return RemovableHandle(self.__dict__.setdefault("_load_post_hooks", {}), hook)
 
     # ---- printing
 
@@ -414,8 +516,11 @@ class Module:
         """The text that `repr` shows in the parentheses, before the submodules."""
         return ""
 
+    def _get_name(self) -> str:
+        return type(self).__name__
+
     def __repr__(self) -> str:
-        extra, name = self.extra_repr(), type(self).__name__
+        extra, name = self.extra_repr(), self._get_name()
         lines = [extra] if extra else []
         lines += [f"({child}): {module!r}" for child, module in self._modules.items()]
         text = "\n".join(lines)

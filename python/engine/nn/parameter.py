@@ -1,5 +1,5 @@
 """What PyTorch has in `torch.nn.parameter`, from `engine.nn`."""
 
-from engine.nn.module import Parameter
+from engine.nn.module import Buffer, Parameter
 
-__all__ = ["Parameter"]
+__all__ = ["Buffer", "Parameter"]

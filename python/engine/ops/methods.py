@@ -46,7 +46,7 @@ _WRITTEN = """
 abs absolute acos addbmm addcdiv addcmul addmm addmv addr arccos arcsin arctan arctan2 asin atan atan2 baddbmm ceil clamp_max
 clamp_min cos cosh cumsum deg2rad eq erf erfc erfinv exp exp2 expm1 fix floor floor_divide fmod frac ge greater greater_equal gt
 hypot le lerp less less_equal log log10 log1p log2 logical_and logical_not logical_or logical_xor logit lt nan_to_num ne
-not_equal pow rad2deg reciprocal relu remainder round rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh tril triu trunc xlogy
+not_equal pow rad2deg reciprocal relu remainder round rsqrt sgn sigmoid sign sin sinc sinh sqrt square tan tanh tril triu trunc xlogy
 """
 
 # Methods whose in-place form gives the tensor another shape over the same memory.

@@ -1,0 +1,207 @@
+"""What public code asks of tensors, or tells the library, where engine has one answer; and small methods beside the families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import _core
+from engine.autograd.modes import is_grad_enabled
+from engine.autograd.tape import check_inplace, record_inplace
+from engine.device import CPU, device
+from engine.dtypes import strided
+from engine.errors import BadState, require
+from engine.notices import say_once
+from engine.ops.factory import INTEGER_LIMITS, as_tensor, tensor, zeros
+from engine.ops.generator import Generator
+from engine.ops.matrix_norms import vector_norm
+from engine.ops.operands import no_gradient
+from engine.ops.random import _draw_integers
+from engine.ops.stacking import atleast_2d
+from engine.ops.shape import stack
+from engine.ops.stacking import meshgrid
+from engine.ops.unary import sign
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = [
+    "are_deterministic_algorithms_enabled",
+    "asarray",
+    "block_diag",
+    "cartesian_prod",
+    "dist",
+    "get_default_device",
+    "is_inference_mode_enabled",
+    "scalar_tensor",
+    "set_printoptions",
+    "sgn",
+    "typename",
+    "use_deterministic_algorithms",
+]
+
+# ---------------------------------------------------------------- one answer
+
+for _name in ("is_sparse", "is_quantized", "is_meta", "is_mps", "is_xla", "is_nested", "is_mkldnn", "is_xpu"):
+    setattr(Tensor, _name, property(lambda self: False, doc="False: engine has no such tensors."))
+Tensor.layout = property(lambda self: strided, doc="`engine.strided`, the only one.")  # type: ignore[attr-defined]
+Tensor.retains_grad = property(  # type: ignore[attr-defined]
+    lambda self: self._node is not None and self._index in self._node._retained,
+    doc="Whether `retain_grad` was called for the result of an op.",
+)
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Changes nothing: engine's kernels always give the same bits. Says so once for False."""
+    if not mode:
+        say_once("engine: use_deterministic_algorithms(False) changes nothing: kernels always give the same bits")
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True."""
+    return True
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether ops are not recorded: engine's inference_mode is no_grad."""
+    return not is_grad_enabled()
+
+
+def get_default_device() -> device:
+    """The device of new tensors if no other is given: the CPU."""
+    return CPU
+
+
+def set_printoptions(**options: Any) -> None:
+    """Sets NumPy's options of the same names (precision, threshold, edgeitems, linewidth), with which engine prints tensors.
+
+    sci_mode: True or False chooses numbers with or without exponents. profile is refused (ValueError)."""
+    import numpy as np
+
+    require("profile" not in options, "set_printoptions", "profile", "no value", options.get("profile"))
+    sci_mode = options.pop("sci_mode", None)
+    if sci_mode is not None:
+        options["suppress"] = not sci_mode
+    np.set_printoptions(**options)
+
+
+def typename(obj: Any) -> str:
+    """The name of a tensor's type, such as "engine.FloatTensor", or of any other object's type with its module."""
+    if isinstance(obj, Tensor):
+        return str(obj.type())  # type: ignore[call-arg]
+    kind = obj if isinstance(obj, type) else type(obj)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+@tensor_method("is_signed")
+def _is_signed(self: Tensor) -> bool:
+    """Whether the dtype has negative numbers."""
+    return self.dtype is not _core.uint8 and self.dtype is not _core.bool
+
+
+@tensor_method("is_same_size")
+def _is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether both have the same shape."""
+    return self.shape == as_array("is_same_size", "other", other).shape
+
+
+@tensor_method("is_shared")
+def _is_shared(self: Tensor) -> bool:
+    """False: no other process sees the memory."""
+    return False
+
+
+@tensor_method("share_memory_")
+def _share_memory(self: Tensor) -> Tensor:
+    """Changes nothing, and says so once: other processes get copies."""
+    say_once("engine: share_memory_ changes nothing: other processes get copies of tensors")
+    return self
+
+
+@tensor_method("storage_offset")
+def _storage_offset(self: Tensor) -> int:
+    """The number of elements in memory before the first one."""
+    return int(self._data.offset)
+
+
+@tensor_method("detach_")
+def _detach(self: Tensor) -> Tensor:
+    """Makes this tensor a leaf that does not require grad. Raises RuntimeError for a view."""
+    if self._base is not None:
+        raise BadState("detach_", "self", "a tensor that is no view", "a view", "use .detach()")
+    self._node, self._index, self._requires_grad = None, 0, False
+    return self
+
+
+# ---------------------------------------------------------------- small ones
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """`as_tensor(obj)`; with copy=True always new memory. copy=False does not copy what has memory to share."""
+    made = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype=dtype, device=device)
+    return made.detach().requires_grad_() if requires_grad else made
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A 0-dim tensor of the number, of the default dtype."""
+    from engine.dtypes import get_default_dtype
+
+    return tensor(s, dtype=dtype or get_default_dtype(), device=device, requires_grad=requires_grad)
+
+
+@tensor_method
+def sgn(input: Tensor) -> Tensor:
+    """`sign(input)`, which PyTorch calls so for complex numbers, too."""
+    return sign(input)
+
+
+@tensor_method
+def dist(input: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm of input - other, a 0-dim tensor."""
+    return vector_norm(input - other, p)
+
+
+def block_diag(*tensors: Tensor) -> Tensor:
+    """A matrix with the tensors (matrices, or rows) on its diagonal and zeros elsewhere. Gradients flow through."""
+    parts = [atleast_2d(t) for t in tensors]
+    rows, columns = sum(p.shape[0] for p in parts), sum(p.shape[1] for p in parts)
+    first = parts[0] if parts else zeros(1, 0)
+    made, row, column = zeros(rows or 1, columns, dtype=first.dtype, device=first.device), 0, 0
+    for part in parts:
+        made[row : row + part.shape[0], column : column + part.shape[1]] = part
+        row, column = row + part.shape[0], column + part.shape[1]
+    return made
+
+
+def cartesian_prod(*tensors: Tensor) -> Tensor:
+    """All combinations of one element of each tensor (n_i,), in order: (n_1 * n_2 * ..., tensors); of one tensor itself."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([grid.reshape(-1) for grid in meshgrid(*tensors, indexing="ij")], dim=-1)
+
+
+@tensor_method("random_")
+def _random_(self: Tensor, *bounds: int, generator: Generator | None = None) -> Tensor:
+    """Fills the tensor with integers from [low, high): random_(high), random_(low, high), or all that the dtype can hold exactly from 0."""
+    check_inplace("random_", self)
+    most = {_core.float32: 2**24, _core.float64: 2**53, _core.bfloat16: 2**8, _core.float16: 2**11, _core.bool: 1}
+    largest = most.get(self.dtype, INTEGER_LIMITS.get(self.dtype, (0, 2**53))[1])
+    low, high = bounds if len(bounds) == 2 else (0, *bounds) if bounds else (0, min(largest, 2**63 - 2) + 1)
+    drawn = _draw_integers("random_", _core.empty(self.shape, self.dtype, self._data.device), low, high, generator)
+    _core.kernels.copy(self._data, drawn)
+    return record_inplace("random_", self, (self,), no_gradient)
+
+
+@tensor_method("exponential_")
+def _exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Fills the tensor with draws of the exponential distribution of rate `lambd`, all above 0."""
+    require(lambd > 0, "exponential_", "lambd", "a number > 0", lambd)
+    self.uniform_(0.0, 1.0, generator=generator)  # in [0, 1), so 1 - u is above 0
+    return self.neg_().add_(1.0).log_().div_(-lambd).clamp_(min=1e-38)  # type: ignore[attr-defined]
+
+
+@tensor_method("fill_diagonal_")
+def _fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Writes the number to the diagonal of a matrix. wrap=True is refused (ValueError)."""
+    require(self.ndim == 2 and not wrap, "fill_diagonal_", "self", "a matrix, and wrap=False", f"shape {self.shape}")
+    self.diagonal().fill_(fill_value)  # type: ignore[attr-defined]
+    return self
