@@ -43,6 +43,10 @@ _PACKAGES = (
 # Functions that are loaded with their package at first use.
 _FUNCTIONS = {"compile": "compiler", "load": "torchfiles", "save": "torchfiles"}
 
+_COMPLEX = (
+    "cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "polar", "view_as_complex", "view_as_real",
+)  # fmt: skip
+
 __all__ = [
     "DType",
     "Layout",
@@ -74,10 +78,9 @@ __all__ = [
     "set_num_threads",
     "uint8",
     *_PACKAGES,
-    *_FUNCTIONS,
 ]
 # Unlike in PyTorch, `from engine import *` does not replace Python's own `sum`, `max`, `bool` and others: write `engine.sum`.
-__all__ += [name for name in (*ops.__all__, *dtypes.__all__) if not hasattr(_builtins, name)]
+__all__ += [name for name in (*ops.__all__, *dtypes.__all__, *_FUNCTIONS) if not hasattr(_builtins, name)]
 
 
 def __getattr__(name: str) -> _Any:
@@ -87,6 +90,6 @@ def __getattr__(name: str) -> _Any:
         found = getattr(_importlib.import_module(f"engine.{_FUNCTIONS[name]}"), name)
         globals()[name] = found
         return found
-    if name in ("complex64", "complex128", "complex32", "cfloat", "cdouble", "complex", "polar", "view_as_complex", "view_as_real"):
-        raise AttributeError(f"engine has no complex numbers: engine.{name} does not exist")
+    if name in _COMPLEX:
+        raise AttributeError(f"engine has no complex numbers, and no {name}")
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -93,7 +93,9 @@ class GradScaler:
         self._device, self._enabled = device, bool(enabled)
         self._scale, self._growth_factor, self._backoff_factor = float(init_scale), growth_factor, backoff_factor
         self._growth_interval, self._growth_tracker = growth_interval, 0
-        self._found: dict[int, bool] = {}  # by the id of an optimizer that was unscaled: whether its gradients are not finite
+        self._found: dict[
+            int, bool
+        ] = {}  # by the id of an optimizer that was unscaled: whether its gradients are not finite
         self._stepped: set[int] = set()
 
     def scale(self, outputs: Any) -> Any:
@@ -195,5 +197,3 @@ def _divide(gradients: Iterable[Tensor], scale: float) -> bool:
         found = found | ~gradient.isfinite().all().to(found.device)
         gradient.mul_(1.0 / scale)
     return bool(found.item())
-
-

@@ -170,5 +170,3 @@ def all_gather_object(object_list: list[Any], obj: Any, group: Any = None) -> No
 
 def broadcast_object_list(object_list: list[Any], src: int = 0, group: Any = None, device: Any = None) -> None:
     """Leaves the list as it is."""
-
-

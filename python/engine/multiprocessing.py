@@ -37,7 +37,7 @@ def spawn(
 
 
 def get_sharing_strategy() -> str:
-    """"none": tensors are copied."""
+    """ "none": tensors are copied."""
     return "none"
 
 

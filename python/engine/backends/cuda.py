@@ -45,7 +45,9 @@ def is_built() -> bool:
 
 
 def _said(what: str) -> None:
-    say_once(f"engine: {what} changes nothing: there is one kernel for attention, which never keeps the matrix of weights")
+    say_once(
+        f"engine: {what} changes nothing: there is one kernel for attention, which never keeps the matrix of weights"
+    )
 
 
 def enable_flash_sdp(enabled: bool) -> None:

@@ -6,9 +6,8 @@ numbers are read (`item`, `cpu`, `tolist`, printing). `memory_stats()["host_wait
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from importlib import import_module
+from typing import Any, NamedTuple
 
 from engine import _core
 from engine.device import cuda_backend, cuda_number, current

@@ -15,6 +15,7 @@ from engine.nn import (
     losses,
     losses_likelihood,
     losses_margin,
+    modules,
     parallel,
     parameter,
     transformer,
@@ -37,7 +38,18 @@ from engine.nn.parallel import DataParallel
 from engine.nn.transformer import *
 from engine.nn.transformer_model import *
 
-__all__ = ["Buffer", "DataParallel", "Module", "Parameter", "functional", "init", "lora", "parallel", "parameter", "utils"]
+__all__ = [
+    "Buffer",
+    "DataParallel",
+    "Module",
+    "Parameter",
+    "functional",
+    "init",
+    "lora",
+    "parallel",
+    "parameter",
+    "utils",
+]
 __all__ += activations.__all__
 __all__ += activations_piecewise.__all__
 __all__ += activations_smooth.__all__
@@ -51,8 +63,3 @@ __all__ += losses_likelihood.__all__
 __all__ += losses_margin.__all__
 __all__ += transformer.__all__
 __all__ += transformer_model.__all__
-
-
-from engine.nn import modules  # it gives the names above under PyTorch's paths
-
-__all__ += ["modules"]

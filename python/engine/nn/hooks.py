@@ -11,7 +11,6 @@ from engine.errors import BadState, BadType
 from engine.tensor import Tensor
 
 
-
 class ForwardHook:
     """A hook before or after forward. with_kwargs: whether it is told the keyword arguments, too."""
 

@@ -502,7 +502,9 @@ class Module:
         """Calls hook(module, state_dict, prefix, ...) before a state is loaded. The hook may rename entries of state_dict, a copy."""
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
-    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> RemovableHandle:
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], with_module: bool = False
+    ) -> RemovableHandle:
         called = partial(hook, self) if with_module else hook
         return RemovableHandle(self.__dict__.setdefault("_load_pre_hooks", {}), called)
 

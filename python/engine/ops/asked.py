@@ -16,9 +16,8 @@ from engine.ops.generator import Generator
 from engine.ops.matrix_norms import vector_norm
 from engine.ops.operands import no_gradient
 from engine.ops.random import _draw_integers
-from engine.ops.stacking import atleast_2d
 from engine.ops.shape import stack
-from engine.ops.stacking import meshgrid
+from engine.ops.stacking import atleast_2d, meshgrid
 from engine.ops.unary import sign
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -39,13 +38,18 @@ __all__ = [
 
 # ---------------------------------------------------------------- one answer
 
-for _name in ("is_sparse", "is_quantized", "is_meta", "is_mps", "is_xla", "is_nested", "is_mkldnn", "is_xpu"):
-    setattr(Tensor, _name, property(lambda self: False, doc="False: engine has no such tensors."))
-Tensor.layout = property(lambda self: strided, doc="`engine.strided`, the only one.")  # type: ignore[attr-defined]
-Tensor.retains_grad = property(  # type: ignore[attr-defined]
-    lambda self: self._node is not None and self._index in self._node._retained,
-    doc="Whether `retain_grad` was called for the result of an op.",
-)
+_ANSWERS = {
+    name: (lambda self: False, "False: engine has no such tensors.")
+    for name in ("is_sparse", "is_quantized", "is_meta", "is_mps", "is_xla", "is_nested", "is_mkldnn", "is_xpu")
+} | {
+    "layout": (lambda self: strided, "`engine.strided`, the only one."),
+    "retains_grad": (
+        lambda self: self._node is not None and self._index in self._node._retained,
+        "Whether `retain_grad` was called for the result of an op.",
+    ),
+}
+for _name, (_answer, _doc) in _ANSWERS.items():
+    setattr(Tensor, _name, property(_answer, doc=_doc))
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
@@ -85,7 +89,7 @@ def set_printoptions(**options: Any) -> None:
 def typename(obj: Any) -> str:
     """The name of a tensor's type, such as "engine.FloatTensor", or of any other object's type with its module."""
     if isinstance(obj, Tensor):
-        return str(obj.type())  # type: ignore[call-arg]
+        return str(obj.type())
     kind = obj if isinstance(obj, type) else type(obj)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -196,12 +200,12 @@ def _exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | No
     """Fills the tensor with draws of the exponential distribution of rate `lambd`, all above 0."""
     require(lambd > 0, "exponential_", "lambd", "a number > 0", lambd)
     self.uniform_(0.0, 1.0, generator=generator)  # in [0, 1), so 1 - u is above 0
-    return self.neg_().add_(1.0).log_().div_(-lambd).clamp_(min=1e-38)  # type: ignore[attr-defined]
+    return self.neg_().add_(1.0).log_().div_(-lambd).clamp_(min=1e-38)
 
 
 @tensor_method("fill_diagonal_")
 def _fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     """Writes the number to the diagonal of a matrix. wrap=True is refused (ValueError)."""
     require(self.ndim == 2 and not wrap, "fill_diagonal_", "self", "a matrix, and wrap=False", f"shape {self.shape}")
-    self.diagonal().fill_(fill_value)  # type: ignore[attr-defined]
+    self.diagonal().fill_(fill_value)
     return self

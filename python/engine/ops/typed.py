@@ -191,7 +191,9 @@ def _on_cuda(kind: Any) -> Any:
         def __call__(cls, *args: Any) -> Any:
             return move(constructed(cls.__name__, cls.dtype, args), number_of("cuda"))
 
-    return Typed(kind.__name__, (), {"dtype": kind.dtype, "__doc__": f"As `engine.{kind.__name__}`, on the current device."})
+    return Typed(
+        kind.__name__, (), {"dtype": kind.dtype, "__doc__": f"As `engine.{kind.__name__}`, on the current device."}
+    )
 
 
 for _kind in _TYPES:

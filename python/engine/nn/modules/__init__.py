@@ -12,14 +12,13 @@ from typing import Any
 import engine.nn as nn
 from engine.nn.losses import Loss as _Loss
 from engine.nn.module import IncompatibleKeys as _IncompatibleKeys
+from engine.nn.module import Module
 
 _FILES = (
     "activation", "container", "distance", "dropout", "linear", "loss", "module", "normalization", "sparse", "transformer", "utils",
 )  # fmt: skip
 
 __all__ = ["Module", "_IncompatibleKeys", "_Loss", "_ntuple", "_pair", "_single", "_triple"]
-
-Module = nn.Module
 
 
 def _ntuple(n: int, name: str = "parse") -> Any:
