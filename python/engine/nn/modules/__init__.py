@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import engine.nn as nn
+from engine import nn
 from engine.nn.losses import Loss as _Loss
 from engine.nn.module import IncompatibleKeys as _IncompatibleKeys
 from engine.nn.module import Module
