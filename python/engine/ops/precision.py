@@ -49,9 +49,9 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 class autocast(ContextDecorator):
     """`with engine.autocast():` or `@engine.autocast()`: on a CUDA device products run in bfloat16.
 
-    device_type: "cuda"; "cpu" is accepted and changes nothing, because the CPU computes in float32 and float64 only. dtype:
-    None or bfloat16; for float16, too, it is bfloat16, which is said once. enabled: False switches autocast off inside an enabled region. cache_enabled: convert each parameter
-    once and keep the result until the outermost region ends.
+    device_type: "cuda"; "cpu" is accepted and changes nothing, which is said once, because the CPU computes in float32 and float64
+    only. dtype: None or bfloat16; float16 is accepted and means bfloat16, which is said once. enabled: False switches autocast
+    off inside an enabled region. cache_enabled: convert each parameter once and keep the result until the outermost region ends.
 
     `linear`, `linear_gelu`, `matmul`, `mm`, `bmm`, `attention`, `attention_qkv` and `scaled_dot_product_attention` take
     float32 inputs as bfloat16 and give bfloat16. `layer_norm`, `rms_norm`, `dropout_add_layer_norm`, `softmax`,
