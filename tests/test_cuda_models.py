@@ -11,6 +11,7 @@ import pytest
 import engine
 from engine import _core, nn, optim
 from engine.nn import functional as F
+from engine.notices import say_once
 
 
 def waits() -> int:
@@ -163,11 +164,16 @@ def test_autocast_dtypes(cuda):
 
 def test_autocast_off_the_device():
     x = engine.ones(2, 2)
-    for region in (engine.autocast(), engine.autocast("cpu"), engine.autocast("cuda", enabled=False)):
+    say_once.cache_clear()
+    with pytest.warns(UserWarning, match="changes nothing on the CPU"):
+        on_cpu = engine.autocast("cpu")
+    for region in (engine.autocast(), on_cpu, engine.autocast("cuda", enabled=False)):
         with region:
             assert F.linear(x, x).dtype is engine.float32
-    with pytest.raises(ValueError, match=r"\[autocast\] dtype: expected bfloat16, got float16"):
+    with pytest.warns(UserWarning, match="in bfloat16, .* instead of float16"):
         engine.autocast(dtype=engine.float16)
+    with pytest.raises(ValueError, match=r"\[autocast\] dtype: expected bfloat16, got float32"):
+        engine.autocast(dtype=engine.float32)
     with pytest.raises(ValueError, match=r"\[device\] type"):
         engine.autocast("xla")
 

@@ -39,10 +39,16 @@ __version__ = "0.2.0"
 
 # These are imported at first use: `engine.nn.Linear` works without a second import, and `import engine` stays quick.
 _PACKAGES = (
-    "data", "distributions", "hub", "inference", "linalg", "metrics", "models", "nn", "optim", "report", "runs", "serialization", "tasks", "text",
+    "amp", "backends", "compiler", "data", "distributed", "distributions", "fx", "hub", "inference", "jit", "linalg", "metrics", "models",
+    "multiprocessing", "nn", "onnx", "optim", "random", "report", "runs", "serialization", "tasks", "testing", "text",
     "torchfiles", "train", "utils",
 )  # fmt: skip
-_FUNCTIONS = {"load": "torchfiles", "save": "torchfiles"}  # functions that are loaded with their package at first use
+# Functions that are loaded with their package at first use.
+_FUNCTIONS = {"compile": "compiler", "load": "torchfiles", "save": "torchfiles"}
+
+_COMPLEX = (
+    "cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "polar", "view_as_complex", "view_as_real",
+)  # fmt: skip
 
 __all__ = [
     "DType",
@@ -79,10 +85,9 @@ __all__ = [
     "uint8",
     "xpu",
     *_PACKAGES,
-    *_FUNCTIONS,
 ]
 # Unlike in PyTorch, `from engine import *` does not replace Python's own `sum`, `max`, `bool` and others: write `engine.sum`.
-__all__ += [name for name in (*ops.__all__, *dtypes.__all__) if not hasattr(_builtins, name)]
+__all__ += [name for name in (*ops.__all__, *dtypes.__all__, *_FUNCTIONS) if not hasattr(_builtins, name)]
 
 
 def __getattr__(name: str) -> _Any:
@@ -92,6 +97,8 @@ def __getattr__(name: str) -> _Any:
         found = getattr(_importlib.import_module(f"engine.{_FUNCTIONS[name]}"), name)
         globals()[name] = found
         return found
+    if name in _COMPLEX:
+        raise AttributeError(f"engine has no complex numbers, and no {name}")
     raise AttributeError(f"module 'engine' has no attribute {name!r}")
 
 

@@ -275,13 +275,15 @@ class Tensor:
         """
         return self._data.item()
 
-    def numpy(self) -> np.ndarray:
-        """A NumPy array with the same memory.
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """A NumPy array with the same memory. force: detached, and copied from a CUDA device if it is on one.
 
         Raises RuntimeError for a tensor that requires grad, and TypeError for bfloat16 and for a tensor that is not on the CPU.
         """
         import numpy as np
 
+        if force:
+            return Tensor(self._data.to_device(-1)).numpy()
         if self._requires_grad:
             raise BadState(
                 "numpy", "self", "a tensor that does not require grad", "one that does", "use .detach().numpy()"

@@ -12,6 +12,7 @@ from engine.data.dataset import (
     TensorDataset,
     random_split,
 )
+from engine.data.distributed_sampler import DistributedSampler
 from engine.data.loader import DataLoader, WorkerInfo, get_worker_info, in_order
 from engine.data.plan import BatchPlan
 from engine.data.prefetch import Prefetcher
@@ -33,6 +34,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "Prefetcher",
     "RandomSampler",

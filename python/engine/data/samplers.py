@@ -6,7 +6,7 @@ A sampler without a generator draws from engine's random state (`engine.manual_s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 T_co = TypeVar("T_co", covariant=True)
+_DRAWN = 2**16  # indices that are drawn at a time
 
 
 class Sampler(Generic[T_co]):
@@ -81,8 +82,9 @@ class RandomSampler(Sampler[int]):
         n, wanted = len(self.data_source), self.num_samples
         if n == 0:
             return iter(())
-        if self.replacement:
-            return iter(randint(0, n, (wanted,), generator=self.generator).tolist())
+        if self.replacement:  # public code asks for 10^10 of them, to have no end
+            sizes = (min(_DRAWN, wanted - done) for done in range(0, wanted, _DRAWN))
+            return chain.from_iterable(randint(0, n, (size,), generator=self.generator).tolist() for size in sizes)
         orders = [randperm(n, generator=self.generator).numpy() for _ in range(-(-wanted // n))]
         return iter(np.concatenate(orders)[:wanted].tolist() if orders else ())
 

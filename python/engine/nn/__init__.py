@@ -16,7 +16,9 @@ from engine.nn import (
     losses,
     losses_likelihood,
     losses_margin,
+    modules,
     parallel,
+    parameter,
     transformer,
     transformer_model,
     utils,
@@ -48,6 +50,8 @@ __all__ = [
     "functional",
     "init",
     "lora",
+    "parallel",
+    "parameter",
     "utils",
 ]
 __all__ += activations.__all__

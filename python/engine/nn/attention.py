@@ -22,6 +22,8 @@ from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
 from engine.nn.module import Module
 from engine.nn.parameter import Parameter
+from engine.nn.sdpa import SDPBackend as SDPBackend
+from engine.nn.sdpa import sdpa_kernel as sdpa_kernel
 from engine.ops.naming import called_as
 from engine.ops.packing import pack_padded, pad_packed, take_tokens
 from engine.tensor import Tensor

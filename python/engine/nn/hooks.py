@@ -14,6 +14,7 @@ from engine.tensor import RemovableHandle, Tensor
 
 __all__ = ["Hooks", "call_with_backward_hooks"]
 
+
 _SHARED = "an input or output of a module with backward hooks"
 
 

@@ -198,6 +198,11 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
 
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight (out, in, ...). Public code uses this name of PyTorch's."""
+    return _fans("init", tensor)
+
+
 # Names that PyTorch had before, and still takes.
 uniform, normal, constant, eye, dirac = uniform_, normal_, constant_, eye_, dirac_
 xavier_uniform, xavier_normal = xavier_uniform_, xavier_normal_

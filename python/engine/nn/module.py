@@ -18,6 +18,7 @@ from engine.nn.hooks import Hooks, call_with_backward_hooks
 from engine.nn.parameter import Buffer, Parameter
 from engine.nn.state import State
 from engine.nn.utils import zero_gradients
+from engine.notices import say_once
 from engine.tensor import Tensor
 
 __all__ = ["Module"]
@@ -342,6 +343,10 @@ class Module(Hooks, State):
     def share_memory(self: Self) -> Self:
         """Returns this module: threads share it as it is."""
         return self
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Changes nothing, and says so once: engine runs models as they are, with its own kernels."""
+        say_once("engine: Module.compile changes nothing: engine runs models as they are, with its own kernels")
 
     # ---- printing
 

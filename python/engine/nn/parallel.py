@@ -1,28 +1,45 @@
-"""DataParallel: scripts wrap a model in it to use several devices. engine uses one, and says so where there are more."""
+"""`torch.nn.parallel`'s wrappers for one device. The wrapped model is `.module`, and names in state_dict begin with "module."."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-from warnings import warn
 
-from engine import cuda
 from engine.nn.module import Module
+from engine.notices import say_once
+
+__all__ = ["DataParallel", "DistributedDataParallel"]
 
 
 class DataParallel(Module):
-    """Calls `module`. Its parameters are named "module.<name>", as in PyTorch.
-
-    Differs from PyTorch: a batch is not split over devices; a warning says so if more than one device was named or exists.
-    `device_ids`, `output_device` and `dim` change nothing else.
-    """
+    """Calls `module`. PyTorch splits the batch over the devices of device_ids; engine runs it on the device where it is, and says so
+    once if several are named."""
 
     def __init__(self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0) -> None:
         super().__init__()
-        devices = cuda.device_count() if device_ids is None else len(device_ids)
-        if devices > 1:
-            warn(f"DataParallel uses the device that the model is on, not all {devices}", stacklevel=2)
-        self.module = module
-        self.device_ids, self.output_device, self.dim = device_ids, output_device, dim
+        self.module, self.device_ids, self.output_device, self.dim = module, list(device_ids or ()), output_device, dim
+        if len(self.device_ids) > 1:
+            say_once("engine: DataParallel runs the whole batch on one device")
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.module(*args, **kwargs)
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        return self.module(*inputs, **kwargs)
+
+
+class DistributedDataParallel(Module):
+    """Calls `module`: in one process, rank 0 of 1, gradients need no averaging. Other arguments change nothing."""
+
+    def __init__(
+        self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__()
+        self.module, self.device_ids, self.output_device, self.dim = module, device_ids, output_device, dim
+        self.require_backward_grad_sync = True
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        return self.module(*inputs, **kwargs)
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """A block in which gradients are not averaged over processes. There is only one."""
+        yield

@@ -6,6 +6,7 @@ from engine.ops.activation import *
 from engine.ops.activation_piecewise import *
 from engine.ops.activation_smooth import *
 from engine.ops.arithmetic import *
+from engine.ops.asked import *
 from engine.ops.attention import *
 from engine.ops.binary import *
 from engine.ops.bitwise import *

@@ -18,6 +18,7 @@ from engine.autograd.checkpoint import surroundings
 from engine.autograd.modes import is_grad_enabled
 from engine.device import device
 from engine.errors import BadType, BadValue
+from engine.notices import say_once
 from engine.ops.convert import cast
 from engine.tensor import Tensor
 
@@ -48,9 +49,9 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 class autocast(ContextDecorator):
     """`with engine.autocast():` or `@engine.autocast()`: on a CUDA device products run in bfloat16.
 
-    device_type: "cuda"; "cpu" is accepted and changes nothing, because the CPU computes bfloat16 in float32 anyway. dtype:
-    None or bfloat16. enabled: False switches autocast off inside an enabled region. cache_enabled: convert each parameter
-    once and keep the result until the outermost region ends.
+    device_type: "cuda"; "cpu" is accepted and changes nothing, which is said once. dtype: None or bfloat16; float16 is accepted and
+    means bfloat16, which is said once. enabled: False switches autocast off inside an enabled region. cache_enabled: convert each
+    parameter once and keep the result until the outermost region ends.
 
     `linear`, `linear_gelu`, `matmul`, `mm`, `bmm`, `attention`, `attention_qkv` and `scaled_dot_product_attention` take
     float32 inputs as bfloat16 and give bfloat16. `layer_norm`, `rms_norm`, `dropout_add_layer_norm`, `softmax`,
@@ -71,9 +72,13 @@ class autocast(ContextDecorator):
         if not isinstance(device_type, str):
             raise BadType("autocast", "device_type", "'cuda' or 'cpu'", type(device_type).__name__)
         self._on_cuda = device(device_type).type == "cuda"
-        if dtype is not None and dtype is not _core.bfloat16:
+        if dtype is not None and dtype is not _core.bfloat16 and dtype is not _core.float16:
             got = dtype.name if isinstance(dtype, DType) else repr(dtype)
             raise BadValue("autocast", "dtype", "bfloat16", got)
+        if enabled and not self._on_cuda:
+            say_once("engine: autocast changes nothing on the CPU, which computes in float32")
+        elif enabled and dtype is _core.float16:
+            say_once("engine: autocast computes in bfloat16, which needs no scale of the loss, instead of float16")
         self._enabled, self._cached = bool(enabled) and self._on_cuda, bool(cache_enabled)
         self._before: list[tuple[bool, bool]] = []
 

@@ -124,16 +124,32 @@ def randn(
     return Tensor(draw("randn", array, K.normal, 0.0, 1.0, generator), requires_grad)
 
 
-def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """`rand` of the shape and, by default, dtype and device of `input`."""
     array = new_array_like("rand_like", input, dtype, device)
-    return Tensor(draw("rand_like", array, K.uniform, 0.0, 1.0), requires_grad)
+    return Tensor(draw("rand_like", array, K.uniform, 0.0, 1.0, generator), requires_grad)
 
 
-def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """`randn` of the shape and, by default, dtype and device of `input`."""
     array = new_array_like("randn_like", input, dtype, device)
-    return Tensor(draw("randn_like", array, K.normal, 0.0, 1.0), requires_grad)
+    return Tensor(draw("randn_like", array, K.normal, 0.0, 1.0, generator), requires_grad)
 
 
 def normal(
@@ -210,14 +226,16 @@ def randint_like(
     low: int,
     high: int | None = None,
     *,
+    generator: Generator | None = None,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """`randint` of the shape and, by default, dtype and device of `input`."""
     low, high = (0, low) if high is None else (low, high)
     array = new_array_like("randint_like", input, dtype, device)
-    return Tensor(draw_integers("randint_like", array, low, high), requires_grad)
+    return Tensor(draw_integers("randint_like", array, low, high, generator), requires_grad)
 
 
 def randperm(

@@ -343,7 +343,12 @@ def _parts(name: str, input: Tensor, dim: int, lengths: Sequence[int], drop: boo
     return parts
 
 
-@tensor_method
+@tensor_method("split")
+def _split(self: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views along `dim`: of the given size each (the last may be smaller), or of the given sizes one by one."""
+    return split(self, split_size, dim)
+
+
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views along `dim`: of the given size each (the last may be smaller), or of the given sizes one by one."""
     x = as_array("split", "tensor", tensor)

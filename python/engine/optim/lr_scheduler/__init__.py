@@ -28,6 +28,8 @@ from engine.optim.lr_scheduler.warmup import (
     get_linear_schedule_with_warmup,
 )
 
+_LRScheduler = LRScheduler  # its name before PyTorch 2.0
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",

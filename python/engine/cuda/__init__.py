@@ -6,6 +6,7 @@ numbers are read (`item`, `cpu`, `tolist`, printing). `memory_stats()["host_wait
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from engine import _core
@@ -22,8 +23,11 @@ __all__ = [
     "get_device_capability",
     "get_device_name",
     "get_device_properties",
+    "init",
+    "ipc_collect",
     "is_available",
     "is_bf16_supported",
+    "is_initialized",
     "manual_seed",
     "manual_seed_all",
     "max_memory_allocated",
@@ -57,6 +61,19 @@ def is_available() -> bool:
 def is_bf16_supported() -> bool:
     """Whether kernels compute in bfloat16: True if there is a device."""
     return is_available()
+
+
+def is_initialized() -> bool:
+    """Whether the backend is loaded, which happens when a program first asks for a device."""
+    return bool(cuda_backend.cache_info().currsize)
+
+
+def init() -> None:
+    """Does nothing: the backend is loaded when a program first asks for a device."""
+
+
+def ipc_collect() -> None:
+    """Does nothing: memory is not shared between processes."""
 
 
 def why_unavailable() -> str | None:
@@ -203,3 +220,9 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
     """(free, total) bytes of the device, as its driver counts them."""
     available, total = cuda_backend().mem_get_info(cuda_number(device, "mem_get_info"))
     return int(available), int(total)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":  # it stands above this file, and is loaded when it is asked for
+        return import_module("engine.cuda.amp")
+    raise AttributeError(f"module 'engine.cuda' has no attribute {name!r}")
