@@ -125,11 +125,14 @@ def test_gradients_against_numpy(name):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_rectangle_is_the_packed_batch(name, left):
     c = VARIANTS[name]
-    ids, mask = padded(SEQUENCES, left)
+    extra = 0 if left else 1  # on the left, it would be a position more than the table has
+    ids, mask = padded(SEQUENCES, left, extra)
     types = None
     if c.type_vocab_size:
-        types = engine.from_numpy(np.where(mask.numpy(), padded(TYPES, left)[0].numpy(), 0))
+        types = engine.from_numpy(np.where(mask.numpy(), padded(TYPES, left, extra)[0].numpy(), 0))
     batch = PackedBatch.from_padded(ids, mask, token_type_ids=types)
+    if left:  # a position is a column of the rectangle
+        batch.position_ids = engine.from_numpy(mask.numpy().nonzero()[1])
     m = model(c)
     for each in (mask, mask.to(engine.bool), mask.float()):
         assert m(ids, each, types).tolist() == m(batch).tolist()
