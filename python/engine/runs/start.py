@@ -15,6 +15,7 @@ from engine.models.families import FAMILIES
 from engine.models.pretrained import Pretrained, read_config
 from engine.nn.lora import LoRAConfig, add_lora
 from engine.runs.folder import recorded, sha256_of
+from engine.runs.heads import published_model
 from engine.settings import Settings
 from engine.text import Tokenizer
 from engine.train.parameters import freeze
@@ -167,11 +168,7 @@ class StartConfig(Settings):
             model = task.auto.from_config(config)
         else:
             with _of_init():
-                model, info = task.auto.from_pretrained(
-                    folder, ignore_mismatched_sizes=task.new_head, output_loading_info=True,
-                    **{**self.sizes, **task.fields},
-                )  # fmt: skip
-            new = info.missing_keys + info.mismatched_keys
+                model, new = published_model(folder, task, self.sizes)
             if not new:
                 self._refuse_sizes({"initializer_range": f"all weights come from {self.init}"})
         layers = config.num_hidden_layers
