@@ -90,6 +90,16 @@ def test_one_string_and_other_mistakes(fitted):
             small().fit(["one text", "two texts"], y)
 
 
+@pytest.mark.parametrize("labels", [["x", "y"], list("abcdef")])
+def test_few_texts_need_no_setting(labels, caplog):
+    texts = [f"text of {label}" for label in labels]
+    classifier = small(epochs=1).fit(texts, labels)
+    assert classifier.predict(texts).shape == (len(labels),)
+    assert f"nothing is held out of {len(labels)} texts" in caplog.text
+    with pytest.raises(ValueError, match="validation_fraction: expected two parts"):
+        small(validation_fraction=0.1).fit(texts, labels)
+
+
 def test_before_it_is_fitted():
     classifier = TextClassifier()
     for method in (classifier.predict, classifier.predict_proba, classifier.answer):
@@ -102,7 +112,7 @@ def test_before_it_is_fitted():
 def test_parameters():
     classifier = TextClassifier("folder", lr=1e-3)
     assert classifier.get_params() == {
-        "init": "folder", "epochs": None, "lr": 1e-3, "batch_size": 32, "max_length": None, "validation_fraction": 0.1, "seed": 0,
+        "init": "folder", "epochs": None, "lr": 1e-3, "batch_size": 32, "max_length": None, "validation_fraction": None, "seed": 0,
         "device": None, "settings": None,
     }  # fmt: skip
     assert repr(classifier) == "TextClassifier(init='folder', lr=0.001)"

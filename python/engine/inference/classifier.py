@@ -36,7 +36,8 @@ class TextClassifier:
         init: a published encoder to start from: a folder, or a name on the Hugging Face hub; None: a new model.
         epochs: passes over the texts; lr: the highest learning rate; None: the defaults of `engine train`.
         batch_size: the most texts in a batch. max_length: the most tokens in a text; None: 128, or fewer if the model takes fewer.
-        validation_fraction: the share of the texts that is held out to choose the best epoch; 0: the last epoch is kept.
+        validation_fraction: the share of the texts that is held out to choose the best epoch; 0: the last epoch is kept; None: 0.1, or 0
+            if the texts are too few.
         seed: decides all random draws. device: where the model runs; None: the CPU.
         settings: further settings by name, as in `engine.train.fit`, such as {"lora_rank": 8}.
 
@@ -57,7 +58,7 @@ class TextClassifier:
         lr: float | None = None,
         batch_size: int = 32,
         max_length: int | None = None,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         seed: int = 0,
         device: str | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -84,12 +85,10 @@ class TextClassifier:
             f"{labels.dtype} of shape {labels.shape}",
             "regression has engine.train.fit",
         )
-        options = {"epochs": self.epochs, "lr": self.lr, "max_length": self.max_length, "device": self.device}
+        names = ("epochs", "lr", "max_length", "device", "validation_fraction")
+        options = {name: getattr(self, name) for name in names}
         given = {name: value for name, value in options.items() if value is not None} | dict(self.settings or {})
-        predictor = fit(
-            X, labels, init=self.init, batch_size=self.batch_size, seed=self.seed,
-            validation_fraction=self.validation_fraction, **given,
-        )  # fmt: skip
+        predictor = fit(X, labels, init=self.init, batch_size=self.batch_size, seed=self.seed, **given)
         return self._with(
             predictor, np.unique(labels) if labels.dtype != object else np.array(sorted(set(labels)), object)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
 import tempfile
 from dataclasses import fields
@@ -24,10 +25,13 @@ from engine.train import TrainerConfig
 
 __all__ = ["fit"]
 
+_log = logging.getLogger("engine.runs")
+
 # The defaults of `engine train`: for a model from scratch, and for one that starts from a published encoder.
 _DEFAULTS: dict[str, tuple[Any, Any]] = {
     "epochs": (8, 4), "lr": (2e-3, None), "label_smoothing": (0.1, 0.0), "token_dropout": (0.1, 0.0),
 }  # fmt: skip
+_FEWEST = 5  # texts of which a tenth, rounded, is one
 _LONGEST = 128  # tokens of a text, unless the model takes fewer
 
 
@@ -62,8 +66,9 @@ def fit(
         init: a published encoder to start from: a folder, or a name on the Hugging Face hub; None: a new model.
         output: the run folder, as `engine train` writes it; OUTPUT-data.jsonl beside it gets the texts. None: nothing is kept.
         overwrite, progress: as in `train_text`.
-        settings: fields of `TrainerConfig` (epochs, lr, batch_size, seed, device), `TaskConfig` (class_weights), `StartConfig`
-            (lora_rank), `TextData` (validation_fraction, max_length) and `TransformerConfig` (hidden_size).
+        settings: the share that is held out to choose the best epoch (validation_fraction: 0.1, but 0 if the texts are too few), and other
+            fields of `TrainerConfig` (epochs, lr, batch_size, seed, device), `TaskConfig` (class_weights), `StartConfig`
+            (lora_rank), `TextData` (max_length) and `TransformerConfig` (hidden_size).
 
     Raises:
         TypeError: for one string instead of a list, for a text that is not a string, and for a setting with an unknown name.
@@ -77,6 +82,10 @@ def fit(
             column_of("fit", name, texts, column or name) for name, column in (("text", text), ("label", label))
         )
     rows = _rows(task, texts, labels, pairs)
+    few = len(rows) < _FEWEST or (kind.stratified and len({row["label"] for row in rows}) == len(rows))
+    if few and "validation_fraction" not in settings:
+        _log.warning("fit: nothing is held out of %d texts, so the model of the last epoch is kept", len(rows))
+        settings["validation_fraction"] = 0.0
     chosen = _configs(kind, None if init is None else os.fspath(init), settings)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place if output is None else output) / ("run" if output is None else "")
