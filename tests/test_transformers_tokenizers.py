@@ -164,3 +164,31 @@ def test_roberta_folders(seed: int, tmp_path: Path) -> None:
         files["vocab.json"] = vocab
         files["merges.txt"] = "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges)
     compare(tmp_path / "folder", files, rng)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_albert_folders(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    letters = sorted({*"▁abcdefghijklmnopqrstuvwxyzHELOÉéïïßİ中国1234!?$'[]<>", "\u0301"})
+    pieces = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]", "▁hello", "▁Hello", "▁naive", "▁café", "▁cafe", *letters]
+    backend = lib.Tokenizer(lib.models.Unigram([(piece, -float(len(piece) < 2)) for piece in pieces], 1, False))
+    steps = [lib.normalizers.Replace("``", '"'), lib.normalizers.Replace("''", '"')]
+    if rng.integers(2):
+        steps += [lib.normalizers.NFKD(), lib.normalizers.StripAccents()]
+    if rng.integers(2):
+        steps.append(lib.normalizers.Lowercase())
+    backend.normalizer = lib.normalizers.Sequence(steps)
+    words = [lib.pre_tokenizers.WhitespaceSplit(), lib.pre_tokenizers.Metaspace(prepend_scheme="always")]
+    backend.pre_tokenizer = lib.pre_tokenizers.Sequence(words)
+    backend.add_special_tokens(pieces[:5])
+    finish(backend)
+    config = random_settings(rng, {"do_lower_case": (True, False), "keep_accents": (True, False)})
+    config |= (
+        {"tokenizer_class": ("AlbertTokenizer", "AlbertTokenizerFast")[rng.integers(2)]} if rng.integers(2) else {}
+    )
+    files = {
+        "tokenizer.json": backend.to_str(),
+        "tokenizer_config.json": config,
+        "config.json": {"model_type": "albert"},
+    }
+    compare(tmp_path / "folder", files, rng)

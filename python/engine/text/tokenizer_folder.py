@@ -3,7 +3,8 @@
 - `tokenizer.json` holds the whole tokenizer. A folder without it has a `vocab.txt` (BERT's WordPiece), or a `vocab.json` and a
   `merges.txt` (RoBERTa's byte-level BPE).
 - If `tokenizer_config.json` names a family's own class, such as BertTokenizer, its settings and the defaults of that class count, and
-  not what `tokenizer.json` says: `do_lower_case`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`. The class
+  not what `tokenizer.json` says: `do_lower_case`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`, and ALBERT's
+  `keep_accents`. The class
   PreTrainedTokenizerFast takes `tokenizer.json` as it is. If the folder names no class, the family in `config.json` decides; without
   one, the settings that are there count.
 - Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`, or else of `added_tokens.json`. Older folders have a
@@ -124,7 +125,23 @@ def _by_class(
             if part[inside] != value:
                 part[inside] = value
                 changed = True
+    kind, normalizer = str(name or model.get("model_type")).lower(), state.get("normalizer") or {}
+    if kind.startswith("albert") and normalizer.get("type") == "Sequence":
+        before, normalizer["normalizers"] = normalizer["normalizers"], _albert(normalizer["normalizers"], config)
+        changed |= before != normalizer["normalizers"]
     return library().Tokenizer.from_str(json.dumps(state)) if changed else backend
+
+
+def _albert(steps: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps of ALBERT's normalizer: replacements of quotes, then accents and case by the settings, then the others."""
+    accents = [] if config.get("keep_accents", False) else ["NFKD", "StripAccents"]
+    case = ["Lowercase"] if config.get("do_lower_case", True) else []
+    others = [step for step in steps if step["type"] not in ("Replace", "NFKD", "StripAccents", "Lowercase")]
+    return [
+        *(step for step in steps if step["type"] == "Replace"),
+        *({"type": each} for each in accents + case),
+        *others,
+    ]
 
 
 def _add_tokens(backend: tokenizers.Tokenizer, config: Mapping[str, Any], older: Mapping[str, Any]) -> None:
