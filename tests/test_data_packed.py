@@ -171,10 +171,15 @@ def test_padded_cells_are_not_looked_at() -> None:
 
 
 def test_padding_may_stand_between_tokens() -> None:
-    """Positions count the real tokens, here as in a model that is given the rectangle and its mask."""
-    batch = PackedBatch.from_padded(np.array([[5, 9, 6], [9, 7, 9]]), np.array([[1, 0, 1], [0, 1, 0]]))
+    """Positions count the real tokens, unless they are given."""
+    ids, mask = np.array([[5, 9, 6], [9, 7, 9]]), np.array([[1, 0, 1], [0, 1, 0]])
+    batch = PackedBatch.from_padded(ids, mask)
     assert values(batch.input_ids) == [5, 6, 7] and values(batch.position_ids) == [0, 1, 0]
     assert values(batch.lengths) == [2, 1] and batch.to_padded()[0].tolist() == [[5, 6], [7, 0]]
+    columns = np.array([[0, 1, 2], [0, 1, 2]])
+    assert values(PackedBatch.from_padded(ids, mask, position_ids=columns).position_ids) == [0, 2, 1]
+    with pytest.raises(ValueError, match=r"position_ids: expected shape \(2, 3\), got \(1, 3\)"):
+        PackedBatch.from_padded(ids, mask, position_ids=columns[:1])
 
 
 def test_a_batch_of_a_whole_rectangle_has_memory_of_its_own() -> None:

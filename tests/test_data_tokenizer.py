@@ -298,6 +298,53 @@ def test_from_pretrained_reads_a_bert_folder(tmp_path: Path) -> None:
     assert tokenizer.mask_token_id == VOCAB.index("card")
 
 
+def test_tokens_beside_a_vocabulary_have_one_id_each(tmp_path: Path) -> None:
+    vocab_file(tmp_path)
+    (tmp_path / "added_tokens.json").write_text('{"[E1]": 40, "card": 5}')
+    tokenizer = Tokenizer.from_pretrained(tmp_path)
+    assert tokenizer.encode("my[E1]card") == [2, *tokenizer.encode("my")[1:-1], len(VOCAB), VOCAB.index("card"), 3]
+    assert tokenizer.vocab_size == len(VOCAB) + 1
+    (tmp_path / "tokenizer_config.json").write_text('{"added_tokens_decoder": {"x": {"content": "[E1]"}}}')
+    with pytest.raises(ValueError, match="numbers and contents of added tokens"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+def test_a_folder_of_byte_pairs(tmp_path: Path) -> None:
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "a", "b", "Ġ", "ab", "Ġab"]
+    (tmp_path / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    merges = tmp_path / "merges.txt"
+    with pytest.raises(
+        FileNotFoundError, match=r"expected a folder with tokenizer\.json or vocab\.txt, or with vocab\.json"
+    ):
+        Tokenizer.from_pretrained(tmp_path)
+    merges.write_text("#version: 0.2\na b\nĠ ab\n")
+    tokenizer = Tokenizer.from_pretrained(tmp_path)
+    assert tokenizer.encode("ab ab") == [0, 7, 8, 2] and tokenizer.encode("a", "b") == [0, 4, 2, 2, 5, 2]
+    (tmp_path / "tokenizer_config.json").write_text('{"add_prefix_space": true}')
+    assert Tokenizer.from_pretrained(tmp_path).encode("ab") == [0, 8, 2]
+    for text, message in (("a b c", "two tokens with a space"), ("a z", "expected tokens of vocab.json in line 1")):
+        merges.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            Tokenizer.from_pretrained(tmp_path)
+    merges.write_text("")
+    (tmp_path / "vocab.json").write_text('{"<s>": 0}')
+    with pytest.raises(ValueError, match="without <pad>, </s>"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+def test_a_model_of_sentencepiece_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "spiece.model").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"spiece\.model is of SentencePiece"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("kind, lower", [("BertTokenizer", True), ("PreTrainedTokenizerFast", False), (None, False)])
+def test_the_class_decides_whether_its_defaults_count(tmp_path: Path, kind: str | None, lower: bool) -> None:
+    Tokenizer.from_vocab(vocab_file(tmp_path), lowercase=False).save(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind} if kind else {}))
+    assert (Tokenizer.from_pretrained(tmp_path).encode("CARD") == [2, VOCAB.index("card"), 3]) == lower
+
+
 def test_from_pretrained_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"directory: expected a folder with tokenizer.json or vocab.txt"):
         Tokenizer.from_pretrained(tmp_path)

@@ -125,11 +125,14 @@ def test_gradients_against_numpy(name):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_rectangle_is_the_packed_batch(name, left):
     c = VARIANTS[name]
-    ids, mask = padded(SEQUENCES, left)
+    extra = 0 if left else 1  # on the left, it would be a position more than the table has
+    ids, mask = padded(SEQUENCES, left, extra)
     types = None
     if c.type_vocab_size:
-        types = engine.from_numpy(np.where(mask.numpy(), padded(TYPES, left)[0].numpy(), 0))
+        types = engine.from_numpy(np.where(mask.numpy(), padded(TYPES, left, extra)[0].numpy(), 0))
     batch = PackedBatch.from_padded(ids, mask, token_type_ids=types)
+    if left:  # a position is a column of the rectangle
+        batch.position_ids = engine.from_numpy(mask.numpy().nonzero()[1])
     m = model(c)
     for each in (mask, mask.to(engine.bool), mask.float()):
         assert m(ids, each, types).tolist() == m(batch).tolist()
@@ -146,6 +149,19 @@ def test_rectangle_is_the_packed_batch(name, left):
     (encoder(batch) * engine.tensor(weights[real])).sum().backward()
     for a, p in zip(found, [p for p in encoder.parameters() if p.grad is not None]):
         np.testing.assert_allclose(a, p.grad.numpy(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("changes", [{}, {"position_offset": 3, "pad_token_id": 2, "max_position_embeddings": 12}])
+def test_positions_of_a_rectangle(changes, device):
+    """Columns; or, if the table has rows before the first position, the ids so far that are not the padding token's."""
+    c = replace(CONFIG, **changes)
+    m = model(c, TransformerEncoderModel).float().to(device)
+    ids, mask = np.array([[2, 5, 2, 7, 1], [3, 4, 2, 2, 6]]), np.array([[0, 1, 0, 1, 1], [1, 0, 1, 0, 1]])
+    rows = [[1, 3, 4], [0, 2, 4]] if not changes else [[3, 4, 5], [3, 2, 5]]
+    batch = PackedBatch.from_sequences([[5, 7, 1], [3, 2, 6]]).to(device)
+    batch.position_ids = engine.tensor(np.array(rows).reshape(-1) - c.position_offset).to(device)
+    found = m(engine.tensor(ids).to(device), engine.tensor(mask).to(device)).detach().cpu().numpy()
+    np.testing.assert_array_equal(found[mask == 1], m(batch).detach().cpu().numpy())
 
 
 def test_without_padding():

@@ -405,6 +405,44 @@ def test_headers_are_not_trusted(tmp_path):
             BertModel.from_pretrained(folder)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_a_config_that_names_only_the_class(case, tmp_path):
+    """As files of 2019 do."""
+    values = json.loads((GOLDEN / case / "config.json").read_text())
+    folder = edited(case, tmp_path / "a", model_type=None)
+    auto, kind = KINDS[Path(case).name]
+    model = auto.from_pretrained(folder)
+    assert type(model) is kind and model.config.model_type == values["model_type"]
+
+
+@pytest.mark.parametrize("architectures", [[], ["Strange"], "BertModel", [3], None])
+def test_a_config_that_names_no_class_is_refused(architectures, tmp_path):
+    folder = edited("bert/model", tmp_path, model_type=None, architectures=architectures)
+    with pytest.raises(ValueError, match="expected the weights of TransformerEncoderModel"):
+        AutoModel.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "model."])
+def test_names_of_weights_in_a_wrapper(wrapper, tmp_path):
+    """As `DataParallel` and other wrappers save them."""
+    folder = edited("bert/sequence", tmp_path, lambda s: {wrapper + name: t for name, t in s.items()})
+    model, info = BertForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+    batch = PackedBatch.from_sequences([[5, 6, 7]])
+    assert info.missing_keys == info.unexpected_keys == []
+    whole = BertForSequenceClassification.from_pretrained(GOLDEN / "bert" / "sequence")
+    assert model(batch).tolist() == whole(batch).tolist()
+
+
+def test_quantised_weights_are_refused(tmp_path):
+    name = "encoder.layer.0.output.dense.weight"
+    folder = edited("bert/model", tmp_path / "a", lambda s: {**s, name: s[name].to(engine.uint8)})
+    with pytest.raises(ValueError, match=rf"not of a floating-point dtype: {name}: uint8"):
+        BertModel.from_pretrained(folder)
+    folder = edited("bert/model", tmp_path / "b", quantization_config={"quant_method": "bitsandbytes"})
+    with pytest.raises(ValueError, match="quantization_config: expected None"):
+        BertModel.from_pretrained(folder)
+
+
 def test_half_precision_files(tmp_path):
     for dtype in (engine.bfloat16, engine.float16):
         folder = edited("bert/model", tmp_path / dtype.name, lambda s, d=dtype: {k: t.to(d) for k, t in s.items()})

@@ -24,20 +24,15 @@ from engine.commands.common import (
 
 __all__ = ["train", "training", "training_options"]
 
-# Defaults for a model from scratch, and for one that starts from a published encoder.
-_DEFAULTS: dict[str, tuple[Any, Any]] = {
-    "epochs": (8, None), "lr": (2e-3, None), "label_smoothing": (0.1, 0.0), "token_dropout": (0.1, 0.0), "dropout": (0.1, None),
-}  # fmt: skip
 
-
-def _default(name: str) -> str:
-    scratch, tuned = _DEFAULTS[name]
-    words = {
-        "dropout": "as published", "lr": "by its size: 2e-4 for hidden states of 384, 5e-5 for 768",
-        "epochs": "4 to 30, by the number of texts",
-    }  # fmt: skip
-    return f"(default: {scratch:g}; with --init, {words.get(name) or f'{tuned:g}'})"
-
+# What the help says of the defaults that depend on --init (`engine.runs.plan.DEFAULTS`; a test compares the numbers).
+_DEFAULT = {
+    "epochs": "(default: 8; with --init, 4 to 30, by the number of texts)",
+    "lr": "(default: 0.002; with --init, by the model's size: 2e-4 for hidden states of 384, 5e-5 for 768)",
+    "label_smoothing": "(default: 0.1; with --init, 0)",
+    "token_dropout": "(default: 0.1; with --init, 0)",
+    "dropout": "(default: 0.1; with --init, as published)",
+}
 
 training_options = [
     config_option,
@@ -67,7 +62,7 @@ training_options = [
     click.option("--dim", type=int, default=128, show_default=True, help="Size of the hidden states."),
     click.option("--heads", type=int, default=2, show_default=True, help="Attention heads of each layer."),
     click.option("--ff", type=int, default=None, help="Size of the feed-forward part (default: 4 * dim)."),
-    click.option("--dropout", type=float, help=f"Dropout in the layers {_default('dropout')}."),
+    click.option("--dropout", type=float, help=f"Dropout in the layers {_DEFAULT['dropout']}."),
     click.option("--pooling", type=click.Choice(["max", "mean", "first", "pooler"]),
                  help="What a classifier reads of the tokens (default: max; with --init pooler, or mean if there are few texts for "
                  "each label). pooler: the first token, as BERT does; such a model can be exported."),
@@ -81,12 +76,12 @@ training_options = [
     click.option("--lora-targets", default="query,value", show_default=True, help="Layers that get an adapter."),
     click.option("--gradient-checkpointing", is_flag=True,
                  help="Compute layers again in the backward pass: less memory, more time, the same result."),
-    click.option("--epochs", type=int, help=f"Passes over the training texts {_default('epochs')}."),
+    click.option("--epochs", type=int, help=f"Passes over the training texts {_DEFAULT['epochs']}."),
     click.option("--max-steps", type=int, help="End after this many steps instead."),
     click.option("--batch-size", type=int, default=32, show_default=True, help="Most texts in a batch."),
     click.option("--max-tokens", type=int, default=None, help="Most tokens in a batch (default: no limit)."),
     click.option("--gradient-accumulation", type=int, default=1, show_default=True, help="Batches in a step."),
-    click.option("--lr", type=float, help=f"Highest learning rate {_default('lr')}."),
+    click.option("--lr", type=float, help=f"Highest learning rate {_DEFAULT['lr']}."),
     click.option("--layer-wise-lr-decay", type=float, default=1.0, show_default=True,
                  help="Factor by which the learning rate falls from each layer to the one below."),
     click.option("--head-lr", type=float, help="Highest learning rate of the weights above the layers (default: --lr)."),
@@ -94,9 +89,9 @@ training_options = [
     click.option("--schedule", type=click.Choice(["linear", "cosine", "constant"]), default="linear", show_default=True,
                  help="How the learning rate falls."),
     click.option("--warmup-ratio", type=float, default=0.1, show_default=True, help="Share of the steps in which the learning rate rises."),
-    click.option("--label-smoothing", type=float, help=f"Share of the target that is spread over all labels {_default('label_smoothing')}."),
+    click.option("--label-smoothing", type=float, help=f"Share of the target that is spread over all labels {_DEFAULT['label_smoothing']}."),
     click.option("--class-weights", type=click.Choice(["balanced"]), help="balanced: rare classes weigh more in the loss."),
-    click.option("--token-dropout", type=float, help=f"Share of tokens hidden in training {_default('token_dropout')}."),
+    click.option("--token-dropout", type=float, help=f"Share of tokens hidden in training {_DEFAULT['token_dropout']}."),
     click.option("--augment", metavar="LIST", help="Change training texts at random, such as deletion=0.1,swap=0.05,mask=0.1."),
     click.option("--max-grad-norm", type=float, default=1.0, show_default=True, help="Gradients with a larger norm are scaled down to it."),
     click.option("--metric", show_default="the task's",
@@ -134,7 +129,7 @@ def _parts(value: Any) -> tuple[str, ...]:
 
 def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     """The options as arguments of `train_text`."""
-    from engine.runs import AUTOMATIC, StartConfig, TextData
+    from engine.runs import AUTOMATIC, DEFAULTS, StartConfig, TextData
     from engine.runs.start import longest_text
     from engine.tasks import TaskConfig, task_named
     from engine.train import TrainerConfig
@@ -145,7 +140,7 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
     if not asked and not any(options[name] for name in _NEED_HELD_OUT):
         automatic.append("validation_fraction")
     tuned = options["init"] is not None
-    defaults = {name: values[tuned] for name, values in _DEFAULTS.items()} | dict(kind.defaults)
+    defaults = {name: values[tuned] for name, values in DEFAULTS.items()} | dict(kind.defaults)
     defaults = {name: default for name, default in defaults.items() if name not in kind.unused}
     if options["max_steps"] is not None:
         defaults["epochs"] = None

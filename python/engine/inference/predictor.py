@@ -40,12 +40,12 @@ class Predictor:
         [{'label': 'card_arrival', 'probability': 0.98}]
 
     Args:
-        model: gives logits; its config names the labels (`id2label`).
+        model: gives logits; its config names the labels (`id2label`). A label without a name is called LABEL_0, LABEL_1, ...
         tokenizer: makes ids of cleaned texts (see `clean_text`); texts are cut to the model's length.
         task: what the model was trained for; None: as its class and its config say.
 
     Raises:
-        ValueError: if the config names fewer labels than the model has, or none, or if the tokenizer has more tokens than the model.
+        ValueError: if the config names labels that the model does not have, or if the tokenizer has more tokens than the model.
     """
 
     def __init__(self, model: Pretrained, tokenizer: Tokenizer, task: TextTask | None = None) -> None:

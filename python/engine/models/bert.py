@@ -39,7 +39,7 @@ class EncoderOutput(NamedTuple):
     """What an encoder returns.
 
     last_hidden_state: (total_tokens, hidden_size) for a packed batch; (batch, length, hidden_size) for a rectangle, 0 at padding.
-    pooler_output: (batch, hidden_size), computed from the first tokens; None in families without a pooler.
+    pooler_output: (batch, hidden_size), computed from the first real tokens, also if padding precedes them; None in families without a pooler.
     """
 
     last_hidden_state: Tensor
@@ -56,10 +56,11 @@ class BertModel(TransformerEncoderModel):
         input_ids: Any,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
         *,
         inputs_embeds: Tensor | None = None,
     ) -> EncoderOutput:
-        x = self.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds)
+        x = self.inputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         y = self.encode(x)
         return EncoderOutput(x.leave(y), None if self.pooler is None else self.pool(y, x.layout))
 
@@ -88,6 +89,7 @@ class _TokenModel(Pretrained):
         input_ids: Any,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
         *,
         rows: Any = None,
         inputs_embeds: Tensor | None = None,
@@ -97,7 +99,7 @@ class _TokenModel(Pretrained):
         rows: numbers of tokens of a packed batch, (m,), rising, on the host. Only the logits of these tokens are computed, (m, n).
         """
         op = type(self).__name__
-        x = self.bert.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds, op)
+        x = self.bert.inputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, op)
         if rows is None:
             return x.leave(self._on_top(self.bert.encode(x)))
         require(x.packed, op, "rows", "None for a rectangle (only packed batches have rows)", "numbers of tokens")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from engine.errors import Argument, BadType, require
-from engine.models.families import FAMILIES
+from engine.models.families import FAMILIES, family_of
 
 __all__ = ["TransformerConfig"]
 
@@ -151,6 +151,10 @@ class TransformerConfig:
         require(isinstance(values, Mapping), _OP, "values", "a dict", type(values).__name__, error=BadType)
         require("vocab_size" in values, _OP, "vocab_size", "a number", "none")
         kind = values.get("model_type")
+        if (
+            kind is None and (kind := family_of(values.get("architectures"))) is not None
+        ):  # files of 2019 name only the class
+            values = {**values, "model_type": kind}
         require(kind is None or kind in FAMILIES, _OP, "model_type", f"one of {', '.join(FAMILIES)}", repr(kind))
         if kind is None:
             known = {f.name for f in fields(cls)} - {"published"}

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.errors import require
 
-__all__ = ["FAMILIES", "HEADS", "Family"]
+__all__ = ["FAMILIES", "HEADS", "Family", "family_of"]
 
 HEADS = {
     "base": "Model",
@@ -37,6 +37,7 @@ _LABELS = ("id2label", "num_labels", "problem_type", "pooling")  # entries that 
 # Settings that change what a model computes, and the only value that is supported.
 _ONLY: dict[str, Any] = {
     "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False, "inner_group_num": 1,
+    "quantization_config": None,
 }  # fmt: skip
 
 
@@ -197,3 +198,10 @@ FAMILIES: dict[str, Family] = {
         last_projection="predictions.decoder.weight",
     ),
 }  # fmt: skip
+
+
+def family_of(architectures: Any) -> str | None:
+    """The family of the class that a config.json names as its architecture, such as BertForMaskedLM; None: it has none here."""
+    name = architectures[0] if isinstance(architectures, list) and architectures else None
+    starts = {kind: (f"{family.title}Model", f"{family.title}For") for kind, family in FAMILIES.items()}
+    return next((kind for kind, start in starts.items() if isinstance(name, str) and name.startswith(start)), None)

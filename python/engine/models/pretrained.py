@@ -182,6 +182,8 @@ class Pretrained(Module):
             if tensor is None:
                 missing.append(published)
                 lines += [] if optional else [f"missing: {published}"]
+            elif not tensor.is_floating_point():
+                lines.append(f"not of a floating-point dtype: {published}: {tensor.dtype.name}")
             elif tensor.shape == target.shape:
                 found[name] = tensor
             elif ignore_mismatched_sizes and optional:
@@ -258,10 +260,18 @@ def read_weights(folder: str, op: str) -> dict[str, Tensor]:
     """
     for single, index in ((WEIGHTS, INDEX), (PICKLED, PICKLED_INDEX)):
         if os.path.isfile(os.path.join(folder, single)):
-            return _read_file(folder, single, op)
+            return _unwrapped(_read_file(folder, single, op))
         if os.path.isfile(os.path.join(folder, index)):
-            return _read_shards(folder, index, op)
+            return _unwrapped(_read_shards(folder, index, op))
     raise FileMissing(op, "directory", f"a file {WEIGHTS}, {PICKLED} or an index of shards", f"none in {folder}")
+
+
+def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the prefix that all names have if the model was saved inside a wrapper, such as `DataParallel`."""
+    for prefix in ("module.", "model."):
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
 
 
 def _read_file(folder: str, name: str, op: str) -> dict[str, Tensor]:

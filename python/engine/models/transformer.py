@@ -30,10 +30,12 @@ __all__ = ["Inputs", "TransformerClassifier", "TransformerEncoderModel"]
 class Inputs:
     """The packed input of an encoder, made from a packed batch or from a rectangle.
 
-    ids, positions: int64 (total_tokens,). types: the same, or None. embeds: (total_tokens, d), used instead of the word embeddings of
-    the ids, or None. layout: where the sequences start. packed: whether the input was a packed batch, not a rectangle.
+    ids: int64 (total_tokens,). positions: the same, rows of the position table. types: the same, or None. embeds: (total_tokens, d),
+    used instead of the word embeddings of the ids, or None. layout: where the sequences start. packed: whether the input was a packed
+    batch, not a rectangle.
 
-    Raises ValueError for shapes that do not fit and for sequences longer than `limit`, TypeError for anything other than a packed batch or a Tensor.
+    Raises ValueError for shapes that do not fit and for sequences longer than the model's limit, TypeError for anything other than a
+    packed batch or a Tensor.
     """
 
     __slots__ = ("embeds", "ids", "layout", "op", "packed", "positions", "types")
@@ -44,35 +46,63 @@ class Inputs:
         input: Any,
         attention_mask: Tensor | None,
         token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
         inputs_embeds: Tensor | None,
-        limit: int,
+        config: TransformerConfig,
     ) -> None:
         self.op, self.embeds = op, inputs_embeds
         self.packed = hasattr(input, "cu_seqlens")  # a PackedBatch
         self.layout: Layout
         if self.packed:
             require(attention_mask is None, op, "attention_mask", "None for a packed batch", "a mask")
-            self.ids, self.layout, self.positions = input.input_ids, input.layout, input.position_ids
+            self.ids, self.layout = input.input_ids, input.layout
             self.types = input.token_type_ids if token_type_ids is None else token_type_ids
+            offset = config.position_offset
+            counted = input.position_ids + offset if offset else input.position_ids
+            self.positions = counted if position_ids is None else position_ids
         else:
             if not isinstance(input, Tensor):
                 raise BadType(op, "input_ids", "a Tensor or a packed batch", type(input).__name__)
             require(input.ndim == 2, op, "input_ids", "shape (batch, length)", input.shape)
             self.layout = called_as(op, Layout.from_rectangle, *input.shape, attention_mask, device=input.device)
-            self.ids, self.positions = pack_padded(input, self.layout), self.layout.positions
-            self.types = None
+            self.ids, self.types = pack_padded(input, self.layout), None
             if token_type_ids is not None:
-                self.types = called_as(op, pack_padded, token_type_ids, self.layout, input_as="token_type_ids")
-        tokens, longest = self.ids.shape[0], self.layout.longest
-        if inputs_embeds is not None:
-            fits = inputs_embeds.shape[:1] == (tokens,)
-            require(fits, op, "inputs_embeds", f"one row for each of {tokens} tokens", inputs_embeds.shape)
+                self.types = self._pack("token_type_ids", token_type_ids)
+            if position_ids is not None:
+                self.positions = self._pack("position_ids", position_ids)
+            else:
+                self.positions = _positions(input, self.layout, config)
+            if inputs_embeds is not None and inputs_embeds.ndim == 3:
+                self.embeds = self._pack("inputs_embeds", inputs_embeds)
+        tokens, longest, limit = self.ids.shape[0], self.layout.longest, config.max_length
+        if self.embeds is not None:
+            fits = self.embeds.shape[:1] == (tokens,)
+            require(fits, op, "inputs_embeds", f"one row for each of {tokens} tokens", self.embeds.shape)
         expected = f"at most {limit} tokens a sequence (max_position_embeddings)"
         require(longest <= limit, op, "input_ids", expected, longest)
+
+    def _pack(self, name: str, value: Tensor) -> Tensor:
+        """The real cells of a rectangle (batch, length, *), or of a single row (1, length, *) that holds for all rows."""
+        batch, length = self.layout.padded_shape
+        if value.shape[:2] == (1, length):
+            value = value.expand(batch, *value.shape[1:])
+        return called_as(self.op, pack_padded, value, self.layout, input_as=name)
 
     def leave(self, y: Tensor) -> Tensor:
         """The encoder's output (total_tokens, *) in the form of the input: for a rectangle (batch, length, *), 0 at padding."""
         return y if self.packed else pad_packed(y, self.layout)
+
+
+def _positions(ids: Tensor, layout: Layout, c: TransformerConfig) -> Tensor:
+    """The rows of the position table for the real cells of a rectangle (batch, length), as `transformers` chooses them: by the
+    column, so that padding before a token counts. If the table has rows before the first position (RoBERTa), by the number of
+    ids up to the token that are not the padding token's; the padding token itself has the last of those rows."""
+    offset, pad = c.position_offset, c.pad_token_id
+    if offset and pad is not None:
+        counts = (ids != pad).long()
+        return pack_padded(counts.cumsum(1) * counts + (offset - 1), layout)
+    columns = layout.positions if layout.indices is None else layout.indices % layout.padded_shape[1]
+    return columns + offset if offset else columns
 
 
 class _Embeddings(Module):
@@ -81,7 +111,6 @@ class _Embeddings(Module):
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
         d = c.embedding_size or c.hidden_size
-        self.offset = c.position_offset
         self.word_embeddings = nn.Embedding(c.vocab_size, d, padding_idx=c.pad_token_id)
         self.position_embeddings = nn.Embedding(c.max_position_embeddings, d)
         self.token_type_embeddings = nn.Embedding(c.type_vocab_size, d) if c.type_vocab_size else None
@@ -90,15 +119,14 @@ class _Embeddings(Module):
 
     def forward(self, x: Inputs) -> Tensor:
         words, types, places = self.word_embeddings, self.token_type_embeddings, self.position_embeddings
-        positions = x.positions + self.offset if self.offset else x.positions
         if x.embeds is not None:
-            y = x.embeds + places(positions)
+            y = x.embeds + called_as(x.op, places, x.positions, input_as="position_ids")
             if types is not None:
                 y = y + types(ops.zeros_like(x.ids) if x.types is None else x.types)
         else:
             type_ids, type_rows = (None, None) if types is None else (x.types, types.weight)
             y = called_as(
-                x.op, F.embedding_sum, x.ids, words.weight, positions, places.weight, type_ids, type_rows,
+                x.op, F.embedding_sum, x.ids, words.weight, x.positions, places.weight, type_ids, type_rows,
                 padding_idx=words.padding_idx, input_as="input_ids",
             )  # fmt: skip
         return self.dropout(self.LayerNorm(y))
@@ -243,8 +271,12 @@ class TransformerEncoderModel(Pretrained):
     """The encoder. A packed batch gives (total_tokens, hidden_size). input_ids (batch, length) with an attention_mask (1: token, 0:
     padding) give (batch, length, hidden_size), 0 at padding.
 
-    In a rectangle only real tokens count as positions, so that left and right padding give the same result. Raises ValueError for
-    sequences longer than max_position_embeddings, IndexError for ids outside of the vocabulary.
+    In a rectangle a token's position is its column, also if padding precedes it, as in `transformers`; in the families that start
+    after the padding token's id (RoBERTa), it is the number of ids before it that are not padding. `position_ids` gives other
+    positions: rows of the position table, int64 (batch, length), (1, length), or (total_tokens,) for a packed batch. Unlike in
+    `transformers`, the pooler reads the first real token of a row, not the first column.
+
+    Raises ValueError for sequences longer than max_position_embeddings, IndexError for ids and positions outside of their tables.
 
     compute_unread: whether the last layer computes all tokens even if only some of them are read. Tests and benchmarks set it to True
     to compare.
@@ -276,24 +308,26 @@ class TransformerEncoderModel(Pretrained):
     def inputs(
         self,
         input: Any,
-        attention_mask: Tensor | None,
-        token_type_ids: Tensor | None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         op: str | None = None,
     ) -> Inputs:
         """Reads a packed batch or a rectangle."""
-        limit = self.config.max_length
-        return Inputs(op or type(self).__name__, input, attention_mask, token_type_ids, inputs_embeds, limit)
+        name = op or type(self).__name__
+        return Inputs(name, input, attention_mask, token_type_ids, position_ids, inputs_embeds, self.config)
 
     def forward(
         self,
         input_ids: Any,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
         *,
         inputs_embeds: Tensor | None = None,
     ) -> Any:
-        x = self.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds)
+        x = self.inputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         return x.leave(self.encode(x))
 
     def pool(self, hidden: Tensor, layout: Layout) -> Tensor:
@@ -312,8 +346,9 @@ class TransformerEncoderModel(Pretrained):
 class TransformerClassifier(Pretrained):
     """An encoder, pooling, dropout and a projection to logits (batch, num_labels).
 
-    Call it with a packed batch, or with input_ids (batch, length) and an attention_mask (1: token, 0: padding). inputs_embeds:
-    (total_tokens, embedding size), used instead of the word embeddings of the ids.
+    Call it with a packed batch, or with input_ids (batch, length) and an attention_mask (1: token, 0: padding). position_ids: as in
+    `TransformerEncoderModel`. inputs_embeds: (total_tokens, embedding size), or (batch, length, embedding size) for a rectangle, used
+    instead of the word embeddings of the ids.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -330,8 +365,9 @@ class TransformerClassifier(Pretrained):
         input_ids: Any,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
         *,
         inputs_embeds: Tensor | None = None,
     ) -> Tensor:
-        x = self.bert.inputs(input_ids, attention_mask, token_type_ids, inputs_embeds)
+        x = self.bert.inputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         return self.classifier(self.dropout(self.bert.encode_pooled(x)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine._core import DType
+from engine.dtypes import Size
 from engine.errors import BadState, BadType
 from engine.ops.factory import empty
 from engine.tensor import Tensor
@@ -35,7 +36,7 @@ class UninitializedParameter(Parameter):
         super().__init__(empty(0, dtype=dtype, device=device), requires_grad)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """Raises RuntimeError: there is none yet."""
         hint = "call the module once, so that it sees the size of its input"
         raise BadState("UninitializedParameter", "shape", "a parameter with a shape", "one without", hint)

@@ -1,6 +1,7 @@
 """Runs: a run folder from its settings to its report. Begin a run, resume it, search for its settings."""
 
-from engine.runs import folder, hyperparameters, plan, pretraining, resuming, run, start, text, textdata
+from engine.runs import fitting, folder, hyperparameters, plan, pretraining, resuming, run, start, text, textdata
+from engine.runs.fitting import *
 from engine.runs.folder import *
 from engine.runs.hyperparameters import *
 from engine.runs.plan import *
@@ -12,6 +13,7 @@ from engine.runs.text import *
 from engine.runs.textdata import *
 
 __all__ = [
-    *folder.__all__, *hyperparameters.__all__, *plan.__all__, *pretraining.__all__, *resuming.__all__, *run.__all__, *start.__all__,
+    *fitting.__all__, *folder.__all__, *hyperparameters.__all__, *plan.__all__, *pretraining.__all__, *resuming.__all__, *run.__all__,
+    *start.__all__,
     *text.__all__, *textdata.__all__,
 ]  # fmt: skip

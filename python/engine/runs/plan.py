@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +18,16 @@ from engine.train import Callback, Trainer, TrainerConfig
 if TYPE_CHECKING:
     from engine.runs.text import TextRun
 
-__all__ = ["AUTOMATIC"]
+__all__ = ["AUTOMATIC", "DEFAULTS"]
 
 AUTOMATIC = ("epochs", "lr", "pooling", "validation_fraction")
 """The settings that a run can choose if it starts from a published encoder."""
+
+# Defaults of `engine train` and `fit`: for a model from scratch, and for one that starts from a published encoder. None: chosen by the
+# run, or as published.
+DEFAULTS: dict[str, tuple[Any, Any]] = {
+    "epochs": (8, None), "lr": (2e-3, None), "label_smoothing": (0.1, 0.0), "token_dropout": (0.1, 0.0), "dropout": (0.1, None),
+}  # fmt: skip
 
 _STEPS = 600  # the least of a fine-tuning, as far as _MOST_EPOCHS allows; docs/finetuning.md has the figures
 _LEAST_EPOCHS, _MOST_EPOCHS = 4, 30

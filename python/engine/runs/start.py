@@ -15,6 +15,7 @@ from engine.models.families import FAMILIES
 from engine.models.pretrained import Pretrained, read_config
 from engine.nn.lora import LoRAConfig, add_lora
 from engine.runs.folder import recorded, sha256_of
+from engine.runs.heads import published_model
 from engine.settings import Settings
 from engine.text import Tokenizer
 from engine.train.parameters import freeze
@@ -175,22 +176,16 @@ class StartConfig(Settings):
         else:
             sizes = {name: size for name, size in self.sizes.items() if name != "pooling"}
             with _of_init():
-                model, info = task.auto.from_pretrained(
-                    folder, ignore_mismatched_sizes=task.new_head, output_loading_info=True, **{**sizes, **task.fields}
-                )
-            new = info.missing_keys + info.mismatched_keys
-            if (
-                config.model_type is None
-            ):  # engine's own model, with the encoder of the published one and a head of its own
+                model, new = published_model(folder, task, sizes)
+            last = [model.published_name(f"classifier.{name}") for name in ("weight", "bias")] if task.new_head else []
+            if config.model_type is None:  # engine's own model, with the encoder of the published one and a new head
                 encoder, model = model.state_dict(), task.auto.from_config(config)
-                new = [name for name in model.state_dict() if name.startswith("classifier.")]
-                model.load_state_dict(
-                    {name: encoder[name] for name in model.state_dict() if name not in new}, strict=False
-                )
-            if not new or (self.fits(task, new) and all(name.startswith("classifier.") for name in new)):
-                self._refuse_sizes(
-                    {"initializer_range": f"all weights come from {self.init}, or from the fit of the head"}
-                )
+                own = [name for name in model.state_dict() if not name.startswith("classifier.")]
+                model.load_state_dict({name: encoder[name] for name in own}, strict=False)
+                new = last = ["classifier.weight", "classifier.bias"]
+            if not set(new) - set(last if self.fits(task, new) else ()):
+                hint = f"all weights come from {self.init}, or from the fit of the head"
+                self._refuse_sizes({"initializer_range": hint})
         layers = config.num_hidden_layers
         self.require("freeze_layers", self.freeze_layers <= layers, f"at most the model's {layers}")
         if self.lora_rank:
@@ -206,7 +201,8 @@ class StartConfig(Settings):
     def fits(self, task: Any, new: Iterable[str]) -> bool:
         """Whether a head is fitted before the first step. new: the names of the parameters that `init` does not have."""
         whole = "pooling" not in task.unused
-        return self.init is not None and self.fit_head and whole and any(name.startswith("classifier.") for name in new)
+        head = {"classifier.weight", "classifier.out_proj.weight"} & set(new)
+        return self.init is not None and self.fit_head and whole and bool(head)
 
     def record(self) -> dict[str, Any]:
         """What run.json says of the start: the settings, and the hashes and the absolute path of the weights."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.metrics import regression_evaluation, regression_metrics
+from engine.models import TransformerConfig
 from engine.nn import Module
 from engine.nn import functional as F
 from engine.tasks.config import TaskConfig
@@ -40,6 +41,15 @@ class Regression(TextTask):
     @classmethod
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
         return Labels([next((table.label_column for table in tables if table.label_column), "value")])
+
+    @classmethod
+    def opens(cls, config: TransformerConfig, architecture: str) -> bool:
+        # As in `transformers`, one output without a problem_type is a number: rerankers and similarity models have one.
+        return config.problem_type == cls.problem_type or (config.problem_type is None and config.num_labels == 1)
+
+    def head_rows(self, config: TransformerConfig) -> list[int] | None:
+        """The one row, whatever its name is, if the head is that of a number."""
+        return [0] if config.num_labels == 1 and self.opens(config, "") else None
 
     def targets(self, table: Any) -> np.ndarray:
         return parse_numbers(table.labels or (), source=table.source, lines=table.lines)

@@ -173,6 +173,15 @@ class TextTask(Task):
         named = dict(enumerate(self.labels.names))
         return {"num_labels": len(self.labels), "id2label": named, "problem_type": self.problem_type}
 
+    def head_rows(self, config: TransformerConfig) -> list[int] | None:
+        """The row of each of the task's labels in a published head, whose labels `config` names; None: it lacks one of them.
+
+        Where nobody named the labels (LABEL_0, LABEL_1, ...), their numbers are names, too."""
+        rows = {name: number for number, name in config.labels.items()}
+        if all(name == f"LABEL_{number}" for number, name in config.labels.items()):
+            rows |= {str(number): number for number in config.labels}
+        return [rows[name] for name in self.labels.names] if rows.keys() >= set(self.labels.names) else None
+
     def balance(self, targets: np.ndarray) -> None:
         """Sets class weights: each class weighs in the loss as if all had as many samples (scikit-learn's "balanced")."""
         numbers = targets[targets >= 0]
@@ -302,11 +311,12 @@ def _class_weights(op: str, weights: Any) -> Tensor:
 
 
 def names_of(config: TransformerConfig) -> Labels:
-    """The names of a model's classes. Raises ValueError unless there is one for each."""
-    names = config.id2label or {}
-    expected = f"names of {config.num_labels} labels in its config (id2label)"
-    require(sorted(names) == list(range(config.num_labels)), "TextClassifier", "model", expected, len(names))
-    return Labels(names[i] for i in range(len(names)))
+    """The names of a model's classes; a class without one is called LABEL_0, LABEL_1, ... by its number, as in `transformers`. Raises
+    ValueError if names belong to other numbers than those of the classes."""
+    expected = f"names of the labels 0 to {config.num_labels - 1} in its config (id2label)"
+    right = set(config.id2label or ()) <= set(range(config.num_labels))
+    require(right, "TextClassifier", "model", expected, sorted(config.id2label or ()))
+    return Labels(config.labels.values())
 
 
 def targets_and_logits(model: Module, batches: Iterable[PackedBatch]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import tokenizers
 from engine.errors import not_installed
 
-__all__ = ["SPECIAL_TOKENS", "bert", "bert_splitting", "finish", "library", "with_leading_spaces"]
+__all__ = ["SPECIAL_TOKENS", "bert", "bert_splitting", "finish", "library", "roberta", "with_leading_spaces"]
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -86,13 +86,25 @@ def bert(
     lowercase: bool = True,
     strip_accents: bool | None = None,
     split_chinese: bool = True,
+    unknown: str = "[UNK]",
 ) -> tokenizers.Tokenizer:
-    """BERT's tokenizer, with a WordPiece vocabulary that contains the special tokens."""
+    """BERT's tokenizer with a WordPiece vocabulary, before `finish`."""
     lib = library()
-    backend = lib.Tokenizer(lib.models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
+    backend = lib.Tokenizer(lib.models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=100))
     backend.normalizer, backend.pre_tokenizer = bert_splitting(lowercase, strip_accents, split_chinese)
     backend.decoder = lib.decoders.WordPiece(prefix="##", cleanup=True)
-    finish(backend, vocab)
+    return backend
+
+
+def roberta(
+    vocab: dict[str, int], merges: list[tuple[str, str]], *, prefix_space: bool = False
+) -> tokenizers.Tokenizer:
+    """RoBERTa's byte-level BPE, before special tokens are put around texts. Raises ValueError for merges that do not fit."""
+    lib = library()
+    model = lib.models.BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix="", fuse_unk=False)
+    backend = lib.Tokenizer(model)
+    backend.pre_tokenizer = lib.pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
+    backend.decoder = lib.decoders.ByteLevel()
     return backend
 
 
@@ -105,12 +117,14 @@ def bert_splitting(lowercase: bool, strip_accents: bool | None, split_chinese: b
     return normalizer, lib.pre_tokenizers.BertPreTokenizer()
 
 
-def finish(backend: tokenizers.Tokenizer, vocab: dict[str, int]) -> None:
-    """Register the special tokens, and put [CLS] and [SEP] around texts. The second text of a pair has token type 1."""
-    lib = library()
+def finish(backend: tokenizers.Tokenizer, cls: str = "[CLS]", sep: str = "[SEP]") -> tokenizers.Tokenizer:
+    """Registers BERT's special tokens that the vocabulary has, and puts `cls` and `sep` around texts. The second text of a pair has
+    token type 1. Returns the tokenizer."""
+    vocab = backend.get_vocab(with_added_tokens=True)
     backend.add_special_tokens([token for token in SPECIAL_TOKENS if token in vocab])
-    backend.post_processor = lib.processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, vocab[token]) for token in ("[CLS]", "[SEP]")],
+    backend.post_processor = library().processors.TemplateProcessing(
+        single=[cls, "$A", sep],
+        pair=[cls, "$A", sep, "$B:1", f"{sep}:1"],
+        special_tokens=[(token, vocab[token]) for token in dict.fromkeys((cls, sep))],
     )
+    return backend

@@ -170,16 +170,19 @@ class PackedBatch(Batch):
         token_type_ids: Tensor | np.ndarray | None = None,
         labels: Any = None,
         token_labels: Tensor | np.ndarray | None = None,
+        position_ids: Tensor | np.ndarray | None = None,
     ) -> PackedBatch:
         """Pack the rectangle that PyTorch users have.
 
         Args:
             input_ids: integers (batch, length).
             attention_mask: (batch, length) of 0 and 1 in any dtype, 1 at real tokens; None: every token is real. Padding may
-                be on the right, on the left or between real tokens; positions count the real tokens.
+                be on the right, on the left or between real tokens.
             token_type_ids: integers (batch, length).
             labels: as in `from_sequences`.
             token_labels: integers (batch, length) instead of `labels`; those of padding are left out.
+            position_ids: integers (batch, length), counted from 0; None: positions count the real tokens, as if there were no
+                padding. (A model that is given the rectangle itself counts columns, as in `transformers`.)
 
         Raises:
             TypeError: if ids are not integers.
@@ -190,7 +193,8 @@ class PackedBatch(Batch):
         one_kind_of_labels(op, labels, token_labels)
         read = called_as(op, Layout.from_rectangle, *ids.shape, attention_mask, device="cpu")
         packed: dict[str, Tensor] = {}
-        for name, value in (("token_type_ids", token_type_ids), ("token_labels", token_labels)):
+        given = {"token_type_ids": token_type_ids, "token_labels": token_labels, "position_ids": position_ids}
+        for name, value in given.items():
             if value is not None:
                 rectangle = _rectangle(op, name, value)
                 if rectangle.shape != ids.shape:
@@ -202,7 +206,10 @@ class PackedBatch(Batch):
         # The batch does not remember this rectangle: `to_padded` pads to the longest sequence.
         layout = Layout.from_lengths(read.lengths)
         types, tags = packed.get("token_type_ids"), packed.get("token_labels")
-        return cls._made(layout, flat, types, _labels_tensor(labels) if tags is None else tags)
+        batch = cls._made(layout, flat, types, _labels_tensor(labels) if tags is None else tags)
+        if position_ids is not None:
+            batch.position_ids = packed["position_ids"]
+        return batch
 
     def to_padded(self, pad_id: int = 0) -> tuple[Tensor, Tensor]:
         """Unpack into a rectangle, padded on the right.

@@ -18,9 +18,10 @@ from engine.data._arrays import integer, integers_below
 from engine.data.groups import groups
 from engine.errors import require
 from engine.serialization import write_json, write_text
-from engine.text._tokenizer_backend import bert, with_leading_spaces
+from engine.text._tokenizer_backend import bert, finish, with_leading_spaces
 from engine.text.strings import checked_texts
-from engine.text.tokenizer_files import read_folder, read_tokenizer, read_vocab
+from engine.text.tokenizer_files import read_tokenizer, read_vocab
+from engine.text.tokenizer_folder import read_folder
 from engine.text.tokenizer_training import smallest_vocabulary, train_bpe, train_wordpiece
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Tokenizer:
             FileNotFoundError: if there is no such file.
             ValueError: if a token occurs twice, or if [UNK], [CLS], [SEP] or [PAD] is missing.
         """
-        return cls(bert(read_vocab(path), lowercase=lowercase, strip_accents=strip_accents))
+        return cls(finish(bert(read_vocab(path), lowercase=lowercase, strip_accents=strip_accents)))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], special_tokens: dict[str, str] | None = None) -> Tokenizer:
@@ -155,18 +156,18 @@ class Tokenizer:
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str]) -> Tokenizer:
-        """Open a folder that `save` or another library wrote: its `tokenizer.json`, or its `vocab.txt`.
+        """Open a folder that `save` or another library wrote: its `tokenizer.json`, its `vocab.txt`, or its `vocab.json` and
+        `merges.txt`.
 
-        `tokenizer_config.json` and `special_tokens_map.json` are read if they exist. Nothing is downloaded.
+        The settings and added tokens beside them count as they do in `transformers`: those of `tokenizer_config.json`,
+        `special_tokens_map.json` and `added_tokens.json`. Nothing is downloaded.
 
         Raises:
-            FileNotFoundError: if there is no such folder, or neither file in it.
+            FileNotFoundError: if there is no such folder, or no tokenizer in it.
             ValueError: if a file is damaged.
         """
-        backend, config, limit = read_folder(directory)
-        tokens = {role: config.get(f"{role}_token") for role in _ROLES}
-        names = {role: token.get("content") if isinstance(token, dict) else token for role, token in tokens.items()}
-        tokenizer = cls(backend, {role: name for role, name in names.items() if isinstance(name, str)})
+        backend, special_tokens, limit = read_folder(directory)
+        tokenizer = cls(backend, special_tokens)
         tokenizer.model_max_length = limit
         return tokenizer
 

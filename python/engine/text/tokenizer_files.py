@@ -1,21 +1,23 @@
-"""Files of tokenizers: `tokenizer.json`, BERT's `vocab.txt`, and the settings in the same folder."""
+"""Files of tokenizers: `tokenizer.json`, BERT's `vocab.txt`, RoBERTa's `vocab.json` and `merges.txt`.
+
+`tokenizer_folder.py` reads whole folders, with the settings beside these files.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from engine.errors import BadValue, FileMissing, require
+from engine.errors import BadValue, require
 from engine.serialization import read_json
-from engine.text._tokenizer_backend import SPECIAL_TOKENS, bert, library
+from engine.text._tokenizer_backend import SPECIAL_TOKENS, library
 from engine.text.files import TextFile, numbered_lines
 
 if TYPE_CHECKING:
     import tokenizers
 
-__all__ = ["read_folder", "read_tokenizer", "read_vocab"]
-
-_NO_LIMIT = 10**9  # a larger `model_max_length` in a file means that there is no limit
+__all__ = ["read_bpe", "read_tokenizer", "read_vocab"]
 
 
 def read_tokenizer(path: str | os.PathLike[str], op: str = "Tokenizer.from_file") -> tokenizers.Tokenizer:
@@ -28,12 +30,14 @@ def read_tokenizer(path: str | os.PathLike[str], op: str = "Tokenizer.from_file"
         raise BadValue(op, "path", "a tokenizer.json", file.name, error) from None
 
 
-def read_vocab(path: str | os.PathLike[str], op: str = "Tokenizer.from_vocab") -> dict[str, int]:
+def read_vocab(
+    path: str | os.PathLike[str], op: str = "Tokenizer.from_vocab", needed: Iterable[str] = SPECIAL_TOKENS[:4]
+) -> dict[str, int]:
     """The tokens of a `vocab.txt` with their ids.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if a token occurs twice, or one of the special tokens but [MASK] is missing.
+        ValueError: if a token occurs twice, or one of the `needed` is missing.
     """
     file = TextFile(op, path)
     tokens = [token for _, token in numbered_lines(file.read())]
@@ -44,39 +48,37 @@ def read_vocab(path: str | os.PathLike[str], op: str = "Tokenizer.from_vocab") -
         if vocab.setdefault(token, number) != number:
             got = f"{token!r} in lines {vocab[token] + 1} and {number + 1} of {file.name}"
             raise BadValue(op, "path", "distinct tokens", got)
-    needed = SPECIAL_TOKENS[:4]
-    missing = ", ".join(token for token in needed if token not in vocab)
-    require(not missing, op, "path", f"the tokens {', '.join(needed)} in {file.name}", f"a file without {missing}")
-    return vocab
+    return _with_all(vocab, needed, op, file.name)
 
 
-def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer, dict[str, Any], int | None]:
-    """The tokenizer of a folder, its settings, and the most tokens that its model accepts (None if the files do not say).
-
-    The settings are those of `special_tokens_map.json` and `tokenizer_config.json`, if these files exist.
+def read_bpe(
+    vocab_path: str | os.PathLike[str], merges_path: str | os.PathLike[str], op: str, needed: Iterable[str]
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The tokens of a `vocab.json` with their ids, and the pairs of a `merges.txt` in the order in which they are merged.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or neither `tokenizer.json` nor `vocab.txt` in it.
-        ValueError: if a file is damaged.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a file is damaged, or one of the `needed` tokens is missing.
     """
-    op, folder = "Tokenizer.from_pretrained", os.fspath(directory)
-    require(os.path.isdir(folder), op, "directory", "an existing folder", folder, error=FileMissing)
-    there = {name: os.path.join(folder, name) for name in os.listdir(folder)}
-    config: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if name in there:
-            config |= read_json(there[name], op, "directory")
-    if "tokenizer.json" in there:
-        backend = read_tokenizer(there["tokenizer.json"], op)
-    elif "vocab.txt" in there:
-        backend = bert(
-            read_vocab(there["vocab.txt"], op),
-            lowercase=bool(config.get("do_lower_case", True)),
-            strip_accents=config.get("strip_accents"),
-            split_chinese=bool(config.get("tokenize_chinese_chars", True)),
-        )
-    else:
-        raise FileMissing(op, "directory", "a folder with tokenizer.json or vocab.txt", folder)
-    limit: Any = config.get("model_max_length")
-    is_limit = type(limit) in (int, float) and 0 < limit < _NO_LIMIT
-    return backend, config, int(limit) if is_limit else None
+    vocab, file = read_json(vocab_path, op, "path"), TextFile(op, merges_path)
+    right = all(type(number) is int and number >= 0 for number in vocab.values())
+    require(right, op, "path", f"a number for each token in {vocab_path}", "something else")
+    merges = []
+    for line, text in numbered_lines(file.read()):
+        if text and not text.startswith("#version"):
+            first, _, second = text.partition(" ")
+            if not first or not second or " " in second:
+                raise file.wrong(line, "two tokens with a space between them", repr(text))
+            for token in (first, second, first + second):
+                if token not in vocab:
+                    raise file.wrong(line, "tokens of vocab.json", repr(token))
+            merges.append((first, second))
+    return _with_all(vocab, needed, op, os.fspath(vocab_path)), merges
+
+
+def _with_all(vocab: dict[str, int], needed: Iterable[str], op: str, file: str) -> dict[str, int]:
+    """The vocabulary. Raises ValueError if it lacks one of the tokens."""
+    tokens = list(dict.fromkeys(needed))
+    missing = ", ".join(token for token in tokens if token not in vocab)
+    require(not missing, op, "path", f"the tokens {', '.join(tokens)} in {file}", f"a file without {missing}")
+    return vocab

@@ -59,7 +59,7 @@ def train_wordpiece(texts: list[str], vocab_size: int, lowercase: bool, min_freq
     learner = lib.Tokenizer(lib.models.WordPiece(unk_token="[UNK]"))
     learner.normalizer, learner.pre_tokenizer = normalizer, pre_tokenizer
     learner.train_from_iterator(corpus(), trainer=trainer)
-    return bert(learner.get_vocab(with_added_tokens=True), lowercase=lowercase)
+    return finish(bert(learner.get_vocab(with_added_tokens=True), lowercase=lowercase))
 
 
 def _largest_alphabet(counts: Counter[str], inside: set[str], room: int) -> set[str]:
@@ -89,5 +89,4 @@ def train_bpe(texts: list[str], vocab_size: int, lowercase: bool, min_frequency:
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer=trainer)
-    finish(backend, backend.get_vocab(with_added_tokens=True))
-    return backend
+    return finish(backend)

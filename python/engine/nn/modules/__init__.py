@@ -11,8 +11,8 @@ from typing import Any
 
 from engine import nn
 from engine.nn.losses import Loss as _Loss
-from engine.nn.module import IncompatibleKeys as _IncompatibleKeys
 from engine.nn.module import Module
+from engine.nn.state import IncompatibleKeys as _IncompatibleKeys
 
 _FILES = (
     "activation", "container", "distance", "dropout", "linear", "loss", "module", "normalization", "sparse", "transformer", "utils",
