@@ -63,7 +63,8 @@ def find_problems(
     found += _Comparison(table, splits, similarity, shingle, label_separator).problems()
     order = {kind: place for place, kind in enumerate(KINDS)}
     found.sort(key=lambda problem: (order[problem.kind], problem.row))
-    return QualityReport(len(table), table.source, similarity, shingle, tuple(found))
+    source = table.source if isinstance(table.source, str) else None
+    return QualityReport(len(table), source, similarity, shingle, tuple(found))
 
 
 def remove_problems(

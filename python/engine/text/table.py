@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engine.data.table import Table
+from engine.data.table import Source, Table
 from engine.errors import BadValue
 from engine.text.cleaning import NormalForm, clean_text
 from engine.text.labels import Labels
@@ -26,11 +26,12 @@ class TextTable(Table[tuple[str, str | None]]):
         labels: n label names, or None.
         text_column: the column that the texts came from.
         label_column: the column that the labels came from, or None.
-        source: the file's name, for messages, or None.
-        lines: the line of each row in that file, counted from 1, for messages, or None.
+        source: the file's name, or a list of the name of each row's file, for messages, or None.
+        lines: the line of each row in its file, counted from 1, for messages, or None.
         pairs: n second texts, for tasks on pairs of texts, or None.
         pair_column: the column that the second texts came from, or None.
         columns: further columns by name, n strings each, such as groups to compare metrics by.
+        notes: what reading has left out or guessed, a sentence each.
 
     `len(table)` is n; `table[i]` is (text, label or None); a slice gives a table. `select`, `split`, `where` and `concat` are
     those of `engine.data.Table`.
@@ -45,11 +46,12 @@ class TextTable(Table[tuple[str, str | None]]):
     labels: list[str] | None = None
     text_column: str = "text"
     label_column: str | None = None
-    source: str | None = None
+    source: Source = None
     lines: list[int] | None = field(default=None, repr=False)
     pairs: list[str] | None = None
     pair_column: str | None = None
     columns: dict[str, list[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +64,7 @@ class TextTable(Table[tuple[str, str | None]]):
         labels = "no labels" if self.labels is None else f"{len(set(self.labels))} labels in {self.label_column!r}"
         pairs = "" if self.pairs is None else f", pairs in {self.pair_column!r}"
         columns = f", columns {', '.join(map(repr, self.columns))}" if self.columns else ""
-        source = f", source={self.source!r}" if self.source else ""
+        source = f", source={self.source!r}" if isinstance(self.source, str) and self.source else ""
         return f"TextTable({len(self)} texts in {self.text_column!r}{pairs}, {labels}{columns}{source})"
 
     def row(self, index: int) -> tuple[str, str | None]:

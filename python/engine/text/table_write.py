@@ -1,0 +1,109 @@
+"""Tables are written: CSV, TSV, JSON Lines or Parquet, complete or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.errors import not_installed, require
+from engine.serialization import replace_file, write_text
+from engine.text.table import TextTable
+
+__all__ = ["WRITTEN", "check_output_format", "write_columns", "write_table"]
+
+WRITTEN = (".csv", ".tsv", ".jsonl", ".parquet")
+"""How the names of files end that can be written."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # spreadsheets run cells that begin so
+
+
+def write_table(table: TextTable, path: str | os.PathLike[str]) -> None:
+    """Write a table as a file that `read_table` reads: CSV (RFC 4180, UTF-8), TSV, JSON Lines or Parquet, by the path's ending.
+
+    All columns are written under their names: texts, second texts, labels, further columns. The line numbers of the table's
+    own file are not written. A failure leaves no half-written file.
+
+    Raises:
+        OSError: if the file cannot be written.
+        ValueError: if the path has another ending.
+        ImportError: for Parquet, if `pyarrow` is missing (extra `files`).
+    """
+    named = {table.text_column: table.texts, table.pair_column: table.pairs, table.label_column: table.labels}
+    columns: dict[str, Sequence[Any]] = {str(name): values for name, values in named.items() if values is not None}
+    columns |= {name: values for name, values in table.columns.items() if name not in named}
+    write_columns("write_table", columns, path)
+
+
+def check_output_format(op: str, path: str | os.PathLike[str], spreadsheet_safe: bool = False) -> str:
+    """How a path ends, in lower case. Raises ValueError for an ending that is not in `WRITTEN`, or for `spreadsheet_safe` without
+    CSV or TSV; ImportError if a library is missing."""
+    name = os.fspath(path)
+    ending = os.path.splitext(name)[1].lower()
+    require(ending in WRITTEN, op, "path", f"a name that ends in {', '.join(WRITTEN)}", name)
+    right = not spreadsheet_safe or ending in (".csv", ".tsv")
+    require(right, op, "spreadsheet_safe", "a file that ends in .csv or .tsv", name)
+    if ending == ".parquet":
+        _pyarrow(op)
+    return ending
+
+
+def write_columns(
+    op: str, columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str], spreadsheet_safe: bool = False
+) -> None:
+    """Write columns of strings, numbers, and (as JSON in CSV and TSV) lists and mappings.
+
+    In TSV, which has no quotes, tabs and line ends inside a text become spaces.
+
+    Args:
+        op: for errors.
+        columns: the values by the name of their column, equally many.
+        path: a name that ends as one of `WRITTEN`.
+        spreadsheet_safe: an apostrophe is put before texts that a spreadsheet would run as a formula.
+
+    Raises: as `write_table`.
+    """
+    ending = check_output_format(op, path, spreadsheet_safe)
+    if ending == ".parquet":
+        arrow = _pyarrow(op)
+        table = arrow.table({name: _of_one_type(values) for name, values in columns.items()})
+        replace_file(path, lambda temporary: arrow.parquet.write_table(table, temporary), op)
+        return
+    rows = zip(*columns.values(), strict=True)
+    if ending == ".jsonl":
+        lines = [json.dumps(dict(zip(columns, row)), ensure_ascii=False) + "\n" for row in rows]
+        write_text(path, "".join(lines))
+        return
+    cells = [list(columns), *([_cell(value, spreadsheet_safe) for value in row] for row in rows)]
+    if ending == ".tsv":
+        write_text(
+            path,
+            "".join("\t".join(" ".join(cell.splitlines()).replace("\t", " ") for cell in row) + "\n" for row in cells),
+        )
+        return
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(cells)
+    write_text(path, stream.getvalue())
+
+
+def _cell(value: Any, spreadsheet_safe: bool) -> str:
+    if isinstance(value, str):
+        return f"'{value}" if spreadsheet_safe and value.startswith(_FORMULA) else value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _of_one_type(values: Sequence[Any]) -> list[Any]:
+    """The values; mappings as JSON, because their keys differ."""
+    return [json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value for value in values]
+
+
+def _pyarrow(op: str) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise not_installed(op, "pyarrow", "files") from None
+    return pyarrow
