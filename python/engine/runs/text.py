@@ -9,7 +9,7 @@ In addition to the files of all runs (`run.py`), the folder holds
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
 from engine.tasks import Part, TaskConfig
+from engine.tasks.remarks import TextLosses
 from engine.text import Tokenizer
 from engine.train import Callback, TrainerConfig
 
@@ -40,6 +41,7 @@ def train_text(
     progress: bool = False,
     tensorboard: bool = False,
     callbacks: Iterable[Callback] = (),
+    notify: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Trains a model for a task on texts, evaluates it, and writes the run folder.
 
@@ -50,6 +52,8 @@ def train_text(
         task: the task and its settings, or its name.
         start: a published model or sizes, and which parts are trained. None: `StartConfig()`.
         overwrite, progress, tensorboard, callbacks: as in `Run.train`.
+        notify: called before the training with each sentence about the data that a user should know: texts that are cut, labels that
+            look like mistakes, what reading has left out or guessed. The report has them, too.
 
     Returns:
         The report, as in report.json.
@@ -63,6 +67,8 @@ def train_text(
     check_output(Path(output), overwrite)
     settings = TaskConfig(task) if isinstance(task, str) else task
     run = TextRun.begin(data, settings, StartConfig() if start is None else start, trainer)
+    for notice in run.notices if notify else ():
+        notify(notice)  # type: ignore[misc]
     return run.train(
         output, overwrite=overwrite, progress=progress, tensorboard=tensorboard, callbacks=callbacks
     )  # fmt: skip
@@ -98,6 +104,7 @@ class TextRun(Run):
         datasets = {
             name: Part(task.dataset(table, tokenizer, data.max_length), table) for name, table in parts.tables.items()
         }
+        self.notices = _notices(datasets, task, tokenizer, data.max_length)
         super().__init__(model, task, trainer, datasets)
 
     @classmethod
@@ -159,9 +166,22 @@ class TextRun(Run):
             "labels": labels,
             "description": f"{counts['train']} training texts, {held_out} held out, {labels} labels",
             **({"cleaning": self.cleaning} if self.cleaning else {}),
+            "notices": self.notices,
         }
 
     def explain(self, worst: list[dict[str, Any]], dataset: Any) -> dict[str, Any]:
         examples = explain_examples(worst, self.model, dataset, self.tokenizer, self.task.labels.names)
         attention = attention_of(self.model, dataset, self.tokenizer, worst[0]["index"])
         return {"examples": examples, "attention": attention}
+
+
+def _notices(parts: Mapping[str, Part], task: Any, tokenizer: Tokenizer, max_length: int) -> list[str]:
+    """What a user should know of the data, a sentence each."""
+    said = [note for part in parts.values() for note in part.table.notes]
+    said += task.remarks(parts["train"].table)
+    for name, part in parts.items():
+        losses = TextLosses()
+        losses.add(part.table, part.dataset, tokenizer, max_length)
+        words = {"train": "training texts", "held_out": "held-out texts", "test": "test texts"}
+        said += losses.sentences(max_length, words[name])
+    return list(dict.fromkeys(said))

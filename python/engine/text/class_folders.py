@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from engine.errors import BadValue, IsFolder
 from engine.text.files import TextFile
@@ -62,8 +63,11 @@ class FolderRows(Rows):
     def texts(self, name: str) -> list[str]:
         return self.values(name)
 
-    def values(self, name: str, any_type: bool = False) -> list[str]:
+    def values(self, name: str) -> list[str]:
         return self._texts if name == "text" else [str(label) for label in self._labels]
+
+    def as_they_are(self, name: str) -> list[Any]:
+        return list(self.values(name))
 
     def labels(self, name: str) -> list[str | list[str]]:
         return self._labels

@@ -19,7 +19,7 @@ from engine.text.json_files import read_json_rows
 from engine.text.spreadsheets import read_spreadsheet
 from engine.text.table_rows import DelimitedRows, Rows
 
-__all__ = ["DELIMITED", "ENDINGS", "FileFormat", "format_of", "open_file", "read_rows"]
+__all__ = ["DELIMITED", "ENDINGS", "FileFormat", "format_of", "marked_format", "open_file", "read_rows"]
 
 FileFormat = Literal["csv", "tsv", "jsonl", "txt", "fasttext", "parquet", "arrow", "excel", "folder"]
 
@@ -55,21 +55,26 @@ def format_of(file: TextFile, given: str | None = None) -> FileFormat:
     require(given is None or given in known, file.op, "format", ", ".join(map(repr, known)), repr(given))
     if given is not None or os.path.isdir(file.name):
         return given or "folder"  # type: ignore[return-value]
-    begin = file.begin()
-    for mark, name in _MARKS.items():
-        if begin.startswith(mark):
-            return name
-    if begin.startswith(_OLD_EXCEL):
-        raise BadValue(
-            file.op, file.argument, "an Excel file (.xlsx)", f"the old format in {file.name}", "save it as .xlsx"
-        )
+    marked = marked_format(file)
+    if marked is not None:
+        return marked
     found = ENDINGS.get(file.extension)
-    if found in (None, "txt") and begin.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"__label__"):
+    if found in (None, "txt") and file.begin().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"__label__"):
         return "fasttext"
     if found is None:
         expected, hint = f"a file that ends in {', '.join(ENDINGS)}", ("or name its form with ", Argument("format"))
         raise BadValue(file.op, file.argument, expected, file.name, hint)
     return found
+
+
+def marked_format(file: TextFile) -> FileFormat | None:
+    """The format that a file's first bytes say; None: they say nothing. Raises ValueError for an Excel file of the old kind."""
+    begin = file.begin()
+    if begin.startswith(_OLD_EXCEL):
+        raise BadValue(
+            file.op, file.argument, "an Excel file (.xlsx)", f"the old format in {file.name}", "save it as .xlsx"
+        )
+    return next((name for mark, name in _MARKS.items() if begin.startswith(mark)), None)
 
 
 def read_rows(
@@ -137,12 +142,15 @@ class _LineRows(Rows):
     def texts(self, name: str) -> list[str]:
         return self.values(name)
 
-    def values(self, name: str, any_type: bool = False) -> list[str]:
+    def values(self, name: str) -> list[str]:
         return (
             self._texts
             if name == "text"
             else [" ".join([name] if isinstance(name, str) else name) for name in self._labels]
         )
+
+    def as_they_are(self, name: str) -> list[Any]:
+        return list(self.values(name))
 
     def labels(self, name: str) -> list[str | list[str]]:
         return self._labels

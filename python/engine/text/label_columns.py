@@ -67,7 +67,7 @@ def indicator_columns(rows: Rows, taken: Iterable[str | None]) -> tuple[str, ...
     names = [name for name in rows.header if name not in set(taken) and rows.header.count(name) == 1]
     found = []
     for name in names:
-        values = {value.strip().casefold() for value in rows.values(name, any_type=True)}
+        values = {"" if value is None else str(value).strip().casefold() for value in rows.as_they_are(name)}
         if values <= _ON | _OFF and values & _ON:
             found.append(name)
     return tuple(found) if len(found) > 1 else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +31,9 @@ class TextTable(Table[tuple[str, str | None]]):
         lines: the line of each row in its file, counted from 1, for messages, or None.
         pairs: n second texts, for tasks on pairs of texts, or None.
         pair_column: the column that the second texts came from, or None.
-        columns: further columns by name, n strings each, such as groups to compare metrics by.
+        columns: further columns by name, n values each (strings, if they were named), such as groups to compare metrics by.
         notes: what reading has left out or guessed, a sentence each.
+        header: the names of all columns of the file in their order.
 
     `len(table)` is n; `table[i]` is (text, label or None); a slice gives a table. `select`, `split`, `where` and `concat` are
     those of `engine.data.Table`.
@@ -50,8 +52,9 @@ class TextTable(Table[tuple[str, str | None]]):
     lines: list[int] | None = field(default=None, repr=False)
     pairs: list[str] | None = None
     pair_column: str | None = None
-    columns: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    header: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,6 +94,14 @@ class TextTable(Table[tuple[str, str | None]]):
     def clean(self, form: NormalForm | None = "NFC", *, markup: bool = False) -> TextTable:
         """The table with `clean_text` applied to each text and second text; with `markup`, `strip_markup` before it."""
         return self.map_texts(lambda text: clean_text(strip_markup(text) if markup else text, form))
+
+    def named_columns(self) -> dict[str, list[Any]]:
+        """All columns by name, in the order of the file: texts, second texts, labels, further columns."""
+        named = {self.text_column: self.texts, self.pair_column: self.pairs, self.label_column: self.labels}
+        columns = {str(name): values for name, values in named.items() if values is not None}
+        columns |= {name: values for name, values in self.columns.items() if name not in named}
+        order = {name: place for place, name in enumerate(self.header)}
+        return dict(sorted(columns.items(), key=lambda column: order.get(column[0], len(order))))
 
     def label_counts(self) -> dict[str, int]:
         """How often each label occurs in the table, by name.

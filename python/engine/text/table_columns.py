@@ -81,13 +81,16 @@ def choose_columns(
     if text is None:
         hints: list[Hint] = [("name it with ", Argument("text_column"))]
         if named_by_file:
+            inside = [each for each in ",;\t|" if len(header) == 1 and each in header[0]]
+            if inside:
+                hints.append((f"or, if {inside[0]!r} separates the fields, use ", Argument("delimiter")))
             hints.append(("or name the columns of a file without a header with ", Argument("columns")))
         expected = f"a column such as {', '.join(map(repr, TEXT_COLUMNS[:4]))}"
         raise BadValue(file.op, "text_column", expected, there, *hints)
+    if not read_labels:
+        label, labels = None, ()
     if extra is None:
         extra = tuple(name for name in dict.fromkeys(header) if name not in (text, label, pair, *labels))
-    if not read_labels:
-        label = None
     for name in (text, label, pair, *extra):
         times = 0 if name is None else header.count(name)
         require(times < 2, file.op, "path", f"one column {name!r} in {file.name}", times)

@@ -80,7 +80,7 @@ def read_table(
             skipped nevertheless). It must be True if labels are read.
         pair_column: the name of the column of second texts, for tasks on pairs of texts.
         extra_columns: the names of further columns to read, such as groups to compare metrics by; None: all others. Values may be
-            strings, numbers, booleans and null, which becomes ''; with None also lists and mappings, which become JSON.
+            strings, numbers, booleans and null, which becomes ''; with None they may be anything, and stay as they are.
         empty_labels: whether a label may be empty. A text that may have several labels may also have none.
         label_separator: the string between the names of several labels; None: each text has one label.
 
@@ -132,7 +132,8 @@ def read_table(
     return TextTable(
         rows.texts(text_at), labels, text_at, None if labels is None else label_at,
         rows.source, rows.lines, None if pair_at is None else rows.texts(pair_at), pair_at,
-        {name: rows.values(name, any_type=extra is None) for name in extra_at}, tuple(rows.notes),
+        {name: rows.as_they_are(name) if extra is None else rows.values(name) for name in extra_at}, tuple(rows.notes),
+        tuple(rows.header),
     )  # fmt: skip
 
 

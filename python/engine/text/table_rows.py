@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 import threading
@@ -60,8 +59,12 @@ class Rows(ABC):
         """A column of texts."""
 
     @abstractmethod
-    def values(self, name: str, any_type: bool = False) -> list[str]:
-        """A column of values as strings. any_type: whether lists and mappings are given, too, as JSON."""
+    def values(self, name: str) -> list[str]:
+        """A column of values as strings."""
+
+    @abstractmethod
+    def as_they_are(self, name: str) -> list[Any]:
+        """A column of values with their types; None where there is none."""
 
     @abstractmethod
     def labels(self, name: str) -> list[str | list[str]]:
@@ -119,12 +122,15 @@ class CellRows(Rows):
         # Most rows differ from the header in their first cell, so the others are not looked at.
         return [*map(clean_text, cells)] if clean_text(cells[0][:200]) == self.header[0] else []
 
-    def values(self, name: str, any_type: bool = False) -> list[str]:
+    def values(self, name: str) -> list[str]:
         at = self.header.index(name)
         return [cells[at] for cells in self._cells]
 
     def texts(self, name: str) -> list[str]:
         return self.values(name)
+
+    def as_they_are(self, name: str) -> list[Any]:
+        return list(self.values(name))
 
     def labels(self, name: str) -> list[str | list[str]]:
         return list(self.values(name))
@@ -169,6 +175,8 @@ class DelimitedRows(CellRows):
             records = records[1:]
         others = [other for other in _DELIMITERS if other != delimiter and other in _first_line(text)]
         hints: list[Any] = [_QUOTES] if quoting and '"' in text else []
+        if not quoting and usual == "," and '"' in text:
+            hints.append(("quotes are ordinary characters here because of ", Argument("quoting")))
         if others:
             hints.append(
                 ("if fields are separated by ", " or ".join(map(repr, others)), ", use ", Argument("delimiter"))
@@ -253,7 +261,8 @@ class TypedRows(Rows):
     Args:
         file: the file, for messages.
         header, lines: as in `Rows`.
-        column: gives the values of a column, `EMPTY` in an empty line.
+        column: `column(name, may_lack)` gives the values of a column, `EMPTY` in an empty line and, if rows may lack the column,
+            where one does.
 
     Raises:
         ValueError: by a method, if a value has a wrong type. The error names the line.
@@ -271,9 +280,9 @@ class TypedRows(Rows):
         """The strings of a column."""
         return self._column(name, self._text)
 
-    def values(self, name: str, any_type: bool = False) -> list[str]:
+    def values(self, name: str) -> list[str]:
         """The strings, numbers, booleans (spelled as in JSON) and nulls (which become '') of a column."""
-        return self._column(name, _as_json if any_type else self._value, any_type)
+        return self._column(name, self._value)
 
     def labels(self, name: str) -> list[str | list[str]]:
         """The labels of a column: strings, numbers, or arrays of these."""
@@ -289,11 +298,10 @@ class TypedRows(Rows):
         return self._column(name, label)
 
     def as_they_are(self, name: str) -> list[Any]:
-        """The values of a column with their types."""
-        return list(self._values(name, False))
+        return [None if value is self.EMPTY else value for value in self._values(name, True)]
 
-    def _column(self, name: str, convert: Callable[[int, str, object], Any], missing: bool = False) -> list[Any]:
-        values = enumerate(self._values(name, missing))
+    def _column(self, name: str, convert: Callable[[int, str, object], Any]) -> list[Any]:
+        values = enumerate(self._values(name, False))
         return ["" if value is self.EMPTY else convert(row, name, value) for row, value in values]
 
     def _text(self, row: int, name: str, value: object, expected: str = "a string") -> str:
@@ -325,13 +333,6 @@ class JsonRows(TypedRows):
 
         header = list(dict.fromkeys(key for _, record in records for key in record or ()))
         super().__init__(file, header, [line for line, _ in records], column)
-
-
-def _as_json(row: int, name: str, value: object) -> str:
-    """A value of any type as a string: texts as they are, null as '', all others as JSON has them."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _is_number(value: object) -> bool:

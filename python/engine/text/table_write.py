@@ -32,10 +32,7 @@ def write_table(table: TextTable, path: str | os.PathLike[str]) -> None:
         ValueError: if the path has another ending.
         ImportError: for Parquet, if `pyarrow` is missing (extra `files`).
     """
-    named = {table.text_column: table.texts, table.pair_column: table.pairs, table.label_column: table.labels}
-    columns: dict[str, Sequence[Any]] = {str(name): values for name, values in named.items() if values is not None}
-    columns |= {name: values for name, values in table.columns.items() if name not in named}
-    write_columns("write_table", columns, path)
+    write_columns("write_table", table.named_columns(), path)
 
 
 def check_output_format(op: str, path: str | os.PathLike[str], spreadsheet_safe: bool = False) -> str:
@@ -54,7 +51,7 @@ def check_output_format(op: str, path: str | os.PathLike[str], spreadsheet_safe:
 def write_columns(
     op: str, columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str], spreadsheet_safe: bool = False
 ) -> None:
-    """Write columns of strings, numbers, and (as JSON in CSV and TSV) lists and mappings.
+    """Write columns of any values. CSV and TSV hold lists of strings with spaces between them, other lists and mappings as JSON.
 
     In TSV, which has no quotes, tabs and line ends inside a text become spaces.
 
@@ -74,7 +71,7 @@ def write_columns(
         return
     rows = zip(*columns.values(), strict=True)
     if ending == ".jsonl":
-        lines = [json.dumps(dict(zip(columns, row)), ensure_ascii=False) + "\n" for row in rows]
+        lines = [json.dumps(dict(zip(columns, row)), ensure_ascii=False, default=str) + "\n" for row in rows]
         write_text(path, "".join(lines))
         return
     cells = [list(columns), *([_cell(value, spreadsheet_safe) for value in row] for row in rows)]
@@ -90,9 +87,11 @@ def write_columns(
 
 
 def _cell(value: Any, spreadsheet_safe: bool) -> str:
+    if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
+        value = " ".join(value)
     if isinstance(value, str):
         return f"'{value}" if spreadsheet_safe and value.startswith(_FORMULA) else value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _of_one_type(values: Sequence[Any]) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 from engine.data.table import Source, Table
 from engine.errors import BadType, BadValue
@@ -23,6 +24,7 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
         source: the file's or folder's name, or a list of the name of each sentence's file, for messages, or None.
         lines: the line in which each sentence begins, counted from 1, for messages, or None.
         notes: what reading has left out or guessed, a sentence each.
+        columns: further columns by name, n values each.
 
     `len(table)` is n; `table[i]` is (words, tags or None); a slice gives a table. `select`, `split` (at random), `where` and
     `concat` are those of `engine.data.Table`.
@@ -32,7 +34,7 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
         TypeError: if a sentence is a string instead of a list of words.
     """
 
-    per_row = ("words", "tags", "labels", "lines")
+    per_row = ("words", "tags", "labels", "lines", "columns")
 
     words: list[list[str]]
     tags: list[list[str]] | None = None
@@ -40,6 +42,7 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
     source: Source = None
     lines: list[int] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    columns: dict[str, list[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
