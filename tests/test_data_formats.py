@@ -181,6 +181,18 @@ def test_compressed_files_are_streamed_from_any_place(tmp_path: Path, suffix: st
     assert later == documents[4001:]
 
 
+def test_tables_are_documents(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", as_csv())
+    found = list(read_documents(path))
+    assert [document.text for document in found] == [text for text, _ in ROWS]
+    assert list(read_documents(path, offset=1, line=3)) == found[1:]
+    assert [d.text for d in read_documents(path, text_key="label")] == [label for _, label in ROWS]
+    array = write(tmp_path / "a.json", json.dumps([{"text": text} for text, _ in ROWS]))
+    assert [document.text for document in read_documents(array)] == [text for text, _ in ROWS]
+    table = write_arrow(tmp_path / "a.parquet", arrow_table())
+    assert [document.text for document in read_documents(table)] == [text for text, _ in ROWS]
+
+
 # --- Parquet, Arrow, Excel ---
 
 
@@ -380,7 +392,7 @@ def test_labels_are_cleaned_as_texts_are(tmp_path: Path) -> None:
     assert (
         labels_in(tmp_path, "caf\u00e9", "cafe\u0301", "\u200bcaf\u00e9\u2060", " caf\u00e9\ufeff") == ["caf\u00e9"] * 4
     )
-    assert labels_in(tmp_path, "a  b\u200b|c", separator="|") == ["a b|c"]
+    assert labels_in(tmp_path, "a  b\u200b|c", separator="|") == ["a  b|c"]
     assert labels_in(tmp_path, "a\tb", separator="\t") == ["a\tb"]
     with pytest.raises(ValueError, match=r"a label in line 3 of .*, got an empty field \(2 rows have none\)"):
         labels_in(tmp_path, "a", "\u200b", "", separator=None)

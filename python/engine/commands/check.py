@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -27,6 +29,14 @@ __all__ = ["check"]
     "--label-column", help="Column of the labels, or columns of 0 and 1 with commas (default: found by its name)."
 )
 @click.option("--label-separator", metavar="TEXT", help="Separates the labels of a text, if it may have several.")
+@click.option(
+    "--model", type=click.Path(exists=True), help="Count tokens: a run, a published encoder, or its tokenizer."
+)
+@click.option(
+    "--max-length",
+    type=click.IntRange(3),
+    help="Most tokens in a text, with --model (default: the run's, otherwise 128).",
+)
 @click.option(
     "--similarity",
     type=float,
@@ -65,8 +75,11 @@ def check(
     \b
     Example:
       engine check train.csv --test test.csv
+      engine check train.csv --model MiniLM
       engine check train.csv --test test.csv --remove duplicate,label_conflict,leak --output clean.csv
     """  # fmt: skip
+    if options["max_length"] and not options["model"]:
+        raise click.UsageError("--max-length needs --model.")
     from engine.report.words import visible, visible_json
     from engine.text import find_problems, read_table, remove_problems, write_table
 
@@ -79,6 +92,8 @@ def check(
     table = read_table(data, **settings, extra_columns=() if output is None else None)
     splits = {name: read_table(name, **settings) for name in others}
     report = find_problems(table, splits or None, similarity=similarity, label_separator=separator)
+    if options["model"]:
+        report = replace(report, notes=(*report.notes, *_tokens(table, options["model"], options["max_length"])))
     left = (
         None if output is None else remove_problems(table, report, kinds)
     )  # may refuse a kind, before anything is printed
@@ -88,3 +103,22 @@ def check(
     if left is not None and output is not None:
         write_table(left[0], output)
         click.echo(f"{len(left[1])} rows removed, {len(left[0])} written to {output}", err=as_json)
+
+
+def _tokens(table: Any, model: str, max_length: int | None) -> list[str]:
+    """How long the texts are in tokens, and what the model does not see of them, a sentence each."""
+    import numpy as np
+
+    from engine.runs.folder import load_tokenizer
+    from engine.tasks.remarks import TextLosses
+    from engine.tasks.text import encode_texts
+
+    tokenizer = load_tokenizer(model)
+    trained = tokenizer.model_max_length if os.path.exists(os.path.join(model, "run.json")) else None
+    limit = max_length or trained or 128
+    lengths = encode_texts(table.texts, tokenizer, 2**31 - 1, pairs=table.pairs).lengths
+    middle, most = np.quantile(lengths, (0.5, 0.95), method="higher").tolist()
+    losses = TextLosses()
+    losses.add(table, encode_texts(table.texts, tokenizer, limit, pairs=table.pairs), tokenizer, limit)
+    spread = f"tokens in a text: half have at most {middle}, 95 % at most {most}, the longest {lengths.max()}"
+    return [spread, *losses.sentences(limit)]

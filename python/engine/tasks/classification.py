@@ -99,7 +99,7 @@ class Classification(TextTask):
         return [cell for each in answer.get("top", [answer]) for cell in (each["label"], f"{each['probability']:.4f}")]
 
     def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        row = {}
+        row: dict[str, Any] = {}
         for place, each in enumerate(answer.get("top", [answer]), start=1):
             ending = "" if place == 1 else f"_{place}"
             row |= {f"predicted_label{ending}": each["label"], f"probability{ending}": each["probability"]}

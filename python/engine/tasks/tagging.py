@@ -35,7 +35,7 @@ class Tagging(TextTask):
 
     name = "tagging"
     metric = "f1"
-    metrics = ("loss", "accuracy", "precision", "recall", "f1")
+    metrics: tuple[str, ...] = ("loss", "accuracy", "precision", "recall", "f1")
     auto = AutoModelForTokenClassification
     scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
     unused = TextTask.unused | {

@@ -26,7 +26,7 @@ _SEVERAL: Hint = "the task 'multilabel' learns several labels a text"
 
 
 def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, empty_labels: bool) -> list[str]:
-    """The label of each row, cleaned as texts are. Several labels of a row are one string with the separator between them.
+    """The label of each row, cleaned as texts are, but with the white space inside. Several labels of a row are one string with the separator between them.
 
     Args:
         rows: the table.
@@ -47,11 +47,10 @@ def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, e
     if empty and not empty_labels:
         many = f" ({len(empty)} rows have none)" if len(empty) > 1 else ""
         raise rows.wrong(empty[0], "a label", f"an empty field{many}")
-    collapse = separator is None or bool(separator.strip())  # a separator may be a tab
     labels = []
     for row, label in enumerate(found):
         names = label if isinstance(label, list) else [label]
-        names = [clean_text(name, collapse_whitespace=collapse).strip() for name in names]
+        names = [clean_text(name, collapse_whitespace=False).strip() for name in names]
         if separator is None and len(names) > 1:
             raise rows.wrong(row, "one label", f"the labels {', '.join(map(repr, names))}", _SEVERAL)
         for name in names if isinstance(label, list) and separator else ():

@@ -56,7 +56,7 @@ def read_table(
       hold only 0 and 1 are labels, one column each.
     - second texts and further columns: those that `pair_column` and `extra_columns` name.
 
-    Labels are cleaned with `clean_text`, so that two spellings of a character are one. Labels in JSON and Parquet may be strings or
+    Labels are cleaned with `clean_text`, so that two spellings of a character are one; only white space inside them stays. Labels in JSON and Parquet may be strings or
     numbers (3 becomes '3'). Several labels of a text may be an array of these, a list that is spelled as in Python
     ("['a', 'b']"), or a list of 0 and 1. They become one string with `label_separator` between the names, which `split_labels`
     separates, as it does those of a CSV ('a|b').

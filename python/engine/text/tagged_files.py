@@ -85,18 +85,25 @@ def read_tagged(
             by_header = ENDINGS.get(file.extension) == "csv" or _begins_with_header(text, tags)
             usual: TaggedFormat = "csv" if ENDINGS.get(file.extension) == "csv" else "tsv"
             format = "jsonl" if file.extension in JSON_LINES else usual if by_header else "conll"
+        notes: tuple[str, ...] = ()
         if format == "jsonl":
-            sentences = _from_records(((file, *record) for record in json_records(file, text)), tags)
+            records = json_records(file, text)
+            notes = _other_tags(file.name, next((record for _, record in records if record), {}), tags)
+            sentences = _from_records(((file, *record) for record in records), tags)
         elif format == "conll":
             sentences = _read_conll(file, text, tag_column)
         else:
             sentences = _read_table(file, text, format == "csv", ("tags",) if tag_column is None else tags)
-        table = _table(file.name, list(sentences), file, file)
+        if format == "conll" and tag_column is None and _UNIVERSAL.match(text):
+            notes = (f"the tags of {file.name} are those of CoNLL-U's fourth column (UPOS)",)
+        table = _table(file.name, list(sentences), file, file, notes)
     require(len(table), op, "path", "at least one sentence", f"none in {table.source}")
     return table
 
 
-def _table(source: str, sentences: list[_Sentence], tags_file: TextFile, label_file: TextFile) -> TaggedTable:
+def _table(
+    source: str, sentences: list[_Sentence], tags_file: TextFile, label_file: TextFile, notes: tuple[str, ...] = ()
+) -> TaggedTable:
     """The table of sentences, whose tags and labels it checks. Errors name the files that hold the tags and the labels."""
     for line, words, tags, label in sentences:
         if (tags is None) != (sentences[0].tags is None):
@@ -112,7 +119,9 @@ def _table(source: str, sentences: list[_Sentence], tags_file: TextFile, label_f
     tags_of = [[*map(clean_text, sentence.tags)] for sentence in sentences if sentence.tags is not None]
     labels = [sentence.label for sentence in sentences if sentence.label is not None]
     lines = [sentence.line for sentence in sentences]
-    return TaggedTable([sentence.words for sentence in sentences], tags_of or None, labels or None, source, lines)
+    return TaggedTable(
+        [sentence.words for sentence in sentences], tags_of or None, labels or None, source, lines, notes
+    )
 
 
 def _cells(line: str) -> list[str]:
@@ -170,9 +179,16 @@ def _read_arrow(files: list[TextFile], name: str, keys: tuple[str, ...]) -> Tagg
         (named[source], line, {column: values[row] for column, values in columns.items()})
         for row, (source, line) in enumerate(zip(sources, rows.lines))
     )
-    table = _table(name, list(_from_records(records, keys)), rows.file, rows.file)
+    notes = _other_tags(name, rows.header, keys)
+    table = _table(name, list(_from_records(records, keys)), rows.file, rows.file, notes)
     require(len(table), "read_tagged", "path", "at least one sentence", f"none in {name}")
     return TaggedTable(table.words, table.tags, table.labels, rows.source, table.lines, table.notes)
+
+
+def _other_tags(name: str, header: Iterable[str], keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Says which of several columns of tags is read."""
+    there = [key for key in keys if key in header]
+    return (f"the tags of {name} are those at {there[0]!r}, not at {either(there[1:])}",) if len(there) > 1 else ()
 
 
 def _from_records(
