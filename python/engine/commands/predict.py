@@ -94,8 +94,7 @@ def predict(
         raise click.UsageError("--spreadsheet-safe needs --output.")
     if as_json and output is not None:
         raise click.UsageError("--json cannot be combined with --output: the name of the file says its form.")
-    from engine.inference import Predictor
-    from engine.inference.prediction_files import answer_tables, write_predictions
+    from engine.inference import Predictor, answer_tables, write_predictions
     from engine.runs.folder import read_temperature
     from engine.tasks.remarks import TextLosses
     from engine.text.table_write import check_output_format

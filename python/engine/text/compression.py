@@ -39,11 +39,12 @@ def compression_of(name: str, begin: bytes) -> str | None:
 
 
 @contextmanager
-def decompressed(op: str, argument: str, name: str, stream: IO[bytes] | None = None) -> Iterator[Any]:
-    """A binary stream of a file's contents, decompressed if need be, with `peek`. stream: the open file; None: it is opened.
+def decompressed(op: str, argument: str, name: str, data: bytes | None = None) -> Iterator[Any]:
+    """A binary stream of a file's contents, decompressed if need be, with `peek`. data: the file's bytes; None: the file is opened.
 
     Raises ValueError, also while the caller reads, if the compressed data are damaged."""
-    with open(name, "rb") if stream is None else io.BufferedReader(_Plain(stream)) as raw:
+    whole: Any = None if data is None else io.BytesIO(data)
+    with open(name, "rb") if data is None else io.BufferedReader(whole) as raw:
         kind = compression_of(name, raw.peek(16)[:16])
         try:
             with _OPENERS[kind](raw) as contents:
@@ -56,21 +57,6 @@ def decompressed(op: str, argument: str, name: str, stream: IO[bytes] | None = N
             raise BadValue(op, argument, f"a whole {kind} file", name, error) from None
         except _DAMAGES as error:
             raise BadValue(op, argument, f"a whole {kind} file", name, error) from None
-
-
-class _Plain(io.RawIOBase):
-    """A caller's binary stream, which stays open."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 class _Zstandard(io.RawIOBase):

@@ -101,9 +101,10 @@ class TextFile:
         Raises:
             ValueError: if the file is compressed and damaged.
         """
-        if isinstance(self._stream, io.TextIOBase):
-            return self._stream.read()
-        with decompressed(self.op, self.argument, self.name, self._stream) as stream:
+        data = None if self._stream is None else self._stream.read()
+        if isinstance(data, str):
+            return data
+        with decompressed(self.op, self.argument, self.name, data) as stream:
             return stream.read()
 
     def begin(self) -> bytes:

@@ -38,6 +38,7 @@ def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, e
         ValueError: for several labels if there is no separator; for a name that contains the separator; for an empty label; for a
             list that cannot be read. The error names the line.
     """
+    hints = [] if isinstance(columns, str) else [("name another column of labels with ", Argument("label_column"))]
     found: list[str | list[str]]
     if isinstance(columns, str):
         found = _parsed(rows, rows.labels(columns))
@@ -46,13 +47,14 @@ def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, e
     empty = [row for row, label in enumerate(found) if not label or (isinstance(label, str) and not clean_text(label))]
     if empty and not empty_labels:
         many = f" ({len(empty)} rows have none)" if len(empty) > 1 else ""
-        raise rows.wrong(empty[0], "a label", f"an empty field{many}")
+        got = f"an empty field{many}" if isinstance(columns, str) else f"no 1 in {', '.join(columns)}{many}"
+        raise rows.wrong(empty[0], "a label", got, *hints)
     labels = []
     for row, label in enumerate(found):
         names = label if isinstance(label, list) else [label]
         names = [clean_text(name, collapse_whitespace=False).strip() for name in names]
         if separator is None and len(names) > 1:
-            raise rows.wrong(row, "one label", f"the labels {', '.join(map(repr, names))}", _SEVERAL)
+            raise rows.wrong(row, "one label", f"the labels {', '.join(map(repr, names))}", _SEVERAL, *hints)
         for name in names if isinstance(label, list) and separator else ():
             if separator in name:  # type: ignore[operator]
                 hint = ("pass another ", Argument("label_separator"))

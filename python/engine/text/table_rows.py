@@ -219,11 +219,10 @@ def delimiter_of(text: str, usual: str = ",", columns: Sequence[str] | None = No
     candidates = [each for each in dict.fromkeys((usual, *_DELIMITERS)) if each in line]
     if columns is not None:
         several = [row for _, row in islice(numbered_lines(text), 20) if row.strip()]
-        for lines in (
-            several,
-            [line],
-        ):  # commas inside of quotes count, so the first line decides if no delimiter fits all
-            for each in candidates:
+        # Texts often have commas, so rarer characters come first. Commas inside of quotes count, too: if no delimiter fits all lines,
+        # the first line decides.
+        for lines, order in ((several, candidates[::-1]), ([line], candidates)):
+            for each in order:
                 if all(row.count(each) + 1 == len(columns) for row in lines):
                     return each
         return usual
