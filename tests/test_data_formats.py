@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from engine.text import TextTable, read_documents, read_table, write_table
+from engine.text.table_write import write_columns
 
 ROWS = [("my card is late", "card"), ('he said "no", twice', "money"), ("我的卡", "card")]
 
@@ -414,3 +415,23 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
         ValueError, match=r"\[write_table\] path: expected a name that ends in \.csv, \.tsv, \.jsonl, \.parquet"
     ):
         write_table(table, tmp_path / "a.xlsx")
+
+
+def test_values_of_any_type_are_written(tmp_path: Path) -> None:
+    values = {"n": [1, "two"], "m": [{"a": 1}, {"b": [2]}], "l": [["x", "y"], []], "f": [float("nan"), 0.5]}
+    path = write(tmp_path / "a.jsonl", '{"text": "=a"}\n{"text": "b"}\n')
+    table = read_table(path)
+    full = TextTable(table.texts, columns=values)
+    write_table(full, tmp_path / "b.jsonl")
+    assert [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()] == [
+        {"text": "=a", "n": 1, "m": {"a": 1}, "l": ["x", "y"], "f": None},
+        {"text": "b", "n": "two", "m": {"b": [2]}, "l": [], "f": 0.5},
+    ]
+    write_table(full, tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_text().splitlines()[1] == '=a,1,"{""a"": 1}",x y,NaN'
+    write_columns("x", {"=h": ["\uff1da", "b"]}, tmp_path / "c.csv", spreadsheet_safe=True)
+    assert (tmp_path / "c.csv").read_text().splitlines() == ["'=h", "'\uff1da", "b"]
+    pytest.importorskip("pyarrow")
+    write_table(full, tmp_path / "b.parquet")
+    again = read_table(tmp_path / "b.parquet", extra_columns=None).columns
+    assert (again["n"], again["m"], again["l"]) == (["1", '"two"'], ['{"a": 1}', '{"b": [2]}'], [["x", "y"], []])

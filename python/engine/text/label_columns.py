@@ -149,7 +149,8 @@ def refuse_combinations(op: str, tables: Sequence[TextTable], names: Iterable[st
         made = [name for name, each in parts.items() if len(each) > 1 and all(seen[part] > 1 for part in each)]
         if mark == separator or not made:
             continue
-        place = next(t.where(row) for t in tables for row, label in enumerate(t.labels or ()) if made[0] in label)
+        rows = ((table, row, label) for table in tables for row, label in enumerate(table.labels or ()))
+        place = next(table.where(row) for table, row, label in rows if made[0] in _names(label, separator))
         if separator:
             hint: Hint = (f"name what is between them: {mark!r}, with ", Argument("label_separator"))
             raise BadValue(
@@ -162,3 +163,7 @@ def refuse_combinations(op: str, tables: Sequence[TextTable], names: Iterable[st
         expected = f"one label a text, not several with {mark!r} between them"
         keep = ("if that is one name, set ", Argument("label_separator"), " to ''")
         raise BadValue(op, "labels", expected, f"{made[0]!r} in {place}", _SEVERAL, keep)
+
+
+def _names(label: str, separator: str) -> list[str]:
+    return [name.strip() for name in label.split(separator)] if separator else [label]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import not_installed, require
-from engine.serialization import replace_file, write_text
+from engine.serialization import finite, replace_file, write_text
 from engine.text.table import TextTable
 
 __all__ = ["WRITTEN", "check_output_format", "write_columns", "write_table"]
@@ -18,7 +18,7 @@ __all__ = ["WRITTEN", "check_output_format", "write_columns", "write_table"]
 WRITTEN = (".csv", ".tsv", ".jsonl", ".parquet")
 """How the names of files end that can be written."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # spreadsheets run cells that begin so
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # spreadsheets run cells that begin so
 
 
 def write_table(table: TextTable, path: str | os.PathLike[str]) -> None:
@@ -66,15 +66,19 @@ def write_columns(
     ending = check_output_format(op, path, spreadsheet_safe)
     if ending == ".parquet":
         arrow = _pyarrow(op)
-        table = arrow.table({name: _of_one_type(values) for name, values in columns.items()})
+        table = arrow.table({name: _of_one_type(arrow, values) for name, values in columns.items()})
         replace_file(path, lambda temporary: arrow.parquet.write_table(table, temporary), op)
         return
     rows = zip(*columns.values(), strict=True)
     if ending == ".jsonl":
-        lines = [json.dumps(dict(zip(columns, row)), ensure_ascii=False, default=str) + "\n" for row in rows]
+        objects = (finite(dict(zip(columns, row))) for row in rows)
+        lines = [json.dumps(each, ensure_ascii=False, default=str) + "\n" for each in objects]
         write_text(path, "".join(lines))
         return
-    cells = [list(columns), *([_cell(value, spreadsheet_safe) for value in row] for row in rows)]
+    cells = [
+        [_cell(name, spreadsheet_safe) for name in columns],
+        *([_cell(value, spreadsheet_safe) for value in row] for row in rows),
+    ]
     if ending == ".tsv":
         write_text(
             path,
@@ -94,9 +98,14 @@ def _cell(value: Any, spreadsheet_safe: bool) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _of_one_type(values: Sequence[Any]) -> list[Any]:
-    """The values; mappings as JSON, because their keys differ."""
-    return [json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value for value in values]
+def _of_one_type(arrow: Any, values: Sequence[Any]) -> Any:
+    """A column of Parquet. Values of several types, which it cannot hold, and mappings become JSON."""
+    try:
+        if not any(isinstance(value, Mapping) for value in values):
+            return arrow.array(values)
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError):
+        pass
+    return arrow.array([json.dumps(value, ensure_ascii=False, default=str) for value in values])
 
 
 def _pyarrow(op: str) -> Any:
