@@ -73,7 +73,8 @@ class Tagging(TextTask):
             error.relabel("train" if labelled else "predict", {"tag_column": "label_column"})
             raise
         tags = not labelled or tagged.tags is not None
-        require(tags, "train", "tags", f"a tag for each word in {path}", "words without tags")
+        hint = ("name their column with ", Argument("label_column"))
+        require(tags, "train", "tags", f"a tag for each word in {path}", "words without tags", hint)
         return tagged
 
     @classmethod

@@ -81,6 +81,7 @@ def read_tagged(
         if format == "parquet" or (format is None and marked_format(file) in ("parquet", "arrow")):
             return _read_arrow([file], file.name, tags)
         text = file.read()
+        require(text.strip(), op, "path", "at least one sentence", f"none in {file.name}")
         if format is None:
             by_header = ENDINGS.get(file.extension) == "csv" or _begins_with_header(text, tags)
             usual: TaggedFormat = "csv" if ENDINGS.get(file.extension) == "csv" else "tsv"
