@@ -165,14 +165,6 @@ class DelimitedRows(CellRows):
         if named is not None:  # its line stays, as an empty one, so that the numbers of lines are right
             text, delimiter = text[named.end() :], delimiter or named[1]
         delimiter = delimiter or delimiter_of(text, usual, columns, known)
-        with _csv_limit_lock:
-            limit = csv.field_size_limit(max(len(text), 1))  # a field may be as long as the file
-            try:
-                records = list(_quoted(file, text, delimiter) if quoting else _unquoted(text, delimiter))
-            finally:
-                csv.field_size_limit(limit)
-        if named is not None:
-            records = records[1:]
         others = [other for other in _DELIMITERS if other != delimiter and other in _first_line(text)]
         hints: list[Any] = [_QUOTES] if quoting and '"' in text else []
         if not quoting and usual == "," and '"' in text:
@@ -181,6 +173,14 @@ class DelimitedRows(CellRows):
             hints.append(
                 ("if fields are separated by ", " or ".join(map(repr, others)), ", use ", Argument("delimiter"))
             )
+        with _csv_limit_lock:
+            limit = csv.field_size_limit(max(len(text), 1))  # a field may be as long as the file
+            try:
+                records = list(_quoted(file, text, delimiter, hints) if quoting else _unquoted(text, delimiter))
+            finally:
+                csv.field_size_limit(limit)
+        if named is not None:
+            records = records[1:]
         super().__init__(file, records, columns, skip_empty_lines, *hints)
         if quoting:
             self._note_swallowed(file, records, delimiter)
@@ -241,7 +241,7 @@ def _unquoted(text: str, delimiter: str) -> Iterator[Record]:
         yield line, row.split(delimiter) if row.strip() else []
 
 
-def _quoted(file: TextFile, text: str, delimiter: str) -> Iterator[Record]:
+def _quoted(file: TextFile, text: str, delimiter: str, hints: list[Any]) -> Iterator[Record]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     begin = 1
     try:
@@ -251,7 +251,7 @@ def _quoted(file: TextFile, text: str, delimiter: str) -> Iterator[Record]:
             begin = reader.line_num + 1
     except csv.Error as error:
         got = "a quote that is never closed" if "end of data" in str(error) else str(error)
-        raise file.wrong(begin, "valid CSV", got, _QUOTES) from None
+        raise file.wrong(begin, "valid CSV", got, *hints) from None
 
 
 class TypedRows(Rows):
