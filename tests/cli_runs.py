@@ -30,11 +30,11 @@ SCRATCH = (*TUNED, "--layers", "1", "--dim", "16", "--heads", "2")
 
 def without_plan(err: str) -> str:
     """Standard error without what a training says before its first step."""
-    return re.sub(r"^(data|lengths|plan|note|cost): .*\n", "", err, flags=re.M)
+    return re.sub(r"^(data|lengths|plan|cost): .*\n", "", err, flags=re.M)
 
 
-def run_engine(*arguments: Any, code: int = 0, stdin: bytes = b"") -> str:
-    """Standard output of the command, run in this process; with code 2 its one line on standard error."""
+def _run(arguments: Sequence[Any], code: int, stdin: bytes) -> tuple[str, str]:
+    """Standard output and standard error of the command, run in this process; of the latter not the plan of a training."""
     out, err = io.StringIO(), io.StringIO()
     before = sys.stdin
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
@@ -48,10 +48,20 @@ def run_engine(*arguments: Any, code: int = 0, stdin: bytes = b"") -> str:
     finally:
         sys.stdin = before
     assert got == code, f"{arguments}\n{out.getvalue()}\n{err.getvalue()}"
+    return out.getvalue(), without_plan(err.getvalue())
+
+
+def run_engine(*arguments: Any, code: int = 0, stdin: bytes = b"") -> str:
+    """Standard output of the command; with code 2 its one line on standard error."""
+    out, line = _run(arguments, code, stdin)
     if code == 2:
-        line = without_plan(err.getvalue())
-        assert not out.getvalue() and line.startswith("engine") and line.count("\n") == 1 and line.endswith("\n"), line
-    return out.getvalue() if code == 0 else err.getvalue()
+        assert not out and line.startswith("engine") and line.count("\n") == 1 and line.endswith("\n"), line
+    return out if code == 0 else line
+
+
+def notes_of(*arguments: Any) -> list[str]:
+    """What the command says on standard error, a line each."""
+    return _run(arguments, 0, b"")[1].splitlines()
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Path:

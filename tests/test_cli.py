@@ -130,9 +130,11 @@ def test_predict_from_everywhere(run):
     assert engine("predict", run / "run", "-i", run / "texts.csv", "--text-column", "q", "--batch-size", 2) == out
     engine("predict", run / "run", "-i", run / "texts.jsonl", "--text-column", "q", "-o", run / "out.jsonl")
     written = [json.loads(line) for line in (run / "out.jsonl").read_text().splitlines()]
-    assert [(r["label"], r["text"]) for r in written] == [(row[0], row[2]) for row in rows]
+    assert [(r["predicted_label"], r["q"], r["n"]) for r in written] == [(row[0], row[2], 1) for row in rows]
     engine("predict", run / "run", "-o", run / "out.tsv", stdin=stdin)
-    assert (run / "out.tsv").read_text() == out
+    header, *lines = (run / "out.tsv").read_text().splitlines()
+    assert header == "text\tpredicted_label\tprobability"
+    assert [line.split("\t")[:2] for line in lines] == [[row[2], row[0]] for row in rows]
 
 
 def test_predict_gives_a_row_for_each_line(run):

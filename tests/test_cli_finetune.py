@@ -257,7 +257,7 @@ WRONG = [
     (CLASSIFY, ("--group-column", "body"), "--group-column: expected one of the columns"),
     (CLASSIFY, ("--precision", "bfloat16"), "--precision: expected 'float32' on cpu"),
     (CLASSIFY, ("--task", "regression"), "expected a finite float32 number, got 'card' in line 2"),
-    (CLASSIFY, ("--task", "tagging"), "in line 2 of"),
+    (CLASSIFY, ("--task", "tagging"), "expected a tag for each word in"),
     (CLASSIFY, ("--test", "empty.csv"), "got the empty file"),
     (CLASSIFY, ("--test", "unlabelled.csv"), "--label-column"),
     ("empty.csv", (), "got the empty file"),
@@ -291,7 +291,11 @@ WRONG = [
         ("--task", "tagging", "--text-column", "text"),
         "--text-column: expected no value, got 'text' (the task 'tagging' does not use it)",
     ),
-    (TAG, ("--task", "tagging", "--test", "other.conll"), "got 'B-planet' in the sentence at line 4 of"),
+    (
+        TAG,
+        ("--task", "tagging", "--test", "other.conll"),
+        "got 'B-planet' for the word 'mars' in the sentence at line 4 of",
+    ),
     ("ragged.conll", ("--task", "tagging"), "expected 2 columns in line 2"),
     ("words.conll", ("--task", "tagging"), "expected a tag for each word"),
 ]

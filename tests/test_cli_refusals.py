@@ -35,7 +35,7 @@ def place(tmp_path_factory) -> Path:
         ("predict classes -i train.csv --pair-column intent", "this run's model takes one text"),
         ("predict classes x -o nowhere/out.txt", "Invalid value for '--output' / '-o': No such file or directory"),
         ("evaluate tagging tags.conll --text-column text", "--text-column: expected no value"),
-        ("evaluate tagging tags.conll --label-column tag", "--label-column: expected no value"),
+        ("evaluate tagging tags.conll --label-column tag", "--label-column: expected the number of a column"),
         ("evaluate tagging tags.conll --encoding latin-1", "--encoding: expected no value"),
         ("evaluate regression numbers.csv --per-class", "--per-class is for tasks with classes"),
         ("evaluate classes train.csv --per-class --json", "--per-class cannot be combined with --json"),

@@ -279,6 +279,7 @@ def test_the_report_as_text_and_as_json() -> None:
     leak = next(p for p in content["problems"] if p["kind"] == "leak")
     assert leak["other"] == {
         "split": "held-out", "row": 0, "line": 2, "text": TEXTS[1], "pair": None, "label": "atm", "similarity": 1.0,
+        "file": None,
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"\[QualityReport.of\] kinds: expected some of empty, .*, got 'typo'"):
         report.of("typo")  # type: ignore[arg-type]

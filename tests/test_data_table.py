@@ -86,8 +86,10 @@ def test_tables_below_each_other() -> None:
     joined = TextTable.concat([first, second])
     assert (joined.texts, joined.labels, joined.columns) == (["a", "b", "c"], ["x", "y", "x"], {"n": ["1", "2", "3"]})
     assert (joined.text_column, joined.label_column) == ("question", "topic")
-    # Lines of several files are not mixed up: a message says the row.
-    assert (joined.source, joined.lines, joined.where(2)) == (None, None, "row 2")
+    # Lines of several files are not mixed up.
+    assert joined.source == ["a.csv", "a.csv", "b.csv"] and joined.lines == [2, 3, 9]
+    assert joined.where(2) == "line 9 of b.csv" and joined.select([2, 0]).where(1) == "line 2 of a.csv"
+    assert TextTable.concat([joined, TextTable(["d"])]).where(2) == "row 2"
     tagged = TaggedTable.concat([TaggedTable([["a"]], [["O"]], ["i"]), TaggedTable([["b", "c"]], [["O", "B-x"]])])
     assert (tagged.words, tagged.tags, tagged.labels) == ([["a"], ["b", "c"]], [["O"], ["O", "B-x"]], None)
     with pytest.raises(ValueError, match=r"\[TextTable.concat\] tables: expected at least one table, got none"):

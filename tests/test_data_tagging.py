@@ -298,8 +298,8 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         read_tagged(tmp_path / "none.conll")
     with pytest.raises(FileNotFoundError, match=r"expected a folder with the file seq\.in"):
         read_tagged(tmp_path)
-    with pytest.raises(ValueError, match=r"format: expected 'conll', 'jsonl', 'folder' or 'tsv', got 'csv'"):
-        read_tagged(tmp_path, "csv")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"format: expected 'conll', 'jsonl', 'folder', .* got 'xml'"):
+        read_tagged(tmp_path, "xml")  # type: ignore[arg-type]
 
 
 def test_a_table_with_a_sentence_a_line(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_predictions_come_back_to_the_words(tmp_path: Path) -> None:
     numbers = np.zeros(data.total_tokens, np.int64)
     numbers[[1, 3, 6, 12]] = [1, 2, 1, 2]
     numbers[[0, 2, 4, 8]] = 2  # at other tokens: of no account
-    expected = [["B-a", "I-a", "O", "B-a"], [], ["I-a"]]
+    expected = [["B-a", "I-a", None, "B-a"], [], ["I-a"]]  # the tokenizer has no token for the empty word
     assert data.word_tags(numbers, labels) == expected
     assert data.word_tags(from_numpy(numbers), labels) == expected
     assert data.word_tags(numbers.tolist(), labels, outside="X")[0] == ["B-a", "I-a", "X", "B-a"]
@@ -393,14 +393,15 @@ def test_predictions_come_back_to_the_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", range(3, 12))
-def test_words_that_are_cut_off_are_outside(tmp_path: Path, length: int) -> None:
+def test_words_that_are_cut_off_have_no_tag(tmp_path: Path, length: int) -> None:
     labels = Labels(["O", "B-a"])
     words = ["playing", "new-york", "我们"]
     data = tag_dataset(TaggedTable([words], [["B-a"] * 3]), tokenizer(tmp_path), labels, max_length=length)
     whole = [2, 4, 5, 8, 9, 7, 10, 11, 3]
     assert data[0].input_ids.tolist() == [*whole[:-1][: length - 1], 3]
     kept = sum(place < min(length - 1, 8) for place in (1, 3, 6))
-    assert data.word_tags(np.ones(data.total_tokens, np.int64), labels) == [["B-a"] * kept + ["O"] * (3 - kept)]
+    assert data.word_tags(np.ones(data.total_tokens, np.int64), labels) == [["B-a"] * kept + [None] * (3 - kept)]
+    assert data.cut_words().tolist() == [3 - kept]
     assert data.token_labels is not None and (data.token_labels == 1).sum() == kept
 
 
@@ -455,3 +456,54 @@ def test_a_tagger_learns_its_tags(tmp_path: Path) -> None:
             optimizer.step()
     numbers = table(data.gather(np.arange(len(data))).input_ids).detach().numpy().argmax(1)
     assert data.word_tags(numbers, labels) == sentences.tags
+
+
+# --- other files of tags ---
+
+
+def test_tags_are_cleaned(tmp_path: Path) -> None:
+    read = read_tagged(written(tmp_path, "a.conll", "a B-cafe\u0301\n\ufeffb B-caf\u00e9\u200b\n"))
+    assert read.tags == [["B-caf\u00e9", "B-caf\u00e9"]] and read.words == [["a", "b"]]
+
+
+def test_another_column_of_tags(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.conll", "a X B-x\nb Y O\n")
+    assert read_tagged(path, tag_column="2").tags == [["X", "Y"]]
+    for wrong in ("0", "x", "4"):
+        with pytest.raises(ValueError, match="tag_column: expected"):
+            read_tagged(path, tag_column=wrong)
+    rows = '{"tokens": ["a"], "ner_tags": ["O"], "pos_tags": ["NN"]}\n'
+    read = read_tagged(written(tmp_path, "a.jsonl", rows))
+    assert read.tags == [["O"]] and "are those at 'ner_tags', not at 'pos_tags'" in read.notes[0]
+    read = read_tagged(tmp_path / "a.jsonl", tag_column="pos_tags")
+    assert read.tags == [["NN"]] and read.notes == ()
+    table = written(tmp_path, "a.csv", 'words,kinds\n"a, b",O B-x\n')
+    assert read_tagged(table, tag_column="kinds").words == [["a,", "b"]]
+    with pytest.raises(ValueError, match=r"a header with .* and 'kind' for tags in line 1"):
+        read_tagged(table, tag_column="kind")
+
+
+def test_universal_dependencies(tmp_path: Path) -> None:
+    rest = "\t_" * 6
+    text = (
+        f"# sent_id = 1\n1-2\tdu\t_\t_{rest}\n1\tde\tde\tADP{rest}\n2\tle\tle\tDET{rest}\n\n# x\n1\t#\t#\tSYM{rest}\n"
+    )
+    read = read_tagged(written(tmp_path, "a.conllu", text))
+    assert read.words == [["de", "le"], ["#"]] and read.tags == [["ADP", "DET"], ["SYM"]] and read.lines == [3, 7]
+    assert "UPOS" in read.notes[0]
+
+
+def test_arrays_and_arrow_files_of_tags(tmp_path: Path) -> None:
+    rows = [{"tokens": ["a", "b"], "tags": ["O", "B-x"]}, {"tokens": ["c"], "tags": ["O"]}]
+    read = read_tagged(written(tmp_path, "a.json", json.dumps(rows, indent=1)))
+    assert read.tags == [["O", "B-x"], ["O"]] and read.lines == [2, 12]
+    datasets = pytest.importorskip("datasets")
+    tags = datasets.Sequence(datasets.ClassLabel(names=["O", "B-x"]))
+    features = datasets.Features({"tokens": datasets.Sequence(datasets.Value("string")), "ner_tags": tags})
+    data = datasets.Dataset.from_dict({"tokens": [["a", "b"], ["c"]], "ner_tags": [[0, 1], [0]]}, features=features)
+    data.save_to_disk(str(tmp_path / "saved"), num_shards=2)
+    data.to_parquet(tmp_path / "a.parquet")
+    for path in (tmp_path / "saved", tmp_path / "a.parquet"):
+        read = read_tagged(path)
+        assert (read.words, read.tags) == ([["a", "b"], ["c"]], [["O", "B-x"], ["O"]])
+        assert read.where(0).startswith("row 0 of")

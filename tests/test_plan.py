@@ -192,7 +192,7 @@ def test_what_is_said_changes_nothing(place, tmp_path):
     assert (silent / "model.safetensors").read_bytes() == (loud / "model.safetensors").read_bytes()
     (text,) = said
     lines = text.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["data", "lengths", "plan", "note", "note", "cost"]
+    assert [line.partition(":")[0] for line in lines] == ["data", "lengths", "plan", "plan", "plan", "cost"]
     assert lines[0] == "data: 48 training texts, 3 labels; columns: text 'text', label 'label'"
     assert "30 epochs, 180 steps; learning rate 0.0005; the head starts from a fit" in lines[2]
     assert f"fewer than {FEW_TEXTS} texts for each label" in lines[3] and "--pooling pooler" in lines[3]

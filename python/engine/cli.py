@@ -44,7 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, command: str = "engine", code: int = 2) -> None:
-    sys.stderr.write(f"{command}: {' '.join(message.split())}\n")
+    from engine.report.words import visible
+
+    sys.stderr.write(f"{command}: {visible(' '.join(message.split()))}\n")
     sys.exit(code)
 
 

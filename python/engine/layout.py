@@ -67,7 +67,7 @@ class Layout:
         if cu_seqlens.dtype is not _core.int32:
             raise BadType(op, "cu_seqlens", "int32", cu_seqlens.dtype.name)
         if cu_seqlens.ndim != 1:
-            raise BadValue(op, "cu_seqlens", "1 dimension", f"shape {cu_seqlens.shape}")
+            raise BadValue(op, "cu_seqlens", "1 dimension", f"shape {tuple(cu_seqlens.shape)}")
         if not cu_seqlens.numel():
             raise BadValue(op, "cu_seqlens", "at least one entry", "an empty tensor")
         if cu_seqlens.is_cuda:
@@ -102,7 +102,7 @@ class Layout:
         """
         sizes = np.asarray(lengths)
         if sizes.ndim != 1:
-            raise BadValue(op, "lengths", "1 dimension", f"shape {sizes.shape}")
+            raise BadValue(op, "lengths", "1 dimension", f"shape {tuple(sizes.shape)}")
         if sizes.size and sizes.dtype.kind not in "iu":
             raise BadType(op, "lengths", "integers", sizes.dtype)
         smallest, longest = (int(sizes.min()), int(sizes.max())) if sizes.size else (0, 0)
@@ -268,7 +268,7 @@ class Layout:
         """
         chosen = np.asarray(rows._data.to_device(-1)) if isinstance(rows, Tensor) else np.asarray(rows)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-            raise BadValue(op, "rows", "integers of shape (m,)", f"{chosen.dtype} {chosen.shape}")
+            raise BadValue(op, "rows", "integers of shape (m,)", f"{chosen.dtype} {tuple(chosen.shape)}")
         chosen = np.ascontiguousarray(chosen, dtype=np.int64)
         if chosen.size and (chosen[0] < 0 or chosen[-1] >= self.total or (chosen[1:] <= chosen[:-1]).any()):
             raise BadIndex(op, "rows", f"rising numbers in [0, {self.total})", _list(chosen))
@@ -285,7 +285,9 @@ class Layout:
         layout, int64). Raises IndexError for a number outside [0, batch)."""
         chosen = np.asarray(sequences)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-            raise BadValue("Layout.select", "sequences", "integers of shape (m,)", f"{chosen.dtype} {chosen.shape}")
+            raise BadValue(
+                "Layout.select", "sequences", "integers of shape (m,)", f"{chosen.dtype} {tuple(chosen.shape)}"
+            )
         chosen = chosen.astype(np.int64)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.batch_size:
             raise BadIndex("Layout.select", "sequences", f"numbers in [0, {self.batch_size})", _list(chosen))

@@ -64,7 +64,7 @@ def _problem(a: Any, b: Any, at: str, rtol: Any, atol: Any, equal_nan: bool, che
     numbers = not isinstance(a, Tensor) and not isinstance(b, Tensor)
     a, b = as_tensor(a).detach(), as_tensor(b).detach()
     if a.shape != b.shape:
-        return f"The shapes{where} differ: {a.shape} and {b.shape}."
+        return f"The shapes{where} differ: {tuple(a.shape)} and {tuple(b.shape)}."
     for name, wanted in checks.items():
         x, y = (t.stride() if name == "stride" else getattr(t, name) for t in (a, b))
         if wanted and x != y and not numbers:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from engine.commands.common import PATH, Command, NewFile, encoding_option
+from engine.commands.common import PATH, Command, NewFile, file_options, file_settings, settings_options
 
 __all__ = ["check"]
 
@@ -23,7 +25,18 @@ __all__ = ["check"]
 )
 @click.option("--text-column", help="Column of the texts (default: found by its name).")
 @click.option("--pair-column", help="Column of second texts.")
-@click.option("--label-column", help="Column of the labels (default: found by its name).")
+@click.option(
+    "--label-column", help="Column of the labels, or columns of 0 and 1 with commas (default: found by its name)."
+)
+@click.option("--label-separator", metavar="TEXT", help="Separates the labels of a text, if it may have several.")
+@click.option(
+    "--model", type=click.Path(exists=True), help="Count tokens: a run, a published encoder, or its tokenizer."
+)
+@click.option(
+    "--max-length",
+    type=click.IntRange(3),
+    help="Most tokens in a text, with --model (default: the run's, otherwise 128).",
+)
 @click.option(
     "--similarity",
     type=float,
@@ -31,14 +44,19 @@ __all__ = ["check"]
     show_default=True,
     help="Texts that are at least this similar are near-duplicates.",
 )
-@encoding_option
+@settings_options(file_options)
 @click.option(
     "--remove",
     metavar="KINDS",
     default="",
     help="Remove rows with these kinds of problems, separated by commas; needs --output.",
 )
-@click.option("--output", "-o", type=NewFile(), help="A CSV file for the rows that remain.")
+@click.option(
+    "--output",
+    "-o",
+    type=NewFile(".csv", ".tsv", ".jsonl", ".parquet"),
+    help="A CSV, TSV, JSON Lines or Parquet file for the rows that remain.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(
     data: str,
@@ -49,31 +67,58 @@ def check(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Report the problems in a file of texts (CSV, TSV or JSONL): empty texts, control characters, markup, duplicates and
+    """Report the problems in a file of texts (CSV, TSV, JSON, Parquet, Excel, a folder for each class): empty texts, control characters, markup, duplicates and
     near-duplicates, equal texts with different labels, texts that are also in a test file, rare labels.
 
-    DATA is not changed: --remove and --output write a cleaned copy, as CSV, with all columns of a CSV or TSV file.
+    DATA is not changed: --remove and --output write a cleaned copy with all columns.
 
     \b
     Example:
       engine check train.csv --test test.csv
+      engine check train.csv --model MiniLM
       engine check train.csv --test test.csv --remove duplicate,label_conflict,leak --output clean.csv
     """  # fmt: skip
+    if options["max_length"] and not options["model"]:
+        raise click.UsageError("--max-length needs --model.")
+    from engine.report.words import visible, visible_json
     from engine.text import find_problems, read_table, remove_problems, write_table
 
     kinds: Any = [kind.strip() for kind in remove.split(",") if kind.strip()]
     if bool(kinds) != (output is not None):
         raise click.UsageError("--remove and --output must be given together.")
-    columns = {name: options[name] for name in ("text_column", "label_column", "pair_column", "encoding")}
-    # The cleaned copy has all columns, but of JSON Lines, whose values may not fit a table, only the texts and labels.
-    whole = output is not None and not data.lower().endswith((".jsonl", ".ndjson", ".json", ".txt"))
-    table = read_table(data, **columns, extra_columns=None if whole else ())
-    splits = {name: read_table(name, **columns) for name in others}
-    report = find_problems(table, splits or None, similarity=similarity)
+    columns = {name: options[name] for name in ("text_column", "label_column", "pair_column")}
+    separator = options["label_separator"]
+    settings = {**columns, **file_settings(options), "label_separator": separator or "|", "empty_labels": True}
+    table = read_table(data, **settings, extra_columns=() if output is None else None)
+    splits = {name: read_table(name, **settings) for name in others}
+    report = find_problems(table, splits or None, similarity=similarity, label_separator=separator)
+    if options["model"]:
+        report = replace(report, notes=(*report.notes, *_tokens(table, options["model"], options["max_length"])))
     left = (
         None if output is None else remove_problems(table, report, kinds)
     )  # may refuse a kind, before anything is printed
-    click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) if as_json else str(report))
+    click.echo(
+        visible_json(json.dumps(report.to_dict(), ensure_ascii=False, indent=2)) if as_json else visible(str(report))
+    )
     if left is not None and output is not None:
         write_table(left[0], output)
         click.echo(f"{len(left[1])} rows removed, {len(left[0])} written to {output}", err=as_json)
+
+
+def _tokens(table: Any, model: str, max_length: int | None) -> list[str]:
+    """How long the texts are in tokens, and what the model does not see of them, a sentence each."""
+    import numpy as np
+
+    from engine.runs.folder import load_tokenizer
+    from engine.tasks.remarks import TextLosses
+    from engine.tasks.text import encode_texts
+
+    tokenizer = load_tokenizer(model)
+    trained = tokenizer.model_max_length if os.path.exists(os.path.join(model, "run.json")) else None
+    limit = max_length or trained or 128
+    lengths = encode_texts(table.texts, tokenizer, 2**31 - 1, pairs=table.pairs).lengths
+    middle, most = np.quantile(lengths, (0.5, 0.95), method="higher").tolist()
+    losses = TextLosses()
+    losses.add(table, encode_texts(table.texts, tokenizer, limit, pairs=table.pairs), tokenizer, limit)
+    spread = f"tokens in a text: half have at most {middle}, 95 % at most {most}, the longest {lengths.max()}"
+    return [spread, *losses.sentences(limit)]

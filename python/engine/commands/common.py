@@ -25,16 +25,19 @@ __all__ = [
     "Command",
     "NewFile",
     "begin_or_resume",
+    "columns_for",
     "columns_of",
     "complete_task",
     "config_option",
     "device_option",
-    "encoding_option",
+    "file_options",
+    "file_settings",
     "model_sizes",
     "one_text_only",
     "option_values",
     "options_by_name",
     "run_options",
+    "say",
     "settings_options",
     "threads_option",
 ]
@@ -125,9 +128,23 @@ def complete_task(ctx: click.Context, parameter: click.Parameter, incomplete: st
     return [name for name in TASKS if name.startswith(incomplete)]
 
 
-encoding_option = click.option(
-    "--encoding", metavar="NAME", help="Encoding of the files (default: by the byte-order mark, otherwise UTF-8)."
-)
+def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
+
+
+def _delimiter(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return {"tab": "\t", "\\t": "\t"}.get(value or "", value)
+
+
+file_options = [
+    click.option("--columns", metavar="NAMES", callback=_names,
+                 help="Names of all columns, separated by commas, for files without a header."),
+    click.option("--delimiter", metavar="CHARACTER", callback=_delimiter,
+                 help="Character between fields, or tab (default: recognised by the first line)."),
+    click.option("--no-quotes", "quoting", flag_value=False, default=None, help="Quotes in CSV are ordinary characters."),
+    click.option("--encoding", metavar="NAME", help="Encoding of the files (default: by the byte-order mark, otherwise UTF-8)."),
+]  # fmt: skip
+"""How files are read, for all commands that read tables."""
 device_option = click.option(
     "--device", metavar="NAME", callback=_device, help="Where the model runs: cpu, cuda or cuda:1 (default: cpu)."
 )
@@ -259,6 +276,13 @@ def _is(value: Any, kind: type) -> bool:
     return isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
 
 
+def say(notice: str) -> None:
+    """A sentence about the data, on standard error."""
+    from engine.report.words import visible
+
+    click.echo(f"note: {visible(notice)}", err=True)
+
+
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
@@ -268,6 +292,7 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
     begin: `begin(folder, callbacks)` trains and gives the report.
     """
     from engine.report import format_report
+    from engine.report.words import visible
     from engine.runs import resume
     from engine.train import InterruptAfterStep
 
@@ -289,7 +314,7 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
             except ArgumentError as error:
                 error.relabel(error.op, {"output": "resume", "folder": "resume"})
                 raise
-    click.echo(format_report(report), nl=False)
+    click.echo(visible(format_report(report)), nl=False)
 
 
 @contextmanager
@@ -319,6 +344,35 @@ def one_text_only(run: str, pair_column: str | None) -> None:
     trained = columns_of(run)
     if pair_column and trained and not trained.get("pair_column"):
         raise click.UsageError("--pair-column is for models of pairs of texts, but this run's model takes one text.")
+
+
+def file_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `file_options` as arguments of `read_table`."""
+    return {
+        "columns": options["columns"] or None,
+        **{name: options[name] for name in ("delimiter", "quoting", "encoding")},
+    }
+
+
+def columns_for(
+    path: str, options: Mapping[str, Any], trained: Mapping[str, Any], extra: tuple[str, ...] | None, separator: str
+) -> Any:
+    """The columns of a file: those of the options or, if an option is not given, those of the training.
+
+    The names of the training's columns do not hold for files without named columns; how its delimited files were read holds only for
+    delimited files."""
+    from engine.tasks import Columns
+    from engine.text.files import extension_of
+    from engine.text.formats import DELIMITED, ENDINGS
+
+    form = ENDINGS.get(extension_of(path))
+    named = trained if form not in ("txt", None) else {}
+    read = trained if form in DELIMITED else {}
+    text, label, pair = (options.get(n) or named.get(n) for n in ("text_column", "label_column", "pair_column"))
+    names = options["columns"] or tuple(read.get("columns") or ())
+    delimiter = options["delimiter"] or (read.get("delimiter") if form != "excel" else None)
+    quoting = options["quoting"] if options["quoting"] is not None or form == "excel" else read.get("quoting")
+    return Columns(text, label, pair, extra, options["encoding"], separator, names, delimiter, quoting)
 
 
 def columns_of(run: str) -> dict[str, Any]:

@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from engine.commands.common import PATH, Command, NewFile, device_option, encoding_option, threads_option
+from engine.commands.common import (
+    PATH,
+    Command,
+    NewFile,
+    device_option,
+    file_options,
+    file_settings,
+    settings_options,
+    threads_option,
+)
 
 __all__ = ["embed"]
 
@@ -18,11 +27,11 @@ __all__ = ["embed"]
     "--output",
     "-o",
     required=True,
-    type=NewFile(),
+    type=NewFile(".npy", ".jsonl"),
     help="A .npy file for the vectors, or a .jsonl file for the texts with their vectors.",
 )
 @click.option("--text-column", help="Column of the texts (default: found by its name).")
-@encoding_option
+@settings_options(file_options)
 @click.option(
     "--pooling",
     type=click.Choice(["mean", "max", "cls"]),
@@ -35,7 +44,7 @@ __all__ = ["embed"]
 @device_option
 @threads_option
 def embed(model: str, data: str, output: str, device: str | None, **options: Any) -> None:
-    """Write a vector for each text of a file (CSV, TSV, JSONL, or TXT with a text on each line). The vector is the one that
+    """Write a vector for each text of a file (CSV, TSV, JSON, Parquet, Excel, or TXT with a text on each line). The vector is the one that
     sentence-transformers computes: the mean of the hidden states of the text's tokens, unless the folder says otherwise.
 
     MODEL is a folder of sentence-transformers, of a published encoder, or of a run.
@@ -50,7 +59,6 @@ def embed(model: str, data: str, output: str, device: str | None, **options: Any
         model, pooling=options["pooling"], normalize=options["normalize"], device=device
     )
     shape = embed_file(
-        encoder, data, output, text_column=options["text_column"], encoding=options["encoding"],
-        batch_size=options["batch_size"],
+        encoder, data, output, text_column=options["text_column"], batch_size=options["batch_size"], **file_settings(options),
     )  # fmt: skip
     click.echo(f"{shape[0]} vectors of {shape[1]} numbers written to {output}")

@@ -13,10 +13,13 @@ from engine.commands.common import (
     RUN,
     Command,
     NewFile,
+    columns_for,
     columns_of,
     device_option,
-    encoding_option,
+    file_options,
     one_text_only,
+    say,
+    settings_options,
     threads_option,
 )
 
@@ -35,7 +38,7 @@ __all__ = ["evaluate"]
     multiple=True,
     help="Compare the figures of samples with different values in this column; may be repeated.",
 )
-@encoding_option
+@settings_options(file_options)
 @click.option("--per-class", is_flag=True, help="Also show precision, recall and F1 of each class.")
 @click.option("--picture", type=NewFile(".png", ".pdf", ".svg"), help="Draw the confusion matrix into a PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -56,8 +59,10 @@ def evaluate(
         )
     from engine.inference import Predictor
     from engine.report import format_evaluation, plot_confusion
+    from engine.report.words import visible, visible_json
     from engine.runs.folder import read_temperature
-    from engine.tasks import Columns
+    from engine.tasks import Part
+    from engine.tasks.remarks import TextLosses
 
     predictor = Predictor.from_pretrained(run, device=device)
     task = predictor.task
@@ -71,9 +76,12 @@ def evaluate(
     one_text_only(run, options["pair_column"])
     task.groups, task.temperature = groups, read_temperature(run)
     task.separator = trained.get("label_separator") or task.separator
-    text, label, pair = (options[name] or trained.get(name) for name in ("text_column", "label_column", "pair_column"))
-    columns = Columns(text, label, pair, groups, options["encoding"], task.separator)
-    figures = predictor.judge(task.read(data, columns))
+    table = task.read(data, columns_for(data, options, trained, groups, task.separator))
+    dataset, losses = predictor.encode(table), TextLosses()
+    figures = task.judge(predictor.model, Part(dataset, table)).figures
+    losses.add(table, dataset, predictor.tokenizer, predictor.max_length)
+    for notice in (*table.notes, *losses.sentences(predictor.max_length)):
+        say(notice)
     if picture:
         if "confusion" not in figures:
             raise click.UsageError(f"--picture is for tasks with one label a text, but this run's task is {task.name}.")
@@ -81,6 +89,7 @@ def evaluate(
 
         plot_confusion(np.array(figures["confusion"]["counts"]), figures["confusion"]["labels"], os.fspath(picture))
     if as_json:
-        click.echo(json.dumps(figures, ensure_ascii=False, indent=2))
+        click.echo(visible_json(json.dumps(figures, ensure_ascii=False, indent=2)))
         return
-    click.echo(f"{format_evaluation(figures, per_class)}\n\n{task.metric.replace('_', ' ')} {figures[task.metric]:.4f}")
+    shown = f"{format_evaluation(figures, per_class)}\n\n{task.metric.replace('_', ' ')} {figures[task.metric]:.4f}"
+    click.echo(visible(shown))

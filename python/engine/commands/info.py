@@ -14,7 +14,7 @@ __all__ = ["info"]
 
 _EXTRAS = {
     "text": ("tokenizers",), "cli": ("click", "tqdm", "tokenizers"), "plot": ("matplotlib",), "hub": ("huggingface_hub",),
-    "tensorboard": ("tensorboard",), "search": ("optuna",),
+    "tensorboard": ("tensorboard",), "search": ("optuna",), "files": ("pyarrow", "openpyxl", "zstandard"),
 }  # fmt: skip
 
 

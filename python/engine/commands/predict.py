@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,16 +15,16 @@ from engine.commands.common import (
     RUN,
     Command,
     NewFile,
+    columns_for,
     columns_of,
     device_option,
-    encoding_option,
+    file_options,
     one_text_only,
+    say,
+    settings_options,
     threads_option,
 )
 from engine.errors import BadValue
-
-if TYPE_CHECKING:
-    from engine.inference import Predictor
 
 __all__ = ["predict"]
 
@@ -37,15 +37,25 @@ __all__ = ["predict"]
     "-i",
     "source",
     type=PATH,
-    help="A file of texts: CSV, TSV, JSONL, or TXT with a text on each line; for tagging also CoNLL files.",
+    help="A file of texts: CSV, TSV, JSON, Parquet, Excel, or TXT with a text on each line; for tagging also CoNLL files.",
 )
 @click.option("--text-column", help="Column of the texts in the file (default: as in training, or found by its name).")
 @click.option("--pair-column", help="Column of second texts in the file (default: as in training).")
-@encoding_option
+@settings_options(file_options)
 @click.option("--top-k", type=click.IntRange(1), default=1, show_default=True, help="Number of labels for each text.")
 @click.option("--calibrated", is_flag=True, help="Use the temperature in the run's report for the probabilities.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of tab-separated columns.")
-@click.option("--output", "-o", type=NewFile(), help="Write to a file (.jsonl: JSON Lines).")
+@click.option(
+    "--output",
+    "-o",
+    type=NewFile(".csv", ".tsv", ".jsonl", ".parquet"),
+    help="Write a CSV, TSV, JSON Lines or Parquet file with the columns of the input and the answers.",
+)
+@click.option(
+    "--spreadsheet-safe",
+    is_flag=True,
+    help="Put an apostrophe before texts that a spreadsheet would run as a formula. Needs --output.",
+)
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Most texts in a batch.")
 @device_option
 @threads_option
@@ -58,6 +68,7 @@ def predict(
     calibrated: bool,
     as_json: bool,
     output: str | None,
+    spreadsheet_safe: bool,
     batch_size: int,
     **options: Any,
 ) -> None:
@@ -65,23 +76,31 @@ def predict(
 
     Prints a line for each text, also for an empty one: the answer and the text, separated by tabs. Depending on the task, the
     answer is the top k labels with their probabilities, several labels, a number, or a tag for each word. A model of pairs takes
-    two texts, or two columns.
+    two texts, or two columns. Control characters in texts are shown as \\x1b. With --output nothing is printed; the file is
+    written when all texts are labelled.
 
     \b
     Example:
       engine predict runs/banking77 "My card has not arrived yet" --top-k 3
-      engine predict runs/banking77 --input questions.csv --output labels.jsonl
+      engine predict runs/banking77 --input questions.csv --output labels.csv
       tail -f questions.txt | engine predict runs/banking77 --json
     """  # fmt: skip
     if texts and source:
         raise click.UsageError("Texts cannot be combined with --input.")
-    for name in ("text_column", "pair_column", "encoding"):
-        if options[name] and not source:
-            raise click.UsageError(f"--{name.replace('_', '-')} needs --input.")
-    from engine.inference import Predictor
+    for name in ("text_column", "pair_column", "encoding", "columns", "delimiter", "quoting"):
+        if options[name] not in (None, ()) and not source:
+            raise click.UsageError(f"--{'no-quotes' if name == 'quoting' else name.replace('_', '-')} needs --input.")
+    if spreadsheet_safe and output is None:
+        raise click.UsageError("--spreadsheet-safe needs --output.")
+    if as_json and output is not None:
+        raise click.UsageError("--json cannot be combined with --output: the name of the file says its form.")
+    from engine.inference import Predictor, answer_tables, write_predictions
     from engine.runs.folder import read_temperature
-    from engine.serialization import replace_file
-    from engine.tasks import Columns
+    from engine.tasks.remarks import TextLosses
+    from engine.text.table_write import check_output_format
+
+    if output is not None:
+        check_output_format("predict", output, spreadsheet_safe)
 
     predictor = Predictor.from_pretrained(run, device=device)
     task = predictor.task
@@ -97,10 +116,10 @@ def predict(
     task.separator = trained.get("label_separator", task.separator)
     batches: Iterable[Any]
     if source:
-        # The names of the training columns hold for tables, but not for a file of plain lines.
-        named = {} if source.lower().endswith(".txt") else trained
-        text, pair = (options[name] or named.get(name) for name in ("text_column", "pair_column"))
-        table = task.read(source, Columns(text, pair=pair, encoding=options["encoding"]), labelled=False)
+        columns = columns_for(source, options, {**trained, "label_column": None}, None, task.separator)
+        table = task.read(source, columns, labelled=False)
+        for notice in table.notes:
+            say(notice)
         batches = (table.select(part) for part in _parts(range(len(table)), batch_size))
     elif trained.get("pair_column"):
         if len(texts) != 2:
@@ -110,38 +129,27 @@ def predict(
     else:
         lists = _parts(texts, batch_size) if texts else _stdin_batches(batch_size)
         batches = (task.bare(list(part)) for part in lists)
-    as_json = as_json or (output or "").endswith((".jsonl", ".json"))
-
-    def write(path: str) -> None:
-        with open(path, "w", encoding="utf-8", newline="\n") as stream:
-            _predict(predictor, batches, top_k, as_json, stream)
-
+    losses = TextLosses()
     if output is None:
-        _predict(predictor, batches, top_k, as_json, sys.stdout)
-    elif source or texts:
-        replace_file(output, write, "predict")  # complete or not at all
+        _print(predictor.task, answer_tables(predictor, batches, top_k, losses=losses), as_json)
     else:
-        write(output)  # grows as the lines arrive
+        write_predictions(predictor, batches, output, top_k=top_k, spreadsheet_safe=spreadsheet_safe, losses=losses)
+    for notice in losses.sentences(predictor.max_length):
+        say(notice)
 
 
-def _predict(predictor: Predictor, batches: Iterable[Any], top_k: int, as_json: bool, stream: Any) -> None:
-    task, row = predictor.task, 0
-    # Most tokenizers add tokens to a text. Without these an empty text has none, and the model cannot read it.
-    bare = not predictor.encode(task.bare([""])).lengths[0]
-    for table in batches:
-        if bare and 0 in (lengths := predictor.encode(table).lengths.tolist()):
-            got = f"none in text {row + lengths.index(0) + 1}"
-            raise BadValue("predict", "texts", "at least one token in each text", got)
-        row += len(table)
-        for text, answer in zip(task.texts(table), predictor.answer_table(table, top_k)):
+def _print(task: Any, answered: Iterable[tuple[Any, list[dict[str, Any]]]], as_json: bool) -> None:
+    from engine.report.words import visible, visible_json
+
+    for table, answers in answered:
+        for text, answer in zip(task.texts(table), answers):
             if as_json:
-                line = json.dumps({"text": text, **answer}, ensure_ascii=False)
+                line = visible_json(json.dumps({"text": text, **answer}, ensure_ascii=False))
             else:
-                line = "\t".join(
-                    " ".join(cell.split()) for cell in [*task.cells(answer), text]
-                )  # a label may have tabs
-            stream.write(f"{line}\n")
-        stream.flush()
+                cells = [*task.cells(answer), text]
+                line = visible("\t".join(" ".join(cell.split()) for cell in cells))  # a label may have tabs
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def _parts(texts: Sequence[Any], size: int) -> Iterator[Any]:

@@ -78,7 +78,7 @@ _OTHERS = (
 @threads_option
 @click.pass_context
 def pretrain(ctx: click.Context, files: tuple[str, ...], **options: Any) -> None:
-    """Pretrain an encoder by masked language modelling on raw text: .txt or .jsonl files, or either with .gz. The files are read
+    """Pretrain an encoder by masked language modelling on raw text: .txt or .jsonl files, or tables; also compressed. Text files are read
     piece by piece, so they may be larger than memory.
 
     \b

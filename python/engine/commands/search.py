@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from engine.commands.common import PATH, Command, flat, option_values, options_by_name, settings_options, threads_option
 from engine.commands.train import train, training, training_options
-from engine.errors import ArgumentError
+from engine.errors import ArgumentError, require
 
 __all__ = ["search"]
 
@@ -95,7 +95,10 @@ def search(
             report = train_text(**arguments, output=os.path.join(folder, "run"), callbacks=callbacks)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return float(report["held_out"][metric])
+        figures = report["held_out"]
+        known = ", ".join(name for name, value in figures.items() if isinstance(value, float))
+        require(metric in figures, "search", "metric", f"one of {known}", repr(metric))
+        return float(figures[metric])
 
     os.makedirs(output, exist_ok=True)
     try:

@@ -15,9 +15,10 @@ from engine.commands.common import (
     complete_task,
     config_option,
     device_option,
-    encoding_option,
+    file_options,
     model_sizes,
     run_options,
+    say,
     settings_options,
     threads_option,
 )
@@ -42,11 +43,13 @@ training_options = [
     click.option("--init", metavar="DIR", help="A published encoder to start from: a folder, or a name on the Hugging Face hub."),
     click.option("--text-column", help="Column of the texts (default: found by its name)."),
     click.option("--pair-column", help="Column of second texts, for tasks on pairs of texts."),
-    click.option("--label-column", help="Column of the labels (default: found by its name)."),
-    click.option("--label-separator", default="|", show_default=True, help="Separates the labels of a text (multilabel)."),
+    click.option("--label-column", metavar="NAMES",
+                 help="Column of the labels, or several columns of 0 and 1 with commas (default: found by its name)."),
+    click.option("--label-separator", default="|", show_default=True, help="Separates the labels of a text (multilabel). '' for classification: each label is one name, although it "
+                 "looks like several."),
     click.option("--group-column", "group_columns", multiple=True,
                  help="Compare the figures of samples with different values in this column; may be repeated."),
-    encoding_option,
+    *file_options,
     click.option("--validation", type=PATH, help="Held-out texts (default: a share of DATA)."),
     click.option("--validation-fraction", type=float, default=0.1, show_default=True, help="Share of DATA to hold out."),
     click.option("--test", type=PATH, help="Texts for one evaluation at the end."),
@@ -105,7 +108,7 @@ training_options = [
 ]  # fmt: skip
 
 _TEXT_OPTIONS = (
-    "text_column", "pair_column", "label_column", "group_columns", "encoding", "validation", "validation_fraction", "test",
+    "text_column", "pair_column", "label_column", "group_columns", "encoding", "columns", "delimiter", "quoting", "validation", "validation_fraction", "test",
     "tokenizer", "vocab_size", "max_length", "examples_per_class",
 )  # fmt: skip
 _TASK_OPTIONS = ("label_smoothing", "class_weights", "augment", "token_dropout", "label_separator")
@@ -180,7 +183,8 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
 def train(ctx: click.Context, data: tuple[str, ...], **options: Any) -> None:
     """Train a model on files of labelled texts. Writes a run folder with the model, its figures and a report.
 
-    DATA are CSV, TSV or JSONL files; for --task tagging, CoNLL files, JSONL, or a folder with seq.in and seq.out.
+    DATA are files (CSV, TSV, JSON, JSONL, Parquet, Arrow, Excel, fastText; also compressed), folders with a folder of texts for
+    each class, or folders that `datasets` saved; for --task tagging, CoNLL files, JSONL, Parquet, or a folder with seq.in and seq.out.
 
     \b
     Example:
@@ -197,7 +201,7 @@ def train(ctx: click.Context, data: tuple[str, ...], **options: Any) -> None:
     begin_or_resume(
         ctx, "text",
         lambda folder, callbacks: train_text(
-            **training(ctx, data, options), output=folder, callbacks=callbacks, announce=partial(click.echo, err=True),
+            **training(ctx, data, options), output=folder, callbacks=callbacks, notify=say, announce=partial(click.echo, err=True),
             **{name: options[name] for name in ("progress", "overwrite", "tensorboard")},
         ),
     )  # fmt: skip

@@ -16,10 +16,20 @@ from engine.data._random import SPLIT, check_seed, permutation
 from engine.errors import Argument, BadValue, require
 from engine.layout import ranges
 
-__all__ = ["Table", "place_of"]
+__all__ = ["NumberedRows", "Source", "Table", "place_of"]
 
 Row = TypeVar("Row")
 Self = TypeVar("Self", bound="Table[Any]")
+
+
+class NumberedRows(str):
+    """The name of a file that has no lines, such as a Parquet file. Messages say "row 7" of it instead of "line 7"."""
+
+    __slots__ = ()
+
+
+Source = str | list[str] | None
+"""The name of the file that rows come from; a list has one name for each row; None: it is not known."""
 
 
 class Table(Generic[Row]):
@@ -36,22 +46,26 @@ class Table(Generic[Row]):
     Attributes:
         per_row: the names of the fields that hold one entry for each row. A field is a list, an array, a dictionary of
             these, or None if the table lacks the column. The first field is always there.
-        source: the name of the file that the rows come from, for messages, or None.
-        lines: the line of each row in that file, counted from 1, for messages, or None.
+        source: the name of the file that the rows come from, for messages; a list has the name for each row; or None.
+        lines: the line of each row in its file, counted from 1, for messages, or None.
+        notes: what reading has left out or guessed, a sentence each. A table of several has those of all.
 
     Raises:
         ValueError: if the columns differ in length.
     """
 
     per_row: ClassVar[tuple[str, ...]]
-    source: str | None = None
+    source: Source = None
     lines: list[int] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         columns: dict[str, Any] = {}
         for name in self.per_row:
             column = getattr(self, name)
             columns |= {f"{name}[{k!r}]": c for k, c in column.items()} if isinstance(column, dict) else {name: column}
+        if isinstance(self.source, list):
+            columns["source"] = self.source
         for name, column in columns.items():
             if column is not None and len(column) != len(self):
                 raise BadValue(type(self).__name__, name, f"{len(self)} entries, one for each row", len(column))
@@ -91,6 +105,8 @@ class Table(Generic[Row]):
         """
         chosen = integers_below(f"{type(self).__name__}.select", "rows", rows, len(self))
         columns = {name: _taken(getattr(self, name), chosen) for name in self.per_row}
+        if isinstance(self.source, list):
+            columns["source"] = _taken(self.source, chosen)
         return replace(self, **columns)  # type: ignore[type-var]
 
     def split(self: Self, fraction: float, seed: int = 0, stratify: bool = True) -> tuple[Self, Self]:
@@ -122,7 +138,7 @@ class Table(Generic[Row]):
     def concat(cls: type[Self], tables: Sequence[Self]) -> Self:
         """One table of the rows of several. A column that one of the tables lacks is left out.
 
-        Several files have no common line numbers: `source` and `lines` become None, unless there is only one table.
+        `source` becomes a list with the file of each row. If a table lacks its source or its lines, both become None.
 
         Raises:
             ValueError: if there is no table.
@@ -131,14 +147,27 @@ class Table(Generic[Row]):
         if len(tables) == 1:
             return tables[0]
         columns = {name: _joined([getattr(table, name) for table in tables]) for name in cls.per_row}
-        places = {name: None for name in ("source", "lines") if getattr(tables[0], name) is not None}
+        places: dict[str, Any] = {}
+        if all(table.source and table.lines is not None for table in tables):
+            places["source"] = [name for table in tables for name in _sources(table)]
+        elif any(table.source or table.lines is not None for table in tables):
+            places = {"source": None, "lines": None}
+        if any(table.notes for table in tables):
+            places["notes"] = tuple(dict.fromkeys(note for table in tables for note in table.notes))
         return replace(tables[0], **{**columns, **places})  # type: ignore[type-var]
 
 
-def place_of(row: int, source: str | None, lines: Sequence[int] | None) -> str:
+def place_of(row: int, source: Source, lines: Sequence[int] | None) -> str:
     """The name of a row in messages: "line 7 of a.csv", or "row 5" if the lines are not known."""
-    place = f"row {row}" if lines is None else f"line {lines[row]}"
-    return f"{place} of {source}" if source else place
+    name = source[row] if isinstance(source, list) else source
+    word = "row" if lines is None or isinstance(name, NumberedRows) else "line"
+    place = f"{word} {row if lines is None else lines[row]}"
+    return f"{place} of {name}" if name else place
+
+
+def _sources(table: Table[Any]) -> list[str]:
+    """The name of each row's file."""
+    return table.source if isinstance(table.source, list) else [table.source or ""] * len(table)
 
 
 def _taken(column: Any, rows: list[int]) -> Any:

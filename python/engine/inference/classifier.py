@@ -82,7 +82,7 @@ class TextClassifier:
             "TextClassifier.fit",
             "y",
             expected,
-            f"{labels.dtype} of shape {labels.shape}",
+            f"{labels.dtype} of shape {tuple(labels.shape)}",
             "regression has engine.train.fit",
         )
         names = ("epochs", "lr", "max_length", "device", "validation_fraction")

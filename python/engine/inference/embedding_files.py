@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -25,6 +25,9 @@ def embed_file(
     text_column: str | None = None,
     format: Any = None,
     encoding: str | None = None,
+    columns: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    quoting: bool | None = None,
     batch_size: int | None = None,
     normalize: bool | None = None,
     chunk: int = 4096,
@@ -38,9 +41,9 @@ def embed_file(
 
     Args:
         encoder: makes the vectors.
-        source: a CSV, TSV, JSON Lines or text file, or a stream.
+        source: a file that `read_table` reads, or a stream.
         output: a file name that ends in .npy or .jsonl.
-        text_column, format, encoding: as in `read_table`.
+        text_column, format, encoding, columns, delimiter, quoting: as in `read_table`.
         batch_size, normalize: as in `SentenceEncoder.encode`.
         chunk: how many texts are encoded at a time.
         on_chunk: called with the number of texts that are done.
@@ -55,7 +58,10 @@ def embed_file(
     kind = os.path.splitext(name)[1].lower()
     require(kind in (".npy", ".jsonl"), "embed_file", "output", "a file name that ends in .npy or .jsonl", name)
     require(chunk >= 1, "embed_file", "chunk", "at least 1", chunk)
-    table = read_table(source, text_column, format=format, read_labels=False, encoding=encoding, skip_empty_lines=False)
+    table = read_table(
+        source, text_column, format=format, read_labels=False, encoding=encoding, skip_empty_lines=False,
+        columns=columns, delimiter=delimiter, quoting=quoting,
+    )  # fmt: skip
     shape = (len(table), encoder.dimension)
 
     def write(path: str) -> None:

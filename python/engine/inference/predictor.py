@@ -138,7 +138,12 @@ class Predictor:
 
     def answer_table(self, table: Any, top_k: int = 1, batch_size: int = 128) -> list[dict[str, Any]]:
         """As `answer`, for the rows of a table."""
-        dataset = self.encode(table)
+        return self.answer_encoded(table, self.encode(table), top_k, batch_size)
+
+    def answer_encoded(
+        self, table: Any, dataset: TextDataset, top_k: int = 1, batch_size: int = 128
+    ) -> list[dict[str, Any]]:
+        """As `answer_table`, for a table that `encode` has made into this dataset."""
         logits = self.dataset_logits(dataset, batch_size) / np.float32(self.temperature)
         return self.task.answers(table, dataset, logits, top_k)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from engine.errors import BadType, BadValue, require
 
-__all__ = ["Span", "SpanScores", "TypeScores", "span_scores", "tag_spans"]
+__all__ = ["Span", "SpanScores", "TypeScores", "mark_spans", "span_scores", "tag_spans"]
 
 # What a prefix says of its word. BILOU's last and unit are BIOES's end and single.
 _PREFIXES = {"B": "B", "I": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
@@ -82,6 +82,16 @@ class SpanScores(TypeScores):
             figures = f"{scores.precision:9.4f}  {scores.recall:6.4f}  {scores.f1:6.4f}  {scores.support:7d}"
             lines.append(f"{name:{width}}  {figures}")
         return "\n".join(lines)
+
+
+def mark_spans(tags: Iterable[str]) -> bool:
+    """Whether a set of tags marks spans: one has a prefix and a type, such as 'B-city', or all are 'O' and bare prefixes.
+
+    Other tags, such as parts of speech, stand for themselves.
+    """
+    names = set(tags)
+    typed = any(name[:1] in _PREFIXES and name[1:2] == "-" and name[2:] for name in names)
+    return typed or ("O" in names and bool({"B", "I"} & names) and names <= {"O", *_PREFIXES})
 
 
 def tag_spans(tags: Sequence[str]) -> list[Span]:

@@ -87,7 +87,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def eye_(tensor: Tensor) -> Tensor:
     """Fills a matrix with 1 on the diagonal and 0 elsewhere. Raises ValueError for another number of dimensions."""
-    require(tensor.ndim == 2, "eye_", "tensor", "2 dimensions", f"shape {tensor.shape}")
+    require(tensor.ndim == 2, "eye_", "tensor", "2 dimensions", f"shape {tuple(tensor.shape)}")
     with no_grad():
         return tensor.copy_(ops.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
 
@@ -111,7 +111,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fills with an orthogonal matrix times gain (Saxe et al. 2013, arXiv 1312.6120). Dimensions after the first count as one; of its
     rows or columns, those that are fewer are orthogonal to each other. Raises ValueError for fewer than 2 dimensions."""
-    require(tensor.ndim >= 2, "orthogonal_", "tensor", "at least 2 dimensions", f"shape {tensor.shape}")
+    require(tensor.ndim >= 2, "orthogonal_", "tensor", "at least 2 dimensions", f"shape {tuple(tensor.shape)}")
     if not tensor.numel():
         return tensor
     rows = tensor.shape[0]
@@ -126,7 +126,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """Fills a matrix with draws from N(0, std^2), and then that share of each column with zeros (Martens 2010). Raises ValueError for
     another number of dimensions."""
-    require(tensor.ndim == 2, "sparse_", "tensor", "2 dimensions", f"shape {tensor.shape}")
+    require(tensor.ndim == 2, "sparse_", "tensor", "2 dimensions", f"shape {tuple(tensor.shape)}")
     require(0 <= sparsity <= 1, "sparse_", "sparsity", "a number in [0, 1]", sparsity)
     rows = tensor.shape[0]
     zeros = math.ceil(sparsity * rows)

@@ -54,7 +54,7 @@ def copy_state(
         if not isinstance(source, Tensor):
             misshaped.append(f"{name}: expected a Tensor, got {type(source).__name__}")
         elif not isinstance(target, UninitializedParameter) and source.shape != target.shape:
-            misshaped.append(f"{name}: expected shape {target.shape}, got {source.shape}")
+            misshaped.append(f"{name}: expected shape {tuple(target.shape)}, got {tuple(source.shape)}")
     problems = {
         "missing": ", ".join(missing) if strict else "",
         "unexpected": ", ".join(unexpected) if strict else "",

@@ -125,10 +125,10 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     if the dtypes differ.
     """
     x, w = floating_array("prelu", input), as_array("prelu", "weight", weight)
-    require(w.ndim <= 1, "prelu", "weight", "0 or 1 dimensions", f"shape {w.shape}")
+    require(w.ndim <= 1, "prelu", "weight", "0 or 1 dimensions", f"shape {tuple(w.shape)}")
     require(w.dtype is x.dtype, "prelu", "weight", x.dtype.name, w.dtype.name)
     if w.size != 1:
-        require(x.ndim, "prelu", "weight", "one number for a 0-dim input", f"shape {w.shape}")
+        require(x.ndim, "prelu", "weight", "one number for a 0-dim input", f"shape {tuple(w.shape)}")
         channels = x.shape[1] if x.ndim > 1 else 1
         require(w.size == channels, "prelu", "weight", f"1 or {channels} numbers", w.size)
     shape = [1] * x.ndim

@@ -142,6 +142,8 @@ def block_diag(*tensors: Tensor) -> Tensor:
 @tensor_method("fill_diagonal_")
 def _fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     """Writes the number to the diagonal of a matrix. wrap=True is refused (ValueError)."""
-    require(self.ndim == 2 and not wrap, "fill_diagonal_", "self", "a matrix, and wrap=False", f"shape {self.shape}")
+    require(
+        self.ndim == 2 and not wrap, "fill_diagonal_", "self", "a matrix, and wrap=False", f"shape {tuple(self.shape)}"
+    )
     self.diagonal().fill_(fill_value)
     return self

@@ -99,7 +99,7 @@ def _in_place(function: Any, operator: str) -> None:
             raise BadType(name, "other", "bool, which self is", y.dtype.name)
         if y.shape != x.shape:
             raise BadValue(
-                name, "other", f"a shape that broadcasts to {x.shape}", f"a result of shape {tuple(y.shape)}"
+                name, "other", f"a shape that broadcasts to {tuple(x.shape)}", f"a result of shape {tuple(y.shape)}"
             )
         K.copy(x, y)
         return self

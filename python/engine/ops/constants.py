@@ -54,6 +54,6 @@ def fill(input: Tensor, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         return record("fill", fill_array("fill", y, value, "value"), (input, None), _fill_backward, x.dtype, -1)
     number = as_array("fill", "value", value)
-    require(number.ndim == 0, "fill", "value", "a number or a 0-dim Tensor", f"shape {number.shape}")
+    require(number.ndim == 0, "fill", "value", "a number or a 0-dim Tensor", f"shape {tuple(number.shape)}")
     K.copy(y, placed(number, x.dtype, x.device))
     return record("fill", y, (input, value), _fill_backward, number.dtype, number.device)

@@ -216,6 +216,6 @@ def into(op: str, out: Tensor, result: Tensor) -> Tensor:
     Raises RuntimeError if the result requires grad, because nothing is recorded, and ValueError if `out` has another shape.
     """
     require(not result.requires_grad, op, "out", "operands that do not require grad", "one that does", error=BadState)
-    require(out.shape == result.shape, op, "out", f"shape {result.shape}", out.shape)
+    require(out.shape == result.shape, op, "out", f"shape {tuple(result.shape)}", out.shape)
     copy_into(out._data, result._data)
     return out

@@ -39,7 +39,7 @@ def broadcast_shape(op: str, name: str, a: Array, b: Array) -> tuple[int, ...]:
     ndim = max(a.ndim, b.ndim)
     m, n = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
     if any(i != j and 1 not in (i, j) for i, j in zip(m, n)):
-        raise BadValue(op, name, f"a shape that broadcasts with {a.shape}", b.shape)
+        raise BadValue(op, name, f"a shape that broadcasts with {tuple(a.shape)}", b.shape)
     return tuple([j if i == 1 else i for i, j in zip(m, n)])
 
 
@@ -78,9 +78,9 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     """
     op = "bilinear"
     a, b, w = as_array(op, "input1", input1), as_array(op, "input2", input2), as_array(op, "weight", weight)
-    require(w.ndim == 3, op, "weight", "3 dimensions", f"shape {w.shape}")
+    require(w.ndim == 3, op, "weight", "3 dimensions", f"shape {tuple(w.shape)}")
     k, m, n = w.shape
-    require(a.ndim and a.shape[-1] == m, op, "input1", f"a last dimension of size {m}", f"shape {a.shape}")
+    require(a.ndim and a.shape[-1] == m, op, "input1", f"a last dimension of size {m}", f"shape {tuple(a.shape)}")
     require(b.shape == (*a.shape[:-1], n), op, "input2", f"shape {(*a.shape[:-1], n)}", b.shape)
     rows = prod(a.shape[:-1])
     left = matmul(input1.reshape(rows, m), weight.permute(1, 0, 2).reshape(m, k * n)).reshape(rows, k, n)

@@ -41,7 +41,7 @@ def embedding_bag(
     """
     op = "embedding_bag"
     w, ids, factors = as_array(op, "weight", weight), ids_array(op, "input", input), per_sample_weights
-    require(w.ndim == 2, op, "weight", "2 dimensions", f"shape {w.shape}")
+    require(w.ndim == 2, op, "weight", "2 dimensions", f"shape {tuple(w.shape)}")
     require(mode in ("sum", "mean", "max"), op, "mode", "'sum', 'mean' or 'max'", repr(mode))
     if mode == "max":
         require(not scale_grad_by_freq, op, "scale_grad_by_freq", "False with mode='max'", True)
@@ -49,7 +49,7 @@ def embedding_bag(
     if factors is not None:
         require(mode == "sum", op, "per_sample_weights", "None unless mode='sum'", f"a Tensor with mode={mode!r}")
         same = as_array(op, "per_sample_weights", factors).shape == ids.shape
-        require(same, op, "per_sample_weights", f"shape {ids.shape}, as input", factors.shape)
+        require(same, op, "per_sample_weights", f"shape {tuple(ids.shape)}, as input", factors.shape)
         require(factors.dtype is w.dtype, op, "per_sample_weights", w.dtype.name, factors.dtype.name)
         factors = factors.reshape(-1)
     flat = Tensor(ids).reshape(-1)
@@ -76,11 +76,11 @@ def _bags(op: str, ids: Tensor, offsets: Tensor | None, include_last_offset: boo
         require(offsets is None, op, "offsets", "None for an input with 2 dimensions", "a Tensor")
         bags, n = ids.shape
         return arange(bags, device=ids.device).unsqueeze(1).expand(bags, n).reshape(-1), bags
-    require(ids.ndim == 1, op, "input", "1 or 2 dimensions", f"shape {ids.shape}")
+    require(ids.ndim == 1, op, "input", "1 or 2 dimensions", f"shape {tuple(ids.shape)}")
     if offsets is None:
         raise BadValue(op, "offsets", "a Tensor (bags,) for an input with 1 dimension", None)
     starts = Tensor(ids_array(op, "offsets", offsets))
-    require(starts.ndim == 1, op, "offsets", "1 dimension", f"shape {starts.shape}")
+    require(starts.ndim == 1, op, "offsets", "1 dimension", f"shape {tuple(starts.shape)}")
     numbers, n = starts.tolist(), ids.shape[0]  # the host reads them, because they decide shapes
     require(not include_last_offset or numbers, op, "offsets", "at least one number with include_last_offset", "none")
     rising = all(a <= b for a, b in pairwise(numbers)) and not (numbers and numbers[-1] > n)

@@ -137,7 +137,10 @@ def next_random(op: str, generator: Generator | None) -> tuple[int, int]:
 def state_numbers(op: str, new_state: Tensor) -> tuple[int, int]:
     """The seed and the number of calls in a state. Raises ValueError for a tensor that is none."""
     state = as_array(op, "new_state", new_state)
-    right, got = state.dtype is _core.uint8 and state.shape == (16,), f"{state.dtype.name} of shape {state.shape}"
+    right, got = (
+        state.dtype is _core.uint8 and state.shape == (16,),
+        f"{state.dtype.name} of shape {tuple(state.shape)}",
+    )
     require(right, op, "new_state", "uint8 of shape (16,)", got)
     raw = _core.to_bytes(state)  # copies from a device if need be
     return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")

@@ -118,7 +118,7 @@ def _masked_scatter(op: str, inplace: bool, input: Tensor, mask: Tensor, source:
         try:
             shape = np.broadcast_shapes(x.shape, chosen.shape)
         except ValueError:
-            raise BadValue(op, "mask", f"a shape that broadcasts with {x.shape}", chosen.shape) from None
+            raise BadValue(op, "mask", f"a shape that broadcasts with {tuple(x.shape)}", chosen.shape) from None
     require(_broadcasts(chosen.shape, shape), op, "mask", f"a shape that broadcasts to {shape}", chosen.shape)
     chosen = chosen.expand(shape)
     index = K.nonzero_flat(chosen, K.count_nonzero(chosen).item())

@@ -341,7 +341,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     x, entries = as_array("index_select", "input", input), ids_array("index_select", "index", index)
     if entries.ndim != 1:
         if entries.ndim:
-            raise BadValue("index_select", "index", "1 dimension", f"shape {entries.shape}")
+            raise BadValue("index_select", "index", "1 dimension", f"shape {tuple(entries.shape)}")
         entries = entries.view((1,))
     if x.ndim == 0:
         return index_select(input.reshape(1), dim, index).reshape(())
@@ -411,7 +411,9 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     try:
         shape = np.broadcast_shapes(x.shape, chosen.shape)
     except ValueError:
-        raise BadValue("masked_select", "mask", f"a shape that broadcasts with {x.shape}", chosen.shape) from None
+        raise BadValue(
+            "masked_select", "mask", f"a shape that broadcasts with {tuple(x.shape)}", chosen.shape
+        ) from None
     chosen = chosen.expand(shape)
     index = K.nonzero_flat(chosen, K.count_nonzero(chosen).item())
     y = K.index_rows(x.expand(shape).reshape((1, prod(shape), 1)), index).view((index.size,))

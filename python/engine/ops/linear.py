@@ -109,9 +109,9 @@ def _without_broadcasting(op: str, input: Tensor, mat2: Tensor, ndim: int) -> Te
     a, b = as_array(op, "input", input), as_array(op, "mat2", mat2)
     for name, array in (("input", a), ("mat2", b)):
         if array.ndim != ndim:
-            raise BadValue(op, name, f"{ndim} dimensions", f"shape {array.shape}")
+            raise BadValue(op, name, f"{ndim} dimensions", f"shape {tuple(array.shape)}")
     if a.shape[:-2] != b.shape[:-2]:
-        raise BadValue(op, "mat2", f"a batch of {a.shape[0]} matrices, as input", f"shape {b.shape}")
+        raise BadValue(op, "mat2", f"a batch of {a.shape[0]} matrices, as input", f"shape {tuple(b.shape)}")
     return matmul(input, mat2)
 
 

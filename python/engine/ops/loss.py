@@ -79,7 +79,7 @@ def _classes(op: str, x: Array) -> int:
         raise BadValue(op, "input", "shape (classes,), (n, classes) or (n, classes, ...)", "()")
     classes = x.shape[0] if x.ndim == 1 else x.shape[1]
     if classes == 0:
-        raise BadValue(op, "input", "at least one class", f"shape {x.shape}")
+        raise BadValue(op, "input", "at least one class", f"shape {tuple(x.shape)}")
     return classes
 
 
@@ -203,7 +203,7 @@ def nll_loss(
 
 def _same_shape(op: str, x: Array, target: Array) -> None:
     if target.shape != x.shape:
-        raise BadValue(op, "target", f"shape {x.shape}, as input", target.shape)
+        raise BadValue(op, "target", f"shape {tuple(x.shape)}, as input", target.shape)
 
 
 def _spread(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) -> Array | None:
@@ -293,7 +293,7 @@ def _of_difference(
     if weight is None:
         return result
     if as_array(op, "weight", weight).shape != x.shape:
-        raise BadValue(op, "weight", f"shape {x.shape}, as input", weight.shape)
+        raise BadValue(op, "weight", f"shape {tuple(x.shape)}, as input", weight.shape)
     result = result * weight
     return result if number == 0 else result.sum() if number == 2 else result.sum() / weight.sum()
 

@@ -32,7 +32,9 @@ def _lengths(op: str, name: str, value: Lengths, batch: int, largest: int) -> np
         require(not value.is_floating_point(), op, name, "integers", value.dtype.name, error=BadType)
         value = value.tolist()
     lengths = np.atleast_1d(np.asarray(value, np.int64))
-    require(lengths.shape == (batch,), op, name, f"{batch} lengths, one for each sequence", f"shape {lengths.shape}")
+    require(
+        lengths.shape == (batch,), op, name, f"{batch} lengths, one for each sequence", f"shape {tuple(lengths.shape)}"
+    )
     inside = bool(((lengths >= 0) & (lengths <= largest)).all())
     require(inside, op, name, f"lengths in [0, {largest}]", lengths.tolist())
     return lengths
@@ -51,7 +53,7 @@ def _labels(op: str, targets: Tensor, lengths: np.ndarray, classes: int) -> np.n
     else:
         right = values.ndim == 1 and len(values) == lengths.sum()
         expected = f"{lengths.sum()} labels, the sum of target_lengths, or shape (n, length)"
-        require(right, op, "targets", expected, f"shape {values.shape}")
+        require(right, op, "targets", expected, f"shape {tuple(values.shape)}")
         rows = np.zeros((len(lengths), longest), np.int64)
         rows[np.arange(longest) < lengths[:, None]] = values
     counted = rows[np.arange(longest) < lengths[:, None]]

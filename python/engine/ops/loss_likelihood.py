@@ -57,7 +57,7 @@ def binary_cross_entropy(
     floating(op, input=input, target=target)
     reduction = reduction_of(op, reduction, size_average, reduce)
     x, t = input._data, target._data
-    require(t.shape == x.shape, op, "target", f"shape {x.shape}, as input", t.shape)
+    require(t.shape == x.shape, op, "target", f"shape {tuple(x.shape)}, as input", t.shape)
     require(t.dtype is x.dtype, op, "target", x.dtype.name, t.dtype.name)
     inside = K.logical_and(K.ge(x, 0.0), K.le(x, 1.0))
     require(K.all(inside, (1 << x.ndim) - 1, False).item(), op, "input", "probabilities in [0, 1]", "other numbers")
@@ -66,7 +66,7 @@ def binary_cross_entropy(
     loss: Tensor = record(op, y, (input, target), _binary_cross_entropy_backward, x, t)
     if weight is not None:
         shape = broadcast_shape(op, "weight", x, as_array(op, "weight", weight))
-        require(shape == x.shape, op, "weight", f"a shape that broadcasts to {x.shape}", weight.shape)
+        require(shape == x.shape, op, "weight", f"a shape that broadcasts to {tuple(x.shape)}", weight.shape)
         loss = loss * weight
     return reduced(loss, reduction)
 
@@ -155,7 +155,7 @@ def gaussian_nll_loss(
         else:
             differ = [n for m, n in zip(x.shape, shape) if m != n]
             fits = len(shape) == x.ndim and differ == [1]
-            require(fits, op, "var", f"shape {x.shape}, {x.shape[:-1]}, or with one size 1", shape)
+            require(fits, op, "var", f"shape {tuple(x.shape)}, {x.shape[:-1]}, or with one size 1", shape)
     var = var + (clamp(var.detach(), min=eps) - var.detach())
     loss = 0.5 * (log(var) + (input - target).square() / var)
     return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
@@ -169,7 +169,7 @@ def _distance(op: str, input: Tensor, target: Tensor) -> Tensor:
     a, b = as_array(op, "input", input), as_array(op, "target", target)
     broadcast_shape(op, "target", a, b)
     if a.shape != b.shape:
-        said = f"[{op}] target: shape {b.shape} is not that of input, {a.shape}; the two are broadcast"
+        said = f"[{op}] target: shape {tuple(b.shape)} is not that of input, {tuple(a.shape)}; the two are broadcast"
         warnings.warn(said, stacklevel=3)
     return abs(input - target)
 

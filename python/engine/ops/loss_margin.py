@@ -94,9 +94,11 @@ def cosine_embedding_loss(
     op = "cosine_embedding_loss"
     reduction = reduction_of(op, reduction, size_average, reduce)
     a, b, t = as_array(op, "input1", input1), as_array(op, "input2", input2), as_array(op, "target", target)
-    require(t.ndim <= 1, op, "target", "0 or 1 dimensions", f"shape {t.shape}")
-    require(a.ndim == t.ndim + 1, op, "input1", f"{t.ndim + 1} dimensions, one more than target", f"shape {a.shape}")
-    require(b.ndim == a.ndim, op, "input2", f"{a.ndim} dimensions, as input1", f"shape {b.shape}")
+    require(t.ndim <= 1, op, "target", "0 or 1 dimensions", f"shape {tuple(t.shape)}")
+    require(
+        a.ndim == t.ndim + 1, op, "input1", f"{t.ndim + 1} dimensions, one more than target", f"shape {tuple(a.shape)}"
+    )
+    require(b.ndim == a.ndim, op, "input2", f"{a.ndim} dimensions, as input1", f"shape {tuple(b.shape)}")
     broadcast_shape(op, "input2", a, b)
     tiny = 1e-12
     lengths = sqrt(((input1 * input1).sum(-1) + tiny) * ((input2 * input2).sum(-1) + tiny))

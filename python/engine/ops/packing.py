@@ -79,7 +79,7 @@ def pad_packed(input: Tensor, layout: Layout) -> Tensor:
     op = "pad_packed"
     x, indices = as_array(op, "input", input), _indices(op, layout)
     if x.ndim < 1 or x.shape[0] != layout.total:
-        raise BadValue(op, "input", f"{layout.total} positions", f"shape {x.shape}")
+        raise BadValue(op, "input", f"{layout.total} positions", f"shape {tuple(x.shape)}")
     batch, length = layout.padded_shape
     flat = x if indices is None else _put(x, indices, batch * length)
     y = flat.reshape((batch, length, *x.shape[1:]))
@@ -99,7 +99,7 @@ def take_tokens(input: Tensor, indices: Tensor) -> Tensor:
     if x.ndim == 0:
         raise BadValue("take_tokens", "input", "at least one dimension", "a 0-dim tensor")
     if rows.ndim != 1:
-        raise BadValue("take_tokens", "indices", "1 dimension", f"shape {rows.shape}")
+        raise BadValue("take_tokens", "indices", "1 dimension", f"shape {tuple(rows.shape)}")
     return record("take_tokens", _take(x, rows), (input,), _take_tokens_backward, rows, x.shape[0])
 
 

@@ -81,7 +81,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     require(not value, "pad", "value", f"None with mode={mode!r}", value)
     fits = 1 <= count <= 3 and x.ndim in (count + 1, count + 2)
     dims = f"1 to 3 pairs, and an input with one or two dimensions more than pairs (mode={mode!r})"
-    require(fits, "pad", "pad", dims, f"{count} pairs for shape {x.shape}")
+    require(fits, "pad", "pad", dims, f"{count} pairs for shape {tuple(x.shape)}")
     source, largest = _SOURCES[mode]
     for dim, (before, after) in enumerate(widths):
         if not before and not after:

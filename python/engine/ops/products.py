@@ -96,7 +96,7 @@ def _need(op: str, ndim: int, **tensors: Any) -> None:
     dtype = None
     for name, tensor in tensors.items():
         x = as_array(op, name, tensor)
-        require(x.ndim == ndim, op, name, f"{ndim} dimension{'s' if ndim > 1 else ''}", f"shape {x.shape}")
+        require(x.ndim == ndim, op, name, f"{ndim} dimension{'s' if ndim > 1 else ''}", f"shape {tuple(x.shape)}")
         dtype = dtype or x.dtype
         require(x.dtype is dtype, op, name, f"dtype {dtype.name}", x.dtype.name, error=BadType)
 
@@ -143,7 +143,9 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     a, b = as_array("inner", "input", input), as_array("inner", "other", other)
     if not a.ndim or not b.ndim:
         return mul(input, other)
-    require(a.shape[-1] == b.shape[-1], "inner", "other", f"a last dimension of {a.shape[-1]}", f"shape {b.shape}")
+    require(
+        a.shape[-1] == b.shape[-1], "inner", "other", f"a last dimension of {a.shape[-1]}", f"shape {tuple(b.shape)}"
+    )
     return called_as("inner", tensordot, input, other, ([-1], [-1]))
 
 

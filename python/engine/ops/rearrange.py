@@ -176,7 +176,7 @@ def repeat_interleave(
     """
     x = as_array("repeat_interleave", "input", input)
     if repeats is None:
-        require(x.ndim == 1, "repeat_interleave", "repeats", "1 dimension", f"shape {x.shape}")
+        require(x.ndim == 1, "repeat_interleave", "repeats", "1 dimension", f"shape {tuple(x.shape)}")
         return _repeated_index(input, x.shape[0])
     if dim is None:
         input, dim = reshape(input, (-1,)), 0
@@ -200,6 +200,8 @@ def _repeated_index(repeats: Tensor, n: int) -> Tensor:
         raise BadType("repeat_interleave", "repeats", "int64 or int32", x.dtype.name)
     times = np.asarray(x.to_device(-1)).reshape(-1)
     fits = x.ndim <= 1 and times.size in (1, n)
-    require(fits, "repeat_interleave", "repeats", f"one number, or {n}, one for each element", f"shape {x.shape}")
+    require(
+        fits, "repeat_interleave", "repeats", f"one number, or {n}, one for each element", f"shape {tuple(x.shape)}"
+    )
     require(times.min(initial=0) >= 0, "repeat_interleave", "repeats", "numbers >= 0", times.min(initial=0))
     return from_numpy(np.repeat(np.arange(n), times)).to(repeats.device)

@@ -42,7 +42,7 @@ def multinomial(
     op, x = "multinomial", as_array("multinomial", "input", input)
     if not x.dtype.is_floating_point:
         raise BadType(op, "input", "a floating-point dtype", x.dtype.name)
-    require(x.ndim in (1, 2), op, "input", "1 or 2 dimensions", f"shape {x.shape}")
+    require(x.ndim in (1, 2), op, "input", "1 or 2 dimensions", f"shape {tuple(x.shape)}")
     rows = x if x.ndim == 2 else x.unsqueeze(0)
     count, n = rows.shape
     require(n > 0, op, "input", "at least one weight in each row", "none")

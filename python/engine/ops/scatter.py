@@ -108,7 +108,7 @@ def _arguments(op: str, input: Tensor, dim: int, index: Tensor, src: Any) -> tup
     if entries.size == 0:
         return dim, entries, _core.empty(entries.shape, x.dtype, x.device)
     if source.ndim != entries.ndim or any(n > s for n, s in zip(entries.shape, source.shape)):
-        raise BadValue(op, "src", f"a shape at least as large as index, {entries.shape}", src.shape)
+        raise BadValue(op, "src", f"a shape at least as large as index, {tuple(entries.shape)}", src.shape)
     return dim, entries, _corner(source, entries.shape)
 
 
@@ -313,7 +313,7 @@ def _scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 def _slices(op: str, input: Tensor, dim: int, index: Tensor, wrap: bool = False) -> tuple[int, Array, tuple[int, ...]]:
     """The dimension, the index as it broadcasts over slices, and the shape of the slices (of a 0-dim input 1-dim)."""
     x, entries = as_array(op, "input", input), _line(ids_array(op, "index", index))
-    require(entries.ndim == 1, op, "index", "1 dimension", f"shape {entries.shape}")
+    require(entries.ndim == 1, op, "index", "1 dimension", f"shape {tuple(entries.shape)}")
     dim = normal_dim(op, dim, x.ndim)
     shape = x.shape or (1,)
     if wrap:

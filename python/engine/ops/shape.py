@@ -427,7 +427,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     before, after = first.shape[:dim], first.shape[dim + 1 :]
     for i, (a, out) in enumerate(zip(arrays, left_out)):
         if not out and (a.ndim != first.ndim or a.shape[:dim] != before or a.shape[dim + 1 :] != after):
-            raise BadValue("cat", f"tensors[{i}]", f"the sizes of {first.shape} except in dimension {dim}", a.shape)
+            raise BadValue(
+                "cat", f"tensors[{i}]", f"the sizes of {tuple(first.shape)} except in dimension {dim}", a.shape
+            )
     parts = [a.cast(dtype) for a, out in zip(arrays, left_out) if not out]
     lengths = [None if out else a.shape[dim] for a, out in zip(arrays, left_out)]
     y = join(parts, dim, (*before, sum(n or 0 for n in lengths), *after))

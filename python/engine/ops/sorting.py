@@ -171,7 +171,7 @@ def _shared_backward(dy: Array, x: Array, y: Array) -> Array:
 def _median_of_all(op: str, input: Tensor, skip: bool) -> Tensor:
     x = as_array(op, "input", input)
     if x.size == 0:
-        require(x.dtype.is_floating_point, op, "input", "at least one element", f"shape {x.shape}")
+        require(x.dtype.is_floating_point, op, "input", "at least one element", f"shape {tuple(x.shape)}")
         y = _core.empty((), x.dtype, x.device)
         K.fill(y, float("nan"))
     else:
@@ -234,7 +234,7 @@ def _searched(op: str, sequence: Tensor, values: Any, right: bool, out_int32: bo
     require(s.ndim > 0, op, names[0], "at least one dimension", "a 0-dim tensor")
     if s.ndim > 1 and s.shape[:-1] != v.shape[:-1]:
         expected = f"the leading dimensions of {names[0]}, {s.shape[:-1]}"
-        raise BadValue(op, names[1], expected, f"shape {v.shape}")
+        raise BadValue(op, names[1], expected, f"shape {tuple(v.shape)}")
     dtype = promote_types(s.dtype, v.dtype)
     s, v = s.cast(dtype), v.cast(dtype).to_device(s.device)
     if s.ndim == 1:
@@ -276,5 +276,5 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
     """The number of the interval in which each element lies: that of the `boundaries` (n,), which rise, below it. An element
     that equals a boundary counts as below it; with right=True as above it. int64, or int32 with out_int32."""
     b = as_array("bucketize", "boundaries", boundaries)
-    require(b.ndim == 1, "bucketize", "boundaries", "1 dimension", f"shape {b.shape}")
+    require(b.ndim == 1, "bucketize", "boundaries", "1 dimension", f"shape {tuple(b.shape)}")
     return _searched("bucketize", boundaries, input, right, out_int32, ("boundaries", "input"))

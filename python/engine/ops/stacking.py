@@ -191,7 +191,7 @@ def _tensor_split(op: str, input: Tensor, cuts: Any, dim: int) -> tuple[Tensor, 
             op,
             "indices_or_sections",
             "int64, of at most 1 dimension",
-            f"{cuts.dtype.name} of shape {cuts.shape}",
+            f"{cuts.dtype.name} of shape {tuple(cuts.shape)}",
         )
         cuts = cuts.tolist()
     if isinstance(cuts, int):

@@ -81,7 +81,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     x = as_array("bincount", "input", input)
     whole = not x.dtype.is_floating_point and x.dtype is not _core.bool
     require(whole, "bincount", "input", "integers", x.dtype.name, error=BadType)
-    require(x.ndim == 1, "bincount", "input", "1 dimension", f"shape {x.shape}")
+    require(x.ndim == 1, "bincount", "input", "1 dimension", f"shape {tuple(x.shape)}")
     require(minlength >= 0, "bincount", "minlength", "a number >= 0", minlength)
     index = input.long()
     if x.size:
@@ -92,7 +92,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         weights = ones(x.size, dtype=_core.int64, device=input.device)
     else:
         fits = as_array("bincount", "weights", weights).shape == x.shape
-        require(fits, "bincount", "weights", f"shape {x.shape}, as input", weights.shape)
+        require(fits, "bincount", "weights", f"shape {tuple(x.shape)}, as input", weights.shape)
         weights = weights if weights.dtype is _core.float32 else weights.double()
     counts: Tensor = zeros(length, dtype=weights.dtype, device=input.device).scatter_add_(0, index, weights.detach())
     return counts
@@ -133,11 +133,11 @@ def _quantile(op: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, in
     x = as_array(op, "input", input)
     right = x.dtype in (_core.float32, _core.float64)
     require(right, op, "input", "float32 or float64", x.dtype.name, error=BadType)
-    require(x.size, op, "input", "at least one element", f"shape {x.shape}")
+    require(x.size, op, "input", "at least one element", f"shape {tuple(x.shape)}")
     words = " or ".join(map(repr, _INTERPOLATIONS))
     require(interpolation in _INTERPOLATIONS, op, "interpolation", words, repr(interpolation))
     ranks = q if isinstance(q, Tensor) else as_tensor(float(q), dtype=x.dtype, device=input.device)
-    require(ranks.ndim <= 1, op, "q", "at most 1 dimension", f"shape {ranks.shape}")
+    require(ranks.ndim <= 1, op, "q", "at most 1 dimension", f"shape {tuple(ranks.shape)}")
     require(ranks.dtype is x.dtype, op, "q", f"dtype {x.dtype.name}, as input", ranks.dtype.name, error=BadType)
     inside = not bool(any((ranks < 0).logical_or(ranks > 1)))
     require(inside, op, "q", "numbers in [0, 1]", ranks.tolist())
@@ -221,7 +221,7 @@ trapz = trapezoid
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """(n,) -> (n, N), the powers x^(N-1) to x^0 of each element; in rising order with increasing. None: N = n."""
     a = as_array("vander", "x", x)
-    require(a.ndim == 1, "vander", "x", "1 dimension", f"shape {a.shape}")
+    require(a.ndim == 1, "vander", "x", "1 dimension", f"shape {tuple(a.shape)}")
     count = a.size if N is None else N
     require(count >= 0, "vander", "N", "a number >= 0", count)
     values = x.long() if a.dtype is _core.bool else x

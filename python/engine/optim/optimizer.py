@@ -156,8 +156,8 @@ class Optimizer(Hooks):
         hint = "pass the tensor from which it was made, or .detach() it"
         require(p.is_leaf, op, argument, "a leaf tensor", "one that an op made", hint)
         require(p.dtype.is_floating_point, op, argument, "a floating-point dtype", p.dtype.name, error=BadType)
-        got = f"shape {tuple(p.shape)} with strides {p.stride()}"
-        require(p.is_contiguous(), op, argument, "contiguous memory", got)
+        if not p.is_contiguous():
+            raise BadValue(op, argument, "contiguous memory", f"shape {tuple(p.shape)} with strides {p.stride()}")
 
     def _check(self, group: Group) -> None:
         """Raises ValueError for hyperparameters out of range. What they may be, the subclass knows."""

@@ -88,6 +88,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         "",
         f"- epochs: {training['epochs'] or 'less than one'}, steps: {training['steps']}",
         *_cleaning(data.get("cleaning") or {}),
+        *(f"- note: {note}" for note in data.get("notices") or ()),
         f"- training: {training['seconds']:.1f} s, {training['tokens_per_second']:,.0f} tokens/s, "
         f"{training['samples_per_second']:,.0f} samples/s on {environment['threads']} threads ({environment['cpu_isa']})",
         f"- padding saved: {training['padding_saved']:.1%} of the cells of batches that are padded to their longest sequence",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeGuard
 
 import numpy as np
 
-__all__ = ["figure_name", "is_number", "shortened", "text_width"]
+__all__ = ["figure_name", "is_number", "shortened", "text_width", "visible", "visible_json"]
 
 _NAMES = {
     "f1": "F1", "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "all labels right",
@@ -15,6 +16,20 @@ _NAMES = {
     "held_out_samples": "held-out samples", "seconds": "time", "peak_resident_bytes": "peak memory",
     "peak_array_bytes": "of which arrays",
 }  # fmt: skip
+
+
+# Characters that a terminal takes for orders: C0 and C1 controls but tab and line feed, and delete.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def visible(text: str) -> str:
+    """The text with control characters spelled out (an escape as \\x1b), so that a terminal shows and does not obey them."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def visible_json(text: str) -> str:
+    """JSON without the control characters that JSON lets through, and that a terminal would obey."""
+    return re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def figure_name(key: str) -> str:

@@ -183,11 +183,11 @@ def _find_file(path: str, absolute: str, sha256: str | None) -> str:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file; for a folder, that of its files' names and hashes."""
+    """The SHA-256 of a file; for a folder, that of the names and hashes of what is in it."""
     digest = hashlib.sha256()
     if os.path.isdir(path):
         for name in sorted(os.listdir(path)):
-            if os.path.isfile(os.path.join(path, name)):
+            if os.path.exists(os.path.join(path, name)):
                 digest.update(f"{name} {sha256_of(os.path.join(path, name))}\n".encode())
         return digest.hexdigest()
     with open(path, "rb") as stream:

@@ -101,18 +101,18 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     lines = [f"plan: {'; '.join(parts)}"]
     if run.start.init is not None and run.start.sizes.get("pooling") == "mean":
         lines.append(
-            f"note: there are fewer than {FEW_TEXTS} texts for each label, so the model reads the mean of all tokens. Other libraries "
+            f"plan: there are fewer than {FEW_TEXTS} texts for each label, so the model reads the mean of all tokens. Other libraries "
             "cannot open such a model. --pooling pooler makes one that they can open."
         )
     if "held_out" not in run.parts and run.start.init is not None and run.data.validation is None:
         lines.append(
-            f"note: there are fewer than {FEW_TEXTS} texts for each label, so none are held out: the last weights are kept, and "
+            f"plan: there are fewer than {FEW_TEXTS} texts for each label, so none are held out: the last weights are kept, and "
             "probabilities are not calibrated. --validation-fraction 0.1 holds some out."
         )
     few = len(run.parts["train"].dataset) < 100 * len(run.task.labels)
     if run.start.init is None and few:
         lines.append(
-            "note: there are few texts for each label to train a model from scratch. A published encoder needs fewer texts: --init."
+            "plan: there are few texts for each label to train a model from scratch. A published encoder needs fewer texts: --init."
         )
     return lines
 

@@ -22,8 +22,8 @@ from engine.settings import Settings
 from engine.tasks import MaskedLM, Part
 from engine.text import MaskedLanguageModeling, PackedBatch, TextCorpus, Tokenizer, read_texts
 from engine.text.corpus import Packing
-from engine.text.documents import Document
-from engine.text.files import JSON_LINES, DecodeErrors, extension_of
+from engine.text.documents import Document, has_rows
+from engine.text.files import DecodeErrors
 from engine.train import Callback, TrainerConfig, TrainerState
 
 __all__ = ["CorpusData", "PretrainingRun", "pretrain"]
@@ -63,11 +63,11 @@ class CorpusData(Settings):
         for name, kind in (("document", Document), ("errors", DecodeErrors), ("packing", Packing)):
             known = get_args(kind)
             self.require(name, getattr(self, name) in known, f"one of {', '.join(map(repr, known))}")
-        in_lines = [extension_of(str(path)) in JSON_LINES for path in self.all_files]
-        if not any(in_lines):
-            self.refuse("no file is JSON Lines", "text_key")
-        lone = self.document != "file" or not in_lines or not all(in_lines)
-        self.require("document", lone, "'line' or 'block', because each line of JSON Lines is a document")
+        in_rows = [has_rows(str(path)) for path in self.all_files]
+        if not any(in_rows):
+            self.refuse("no file is JSON Lines or a table", "text_key")
+        lone = self.document != "file" or not in_rows or not all(in_rows)
+        self.require("document", lone, "'line' or 'block', because each row of JSON Lines and tables is a document")
 
     @property
     def all_files(self) -> list[str]:

@@ -25,6 +25,7 @@ from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
 from engine.tasks import Part, TaskConfig
+from engine.tasks.remarks import TextLosses
 from engine.text import Tokenizer
 from engine.train import Callback, HeadStart, Trainer, TrainerConfig
 
@@ -44,6 +45,7 @@ def train_text(
     progress: bool = False,
     tensorboard: bool = False,
     callbacks: Iterable[Callback] = (),
+    notify: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Trains a model for a task on texts, evaluates it, and writes the run folder.
 
@@ -57,6 +59,8 @@ def train_text(
             some of `engine.runs.AUTOMATIC`. What the other arguments say of these does not count then.
         announce: gets a text before the first step that says what the run will do, how long that will take, and how much memory.
         overwrite, progress, tensorboard, callbacks: as in `Run.train`.
+        notify: called before the training with each sentence about the data that a user should know: texts that are cut, labels that
+            look like mistakes, what reading has left out or guessed. The report has them, too.
 
     Returns:
         The report, as in report.json.
@@ -72,6 +76,8 @@ def train_text(
         require(name in AUTOMATIC, "train", "automatic", f"some of {', '.join(AUTOMATIC)}", repr(name))
     settings = TaskConfig(task) if isinstance(task, str) else task
     run = TextRun.begin(data, settings, StartConfig() if start is None else start, trainer, automatic)
+    for notice in run.notices if notify else ():
+        notify(notice)  # type: ignore[misc]
     if announce is not None:
         run.first = (Announcement(run, announce),)
     return run.train(
@@ -110,6 +116,7 @@ class TextRun(Run):
         datasets = {
             name: Part(task.dataset(table, tokenizer, data.max_length), table) for name, table in parts.tables.items()
         }
+        self.notices = _notices(datasets, task, tokenizer, data.max_length)
         super().__init__(model, task, trainer, datasets)
 
     @classmethod
@@ -185,6 +192,7 @@ class TextRun(Run):
             "labels": labels,
             "description": f"{counts['train']} training texts, {held_out} held out, {labels} labels",
             **({"cleaning": self.cleaning} if self.cleaning else {}),
+            "notices": self.notices,
         }
 
     def advice(self, report: Mapping[str, Any]) -> list[str]:
@@ -205,3 +213,15 @@ class TextRun(Run):
         examples = explain_examples(worst, self.model, dataset, self.tokenizer, self.task.labels.names)
         attention = attention_of(self.model, dataset, self.tokenizer, worst[0]["index"])
         return {"examples": examples, "attention": attention}
+
+
+def _notices(parts: Mapping[str, Part], task: Any, tokenizer: Tokenizer, max_length: int) -> list[str]:
+    """What a user should know of the data, a sentence each."""
+    said = [note for part in parts.values() for note in part.table.notes]
+    said += task.remarks(parts["train"].table)
+    for name, part in parts.items():
+        losses = TextLosses()
+        losses.add(part.table, part.dataset, tokenizer, max_length)
+        words = {"train": "training texts", "held_out": "held-out texts", "test": "test texts"}
+        said += losses.sentences(max_length, words[name])
+    return list(dict.fromkeys(said))

@@ -26,7 +26,7 @@ class TextData(Settings):
     """Which texts to train on, and how they become tokens.
 
     Attributes:
-        train: files of labelled texts, which are joined: CSV, TSV or JSONL; for tags CoNLL columns, JSONL or a folder.
+        train: files or folders of labelled texts, which are joined, in any format of `read_table`; for tags of `read_tagged`.
         validation: a file of held-out texts; None: a part of the training texts is held out.
         validation_fraction: the share that is held out, the same of each label; 0: nothing, and the last weights are kept.
         test: a file that the finished model is evaluated on, once.
@@ -36,6 +36,9 @@ class TextData(Settings):
         vocab_size: the most tokens of a trained tokenizer.
         max_length: the most tokens in a text; longer texts are cut.
         encoding: of all files; None: the one of the byte-order mark, or UTF-8.
+        columns: the names of all columns in order, for files without a header.
+        delimiter: the character between the fields of CSV and TSV; None: it is recognised.
+        quoting: whether fields of CSV and TSV may be in double quotes; None: only in CSV.
         pair_column: the column with the second text, for tasks on two.
         group_columns: a classification's report gives the figures by the values of these columns.
         clean: what to take out of the training texts. Kinds of `find_problems`, such as "duplicate", "near_duplicate",
@@ -53,6 +56,9 @@ class TextData(Settings):
     vocab_size: int = 8000
     max_length: int = 128
     encoding: str | None = None
+    columns: tuple[str, ...] = ()
+    delimiter: str | None = None
+    quoting: bool | None = None
     pair_column: str | None = None
     group_columns: tuple[str, ...] = ()
     clean: tuple[str, ...] = ()
@@ -82,10 +88,11 @@ class TextData(Settings):
         """All files, each once."""
         return list(dict.fromkeys([*self.train, *(path for path in (self.validation, self.test) if path)]))
 
-    def columns(self, separator: str = "|") -> Columns:
+    def parts_of_samples(self, separator: str = "|") -> Columns:
         """The columns that hold the parts of a sample; separator: between the labels of a text."""
         return Columns(
-            self.text_column, self.label_column, self.pair_column, self.group_columns, self.encoding, separator
+            self.text_column, self.label_column, self.pair_column, self.group_columns, self.encoding, separator,
+            self.columns, self.delimiter, self.quoting,
         )  # fmt: skip
 
     def moved(self, places: Mapping[str, str]) -> TextData:
@@ -105,7 +112,7 @@ class TextData(Settings):
         kind = task_named(settings.name)
         for config in (self, settings):
             config.refuse(f"the task {kind.name!r} does not use it", *kind.unused)
-        columns = self.columns(settings.label_separator)
+        columns = self.parts_of_samples(settings.label_separator)
         tables = [kind.read(path, columns) for path in self.train]
         task = kind.from_config(settings, kind.collect(tables, columns))
         whole = type(tables[0]).concat(tables)

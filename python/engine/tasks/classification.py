@@ -16,20 +16,25 @@ from engine.tasks.base import Judgement, Part
 from engine.tasks.text import Columns, TextTask
 from engine.tensor import Tensor
 from engine.text import Labels, PackedBatch, TextDataset
+from engine.text.label_columns import refuse_combinations
+from engine.text.label_problems import label_remarks
 
 __all__ = ["Classification"]
+
+_UNEQUAL = 10  # so many times as many texts
 
 
 class Classification(TextTask):
     """Single-label classification: softmax and cross-entropy.
 
-    `judge` fits `temperature` on held-out data. A report also gives the figures by the values of the columns `groups`.
+    Labels that seem to be several ('a|b' beside 'a' and 'b') are refused, unless the label separator is ''. `judge` fits `temperature`
+    on held-out data. A report also gives the figures by the values of the columns `groups`.
     """
 
     name = "classification"
     metric = "accuracy"
     metrics = ("loss", "accuracy", "macro_f1", "micro_f1", "mcc")
-    unused = frozenset({"label_separator"})
+    unused = frozenset()
     stratified = True
 
     @classmethod
@@ -38,10 +43,26 @@ class Classification(TextTask):
         require(
             len(labels) >= 2, "train", "labels", "at least two different labels", f"only {', '.join(labels.names)!r}"
         )
+        right = columns.separator in ("|", "")
+        expected = "'', so that each label is one name, or no value, because a text has one label"
+        require(right, "TaskConfig", "label_separator", expected, repr(columns.separator))
+        if columns.separator:
+            refuse_combinations("train", tables, labels.names)
         return labels
 
     def targets(self, table: Any) -> np.ndarray:
         return table.encode_labels(self.labels)
+
+    def remarks(self, table: Any) -> list[str]:
+        said = label_remarks(table, [(label,) for label in table.labels])
+        counts = table.label_counts()
+        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        if self.class_weights is None and counts[most] >= _UNEQUAL * counts[least]:
+            said.append(
+                f"classes are unequal: {most!r} has {counts[most]} texts ({counts[most] / len(table):.0%}), {least!r} has "
+                f"{counts[least]}; --class-weights balanced and --metric macro_f1 make rare classes count"
+            )
+        return said
 
     def loss(self, model: Module, batch: PackedBatch) -> Tensor:
         labels = self.labels_in(batch)
@@ -76,6 +97,13 @@ class Classification(TextTask):
 
     def cells(self, answer: Mapping[str, Any]) -> list[str]:
         return [cell for each in answer.get("top", [answer]) for cell in (each["label"], f"{each['probability']:.4f}")]
+
+    def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        for place, each in enumerate(answer.get("top", [answer]), start=1):
+            ending = "" if place == 1 else f"_{place}"
+            row |= {f"predicted_label{ending}": each["label"], f"probability{ending}": each["probability"]}
+        return row
 
     @classmethod
     def opens(cls, config: TransformerConfig, architecture: str) -> bool:

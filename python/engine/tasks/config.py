@@ -20,7 +20,8 @@ class TaskConfig(Settings):
         class_weights: "balanced": each class weighs as if all had as many samples; None: each sample weighs the same.
         augment: changes of the training texts, such as "deletion=0.1,swap=0.05,mask=0.1" (see `engine.text.augmentation`).
         token_dropout: share of the tokens that are replaced by the unknown token during training.
-        label_separator: the text between the labels of a text in "multilabel".
+        label_separator: the text between the labels of a text in "multilabel". In "classification" '' says that each label is one
+            name, although it looks like several.
     """
 
     name: str = "classification"
@@ -35,4 +36,3 @@ class TaskConfig(Settings):
         for name in ("label_smoothing", "token_dropout"):
             self.require(name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
         self.require("class_weights", self.class_weights in (None, "balanced"), "None or 'balanced'")
-        self.require("label_separator", self.label_separator, "at least one character")

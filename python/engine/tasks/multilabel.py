@@ -17,6 +17,8 @@ from engine.tasks.config import TaskConfig
 from engine.tasks.text import Columns, TextTask
 from engine.tensor import Tensor
 from engine.text import Labels, PackedBatch, TextDataset, split_labels
+from engine.text.label_columns import refuse_combinations
+from engine.text.label_problems import label_remarks
 
 __all__ = ["MultiLabel"]
 
@@ -24,7 +26,7 @@ __all__ = ["MultiLabel"]
 class MultiLabel(TextTask):
     """Multi-label classification: a sigmoid and binary cross-entropy for each label.
 
-    In a file the labels of a text are one field, with a `separator` between them, or a list in JSON Lines. label_smoothing moves
+    In a file the labels of a text are one field with a `separator` between them, a list, or columns of 0 and 1. label_smoothing moves
     targets towards 1/2. class_weights are factors of the positive part of the loss (`pos_weight`). Balanced ones are, for each
     label, the number of texts without it divided by the number of texts with it.
     """
@@ -34,7 +36,7 @@ class MultiLabel(TextTask):
     metrics = ("loss", "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision")
     problem_type = "multi_label_classification"
     unused = frozenset({"group_columns", "examples_per_class"})
-    empty_labels = True
+    several_labels = True
 
     def __init__(self, labels: Labels | Iterable[str] | None = None, separator: str = "|", **options: Any) -> None:
         super().__init__(labels, **options)
@@ -51,10 +53,14 @@ class MultiLabel(TextTask):
             name for table in tables for names in _sets(table, columns.separator) for name in names
         )
         require(len(labels), "train", "labels", "at least one text with a label", "none")
+        refuse_combinations("train", tables, labels.names, columns.separator)
         return labels
 
     def targets(self, table: Any) -> np.ndarray:
         return self.labels.encode_many(_sets(table, self.separator), source=table.source, lines=table.lines)
+
+    def remarks(self, table: Any) -> list[str]:
+        return label_remarks(table, _sets(table, self.separator))
 
     def balance(self, targets: np.ndarray) -> None:
         positives = targets.sum(0)
@@ -87,6 +93,9 @@ class MultiLabel(TextTask):
     def cells(self, answer: Mapping[str, Any]) -> list[str]:
         chosen = [f"{answer['probabilities'][name]:.4f}" for name in answer["labels"]]
         return [self.separator.join(answer["labels"]), self.separator.join(chosen)]
+
+    def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"predicted_labels": self.separator.join(answer["labels"]), "probabilities": answer["probabilities"]}
 
 
 def _sets(table: Any, separator: str) -> list[tuple[str, ...]]:

@@ -68,3 +68,6 @@ class Regression(TextTask):
 
     def cells(self, answer: Mapping[str, Any]) -> list[str]:
         return [f"{answer['value']:.6g}"]
+
+    def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"predicted_value": answer["value"]}

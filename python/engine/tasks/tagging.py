@@ -1,4 +1,4 @@
-"""A tag for each word: spans, by BIO tags."""
+"""A tag for each word: spans, by BIO, BIOES or BILOU tags, or plain tags such as parts of speech."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.errors import BadValue, require
-from engine.metrics import classification_metrics, span_scores, tag_spans
+from engine.errors import Argument, ArgumentError, BadValue, require
+from engine.metrics import Span, classification_metrics, evaluation, mark_spans, span_scores, tag_spans
 from engine.models import AutoModelForTokenClassification, TransformerConfig
 from engine.nn import Module
 from engine.ops.loss import IGNORE_INDEX
@@ -16,53 +16,101 @@ from engine.tasks.config import TaskConfig
 from engine.tasks.text import Columns, TextTask, targets_and_logits
 from engine.tensor import Tensor
 from engine.text import Labels, PackedBatch, TaggedTable, TextDataset, Tokenizer, read_table, read_tagged, tag_dataset
+from engine.text.files import extension_of
+from engine.text.formats import ENDINGS
 
 __all__ = ["Tagging"]
 
+_MANY = 50  # so many different tags may be those of few words
+
 
 class Tagging(TextTask):
-    """Token classification: cross-entropy at the first token of each word; F1 over whole spans (CoNLL-2003's measure).
+    """Token classification: cross-entropy at the first token of each word.
+
+    If the tags mark spans (see `mark_spans`), F1 is that of whole spans (CoNLL-2003's measure). Plain tags are judged by accuracy and
+    macro F1. Words without a token, such as those after `max_length`, count in no figure and get no tag.
 
     Files: CoNLL columns, JSON Lines with lists of words and tags, or a folder with seq.in and seq.out (see `read_tagged`).
     """
 
     name = "tagging"
     metric = "f1"
-    metrics = ("loss", "accuracy", "precision", "recall", "f1")
+    metrics: tuple[str, ...] = ("loss", "accuracy", "precision", "recall", "f1")
     auto = AutoModelForTokenClassification
     scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
-    unused = TextTask.unused | {"pair_column", "clean", "text_column", "label_column", "encoding", "pooling", "top_k"}
+    unused = TextTask.unused | {
+        "pair_column", "clean", "text_column", "encoding", "columns", "delimiter", "quoting", "pooling", "top_k",
+    }  # fmt: skip
     defaults: ClassVar[Mapping[str, Any]] = {"token_dropout": 0.0}
+
+    def __init__(self, labels: Labels | Iterable[str] | None = None, **options: Any) -> None:
+        super().__init__(labels, **options)
+        self.spans = self._labels is None or mark_spans(self._labels.names)
+        if not self.spans:
+            self.metric, self.metrics = "macro_f1", ("loss", "accuracy", "macro_f1")
 
     @classmethod
     def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
         """As `read_tagged`. If labels are not read, the file may also be a table or lines of texts, which are split into words at
         white space."""
-        in_columns = not labelled and path.lower().endswith((".txt", ".csv", ".tsv"))
-        unread = {"label_column": columns.label, "pair_column": columns.pair}
+        in_columns = not labelled and ENDINGS.get(extension_of(path)) in ("txt", "csv", "tsv", "excel", "fasttext")
+        unread: dict[str, Any] = {"pair_column": columns.pair}
         if not in_columns:
-            unread |= {"text_column": columns.text, "encoding": columns.encoding}
+            unread |= {"text_column": columns.text, "encoding": columns.encoding, "columns": columns.names or None}
+            unread |= {"delimiter": columns.delimiter, "quoting": columns.quoting}
         for name, value in unread.items():
             require(value is None, "Tagging.read", name, "no value, because tagged words do not use it", repr(value))
         if in_columns:
-            table = read_table(path, columns.text, read_labels=False, encoding=columns.encoding)
-            return TaggedTable([text.split() for text in table.texts], source=table.source, lines=table.lines)
-        tagged = read_tagged(path)
+            table = read_table(
+                path, columns.text, read_labels=False, encoding=columns.encoding, columns=columns.names or None,
+                delimiter=columns.delimiter, quoting=columns.quoting, extra_columns=None, skip_empty_lines=False,
+            )  # fmt: skip
+            words = [text.split() for text in table.texts]
+            return TaggedTable(words, source=table.source, lines=table.lines, notes=table.notes, columns=table.columns)
+        try:
+            tagged = read_tagged(path, tag_column=columns.label)
+        except ArgumentError as error:
+            error.relabel("train" if labelled else "predict", {"tag_column": "label_column"})
+            raise
         tags = not labelled or tagged.tags is not None
-        require(tags, "train", "tags", f"a tag for each word in {path}", "words without tags")
+        hint = ("name their column with ", Argument("label_column"))
+        require(tags, "train", "tags", f"a tag for each word in {path}", "words without tags", hint)
         return tagged
 
     @classmethod
     def collect(cls, tables: Sequence[Any], columns: Columns) -> Labels:
-        return Labels.from_labels(tag for table in tables for tags in table.tags or () for tag in tags)
+        """The tags. Raises ValueError, which names a line, if they cannot be those of words."""
+        labels = Labels.from_labels(tag for table in tables for tags in table.tags or () for tag in tags)
+        other = ("is it another column? name it with ", Argument("label_column"))
+        expected = "at least two different tags"
+        require(len(labels) > 1, "train", "tags", expected, f"only {', '.join(labels.names)!r}", other)
+        words = sum(len(sentence) for table in tables for sentence in table.words)
+        few = len(labels) <= max(_MANY, words // 5)
+        require(few, "train", "tags", f"fewer different tags for {words} words", len(labels), other)
+        if mark_spans(labels.names):
+            for tag in labels.names:
+                try:
+                    tag_spans([tag])
+                except BadValue:
+                    place = next(_place(table, tag) for table in tables if any(tag in t for t in table.tags or ()))
+                    hints = ["the letter O is meant"] if tag in ("0", "o") else []
+                    expected = "'O', or B-, I-, E-, S-, L- or U- and a type, as other tags are"
+                    raise BadValue("train", "tags", expected, f"{tag!r} {place}", *hints) from None
+        return labels
 
     def targets(self, table: Any) -> np.ndarray:
         expected = f"one of {', '.join(map(repr, self.labels.names))}"
-        for row, tags in enumerate(table.tags or ()):
+        for tags in table.tags or ():
             for tag in tags:
                 if tag not in self.labels:
-                    raise BadValue("train", "tags", expected, f"{tag!r} in the sentence at {table.where(row)}")
+                    raise BadValue("train", "tags", expected, f"{tag!r} {_place(table, tag)}")
         return self.labels.encode([tag for tags in table.tags or () for tag in tags])
+
+    def remarks(self, table: Any) -> list[str]:
+        if self.spans:
+            return []
+        shown = ", ".join(self.labels.names[:4])
+        return [f"the tags ({shown}, ...) mark no spans: they are judged one by one, by accuracy and macro F1"]
 
     def augment_by(self, config: TaskConfig, tokenizer: Tokenizer, seed: int) -> None:
         kinds = {part.partition("=")[0].strip() for part in (config.augment or "mask").split(",")}
@@ -88,56 +136,83 @@ class Tagging(TextTask):
             self._require_fitting(config.num_labels)
         return model.loss(batch, IGNORE_INDEX, weight=self.weights_for(batch), label_smoothing=self.label_smoothing)
 
+    def inputs(self, table: Any) -> dict[str, list[Any]]:
+        return {"text": self.texts(table), **{name: v for name, v in table.columns.items() if name != "text"}}
+
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         """The figures of single tags. `evaluate` gives those of spans, which need whole sentences."""
-        return classification_metrics(targets, logits)
+        figures = classification_metrics(targets, logits)
+        return figures if self.spans else {name: figures[name] for name in ("loss", "accuracy", "macro_f1")}
 
     def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
-        """Precision, recall and F1 of spans over the words that have a token, with loss and accuracy of their tags."""
+        """The figures over the words that have a token: loss and accuracy of their tags, with precision, recall and F1 of spans or
+        with macro F1."""
         kept = list(batches)
         labels, logits = targets_and_logits(model, kept)
-        names = np.array(self.labels.names, dtype=object)
-        lengths = np.concatenate([batch.layout.lengths for batch in kept])
-        ends = np.cumsum(lengths)
-        words = [start + np.flatnonzero(labels[start:end] != IGNORE_INDEX) for start, end in zip(ends - lengths, ends)]
-        true = [names[labels[rows]].tolist() for rows in words]
-        pred = [names[logits[rows].argmax(-1)].tolist() for rows in words]
-        return self._figures(true, pred, labels, logits)[0]
+        return self._figures(labels, logits, np.concatenate([batch.layout.lengths for batch in kept]))[0]
 
     def _figures(
-        self, true: Sequence[Sequence[str]], pred: Sequence[Sequence[str]], labels: np.ndarray, logits: np.ndarray
-    ) -> tuple[dict[str, float], Any]:
-        """The figures of sentences' tags, and the scores of each type of span."""
-        scores = span_scores(true, pred)
+        self, labels: np.ndarray, logits: np.ndarray, lengths: np.ndarray
+    ) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """The figures of sentences' tokens, and the scores of each type of span or of each tag."""
         counted = labels != IGNORE_INDEX
-        tags = classification_metrics(labels[counted], logits[counted])
+        figures = self.figures(labels[counted], logits[counted])
+        if not self.spans:
+            return figures, evaluation(labels[counted], logits[counted], self.labels.names)["classes"]
+        names = np.array(self.labels.names, dtype=object)
+        ends = np.cumsum(lengths)
+        words = [start + np.flatnonzero(counted[start:end]) for start, end in zip(ends - lengths, ends)]
+        true = [names[labels[rows]].tolist() for rows in words]
+        pred = [names[logits[rows].argmax(-1)].tolist() for rows in words]
+        scores = span_scores(true, pred)
+        classes = [
+            {"label": name, "precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support}
+            for name, s in scores.types.items()
+        ]
         return {
-            "loss": tags["loss"], "accuracy": tags["accuracy"],
+            "loss": figures["loss"], "accuracy": figures["accuracy"],
             "precision": scores.precision, "recall": scores.recall, "f1": scores.f1,
-        }, scores.types  # fmt: skip
+        }, classes  # fmt: skip
 
     def report(self, table: Any, dataset: Any, logits: np.ndarray) -> dict[str, Any]:
         labels = dataset.gather(np.arange(len(dataset))).labels.numpy()
-        figures, types = self._figures(table.tags, dataset.word_tags(logits.argmax(-1), self.labels), labels, logits)
-        classes = [
-            {"label": name, "precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support}
-            for name, s in types.items()
-        ]
+        figures, classes = self._figures(labels, logits, dataset.lengths)
         return {"samples": len(table), **figures, "classes": classes}
 
     def answers(self, table: Any, dataset: Any, logits: np.ndarray, top_k: int = 1) -> list[dict[str, Any]]:
+        """words, tags (None for a word without a token) and, if the tags mark spans, the spans."""
         answers = []
         for words, tags in zip(table.words, dataset.word_tags(logits.argmax(-1), self.labels)):
-            spans = [
-                {"type": s.type, "start": s.start, "end": s.end, "text": " ".join(words[s.start : s.end])}
-                for s in tag_spans(tags)
-            ]
-            answers.append({"words": words, "tags": tags, "spans": spans})
+            answer = {"words": words, "tags": tags}
+            if self.spans:
+                answer["spans"] = [
+                    {"type": s.type, "start": s.start, "end": s.end, "text": " ".join(words[s.start : s.end])}
+                    for s in _spans(tags)
+                ]
+            answers.append(answer)
         return answers
 
     def cells(self, answer: Mapping[str, Any]) -> list[str]:
-        return [" ".join(answer["tags"])]
+        return [" ".join(tag or "_" for tag in answer["tags"])]
+
+    def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        spans = {"predicted_spans": answer["spans"]} if "spans" in answer else {}
+        return {"predicted_tags": [tag or "_" for tag in answer["tags"]], **spans}
 
     @classmethod
     def opens(cls, config: TransformerConfig, architecture: str) -> bool:
         return architecture.endswith("ForTokenClassification")
+
+
+def _spans(tags: Sequence[str | None]) -> list[Span]:
+    """The spans of a sentence's tags; words without a tag neither end a span nor begin one."""
+    places = [place for place, tag in enumerate(tags) if tag is not None]
+    found = tag_spans([tags[place] or "O" for place in places])
+    return [Span(s.type, places[s.start], places[s.end - 1] + 1) for s in found]
+
+
+def _place(table: TaggedTable, tag: str) -> str:
+    """Where a tag is for the first time."""
+    row = next(row for row, tags in enumerate(table.tags or ()) if tag in tags)
+    word = table.words[row][(table.tags or [])[row].index(tag)]
+    return f"for the word {word!r} in the sentence at {table.where(row)}"

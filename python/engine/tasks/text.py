@@ -40,15 +40,19 @@ Transform = Callable[[Any, int], Any]
 class Columns(NamedTuple):
     """The names of the columns of a file that hold the parts of a sample. None: the usual names are looked for.
 
-    extra: columns for comparisons of groups. encoding: of the file. separator: between the labels of a text; "": a text has one.
+    extra: columns for comparisons of groups; None: all others. encoding: of the file. separator: between the labels of a text. names:
+    of all columns, for a file without a header. delimiter, quoting: of CSV and TSV (see `read_table`).
     """
 
     text: str | None = None
     label: str | None = None
     pair: str | None = None
-    extra: tuple[str, ...] = ()
+    extra: tuple[str, ...] | None = ()
     encoding: str | None = None
     separator: str = "|"
+    names: tuple[str, ...] = ()
+    delimiter: str | None = None
+    quoting: bool | None = None
 
 
 class TextTask(Task):
@@ -71,7 +75,7 @@ class TextTask(Task):
         unused: names of the settings of `TaskConfig`, `engine.runs.TextData`, models and commands that the task does not use.
         defaults: the task's own defaults of settings of `engine train`.
         stratified: whether a sample has exactly one label, so that each label can be held out in proportion.
-        empty_labels: whether a sample may have no label.
+        several_labels: whether a sample may have any number of labels, also none.
         has_probabilities: whether its logits are scores of labels, which a temperature can scale.
     """
 
@@ -83,7 +87,7 @@ class TextTask(Task):
     new_head: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {}
     stratified: ClassVar[bool] = False
-    empty_labels: ClassVar[bool] = False
+    several_labels: ClassVar[bool] = False
     has_probabilities: ClassVar[bool] = True
     separator: str = ""  # between the labels of a text that has several
     temperature: float | None = None  # of calibrated probabilities
@@ -124,8 +128,9 @@ class TextTask(Task):
         Raises ValueError for a labelled table without labels, or without a text that is not empty."""
         table = read_table(
             path, columns.text, columns.label, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
-            pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.empty_labels,
-            label_separator=columns.separator or "|",
+            pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.several_labels,
+            label_separator=(columns.separator or "|") if cls.several_labels else None, columns=columns.names or None,
+            delimiter=columns.delimiter, quoting=columns.quoting,
         )  # fmt: skip
         if labelled:
             expected, hint = (
@@ -164,6 +169,10 @@ class TextTask(Task):
     def texts(self, table: Any) -> list[str]:
         """The text of each sample, as a report shows it."""
         return table.texts if table.pairs is None else [f"{a} ‖ {b}" for a, b in zip(table.texts, table.pairs)]
+
+    def remarks(self, table: Any) -> list[str]:
+        """What a user should know of the labels of training texts, a sentence each."""
+        return []
 
     # --- training
 
@@ -289,6 +298,14 @@ class TextTask(Task):
     @abstractmethod
     def cells(self, answer: Mapping[str, Any]) -> list[str]:
         """An answer as `engine predict` prints it: the cells of a line."""
+
+    @abstractmethod
+    def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """An answer as columns of a file, by names that a file of texts does not have."""
+
+    def inputs(self, table: Any) -> dict[str, list[Any]]:
+        """The columns of a table without labels, for a file with the answers."""
+        return dict(table.named_columns())
 
     @classmethod
     def opens(cls, config: TransformerConfig, architecture: str) -> bool:

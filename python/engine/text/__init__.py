@@ -14,7 +14,8 @@ from engine.text.problems import Problem, QualityReport
 from engine.text.quality import find_problems, remove_problems
 from engine.text.similarity import similar_pairs
 from engine.text.table import TextTable, train_test_split
-from engine.text.table_files import read_table, write_table
+from engine.text.table_files import read_table
+from engine.text.table_write import write_table
 from engine.text.tagged_dataset import TagDataset, tag_dataset
 from engine.text.tagged_files import read_tagged
 from engine.text.tagged_table import TaggedTable

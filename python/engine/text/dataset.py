@@ -141,6 +141,12 @@ class TextDataset(Dataset[TextItem]):
         """The number of tokens of all texts together."""
         return int(self._offsets[-1])
 
+    def count_of(self, ids: Sequence[int]) -> np.ndarray:
+        """How many tokens of each text have one of these ids, int64 (n,)."""
+        before = np.zeros(self._ids.size + 1, dtype=np.int64)
+        np.cumsum(np.isin(self._ids, ids), out=before[1:])
+        return before[self._offsets[1:]] - before[self._offsets[:-1]]
+
     @property
     def nbytes(self) -> int:
         """The memory of the arrays, in bytes."""

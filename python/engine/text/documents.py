@@ -1,4 +1,4 @@
-"""Documents of raw text files, streamed: blocks, lines, whole files, or the texts of JSON Lines."""
+"""Documents of raw text files, streamed: blocks, lines, whole files, or the texts of JSON Lines; and the texts of tables."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from typing import Literal
 
 from engine.errors import BadType, require
 from engine.text.cleaning import clean_text
-from engine.text.files import JSON_LINES, DecodeErrors, Line, TextFile, json_kind
+from engine.text.files import JSON_LINES, DecodeErrors, Line, TextFile, extension_of, json_kind
+from engine.text.formats import ENDINGS, marked_format
+from engine.text.table_files import read_table
 
-__all__ = ["Document", "existing_files", "is_in_part", "read_documents", "read_texts"]
+__all__ = ["Document", "existing_files", "has_rows", "is_in_part", "read_documents", "read_texts"]
 
 Document = Literal["block", "line", "file"]
 
 _LONGEST = 2**20  # characters: a document that is as long ends with its current line
+
+
+def has_rows(name: str) -> bool:
+    """Whether each row of a file is a document, by its name: JSON Lines, and the tables that `read_table` reads."""
+    return ENDINGS.get(extension_of(name), "txt") != "txt"
 
 
 def read_documents(
@@ -32,10 +39,11 @@ def read_documents(
     A document longer than a million characters is cut at the end of a line.
 
     Args:
-        path: JSON Lines if the name ends with .jsonl, .ndjson or .json, otherwise UTF-8 text; compressed if .gz follows.
+        path: JSON Lines if the name ends with .jsonl, .ndjson or .json; a table (CSV, TSV, Excel, Parquet, Arrow, an array in JSON),
+            which is read whole; otherwise UTF-8 text. It may be compressed (.gz, .bz2, .xz, .zst).
         document: the documents of a text: "block", the lines up to an empty one; "line", each line; "file", the whole file.
-            In JSON Lines each line is a document.
-        text_key: in JSON Lines, the key of the text in each object.
+            In JSON Lines and tables each row is a document.
+        text_key: in JSON Lines, the key of the text in each object; in tables its column, if it is there.
         errors: bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD in their place.
         offset, line: those of an earlier document, to continue after it.
 
@@ -44,6 +52,11 @@ def read_documents(
         ValueError: if a line is damaged; the error names file and line.
     """
     file = TextFile("read_documents", path, hint="errors='replace' reads the file with U+FFFD in place of such bytes")
+    if marked_format(file) or (has_rows(file.name) and file.extension not in JSON_LINES) or _is_array(file):
+        table = read_table(path, None if text_key == "text" else text_key, read_labels=False)
+        for place in range(offset, len(table)):
+            yield Line(table.texts[place], place + 1, table.lines[place] if table.lines else place + 1)
+        return
     lines = file.stream(errors, offset, line)
     if file.extension in JSON_LINES:
         for row, end, number in lines:
@@ -63,6 +76,10 @@ def read_documents(
             parts, length = [], 0
     if parts:
         yield Line("".join(parts), end, number)
+
+
+def _is_array(file: TextFile) -> bool:
+    return file.extension == ".json" and file.begin().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
 
 
 def read_texts(

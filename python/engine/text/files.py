@@ -1,23 +1,23 @@
 """Files of text: from a path or a stream to numbered lines. Every reader of this room decodes here.
 
-`TextFile.read` gives a whole file in any encoding. `TextFile.stream` gives the lines of a UTF-8 file of any size, which may
+`TextFile.read` gives a whole file in any encoding. `TextFile.stream` gives the lines of a UTF-8 file of any size. Either may
 be compressed. LF, CRLF and CR end a line; Unicode's other separators do not.
 """
 
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
 import json
 import math
 import os
-import zlib
+import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from engine.data.table import place_of
 from engine.errors import BadType, BadValue, FileMissing, Hint, IsFolder, require
+from engine.text.compression import decompressed, without_compression
 
 __all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "either", "json_kind", "numbered_lines"]
 
@@ -32,7 +32,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-_DAMAGES = (EOFError, gzip.BadGzipFile, zlib.error)  # errors of a damaged gzip file
+# A byte-order mark at the beginning of a line that is not the first: somebody joined files.
+_INNER_MARK = re.compile("(?<=[\r\n])\ufeff")
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 """The extensions of JSON Lines files."""
@@ -48,7 +49,7 @@ class Line(NamedTuple):
 
 def extension_of(name: str) -> str:
     """A file name's extension in lower case, before that of a compression: ".txt" for "A.TXT.gz"."""
-    return os.path.splitext(name.lower().removesuffix(".gz"))[1]
+    return os.path.splitext(without_compression(name))[1]
 
 
 class TextFile:
@@ -78,6 +79,13 @@ class TextFile:
         require(not os.path.isdir(self.name), op, argument, "a file", f"the folder {self.name}", error=IsFolder)
         require(os.path.exists(self.name), op, argument, "an existing file", self.name, error=FileMissing)
 
+    @classmethod
+    def named(cls, op: str, name: str, argument: str = "path") -> TextFile:
+        """A name in messages, of a folder for example, which is not read."""
+        file = cls.__new__(cls)
+        file.op, file.argument, file.hint, file.name, file._stream = op, argument, "", name, None
+        return file
+
     @property
     def extension(self) -> str:
         """`extension_of` the name."""
@@ -85,19 +93,41 @@ class TextFile:
 
     def wrong(self, line: int, expected: str, got: str, *hints: Hint) -> BadValue:
         """The error about a line of the file."""
-        return BadValue(self.op, self.argument, f"{expected} in line {line} of {self.name}", got, *hints)
+        return BadValue(self.op, self.argument, f"{expected} in {place_of(0, self.name, [line])}", got, *hints)
 
-    def read(self, encoding: str | None = None) -> str:
+    def read_bytes(self) -> Any:
+        """The whole contents, decompressed; a string if the stream gives strings.
+
+        Raises:
+            ValueError: if the file is compressed and damaged.
+        """
+        data = None if self._stream is None else self._stream.read()
+        if isinstance(data, str):
+            return data
+        with decompressed(self.op, self.argument, self.name, data) as stream:
+            return stream.read()
+
+    def begin(self) -> bytes:
+        """The first bytes, decompressed; none of a stream."""
+        if self._stream is not None:
+            return b""
+        with decompressed(self.op, self.argument, self.name) as stream:
+            return bytes(stream.peek(64)[:64])
+
+    def read(self, encoding: str | None = None, inner_marks: bool = False) -> str:
         """The whole text, without a byte-order mark.
 
         Args:
             encoding: None: the encoding that the byte-order mark names, or UTF-8 without a mark.
+            inner_marks: whether byte-order marks at the beginning of later lines, which joined files have, stay.
 
         Raises:
             ValueError: if the encoding is unknown, or the file has bytes that are not in the encoding, or a NUL character.
         """
-        data = Path(self.name).read_bytes() if self._stream is None else self._stream.read()
+        data = self.read_bytes()
         text = (data if isinstance(data, str) else self._decoded(data, encoding)).removeprefix("\ufeff")
+        if not inner_marks and "\ufeff" in text:
+            text = _INNER_MARK.sub("", text)
         if "\0" in text:
             line = _last_line(text[: text.index("\0")])
             raise self.wrong(line, "text", "a NUL character (is the file binary, or UTF-16 without a byte-order mark?)")
@@ -118,35 +148,31 @@ class TextFile:
         return self.wrong(line, encoding, f"byte 0x{error.object[error.start]:02x}", self.hint)
 
     def stream(self, errors: DecodeErrors = "strict", offset: int = 0, line: int = 0) -> Iterator[Line]:
-        """The lines of a UTF-8 file in turn. The file is compressed by gzip if its name ends with .gz.
+        """The lines of a UTF-8 file in turn, without byte-order marks at their beginning.
 
         Args:
             errors: bytes that are not UTF-8: "strict" raises, "replace" puts U+FFFD in their place.
             offset, line: those of an earlier line, to continue after it.
 
         Raises:
-            ValueError: if the file has bytes that are not UTF-8, or is a damaged gzip file.
+            ValueError: if the file has bytes that are not UTF-8, or is compressed and damaged.
         """
-        opener: Any = gzip.open if self.name.lower().endswith(".gz") else open
-        try:
-            with opener(self.name, "rb") as stream:
-                mark = _encoding_of(stream.peek(4)) or "utf-8"
-                if mark != "utf-8":
-                    raise self.wrong(1, "UTF-8", f"the byte-order mark of {mark.upper()}", "save the file as UTF-8")
-                stream.seek(offset)
-                # A byte that is not UTF-8 becomes half of a surrogate pair, which `encode` turns into that byte again.
-                with io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="") as lines:
-                    for text in lines:
-                        raw = text.encode("utf-8", "surrogateescape")
-                        begin, offset, line = offset, offset + len(raw), line + 1
-                        if not text.isascii():
-                            try:
-                                text = raw.decode("utf-8", errors)
-                            except UnicodeDecodeError as error:
-                                raise self._undecodable("UTF-8", line, error) from None
-                        yield Line(text if begin else text.removeprefix("\ufeff"), offset, line)
-        except _DAMAGES as error:
-            raise BadValue(self.op, self.argument, "a whole gzip file", self.name, error) from None
+        with decompressed(self.op, self.argument, self.name) as stream:
+            mark = _encoding_of(stream.peek(4)) or "utf-8"
+            if mark != "utf-8":
+                raise self.wrong(1, "UTF-8", f"the byte-order mark of {mark.upper()}", "save the file as UTF-8")
+            _skip(stream, offset)
+            # A byte that is not UTF-8 becomes half of a surrogate pair, which `encode` turns into that byte again.
+            with io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="") as lines:
+                for text in lines:
+                    raw = text.encode("utf-8", "surrogateescape")
+                    offset, line = offset + len(raw), line + 1
+                    if not text.isascii():
+                        try:
+                            text = raw.decode("utf-8", errors).removeprefix("\ufeff")
+                        except UnicodeDecodeError as error:
+                            raise self._undecodable("UTF-8", line, error) from None
+                    yield Line(text, offset, line)
 
     def json_object(self, row: str, line: int) -> dict[str, Any]:
         """The object in a line of JSON Lines.
@@ -196,6 +222,15 @@ def json_kind(value: object) -> str:
 def _encoding_of(data: bytes) -> str | None:
     """The encoding that a byte-order mark names, or None without a mark."""
     return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
+
+
+def _skip(stream: Any, offset: int) -> None:
+    """Moves a stream from its beginning to an offset."""
+    if stream.seekable():
+        stream.seek(offset)
+    else:
+        while offset and (data := stream.read(min(offset, 1 << 20))):
+            offset -= len(data)
 
 
 def _last_line(text: str) -> int:

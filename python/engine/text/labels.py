@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from engine.data._arrays import integers_below
-from engine.data.table import place_of
+from engine.data.table import Source, place_of
 from engine.errors import BadValue, require
 from engine.text.strings import checked_strings
 
@@ -57,9 +57,7 @@ class Labels:
         numbers = all(name.isdecimal() for name in distinct)
         return cls(sorted(distinct, key=lambda name: (int(name) if numbers else 0, name)))
 
-    def encode(
-        self, labels: Iterable[str], *, source: str | None = None, lines: Sequence[int] | None = None
-    ) -> np.ndarray:
+    def encode(self, labels: Iterable[str], *, source: Source = None, lines: Sequence[int] | None = None) -> np.ndarray:
         """The numbers of labels, int64 (n,).
 
         Args:
@@ -77,7 +75,7 @@ class Labels:
         )
 
     def encode_many(
-        self, rows: Iterable[Iterable[str]], *, source: str | None = None, lines: Sequence[int] | None = None
+        self, rows: Iterable[Iterable[str]], *, source: Source = None, lines: Sequence[int] | None = None
     ) -> np.ndarray:
         """Texts with any number of labels, float32 (n, len(self)): 1 if the text has the label, otherwise 0.
 
@@ -108,9 +106,7 @@ class Labels:
         """
         return [self.names[number] for number in integers_below("Labels.decode", "ids", ids, len(self.names))]
 
-    def _number(
-        self, op: str, argument: str, label: str, row: int, source: str | None, lines: Sequence[int] | None
-    ) -> int:
+    def _number(self, op: str, argument: str, label: str, row: int, source: Source, lines: Sequence[int] | None) -> int:
         number = self._ids.get(label)
         if number is None:
             few = len(self.names) <= 8
@@ -138,7 +134,7 @@ class Labels:
 
 
 def split_labels(
-    labels: Iterable[str], separator: str = "|", *, source: str | None = None, lines: Sequence[int] | None = None
+    labels: Iterable[str], separator: str = "|", *, source: Source = None, lines: Sequence[int] | None = None
 ) -> list[tuple[str, ...]]:
     """The names in strings that hold several labels: "sport|politics" is ("sport", "politics"), and "" is ().
 
@@ -165,9 +161,7 @@ def split_labels(
     return split
 
 
-def parse_numbers(
-    labels: Iterable[str], *, source: str | None = None, lines: Sequence[int] | None = None
-) -> np.ndarray:
+def parse_numbers(labels: Iterable[str], *, source: Source = None, lines: Sequence[int] | None = None) -> np.ndarray:
     """Labels that are numbers, for regression: float32 (n,).
 
     Args:

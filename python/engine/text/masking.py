@@ -51,7 +51,7 @@ class MaskedLanguageModeling:
         wrong = special[0] if special[0] < 0 else special[-1]
         require(0 <= wrong < vocab_size, op, "special_ids", f"ids in [0, {vocab_size})", wrong)
         if continues is not None and (continues.shape != (vocab_size,) or continues.dtype != np.bool_):
-            raise BadValue(op, "continues", f"bool ({vocab_size},)", f"{continues.dtype} {continues.shape}")
+            raise BadValue(op, "continues", f"bool ({vocab_size},)", f"{continues.dtype} {tuple(continues.shape)}")
         self.mask_id, self.vocab_size, self.p, self.seed = int(mask_id), vocab_size, p, check_seed(op, seed)
         self._special = np.zeros(vocab_size, np.bool_)
         self._special[special] = True

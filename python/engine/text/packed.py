@@ -198,7 +198,7 @@ class PackedBatch(Batch):
             if value is not None:
                 rectangle = _rectangle(op, name, value)
                 if rectangle.shape != ids.shape:
-                    raise BadValue(op, name, f"shape {ids.shape}", rectangle.shape)
+                    raise BadValue(op, name, f"shape {tuple(ids.shape)}", rectangle.shape)
                 packed[name] = _real(rectangle, read)
         flat = _real(ids, read)
         if flat.numel() and flat.numpy().min() < 0:

@@ -14,7 +14,7 @@ __all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_k
 
 ProblemKind = Literal[
     "empty", "control", "markup", "long", "duplicate", "near_duplicate", "label_conflict", "leak", "near_leak",
-    "rare_label",
+    "rare_label", "label_spelling", "missing_label",
 ]  # fmt: skip
 """
 empty: a text (or second text) without a visible character.
@@ -27,11 +27,14 @@ near_duplicate: nearly equal to an earlier row that is not a near-duplicate itse
 label_conflict: equal or nearly equal to an earlier row with another label.
 leak: equal to a row of another split; near_leak: nearly equal to one.
 rare_label: too few rows have the row's label.
+label_spelling: the label is another label in a rarer spelling: case, spaces, hyphens or underscores differ, or it is 1 beside 1.0.
+missing_label: the label is empty or looks like a missing value, such as 'nan'.
 """
 
 KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 """All kinds, in the order of reports."""
 
+_WITH_LABEL = ("label_conflict", "rare_label", "leak", "near_leak", "label_spelling", "missing_label")
 _SHOWN = 3  # examples of each kind in the printed report
 _WIDTH = 60  # characters of a text there
 
@@ -42,7 +45,7 @@ class Other:
 
     Attributes:
         split: the name of its split; None: the same table.
-        row, line, text, pair, label: as in `Problem`.
+        row, line, text, pair, label, file: as in `Problem`.
         similarity: the Jaccard similarity of the two rows, in (0, 1]; 1 if they are equal.
     """
 
@@ -53,6 +56,7 @@ class Other:
     pair: str | None
     label: str | None
     similarity: float
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Problem:
         kind: one of `ProblemKind`.
         row: the row of the table, from 0.
         line: its line in the file, from 1, or None if it is not known.
+        file: the name of its file, if the rows of the table come from several; otherwise None.
         text, pair, label: the contents of the row.
         other: for duplicates, conflicts and leaks, the row that it is equal or similar to.
     """
@@ -74,6 +79,7 @@ class Problem:
     pair: str | None
     label: str | None
     other: Other | None = None
+    file: str | None = None
 
     def __str__(self) -> str:
         """The row for the printed report, and the row that it is similar to."""
@@ -93,6 +99,7 @@ class QualityReport:
         source: the name of the table's file, or None.
         similarity, shingle: the least similarity of near-duplicates, and the number of characters in a shingle.
         problems: all problems, by kind in the order of `ProblemKind`, then by row.
+        notes: further sentences: what reading has left out or guessed.
     """
 
     rows: int
@@ -100,6 +107,7 @@ class QualityReport:
     similarity: float
     shingle: int
     problems: tuple[Problem, ...] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def of(self, kind: ProblemKind) -> list[Problem]:
         """The problems of one kind. Raises ValueError if the kind is unknown."""
@@ -114,6 +122,7 @@ class QualityReport:
     def to_dict(self) -> dict[str, Any]:
         """The whole report as lists and dictionaries, for JSON."""
         content = {name: getattr(self, name) for name in ("rows", "source", "similarity", "shingle")}
+        content["notes"] = list(self.notes)
         return {**content, "counts": self.counts(), "problems": [asdict(problem) for problem in self.problems]}
 
     def __str__(self) -> str:
@@ -122,6 +131,7 @@ class QualityReport:
             found = self.of(kind)
             lines.append(f"  {kind.replace('_', ' '):15} {len(found):6}")
             lines += [f"      {problem}" for problem in found[:_SHOWN]]
+        lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
 
@@ -136,6 +146,7 @@ def contents(table: TextTable, row: int) -> dict[str, Any]:
     return {
         "row": row,
         "line": None if table.lines is None else table.lines[row],
+        "file": str(table.source[row]) if isinstance(table.source, list) else None,
         "text": table.texts[row],
         "pair": None if table.pairs is None else table.pairs[row],
         "label": None if table.labels is None else table.labels[row],
@@ -149,6 +160,7 @@ def _shown(row: Problem | Other, kind: ProblemKind) -> str:
         return repr(text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…")
 
     place = f"row {row.row}" if row.line is None else f"line {row.line}"
+    place += f" of {row.file}" if row.file else ""
     texts = " / ".join(short(text) for text in (row.text, row.pair) if text is not None)
-    label = f" [{row.label}]" if kind in ("label_conflict", "rare_label", "leak", "near_leak") and row.label else ""
+    label = f" [{row.label}]" if kind in _WITH_LABEL and row.label else ""
     return f"{place} {texts}{label}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import BadType, BadValue, require
 from engine.text.cleaning import INVISIBLE, SURROGATE, clean_text
+from engine.text.label_problems import is_missing, odd_spellings
 from engine.text.labels import split_labels
 from engine.text.markup import strip_markup
 from engine.text.problems import KINDS, Other, Problem, ProblemKind, QualityReport, check_kinds, contents
@@ -60,10 +61,12 @@ def find_problems(
         require(value >= 1, "find_problems", argument, "at least 1", value)
     require(0 < similarity <= 1, "find_problems", "similarity", "a number in (0, 1]", similarity)
     found = [*_odd_texts(table, max_characters), *_rare_labels(table, min_label_count, label_separator)]
+    found += _odd_labels(table, label_separator)
     found += _Comparison(table, splits, similarity, shingle, label_separator).problems()
     order = {kind: place for place, kind in enumerate(KINDS)}
     found.sort(key=lambda problem: (order[problem.kind], problem.row))
-    return QualityReport(len(table), table.source, similarity, shingle, tuple(found))
+    source = table.source if isinstance(table.source, str) else None
+    return QualityReport(len(table), source, similarity, shingle, tuple(found), table.notes)
 
 
 def remove_problems(
@@ -125,6 +128,16 @@ def _rare_labels(table: TextTable, least: int, separator: str | None) -> Iterato
     for row, names in enumerate(labels):
         if any(counts[name] < least for name in names):
             yield Problem("rare_label", **contents(table, row))
+
+
+def _odd_labels(table: TextTable, separator: str | None) -> Iterator[Problem]:
+    labels = _label_sets(table, separator)
+    odd = odd_spellings(Counter(name for names in labels for name in names))
+    for row, names in enumerate(labels):
+        if any(name in odd for name in names):
+            yield Problem("label_spelling", **contents(table, row))
+        if any(map(is_missing, names)) or (separator is None and not any(names)):
+            yield Problem("missing_label", **contents(table, row))
 
 
 def _label_sets(table: TextTable, separator: str | None) -> list[tuple[str, ...]]:

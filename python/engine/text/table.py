@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from engine.data.table import Table
+from engine.data.table import Source, Table
 from engine.errors import BadValue
 from engine.text.cleaning import NormalForm, clean_text
 from engine.text.labels import Labels
@@ -26,11 +27,13 @@ class TextTable(Table[tuple[str, str | None]]):
         labels: n label names, or None.
         text_column: the column that the texts came from.
         label_column: the column that the labels came from, or None.
-        source: the file's name, for messages, or None.
-        lines: the line of each row in that file, counted from 1, for messages, or None.
+        source: the file's name, or a list of the name of each row's file, for messages, or None.
+        lines: the line of each row in its file, counted from 1, for messages, or None.
         pairs: n second texts, for tasks on pairs of texts, or None.
         pair_column: the column that the second texts came from, or None.
-        columns: further columns by name, n strings each, such as groups to compare metrics by.
+        columns: further columns by name, n values each (strings, if they were named), such as groups to compare metrics by.
+        notes: what reading has left out or guessed, a sentence each.
+        header: the names of all columns of the file in their order.
 
     `len(table)` is n; `table[i]` is (text, label or None); a slice gives a table. `select`, `split`, `where` and `concat` are
     those of `engine.data.Table`.
@@ -45,11 +48,13 @@ class TextTable(Table[tuple[str, str | None]]):
     labels: list[str] | None = None
     text_column: str = "text"
     label_column: str | None = None
-    source: str | None = None
+    source: Source = None
     lines: list[int] | None = field(default=None, repr=False)
     pairs: list[str] | None = None
     pair_column: str | None = None
-    columns: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    header: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +67,7 @@ class TextTable(Table[tuple[str, str | None]]):
         labels = "no labels" if self.labels is None else f"{len(set(self.labels))} labels in {self.label_column!r}"
         pairs = "" if self.pairs is None else f", pairs in {self.pair_column!r}"
         columns = f", columns {', '.join(map(repr, self.columns))}" if self.columns else ""
-        source = f", source={self.source!r}" if self.source else ""
+        source = f", source={self.source!r}" if isinstance(self.source, str) and self.source else ""
         return f"TextTable({len(self)} texts in {self.text_column!r}{pairs}, {labels}{columns}{source})"
 
     def row(self, index: int) -> tuple[str, str | None]:
@@ -89,6 +94,14 @@ class TextTable(Table[tuple[str, str | None]]):
     def clean(self, form: NormalForm | None = "NFC", *, markup: bool = False) -> TextTable:
         """The table with `clean_text` applied to each text and second text; with `markup`, `strip_markup` before it."""
         return self.map_texts(lambda text: clean_text(strip_markup(text) if markup else text, form))
+
+    def named_columns(self) -> dict[str, list[Any]]:
+        """All columns by name, in the order of the file: texts, second texts, labels, further columns."""
+        named = {self.text_column: self.texts, self.pair_column: self.pairs, self.label_column: self.labels}
+        columns = {str(name): values for name, values in named.items() if values is not None}
+        columns |= {name: values for name, values in self.columns.items() if name not in named}
+        order = {name: place for place, name in enumerate(self.header)}
+        return dict(sorted(columns.items(), key=lambda column: order.get(column[0], len(order))))
 
     def label_counts(self) -> dict[str, int]:
         """How often each label occurs in the table, by name.

@@ -12,7 +12,7 @@ __all__ = ["LABEL_COLUMNS", "TEXT_COLUMNS", "Columns", "choose_columns"]
 
 TEXT_COLUMNS = (
     "text", "sentence", "question", "utterance", "query", "review", "message", "content", "document", "comment",
-    "tweet", "title", "body", "input", "文本", "句子", "内容",
+    "tweet", "title", "body", "input", "comment_text", "文本", "句子", "内容",
 )  # fmt: skip
 """Usual names of the text column, in any case. The first that is there wins."""
 
@@ -25,13 +25,15 @@ LABEL_COLUMNS = (
 class Columns(NamedTuple):
     """The columns that a caller asks for, by name.
 
-    None: the column with a usual name (text, label); no such column (pair); all other columns (extra).
+    None: the column with a usual name (text, label); no such column (pair); all other columns (extra). labels: several columns
+    of 0 and 1 instead of one of labels.
     """
 
     text: str | None
     label: str | None
     pair: str | None
     extra: tuple[str, ...] | None
+    labels: tuple[str, ...] = ()
 
 
 def choose_columns(
@@ -51,9 +53,10 @@ def choose_columns(
             name as another.
     """
     there = ", ".join(map(repr, header)) or "none"
-    text, label, pair, extra = wanted
+    text, label, pair, extra, labels = wanted
     further = extra or ()
     named = [("text_column", text), ("label_column", label if read_labels else None), ("pair_column", pair)]
+    named += [("label_column", name) for name in labels if read_labels]
     for argument, name in (*named, *(("extra_columns", name) for name in further)):
         found = name is None or name in header
         require(found, file.op, argument, f"one of the columns of {file.name} ({there})", repr(name))
@@ -63,10 +66,10 @@ def choose_columns(
     require(differs, file.op, "label_column", "a column other than the text's", repr(label))
     differs = pair is None or pair not in (text, label)
     require(differs, file.op, "pair_column", "a column other than the text's and the label's", repr(pair))
-    if label is None:
+    if label is None and not labels:
         label = _first_known([name for name in header if name not in (text, pair, *further)], LABEL_COLUMNS)
     if text is None:
-        others = [name for name in header if name not in (label, pair, *further)]
+        others = [name for name in header if name not in (label, pair, *further, *labels)]
         text = _first_known(others, TEXT_COLUMNS)
         if text is None and wanted.label is not None and wanted.label.casefold() in TEXT_COLUMNS:
             text_is_label = not others or any(name.casefold() in LABEL_COLUMNS for name in others)
@@ -78,13 +81,16 @@ def choose_columns(
     if text is None:
         hints: list[Hint] = [("name it with ", Argument("text_column"))]
         if named_by_file:
+            inside = [each for each in ",;\t|" if len(header) == 1 and each in header[0]]
+            if inside:
+                hints.append((f"or, if {inside[0]!r} separates the fields, use ", Argument("delimiter")))
             hints.append(("or name the columns of a file without a header with ", Argument("columns")))
         expected = f"a column such as {', '.join(map(repr, TEXT_COLUMNS[:4]))}"
         raise BadValue(file.op, "text_column", expected, there, *hints)
-    if extra is None:
-        extra = tuple(name for name in dict.fromkeys(header) if name not in (text, label, pair))
     if not read_labels:
-        label = None
+        label, labels = None, ()
+    if extra is None:
+        extra = tuple(name for name in dict.fromkeys(header) if name not in (text, label, pair, *labels))
     for name in (text, label, pair, *extra):
         times = 0 if name is None else header.count(name)
         require(times < 2, file.op, "path", f"one column {name!r} in {file.name}", times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,20 +68,27 @@ class TagDataset(TextDataset):
         first[starts[starts < words.size]] = True
         return first & (words >= 0)
 
+    def cut_words(self) -> np.ndarray:
+        """How many words at the end of each sentence have no token, int64 (n,): they were cut off."""
+        return np.array([
+            words - 1 - self.word_ids[start:end].max(initial=-1)
+            for words, start, end in zip(self.num_words, self._offsets[:-1], self._offsets[1:])
+        ], np.int64)  # fmt: skip
+
     def word_tags(
         self,
         predictions: Tensor | np.ndarray | Sequence[int],
         labels: Labels,
         indices: Sequence[int] | np.ndarray | None = None,
-        outside: str = "O",
-    ) -> list[list[str]]:
+        outside: str | None = None,
+    ) -> list[list[Any]]:
         """The tags of the words, from one class number for each token. The number at a word's first token counts.
 
         Args:
             predictions: integers (total_tokens,) for the sentences in `indices`, back to back as in batches.
             labels: the names of the class numbers.
             indices: the sentences of the predictions, in the same order; None: all sentences.
-            outside: the tag of words without a token (cut off, or dropped by the tokenizer).
+            outside: the tag of words without a token (cut off, or dropped by the tokenizer), of which the model says nothing.
 
         Raises:
             ValueError: if there is not one prediction for each token.

@@ -1,23 +1,30 @@
-"""Files of tagged sentences: CoNLL columns, JSON Lines, folders of parallel files, and TSV."""
+"""Files of tagged sentences: CoNLL columns, JSON, tables, Parquet and Arrow, folders of parallel files."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice, repeat
 from typing import Any, Literal, NamedTuple
 
-from engine.errors import FileMissing, require
+from engine.errors import Argument, FileMissing, require
+from engine.text.arrow_files import ArrowRows, arrow_files_in
+from engine.text.cleaning import clean_text
 from engine.text.files import JSON_LINES, TextFile, either, numbered_lines
+from engine.text.formats import ENDINGS, marked_format
+from engine.text.json_files import json_records
 from engine.text.table_rows import DelimitedRows
 from engine.text.tagged_table import TaggedTable
 
 __all__ = ["read_tagged"]
 
-TaggedFormat = Literal["conll", "jsonl", "folder", "tsv"]
+TaggedFormat = Literal["conll", "jsonl", "folder", "tsv", "csv", "parquet"]
 
-_WORDS, _TAGS, _LABELS = ("tokens", "words"), ("tags", "labels"), ("label", "intent")
+_WORDS, _LABELS = ("tokens", "words"), ("label", "intent")
+_TAGS = ("tags", "labels", "ner_tags", "pos_tags", "chunk_tags")
 _TEXTS = ("text", "sentence", *_WORDS)  # columns of a TSV that hold words
+_UNIVERSAL = re.compile(r"(#.*\n|\s*\n)*1(-\d+)?(\t[^\t\n]*){9}\r?\n")  # how a CoNLL-U file begins
 
 
 class _Sentence(NamedTuple):
@@ -27,47 +34,77 @@ class _Sentence(NamedTuple):
     label: str | None
 
 
-def read_tagged(path: str | os.PathLike[str], format: TaggedFormat | None = None) -> TaggedTable:
+def read_tagged(
+    path: str | os.PathLike[str], format: TaggedFormat | None = None, *, tag_column: str | None = None
+) -> TaggedTable:
     """Read tagged sentences, in UTF-8 unless a byte-order mark says otherwise.
 
     - 'conll': one word in each line, its tag in the last column, an empty line after each sentence. Columns are separated
       by tabs if the line of the first word has a tab, otherwise by spaces. If there is one column, it holds the words, and
-      there are no tags. Lines that begin with `-DOCSTART-` are skipped. There are no comments: '#' may be a word.
-    - 'jsonl': one object in each line, with lists of strings at the keys 'tokens' (or 'words') and, for tags, 'tags' (or
-      'labels'); a string at 'label' (or 'intent') is the sentence's label.
+      there are no tags. Lines that begin with `-DOCSTART-` are skipped. There are no comments: '#' may be a word. Files in
+      CoNLL-U's ten columns are recognised: their comments are skipped, the word is the second column, the tag the fourth (UPOS).
+    - 'jsonl': one object in each line, or an array of objects, with lists of strings at the keys 'tokens' (or 'words') and, for
+      tags, 'tags' (or 'labels', 'ner_tags', 'pos_tags', 'chunk_tags'); a string at 'label' (or 'intent') is the sentence's label.
+    - 'parquet': a Parquet, Arrow or Feather file, or a folder of them that `datasets` saved, with these columns.
     - 'folder': one sentence in each line of `seq.in`, its tags in `seq.out` and its label in `label`, if these files exist;
       words and tags are separated by spaces.
-    - 'tsv': one sentence in each line below a header, tabs between columns, no quoting: words in 'text' (or 'sentence',
-      'tokens', 'words'), tags in 'tags', the sentence's label in 'label' (or 'intent'); words and tags are separated by
-      spaces.
+    - 'tsv', 'csv': one sentence in each line below a header, words in 'text' (or 'sentence', 'tokens', 'words'), tags in 'tags', the
+      sentence's label in 'label' (or 'intent'); words and tags are separated by spaces. Fields of CSV may be in quotes.
+
+    Tags are cleaned with `clean_text`, so that two spellings of a character are one. Files may be compressed.
 
     Args:
-        path: a file or, for 'folder', a folder.
-        format: None: 'folder' for a folder, 'jsonl' for .jsonl, .ndjson and .json, 'tsv' if the first line is a header
-            that names words and tags, otherwise 'conll'.
+        path: a file or a folder.
+        format: None: by the contents and the extension. A file is 'tsv' if its first line is a header that names words and tags, and
+            'conll' if nothing else says what it is.
+        tag_column: the name of the column, or the key, of the tags; in 'conll' its number, from 1. None: as above.
 
     Raises:
-        FileNotFoundError: if there is no such file, or no `seq.in` in the folder.
+        FileNotFoundError: if there is no such file, or no data in the folder.
+        ImportError: if the format needs a library of the extra `files`.
         ValueError: if the format is unknown, there is no sentence, or words, tags and labels do not match; the error names
             file and line.
     """
     op = "read_tagged"
-    known = format in (None, "conll", "jsonl", "folder", "tsv")
-    require(known, op, "format", "'conll', 'jsonl', 'folder' or 'tsv'", repr(format))
+    known = (None, "conll", "jsonl", "folder", "tsv", "csv", "parquet")
+    require(format in known, op, "format", ", ".join(map(repr, known[1:])), repr(format))
+    tags = _TAGS if tag_column is None else (tag_column,)
     if format == "folder" or (format is None and os.path.isdir(path)):
-        table = _read_folder(op, os.fspath(path))
+        folder = os.fspath(path)
+        files = None if format or os.path.exists(os.path.join(folder, "seq.in")) else arrow_files_in(op, folder)
+        if files is not None:
+            return _read_arrow([TextFile(op, each) for each in files], folder, tags)
+        require(tag_column is None, op, "tag_column", "None, because seq.out holds the tags", repr(tag_column))
+        table = _read_folder(op, folder)
     else:
         file = TextFile(op, path)
+        if format == "parquet" or (format is None and marked_format(file) in ("parquet", "arrow")):
+            return _read_arrow([file], file.name, tags)
         text = file.read()
+        require(text.strip(), op, "path", "at least one sentence", f"none in {file.name}")
         if format is None:
-            format = "jsonl" if file.extension in JSON_LINES else "tsv" if _begins_with_header(text) else "conll"
-        read = {"conll": _read_conll, "jsonl": _read_jsonl, "tsv": _read_tsv}[format]
-        table = _table(file.name, list(read(file, text)), file, file)
+            by_header = ENDINGS.get(file.extension) == "csv" or _begins_with_header(text, tags)
+            usual: TaggedFormat = "csv" if ENDINGS.get(file.extension) == "csv" else "tsv"
+            format = "jsonl" if file.extension in JSON_LINES else usual if by_header else "conll"
+        notes: tuple[str, ...] = ()
+        if format == "jsonl":
+            records = json_records(file, text)
+            notes = _other_tags(file.name, next((record for _, record in records if record), {}), tags)
+            sentences = _from_records(((file, *record) for record in records), tags)
+        elif format == "conll":
+            sentences = _read_conll(file, text, tag_column)
+        else:
+            sentences = _read_table(file, text, format == "csv", ("tags",) if tag_column is None else tags)
+        if format == "conll" and tag_column is None and _UNIVERSAL.match(text):
+            notes = (f"the tags of {file.name} are those of CoNLL-U's fourth column (UPOS)",)
+        table = _table(file.name, list(sentences), file, file, notes)
     require(len(table), op, "path", "at least one sentence", f"none in {table.source}")
     return table
 
 
-def _table(source: str, sentences: list[_Sentence], tags_file: TextFile, label_file: TextFile) -> TaggedTable:
+def _table(
+    source: str, sentences: list[_Sentence], tags_file: TextFile, label_file: TextFile, notes: tuple[str, ...] = ()
+) -> TaggedTable:
     """The table of sentences, whose tags and labels it checks. Errors name the files that hold the tags and the labels."""
     for line, words, tags, label in sentences:
         if (tags is None) != (sentences[0].tags is None):
@@ -80,10 +117,12 @@ def _table(source: str, sentences: list[_Sentence], tags_file: TextFile, label_f
             raise tags_file.wrong(line, f"{len(words)} tags, one for each word", str(len(tags)))
         if label == "":
             raise label_file.wrong(line, "a label", "an empty label")
-    tags_of = [sentence.tags for sentence in sentences if sentence.tags is not None]
+    tags_of = [[*map(clean_text, sentence.tags)] for sentence in sentences if sentence.tags is not None]
     labels = [sentence.label for sentence in sentences if sentence.label is not None]
     lines = [sentence.line for sentence in sentences]
-    return TaggedTable([sentence.words for sentence in sentences], tags_of or None, labels or None, source, lines)
+    return TaggedTable(
+        [sentence.words for sentence in sentences], tags_of or None, labels or None, source, lines, notes
+    )
 
 
 def _cells(line: str) -> list[str]:
@@ -91,16 +130,25 @@ def _cells(line: str) -> list[str]:
     return [cell for cell in line.replace("\t", " ").split(" ") if cell]
 
 
-def _begins_with_header(text: str) -> bool:
+def _begins_with_header(text: str, tags: tuple[str, ...]) -> bool:
     names = [cell.strip() for _, line in islice(numbered_lines(text), 1) for cell in line.split("\t")]
-    return "tags" in names and any(name in names for name in _TEXTS)
+    named = ("tags",) if tags == _TAGS else tags
+    return any(name in names for name in named) and any(name in names for name in _TEXTS)
 
 
-def _read_conll(file: TextFile, text: str) -> Iterator[_Sentence]:
+def _read_conll(file: TextFile, text: str, tag_column: str | None) -> Iterator[_Sentence]:
+    universal = _UNIVERSAL.match(text) is not None
+    word_at, tag_at = (1, 3) if universal else (0, -1)
+    if tag_column is not None:
+        right = tag_column.isdecimal() and int(tag_column) >= 1
+        require(right, file.op, "tag_column", "the number of a column, from 1", repr(tag_column))
+        tag_at = int(tag_column) - 1
     held: list[tuple[int, str, str]] = []  # the line, word and tag of each word in a sentence
     columns, tabs = 0, False
     for number, line in chain(numbered_lines(text), [(0, "")]):
         cells = _cells(line)
+        if universal and cells and (line.startswith("#") or not cells[0].isdecimal()):
+            continue  # a comment, or a token beside those that are counted
         if not cells or cells[0] == "-DOCSTART-":
             if held:
                 lines, words, tags = zip(*held)
@@ -111,42 +159,74 @@ def _read_conll(file: TextFile, text: str) -> Iterator[_Sentence]:
             tabs = "\t" in line
         if tabs:
             cells = [cell.strip(" ") for cell in line.split("\t")]
-        columns = columns or len(cells)
+        if not columns:
+            columns = len(cells)
+            require(
+                tag_at < columns, file.op, "tag_column", f"at most {columns}, the columns of {file.name}", tag_column
+            )
         if len(cells) != columns:
             raise file.wrong(number, f"{columns} columns", str(len(cells)))
-        if not (cells[0] and cells[-1]):
+        if not (cells[word_at] and cells[tag_at]):
             raise file.wrong(number, "a word and a tag" if columns > 1 else "a word", "an empty field")
-        held.append((number, cells[0], cells[-1]))
+        held.append((number, cells[word_at], cells[tag_at]))
 
 
-def _read_jsonl(file: TextFile, text: str) -> Iterator[_Sentence]:
-    for number, line in numbered_lines(text):
-        if not line.strip():
+def _read_arrow(files: list[TextFile], name: str, keys: tuple[str, ...]) -> TaggedTable:
+    rows = ArrowRows(files, name)
+    columns = {column: rows.as_they_are(column) for column in rows.header if column in (*_WORDS, *_LABELS, *keys)}
+    sources = rows.source if isinstance(rows.source, list) else [rows.file.name] * len(rows.lines)
+    named = {source: TextFile.named("read_tagged", source) for source in set(sources)}
+    records = (
+        (named[source], line, {column: values[row] for column, values in columns.items()})
+        for row, (source, line) in enumerate(zip(sources, rows.lines))
+    )
+    notes = _other_tags(name, rows.header, keys)
+    table = _table(name, list(_from_records(records, keys)), rows.file, rows.file, notes)
+    require(len(table), "read_tagged", "path", "at least one sentence", f"none in {name}")
+    return TaggedTable(table.words, table.tags, table.labels, rows.source, table.lines, table.notes)
+
+
+def _other_tags(name: str, header: Iterable[str], keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Says which of several columns of tags is read."""
+    there = [key for key in keys if key in header]
+    return (f"the tags of {name} are those at {there[0]!r}, not at {either(there[1:])}",) if len(there) > 1 else ()
+
+
+def _from_records(
+    records: Iterable[tuple[TextFile, int, dict[str, Any] | None]], keys: tuple[str, ...]
+) -> Iterator[_Sentence]:
+    for file, number, record in records:
+        if record is None:
             continue
-        record = file.json_object(line, number)
         words = _strings(file, number, record, _WORDS)
-        tags = _strings(file, number, record, _TAGS) if any(key in record for key in _TAGS) else None
-        label = next((record[key] for key in _LABELS if key in record), None)
+        tags = _strings(file, number, record, keys, "tags") if any(key in record for key in keys) else None
+        label = next((record[key] for key in _LABELS if key in record and key not in keys), None)
         if not (label is None or isinstance(label, str)):
             raise file.wrong(number, f"a string at {either(_LABELS)}", repr(label))
         yield _Sentence(number, words, tags, label)
 
 
-def _strings(file: TextFile, line: int, record: dict[str, Any], keys: tuple[str, ...]) -> list[str]:
+def _strings(
+    file: TextFile, line: int, record: dict[str, Any], keys: tuple[str, ...], kind: str = "words"
+) -> list[str]:
     key, values = file.json_value(record, line, *keys)
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise file.wrong(line, f"a list of strings at {key!r}", repr(values)[:60])
-    if key in _TAGS and not all(values):
+        hint = ["tags that are numbers need their names"] if kind == "tags" and isinstance(values, list) else []
+        raise file.wrong(line, f"a list of strings at {key!r}", repr(values)[:60], *hint)
+    if kind == "tags" and not all(values):
         raise file.wrong(line, f"tags at {key!r}", "an empty string")
     return values
 
 
-def _read_tsv(file: TextFile, text: str) -> Iterator[_Sentence]:
-    rows = DelimitedRows(file, text, None, "\t", quoting=False, skip_empty_lines=True)
-    names = [next((key for key in keys if key in rows.header), None) for keys in (_TEXTS, ("tags",), _LABELS)]
-    if names[0] is None:
-        raise file.wrong(1, f"a header with {either(_TEXTS)}", ", ".join(map(repr, rows.header)) or "nothing")
-    return _split(file, rows.lines, [None if name is None else rows.values(name) for name in names])
+def _read_table(file: TextFile, text: str, quoting: bool, tags: tuple[str, ...]) -> Iterator[_Sentence]:
+    usual = "," if quoting else "\t"
+    rows = DelimitedRows(file, text, None, None, quoting, skip_empty_lines=True, usual=usual, known=(*_TEXTS, *tags))
+    names = [next((key for key in keys if key in rows.header), None) for keys in (_TEXTS, tags, _LABELS)]
+    there = ", ".join(map(repr, rows.header)) or "nothing"
+    if names[0] is None or (names[1] is None and tags != ("tags",)):
+        hint = ("name the column of the tags with ", Argument("tag_column"))
+        raise file.wrong(1, f"a header with {either(_TEXTS)}, and {either(tags)} for tags", there, hint)
+    yield from _split(file, rows.lines, [None if name is None else rows.values(name) for name in names])
 
 
 def _split(file: TextFile, lines: Iterable[int], columns: list[list[str] | None]) -> Iterator[_Sentence]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
-from engine.data.table import Table
+from engine.data.table import Source, Table
 from engine.errors import BadType, BadValue
 from engine.text.labels import Labels
 
@@ -20,8 +21,10 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
         words: n lists of words.
         tags: n lists of tags, each as long as its words, or None.
         labels: n names, one for each sentence, such as its intent; or None.
-        source: the file's or folder's name, for messages, or None.
+        source: the file's or folder's name, or a list of the name of each sentence's file, for messages, or None.
         lines: the line in which each sentence begins, counted from 1, for messages, or None.
+        notes: what reading has left out or guessed, a sentence each.
+        columns: further columns by name, n values each.
 
     `len(table)` is n; `table[i]` is (words, tags or None); a slice gives a table. `select`, `split` (at random), `where` and
     `concat` are those of `engine.data.Table`.
@@ -31,13 +34,15 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
         TypeError: if a sentence is a string instead of a list of words.
     """
 
-    per_row = ("words", "tags", "labels", "lines")
+    per_row = ("words", "tags", "labels", "lines", "columns")
 
     words: list[list[str]]
     tags: list[list[str]] | None = None
     labels: list[str] | None = None
-    source: str | None = None
+    source: Source = None
     lines: list[int] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    columns: dict[str, list[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,7 +57,7 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
 
     def __repr__(self) -> str:
         kinds = "no tags" if self.tags is None else f"{len(set(chain.from_iterable(self.tags)))} tags"
-        source = f", source={self.source!r}" if self.source else ""
+        source = f", source={self.source!r}" if isinstance(self.source, str) and self.source else ""
         return f"TaggedTable({len(self)} sentences, {sum(map(len, self.words))} words, {kinds}{source})"
 
     def row(self, index: int) -> tuple[list[str], list[str] | None]:

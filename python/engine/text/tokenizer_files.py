@@ -23,7 +23,7 @@ __all__ = ["read_bpe", "read_tokenizer", "read_vocab"]
 def read_tokenizer(path: str | os.PathLike[str], op: str = "Tokenizer.from_file") -> tokenizers.Tokenizer:
     """The tokenizer of a `tokenizer.json`. Raises FileNotFoundError, or ValueError if the file holds no tokenizer."""
     file = TextFile(op, path)
-    tokenizer_class, text = library().Tokenizer, file.read()
+    tokenizer_class, text = library().Tokenizer, file.read(inner_marks=True)
     try:
         return tokenizer_class.from_str(text)
     except Exception as error:  # the library raises bare Exception
@@ -40,7 +40,7 @@ def read_vocab(
         ValueError: if a token occurs twice, or one of the `needed` is missing.
     """
     file = TextFile(op, path)
-    tokens = [token for _, token in numbered_lines(file.read())]
+    tokens = [token for _, token in numbered_lines(file.read(inner_marks=True))]
     while tokens and not tokens[-1]:
         tokens.pop()
     vocab: dict[str, int] = {}

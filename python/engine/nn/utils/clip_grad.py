@@ -113,7 +113,7 @@ def clip_grads_with_norm_(
     op = "clip_grads_with_norm_"
     require(max_norm >= 0, op, "max_norm", "a number >= 0", max_norm)
     (norm,) = _listed(op, "total_norm", [total_norm])
-    require(norm.numel() == 1, op, "total_norm", "one element", f"shape {norm.shape}")
+    require(norm.numel() == 1, op, "total_norm", "one element", f"shape {tuple(norm.shape)}")
     _scale(_gradients(op, parameters), norm, max_norm)
 
 

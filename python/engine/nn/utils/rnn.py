@@ -62,7 +62,7 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool 
     batch, longest = rectangle.shape[:2]
     sizes = np.asarray(lengths.detach().cpu() if isinstance(lengths, Tensor) else lengths)
     right = sizes.shape == (batch,) and sizes.dtype.kind in "iu"
-    require(right, op, "lengths", f"integers of shape ({batch},)", f"{sizes.dtype} {sizes.shape}")
+    require(right, op, "lengths", f"integers of shape ({batch},)", f"{sizes.dtype} {tuple(sizes.shape)}")
     inside = not batch or 0 <= sizes.min() <= sizes.max() <= longest
     require(inside, op, "lengths", f"numbers in [0, {longest}]", sizes.tolist())
     return [row[:n] for row, n in zip(rectangle.unbind(0), sizes.tolist())]

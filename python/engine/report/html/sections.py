@@ -115,10 +115,11 @@ def summary(report: Mapping[str, Any]) -> str:
     facts = {key: dict(report.get(key) or {}) for _, key in parts}
     if facts["training"].get("epochs") == 0:
         facts["training"]["epochs"] = "less than one"
+    notes = "".join(_note(escape(notice)) for notice in facts["data"].pop("notices", None) or ())
     body = "".join(_facts(title, facts[key]) for title, key in parts)
     body += _facts("Cleaning", facts["data"].get("cleaning") or {})
     advice = "".join(_note(escape(sentence)) for sentence in report.get("advice") or ())
-    return (f'<div class="columns">{body}</div>' if body else "") + advice
+    return (f'<div class="columns">{body}</div>' if body else "") + notes + advice
 
 
 def setup(report: Mapping[str, Any]) -> str:

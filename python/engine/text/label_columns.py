@@ -1,0 +1,169 @@
+"""Labels from the columns of a table: one a text, lists of them in any usual spelling, or columns of 0 and 1."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from engine.errors import Argument, BadValue, Hint
+from engine.text.cleaning import clean_text
+from engine.text.table import TextTable
+from engine.text.table_rows import Rows
+
+__all__ = ["indicator_columns", "labels_in", "refuse_combinations"]
+
+_LIST = re.compile(r"\s*\[.*\]\s*|\s*\{.*\}\s*|\s*\(.*,.*\)\s*", re.DOTALL)
+_NUMBERS = re.compile(r"\s*\[([\d.\s]*)\]\s*")  # as NumPy writes an array: no commas
+_NO_COMMA = re.compile(r"""['"]\s+['"]""")
+_ON, _OFF = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false", ""})
+_DIGITS = frozenset({"0", "1", "0.0", "1.0"})
+_SEPARATORS = ("|", ",", ";")
+
+_SEVERAL: Hint = "the task 'multilabel' learns several labels a text"
+
+
+def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, empty_labels: bool) -> list[str]:
+    """The label of each row, cleaned as texts are, but with the white space inside. Several labels of a row are one string with the separator between them.
+
+    Args:
+        rows: the table.
+        columns: the column of the labels; or several columns of 0 and 1, whose names are the labels.
+        separator: between the labels of a text; None: a text has one label.
+        empty_labels: whether a row may have no label.
+
+    Raises:
+        ValueError: for several labels if there is no separator; for a name that contains the separator; for an empty label; for a
+            list that cannot be read. The error names the line.
+    """
+    hints = [] if isinstance(columns, str) else [("name another column of labels with ", Argument("label_column"))]
+    found: list[str | list[str]]
+    if isinstance(columns, str):
+        found = _parsed(rows, rows.labels(columns))
+    else:
+        found = [*_switched_on(rows, columns)]
+    empty = [row for row, label in enumerate(found) if not label or (isinstance(label, str) and not clean_text(label))]
+    if empty and not empty_labels:
+        many = f" ({len(empty)} rows have none)" if len(empty) > 1 else ""
+        got = f"an empty field{many}" if isinstance(columns, str) else f"no 1 in {', '.join(columns)}{many}"
+        raise rows.wrong(empty[0], "a label", got, *hints)
+    labels = []
+    for row, label in enumerate(found):
+        names = label if isinstance(label, list) else [label]
+        names = [clean_text(name, collapse_whitespace=False).strip() for name in names]
+        if separator is None and len(names) > 1:
+            raise rows.wrong(row, "one label", f"the labels {', '.join(map(repr, names))}", _SEVERAL, *hints)
+        for name in names if isinstance(label, list) and separator else ():
+            if separator in name:  # type: ignore[operator]
+                hint = ("pass another ", Argument("label_separator"))
+                raise rows.wrong(row, f"labels without the separator {separator!r}", repr(name), hint)
+        labels.append((separator or "").join(names))
+    return labels
+
+
+def indicator_columns(rows: Rows, taken: Iterable[str | None]) -> tuple[str, ...]:
+    """The columns, apart from those that are taken, that hold only 0 and 1; () if there are fewer than two of them."""
+    names = [name for name in rows.header if name not in set(taken) and rows.header.count(name) == 1]
+    found = []
+    for name in names:
+        values = {"" if value is None else str(value).strip().casefold() for value in rows.as_they_are(name)}
+        if values <= _ON | _OFF and values & _ON:
+            found.append(name)
+    return tuple(found) if len(found) > 1 else ()
+
+
+def _switched_on(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
+    """The names of the columns that have a 1 in each row."""
+    found: list[list[str]] = [[] for _ in rows.lines]
+    for name in columns:
+        for row, (names, value) in enumerate(zip(found, rows.values(name))):
+            value = value.strip().casefold()
+            if value in _ON:
+                names.append(name)
+            elif value not in _OFF:
+                raise rows.wrong(row, f"0 or 1 in the column {name!r}", repr(value))
+    return found
+
+
+def _parsed(rows: Rows, labels: list[str | list[str]]) -> list[str | list[str]]:
+    """The labels, with lists in place of strings that spell lists, and names in place of lists of 0 and 1."""
+    given = [label for label in labels if label]
+    if given and all(isinstance(label, str) and _LIST.fullmatch(label) for label in given):
+        lists = [_list_in(str(label)) if label else [] for label in labels]
+        readable = [each is not None for each in lists]
+        if any(names for names in lists):
+            if not all(readable):
+                row = readable.index(False)
+                raise rows.wrong(row, "a list such as ['a', 'b']", repr(labels[row]))
+            labels = [names or [] for names in lists]
+    several = [label for label in labels if isinstance(label, list)]
+    lengths = {len(names) for names in several}
+    same = len(several) == len(labels) and len(lengths) == 1 and max(lengths, default=0) > 1
+    if same and all(name in _DIGITS for names in several for name in names):
+        rows.notes.append(
+            f"the labels of {rows.file.name} are lists of {lengths.pop()} zeros and ones: the places of the ones, from 0, "
+            "are taken as labels"
+        )
+        return [[str(place) for place, name in enumerate(names) if name in _ON] for names in several]
+    return labels
+
+
+def _list_in(text: str) -> list[str] | None:
+    """The strings and numbers of a list in Python, JSON or NumPy spelling; None if the text is none."""
+    numbers = _NUMBERS.fullmatch(text)
+    if numbers is not None:
+        return [number.rstrip(".") for number in numbers[1].split()]
+    value: Any = None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            value = None if _NO_COMMA.search(text) else ast.literal_eval(text.strip())  # Python would join 'a' 'b'
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+    if not isinstance(value, (list, tuple, set)):
+        return None
+    names = sorted(value, key=str) if isinstance(value, set) else list(value)
+    right = all(isinstance(name, (str, int, float)) and not isinstance(name, bool) for name in names)
+    return [str(name) for name in names] if right else None
+
+
+def refuse_combinations(op: str, tables: Sequence[TextTable], names: Iterable[str], separator: str = "") -> None:
+    """Raises ValueError if labels are made of other labels, such as 'a,b' beside 'a' and 'b': each combination would be a class.
+
+    Args:
+        op: for the error.
+        tables: the tables with the labels, to name a line.
+        names: the names of all labels.
+        separator: that between the labels of a text, which is in no name.
+    """
+    distinct = sorted(set(names))
+    for mark in _SEPARATORS:
+        parts = {name: [part.strip() for part in name.split(mark)] for name in distinct}
+        seen: dict[str, int] = {}
+        for each in parts.values():
+            for part in set(each):
+                seen[part] = seen.get(part, 0) + 1
+        made = [name for name, each in parts.items() if len(each) > 1 and all(seen[part] > 1 for part in each)]
+        if mark == separator or not made:
+            continue
+        rows = ((table, row, label) for table in tables for row, label in enumerate(table.labels or ()))
+        place = next(table.where(row) for table, row, label in rows if made[0] in _names(label, separator))
+        if separator:
+            hint: Hint = (f"name what is between them: {mark!r}, with ", Argument("label_separator"))
+            raise BadValue(
+                op,
+                "labels",
+                f"names without {mark!r}, which seems to be between labels",
+                f"{made[0]!r} in {place}",
+                hint,
+            )
+        expected = f"one label a text, not several with {mark!r} between them"
+        keep = ("if that is one name, set ", Argument("label_separator"), " to ''")
+        raise BadValue(op, "labels", expected, f"{made[0]!r} in {place}", _SEVERAL, keep)
+
+
+def _names(label: str, separator: str) -> list[str]:
+    return [name.strip() for name in label.split(separator)] if separator else [label]

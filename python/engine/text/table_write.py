@@ -1,0 +1,117 @@
+"""Tables are written: CSV, TSV, JSON Lines or Parquet, complete or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.errors import not_installed, require
+from engine.serialization import finite, replace_file, write_text
+from engine.text.table import TextTable
+
+__all__ = ["WRITTEN", "check_output_format", "write_columns", "write_table"]
+
+WRITTEN = (".csv", ".tsv", ".jsonl", ".parquet")
+"""How the names of files end that can be written."""
+
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # spreadsheets run cells that begin so
+
+
+def write_table(table: TextTable, path: str | os.PathLike[str]) -> None:
+    """Write a table as a file that `read_table` reads: CSV (RFC 4180, UTF-8), TSV, JSON Lines or Parquet, by the path's ending.
+
+    All columns are written under their names: texts, second texts, labels, further columns. The line numbers of the table's
+    own file are not written. A failure leaves no half-written file.
+
+    Raises:
+        OSError: if the file cannot be written.
+        ValueError: if the path has another ending.
+        ImportError: for Parquet, if `pyarrow` is missing (extra `files`).
+    """
+    write_columns("write_table", table.named_columns(), path)
+
+
+def check_output_format(op: str, path: str | os.PathLike[str], spreadsheet_safe: bool = False) -> str:
+    """How a path ends, in lower case. Raises ValueError for an ending that is not in `WRITTEN`, or for `spreadsheet_safe` without
+    CSV or TSV; ImportError if a library is missing."""
+    name = os.fspath(path)
+    ending = os.path.splitext(name)[1].lower()
+    require(ending in WRITTEN, op, "path", f"a name that ends in {', '.join(WRITTEN)}", name)
+    right = not spreadsheet_safe or ending in (".csv", ".tsv")
+    require(right, op, "spreadsheet_safe", "a file that ends in .csv or .tsv", name)
+    if ending == ".parquet":
+        _pyarrow(op)
+    return ending
+
+
+def write_columns(
+    op: str, columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str], spreadsheet_safe: bool = False
+) -> None:
+    """Write columns of any values. CSV and TSV hold lists of strings with spaces between them, other lists and mappings as JSON.
+
+    In TSV, which has no quotes, tabs and line ends inside a text become spaces.
+
+    Args:
+        op: for errors.
+        columns: the values by the name of their column, equally many.
+        path: a name that ends as one of `WRITTEN`.
+        spreadsheet_safe: an apostrophe is put before texts that a spreadsheet would run as a formula.
+
+    Raises: as `write_table`.
+    """
+    ending = check_output_format(op, path, spreadsheet_safe)
+    if ending == ".parquet":
+        arrow = _pyarrow(op)
+        table = arrow.table({name: _of_one_type(arrow, values) for name, values in columns.items()})
+        replace_file(path, lambda temporary: arrow.parquet.write_table(table, temporary), op)
+        return
+    rows = zip(*columns.values(), strict=True)
+    if ending == ".jsonl":
+        objects = (finite(dict(zip(columns, row))) for row in rows)
+        lines = [json.dumps(each, ensure_ascii=False, default=str) + "\n" for each in objects]
+        write_text(path, "".join(lines))
+        return
+    cells = [
+        [_cell(name, spreadsheet_safe) for name in columns],
+        *([_cell(value, spreadsheet_safe) for value in row] for row in rows),
+    ]
+    if ending == ".tsv":
+        write_text(
+            path,
+            "".join("\t".join(" ".join(cell.splitlines()).replace("\t", " ") for cell in row) + "\n" for row in cells),
+        )
+        return
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(cells)
+    write_text(path, stream.getvalue())
+
+
+def _cell(value: Any, spreadsheet_safe: bool) -> str:
+    if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
+        value = " ".join(value)
+    if isinstance(value, str):
+        return f"'{value}" if spreadsheet_safe and value.startswith(_FORMULA) else value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _of_one_type(arrow: Any, values: Sequence[Any]) -> Any:
+    """A column of Parquet. Values of several types, which it cannot hold, and mappings become JSON."""
+    try:
+        if not any(isinstance(value, Mapping) for value in values):
+            return arrow.array(values)
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError):
+        pass
+    return arrow.array([json.dumps(value, ensure_ascii=False, default=str) for value in values])
+
+
+def _pyarrow(op: str) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise not_installed(op, "pyarrow", "files") from None
+    return pyarrow
