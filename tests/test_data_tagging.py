@@ -324,7 +324,7 @@ def test_a_table_with_a_sentence_a_line(tmp_path: Path) -> None:
         ("text\ttags\n\tO\n", "expected words in line 2 of .*, got none"),
         ("text\ttags\tlabel\na\tO\t \n", "expected a label in line 2 of .*, got an empty label"),
         ("a\ttags\nb\tO\n", "expected a header with 'text' or .* in line 1 of .*, got 'a', 'tags'"),
-        ("", "expected a header with 'text' or .* in line 1 of .*, got nothing"),
+        ("", "expected at least one sentence, got none in .*"),
     ],
 )
 def test_wrong_tables_of_sentences(tmp_path: Path, text: str, message: str) -> None:

@@ -12,6 +12,13 @@ from engine.ops import methods
 X = np.random.default_rng(0).uniform(0.2, 0.8, (3, 3))
 Y = np.random.default_rng(1).uniform(0.2, 0.8, (3, 3))
 UNARY = [
+    "acosh",
+    "arccosh",
+    "arcsinh",
+    "arctanh",
+    "asinh",
+    "atanh",
+    "sgn",
     "abs",
     "absolute",
     "acos",
@@ -101,7 +108,7 @@ def test_the_tables_are_tested_whole() -> None:
 @pytest.mark.parametrize("name", methods._WRITTEN.split())
 def test_written_in_place(name: str) -> None:
     arguments = arguments_of(name)
-    start = engine.tensor({"baddbmm": X[None], "addmv": X[0]}.get(name, X))
+    start = engine.tensor({"baddbmm": X[None], "addmv": X[0], "acosh": X + 1, "arccosh": X + 1}.get(name, X))
     expected = getattr(start, name)(*arguments)
     x = start.clone()
     memory = x.data_ptr()

@@ -71,7 +71,8 @@ VARIANTS = {
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_tuned_run_resumes_to_the_same_bits(place, tmp_path, variant):
-    options = ("--init", place / "encoder", *TUNED, "--epochs", 2, *EVERY, *VARIANTS[variant])
+    held_out = ("--validation-fraction", 0.1)
+    options = ("--init", place / "encoder", *TUNED, "--epochs", 2, *EVERY, *held_out, *VARIANTS[variant])
     run_engine("train", place / "train.csv", "-o", tmp_path / "whole", *options)
     for step in (0, 5):  # before any checkpoint, and a step after the second one
         run = broken(place / "train.csv", tmp_path / f"broken-{step}", *options, step=step)

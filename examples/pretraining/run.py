@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 import engine
-from engine.inference.classifier import encode_texts
 from engine.models import BertForSequenceClassification, TransformerConfig
 from engine.runs import pretrain
 from engine.serialization import write_text
 from engine.tasks import Classification
+from engine.tasks.text import encode_texts
 from engine.text import Labels, TextDataset, TextTable, Tokenizer, clean_text, read_table
 from engine.train import Trainer, TrainerConfig
 

@@ -192,7 +192,7 @@ class TextRun(Run):
             "labels": labels,
             "description": f"{counts['train']} training texts, {held_out} held out, {labels} labels",
             **({"cleaning": self.cleaning} if self.cleaning else {}),
-            "notices": self.notices,
+            **({"notices": self.notices} if self.notices else {}),
         }
 
     def advice(self, report: Mapping[str, Any]) -> list[str]:
