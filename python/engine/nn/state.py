@@ -147,8 +147,7 @@ class State:
         tree = list(self.named_modules(remove_duplicate=False))
         missing, unexpected, problems = list[str](), list[str](), list[str]()
         for name, module in tree:
-            for hook in list(module.__dict__["_state_hooks"].get("before load", {}).values()):
-                hook(module, state, f"{name}." if name else "", {}, strict, missing, unexpected, problems)
+            module._load_from_state_dict(state, f"{name}." if name else "", {}, strict, missing, unexpected, problems)
         extra = {}
         for name, module in tree:
             key = f"{name}.{_EXTRA}" if name else _EXTRA
@@ -171,6 +170,21 @@ class State:
             for hook in list(module.__dict__["_state_hooks"].get("after load", {}).values()):
                 hook(module, keys)
         return keys
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],
+        unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        """Runs the hooks that change a state before it is loaded. Public code overrides this to rename entries of older states; the
+        entries are copied afterwards, in `load_state_dict`."""
+        for hook in list(self.__dict__["_state_hooks"].get("before load", {}).values()):
+            hook(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., None], with_module: bool = False
+    ) -> RemovableHandle:
+        """The older name of `register_load_state_dict_pre_hook`. with_module: whether the hook gets the module first."""
+        return self._register_state_hook("before load", hook if with_module else lambda module, *args: hook(*args))
 
     def _register_state_hook(self, moment: str, hook: Callable[..., Any]) -> RemovableHandle:
         return RemovableHandle(self.__dict__["_state_hooks"].setdefault(moment, {}), hook)
