@@ -119,7 +119,7 @@ def method_stub(name: str, function: Any) -> str:
             given = "" if p.default is p.empty else f" = {default(p.default)}"
             parameters.append(f"{p.name}: {annotation(p.annotation)}{given}")
     result = annotation(inspect.signature(function).return_annotation)
-    ignore = "  # type: ignore[misc]" if name in ("__iadd__", "__imul__", "__isub__", "__itruediv__") else ""
+    ignore = "  # type: ignore[misc]" if name == "__itruediv__" else ""
     return f"    def {name}({', '.join(parameters)}) -> {result}: ...{ignore}"
 
 

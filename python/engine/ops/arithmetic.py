@@ -48,7 +48,7 @@ Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
 _add_backward = gradients(lambda dy: dy, lambda dy: dy)
 
 
-@tensor_method("add", "__add__", "__radd__")
+@tensor_method("add")
 def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other.
 
@@ -62,15 +62,21 @@ def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
         alpha, other = other, old  # type: ignore[assignment]
     if alpha != 1:
         other = mul(other, alpha)
-    if isinstance(input, Tensor) and isinstance(other, Tensor):
-        return record("add", K.add(input._data, other._data), (input, other), _add_backward)
     return record("add", K.add(data_of(input), data_of(other)), (tensor_of(input), tensor_of(other)), _add_backward)
+
+
+# The operators take the shortest way between two Tensors: a small model spends much of its time here.
+@tensor_method("__add__", "__radd__")
+def _plus(input: Tensor, other: Operand) -> Tensor:
+    if isinstance(other, Tensor):
+        return record("add", K.add(input._data, other._data), (input, other), _add_backward)
+    return add(input, other)
 
 
 _sub_backward = gradients(lambda dy: dy, K.neg)
 
 
-@tensor_method("sub", "__sub__")
+@tensor_method("sub")
 def sub(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other. Raises TypeError for bool (use logical_xor or logical_not)."""
     if out is not None:
@@ -84,6 +90,13 @@ def sub(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
     return record("sub", y, (tensor_of(input), tensor_of(other)), _sub_backward)
 
 
+@tensor_method("__sub__")
+def _minus(input: Tensor, other: Operand) -> Tensor:
+    if isinstance(other, Tensor):
+        return record("sub", K.sub(input._data, other._data), (input, other), _sub_backward)
+    return sub(input, other)
+
+
 @tensor_method("rsub", "__rsub__")
 def rsub(input: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
@@ -94,7 +107,7 @@ def rsub(input: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
 _mul_backward = gradients(lambda dy, a, b: K.mul(dy, b), lambda dy, a, b: K.mul(dy, a))
 
 
-@tensor_method("mul", "__mul__", "__rmul__")
+@tensor_method("mul")
 def mul(input: Operand, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input * other, element by element."""
     if out is not None:
@@ -104,6 +117,16 @@ def mul(input: Operand, other: Operand, *, out: Tensor | None = None) -> Tensor:
     first = a if y is not None and (y._requires_grad or (y._base is not None and needs_grad(y))) else None
     second = b if x is not None and (x._requires_grad or (x._base is not None and needs_grad(x))) else None
     return record("mul", K.mul(a, b), (x, y), _mul_backward, first, second)
+
+
+@tensor_method("__mul__", "__rmul__")
+def _times(input: Tensor, other: Operand) -> Tensor:
+    if not isinstance(other, Tensor):
+        return mul(input, other)
+    a, b = input._data, other._data
+    first = a if other._requires_grad or (other._base is not None and needs_grad(other)) else None
+    second = b if input._requires_grad or (input._base is not None and needs_grad(input)) else None
+    return record("mul", K.mul(a, b), (input, other), _mul_backward, first, second)
 
 
 # The operands are kept, not the quotient, so that it may be written in place.
