@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 from typing import Any
 
 import numpy as np
@@ -123,6 +122,8 @@ def _share_memory_(self: Tensor) -> Tensor:
     A tensor on a CUDA device stays as it is. Unlike in PyTorch, a tensor that is sent to another process by pickle is copied. Raises
     RuntimeError if another tensor shares the memory, because that one would keep the old memory; TypeError for bfloat16.
     """
+    import mmap
+
     x = self._data
     if x.device >= 0 or not x.size:
         return self
