@@ -234,3 +234,14 @@ def test_a_report_says_what_may_give_a_better_model(place, tmp_path):
     classes = [{"label": name, "support": 2, "recall": float(name == "g")} for name in "abcdefg"]
     (_, sentence) = TextRun.advice(run, {**report, "test": {"classes": classes}})
     assert sentence.startswith("No text of 6 of the 7 labels was recognised: a, b, c, d, e, ...")
+
+
+def test_from_scratch_the_defaults_are_those_of_the_help(place, tmp_path):
+    sizes = ("--layers", 1, "--dim", 16, "--heads", 2, "--no-progress")
+    run_engine("train", place / "many.csv", *sizes, "-o", tmp_path / "scratch")
+    record = read_json(tmp_path / "scratch/run.json")
+    assert record["trainer"]["epochs"] == 8 and record["trainer"]["lr"] == 2e-3
+    assert record["task"]["label_smoothing"] == record["task"]["token_dropout"] == 0.1
+    run_engine("train", place / "many.csv", "--init", place / "encoder", "--no-progress", "-o", tmp_path / "tuned")
+    record = read_json(tmp_path / "tuned/run.json")
+    assert record["trainer"]["epochs"] == 30 and record["trainer"]["lr"] == pytest.approx(1e-3)

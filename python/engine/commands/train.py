@@ -138,10 +138,6 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
     from engine.train import TrainerConfig
 
     kind = task_named(options["task"])
-    automatic = [name for name in AUTOMATIC if options[name] is None and name not in kind.defaults]
-    asked = ctx.get_parameter_source("validation_fraction") is not ParameterSource.DEFAULT
-    if not asked and not any(options[name] for name in _NEED_HELD_OUT):
-        automatic.append("validation_fraction")
     tuned = options["init"] is not None
     defaults = {name: values[tuned] for name, values in DEFAULTS.items()} | dict(kind.defaults)
     defaults = {name: default for name, default in defaults.items() if name not in kind.unused}
@@ -150,6 +146,10 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
     if options["max_length"] is None:
         defaults["max_length"] = min(128, longest_text(options["init"])) if tuned else 128
     options = {name: defaults.get(name) if value is None else value for name, value in options.items()}
+    automatic = [name for name in AUTOMATIC if tuned and options[name] is None]
+    asked = ctx.get_parameter_source("validation_fraction") is not ParameterSource.DEFAULT
+    if tuned and not asked and not any(options[name] for name in _NEED_HELD_OUT):
+        automatic.append("validation_fraction")
     sizes = model_sizes(ctx, options, "vocab_size")
     pooling = options["pooling"] or ("max" if not tuned and "pooling" not in kind.unused else None)
     if pooling is not None:

@@ -139,11 +139,21 @@ def _check_length(argument: str, values: list[Any], texts: int) -> None:
 
 def _name(value: Any, row: int) -> str:
     """A label as the name of a class. Raises ValueError for a missing one."""
-    missing = value is None or value != value or (isinstance(value, str) and not value.strip())
+    missing = is_missing(value) or (isinstance(value, str) and not value.strip())
     require(not missing, "fit", "labels", "a label for each text", f"{value!r} in row {row}")
     require(not isinstance(value, (list, tuple, dict)), "fit", "labels", "one label for each text", f"{value!r} in row {row}",
             "task='multilabel' takes several", error=BadType)  # fmt: skip
     return str(value)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or pandas' NA."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except TypeError:  # pandas' NA is neither equal to itself nor not
+        return True
 
 
 def _number(value: Any, row: int) -> float:

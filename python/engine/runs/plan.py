@@ -93,18 +93,18 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     parts = [
         f"{trainer.total_steps:,} steps"
         if config.max_steps
-        else f"{config.epochs} epochs, {trainer.total_steps:,} steps"
+        else f"{_count(config.epochs, 'epoch')}, {trainer.total_steps:,} steps"
     ]
     parts.append(f"learning rate {config.lr:g}")
     if run.start.fits(run.task, run.new):
         parts.append("the head starts from a fit to what the encoder gives")
     lines = [f"plan: {'; '.join(parts)}"]
-    if run.start.init is not None and run.start.sizes.get("pooling") == "mean":
+    if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
         lines.append(
             f"plan: there are fewer than {FEW_TEXTS} texts for each label, so the model reads the mean of all tokens. Other libraries "
             "cannot open such a model. --pooling pooler makes one that they can open."
         )
-    if "held_out" not in run.parts and run.start.init is not None and run.data.validation is None:
+    if "validation_fraction" in run.chosen and "held_out" not in run.parts:
         lines.append(
             f"plan: there are fewer than {FEW_TEXTS} texts for each label, so none are held out: the last weights are kept, and "
             "probabilities are not calibrated. --validation-fraction 0.1 holds some out."
@@ -115,6 +115,10 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
             "plan: there are few texts for each label to train a model from scratch. A published encoder needs fewer texts: --init."
         )
     return lines
+
+
+def _count(number: int | None, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def _cost(trainer: Trainer) -> str:
@@ -129,9 +133,12 @@ def _cost(trainer: Trainer) -> str:
         seconds = time.perf_counter() - started
     trainer.train_loader.set_epoch(0)
     _core.set_random_state(*random)
-    learning = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-    memory = peak_memory_bytes() + 8 * learning  # AdamW keeps two numbers for each parameter
-    seconds *= trainer.total_steps
+    config, sizes = trainer.config, [(p.numel(), p.requires_grad) for p in trainer.model.parameters()]
+    moments = sum(8 * size for size, learns in sizes if learns)  # AdamW keeps two numbers for each parameter
+    memory = peak_memory_bytes() + moments
+    if config.checkpoint_every != 0:  # a checkpoint is put together in memory
+        memory += moments + sum(4 * size for size, _ in sizes)
+    seconds *= trainer.total_steps * config.gradient_accumulation_steps
     spent = (
         f"{seconds:.0f} s"
         if seconds < 100
@@ -139,4 +146,4 @@ def _cost(trainer: Trainer) -> str:
         if seconds < 6000
         else f"{seconds / 3600:.1f} h"
     )
-    return f"cost: about {spent} of training on {_core.get_num_threads()} threads, {memory / 2**20:,.0f} MiB of memory"
+    return f"cost: about {spent} of training on {_core.get_num_threads()} threads, up to {memory / 2**20:,.0f} MiB of memory"

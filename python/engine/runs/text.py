@@ -90,6 +90,7 @@ class TextRun(Run):
 
     kind = "text"
     first: tuple[Callback, ...] = ()  # called before all others
+    chosen: Collection[str] = ()  # the settings that the run has chosen itself
 
     def __init__(
         self,
@@ -146,7 +147,9 @@ class TextRun(Run):
         tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if source is None else load_tokenizer(source)
         tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
         config = start.config(parts.task, tokenizer, data.max_length, data.pair_column is not None)
-        return cls(data, settings, start, trainer, parts, tokenizer, config)
+        run = cls(data, settings, start, trainer, parts, tokenizer, config)
+        run.chosen = automatic
+        return run
 
     @classmethod
     def begun(cls, folder: Path, record: Mapping[str, Any], fresh: bool) -> TextRun:
