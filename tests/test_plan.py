@@ -16,7 +16,6 @@ from engine.nn import functional as F
 from engine.runs import AUTOMATIC, StartConfig, TextData, resume, train_text
 from engine.runs.plan import choose
 from engine.runs.text import TextRun
-from engine.runs.textdata import FEW_TEXTS
 from engine.tasks import TaskConfig
 from engine.train import BatchStream, Callback, HeadStart, Trainer, TrainerConfig, read_log
 from engine.train.head_start import fit_linear
@@ -29,7 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_encoder(folder / "encoder")
     write_rows(folder / "few.csv", ("text", "label"), texts(4))
     write_rows(
-        folder / "many.csv", ("text", "label"), [(f"{text} {i}", label) for i in range(2) for text, label in texts(4)]
+        folder / "many.csv", ("text", "label"), [(f"{text} {i}", label) for i in range(25) for text, label in texts(4)]
     )
     return folder
 
@@ -195,7 +194,7 @@ def test_what_is_said_changes_nothing(place, tmp_path):
     assert [line.partition(":")[0] for line in lines] == ["data", "lengths", "plan", "plan", "plan", "cost"]
     assert lines[0] == "data: 48 training texts, 3 labels; columns: text 'text', label 'label'"
     assert "30 epochs, 180 steps; learning rate 0.0005; the head starts from a fit" in lines[2]
-    assert f"fewer than {FEW_TEXTS} texts for each label" in lines[3] and "--pooling pooler" in lines[3]
+    assert "the model reads the mean" in lines[3] and "--pooling pooler" in lines[3]
     assert "--validation-fraction 0.1" in lines[4]
     assert without_plan(text + "\n") == ""
 
@@ -244,4 +243,4 @@ def test_from_scratch_the_defaults_are_those_of_the_help(place, tmp_path):
     assert record["task"]["label_smoothing"] == record["task"]["token_dropout"] == 0.1
     run_engine("train", place / "many.csv", "--init", place / "encoder", "--no-progress", "-o", tmp_path / "tuned")
     record = read_json(tmp_path / "tuned/run.json")
-    assert record["trainer"]["epochs"] == 30 and record["trainer"]["lr"] == pytest.approx(1e-3)
+    assert record["trainer"]["epochs"] == 18 and record["trainer"]["lr"] == pytest.approx(1e-3)

@@ -12,7 +12,8 @@ import numpy as np
 from engine import _core
 from engine.runs.facts import peak_memory_bytes
 from engine.runs.start import StartConfig, suggested_lr
-from engine.runs.textdata import FEW_TEXTS, Parts, are_few
+from engine.runs.textdata import FEW_TEXTS, Parts
+from engine.tasks import TextTask
 from engine.train import Callback, Trainer, TrainerConfig
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ DEFAULTS: dict[str, tuple[Any, Any]] = {
 
 _STEPS = 600  # the least of a fine-tuning, as far as _MOST_EPOCHS allows; docs/finetuning.md has the figures
 _LEAST_EPOCHS, _MOST_EPOCHS = 4, 30
+_FOR_FIRST_TOKEN = 1000  # texts
+
+
+def reads_mean(texts: int, task: TextTask) -> bool:
+    """Whether there are so few texts that the mean of all tokens is better than the first token of a published encoder, which has to
+    learn first what a whole text says: fewer than `FEW_TEXTS` for each label, or than 1,000 in all."""
+    return "pooling" not in task.unused and texts < max(FEW_TEXTS * len(task.labels), _FOR_FIRST_TOKEN)
 
 
 def choose(
@@ -39,8 +47,7 @@ def choose(
     """The settings with those named in `automatic` chosen, if the run starts from a published encoder; `TextData.read` chooses
     validation_fraction.
 
-    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if there are fewer than `FEW_TEXTS` texts for each label,
-    otherwise as published. lr: `suggested_lr`, half of it with the mean.
+    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if `reads_mean`, otherwise as published. lr: `suggested_lr`, half of it with the mean.
     """
     init = start.init
     if init is None:
@@ -51,7 +58,7 @@ def choose(
         steps = -(-len(table) // texts)
         trainer = replace(trainer, epochs=min(max(-(-_STEPS // steps), _LEAST_EPOCHS), _MOST_EPOCHS))
     alone = not start.lora_rank  # `peft` opens adapters only together with the published way of pooling
-    if "pooling" in automatic and alone and are_few(len(table), task):
+    if "pooling" in automatic and alone and reads_mean(len(table), task):
         start = replace(start, sizes={**start.sizes, "pooling": "mean"})
     if "lr" in automatic:
         lr = suggested_lr(init)
@@ -101,12 +108,12 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     lines = [f"plan: {'; '.join(parts)}"]
     if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
         lines.append(
-            f"plan: there are fewer than {FEW_TEXTS} texts for each label, so the model reads the mean of all tokens. Other libraries "
+            "plan: there are few texts, so the model reads the mean of all tokens. Other libraries "
             "cannot open such a model. --pooling pooler makes one that they can open."
         )
     if "validation_fraction" in run.chosen and "held_out" not in run.parts:
         lines.append(
-            f"plan: there are fewer than {FEW_TEXTS} texts for each label, so none are held out: the last weights are kept, and "
+            "plan: there are few texts, so none are held out: the last weights are kept, and "
             "probabilities are not calibrated. --validation-fraction 0.1 holds some out."
         )
     few = len(run.parts["train"].dataset) < 100 * len(run.task.labels)

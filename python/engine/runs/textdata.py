@@ -17,7 +17,8 @@ from engine.text.quality import KINDS
 __all__ = ["TextData"]
 
 _COMPARING = ("leak", "near_leak")  # kinds of problems that need other data than those of the training
-FEW_TEXTS = 20  # with fewer texts for each label, those held out would be too few to tell which weights are best
+# With fewer texts, for each label or in all, those held out would be too few to tell which weights are best.
+FEW_TEXTS, FEW_IN_ALL = 20, 200
 MARKUP = "markup"  # the only kind that changes texts and keeps their rows
 
 
@@ -157,8 +158,8 @@ class TextData(Settings):
 
 
 def are_few(texts: int, task: TextTask) -> bool:
-    """Whether there are fewer than `FEW_TEXTS` training texts for each label of a task on whole texts."""
-    return "pooling" not in task.unused and texts < FEW_TEXTS * len(task.labels)
+    """Whether a task on whole texts has too few training texts to hold some out."""
+    return "pooling" not in task.unused and texts < max(FEW_TEXTS * len(task.labels), FEW_IN_ALL)
 
 
 @dataclass
