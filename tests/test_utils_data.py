@@ -493,3 +493,20 @@ def test_states_of_generators() -> None:
     assert default is engine.default_generator and default.initial_seed() == engine.initial_seed() == 5
     assert engine.rand(2, generator=default).tolist() != engine.rand(2, generator=default).tolist()
     assert copy.deepcopy(default) is not default
+
+
+# ---- tensors that are no arrays for NumPy
+
+
+def test_bfloat16_and_gradients_are_stacked() -> None:
+    half = engine.arange(6).reshape(3, 2).to(engine.bfloat16)
+    (x,) = next(iter(DataLoader(TensorDataset(half), 2)))
+    assert x.dtype is engine.bfloat16 and x.tolist() == [[0, 1], [2, 3]]
+    assert next(iter(DataLoader(list(half), 3))).tolist() == half.tolist()  # type: ignore[arg-type]
+    w = engine.ones(3, 2, requires_grad=True)
+    (x,) = next(iter(DataLoader(TensorDataset(w), 2)))
+    y = next(iter(DataLoader([w[0], w[2]], 2)))  # type: ignore[arg-type]
+    (x.sum() + y.sum()).backward()
+    assert w.grad is not None and w.grad.tolist() == [[2, 2], [1, 1], [1, 1]]
+    with pytest.raises(ValueError, match="shape"):
+        next(iter(DataLoader([w[0], w[2, :1]], 2)))  # type: ignore[arg-type]
