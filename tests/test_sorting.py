@@ -166,3 +166,12 @@ def test_cumprod_through_zeros() -> None:
     assert engine.cumprod(engine.tensor([2, 3]), 0, dtype=engine.float64).dtype is engine.float64
     assert gradcheck(lambda t: (t * 1).cumprod_(0), (x.double().detach().requires_grad_(),))
     assert engine.tensor([2, 3], dtype=engine.int32).cumprod_(0).tolist() == [2, 6]
+
+
+@pytest.mark.parametrize("op", [engine.unique, engine.unique_consecutive])
+def test_distinct_elements_have_no_gradient_and_say_so(op) -> None:
+    x = engine.tensor([2.0, 2.0, 1.0], requires_grad=True)
+    values, counts = op(x, return_counts=True)
+    assert values.requires_grad and not counts.requires_grad and not op(x.detach()).requires_grad
+    with pytest.raises(NotImplementedError, match=op.__name__):
+        values.sum().backward()

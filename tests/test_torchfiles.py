@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import zipfile
@@ -242,3 +243,21 @@ def test_small_integers_and_sizes_cross_both_ways():
     assert type(theirs["size"]) is torch.Size and theirs["size"] == (2,)
     stream.seek(0)
     assert type(load(stream)["size"]) is engine.Size
+
+
+@pytest.mark.parametrize("short_first", [True, False])
+def test_tensors_of_one_numpy_array_may_differ_in_length(short_first):
+    array = np.arange(8, dtype=np.float32)
+    tensors = [engine.from_numpy(array[:3]), engine.from_numpy(array)]
+    values = [[0, 1, 2], list(range(8))]
+    if not short_first:
+        tensors.reverse()
+        values.reverse()
+    stream = io.BytesIO()
+    save(tensors, stream)
+    stream.seek(0)
+    saved = load(stream)
+    for found in (saved, copy.deepcopy(tensors), pickle.loads(pickle.dumps(tensors))):
+        assert [x.tolist() for x in found] == values
+    saved[0][1] = 9
+    assert saved[1][1].item() == 9  # one memory, as long as the longer one

@@ -493,3 +493,58 @@ def test_states_of_generators() -> None:
     assert default is engine.default_generator and default.initial_seed() == engine.initial_seed() == 5
     assert engine.rand(2, generator=default).tolist() != engine.rand(2, generator=default).tolist()
     assert copy.deepcopy(default) is not default
+
+
+# ---- tensors that are no arrays for NumPy
+
+
+def test_bfloat16_and_gradients_are_stacked() -> None:
+    half = engine.arange(6).reshape(3, 2).to(engine.bfloat16)
+    (x,) = next(iter(DataLoader(TensorDataset(half), 2)))
+    assert x.dtype is engine.bfloat16 and x.tolist() == [[0, 1], [2, 3]]
+    assert next(iter(DataLoader(list(half), 3))).tolist() == half.tolist()  # type: ignore[arg-type]
+    w = engine.ones(3, 2, requires_grad=True)
+    (x,) = next(iter(DataLoader(TensorDataset(w), 2)))
+    y = next(iter(DataLoader([w[0], w[2]], 2)))  # type: ignore[arg-type]
+    (x.sum() + y.sum()).backward()
+    assert w.grad is not None and w.grad.tolist() == [[2, 2], [1, 1], [1, 1]]
+    with pytest.raises(ValueError, match="shape"):
+        next(iter(DataLoader([w[0], w[2, :1]], 2)))  # type: ignore[arg-type]
+
+
+def test_each_epoch_has_a_seed_of_its_own_in_the_thread() -> None:
+    seen: list[Any] = []
+
+    def start(worker: int) -> None:
+        seen.append((get_worker_info().seed, engine.initial_seed()))  # type: ignore[union-attr]
+        np.random.seed(engine.initial_seed() % 2**32)
+
+    def seeds(**options: Any) -> list[Any]:
+        seen.clear()
+        loader = DataLoader(Squares(4), 2, num_workers=1, worker_init_fn=start, **options)
+        list(loader), list(loader)
+        return list(seen)
+
+    before = np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
+    engine.manual_seed(3)
+    first = seeds()
+    assert all(seed == there for seed, there in first) and first[0] != first[1]
+    engine.manual_seed(3)
+    assert seeds() == first and engine.initial_seed() == 3
+    drawn = [seeds(generator=engine.Generator().manual_seed(5)) for _ in range(2)]
+    assert drawn[0] == drawn[1] != first
+    assert np.random.get_state()[1].tolist() == before  # type: ignore[index,union-attr]
+    orders = [
+        numbers(DataLoader(Squares(9), 2, True, num_workers=n, generator=engine.Generator().manual_seed(5)))
+        for n in (0, 2)
+    ]
+    assert orders[0] == orders[1]
+
+
+def test_samplers_of_a_loader_can_be_iterated() -> None:
+    loader = DataLoader(list(range(10)), 4, shuffle=True)  # type: ignore[arg-type]
+    for _ in range(2):
+        order, lists = list(loader.sampler), list(loader.batch_sampler)
+        assert numbers(loader) == lists and list(chain(*lists)) == order and sorted(order) == list(range(10))
+    assert loader.batch_sampler.batch_size == 4 and len(loader.batch_sampler) == 3
+    assert list(DataLoader(Squares(3)).sampler) == [0, 1, 2] and DataLoader(Squares(3), None).batch_sampler is None

@@ -1,4 +1,8 @@
-"""Copies and pickles of Arrays: those that share memory share it again afterwards, as in PyTorch."""
+"""Copies and pickles of Arrays: those that share memory share it again afterwards, as in PyTorch.
+
+Arrays made of one NumPy array may begin at one address and have different lengths. The shorter one shares the copy of the longer one
+if the longer one comes first; otherwise it has a copy of its own, because a copy cannot grow.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ def _restored(raw: bytes, dtype: DType, number: int) -> Storage:
 
 
 def _begin(array: Array) -> tuple[int, DType, int]:
-    """What identifies the memory under an array, as long as someone holds it."""
+    """Where the memory under an array begins. It says nothing of how long that memory is."""
     return array.data_ptr - array.offset * array.dtype.itemsize, array.dtype, array.device
 
 
@@ -41,7 +45,7 @@ def _whole(array: Array) -> Array:
 def copied(self: Array, memo: dict[Any, Any]) -> Array:
     """A copy of the array. The copies of arrays that share memory share it, if they are made with the same memo."""
     key = _begin(self)
-    if key not in memo:
+    if key not in memo or memo[key][1].size < self.storage_size:
         whole = _whole(self)
         memo[key] = whole.clone(), whole  # held, so that no other memory gets its address
     return memo[key][0].as_strided(self.shape, self.strides, self.offset)
@@ -50,7 +54,7 @@ def copied(self: Array, memo: dict[Any, Any]) -> Array:
 def _reduce(self: Array, protocol: Any) -> Any:
     key = _begin(self)
     storage = _pickled.get(key)
-    if storage is None:
+    if storage is None or storage.array.size < self.storage_size:
         storage = _pickled[key] = Storage(_whole(self))
     return _part, (storage, self.shape, self.strides, self.offset)
 

@@ -239,6 +239,8 @@ class Tensor:
 
         Raises RuntimeError for a tensor that does not require grad.
         """
+        if self._base is not None:
+            self._follow_base()  # an in-place op on the base may have given this view a new history
         _need_grad("register_hook", self)
         if self._node is not None:
             return RemovableHandle(self._node.hooks_of(self._index), hook)

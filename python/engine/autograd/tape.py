@@ -185,8 +185,11 @@ def _walk(
     retain_graph: bool | None,
     leaf: Callable[[Tensor, Array | RowSum], None],
     found: dict[Edge, Array | None] = NOTHING,
+    asked: set[Tensor] | None = None,
 ) -> None:
-    """Calls `leaf` with each leaf and its gradient, and puts the gradients of the outputs of nodes that `found` has into it."""
+    """Calls `leaf` with each leaf and its gradient, and puts the gradients of the outputs of nodes that `found` has into it.
+
+    asked: the only leaves that count; the hooks of others do not run."""
     pending: dict[Node, list[Array | None]] = {}
     heap: list[tuple[int, Node]] = []
     leaves: dict[Tensor, Array | RowSum] = {}
@@ -240,6 +243,8 @@ def _walk(
                 if edge is not None and g is not None:
                     send(edge, g)
         for tensor, total in leaves.items():
+            if asked is not None and tensor not in asked:
+                continue
             leaf(tensor, _run_hooks(tensor._hooks, dense(total), "leaf") if tensor._hooks else total)
     finally:
         _mode.enabled = before
@@ -275,8 +280,6 @@ def backward(
     taken = {id(g): g for _, g in starts}
 
     def accumulate(tensor: Tensor, g: Array | RowSum) -> None:
-        if wanted is not None and not any(tensor is x for x in wanted):
-            return
         with _accumulating:  # threads may share the leaf
             if tensor._grad is not None:  # in its own memory, so that views of it stay true
                 K.add_(tensor._grad._data, dense(g))
@@ -295,7 +298,7 @@ def backward(
     found: dict[Edge, Array | None] = NOTHING
     if wanted is not None:
         found = {_edge(x): None for x in wanted if x._node is not None}
-    _walk(starts, retain_graph, accumulate, found)
+    _walk(starts, retain_graph, accumulate, found, None if wanted is None else set(wanted))
     for x in wanted or ():
         g = None if x._node is None else found.pop(_edge(x), None)
         if g is not None:
@@ -339,12 +342,11 @@ def grad(
     found: dict[Edge, Array | None] = dict.fromkeys(edges)
 
     def keep(tensor: Tensor, g: Array | RowSum) -> None:
-        if tensor in found:
-            found[tensor] = dense(g)
+        found[tensor] = dense(g)
 
     if materialize_grads and allow_unused is False:
         raise BadValue("grad", "allow_unused", "True or None with materialize_grads", False)
-    _walk(starts, retain_graph, keep, found)
+    _walk(starts, retain_graph, keep, found, set(wanted))
     gradients = [found[edge] for edge in edges]
     if materialize_grads:
         gradients = [filled(x._data.meta, 0.0) if g is None else g for x, g in zip(wanted, gradients)]

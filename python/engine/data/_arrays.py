@@ -24,12 +24,18 @@ __all__ = [
     "item_index",
     "label_array",
     "narrow",
+    "needs_ops",
 ]
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
     """A Tensor that shares an array's memory."""
     return Tensor(_core.from_buffer(array))
+
+
+def needs_ops(value: Any) -> bool:
+    """Whether value is a Tensor that is no array for NumPy: on a device, of a dtype that NumPy lacks, or with a gradient."""
+    return isinstance(value, Tensor) and (value.is_cuda or value.dtype is _core.bfloat16 or value.requires_grad)
 
 
 def as_array(value: Tensor | np.ndarray | Any) -> np.ndarray:

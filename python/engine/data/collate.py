@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.data._arrays import as_array, from_numpy
+from engine.data._arrays import as_array, from_numpy, needs_ops
 from engine.errors import BadType, BadValue, require
+from engine.ops.shape import stack
 from engine.tensor import Tensor
 
 __all__ = ["default_collate", "default_convert"]
@@ -38,6 +39,9 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return collate(batch)
     if isinstance(first, (Tensor, np.ndarray, np.generic)):
         _require_kind(batch, (Tensor, np.ndarray, *_NUMBERS), "Tensors, arrays or numbers")
+        if any(needs_ops(item) for item in batch) and all(isinstance(item, Tensor) for item in batch):
+            _require_alike([tuple(item.shape) for item in batch], "shape {} in every item")
+            return stack(batch)
         arrays = [as_array(item) for item in batch]
         _require_alike([array.shape for array in arrays], "shape {} in every item")
         return from_numpy(np.stack(arrays))

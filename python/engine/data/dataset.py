@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from engine.data._arrays import as_array, checked_indices, from_numpy, integer, item_index
+from engine.data._arrays import as_array, checked_indices, from_numpy, integer, item_index, needs_ops
 from engine.data._random import SPLIT, check_seed, permutation
 from engine.errors import BadType, NotDefined, require
 from engine.ops.generator import Generator
@@ -106,10 +106,9 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
             IndexError: if an index is not in [0, len(self)).
         """
         rows = checked_indices("TensorDataset.gather", indices, len(self))
-        on_device = [isinstance(tensor, Tensor) and tensor.is_cuda for tensor in self.tensors]
         return [
-            tensor[from_numpy(rows)] if there else from_numpy(as_array(tensor)[rows])
-            for tensor, there in zip(self.tensors, on_device)
+            tensor[from_numpy(rows)] if needs_ops(tensor) else from_numpy(as_array(tensor)[rows])
+            for tensor in self.tensors
         ]
 
 

@@ -18,11 +18,12 @@ from engine.data.batch import Batch
 from engine.data.collate import default_collate, default_convert
 from engine.data.dataset import Dataset, IterableDataset, makes_batches, offers, prefetch_of, unwrap
 from engine.data.epochs import Epochs, Place
-from engine.data.plan import BatchPlan
+from engine.data.plan import BatchPlan, PlannedBatches
 from engine.data.samplers import BatchSampler, RandomSampler, in_lists, number_of_lists
 from engine.errors import BadType, require
 from engine.ops.generator import Generator as RandomGenerator
-from engine.ops.generator import default_generator
+from engine.ops.generator import of_thread
+from engine.ops.random import randint
 
 __all__ = ["DataLoader", "WorkerInfo", "get_worker_info", "gives_batches", "in_order"]
 
@@ -76,7 +77,8 @@ class DataLoader(Epochs):
         pin_memory, pin_memory_device, multiprocessing_context, timeout, persistent_workers, in_order: change nothing. Batches
             always come in order.
         drop_last: leave out the last batch formed unless it is full.
-        worker_init_fn: called with 0 in the thread before the first item of an epoch.
+        worker_init_fn: called with 0 in the thread before the first item of an epoch. NumPy's random state is afterwards as it was
+            before: a dataset that draws should use a generator of its own.
         generator: draws the random order of `shuffle`, instead of `seed`.
         prefetch_factor: 2 by default; only with num_workers > 0.
         bucket_by_length: put items of similar length together (chunks of 50 batches are sorted by length; with
@@ -177,9 +179,15 @@ class DataLoader(Epochs):
                 len(dataset), lengths, batch_size=1 if self._alone else batch_size, shuffle=bool(shuffle),
                 bucket_by_length=bucket_by_length, max_tokens=max_tokens, drop_last=drop_last, seed=0 if seed is None else seed,
             )  # fmt: skip
+            self.batch_sampler = None if self._alone else PlannedBatches(self.sampler)
         self._gathers = collate_fn is None and not self._alone and makes_batches(self._base)
         self._plan: tuple[int, int, list[np.ndarray]] | None = None
         self._begin(0)
+
+    def _begin(self, epoch: int, place: Place | None = None) -> None:
+        super()._begin(epoch, place)
+        if isinstance(self.sampler, BatchPlan):
+            self.sampler.epoch = epoch
 
     def _set_prefetch(self, prefetch: int, num_workers: int, factor: int | None, persistent: bool) -> None:
         op = "DataLoader"
@@ -226,6 +234,11 @@ class DataLoader(Epochs):
 
     def _batches_from(self, epoch: int, place: Place) -> Generator[tuple[Any, Place]]:
         done = place["position"]
+        seed = None
+        if (
+            self.num_workers or self.generator is not None
+        ):  # with a generator always, so that the order is the same either way
+            seed = int(randint(0, 2**63 - 1, (), generator=self.generator).item())
         rest: Iterable[Any]
         if isinstance(self.sampler, BatchPlan):
             rest = self._batches(epoch)[done:]  # planned here: a generator would do it in the background thread
@@ -234,17 +247,21 @@ class DataLoader(Epochs):
         else:
             rest = islice(iter(self.sampler if self.batch_sampler is None else self.batch_sampler), done, None)
         made = ((self._fetch(rows), {"position": number}) for number, rows in enumerate(rest, start=done + 1))
-        return self._as_worker(made) if self.num_workers else made
+        return self._as_worker(made, seed) if self.num_workers and seed is not None else made
 
     def _items(self) -> Iterable[Any]:
         """The items of an iterable dataset, alone or in lists. The dataset is asked for them in the background thread if there is one."""
         items: Iterable[Any] = self.dataset  # type: ignore[assignment]
         yield from items if self._alone else in_lists(items, self.batch_size, self.drop_last)  # type: ignore[arg-type]
 
-    def _as_worker(self, made: Generator[tuple[Any, Place]]) -> Generator[tuple[Any, Place]]:
-        _worker.info = WorkerInfo(0, 1, (self.generator or default_generator).initial_seed(), self.dataset)
+    def _as_worker(self, made: Generator[tuple[Any, Place]], seed: int) -> Generator[tuple[Any, Place]]:
+        _worker.info, of_thread.seed = WorkerInfo(0, 1, seed, self.dataset), seed
         if self.worker_init_fn is not None:
-            self.worker_init_fn(0)
+            state = np.random.get_state()  # a process of its own would leave the program's state alone
+            try:
+                self.worker_init_fn(0)
+            finally:
+                np.random.set_state(state)
         yield from made
 
     def _fetch(self, rows: Any) -> Any:

@@ -6,6 +6,7 @@ any time; so a run can resume in the middle of an epoch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from engine.data._arrays import integer
 from engine.data._random import LOADER, check_seed, permutation
 from engine.errors import BadValue, require
 
-__all__ = ["BatchPlan"]
+__all__ = ["BatchPlan", "PlannedBatches"]
 
 # Bucketing sorts within chunks of this many batches, or of a quarter of a small data set. So the lengths in a batch are
 # nearly equal, and yet each epoch has other batches.
@@ -40,6 +41,8 @@ class BatchPlan:
         ValueError: if a size is below 1, lengths are missing, or an item is longer than `max_tokens`.
         TypeError: if a size is not an integer.
     """
+
+    epoch = 0  # the one that `iter` gives
 
     def __init__(
         self,
@@ -74,6 +77,10 @@ class BatchPlan:
     def __len__(self) -> int:
         """The number of items in an epoch, before drop_last."""
         return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        """The item numbers of the epoch, in the order of its batches."""
+        return iter([row for rows in self.plan(self.epoch) for row in rows.tolist()])
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """Item numbers of each batch of an epoch, a list of int64 arrays."""
@@ -131,3 +138,16 @@ class BatchPlan:
                 batches.append(order[start:end])
             start = end
         return batches
+
+
+class PlannedBatches:
+    """The batches of a plan, as a batch sampler: lists of item numbers."""
+
+    def __init__(self, plan: BatchPlan) -> None:
+        self.sampler, self.batch_size, self.drop_last = plan, plan.batch_size, plan.drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter([rows.tolist() for rows in self.sampler.plan(self.sampler.epoch)])
+
+    def __len__(self) -> int:
+        return len(self.sampler.plan(self.sampler.epoch))

@@ -7,6 +7,8 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
+from engine.autograd.tape import Node, record
+from engine.errors import NotDefined
 from engine.ops.operands import zeros_array
 from engine.ops.shape import normal_dim
 from engine.ops.sorting import sorted_arrays
@@ -44,6 +46,10 @@ def _firsts(rows: Array) -> Array:
     return first
 
 
+def _no_backward(node: Node, *gradients: Any) -> Any:
+    raise NotDefined(node.name, "backward", "an op that has a gradient", "one that has none", "detach() its input")
+
+
 def _distinct(op: str, input: Tensor, dim: int | None, sort: bool, with_inverse: bool, with_counts: bool) -> Any:
     x = as_array(op, "input", input)
     moved: tuple[int, ...]
@@ -74,7 +80,7 @@ def _distinct(op: str, input: Tensor, dim: int | None, sort: bool, with_inverse:
     else:
         back = sorted(range(x.ndim), key=order_of_dims.__getitem__)
         values = found.view((starts.size, *moved)).permute(back).contiguous()
-    results = [Tensor(values)]
+    results = [record(op, values, (input,), _no_backward)]
     if with_inverse:
         inverse = number
         if order is not None:
@@ -102,7 +108,8 @@ def unique(
     their elements; then only that dimension gets another size.
 
     The result is always sorted. return_inverse: also int64 of input's shape (with dim: (size,)), the place of each element in
-    the result. return_counts: also int64 (m,), how often each occurs. NaN is not equal to NaN. There are no gradients.
+    the result. return_counts: also int64 (m,), how often each occurs. NaN is not equal to NaN. There are no gradients:
+    `backward` through the result raises NotImplementedError.
     """
     return _distinct("unique", input, dim, True, return_inverse, return_counts)
 

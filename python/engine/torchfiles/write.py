@@ -43,6 +43,9 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     """
     pickle = _Pickle()
     data = pickle.of(obj)
+    if pickle.grown:  # a storage is longer than its first tensor said, which is written already
+        pickle = _Pickle(pickle.storages, pickle.numbers)
+        data = pickle.of(obj)
     records = [
         ("data.pkl", data), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little"),
         *((f"data/{key}", _core.to_bytes(array)) for key, array in enumerate(pickle.storages)), ("version", b"3\n"),
@@ -71,11 +74,12 @@ def _write(target: Any, folder: str, records: list[tuple[str, bytes]]) -> None:
 class _Pickle:
     """Writes pickles of protocol 2. `storages`: the arrays that the pickle refers to by number."""
 
-    def __init__(self) -> None:
+    def __init__(self, storages: list[Array] | None = None, numbers: dict[tuple[int, int], int] | None = None) -> None:
         self.out = bytearray()
         self.memo: dict[int, int] = {}
-        self.storages: list[Array] = []
-        self.numbers: dict[tuple[int, int], int] = {}  # by address and dtype: the place in `storages`
+        self.storages: list[Array] = storages or []
+        self.numbers: dict[tuple[int, int], int] = numbers or {}  # by address and dtype: the place in `storages`
+        self.grown = False  # whether a storage became longer after it was written
         self.kept: list[Any] = []  # what the memo knows by its address must live on
 
     def of(self, value: Any) -> bytes:
@@ -215,4 +219,7 @@ class _Pickle:
             self.numbers[begin] = len(self.storages)
             self.storages.append(array.as_strided((array.storage_size,), (1,), 0))
         number = self.numbers[begin]
+        if self.storages[number].size < array.storage_size:  # tensors made of one NumPy array may differ in length
+            self.storages[number] = array.as_strided((array.storage_size,), (1,), 0)
+            self.grown = True
         return number, self.storages[number].size
