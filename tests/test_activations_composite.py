@@ -217,3 +217,22 @@ def test_gumbel_softmax(hard):
 def test_mistakes(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("dtype", [engine.float16, engine.bfloat16])
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax_of_16_bits_is_finite(dtype, hard):
+    engine.manual_seed(0)
+    assert F.gumbel_softmax(engine.zeros(50000, 4, dtype=dtype), hard=hard).isfinite().all().item()
+
+
+@pytest.mark.parametrize("name", ["softplus", "mish"])
+def test_float16_does_not_overflow(name):
+    x = np.arange(-30, 30.1, 0.125, dtype=np.float32)
+    half, single = tensor(x, dtype=engine.float16, requires_grad=True), tensor(x, requires_grad=True)
+    results = [getattr(F, name)(t) for t in (half, single)]
+    assert results[0].dtype is engine.float16
+    for y in results:
+        y.sum().backward()
+    np.testing.assert_allclose(results[0].detach().float().numpy(), results[1].detach().numpy(), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(half.grad.float().numpy(), single.grad.numpy(), rtol=2e-3, atol=1e-4)

@@ -109,3 +109,14 @@ def test_validate_args_switches_the_checks_off():
 def test_other_pairs_have_no_divergence():
     with pytest.raises(NotImplementedError, match="kl_divergence"):
         kl_divergence(Normal(0.0, 1.0), Uniform(0.0, 1.0))
+
+
+@pytest.mark.parametrize("dtype", [engine.float16, engine.bfloat16, engine.float32])
+def test_uniform_never_draws_the_upper_bound(dtype):
+    engine.manual_seed(0)
+    low = engine.tensor([0.0, -1.0, -3.0, 1.0], dtype=dtype, requires_grad=True)
+    high = engine.tensor([1.0, 0.0, -2.0, 1.0 + 2**-6], dtype=dtype, requires_grad=True)
+    drawn = Uniform(low, high).rsample((50000,))
+    assert (drawn < high).all().item() and (drawn >= low).all().item()
+    drawn.float().mean(0).sum().backward()
+    np.testing.assert_allclose((low.grad + high.grad).float().numpy(), np.ones(4), atol=0.05)

@@ -400,3 +400,12 @@ def test_broadcasts_of_every_stride(isa: str, threads) -> None:
         x3, columns7 = x[:, :, ::3], columns[::7]
         same(engine.from_numpy(x3) - t(x[:, :, :1]), x3 - x[:, :, :1])
         same(engine.from_numpy(columns7) / 3, columns7 / np.float32(3))
+
+
+@pytest.mark.parametrize("bounds", [(math.nan, 1.0), (0.0, math.nan), (math.nan, None), (None, math.nan)])
+@pytest.mark.parametrize("tensors", [False, True])
+def test_a_bound_that_is_no_number_gives_no_number(bounds, tensors):
+    low, high = (engine.tensor([b, b]) if tensors and b is not None else b for b in bounds)
+    x = engine.tensor([-3.0, 0.5])
+    assert engine.clamp(x, low, high).isnan().all().item()
+    assert x.clamp_(low, high).isnan().all().item()

@@ -124,3 +124,11 @@ def test_integers_of_64_bits_are_exact() -> None:
     assert (x * 1 == big).tolist() == [True, False]
     assert engine.where(engine.tensor([True, False]), big, x).tolist() == [big, -big]
     assert x.masked_fill(engine.tensor([False, True]), big).tolist() == [big, big]
+
+
+def test_block_diag_takes_the_dtype_of_all():
+    made = engine.block_diag(engine.tensor([[1]]), engine.tensor([[1.5]]), engine.tensor([2.5], dtype=engine.float64))
+    assert made.dtype is engine.float64 and made.diagonal().tolist() == [1.0, 1.5, 2.5]
+    made = engine.block_diag(engine.tensor([1.5], dtype=engine.float16), engine.tensor(2.5))
+    assert made.dtype is engine.float16 and made.diagonal().tolist() == [1.5, 2.5]
+    assert engine.block_diag(engine.tensor([True]), engine.tensor(2)).dtype is engine.int64

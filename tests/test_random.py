@@ -261,3 +261,34 @@ def test_normal_numbers_around_tensors():
         engine.normal(0.0, engine.tensor([1.0, -1.0]))
     with pytest.raises(TypeError, match=r"\[normal\] mean: expected a floating-point dtype, got int64"):
         engine.normal(engine.tensor([1]), 1.0)
+
+
+@pytest.mark.parametrize("dtype", [engine.float16, engine.bfloat16])
+def test_the_upper_bound_never_comes_in_16_bits(dtype):
+    engine.manual_seed(0)
+    assert engine.rand(100000, dtype=dtype).max().item() < 1
+    assert engine.rand_like(engine.empty(100000, dtype=dtype)).max().item() < 1
+    assert engine.empty(100000, dtype=dtype).uniform_(-2, 3).max().item() < 3
+    assert engine.empty(100000, dtype=dtype).uniform_(-2, 0).max().item() < 0
+    assert engine.randint(0, 2050, (100000,), dtype=dtype).max().item() < 2050
+    assert engine.empty(3, dtype=dtype).uniform_(2, 2).tolist() == [2, 2, 2]
+
+
+def test_the_upper_bound_never_comes_in_a_narrow_interval():
+    engine.manual_seed(0)
+    drawn = engine.empty(100000).uniform_(1, 1.00001)
+    assert drawn.min().item() >= 1 and drawn.max().item() < float(np.float32(1.00001))
+
+
+@pytest.mark.parametrize("dtype", [engine.float16, engine.bfloat16])
+def test_many_weights_in_16_bits_are_drawn_alike(dtype):
+    engine.manual_seed(0)
+    weights = engine.full((4096,), 1 / 4096, dtype=dtype)
+    for drawn in (
+        engine.multinomial(weights, 100000, True),
+        engine.distributions.Categorical(probs=weights).sample((100000,)),
+    ):
+        halves = [(drawn < 1024).float().mean().item(), (drawn >= 3072).float().mean().item()]
+        np.testing.assert_allclose(halves, 0.25, atol=0.01)
+        assert len(drawn.unique()) == 4096
+    assert len(engine.multinomial(weights, 4096).unique()) == 4096

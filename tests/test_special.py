@@ -134,3 +134,10 @@ def test_a_formula_keeps_its_input_for_backward() -> None:
     z.add_(1)
     with pytest.raises(RuntimeError, match=r"\[atan\] backward: expected the arrays that the op saved, unchanged"):
         y.backward()
+
+
+@pytest.mark.parametrize("dtype", [engine.float32, engine.float64])
+def test_acosh_below_1_is_not_a_number(dtype):
+    x = engine.tensor([0.5, -1.0, -2.0, -1e5, -1e10, -1e30, -math.inf, math.nan], dtype=dtype)
+    assert engine.acosh(x).isnan().all().item()
+    assert engine.acosh(engine.tensor([1.0, math.inf], dtype=dtype)).tolist() == [0.0, math.inf]

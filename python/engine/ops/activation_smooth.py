@@ -115,7 +115,9 @@ def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta * input)) / beta; the input itself where beta * input > threshold."""
-    floating_array("softplus", input)
+    x = floating_array("softplus", input)
+    if x.dtype is _core.float16 or x.dtype is _core.bfloat16:  # e^threshold overflows float16
+        return softplus(input.float(), beta, threshold).to(x.dtype)
     scaled = input * beta
     curve = log1p(exp(clamp(scaled, max=threshold))) / beta
     return where(scaled > threshold, input, curve)
@@ -129,8 +131,11 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """input * tanh(softplus(input)) (Misra 2019, arXiv 1908.08681). inplace as in `elu`."""
-    floating_array("mish", input)
-    return in_place("mish_", input, mish) if inplace else input * tanh(softplus(input))
+    x = floating_array("mish", input)
+    if inplace:
+        return in_place("mish_", input, mish)
+    wide = input.float() if x.dtype is _core.float16 or x.dtype is _core.bfloat16 else input
+    return (wide * tanh(softplus(wide))).to(x.dtype)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -176,9 +181,11 @@ def gumbel_softmax(logits: Tensor, tau: float = 1.0, hard: bool = False, eps: fl
     floating_array("gumbel_softmax", logits)
     if not tau > 0:
         raise BadValue("gumbel_softmax", "tau", "a number > 0", tau)
-    # 1 - u lies in (0, 1], and the exponential variate -log(1 - u) may be 0: then the Gumbel variate is +inf.
-    tiny = 1e-38 if logits.dtype is _core.float32 else 1e-300
-    noise = -(-(1 - rand_like(logits.detach())).log()).clamp(min=tiny).log()
+    # 1 - u lies in (0, 1], and the exponential variate -log(1 - u) may be 0: then the Gumbel variate would be +inf. Both logarithms
+    # need more than 16 bits.
+    wide = _core.float64 if logits.dtype is _core.float64 else _core.float32
+    tiny = 1e-38 if wide is _core.float32 else 1e-300
+    noise = -(-(1 - rand_like(logits.detach(), dtype=wide)).log()).clamp(min=tiny).log().to(logits.dtype)
     soft = softmax((logits + noise) / tau, dim)
     if not hard:
         return soft

@@ -273,6 +273,11 @@ def _bounds(op: str, low: Operand | None, high: Operand | None) -> tuple[Any, An
     return data_of(low), data_of(high)
 
 
+def _one_by_one(low: Any, high: Any) -> bool:
+    """Whether one of two bounds may be NaN, which the kernel passes on only from a bound that stands alone."""
+    return low is not None and high is not None and any(type(b) is Array or b != b for b in (low, high))
+
+
 @tensor_method("clamp", "clip")
 def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """min(max(input, min), max). The bounds are numbers, Tensors that broadcast with input, or None.
@@ -282,7 +287,8 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
     x = as_array("clamp", "input", input)
     low, high = _bounds("clamp", min, max)
     inputs = (input, tensor_of(min), tensor_of(max))
-    return record("clamp", K.clamp(x, low, high), inputs, _clamp_backward, x, low, high)
+    y = K.clamp(K.clamp(x, low, None), None, high) if _one_by_one(low, high) else K.clamp(x, low, high)
+    return record("clamp", y, inputs, _clamp_backward, x, low, high)
 
 
 # ---------------------------------------------------------------- in place
@@ -351,7 +357,11 @@ def _clamp_(self: Tensor, min: Operand | None = None, max: Operand | None = None
         return in_place("clamp_", self, clamp, min, max)
     check_inplace("clamp_", self)
     before = self._data.clone() if self._requires_grad else None
-    K.clamp_(self._data, low, high)
+    if _one_by_one(low, high):
+        K.clamp_(self._data, low, None)
+        K.clamp_(self._data, None, high)
+    else:
+        K.clamp_(self._data, low, high)
     return record_inplace("clamp_", self, (self, None, None), _clamp_backward, before, low, high)
 
 

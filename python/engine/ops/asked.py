@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 from engine import _core
@@ -12,6 +13,7 @@ from engine.errors import require
 from engine.notices import say_once
 from engine.ops.factory import tensor, zeros
 from engine.ops.matrix_norms import vector_norm
+from engine.ops.operands import promote_types, result_type
 from engine.ops.stacking import atleast_2d
 from engine.ops.unary import sign
 from engine.tensor import Tensor, as_array, tensor_method
@@ -132,7 +134,12 @@ def block_diag(*tensors: Tensor) -> Tensor:
     parts = [atleast_2d(t) for t in tensors]
     rows, columns = sum(p.shape[0] for p in parts), sum(p.shape[1] for p in parts)
     first = parts[0] if parts else zeros(1, 0)
-    made, row, column = zeros(rows or 1, columns, dtype=first.dtype, device=first.device), 0, 0
+    dtype = first.dtype
+    if tensors:  # tensors of dimensions decide before those of none, as in other ops
+        kinds = [[t.dtype for t in tensors if bool(t.ndim) is ranked] for ranked in (True, False)]
+        shared = [zeros((1,) * ranked, dtype=reduce(promote_types, k)) for ranked, k in zip((1, 0), kinds) if k]
+        dtype = result_type(shared[0], shared[-1])
+    made, row, column = zeros(rows or 1, columns, dtype=dtype, device=first.device), 0, 0
     for part in parts:
         made[row : row + part.shape[0], column : column + part.shape[1]] = part
         row, column = row + part.shape[0], column + part.shape[1]

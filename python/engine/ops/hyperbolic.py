@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from engine.ops.activation import log1p
 from engine.ops.comparison import where
 from engine.ops.special import formula
@@ -25,7 +27,7 @@ def _asinh(x: Tensor) -> Tensor:
 
 
 def _acosh(x: Tensor) -> Tensor:
-    near = where(x > _LARGE, 1.0, x) - 1.0
+    near = where(x > _LARGE, 1.0, where(x < 1.0, math.nan, x)) - 1.0
     return where(x > _LARGE, log(x) + _LOG_2, log1p(near + sqrt(near * (near + 2.0))))
 
 

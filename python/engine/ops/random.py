@@ -10,6 +10,7 @@ generator: a `Generator` from which to draw instead of engine's random state.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -78,6 +79,24 @@ def set_rng_state(new_state: Tensor) -> None:
 # ---------------------------------------------------------------- factories
 
 
+# For each dtype: the digits of a number, the binary logarithm of the least one above 0, and the largest one.
+_GRIDS = {
+    _core.float16: (11, -24, 65504.0),
+    _core.bfloat16: (8, -133, (2.0 - 2.0**-7) * 2.0**127),
+    _core.float32: (24, -149, (2.0 - 2.0**-23) * 2.0**127),
+}
+
+
+def _largest_below(high: float, dtype: DType) -> float:
+    """The largest number of the dtype that is less than `high`."""
+    below = math.nextafter(float(high), -math.inf)
+    if dtype not in _GRIDS:
+        return below
+    digits, least, largest = _GRIDS[dtype]
+    step = max(math.frexp(below)[1] - digits, least)
+    return min(math.ldexp(math.floor(math.ldexp(below, -step)), step), largest)
+
+
 def draw(
     op: str,
     array: Array,
@@ -95,8 +114,17 @@ def draw(
         kernel(array, first, second, *next_random(op, generator))
     else:
         apart = _core.empty(array.shape, _core.float64 if dtype is _core.float64 else _core.float32, array.device)
-        K.copy(array, draw(op, apart, kernel, first, second, generator))
+        drawn = draw(op, apart, kernel, first, second, generator)
+        K.copy(array, _kept_below(drawn, second, dtype) if kernel is K.uniform and first < second else drawn)
+        return array
+    if kernel is K.uniform and first < second and (first, second) != (0.0, 1.0):
+        K.copy(array, _kept_below(array, second, dtype))
     return array
+
+
+def _kept_below(array: Array, high: float, dtype: DType) -> Array:
+    """The numbers, with those that rounding has taken to `high` replaced by the largest of the dtype below it."""
+    return K.clamp(array, None, _largest_below(high, dtype)) if math.isfinite(high) else array
 
 
 def rand(
@@ -189,7 +217,7 @@ def _normal_around(mean: Any, std: Any, generator: Generator | None) -> Array:
 def draw_integers(op: str, array: Array, low: int, high: int, generator: Generator | None = None) -> Array:
     low, high = operator.index(low), operator.index(high)
     dtype = array.dtype
-    whole = 2**53 if dtype is _core.float64 else 2**24
+    whole = 2**53 if dtype is _core.float64 else 65504 if dtype is _core.float16 else 2**24
     least, largest = INTEGER_LIMITS.get(dtype, (-whole, whole))
     if not low < high:
         raise BadValue(op, "high", f"a number above low, which is {low}", high)
@@ -199,6 +227,8 @@ def draw_integers(op: str, array: Array, low: int, high: int, generator: Generat
     if dtype not in INTEGER_LIMITS and dtype is not _core.float64:
         array = _core.empty(array.shape, _core.float32, array.device)
     K.randint(array, low, high, *next_random(op, generator))
+    if dtype is _core.float16 or dtype is _core.bfloat16:
+        array = _kept_below(array, high, dtype)
     return array.cast(dtype)
 
 

@@ -43,7 +43,9 @@ def multinomial(
     if not x.dtype.is_floating_point:
         raise BadType(op, "input", "a floating-point dtype", x.dtype.name)
     require(x.ndim in (1, 2), op, "input", "1 or 2 dimensions", f"shape {tuple(x.shape)}")
-    rows = x if x.ndim == 2 else x.unsqueeze(0)
+    # Sums and draws of 16 bits would round most of the distribution away.
+    wide = x.cast(_core.float64 if x.dtype is _core.float64 else _core.float32)
+    rows = wide if wide.ndim == 2 else wide.unsqueeze(0)
     count, n = rows.shape
     require(n > 0, op, "input", "at least one weight in each row", "none")
     require(num_samples > 0, op, "num_samples", "a number > 0", num_samples)
