@@ -136,6 +136,17 @@ def test_columns_of_zeros_and_ones_are_labels(tmp_path):
 # --- what is named ---
 
 
+def test_check_leaves_columns_of_zeros_and_ones_as_they_are(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,text,toxic,insult\n1,my card,1,0\n2,the weather,0,0\n3,,0,1\n4,your money,1,1\n5,a song,0,1\n")
+    kept = "".join(line + "\n" for line in path.read_text().splitlines() if not line.startswith("3"))
+    for named in ((), ("--label-column", "toxic,insult")):
+        command = ("check", path, *named, "--remove", "empty,missing_label", "-o", tmp_path / "b.csv")
+        said = run_engine(*command)
+        assert "1 rows removed, 4 written" in said and ("name them with --label-column" in said) == (not named)
+        assert (tmp_path / "b.csv").read_text() == kept
+
+
 def test_odd_labels_are_named_by_check_and_by_training(tmp_path):
     rows = [
         *texts(3),

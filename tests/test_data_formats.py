@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import lzma
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -435,3 +436,45 @@ def test_values_of_any_type_are_written(tmp_path: Path) -> None:
     write_table(full, tmp_path / "b.parquet")
     again = read_table(tmp_path / "b.parquet", extra_columns=None).columns
     assert (again["n"], again["m"], again["l"]) == (["1", '"two"'], ['{"a": 1}', '{"b": [2]}'], [["x", "y"], []])
+
+
+# --- headers and labels as people have them ---
+
+
+def test_a_header_may_have_the_named_columns_in_another_order(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "label,text\ncard,my card\nmoney,my money\n")
+    table = read_table(path, columns=("text", "label"))
+    assert (table.texts, table.labels, table.lines) == (["my card", "my money"], ["card", "money"], [2, 3])
+    lone = write(tmp_path / "b.csv", "text\nmy card\n")
+    with pytest.raises(
+        ValueError, match=r"2 columns in line 1 .* got 1 \(the columns are those of columns= \(text,label\)"
+    ):
+        read_table(lone, columns=("text", "label"))
+
+
+def test_columns_without_names_are_several(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text,label,,\nmy card,card,x,y\ntext,label,,\nmine,money,z,\n")
+    table = read_table(path, extra_columns=None)
+    assert (table.texts, table.labels) == (["my card", "mine"], ["card", "money"])
+    assert list(table.columns.values()) == [["x", "z"], ["y", ""]]
+    write_table(table, tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_text() == "text,label,,\nmy card,card,x,y\nmine,money,z,\n"
+
+
+def test_null_is_no_label_and_booleans_are_names(tmp_path: Path) -> None:
+    rows = [{"text": "a", "labels": None}, {"text": "b", "labels": ["x", "y"]}]
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert read_table(path, empty_labels=True).labels == ["", "x|y"]
+    with pytest.raises(ValueError, match="a label in line 1 of"):
+        read_table(path)
+    path = write(tmp_path / "b.jsonl", '{"text": "a", "label": true}\n{"text": "b", "label": false}\n')
+    assert read_table(path).labels == ["true", "false"]
+
+
+def test_a_zip_archive_is_refused(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a.csv", as_csv())
+    path = write(tmp_path / "a.csv.zip", stream.getvalue())
+    with pytest.raises(ValueError, match=r"got a zip archive, .*a\.csv\.zip \(unpack it\)"):
+        read_table(path)

@@ -507,3 +507,41 @@ def test_arrays_and_arrow_files_of_tags(tmp_path: Path) -> None:
         read = read_tagged(path)
         assert (read.words, read.tags) == ([["a", "b"], ["c"]], [["O", "B-x"], ["O"]])
         assert read.where(0).startswith("row 0 of")
+
+
+@pytest.mark.parametrize(
+    ("words", "tags"),
+    [
+        ("['fly', 'to']", "['O', 'B-x']"),
+        ('["fly", "to"]', '["O", "B-x"]'),
+        ("fly to", "['O', 'B-x']"),
+        ("['fly', 'to']", "O B-x"),
+        ("fly to", "('O', 'B-x')"),
+    ],
+)
+@pytest.mark.parametrize("name", ["tags", "ner_tags"])
+def test_lists_in_the_cells_of_tables(tmp_path: Path, words: str, tags: str, name: str) -> None:
+    def cell(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"'
+
+    path = tmp_path / "a.csv"
+    path.write_text(f"text,{name}\n{cell(words)},{cell(tags)}\n{cell(words)},{cell(tags)}\n")
+    table = read_tagged(path)
+    assert (table.words, table.tags) == ([["fly", "to"]] * 2, [["O", "B-x"]] * 2)
+
+
+def test_lists_in_cells_that_are_none_name_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for second, message in (
+        ("['O' 'O']", "a list of tags such as .* in line 3 of .*a.csv"),
+        ("[O, O]", "a list of tags such as .* in line 3 of .*a.csv"),
+        ("O O", "a list of tags such as .* in line 3 of .*a.csv"),
+        ("[0, 1]", "a list of strings as tags in line 3 .*need their names"),
+        ("['O']", "2 tags, one for each word in line 3"),
+    ):
+        path.write_text(f"text,tags\nfly to,\"['O', 'O']\"\nfly to,\"{second}\"\n")
+        with pytest.raises(ValueError, match=message):
+            read_tagged(path)
+    path.write_text("text,tags\n[laughs] yes [sic],O O [O]\n[a],[O]\n")  # brackets that are characters
+    table = read_tagged(path)
+    assert table.words == [["[laughs]", "yes", "[sic]"], ["[a]"]] and table.tags == [["O", "O", "[O]"], ["[O]"]]

@@ -81,7 +81,8 @@ def check(
     if options["max_length"] and not options["model"]:
         raise click.UsageError("--max-length needs --model.")
     from engine.report.words import visible, visible_json
-    from engine.text import find_problems, read_table, remove_problems, write_table
+    from engine.text import find_problems, read_table, remove_problems
+    from engine.text.table_write import write_columns
 
     kinds: Any = [kind.strip() for kind in remove.split(",") if kind.strip()]
     if bool(kinds) != (output is not None):
@@ -89,8 +90,11 @@ def check(
     columns = {name: options[name] for name in ("text_column", "label_column", "pair_column")}
     separator = options["label_separator"]
     settings = {**columns, **file_settings(options), "label_separator": separator or "|", "empty_labels": True}
-    table = read_table(data, **settings, extra_columns=() if output is None else None)
-    splits = {name: read_table(name, **settings) for name in others}
+    named = options["label_column"] is not None
+    table = _unguessed(read_table(data, **settings), named)
+    splits = {name: _unguessed(read_table(name, **settings), named) for name in others}
+    if table.label_column and table.label_column not in table.header:  # columns of 0 and 1: a row may have no 1
+        separator = separator or "|"
     report = find_problems(table, splits or None, similarity=similarity, label_separator=separator)
     if options["model"]:
         report = replace(report, notes=(*report.notes, *_tokens(table, options["model"], options["max_length"])))
@@ -101,8 +105,33 @@ def check(
         visible_json(json.dumps(report.to_dict(), ensure_ascii=False, indent=2)) if as_json else visible(str(report))
     )
     if left is not None and output is not None:
-        write_table(left[0], output)
+        columns_left = _all_columns(data, table, file_settings(options), set(left[1]))
+        write_columns("check", columns_left, output)
         click.echo(f"{len(left[1])} rows removed, {len(left[0])} written to {output}", err=as_json)
+
+
+def _unguessed(table: Any, named: bool) -> Any:
+    """The table without labels if these are columns of 0 and 1 that nobody named: they may be anything."""
+    if named or table.label_column is None or table.label_column in table.header:
+        return table
+    notes = [note for note in table.notes if "hold 0 and 1" not in note]
+    notes.append(f"the columns {table.label_column} hold 0 and 1; if they are labels, name them with --label-column")
+    return replace(table, labels=None, label_column=None, notes=tuple(notes))
+
+
+def _all_columns(path: str, table: Any, settings: dict[str, Any], removed: set[int]) -> dict[str, list[Any]]:
+    """All columns of a file as they are there, without the removed rows. Lists of labels are as the table has them."""
+    from engine.text.formats import format_of, open_file, read_rows
+    from engine.text.table_columns import LABEL_COLUMNS, TEXT_COLUMNS
+
+    file = open_file("check", path)
+    given = (table.text_column, *(table.label_column or "").split(","))
+    known = {name.casefold() for name in (*TEXT_COLUMNS, *LABEL_COLUMNS, *given) if name}
+    rows = read_rows(file, format_of(file), **settings, known=known)
+    columns = {name: rows.as_they_are(name) for name in rows.header}
+    if any(isinstance(value, list) for value in columns.get(table.label_column, ())):
+        columns[table.label_column] = table.labels
+    return {name: [v for row, v in enumerate(values) if row not in removed] for name, values in columns.items()}
 
 
 def _tokens(table: Any, model: str, max_length: int | None) -> list[str]:

@@ -6,8 +6,10 @@ their names. Otherwise the name decides.
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
@@ -74,7 +76,19 @@ def marked_format(file: TextFile) -> FileFormat | None:
         raise BadValue(
             file.op, file.argument, "an Excel file (.xlsx)", f"the old format in {file.name}", "save it as .xlsx"
         )
-    return next((name for mark, name in _MARKS.items() if begin.startswith(mark)), None)
+    marked = next((name for mark, name in _MARKS.items() if begin.startswith(mark)), None)
+    if marked == "excel" and ENDINGS.get(file.extension) != "excel" and not _is_excel(file):
+        raise BadValue(file.op, file.argument, "a file of data", f"a zip archive, {file.name}", "unpack it")
+    return marked
+
+
+def _is_excel(file: TextFile) -> bool:
+    """Whether a zip archive is an Excel file, which is one, too."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(file.read_bytes())) as archive:
+            return "[Content_Types].xml" in archive.namelist()
+    except zipfile.BadZipFile:
+        return False
 
 
 def read_rows(

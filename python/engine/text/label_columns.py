@@ -13,7 +13,7 @@ from engine.text.cleaning import clean_text
 from engine.text.table import TextTable
 from engine.text.table_rows import Rows
 
-__all__ = ["indicator_columns", "labels_in", "refuse_combinations"]
+__all__ = ["indicator_columns", "labels_in", "list_in", "refuse_combinations"]
 
 _LIST = re.compile(r"\s*\[.*\]\s*|\s*\{.*\}\s*|\s*\(.*,.*\)\s*", re.DOTALL)
 _NUMBERS = re.compile(r"\s*\[([\d.\s]*)\]\s*")  # as NumPy writes an array: no commas
@@ -91,7 +91,7 @@ def _parsed(rows: Rows, labels: list[str | list[str]]) -> list[str | list[str]]:
     """The labels, with lists in place of strings that spell lists, and names in place of lists of 0 and 1."""
     given = [label for label in labels if label]
     if given and all(isinstance(label, str) and _LIST.fullmatch(label) for label in given):
-        lists = [_list_in(str(label)) if label else [] for label in labels]
+        lists = [list_in(str(label)) if label else [] for label in labels]
         readable = [each is not None for each in lists]
         if any(names for names in lists):
             if not all(readable):
@@ -110,7 +110,7 @@ def _parsed(rows: Rows, labels: list[str | list[str]]) -> list[str | list[str]]:
     return labels
 
 
-def _list_in(text: str) -> list[str] | None:
+def list_in(text: str) -> list[str] | None:
     """The strings and numbers of a list in Python, JSON or NumPy spelling; None if the text is none."""
     numbers = _NUMBERS.fullmatch(text)
     if numbers is not None:

@@ -96,14 +96,22 @@ class CellRows(Rows):
             records = list(dropwhile(lambda record: not record[1], records))
         named = [clean_text(name) for _, cells in records[:1] for name in cells]
         self.header = named if columns is None else [clean_text(name) for name in columns]
-        if named == self.header:
+        if sorted(named) == sorted(self.header):  # a header, perhaps with the columns in another order
+            self.header = named
             records = records[1:]
+        if columns is not None:
+            shown = ",".join(self.header)
+            hints = (
+                *hints,
+                ("the columns are those of ", Argument("columns"), f" ({shown}), given here or to the training"),
+            )
         for line, cells in records:
             if cells and len(cells) != len(self.header):
                 raise file.wrong(line, f"{len(self.header)} columns", str(len(cells)), *hints)
         if skip_empty_lines and len(self.header) > 1:
             records = self._without_headers(file, records)
         self.lines = [line for line, _ in records]
+        self.header = _unnamed_apart(self.header)
         self._cells = [cells or [""] * len(self.header) for _, cells in records]
 
     def _without_headers(self, file: TextFile, records: list[Record]) -> list[Record]:
@@ -134,6 +142,12 @@ class CellRows(Rows):
 
     def labels(self, name: str) -> list[str | list[str]]:
         return list(self.values(name))
+
+
+def _unnamed_apart(header: list[str]) -> list[str]:
+    """The names of the columns, with spaces for those without a name, so that several of these are several columns."""
+    unnamed = [at for at, name in enumerate(header) if not name]
+    return [name or " " * unnamed.index(at) for at, name in enumerate(header)]
 
 
 class DelimitedRows(CellRows):
@@ -284,9 +298,11 @@ class TypedRows(Rows):
         return self._column(name, self._value)
 
     def labels(self, name: str) -> list[str | list[str]]:
-        """The labels of a column: strings, numbers, or arrays of these."""
+        """The labels of a column: strings, numbers, booleans, null (which is no label), or arrays of strings and numbers."""
 
         def label(row: int, name: str, value: object) -> str | list[str]:
+            if value is None or isinstance(value, bool):
+                return self._value(row, name, value)
             if not isinstance(value, list):
                 return self._label(row, name, value)
             several = [self._label(row, name, each) for each in value]

@@ -76,7 +76,9 @@ def write_columns(
         write_text(path, "".join(lines))
         return
     cells = [
-        [_cell(name, spreadsheet_safe) for name in columns],
+        [
+            _cell("" if name.isspace() else name, spreadsheet_safe) for name in columns
+        ],  # spaces tell unnamed columns apart
         *([_cell(value, spreadsheet_safe) for value in row] for row in rows),
     ]
     if ending == ".tsv":

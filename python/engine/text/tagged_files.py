@@ -14,6 +14,7 @@ from engine.text.cleaning import clean_text
 from engine.text.files import JSON_LINES, TextFile, either, numbered_lines
 from engine.text.formats import ENDINGS, marked_format
 from engine.text.json_files import json_records
+from engine.text.label_columns import list_in
 from engine.text.table_rows import DelimitedRows
 from engine.text.tagged_table import TaggedTable
 
@@ -23,7 +24,12 @@ TaggedFormat = Literal["conll", "jsonl", "folder", "tsv", "csv", "parquet"]
 
 _WORDS, _LABELS = ("tokens", "words"), ("label", "intent")
 _TAGS = ("tags", "labels", "ner_tags", "pos_tags", "chunk_tags")
+_TABLE_TAGS = ("tags", "ner_tags", "pos_tags", "chunk_tags")  # of tables, where "labels" may be those of sentences
 _TEXTS = ("text", "sentence", *_WORDS)  # columns of a TSV that hold words
+_LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
+_TAG_LIST = re.compile(
+    r"""\s*"?[\[(](.*[,'"].*|[\d.\s]*)[\])]"?\s*""", re.DOTALL
+)  # a tag may be in brackets, several are a list
 _UNIVERSAL = re.compile(r"(#.*\n|\s*\n)*1(-\d+)?(\t[^\t\n]*){9}\r?\n")  # how a CoNLL-U file begins
 
 
@@ -48,8 +54,10 @@ def read_tagged(
     - 'parquet': a Parquet, Arrow or Feather file, or a folder of them that `datasets` saved, with these columns.
     - 'folder': one sentence in each line of `seq.in`, its tags in `seq.out` and its label in `label`, if these files exist;
       words and tags are separated by spaces.
-    - 'tsv', 'csv': one sentence in each line below a header, words in 'text' (or 'sentence', 'tokens', 'words'), tags in 'tags', the
-      sentence's label in 'label' (or 'intent'); words and tags are separated by spaces. Fields of CSV may be in quotes.
+    - 'tsv', 'csv': one sentence in each line below a header, words in 'text' (or 'sentence', 'tokens', 'words'), tags in 'tags' (or
+      'ner_tags', 'pos_tags', 'chunk_tags'), the
+      sentence's label in 'label' (or 'intent'); words and tags are separated by spaces, or are lists such as ['a', 'b'], in the
+      spelling of Python or JSON. Fields of CSV may be in quotes.
 
     Tags are cleaned with `clean_text`, so that two spellings of a character are one. Files may be compressed.
 
@@ -94,7 +102,7 @@ def read_tagged(
         elif format == "conll":
             sentences = _read_conll(file, text, tag_column)
         else:
-            sentences = _read_table(file, text, format == "csv", ("tags",) if tag_column is None else tags)
+            sentences = _read_table(file, text, format == "csv", _TABLE_TAGS if tag_column is None else tags)
         if format == "conll" and tag_column is None and _UNIVERSAL.match(text):
             notes = (f"the tags of {file.name} are those of CoNLL-U's fourth column (UPOS)",)
         table = _table(file.name, list(sentences), file, file, notes)
@@ -132,7 +140,7 @@ def _cells(line: str) -> list[str]:
 
 def _begins_with_header(text: str, tags: tuple[str, ...]) -> bool:
     names = [cell.strip() for _, line in islice(numbered_lines(text), 1) for cell in line.split("\t")]
-    named = ("tags",) if tags == _TAGS else tags
+    named = _TABLE_TAGS if tags == _TAGS else tags
     return any(name in names for name in named) and any(name in names for name in _TEXTS)
 
 
@@ -223,19 +231,42 @@ def _read_table(file: TextFile, text: str, quoting: bool, tags: tuple[str, ...])
     rows = DelimitedRows(file, text, None, None, quoting, skip_empty_lines=True, usual=usual, known=(*_TEXTS, *tags))
     names = [next((key for key in keys if key in rows.header), None) for keys in (_TEXTS, tags, _LABELS)]
     there = ", ".join(map(repr, rows.header)) or "nothing"
-    if names[0] is None or (names[1] is None and tags != ("tags",)):
+    if names[0] is None or (names[1] is None and tags != _TABLE_TAGS):
         hint = ("name the column of the tags with ", Argument("tag_column"))
         raise file.wrong(1, f"a header with {either(_TEXTS)}, and {either(tags)} for tags", there, hint)
-    yield from _split(file, rows.lines, [None if name is None else rows.values(name) for name in names])
+    words, tag_cells, labels = [None if name is None else rows.values(name) for name in names]
+    tag_lists = any(_TAG_LIST.fullmatch(cell) for cell in tag_cells or ())
+    word_lists = all(_LIST.fullmatch(cell) for cell in words or ())
+    if word_lists and not tag_lists:  # a text may be in brackets
+        word_lists = all(list_in(cell) is not None for cell in words or ())
+    yield from _split(file, rows.lines, [words, tag_cells, labels], word_lists, tag_lists)
 
 
-def _split(file: TextFile, lines: Iterable[int], columns: list[list[str] | None]) -> Iterator[_Sentence]:
-    """Sentences from their lines and three columns of strings: words, tags and labels."""
+def _split(
+    file: TextFile,
+    lines: Iterable[int],
+    columns: list[list[str] | None],
+    word_lists: bool = False,
+    tag_lists: bool = False,
+) -> Iterator[_Sentence]:
+    """Sentences from their lines and three columns of strings: words, tags and labels. word_lists, tag_lists: they spell lists."""
     for line, words, tags, label in zip(lines, *(column or repeat(None) for column in columns)):
-        sentence = _Sentence(line, _cells(words), tags and _cells(tags), label and label.strip())
+        found = _listed(file, line, words, "words") if word_lists else _cells(words)
+        named = tags and (_listed(file, line, tags, "tags") if tag_lists else _cells(tags))
+        sentence = _Sentence(line, found, named, label and label.strip())
         if not sentence.words:
             raise file.wrong(line, "words", "none")
         yield sentence
+
+
+def _listed(file: TextFile, line: int, cell: str, kind: str) -> list[str]:
+    """The words or tags of a cell that spells a list."""
+    found = list_in(cell)
+    if found is None or not all(found):
+        raise file.wrong(line, f"a list of {kind} such as ['a', 'b']", repr(cell)[:60])
+    if kind == "tags" and any(re.fullmatch(r"[\d.]+", name) for name in found):
+        raise file.wrong(line, "a list of strings as tags", repr(cell)[:60], "tags that are numbers need their names")
+    return found
 
 
 def _read_folder(op: str, folder: str) -> TaggedTable:
