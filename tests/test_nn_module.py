@@ -260,3 +260,32 @@ def test_module_list_and_dict():
     assert [q.shape[0] for q in p] == [5, 3, 2, 4] and all(isinstance(q, nn.Parameter) for q in p)
     del p[1]
     assert [q.shape[0] for q in p[1:]] == [2, 4] and list(p.state_dict()) == ["0", "1", "2"]
+
+
+def test_registries_are_the_attributes():
+    m = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    new = nn.Linear(2, 5)
+    m._modules["0"] = new
+    assert getattr(m, "0") is new and m(engine.ones(1, 2)).shape == (1, 5)
+    layer = nn.Linear(2, 3)
+    p = nn.Parameter(engine.zeros(3, 2))
+    layer._parameters["weight"] = p
+    layer._buffers.update(b=engine.ones(1))
+    assert layer.weight is p and layer.b is layer._buffers["b"]
+    assert layer._buffers.pop("b").shape == (1,) and not hasattr(layer, "b")
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), copy.copy(layer)):
+        q = nn.Parameter(engine.ones(3, 2))
+        again._parameters["weight"] = q
+        assert again.weight is q
+    assert layer.weight is q  # copy.copy shares the registries
+    layer._parameters = {"bias": None}
+    assert layer.bias is None and not hasattr(layer, "weight") and again.weight is q
+    d = nn.ParameterDict({"a": engine.ones(1)})
+    d["a"] = p
+    assert d.a is p and d["a"] is p
+    d.clear()
+    assert not hasattr(d, "a")
+    d["a"] = q
+    assert d.pop("a") is q and not hasattr(d, "a")
+    shared = nn.Linear(2, 2).share_memory()
+    assert shared(engine.zeros(1, 2)).shape == (1, 2)

@@ -1,7 +1,7 @@
 """Module: a tree of parameters, buffers and submodules, with PyTorch's protocol.
 
 Parameters, buffers and submodules are plain attributes, so that reading `self.weight` costs nothing extra. The registries
-`_parameters`, `_buffers` and `_modules` list them by name, in the order of assignment.
+`_parameters`, `_buffers` and `_modules` list them by name, in the order of assignment; what is written there becomes an attribute.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from engine.device import number_of, placed, refuse_float64
 from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
 from engine.nn.hooks import Hooks, call_with_backward_hooks
 from engine.nn.parameter import Buffer, Parameter
+from engine.nn.registry import Registry
 from engine.nn.state import State
 from engine.nn.utils import zero_gradients
 from engine.notices import say_once
@@ -37,9 +38,9 @@ class Module(Hooks, State):
     def __init__(self) -> None:
         self.__dict__.update(
             training=True,
-            _parameters={},
-            _buffers={},
-            _modules={},
+            _parameters=Registry(),
+            _buffers=Registry(),
+            _modules=Registry(),
             _non_persistent=set(),
             _forward_hooks={},
             _forward_pre_hooks={},
@@ -47,6 +48,24 @@ class Module(Hooks, State):
             _backward_pre_hooks={},
             _state_hooks={},
         )
+        for registry in _KINDS:
+            self.__dict__[registry].adopt(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for registry in _KINDS:
+            if registry in state:
+                self._take(registry, state[registry])
+
+    def _take(self, registry: str, entries: dict[str, Any]) -> None:
+        """Makes a dict the registry of that name: it lists the attributes from now on."""
+        mine = self.__dict__
+        before = mine.get(registry)
+        new = entries if isinstance(entries, Registry) else Registry(entries)
+        if isinstance(before, Registry) and before is not new:
+            before.leave(self)
+        mine[registry] = new
+        new.adopt(self)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes. Call the module itself, not this method, so that hooks run."""
@@ -74,6 +93,8 @@ class Module(Hooks, State):
         elif isinstance(value, Buffer):
             self._register("_buffers", name, value)
             (self._non_persistent.discard if value.persistent else self._non_persistent.add)(name)
+        elif name in _KINDS and isinstance(value, dict):
+            self._take(name, value)
         else:
             mine = self.__dict__
             for registry, kind in _KINDS.items():
@@ -84,9 +105,14 @@ class Module(Hooks, State):
             object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
+        mine = self.__dict__
+        listed = False
         for registry in _KINDS:
-            self.__dict__.get(registry, {}).pop(name, None)
-        object.__delattr__(self, name)
+            if name in mine.get(registry, ()):
+                del mine[registry][name]
+                listed = True
+        if not listed or name in mine:
+            object.__delattr__(self, name)
 
     def _register(self, registry: str, name: str, value: Any) -> None:
         mine = self.__dict__
@@ -341,7 +367,13 @@ class Module(Hooks, State):
         return self
 
     def share_memory(self: Self) -> Self:
-        """Returns this module: threads share it as it is."""
+        """Moves parameters and buffers to memory that processes made by a fork share with this one. Returns this module.
+
+        What is on a CUDA device stays as it is. Raises RuntimeError for a tensor whose memory another tensor shares, TypeError for
+        bfloat16, as `Tensor.share_memory_`.
+        """
+        for t in [*self.parameters(), *self.buffers()]:
+            t.share_memory_()
         return self
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
