@@ -96,7 +96,7 @@ def test_a_head_start_needs_a_linear_classifier():
 
 def run(place: Path, tmp_path: Path, name: str = "few", automatic: Any = AUTOMATIC, **more: Any) -> Path:
     folder = tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"
-    start = StartConfig(init=str(place / "encoder"), **more.pop("start", {}))
+    start = StartConfig(**{"init": str(place / "encoder"), **more.pop("start", {})})
     trainer = TrainerConfig(**{"epochs": 1, "batch_size": 8, "lr": 0.01, **more.pop("trainer", {})})
     train_text(
         TextData((str(place / f"{name}.csv"),), max_length=24),
@@ -244,3 +244,19 @@ def test_from_scratch_the_defaults_are_those_of_the_help(place, tmp_path):
     run_engine("train", place / "many.csv", "--init", place / "encoder", "--no-progress", "-o", tmp_path / "tuned")
     record = read_json(tmp_path / "tuned/run.json")
     assert record["trainer"]["epochs"] == 18 and record["trainer"]["lr"] == pytest.approx(1e-3)
+
+
+def test_a_head_that_is_there_keeps_its_pooling(place, tmp_path):
+    """A second training goes on from the head of the first, published or engine's own."""
+    published = run(place, tmp_path, automatic=(), trainer={"epochs": 4})
+    own = run(place, tmp_path)
+    for first, pooling in ((published, "first"), (own, "mean")):
+        folder = tmp_path / f"again-{pooling}"
+        start, trainer = StartConfig(init=str(first)), TrainerConfig(lr=0.0, max_steps=1)
+        data = TextData((str(place / "few.csv"),), max_length=24)
+        train_text(data, trainer, folder, start=start, automatic=("pooling",))
+        record = read_json(folder / "run.json")
+        assert record["model"].get("pooling", "first") == pooling and record["start"]["initial_values"] == []
+        assert (folder / "model.safetensors").read_bytes() == (first / "model.safetensors").read_bytes()
+    with pytest.raises(ValueError, match=r"pooling: expected 'first', got 'mean' .*was trained with it"):
+        run(place, tmp_path, automatic=(), start={"init": str(published), "sizes": {"pooling": "mean"}})

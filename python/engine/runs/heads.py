@@ -18,9 +18,14 @@ from engine.models.families import HEADS
 from engine.models.pretrained import read_config
 from engine.models.transformer import init_weights
 
-__all__ = ["published_model"]
+__all__ = ["brings_head", "published_model"]
 
 _log = logging.getLogger("engine.runs")
+
+
+def brings_head(folder: str) -> bool:
+    """Whether a folder has a head for whole texts, which fits only the pooling that it was trained with."""
+    return architecture_of(folder, "train", "init").endswith((HEADS["sequence"], "TransformerClassifier"))
 
 
 def published_model(folder: str, task: Any, sizes: Mapping[str, Any]) -> tuple[Any, list[str]]:

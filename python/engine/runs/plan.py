@@ -11,6 +11,7 @@ import numpy as np
 
 from engine import _core
 from engine.runs.facts import peak_memory_bytes
+from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr
 from engine.runs.textdata import FEW_TEXTS, Parts
 from engine.tasks import TextTask
@@ -47,7 +48,8 @@ def choose(
     """The settings with those named in `automatic` chosen, if the run starts from a published encoder; `TextData.read` chooses
     validation_fraction.
 
-    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if `reads_mean`, otherwise as published. lr: `suggested_lr`, half of it with the mean.
+    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if `reads_mean`; otherwise, and with a head that is there
+    already, as published. lr: `suggested_lr`, half of it with the mean.
     """
     init = start.init
     if init is None:
@@ -57,8 +59,9 @@ def choose(
         texts = (trainer.batch_size or 32) * trainer.gradient_accumulation_steps
         steps = -(-len(table) // texts)
         trainer = replace(trainer, epochs=min(max(-(-_STEPS // steps), _LEAST_EPOCHS), _MOST_EPOCHS))
-    alone = not start.lora_rank  # `peft` opens adapters only together with the published way of pooling
-    if "pooling" in automatic and alone and reads_mean(len(table), task):
+    # A head that is there, and adapters that `peft` opens, keep the published pooling.
+    kept = bool(start.lora_rank) or brings_head(str(start.folder()))
+    if "pooling" in automatic and not kept and reads_mean(len(table), task):
         start = replace(start, sizes={**start.sizes, "pooling": "mean"})
     if "lr" in automatic:
         lr = suggested_lr(init)

@@ -15,7 +15,7 @@ from engine.models.families import FAMILIES
 from engine.models.pretrained import Pretrained, read_config
 from engine.nn.lora import LoRAConfig, add_lora
 from engine.runs.folder import recorded, sha256_of
-from engine.runs.heads import published_model
+from engine.runs.heads import brings_head, published_model
 from engine.settings import Settings
 from engine.text import Tokenizer
 from engine.train.parameters import freeze
@@ -138,7 +138,13 @@ class StartConfig(Settings):
                     size == of_weights, "StartConfig", "sizes", f"{name} {of_weights!r}, as in {self.init}", repr(size)
                 )
             config = read_config(folder, "train", **{**self.sizes, **task.fields})
-            if config.pooling != "first":  # other libraries would read the first token, so they must not open it
+            if config.pooling != published.pooling:
+                fits = not brings_head(folder)
+                got, why = repr(config.pooling), f"the head in {self.init} was trained with it"
+                require(fits, "StartConfig", "pooling", repr(published.pooling), got, why)
+            if (
+                config.pooling != "first" and config.model_type is not None
+            ):  # other libraries would read the first token, so they must not open it
                 config = replace(config, model_type=None, pooler=False, published={})
         length, words = config.max_length, config.vocab_size
         require(max_length <= length, "train", "max_length", f"at most the model's {length} tokens", max_length)
@@ -178,7 +184,9 @@ class StartConfig(Settings):
             with _of_init():
                 model, new = published_model(folder, task, sizes)
             last = [model.published_name(f"classifier.{name}") for name in ("weight", "bias")] if task.new_head else []
-            if config.model_type is None:  # engine's own model, with the encoder of the published one and a new head
+            if (
+                config.model_type is None and model.config.model_type is not None
+            ):  # engine's own model, with the encoder of the published one and a new head
                 encoder, model = model.state_dict(), task.auto.from_config(config)
                 own = [name for name in model.state_dict() if not name.startswith("classifier.")]
                 model.load_state_dict({name: encoder[name] for name in own}, strict=False)
