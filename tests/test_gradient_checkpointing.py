@@ -340,7 +340,7 @@ def test_segments_of_a_sequence(reentrant):
     x = engine.randn(2, 4, requires_grad=True)
     for parts in (model, list(model)):
         results = []
-        for call in (lambda: model(x), lambda: checkpoint_sequential(parts, 2, x, use_reentrant=reentrant)):
+        for call in (lambda: model(x), lambda parts=parts: checkpoint_sequential(parts, 2, x, use_reentrant=reentrant)):
             model.zero_grad()
             x.grad = None
             with set_checkpoint_early_stop(False):

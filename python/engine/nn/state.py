@@ -316,7 +316,7 @@ class _ReturnsNone:
         self.hook = hook
 
     def __call__(self, *args: Any) -> None:
-        got = type(self.hook(*args)).__name__  # type: ignore[func-returns-value]
+        got = type(self.hook(*args)).__name__
         require(got == "NoneType", "state_dict", "hook", "a function that returns None", got, error=BadState)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array as buffer
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import Any
 
@@ -15,7 +15,7 @@ from engine.autograd import enable_grad, no_grad
 from engine.device import placed
 from engine.errors import BadState, BadType, BadValue, NotDefined, require
 from engine.nn.utils import zero_gradients
-from engine.ops.convert import copy_into
+from engine.ops.convert import packed
 from engine.optim.hooks import (
     Hooks,
     hooked,
@@ -199,7 +199,7 @@ class Optimizer(Hooks):
                 params.append(p)
                 rows.append(lines.setdefault(self._line(values, p), len(lines)))
         for (dtype, number, contiguous), (params, rows, lines) in calls.items():
-            with _UNCHANGED if contiguous else _packed(params):
+            with _UNCHANGED if contiguous else packed(params):
                 self._update(params, rows, list(lines), _factor(grad_scale, dtype, number))
         return loss
 
@@ -350,21 +350,6 @@ def _taken_over(value: Any, p: Tensor) -> Any:
 
 
 _UNCHANGED = nullcontext()
-
-
-@contextmanager
-def _packed(params: list[Tensor]) -> Iterator[None]:
-    """A block in which strided parameters lie in contiguous memory, which kernels need; at its end they are copied back."""
-    strided = [p._data for p in params]
-    for p in params:
-        p._data = p._data.contiguous()
-    try:
-        yield
-        for p, array in zip(params, strided):
-            copy_into(array, p._data)
-    finally:
-        for p, array in zip(params, strided):
-            p._data = array
 
 
 def _factor(grad_scale: float | Tensor, dtype: DType, number: int) -> Scale:
