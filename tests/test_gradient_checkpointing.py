@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import engine
 from engine import _core, nn
 from engine.autograd import Function, checkpoint
 from engine.nn import functional as F
+from engine.utils.checkpoint import checkpoint_sequential, set_checkpoint_early_stop
 
 
 def bits(tensor) -> bytes:
@@ -266,8 +268,86 @@ def test_backward_within_is_refused():
 def test_arguments_out_of_range():
     with pytest.raises(TypeError, match="function: expected a function, got int"):
         checkpoint(3)
-    with pytest.raises(ValueError, match="use_reentrant: expected False"):
-        checkpoint(F.gelu, engine.ones(2), use_reentrant=True)
+    with pytest.raises(ValueError, match="arguments: expected no keywords for the function, got approximate"):
+        checkpoint(F.gelu, engine.ones(2), use_reentrant=True, approximate="tanh")
+    with pytest.raises(ValueError, match="use_reentrant: expected False with context_fn or debug, got True"):
+        checkpoint(F.gelu, engine.ones(2), use_reentrant=True, debug=True)
+    with pytest.raises(ValueError, match="determinism_check: expected 'default' or 'none', got 'some'"):
+        checkpoint(F.gelu, engine.ones(2), determinism_check="some")
+    for segments in (0, 3):
+        with pytest.raises(ValueError, match=r"segments: expected a number in \[1, 2\]"):
+            checkpoint_sequential([F.gelu, F.relu], segments, engine.ones(2))
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        checkpoint_sequential([F.gelu, F.relu], 1, engine.ones(2), approximate="tanh")
+
+
+def test_the_reentrant_form_gives_the_same_and_keeps_its_rules():
+    layer = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5), nn.GELU())
+
+    def gradients(call):
+        engine.manual_seed(1)
+        layer.zero_grad()
+        x = engine.ones(4, 8, requires_grad=True)
+        y = call(layer, x)
+        y.sum().backward()
+        return [bits(t) for t in (y, x.grad, layer[0].weight.grad)]
+
+    assert gradients(lambda f, x: checkpoint(f, x, use_reentrant=True)) == gradients(lambda f, x: f(x))
+    with pytest.warns(UserWarning, match="no argument requires grad"):
+        y = checkpoint(layer, engine.ones(4, 8), use_reentrant=True)
+    assert not y.requires_grad  # as PyTorch's
+    assert checkpoint(layer, engine.ones(4, 8)).requires_grad
+    with engine.no_grad():
+        checkpoint(layer, engine.ones(4, 8), use_reentrant=True)  # warns of nothing
+
+
+def test_contexts_of_both_runs():
+    told = []
+
+    @contextmanager
+    def around(name):
+        told.append(f"{name} begins")
+        yield
+        told.append(f"{name} ends")
+
+    def contexts():
+        return around("first"), around("second")
+
+    x = engine.ones(3, requires_grad=True)
+    y = checkpoint(lambda t, scale: (t * scale).exp(), x, scale=2.0, context_fn=contexts)
+    assert told == ["first begins", "first ends"]
+    y.sum().backward()
+    assert told[2:] == ["second begins", "second ends"] and x.grad is not None
+
+
+def test_without_the_random_state_the_second_run_draws_again():
+    def run(**keywords):
+        engine.manual_seed(0)
+        x = engine.ones(1000, requires_grad=True)
+        y = checkpoint(lambda t: F.dropout(t, 0.5), x, **keywords)
+        y.sum().backward()
+        return y.detach(), x.grad
+
+    y, gradient = run()
+    assert engine.equal(y, gradient)
+    y, gradient = run(preserve_rng_state=False)
+    assert not engine.equal(y, gradient)
+
+
+@pytest.mark.parametrize("reentrant", [True, False, None])
+def test_segments_of_a_sequence(reentrant):
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(5)))
+    x = engine.randn(2, 4, requires_grad=True)
+    for parts in (model, list(model)):
+        results = []
+        for call in (lambda: model(x), lambda parts=parts: checkpoint_sequential(parts, 2, x, use_reentrant=reentrant)):
+            model.zero_grad()
+            x.grad = None
+            with set_checkpoint_early_stop(False):
+                y = call()
+            y.sum().backward()
+            results.append([bits(t) for t in (y, x.grad, *(p.grad for p in model.parameters()))])
+        assert results[0] == results[1]
 
 
 def test_an_error_in_the_function_leaves_nothing_behind():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -270,3 +271,72 @@ def test_mistakes():
         once.step()
     with pytest.raises(ValueError, match="at most 3 steps"):
         once.step()
+
+
+def test_schedules_of_ones_own_as_pytorch():
+    torch = pytest.importorskip("torch")
+    found = []
+    for T in (engine, torch):
+        told = []
+
+        class Halved(T.optim.lr_scheduler._LRScheduler):
+            def __init__(self, optimizer, told=told):
+                self.told = told
+                super().__init__(optimizer)
+
+            def _initial_step(self):
+                self.told.append("first")
+                super()._initial_step()
+
+            def get_lr(self):
+                self.told.append((self._get_lr_called_within_step, self._is_initial))
+                return [base * 0.5**self.last_epoch for base in self.base_lrs]
+
+            def _get_closed_form_lr(self):
+                return [7.0 for _ in self.base_lrs]
+
+        optimizer = T.optim.SGD([T.ones(1, requires_grad=True)], lr=1.0)
+        schedule = Halved(optimizer)
+        rates = [schedule.get_last_lr()]
+        optimizer.step()
+        schedule.step()
+        rates.append(schedule.get_last_lr())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch speaks against step(epoch)
+            schedule.step(5)
+        rates.append(schedule.get_last_lr())
+        found.append((told, rates, schedule.last_epoch, optimizer.param_groups[0]["lr"]))
+    assert found[0] == found[1] and found[0][1] == [[1.0], [0.5], [7.0]]
+
+
+def test_a_schedule_whose_step_writes_the_rates_itself():
+    class Own(optim.lr_scheduler.LRScheduler):
+        def step(self, epoch=None):
+            self.last_epoch += 1
+            for group in self.optimizer.param_groups:
+                group["lr"] = 1.0 / (2 + self.last_epoch)
+
+    optimizer = optim.SGD([engine.ones(1, requires_grad=True)], lr=1.0)
+    schedule = Own(optimizer)
+    assert schedule.get_last_lr() == [0.5]
+    state = schedule.state_dict()
+    schedule.step()
+    schedule.load_state_dict(state)
+    assert schedule.last_epoch == 0 and schedule.get_last_lr() == [1 / 3]
+
+
+def test_update_bn_asks_only_modules_that_have_statistics():
+    class Norm(engine.nn.Module):
+        momentum = 0.1
+
+        def reset_running_stats(self):
+            self.seen = []
+
+        def forward(self, x):
+            self.seen.append((x.item(), self.momentum, self.training))
+            return x
+
+    optim.swa_utils.update_bn(None, engine.nn.Linear(1, 1))  # does not touch the data
+    model = engine.nn.Sequential(Norm()).eval()
+    optim.swa_utils.update_bn([engine.ones(1), (engine.zeros(1), "label")], model)
+    assert model[0].seen == [(1, None, True), (0, None, True)] and model[0].momentum == 0.1 and not model.training

@@ -77,3 +77,27 @@ def test_clipping_by_a_norm_that_is_known():
         nn.utils.clip_grads_with_norm_(a, 1.0, engine.ones(2))
     with pytest.raises(ValueError, match="max_norm"):
         nn.utils.clip_grads_with_norm_(a, -1.0, norm)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("lengths", [[5, 3, 2], [2, 5, 3]])
+def test_packed_sequences_as_pytorch(lengths, batch_first):
+    torch = pytest.importorskip("torch")
+    from engine.nn.utils import rnn
+
+    x = np.random.default_rng(0).random((3, 5, 4) if batch_first else (5, 3, 4), np.float32)
+    found = []
+    for T, kit in ((engine, rnn), (torch, torch.nn.utils.rnn)):
+        t = T.tensor(x, requires_grad=True)
+        packed = kit.pack_padded_sequence(t, T.tensor(lengths), batch_first, lengths == sorted(lengths)[::-1])
+        packed = packed.double()
+        padded, sizes = kit.pad_packed_sequence(packed, batch_first, -1.0, total_length=6)
+        (padded * padded).sum().backward()
+        parts = kit.unpack_sequence(kit.pack_sequence([T.ones(1), T.ones(3)], enforce_sorted=False))
+        results = (*packed, padded, sizes, t.grad, *parts)
+        found.append([None if r is None else r.tolist() for r in results])
+    assert found[0] == found[1]
+    with pytest.raises(ValueError, match="lengths: expected numbers that do not rise"):
+        rnn.pack_padded_sequence(engine.ones(2, 2), [1, 2])
+    with pytest.raises(ValueError, match=r"lengths: expected numbers in \[1, 2\]"):
+        rnn.pack_padded_sequence(engine.ones(2, 2), [2, 0])

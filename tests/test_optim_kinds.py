@@ -500,3 +500,22 @@ def test_strided_gradients_and_rows():
     optim.RMSprop(table.parameters(), lr=0.1).step()
     moved = np.flatnonzero((table.weight.detach().numpy() != before).any(axis=1))
     assert moved.tolist() == [3]
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "Adafactor", "Muon", "RAdam"])
+def test_strided_parameters_step_as_pytorch(name):
+    torch = pytest.importorskip("torch")
+    found = []
+    for T in (engine, torch):
+        base = T.tensor(np.arange(24, dtype=np.float32).reshape(4, 6) / 10)
+        a, b = T.nn.Parameter(base.t()), T.nn.Parameter(T.ones(2, 3))
+        optimizer = getattr(T.optim, name)([a, b], lr=0.1, weight_decay=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            ((a * a).sum() + (b * b).sum()).backward()
+            optimizer.step()
+        assert a.stride() == (1, 6)
+        found.append([base.tolist(), a.t().tolist()])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="expected a place in memory for each element"):
+        engine.optim.SGD([engine.nn.Parameter(engine.ones(1, 3).expand(2, 3))])

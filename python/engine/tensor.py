@@ -361,9 +361,8 @@ class Tensor:
         return copy
 
     def __reduce__(self) -> Any:
-        _need_leaf("pickle", self)
-        # As in PyTorch, a tensor is restored on its device, and without its gradient.
-        return _rebuild, (type(self), self._data, self._requires_grad), self._attributes() or None
+        # As in PyTorch, a tensor is restored on its device, without its gradient, and the result of an op as a leaf.
+        return _rebuild, (type(self), self._data, self.requires_grad), self._attributes() or None
 
     def _attributes(self) -> dict[str, Any]:
         """What the user has added to this tensor."""

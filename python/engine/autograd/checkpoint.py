@@ -7,16 +7,17 @@ they save to the nodes of the first run. So the gradients have the same bits as 
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from engine import _core
-from engine.autograd.modes import enable_grad, is_grad_enabled, mode
+from engine.autograd.modes import enable_grad, is_grad_enabled, mode, no_grad
 from engine.autograd.node import freed
-from engine.errors import BadState, BadType, BadValue
+from engine.errors import BadState, BadType, require
 from engine.tensor import Tensor
 
 __all__ = ["checkpoint", "surroundings"]
@@ -31,25 +32,34 @@ class _Call:
 
     name = "checkpoint"
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        contexts: Contexts,
+        keeps_random: bool,
+    ) -> None:
         self._saved: Any = (function, args, kwargs)
         self._versions = _versions(args, kwargs)
         self._call: _Call | None = None  # the call around this one, if that has to bring the arguments back
-        self.random = _core.random_state()
+        self.contexts = contexts  # around the first run, and around the second
+        self.random = _core.random_state() if keeps_random else None
         self.around = [capture() for capture in surroundings]
         self.entries: list[
             tuple[weakref.ref[Any], str]
         ] = []  # nodes and inner calls, in the order in which they were made
         self.running = False
 
-    def run(self, recorder: Any) -> Any:
+    def run(self, recorder: Any, context: AbstractContextManager[Any]) -> Any:
         """Calls the function; `recorder` takes what its ops save."""
         function, args, kwargs = self._saved
         before, mode.recorder, self.running = mode.recorder, recorder, True
         try:
             with ExitStack() as stack:
-                for context in self.around:
-                    stack.enter_context(context())
+                for captured in self.around:
+                    stack.enter_context(captured())
+                stack.enter_context(context)
                 return function(*args, **kwargs)
         finally:
             mode.recorder, self.running = before, False
@@ -79,12 +89,14 @@ class _Call:
             return ()
 
         random = _core.random_state()
-        _core.set_random_state(*self.random)
+        if self.random is not None:
+            _core.set_random_state(*self.random)
         try:
             with enable_grad():
-                self.run(refill)
+                self.run(refill, self.contexts[1])
         finally:
-            _core.set_random_state(*random)
+            if self.random is not None:
+                _core.set_random_state(*random)
         if remaining:
             raise _other_ops(f"{len(self.entries)} of them", str(len(self.entries) - len(remaining)))
         self._saved = None
@@ -113,29 +125,63 @@ def _other_ops(expected: str, got: str) -> BadState:
     )
 
 
-def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
+Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
+
+
+def _no_contexts() -> Contexts:
+    return nullcontext(), nullcontext()
+
+
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    context_fn: Callable[[], Contexts] = _no_contexts,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
+    preserve_rng_state: bool = True,
+    **kwargs: Any,
+) -> Any:
     """function(*args, **kwargs), of which only the arguments are kept for backward; backward runs the function again.
 
-    As `torch.utils.checkpoint.checkpoint(..., use_reentrant=False)`: it takes any arguments and results. Gradients reach the
-    arguments and all else that the function reads, such as a module's parameters. They have the same bits as without a
-    checkpoint, dropout included (PyTorch's preserve_rng_state). Calls may be nested. Under no_grad it is a plain call. Arrays
-    that an `autograd.Function` of the user saves are kept.
+    It takes any arguments and results. Gradients reach the arguments and all else that the function reads, such as a module's
+    parameters. They have the same bits as without a checkpoint, dropout included. Calls may be nested. Under no_grad it is a plain call.
+    Arrays that an `autograd.Function` of the user saves are kept.
+
+    use_reentrant: None (PyTorch's older default is True) and False are the same. True has the rules of PyTorch's older form: no keyword
+        arguments for the function, no context_fn, and no gradients, with a warning, if no argument is a Tensor that requires grad.
+    context_fn: returns two context managers, for the first and for the second run of the function.
+    preserve_rng_state: False: random numbers of the second run are new ones, so that gradients through dropout are wrong.
+    determinism_check, debug, early_stop: change nothing. The second run is always compared op by op and goes to its end, and errors
+        name the op.
 
     Backward raises RuntimeError if the function does other ops the second time, or if an argument or a parameter was written
-    in place in between. Raises ValueError for use_reentrant=True, TypeError if `function` cannot be called.
+    in place in between. Raises ValueError for keywords that do not go together, TypeError if `function` cannot be called.
     """
+    op = "checkpoint"
     if not callable(function):
-        raise BadType("checkpoint", "function", "a function", type(function).__name__)
+        raise BadType(op, "function", "a function", type(function).__name__)
+    known = determinism_check in ("default", "none")
+    require(known, op, "determinism_check", "'default' or 'none'", repr(determinism_check))
     if use_reentrant:
-        raise BadValue("checkpoint", "use_reentrant", False, True, "the reentrant form is not supported")
+        hint = "pass use_reentrant=False"
+        require(not kwargs, op, "arguments", "no keywords for the function", ", ".join(kwargs), hint)
+        plain = context_fn is _no_contexts and not debug
+        require(plain, op, "use_reentrant", "False with context_fn or debug", True)
+        if is_grad_enabled() and not any(isinstance(a, Tensor) and a.requires_grad for a in args):
+            text = "engine: checkpoint(use_reentrant=True): no argument requires grad, so gradients will be None"
+            warnings.warn(text, stacklevel=2)
+            with no_grad():
+                return function(*args)
     if not is_grad_enabled():
         return function(*args, **kwargs)
-    call = _Call(function, args, kwargs)
+    call = _Call(function, args, kwargs, context_fn(), preserve_rng_state)
     outer = mode.recorder
     if outer is None:
-        return call.run(call.let_go)
+        return call.run(call.let_go, call.contexts[0])
     outer(call, call._saved)  # before the ops of this call, in both runs
     try:
-        return call.run(call.let_go)
+        return call.run(call.let_go, call.contexts[0])
     finally:
         call._saved = None

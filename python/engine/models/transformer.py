@@ -152,16 +152,18 @@ class _SelfAttention(Module):
         y = ops.attention(q, k, v, cu_q, cu_seqlens_k=cu_k, dropout_p=self.p, training=self.training)
         return y.view(-1, d)
 
-    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    def _entries(self) -> Iterator[tuple[str, Tensor]]:
         """The projection's weight and bias are published as three."""
-        for name, value in super()._entries(prefix):
-            kind = name.removeprefix(f"{prefix}qkv.")
-            if kind in ("weight", "bias"):
+        for name, value in self.qkv._entries():
+            if name in ("weight", "bias"):
                 d = value.shape[0] // 3
                 for i, part in enumerate(("query", "key", "value")):
-                    yield f"{prefix}{part}.{kind}", Tensor(value._data.slice(0, i * d, (i + 1) * d, 1))
+                    yield f"{part}.{name}", Tensor(value._data.slice(0, i * d, (i + 1) * d, 1))
             else:  # an adapter's parameter
-                yield name, value
+                yield f"qkv.{name}", value
+
+    def _saved_children(self) -> Iterator[tuple[str, Any]]:
+        return iter(())
 
 
 class _Output(Module):

@@ -7,7 +7,7 @@ from copy import deepcopy
 from itertools import groupby
 from typing import Any, TypeVar
 
-from engine.errors import BadIndex, require
+from engine.errors import BadIndex, BadKey, require
 from engine.nn.module import Module
 from engine.nn.parameter import Parameter
 from engine.tensor import Tensor
@@ -20,11 +20,12 @@ List = TypeVar("List", bound="_Indexed")
 class _Indexed(Module):
     """Members under the names "0", "1", ..."""
 
-    _registry = "_modules"  # where the members are
+    def _members(self) -> Mapping[str, Any]:
+        return self._modules
 
     def _fill(self, members: Iterable[Any]) -> None:
         """Replaces all members."""
-        for name in list(getattr(self, self._registry)):
+        for name in list(self._members()):
             delattr(self, name)
         self.extend(members)
 
@@ -32,13 +33,13 @@ class _Indexed(Module):
         """The name of the member at that position. Raises IndexError if there is none."""
         if not -len(self) <= index < len(self):
             raise BadIndex(type(self).__name__, "index", f"a number in [{-len(self)}, {len(self)})", index)
-        return list(getattr(self, self._registry))[index]
+        return list(self._members())[index]
 
     def __len__(self) -> int:
-        return len(getattr(self, self._registry))
+        return len(self._members())
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(getattr(self, self._registry).values())
+        return iter(self._members().values())
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
@@ -199,63 +200,97 @@ class ModuleDict(Module):
             del self[key]
 
 
-class ParameterList(_Indexed):
-    """A list of parameters. Tensors that are not parameters become parameters."""
+class _Kept(Module):
+    """Tensors as parameters, and any other values as attributes, by name. A Tensor that is no parameter becomes one."""
 
-    _registry = "_parameters"
+    def _members(self) -> Mapping[str, Any]:
+        """Names and values, in the order in which they were added."""
+        mine = self.__dict__
+        names = (
+            *mine.setdefault("_kept", {}),
+            *self._parameters,
+        )  # what was written to `_parameters` itself is there, too
+        return {name: mine[name] for name in names if name in mine}
 
-    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
+    def _keep(self, name: str, value: Any) -> None:
+        new = name not in self._members()
+        if isinstance(value, Tensor):
+            value = value if isinstance(value, Parameter) else Parameter(value)
+        elif name in self._parameters:
+            del self._parameters[name]
+        if isinstance(value, Parameter) and name in self._parameters:
+            self._parameters[name] = value
+        elif isinstance(value, Parameter) and new:
+            self.register_parameter(name, value)
+        else:
+            free = not new or not hasattr(self, name)
+            require(free, type(self).__name__, "key", "a name that is not an attribute yet", repr(name), error=BadKey)
+            setattr(self, name, value)
+        self.__dict__["_kept"][name] = None
+
+    def _lines(self) -> str:
+        return "\n".join(
+            f"({name}): Parameter of shape {tuple(value.shape)}, {value.dtype.name}"
+            if isinstance(value, Parameter)
+            else f"({name}): Object of type: {type(value).__name__}"
+            for name, value in self._members().items()
+        )
+
+    extra_repr = _lines
+
+
+class ParameterList(_Kept, _Indexed):
+    """A list of parameters. Tensors that are not parameters become parameters; other values are kept as they are."""
+
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
-        self._fill(values or ())
+        self._fill(() if values is None else values)
 
-    def append(self, value: Tensor) -> ParameterList:
+    def append(self, value: Any) -> ParameterList:
         """Adds one at the end."""
-        self.register_parameter(str(len(self)), _parameter(value))
+        self._keep(str(len(self)), value)
         return self
 
-    def __setitem__(self, index: int, value: Tensor) -> None:
-        super().__setitem__(index, _parameter(value))
-
-    def extra_repr(self) -> str:
-        return "\n".join(f"({i}): Parameter of shape {tuple(p.shape)}, {p.dtype.name}" for i, p in enumerate(self))
+    def __setitem__(self, index: int, value: Any) -> None:
+        self._keep(self._name(index), value)
 
 
-class ParameterDict(Module):
-    """A dict of parameters, in the order of insertion. Tensors that are not parameters become parameters."""
+class ParameterDict(_Kept):
+    """A dict of parameters, in the order of insertion. Tensors that are not parameters become parameters; other values are kept as they
+    are."""
 
-    def __init__(self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | None = None) -> None:
+    def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
         super().__init__()
-        self.update(parameters or {})
+        self.update(() if parameters is None else parameters)
 
-    def update(self, parameters: Mapping[str, Tensor] | Iterable[Any]) -> None:
-        """Adds the parameters of a mapping, or of an iterable of (name, tensor) pairs."""
+    def update(self, parameters: Mapping[str, Any] | Iterable[Any]) -> None:
+        """Adds the parameters of a mapping, or of an iterable of (name, value) pairs."""
         pairs: Any = parameters.items() if isinstance(parameters, Mapping | ParameterDict) else parameters
         for name, value in pairs:
             self[name] = value
 
-    def __getitem__(self, key: str) -> Parameter:
-        return self._parameters[key]  # type: ignore[return-value]
+    def __getitem__(self, key: str) -> Any:
+        return self._members()[key]
 
-    def __setitem__(self, key: str, value: Tensor) -> None:
-        if key in self._parameters:
-            self._parameters[key] = _parameter(value)
-        else:
-            self.register_parameter(key, _parameter(value))
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._keep(key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self._parameters[key]
+        self._members()[key]  # raises KeyError
+        delattr(self, key)
+        self.__dict__["_kept"].pop(key, None)
 
     def __len__(self) -> int:
-        return len(self._parameters)
+        return len(self._members())
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._parameters)
+        return iter(self._members())
 
     def __reversed__(self) -> Iterator[str]:
-        return reversed(list(self._parameters))
+        return reversed(list(self._members()))
 
     def __contains__(self, key: object) -> bool:
-        return key in self._parameters
+        return key in self._members()
 
     def __or__(self, other: Mapping[str, Tensor] | ParameterDict) -> ParameterDict:
         joined = self.copy()
@@ -273,15 +308,15 @@ class ParameterDict(Module):
 
     def keys(self) -> Any:
         """The names."""
-        return self._parameters.keys()
+        return self._members().keys()
 
     def values(self) -> Any:
         """The parameters."""
-        return self._parameters.values()
+        return self._members().values()
 
     def items(self) -> Any:
         """Names and parameters."""
-        return self._parameters.items()
+        return self._members().items()
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
         """Another dict with these names, all of which are `default`."""
@@ -289,36 +324,30 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The parameter of that name, or `default`."""
-        return self._parameters.get(key, default)
+        return self._members().get(key, default)
 
-    def setdefault(self, key: str, default: Tensor) -> Parameter:
+    def setdefault(self, key: str, default: Any = None) -> Any:
         """The parameter of that name; if there is none, `default` is added."""
         if key not in self:
             self[key] = default
         return self[key]
 
-    def pop(self, key: str) -> Parameter:
+    def pop(self, key: str) -> Any:
         """Takes a parameter out and returns it."""
         parameter = self[key]
         del self[key]
         return parameter
 
-    def popitem(self) -> tuple[str, Parameter]:
+    def popitem(self) -> tuple[str, Any]:
         """Takes the last parameter out and returns its name and itself."""
         key = next(reversed(self))
         return key, self.pop(key)
 
     def clear(self) -> None:
         """Takes all parameters out."""
-        self._parameters.clear()
+        for key in list(self):
+            del self[key]
 
     def copy(self) -> ParameterDict:
         """Another dict with the same parameters."""
         return ParameterDict(self.items())
-
-    def extra_repr(self) -> str:
-        return "\n".join(f"({key}): Parameter of shape {tuple(p.shape)}, {p.dtype.name}" for key, p in self.items())
-
-
-def _parameter(value: Tensor) -> Parameter:
-    return value if isinstance(value, Parameter) else Parameter(value)

@@ -6,11 +6,12 @@ Parameters, buffers and submodules are plain attributes, so that reading `self.w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from engine import _core
 from engine._core import Array, DType
+from engine.autograd.modes import no_grad
 from engine.device import device as Device
 from engine.device import number_of, placed, refuse_float64
 from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
@@ -41,7 +42,7 @@ class Module(Hooks, State):
             _parameters=Registry(),
             _buffers=Registry(),
             _modules=Registry(),
-            _non_persistent=set(),
+            _non_persistent_buffers_set=set(),
             _forward_hooks={},
             _forward_pre_hooks={},
             _backward_hooks={},
@@ -92,7 +93,9 @@ class Module(Hooks, State):
             self._register("_modules", name, value)
         elif isinstance(value, Buffer):
             self._register("_buffers", name, value)
-            (self._non_persistent.discard if value.persistent else self._non_persistent.add)(name)
+            (self._non_persistent_buffers_set.discard if value.persistent else self._non_persistent_buffers_set.add)(
+                name
+            )
         elif name in _KINDS and isinstance(value, dict):
             self._take(name, value)
         else:
@@ -143,7 +146,7 @@ class Module(Hooks, State):
         """Adds a tensor that belongs to the state but is not trained, or None. persistent: whether state_dict holds it. Raises KeyError
         if the name is in use, TypeError for another type."""
         self._add("register_buffer", "tensor", "_buffers", name, tensor)
-        (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
+        (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Adds a submodule, or None. Raises KeyError if the name is in use, TypeError for another type."""
@@ -173,17 +176,28 @@ class Module(Hooks, State):
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The names and modules directly below this one."""
-        return self._named("_modules", "", False, True)
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
 
     def children(self) -> Iterator[Module]:
         """The modules directly below this one."""
         return (module for _, module in self.named_children())
 
-    def _named(self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+    def _named_members(
+        self,
+        get_members_fn: Callable[[Module], Iterable[tuple[str, Any]]],
+        prefix: str = "",
+        recurse: bool = True,
+        remove_duplicate: bool = True,
+    ) -> Iterator[tuple[str, Any]]:
+        """Names and values that get_members_fn gives for this module and those below it."""
         seen = set()
         tree = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
         for path, module in tree:
-            for name, value in module.__dict__[registry].items():
+            for name, value in get_members_fn(module):
                 if value is None or value in seen:
                     continue
                 if remove_duplicate:
@@ -194,7 +208,7 @@ class Module(Hooks, State):
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """Parameters with dotted names, in the order of assignment. A shared parameter comes once, unless remove_duplicate is False."""
-        return self._named("_parameters", prefix, recurse, remove_duplicate)
+        return self._named_members(lambda module: module._parameters.items(), prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, each once."""
@@ -204,7 +218,7 @@ class Module(Hooks, State):
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
         """Buffers with dotted names, in the order of assignment. A shared buffer comes once, unless remove_duplicate is False."""
-        return self._named("_buffers", prefix, recurse, remove_duplicate)
+        return self._named_members(lambda module: module._buffers.items(), prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """All buffers, each once."""
@@ -262,8 +276,9 @@ class Module(Hooks, State):
     def train(self: Self, mode: bool = True) -> Self:
         """Switches to training, in which dropout works, or with mode=False to evaluation. Returns this module."""
         require(isinstance(mode, bool), "train", "mode", "True or False", repr(mode))
-        for module in self.modules():
-            module.training = mode
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
         return self
 
     def eval(self: Self) -> Self:
@@ -310,61 +325,70 @@ class Module(Hooks, State):
                 device = value
             elif value is not None:
                 raise BadType("to", "arguments", "a dtype, a device or a Tensor", type(value).__name__)
+        return self._convert("to", dtype, device, non_blocking)
+
+    def _convert(self: Self, op: str, dtype: DType | None, device: Any = None, non_blocking: bool = False) -> Self:
         if dtype is not None and not dtype.is_floating_point:
-            raise BadType("to", "dtype", "a floating-point dtype", dtype.name)
+            raise BadType(op, "dtype", "a floating-point dtype", dtype.name)
         number = None if device is None else number_of(device)
 
         def goal(a: Array) -> tuple[DType, int]:
             kind = dtype if dtype is not None and a.dtype.is_floating_point else a.dtype
             return kind, a.device if number is None else number
 
-        def move(a: Array) -> Array:
-            return placed(a, *goal(a), non_blocking)
+        for t in (*self.parameters(), *self.buffers()):
+            refuse_float64(op, *goal(t._data))
+        return self._apply(lambda t: Tensor(placed(t._data, *goal(t._data), non_blocking)))
 
-        tensors = [*self.parameters(), *self.buffers()]
-        for t in tensors:
-            refuse_float64("to", *goal(t._data))
-        for t in tensors:
-            t._data = move(t._data)
-            if t._grad is not None:
-                t._grad = Tensor(move(t._grad._data))
+    def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Gives the parameters, their gradients and the buffers the memory of fn(tensor); the objects stay the same. Modules below
+        come first, by this method of theirs, unless recurse is False. All conversions go through it, so a module that holds other
+        tensors overrides it. Returns this module."""
+        if recurse:
+            for module in self.children():
+                module._apply(fn)
+        with no_grad():
+            for t in (*self._parameters.values(), *self._buffers.values()):
+                if t is not None:
+                    t._data = fn(t)._data
+                    if t._grad is not None:
+                        t._grad._data = fn(t._grad)._data
         return self
 
     def float(self: Self) -> Self:
         """Floating-point parameters and buffers become float32."""
-        return self.to(_core.float32)
+        return self._convert("float", _core.float32)
 
     def double(self: Self) -> Self:
         """Floating-point parameters and buffers become float64."""
-        return self.to(_core.float64)
+        return self._convert("double", _core.float64)
 
     def type(self: Self, dst_type: DType) -> Self:
         """As `to(dst_type)`."""
-        return self.to(dst_type)
+        return self._convert("type", dst_type)
 
     def bfloat16(self: Self) -> Self:
         """Floating-point parameters and buffers become bfloat16."""
-        return self.to(_core.bfloat16)
+        return self._convert("bfloat16", _core.bfloat16)
 
     def half(self: Self) -> Self:
         """Floating-point parameters and buffers become float16."""
-        return self.to(_core.float16)
+        return self._convert("half", _core.float16)
 
     def cpu(self: Self) -> Self:
         """Moves parameters and buffers to the CPU."""
-        return self.to("cpu")
+        return self._convert("cpu", None, "cpu")
 
     def cuda(self: Self, device: Any = None) -> Self:
         """Moves parameters and buffers to that CUDA device; None: to the current one."""
-        return self.to("cuda" if device is None else device)
+        return self._convert("cuda", None, "cuda" if device is None else device)
 
     def to_empty(self: Self, *, device: Any, recurse: bool = True) -> Self:
         """Moves parameters and buffers to a device without their values. Returns this module."""
         number = number_of(device)
-        for t in [*self.parameters(recurse), *self.buffers(recurse)]:
+        for t in (*self.parameters(recurse), *self.buffers(recurse)):
             refuse_float64("to_empty", t._data.dtype, number)
-            t._data = _core.empty(t._data.shape, t._data.dtype, number)
-        return self
+        return self._apply(lambda t: Tensor(_core.empty(t._data.shape, t._data.dtype, number)), recurse=recurse)
 
     def share_memory(self: Self) -> Self:
         """Moves parameters and buffers to memory that processes made by a fork share with this one. Returns this module.
@@ -372,9 +396,7 @@ class Module(Hooks, State):
         What is on a CUDA device stays as it is. Raises RuntimeError for a tensor whose memory another tensor shares, TypeError for
         bfloat16, as `Tensor.share_memory_`.
         """
-        for t in [*self.parameters(), *self.buffers()]:
-            t.share_memory_()
-        return self
+        return self._apply(lambda t: t.share_memory_())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Changes nothing, and says so once: engine runs models as they are, with its own kernels."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from engine import _core
@@ -42,6 +44,21 @@ def copy_into(dst: Array, src: Array, non_blocking: bool = False) -> None:
         K.copy(dst, src)
     else:
         _core.copy(dst, src, non_blocking)
+
+
+@contextmanager
+def packed(tensors: Iterable[Tensor]) -> Iterator[None]:
+    """A block in which strided tensors lie in contiguous memory, which some kernels need; at its end they are copied back."""
+    strided = [(t, t._data) for t in tensors]
+    for t, array in strided:
+        t._data = array.contiguous()
+    try:
+        yield
+        for t, array in strided:
+            copy_into(array, t._data)
+    finally:
+        for t, array in strided:
+            t._data = array
 
 
 def cast(input: Tensor, dtype: DType, copy: bool = False) -> Tensor:

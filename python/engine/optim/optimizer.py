@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array as buffer
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.autograd import enable_grad, no_grad
 from engine.device import placed
 from engine.errors import BadState, BadType, BadValue, NotDefined, require
 from engine.nn.utils import zero_gradients
+from engine.ops.convert import packed
 from engine.optim.hooks import (
     Hooks,
     hooked,
@@ -156,8 +158,9 @@ class Optimizer(Hooks):
         hint = "pass the tensor from which it was made, or .detach() it"
         require(p.is_leaf, op, argument, "a leaf tensor", "one that an op made", hint)
         require(p.dtype.is_floating_point, op, argument, "a floating-point dtype", p.dtype.name, error=BadType)
-        if not p.is_contiguous():
-            raise BadValue(op, argument, "contiguous memory", f"shape {tuple(p.shape)} with strides {p.stride()}")
+        own = p.is_contiguous() or all(n < 2 or step for n, step in zip(p.shape, p.stride()))
+        got = f"shape {tuple(p.shape)} with strides {p.stride()}"
+        require(own, op, argument, "a place in memory for each element", got, "pass the tensor that was expanded")
 
     def _check(self, group: Group) -> None:
         """Raises ValueError for hyperparameters out of range. What they may be, the subclass knows."""
@@ -181,7 +184,7 @@ class Optimizer(Hooks):
                 loss = closure()
         # There is one kernel call for each dtype and device. Its table has a line for each different set of hyperparameters and
         # step number; parameters share lines.
-        calls: dict[tuple[DType, int], tuple[list[Tensor], list[int], dict[tuple[float, ...], int]]] = {}
+        calls: dict[tuple[DType, int, bool], tuple[list[Tensor], list[int], dict[tuple[float, ...], int]]] = {}
         for group in self.param_groups:
             values = self._values(group)
             for p in group["params"]:
@@ -190,11 +193,14 @@ class Optimizer(Hooks):
                 if values is None:
                     self._update_alone(p, group, grad_scale)
                     continue
-                params, rows, lines = calls.setdefault((p._data.dtype, p._data.device), ([], [], {}))
+                data = p._data
+                key = (data.dtype, data.device, data.is_contiguous)
+                params, rows, lines = calls.setdefault(key, ([], [], {}))
                 params.append(p)
                 rows.append(lines.setdefault(self._line(values, p), len(lines)))
-        for (dtype, number), (params, rows, lines) in calls.items():
-            self._update(params, rows, list(lines), _factor(grad_scale, dtype, number))
+        for (dtype, number, contiguous), (params, rows, lines) in calls.items():
+            with _UNCHANGED if contiguous else packed(params):
+                self._update(params, rows, list(lines), _factor(grad_scale, dtype, number))
         return loss
 
     @no_grad()
@@ -341,6 +347,9 @@ def _taken_over(value: Any, p: Tensor) -> Any:
         return deepcopy(value)
     array = placed(value._data, p.dtype if value.dtype.is_floating_point else value.dtype, p._data.device)
     return Tensor(array.clone() if array.shares_storage(value._data) else array)
+
+
+_UNCHANGED = nullcontext()
 
 
 def _factor(grad_scale: float | Tensor, dtype: DType, number: int) -> Scale:

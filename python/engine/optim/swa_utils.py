@@ -1,12 +1,9 @@
-"""Averages of a model's weights over training: equally weighted (Izmailov et al. 2018, arXiv 1803.05407) or exponential.
-
-For models with batch norm `update_bn` would be needed as well, which engine does not have yet.
-"""
+"""Averages of a model's weights over training: equally weighted (Izmailov et al. 2018, arXiv 1803.05407) or exponential."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -22,6 +19,7 @@ from engine.tensor import Tensor
 
 __all__ = [
     "SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn",
+    "update_bn",
 ]  # fmt: skip
 
 Average = Callable[[Tensor, Tensor, Any], Tensor]
@@ -110,6 +108,32 @@ class AveragedModel(Module):
             for buffer, value in zip(mine.buffers(), theirs.buffers(), strict=True):
                 buffer.detach().copy_(value)
         self.n_averaged.add_(1)
+
+
+@no_grad()
+def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
+    """Computes the statistics of a model's batch norms again, from one pass over the data. Without batch norms it does nothing, and
+    does not touch the data.
+
+    loader: gives batches, a Tensor each, or a list or tuple whose first element is the model's input. device: where inputs are moved.
+    A batch norm is a module that has `reset_running_stats` and `momentum`.
+    """
+    norms = {m: m.momentum for m in model.modules() if hasattr(m, "reset_running_stats")}
+    if not norms:
+        return
+    training = model.training
+    model.train()
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # each batch counts equally
+        for batch in loader:
+            input = batch[0] if isinstance(batch, (list, tuple)) else batch
+            model(input if device is None else input.to(device))
+    finally:
+        for norm, momentum in norms.items():
+            norm.momentum = momentum
+        model.train(training)
 
 
 class SWALR(LRScheduler):

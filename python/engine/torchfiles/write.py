@@ -177,6 +177,10 @@ class _Pickle:
             self.put(key, f"{path}[{key!r}]", depth + 1)
             self.put(item, f"{path}[{key!r}]", depth + 1)
         self.out += b"u"
+        metadata = getattr(value, "_metadata", None)  # of a `state_dict`
+        if metadata is not None:
+            self.put({"_metadata": metadata}, path, depth + 1)
+            self.out += b"b"
 
     def call(self, module: str, name: str, *arguments: Any) -> None:
         """A call of a name with strings and numbers."""

@@ -22,6 +22,9 @@ class LRScheduler:
     # The entries without which a saved state is not one of this kind, and the attributes that are not saved.
     _needed: tuple[str, ...] = ("last_epoch", "base_lrs", "_last_lr")
     _not_saved: tuple[str, ...] = ("optimizer",)
+    # Schedules of users read these: whether `step` calls `get_lr`, and whether the constructor calls `step`.
+    _get_lr_called_within_step = False
+    _is_initial = False
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         name = self._take(optimizer)
@@ -49,29 +52,35 @@ class LRScheduler:
         self._is_initial = False
 
     def get_last_lr(self) -> list[float]:
-        """The current rates, one for each group."""
-        return list(self._last_lr)
+        """The rates that this schedule set last, one for each group. If it has set none, because its own `step` writes to the groups:
+        their rates."""
+        return list(self._last_lr) or self._rates()
 
     def get_lr(self) -> list[float]:
         """The rates of step `last_epoch`, one for each group, from the current rates, which are those of the step before."""
         raise NotDefined(type(self).__name__, "get_lr", "a method of this name in the subclass", "none")
 
-    def _closed_form(self) -> list[float]:
-        """The rates of step `last_epoch` from the initial rates."""
+    def _get_closed_form_lr(self) -> list[float]:
+        """The rates of step `last_epoch` from the initial rates, for `step(epoch)`."""
         return self.get_lr()
 
     def step(self, epoch: int | None = None) -> None:
         """Goes on by one, or to step number `epoch`."""
         self._step_count += 1
-        self._go(epoch)
+        self._update_lr(epoch)
 
-    def _go(self, epoch: int | None) -> None:
+    def _update_lr(self, epoch: Any = None) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._write(self.get_lr() if epoch is None else self._closed_form())
+        self._get_lr_called_within_step = True
+        try:
+            rates = self.get_lr() if epoch is None else self._get_closed_form_lr()
+        finally:
+            self._get_lr_called_within_step = False
+        self._write(rates)
 
     def _restart(self) -> None:
         """Begins again at step 0, with the initial rates."""
-        self._go(0)
+        self._update_lr(0)
 
     def _write(self, rates: Sequence[float]) -> None:
         """Sets the rates of the optimizer's groups."""
@@ -93,10 +102,11 @@ class LRScheduler:
             raise BadValue(f"{type(self).__name__}.load_state_dict", "state_dict", f"an entry {missing[0]!r}", "none")
         groups, got = len(self.optimizer.param_groups), len(state_dict["_last_lr"])
         expected = f"the rates of {groups} parameter groups"
-        require(got == groups, f"{type(self).__name__}.load_state_dict", "_last_lr", expected, got)
+        require(got in (0, groups), f"{type(self).__name__}.load_state_dict", "_last_lr", expected, got)
         kept = {key: value for key, value in state_dict.items() if key not in self._not_saved}
         self.__dict__.update({k: list(v) if isinstance(v, list) else v for k, v in kept.items()})
-        self._write(self._last_lr)
+        if self._last_lr:  # none if the schedule's own `step` writes to the groups
+            self._write(self._last_lr)
 
 
 class Factors(LRScheduler):
@@ -112,7 +122,7 @@ class Factors(LRScheduler):
             return rates
         return [rate * self._factor(self.last_epoch, i) for i, rate in enumerate(rates)]
 
-    def _closed_form(self) -> list[float]:
+    def _get_closed_form_lr(self) -> list[float]:
         steps = range(self.last_epoch + 1)
         return [base * prod(self._factor(t, i) for t in steps) for i, base in enumerate(self.base_lrs)]
 

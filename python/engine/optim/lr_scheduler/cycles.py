@@ -35,9 +35,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def step(self, epoch: float | None = None) -> None:
         """Goes on by one, or to the place `epoch`, which may be a fraction."""
         self._step_count += 1
-        self._go(epoch)
+        self._update_lr(epoch)
 
-    def _go(self, epoch: float | None) -> None:
+    def _update_lr(self, epoch: Any = None) -> None:
         if epoch is None and self.last_epoch >= 0:
             epoch, self.T_cur = self.last_epoch + 1, self.T_cur + 1
             if self.T_cur >= self.T_i:

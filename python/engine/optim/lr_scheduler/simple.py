@@ -167,6 +167,6 @@ class CosineAnnealingLR(LRScheduler):
             return [rate + (base - self.eta_min) * now / 2 for rate, base in zip(self._rates(), self.base_lrs)]
         return [now / before * (rate - self.eta_min) + self.eta_min for rate in self._rates()]
 
-    def _closed_form(self) -> list[float]:
+    def _get_closed_form_lr(self) -> list[float]:
         share = (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
         return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
