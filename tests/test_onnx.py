@@ -91,10 +91,14 @@ def answered(session, ids, mask, kinds):
 
 
 def same_everywhere(model, session, vocab_size, pad, types):
-    """Whether the model and the session agree on a rectangle, for padding on the right, on the left, on both, and none."""
+    """Whether the model and the session agree on a rectangle: padding on the right, on the left, on both, none, and with holes."""
     sides = ([False] * 4, [True] * 4, [False, True, True, False])
     cases = [ragged(vocab_size, pad, left, max(types, 1)) for left in sides]
     cases += [tuple(array[:1] for array in cases[0]), tuple(array[1:2, :1] for array in cases[0])]  # one row; one token
+    ids, mask, kinds = ragged(vocab_size, pad, sides[2], max(types, 1))
+    cases.append(
+        (ids, np.where(np.arange(mask.shape[1]) % 3 == 1, 0, mask) | (mask.sum(1, keepdims=True) == 1) * mask, kinds)
+    )
     for ids, mask, kinds in cases:
         tensors = [engine.tensor(array) for array in ((ids, mask, kinds) if types > 1 else (ids, mask))]
         expected, found = model(*tensors), answered(session, ids, mask, kinds)
