@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -102,6 +103,15 @@ def test_train_writes_the_run_and_prints_the_report(run):
     assert all(len(digest) == 64 for digest in about["data"]["sha256"].values()) and len(about["data"]["sha256"]) == 2
     config = json.loads((run / "run/config.json").read_text())
     assert config["id2label"] == {"0": "card", "1": "login", "2": "money"}
+
+
+def test_the_most_wrong_samples_carry_file_and_line(run):
+    examples = json.loads((run / "run/report.json").read_text())["examples"]
+    lines, page = (run / "test.csv").read_text().splitlines(), (run / "run/report.html").read_text()
+    assert len(examples) == 10
+    for example in examples:
+        number = int(re.fullmatch(rf"line (\d+) of {re.escape(str(run / 'test.csv'))}", example["where"])[1])
+        assert example["text"] in lines[number - 1] and example["where"] in page
 
 
 def test_evaluate_agrees_with_the_report(run):

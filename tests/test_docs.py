@@ -41,6 +41,17 @@ def settings() -> Iterator[None]:
     engine.set_float32_matmul_precision("highest")
 
 
+NEEDED = {"serving.md": ("onnx", "onnxruntime", "fastapi.testclient")}
+
+
+def needed(module: str) -> None:
+    """Skips the test if a module is not installed. FastAPI's client says with a RuntimeError that it lacks another package."""
+    try:
+        importlib.import_module(module)
+    except (ModuleNotFoundError, RuntimeError) as error:
+        pytest.skip(f"{module}: {error}")
+
+
 def write_table(path: Path) -> None:
     """Questions of two kinds, 48 of each; with commas, quotes and a character beyond ASCII."""
     cards = [f'"My card, number {i}, has not arrived yet"' for i in range(48)]
@@ -54,6 +65,8 @@ def test_python_blocks_run_in_order(document: Path, tmp_path: Path, monkeypatch,
     text = document.read_text(encoding="utf-8")
     if document.name == "cuda.md":
         request.getfixturevalue("cuda")
+    for name in NEEDED.get(document.name, ()):
+        needed(name)
     monkeypatch.chdir(tmp_path)
     write_table(tmp_path / "train.csv")
     namespace: dict[str, Any] = {"__name__": "__main__"}

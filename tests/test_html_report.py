@@ -186,6 +186,38 @@ def test_many_classes_are_condensed():
     assert note not in Page(render_report({"test": {"confusion": few}})).text
 
 
+def test_many_classes_fold_to_the_worst():
+    rows = [
+        {"label": f"class {i}", "precision": 0.5, "recall": 0.5, "f1": i / 150, "support": 3}
+        for i in range(149, -1, -1)
+    ]
+    text = render_report({"test": {"classes": rows}})
+    shown, folded = text.split("<details>")
+    assert re.findall(r"class \d+", shown) == [f"class {i}" for i in range(20)]
+    assert re.findall(r"class \d+", folded) == [f"class {i}" for i in range(20, 150)]
+    assert "The other 130 of 150 classes" in Page(text).text
+    assert "<details>" not in render_report({"test": {"classes": rows[:20]}})
+
+
+def test_the_most_confused_pairs_stand_above_the_matrix():
+    pairs = [{"true": "a<", "predicted": "b", "count": 3, "share": 0.25}]
+    matrix = {"labels": ["a<", "b"], "counts": [[9, 3], [0, 2]]}
+    text = render_report({"test": {"most_confused": pairs, "confusion": matrix}})
+    assert text.index("taken for") < text.index("confusion matrix") and "a&lt;" in text
+    page = Page(render_report({"test": {"most_confused": pairs}}))
+    assert [attributes["id"] for tag, attributes in page.tags if tag == "section"] == ["confusion"]
+
+
+def test_all_tables_scroll_and_keys_move_them():
+    page = render_report(whole_report())
+    assert page.count("<table") == len(re.findall(r'<div class="scroll" tabindex="0"><table', page)) > 5
+
+
+def test_an_example_says_where_it_stands():
+    row = {"text": "t", "true": "a", "predicted": "b", "where": "line 12 of <data>.csv"}
+    assert "line 12 of <data>.csv" in Page(render_report({"examples": [row]})).text
+
+
 def test_attention_is_a_picture_of_the_mean_over_heads():
     weights = np.zeros((1, 2, 2, 2))
     weights[0, 0], weights[0, 1] = [[1, 0], [0, 1]], [[0, 1], [0, 1]]

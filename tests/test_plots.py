@@ -66,9 +66,35 @@ def test_characters_that_no_font_has_become_a_box_and_a_note(tmp_path, drawn, mo
     found = fonts.fonts_for(["plain", "财"])
     assert found.missing == {"财"} and found.drawable("a财\n\ue000$") == "a□  $"
     assert "fonts-noto-cjk" in found.note and fonts.fonts_for(["plain"]).note == ""
+    assert "fonts-noto-core" not in found.note and "fonts-noto-core" in fonts.fonts_for(["हिन्दी"]).note
+    assert len(fonts.fonts_for(["日本語 한국어 हिन्दी ไทย"]).note.splitlines()) == 3
     plot_confusion(confused(2), ["$x 财", "$y"], tmp_path / "c.png")  # a warning would be an error
     assert [text.get_text() for text in drawn[0].axes[0].get_yticklabels()] == ["$x □", "$y"]
     assert "no installed font" in drawn[0].get_supxlabel()
+    records = [{"event": "eval", "step": 1, "loss": 1.0, "F1 财 $x": 0.5, "其他": 3.0}]
+    plot_curves(records, tmp_path / "curves.png")
+    assert "fonts-noto-cjk" in drawn[1].get_supxlabel()
+    assert [axes.get_title() for axes in drawn[1].axes] == ["loss", "held out", "□□"]
+    assert [text.get_text() for text in drawn[1].axes[1].get_legend().get_texts()] == ["F1 □ $x"]
+
+
+def test_a_last_resort_font_draws_nothing():
+    """The one that comes with matplotlib has a box for every code point, also for those that Unicode never gives a character."""
+    font_manager = pytest.importorskip("matplotlib.font_manager")
+    names = [font.name for font in font_manager.fontManager.ttflist if "Last Resort" in font.name]
+    names = names or pytest.skip("this matplotlib has none")
+    fonts._characters_of.cache_clear()
+    assert not any(fonts._characters_of(name, frozenset("a财")) for name in names)
+    assert not set(fonts.fonts_for(["财", "ह", "🦆", "\U00013000"]).families) & set(names)
+
+
+def test_a_note_fits_into_the_picture(tmp_path, drawn, monkeypatch):
+    monkeypatch.setattr(fonts, "_families", lambda: ["DejaVu Sans"])
+    monkeypatch.setattr(fonts, "_add_new_fonts", lambda: None)
+    for count in (1, 9):
+        plot_confusion(confused(count), [f"财 हिन्दी {i}" for i in range(count)], tmp_path / "c.png")
+        note = drawn[-1]._supxlabel.get_window_extent()
+        assert note.x0 >= 0 and note.x1 <= drawn[-1].bbox.x1
 
 
 def test_chinese_labels_are_drawn_where_a_font_has_them(tmp_path, drawn):

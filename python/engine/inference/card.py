@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.models import TransformerClassifier
 from engine.models.pretrained import Pretrained
 from engine.report.words import figure_name, is_number
 from engine.serialization import read_json
 
-__all__ = ["model_card"]
+__all__ = ["head_of", "model_card"]
 
 _TAGS = {
     "sequence": ("text-classification", "AutoModelForSequenceClassification"),
@@ -27,20 +28,41 @@ _CLEANED = (
 )
 
 
-def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str = "float32") -> str:
+def head_of(model: Pretrained) -> str:
+    """What stands on the encoder, a key of `families.HEADS`: also for engine's own models, whose classes name none."""
+    return model.head or ("sequence" if isinstance(model, TransformerClassifier) else "base")
+
+
+def model_card(
+    run_folder: str | os.PathLike[str],
+    model: Pretrained,
+    dtype: str = "float32",
+    *,
+    library: str = "transformers",
+    tag: str | None = None,
+    use: Sequence[str] | None = None,
+) -> str:
     """A README.md with the front matter that the Hugging Face hub reads, from run.json and report.json if they exist.
 
     Data files are named by their base name and hash, without their folder. The licence is left for the owner to fill in. Raises
     ValueError if a file is damaged.
+
+    Args:
+        run_folder: where run.json and report.json may be.
+        model: what was exported. dtype: that of its weights.
+        library: what opens the files. tag: what the model does, by the hub's name; None: as its head says.
+        use: the lines of the section "Use"; None: those for `transformers`.
     """
     paths = [Path(run_folder) / name for name in ("run.json", "report.json")]
     run, report = (read_json(path) if path.is_file() else {} for path in paths)
-    tag, kind = _TAGS[model.head]
+    head = head_of(model)
+    usual, kind = _TAGS[head]
+    tag = tag or usual
     c, task = model.config, run.get("task", "")
     task = task if isinstance(task, str) else str(task.get("name", ""))  # version 0.1 wrote the name alone
     lines = [
         "---",
-        "library_name: transformers",
+        f"library_name: {library}",
         f"pipeline_tag: {tag}",
         "tags:",
         "- engine",
@@ -53,14 +75,15 @@ def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str
         f"vocabulary of {c.vocab_size:,}, {model.num_parameters():,} parameters as {dtype}, texts of at most {c.max_length} "
         "tokens.",
     ]
-    if model.head in ("sequence", "token"):
+    if head in ("sequence", "token"):
         names = [f"`{_cell(name)}`" for name in c.labels.values()]
         more = ", and more" if len(names) > _LABELS_SHOWN else ""
         lines += ["", f"{len(names)} labels: {', '.join(names[:_LABELS_SHOWN])}{more}."]
-    lines += [
-        "", "## Use", "", "```python", f"from transformers import AutoTokenizer, {kind}", "",
+    program = [
+        "```python", f"from transformers import AutoTokenizer, {kind}", "",
         'tokenizer = AutoTokenizer.from_pretrained("this folder")', f'model = {kind}.from_pretrained("this folder")', "```",
     ]  # fmt: skip
+    lines += ["", "## Use", "", *(program if use is None else use)]
     if run:
         lines += ["", _CLEANED]
     hashes = (run.get("data") or {}).get("sha256") or {}

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +36,16 @@ from engine.serialization import save_file, write_json, write_text
 from engine.tensor import Tensor
 from engine.text import Tokenizer
 
-__all__ = ["export", "published_classifier", "published_encoder", "write_tokenizer"]
+__all__ = [
+    "export",
+    "filled",
+    "free_folder",
+    "length_for",
+    "open_model",
+    "published_classifier",
+    "published_encoder",
+    "write_tokenizer",
+]
 
 Model = TypeVar("Model", bound=Pretrained)
 
@@ -78,25 +88,36 @@ def export(
         FileExistsError: if `output` is not empty.
     """
     require(dtype in _DTYPES, "export", "dtype", f"one of {', '.join(_DTYPES)}", repr(dtype))
-    source, target = Path(run_folder), Path(output)
-    require(source.is_dir(), "export", "run_folder", "an existing folder", source, error=FileMissing)
-    free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
-    require(free, "export", "output", "a new or empty folder", target, error=FileExists)
-    model, tokenizer = _open(source), Tokenizer.from_pretrained(source)
-    limit = model.config.max_length
-    cut = min(limit, tokenizer.model_max_length or limit) if max_length is None else max_length
-    require(1 <= cut <= limit, "export", "max_length", f"1 to {limit} tokens", cut)
+    source, target = Path(run_folder), free_folder("export", output)
+    model, tokenizer = _published(open_model(source)), Tokenizer.from_pretrained(source)
+    cut = length_for(model, tokenizer, max_length)
     state = _weights(model, dtype)
     config = {"architectures": [model.architecture], **model.config.to_dict(), "dtype": dtype, "torch_dtype": dtype}
     config.pop("pooling", None)  # "first", as always in these families
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with filled(target) as partial:
         save_file(state, partial / "model.safetensors", {"format": "pt"})
         write_json(partial / "config.json", config)
         write_tokenizer(partial, tokenizer, cut, model.config.type_vocab_size > 1)
         if card:
             write_text(partial / "README.md", model_card(source, model, dtype))
+    return target
+
+
+def free_folder(op: str, output: str | os.PathLike[str]) -> Path:
+    """The path of a new or empty folder. Raises FileExistsError for anything else."""
+    target = Path(output)
+    free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    require(free, op, "output", "a new or empty folder", target, error=FileExists)
+    return target
+
+
+@contextmanager
+def filled(target: Path) -> Iterator[Path]:
+    """A folder to write into. It takes the place of `target`, a new or empty folder, when it is complete. After an error, it is gone."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        yield partial
         mask = os.umask(0)
         os.umask(mask)
         partial.chmod(0o777 & ~mask)  # mkdtemp keeps folders private
@@ -104,7 +125,15 @@ def export(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return target
+
+
+def length_for(model: Pretrained, tokenizer: Tokenizer, max_length: int | None) -> int:
+    """The number of tokens after which texts are cut; None: as in training, or as many as the model takes. Raises ValueError if the
+    model takes fewer."""
+    limit = model.config.max_length
+    cut = min(limit, tokenizer.model_max_length or limit) if max_length is None else max_length
+    require(1 <= cut <= limit, "export", "max_length", f"1 to {limit} tokens", cut)
+    return cut
 
 
 def write_tokenizer(folder: str | os.PathLike[str], tokenizer: Tokenizer, max_length: int, token_types: bool) -> None:
@@ -215,20 +244,28 @@ def _with_weights(target: Model, source: Pretrained) -> Model:
     return target.eval()
 
 
-def _open(folder: Path) -> Pretrained:
-    """The model in a folder, of a published family, with the head that config.json names."""
+def open_model(run_folder: str | os.PathLike[str]) -> Pretrained:
+    """The model in a folder, engine's own or one of a published family, with the head that config.json names."""
+    folder = Path(run_folder)
+    require(folder.is_dir(), "export", "run_folder", "an existing folder", folder, error=FileMissing)
     name = architecture_of(folder, "export", "run_folder")
     if read_config(os.fspath(folder), "export").model_type is None:
-        if name == "TransformerClassifier":
-            return published_classifier(TransformerClassifier.from_pretrained(folder))
-        return published_encoder(AutoModel.from_pretrained(folder))
-    head = next((head for head, ending in reversed(HEADS.items()) if name.endswith(ending)), "")
+        head = "sequence" if name == "TransformerClassifier" else "base"
+    else:
+        head = next((head for head, ending in reversed(HEADS.items()) if name.endswith(ending)), "")
     expected = f"a model whose class has a name that ends in {', '.join(HEADS.values())}"
     require(head, "export", "run_folder", expected, f"{name or 'no class'} in {folder}")
     model: Pretrained = _OPEN[head].from_pretrained(folder)
-    pooling = model.config.pooling if head == "sequence" else "first"
-    _refuse("export", [f"its pooling is {pooling!r}, but that of its family is 'first'"] * (pooling != "first"))
     return model
+
+
+def _published(model: Pretrained) -> Pretrained:
+    """The model as one of a published family, with the same outputs."""
+    if isinstance(model, TransformerClassifier):
+        model = published_classifier(model)
+        pooling = model.config.pooling
+        _refuse("export", [f"its pooling is {pooling!r}, but that of its family is 'first'"] * (pooling != "first"))
+    return published_encoder(model) if isinstance(model, TransformerEncoderModel) else model
 
 
 def _weights(model: Pretrained, dtype: str) -> dict[str, Tensor]:

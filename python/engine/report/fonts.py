@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,7 +11,11 @@ __all__ = ["Fonts", "fonts_for"]
 
 _DEFAULT = "DejaVu Sans"  # comes with matplotlib
 _UNKNOWN = "□"
-_ADVICE = "apt install fonts-noto-cjk"
+_ADVICE = (  # what to install for characters with these words in their Unicode names; the last is for all others
+    (("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC"), "Noto Sans CJK: apt install fonts-noto-cjk"),
+    ((), "the Noto fonts: apt install fonts-noto-core"),
+)
+_NO_CHARACTERS = ("\ufdd0", "\uffff", "\U0010fffe")  # Unicode keeps these free for ever
 # Among fonts that draw equally many of the characters, these win: clean sans-serif faces.
 _PREFERRED = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Hiragino Sans GB",
@@ -31,7 +36,13 @@ class Fonts(NamedTuple):
     @property
     def note(self) -> str:
         """What to tell the reader of the picture; empty if nothing is missing."""
-        return f"{_UNKNOWN}: no installed font has this character ({_ADVICE})" if self.missing else ""
+        if not self.missing:
+            return ""
+        names = [unicodedata.name(c, "") for c in self.missing]
+        wanted = {next(font for words, font in _ADVICE if not words or any(w in name for w in words)) for name in names}
+        return "\n".join(
+            [f"{_UNKNOWN}: no installed font has this character", *(f"Install {w}" for w in sorted(wanted))]
+        )
 
 
 def fonts_for(texts: Iterable[str]) -> Fonts:
@@ -52,7 +63,7 @@ def fonts_for(texts: Iterable[str]) -> Fonts:
 
 
 def _rank(name: str) -> int:
-    return _PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED)
+    return _PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED) + (not name.startswith("Noto Sans "))
 
 
 def _families() -> list[str]:
@@ -84,5 +95,7 @@ def _characters_of(family: str, characters: frozenset[str]) -> frozenset[str]:
     try:
         font = ft2font.FT2Font(face.fname)  # get_font would add a fallback font that draws a box for everything
     except (OSError, RuntimeError, ValueError):  # gone, or damaged
+        return frozenset()
+    if any(font.get_char_index(ord(c)) for c in _NO_CHARACTERS):  # a last-resort font: a box for each code point
         return frozenset()
     return frozenset(c for c in characters if font.get_char_index(ord(c)))

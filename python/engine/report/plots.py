@@ -29,17 +29,24 @@ def plot_curves(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
     """
     figure_type = _figure_type("plot_curves")
     panels = curve_panels(records)
+    fonts = fonts_for([panel.title for panel in panels] + [curve[0] for panel in panels for curve in panel.curves])
     columns = min(3, max(1, len(panels)))
     rows = max(1, -(-len(panels) // columns))
     figure = figure_type(figsize=(3.7 * columns, 3.6 * rows), layout="constrained", dpi=_DPI)
     for i, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, i + 1)
         for name, steps, values, marked in panel.curves:
-            axes.plot(steps, values, "o-" if marked else "-", label=name, ms=4, lw=1.2)
-        axes.set(title=panel.title, xlabel="step")
+            axes.plot(steps, values, "o-" if marked else "-", label=fonts.drawable(name), ms=4, lw=1.2)
+        axes.set(xlabel="step")
+        axes.set_title(fonts.drawable(panel.title), fontfamily=fonts.families, parse_math=False)
         axes.grid(alpha=0.3)
         if panel.title in ("loss", "held out"):  # below the panel: inside, it would cover some run's curve
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize="small", frameon=False)
+            style = {"prop": {"family": fonts.families, "size": "small"}, "frameon": False}
+            legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, **style)
+            for text in legend.get_texts():
+                text.set_parse_math(False)  # a "$" in a name is a dollar
+    if fonts.note:
+        figure.supxlabel(fonts.note, fontsize=7)
     return _save(figure, path)
 
 

@@ -79,7 +79,8 @@ class Classification(TextTask):
         if held_out:
             self.temperature = fit_temperature(logits, targets)
         worst = worst_examples(self.texts(part.table), targets, logits, self.labels.names)
-        return Judgement(self.report(part.table, part.dataset, logits), worst)
+        found = [{**example, "where": part.table.where(example["index"])} for example in worst]
+        return Judgement(self.report(part.table, part.dataset, logits), found)
 
     def report(self, table: Any, dataset: TextDataset, logits: np.ndarray) -> dict[str, Any]:
         groups = {name: table.columns[name] for name in self.groups}

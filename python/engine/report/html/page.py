@@ -11,7 +11,7 @@ Every key of the report is optional; a section appears if its keys are there. `r
 | settings | hyper-parameters by name |
 | environment | versions: {package: version}, and words by name |
 | log | the records of log.jsonl (`read_log`), for the curves |
-| examples | [{text, true, predicted, loss, probability, tokens: [n], attributions: [n], delta}]; the last three may be missing |
+| examples | [{text, true, predicted, loss, probability, where, tokens: [n], attributions: [n], delta}]; where: its file and line; the last four may be missing |
 | attention | {tokens: [n], weights: (layers, heads, n, n)} |
 | held_out, test | figures of an evaluation: numbers by name, and the keys below |
 

@@ -29,6 +29,7 @@ _FIRST = (
     "mcc", "loss",
 )  # fmt: skip
 _TOKENS = 32  # how many tokens of a text attention maps show
+_CLASSES = 20  # how many classes are shown before the others are folded away
 
 
 def _number(value: Any, key: str = "") -> str:
@@ -58,10 +59,13 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1, 
         return "".join(f"{number if i >= text else f'<{tag}>'}{cell}</{tag}>" for i, cell in enumerate(row))
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{cells("th", header)}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    head = f"<thead><tr>{cells('th', header)}</tr></thead>"
+    return _scrolled(f'<table class="{kind}">{head}<tbody>{body}</tbody></table>')
+
+
+def _scrolled(wide: str) -> str:
+    """Something that may be wider than the page. Its edges show that there is more; arrow keys move it, too."""
+    return f'<div class="scroll" tabindex="0">{wide}</div>'
 
 
 def _facts(title: str, facts: Mapping[str, Any], exact: bool = False) -> str:
@@ -72,7 +76,7 @@ def _facts(title: str, facts: Mapping[str, Any], exact: bool = False) -> str:
         for key, value in shown.items()
         if not isinstance(value, Mapping)
     )
-    return f"<div><h3>{escape(title)}</h3><table>{rows}</table></div>" if rows else ""
+    return f"<div><h3>{escape(title)}</h3>{_scrolled(f'<table>{rows}</table>')}</div>" if rows else ""
 
 
 def _meter(share: float) -> str:
@@ -135,7 +139,7 @@ def setup(report: Mapping[str, Any]) -> str:
     hashes = (report.get("data") or {}).get("sha256") or {}
     if hashes:
         rows = "".join(f'<tr><td>{escape(f)}</td><td class="hash">{escape(h)}</td></tr>' for f, h in hashes.items())
-        body += f'<div><h3>Data, SHA-256</h3><div class="scroll"><table>{rows}</table></div></div>'
+        body += f"<div><h3>Data, SHA-256</h3>{_scrolled(f'<table>{rows}</table>')}</div>"
     return f'<div class="columns">{body}</div>' if body else ""
 
 
@@ -155,7 +159,7 @@ def figures(report: Mapping[str, Any]) -> str:
 
 
 def classes(judged: Mapping[str, Any]) -> str:
-    """Scores of each class, the worst first, and the most confused pairs."""
+    """Scores of each class, the worst first. Of many classes, all but the worst are folded away."""
     rows = sorted(judged.get("classes") or (), key=lambda row: (row["f1"], str(row["label"])))
     body = ""
     if rows:
@@ -169,20 +173,23 @@ def classes(judged: Mapping[str, Any]) -> str:
             for row in rows
         ]  # fmt: skip
         header = ("class", "", "F1", "precision", "recall", *map(escape, map(figure_name, more)), "support")
-        body += _table(header, cells, text=2, kind="wide") + _note("Worst F1 first.")
-    if judged.get("most_confused"):
-        pairs = [
-            (escape(p["true"]), escape(p["predicted"]), str(p["count"]), f"{p['share']:.0%}")
-            for p in judged["most_confused"]
-        ]
-        body += "<h3>Most confused</h3>" + _table(("true", "taken for", "times", "of its samples"), pairs, text=2)
+        body += _table(header, cells[:_CLASSES], text=2, kind="wide") + _note("Worst F1 first.")
+        rest = cells[_CLASSES:]
+        if rest:
+            table = _table(header, rest, text=2, kind="wide")
+            body += f"<details><summary>The other {len(rest)} of {len(cells)} classes</summary>{table}</details>"
     return body
 
 
 def confusion(judged: Mapping[str, Any]) -> str:
-    """The confusion matrix; with many classes, only those with the most mistakes."""
+    """The most confused pairs, and the confusion matrix; with many classes, only those with the most mistakes."""
+    pairs = [
+        (escape(p["true"]), escape(p["predicted"]), str(p["count"]), f"{p['share']:.0%}")
+        for p in judged.get("most_confused") or ()
+    ]
+    body = _table(("true", "taken for", "times", "of its samples"), pairs, text=2) if pairs else ""
     if not judged.get("confusion"):
-        return ""
+        return body
     labels = [str(label) for label in judged["confusion"]["labels"]]
     counts, names = condense_confusion(judged["confusion"]["counts"], labels, 40)
     note = "Blue is right, red is wrong. The colour shows the share of a row, the number counts samples."
@@ -190,7 +197,8 @@ def confusion(judged: Mapping[str, Any]) -> str:
         r"\(\d+ others\)", labels[-1]
     ):  # put together here, or at the evaluation
         note += " The classes with the most mistakes are drawn; all others are put together."
-    return f'<div class="scroll">{confusion_chart(counts, names)}</div>' + _note(note)
+    title = "<h3>All mistakes</h3>" if body else ""
+    return body + title + _scrolled(confusion_chart(counts, names)) + _note(note)
 
 
 def points(judged: Mapping[str, Any]) -> str:
@@ -274,6 +282,7 @@ def examples(rows: Sequence[Mapping[str, Any]]) -> str:
             text = escape(row.get("text", readable(tokens or [])))
         verdict = [f"{key} <b>{_number(row[key])}</b>" for key in ("true", "predicted") if key in row]
         verdict += [f"{key} {row[key]:.3f}" for key in ("probability", "loss") if is_number(row.get(key))]
+        verdict += [escape(row["where"])] if row.get("where") else []
         body += (
             f'<div class="example"><div class="text">{text}</div><div class="verdict">{" · ".join(verdict)}</div></div>'
         )
