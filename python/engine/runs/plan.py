@@ -69,18 +69,20 @@ def choose(
     return trainer, start
 
 
-class Announcement(Callback):
-    """Says before the first step what the run will do, how long that will take, and how much memory.
+def announcement(run: TextRun, trainer: Trainer) -> str:
+    """What a run will do, how long that will take, and how much memory; a line for each fact."""
+    return "\n".join([*_data(run), *_plan(run, trainer), _cost(trainer)])
 
-    say: gets the text, a line for each fact.
-    """
+
+class Announcement(Callback):
+    """Gives `announcement` to `say` before the first step."""
 
     def __init__(self, run: TextRun, say: Callable[[str], None]) -> None:
         self.run, self.say = run, say
 
     def on_train_begin(self, trainer: Trainer) -> None:
         if not trainer.state.step:
-            self.say("\n".join([*_data(self.run), *_plan(self.run, trainer), _cost(trainer)]))
+            self.say(announcement(self.run, trainer))
 
 
 def _data(run: TextRun) -> list[str]:
