@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import engine
 from cli_runs import SCRATCH, TUNED, notes_of, run_engine, write_encoder, write_texts
 from engine.runs import StartConfig, TextData, text_plan, train_text
 from engine.train import TrainerConfig
@@ -78,3 +80,14 @@ def test_errors_are_those_of_a_training(table, tmp_path):
     assert "--lr: expected a finite number >= 0" in run_engine("train", table, "--lr", -1, "--dry-run", code=2)
     with pytest.raises(ValueError, match=r"\[train\] automatic: expected some of .*, got 'speed'"):
         text_plan(TextData((str(table),)), TrainerConfig(), automatic=("speed",))
+
+
+def test_the_plan_of_a_gpu_waits_for_it_and_counts_its_memory(table, cuda, monkeypatch):
+    waits: list[str] = []
+    synchronize = engine.cuda.synchronize
+    monkeypatch.setattr(engine.cuda, "synchronize", lambda device: (waits.append(str(device)), synchronize(device)))
+    start = StartConfig(sizes={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2})
+    trainer = TrainerConfig(epochs=1, batch_size=4, device=cuda)
+    cost = text_plan(TextData((str(table),), max_length=8), trainer, start=start).splitlines()[-1]
+    assert waits == ["cuda:0", "cuda:0"]
+    assert re.fullmatch(r"cost: about .* of training on cuda:0, up to \d+ MiB of its memory", cost)
