@@ -10,7 +10,7 @@ WHEEL = $$(ls $(DIST)/engine-*.whl)
 WORKERS ?= 2
 SOURCES = pyproject.toml CMakeLists.txt tools/pack.py $(shell find csrc cmake python -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h' -o -name '*.def' -o -name '*.cmake' -o -name '*.S' -o -name '*.py')
 
-.PHONY: train test bench lint stubs dev clean
+.PHONY: train test bench lint docs stubs dev clean
 
 train: $(VENV)/installed ## train on BANKING77 and print the report; the last line is "test accuracy 0.xxxx"
 	$(BIN)/python examples/banking77/train.py
@@ -28,6 +28,9 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	PYTHONPATH=python $(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/stubs.py --check
+
+docs: $(VENV)/installed-docs ## build the site, build/docs/index.html; a warning is an error
+	$(BIN)/python -m sphinx -E -W --keep-going -q -j 2 -d build/doctrees docs build/docs
 
 stubs: $(VENV)/installed-dev ## write the .pyi files
 	$(BIN)/python tools/stubs.py
@@ -50,6 +53,10 @@ $(VENV)/installed-dev: $(DIST)/built
 	$(PIP) install "$(WHEEL)[dev]"
 	$(PIP) install --force-reinstall --no-deps $(WHEEL)
 	@touch $(VENV)/installed $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP) install "$(WHEEL)[cli,docs]"
+	@touch $@
 
 ISAS ?= baseline;avx512
 CUBINS ?= 80

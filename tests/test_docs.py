@@ -1,5 +1,5 @@
-"""The documents and the docstrings: every Python block of README.md and docs/*.md runs, links and commands of all pages lead
-somewhere, settings files name options, and every public name says what it is."""
+"""The documents and the docstrings: every Python block of README.md and docs runs, and so do the commands of the tutorial and of the
+how-to pages; links and commands of all pages lead somewhere, settings files name options, and every public name says what it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import importlib
 import inspect
 import json
 import re
+import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,12 +17,16 @@ from typing import Any
 import pytest
 
 import engine
+from cli_runs import run_engine, write_conll, write_encoder, write_rows
 from engine import _core
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Pages whose commands run, too, in the order of the page and with its Python blocks.
+RUN = {"tutorial.md", *(path.name for path in (ROOT / "docs/howto").glob("*.md"))} - {"gpu.md"}
 PAGES = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "examples").rglob("*.md"))]
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^(?:\w+=\S+ )*engine (.*)", re.MULTILINE)
 
 by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 by_page = pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -60,20 +66,59 @@ def write_table(path: Path) -> None:
     path.write_text("\n".join(["text,category", *rows]) + "\n", encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the pages read: tables and texts, small ones, and MiniLM, a tiny encoder."""
+    folder = tmp_path_factory.mktemp("data")
+    write_table(folder / "train.csv")
+    (folder / "examples/banking77").mkdir(parents=True)
+    for copy in ("test.csv", "examples/banking77/train.csv", "examples/banking77/test.csv"):
+        shutil.copy(folder / "train.csv", folder / copy)
+    shutil.copy(folder / "train.csv", folder / "questions.csv")
+    (folder / "questions.txt").write_text("".join(f"where is card {i}?\n" for i in range(60)), encoding="utf-8")
+    rows = [("you fool", "1", "1"), ("thank you", "0", "0"), ("be quiet", "0", "1"), ("so bad", "1", "0")]
+    write_rows(folder / "comments.csv", ("text", "toxic", "insult"), rows * 6)
+    films = [("a wedding", "comedy"), ("a robbery", "crime"), ("two friends rob a bank", "comedy|crime")]
+    write_rows(folder / "movies.csv", ("text", "labels"), films * 8)
+    write_conll(folder / "train.conll")
+    write_encoder(folder / "MiniLM", max_position_embeddings=512)
+    return folder
+
+
 @by_name
-def test_python_blocks_run_in_order(document: Path, tmp_path: Path, monkeypatch, settings: None, request) -> None:
+def test_blocks_run_in_order(document: Path, data: Path, tmp_path: Path, monkeypatch, settings: None, request) -> None:
+    """The Python blocks, and of the pages in `RUN` the commands."""
     text = document.read_text(encoding="utf-8")
     if document.name == "cuda.md":
         request.getfixturevalue("cuda")
     for name in NEEDED.get(document.name, ()):
         needed(name)
+    if document.name in RUN:
+        pytest.importorskip("click")
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    write_table(tmp_path / "train.csv")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in FENCED.finditer(text):
         if block[1] == "python":
             line = text.count("\n", 0, block.start(2))  # a traceback shows the document's own lines
             exec(compile("\n" * line + block[2], str(document), "exec"), namespace)
+        elif not block[1] and document.name in RUN:
+            for command in COMMAND.findall(block[2]):
+                run_engine(*shlex.split(command, comments=True))
+
+
+def test_tests_that_pages_name_are_there() -> None:
+    for document in DOCUMENTS:
+        for file, name in re.findall(r"(tests/\w+\.py)::(\w+)", document.read_text(encoding="utf-8")):
+            assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8"), (
+                f"{document.name} names {file}::{name}"
+            )
+
+
+def test_every_page_is_in_the_site() -> None:
+    listed = re.findall(r"^([\w/-]+)$", (ROOT / "docs/index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in DOCUMENTS[1:]}
+    assert set(listed) - {"reference/index"} == pages - {"index"} and len(listed) == len(set(listed))
 
 
 def test_the_performance_model_is_what_its_script_prints() -> None:
@@ -94,11 +139,29 @@ def test_links_lead_to_files(document: Path) -> None:
 def test_commands_and_their_options_are_there(document: Path) -> None:
     commands = pytest.importorskip("engine.commands").cli.commands
     for _, body in FENCED.findall(document.read_text(encoding="utf-8")):
-        for line in re.findall(r"^(?:\w+=\S+ )*engine (.*)", body, re.MULTILINE):
-            name, *rest = line.split("#")[0].split()
-            known = {option for p in commands[name].params for option in (*p.opts, *p.secondary_opts)}
-            asked = {word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
-            assert asked <= known, f"engine {name} has no {asked - known}"
+        for line in COMMAND.findall(body):
+            name, *rest = shlex.split(line.split(" | ")[0], comments=True)
+            check_arguments(commands[name], rest)
+
+
+def check_arguments(command: Any, given: list[str]) -> None:
+    """Raises an error of click if the command would not take these arguments. Files need not be there."""
+    import click
+
+    context = click.Context(command, info_name=command.name)
+    values, rest, found = command.make_parser(context).parse_args(list(given))
+    assert not rest, f"engine {command.name} does not take {rest}"
+    for p in found:
+        if isinstance(p, click.Option) and not isinstance(p.type, click.Path):
+            p.type_cast_value(context, values[p.name])
+
+
+@pytest.mark.parametrize("wrong", ["--epoch 3", "--epochs three", "--schedule steep", "--epochs"])
+def test_arguments_that_are_not_there_are_found(wrong: str) -> None:
+    commands = pytest.importorskip("engine.commands").cli.commands
+    check_arguments(commands["train"], ["train.csv", "--epochs", "3"])
+    with pytest.raises(pytest.importorskip("click").UsageError):
+        check_arguments(commands["train"], ["train.csv", *wrong.split()])
 
 
 def names_of_settings(table: dict[str, Any]) -> Iterator[str]:
@@ -121,6 +184,27 @@ def test_settings_files_name_options_of_train(document: Path) -> None:
 
 
 # ---------------------------------------------------------------- docstrings
+
+
+def test_docstrings_are_markup_only_where_it_is_meant(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs/_ext")
+    as_rst = importlib.import_module("docstrings").as_rst
+    assert as_rst(["(*) -> a_ of `b_`s, `two", "words`, c_d | e"]) == [
+        r"(\*) -> a\_ of ``b_``\ s, ``two words``, c_d \| e"
+    ]
+    assert as_rst(["Says:", "", "    >>> f(*x)", "    `y`", "", "Ends."]) == [
+        "Says:", "", ".. code-block:: pycon", "", "    >>> f(*x)", "    `y`", "", "Ends.",
+    ]  # fmt: skip
+    assert as_rst(["Kinds:", "- a", "  and b", "- c"]) == ["Kinds:", "", "- a", "  and b", "- c"]
+    assert as_rst(["Args:", "    a_, b: of *c*,", "        and d"]) == [
+        "Args:",
+        r"    a_, b: of \*c\*,",
+        "        and d",
+    ]
+    assert as_rst(["Attributes:", "    a, b: of", "        c", "    d: e", "", "a, b: f"]) == [
+        "Attributes:", "    a: of", "        c", "    b: of", "        c", "    d: e", "", "a, b: f",
+    ]  # fmt: skip
+
 
 MODULES = (
     "engine", "engine.autograd", "engine.data", "engine.inference", "engine.metrics", "engine.models", "engine.nn",

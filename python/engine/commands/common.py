@@ -33,6 +33,7 @@ __all__ = [
     "file_options",
     "file_settings",
     "model_sizes",
+    "need",
     "one_text_only",
     "option_values",
     "options_by_name",
@@ -189,6 +190,13 @@ def _refuse(
             raise click.UsageError(f"{_shown(p)} cannot be combined with {why}", ctx)
 
 
+def need(ctx: click.Context, *names: str) -> None:
+    """Raises MissingParameter for the first of these parameters that has no value."""
+    for p in ctx.command.params:
+        if p.name in names and not ctx.params[p.name]:
+            raise click.MissingParameter(ctx=ctx, param=p, param_hint=f"'{_shown(p)}'")
+
+
 def model_sizes(ctx: click.Context, options: Mapping[str, Any], *others: str) -> dict[str, Any]:
     """Fields of a model's config from the options of its size and dropout.
 
@@ -301,9 +309,8 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
         names = {p.name for p in ctx.command.params} - {"resume", "threads", "progress"}
         why = "--resume: a run continues with the settings it began with."
         _refuse(ctx, names, [ParameterSource.COMMANDLINE], why)
-    for p in ctx.command.params if given["resume"] is None else ():
-        if p.name in ("data", "files", "output") and not given[p.name]:
-            raise click.MissingParameter(ctx=ctx, param=p, param_hint=f"'{_shown(p)}'")
+    if given["resume"] is None:
+        need(ctx, "data", "files", "output")
     folder = given["resume"] or given["output"]
     with _advice(folder, ctrl_c, str(ctx.command.name)):
         if given["resume"] is None:

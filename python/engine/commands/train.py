@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from engine.commands.common import (
     device_option,
     file_options,
     model_sizes,
+    need,
     run_options,
     say,
     settings_options,
@@ -178,6 +180,11 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
 @settings_options(training_options)
 @click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard into the run folder.")
 @click.option("--progress/--no-progress", default=True, show_default=True, help="Show a progress bar.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only print the plan, with the expected time and memory. Writes nothing and needs no --output.",
+)
 @threads_option
 @click.pass_context
 def train(ctx: click.Context, data: tuple[str, ...], **options: Any) -> None:
@@ -193,11 +200,19 @@ def train(ctx: click.Context, data: tuple[str, ...], **options: Any) -> None:
       engine train --task tagging train.conll --init MiniLM --output runs/slots
       engine train --config runs/settings.toml --output runs/third
       engine train --resume runs/banking77
+      engine train train.csv --init MiniLM --dry-run
 
     Ctrl-C ends training after the current step and writes a checkpoint to resume from. A second Ctrl-C ends it at once.
     """  # fmt: skip
-    from engine.runs import train_text
+    from engine.runs import text_plan, train_text
+    from engine.runs.folder import check_output
 
+    if options["dry_run"] and options["resume"] is None:
+        need(ctx, "data")
+        if options["output"] is not None:
+            check_output(Path(options["output"]), options["overwrite"])
+        click.echo(text_plan(**training(ctx, data, options), notify=say))
+        return
     begin_or_resume(
         ctx, "text",
         lambda folder, callbacks: train_text(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import _core
+from engine import _core, cuda
 from engine.runs.facts import peak_memory_bytes
 from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr
@@ -69,18 +69,20 @@ def choose(
     return trainer, start
 
 
-class Announcement(Callback):
-    """Says before the first step what the run will do, how long that will take, and how much memory.
+def announcement(run: TextRun, trainer: Trainer) -> str:
+    """What a run will do, how long that will take, and how much memory; a line for each fact."""
+    return "\n".join([*_data(run), *_plan(run, trainer), _cost(trainer)])
 
-    say: gets the text, a line for each fact.
-    """
+
+class Announcement(Callback):
+    """Gives `announcement` to `say` before the first step."""
 
     def __init__(self, run: TextRun, say: Callable[[str], None]) -> None:
         self.run, self.say = run, say
 
     def on_train_begin(self, trainer: Trainer) -> None:
         if not trainer.state.step:
-            self.say("\n".join([*_data(self.run), *_plan(self.run, trainer), _cost(trainer)]))
+            self.say(announcement(self.run, trainer))
 
 
 def _data(run: TextRun) -> list[str]:
@@ -137,16 +139,19 @@ def _cost(trainer: Trainer) -> str:
     trainer.model.train()
     trainer.train_loader.set_epoch(0)
     batch = next(iter(trainer.train_loader))
+    on_gpu = trainer.device.type == "cuda"
     for _ in range(2):  # the first one also allocates memory
         started = time.perf_counter()
         trainer.rehearse(batch)
+        if on_gpu:  # the device works on after the call
+            cuda.synchronize(trainer.device)
         seconds = time.perf_counter() - started
     trainer.train_loader.set_epoch(0)
     _core.set_random_state(*random)
     config, sizes = trainer.config, [(p.numel(), p.requires_grad) for p in trainer.model.parameters()]
     moments = sum(8 * size for size, learns in sizes if learns)  # AdamW keeps two numbers for each parameter
-    memory = peak_memory_bytes() + moments
-    if config.checkpoint_every != 0:  # a checkpoint is put together in memory
+    memory = (cuda.max_memory_allocated(trainer.device) if on_gpu else peak_memory_bytes()) + moments
+    if config.checkpoint_every != 0 and not on_gpu:  # a checkpoint is put together in the memory of the process
         memory += moments + sum(4 * size for size, _ in sizes)
     seconds *= trainer.total_steps * config.gradient_accumulation_steps
     spent = (
@@ -156,4 +161,5 @@ def _cost(trainer: Trainer) -> str:
         if seconds < 6000
         else f"{seconds / 3600:.1f} h"
     )
-    return f"cost: about {spent} of training on {_core.get_num_threads()} threads, up to {memory / 2**20:,.0f} MiB of memory"
+    place = str(trainer.device) if on_gpu else f"{_core.get_num_threads()} threads"
+    return f"cost: about {spent} of training on {place}, up to {memory / 2**20:,.0f} MiB of {'its ' if on_gpu else ''}memory"

@@ -20,7 +20,7 @@ from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
 from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded
-from engine.runs.plan import AUTOMATIC, Announcement, choose
+from engine.runs.plan import AUTOMATIC, Announcement, announcement, choose
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
@@ -29,7 +29,7 @@ from engine.tasks.remarks import TextLosses
 from engine.text import Tokenizer
 from engine.train import Callback, HeadStart, Trainer, TrainerConfig
 
-__all__ = ["TextRun", "train_text"]
+__all__ = ["TextRun", "text_plan", "train_text"]
 
 
 def train_text(
@@ -72,17 +72,45 @@ def train_text(
         BlockingIOError: if another training works in `output`.
     """
     check_output(Path(output), overwrite)
+    run = _noted(data, trainer, task, start, automatic, notify)
+    if announce is not None:
+        run.first = (Announcement(run, announce),)
+    return run.train(
+        output, overwrite=overwrite, progress=progress, tensorboard=tensorboard, callbacks=callbacks
+    )  # fmt: skip
+
+
+def text_plan(
+    data: TextData,
+    trainer: TrainerConfig,
+    *,
+    task: TaskConfig | str = "classification",
+    start: StartConfig | None = None,
+    automatic: Collection[str] = (),
+    notify: Callable[[str], None] | None = None,
+) -> str:
+    """What `train_text` would do with these arguments: the text that it gives to `announce`. Reads the data and measures one step, but
+    trains nothing and writes nothing. Raises the same errors as `train_text`."""
+    run = _noted(data, trainer, task, start, automatic, notify)
+    return announcement(run, run._trainer(Path(), False, False, ()))
+
+
+def _noted(
+    data: TextData,
+    trainer: TrainerConfig,
+    task: TaskConfig | str,
+    start: StartConfig | None,
+    automatic: Collection[str],
+    notify: Callable[[str], None] | None,
+) -> TextRun:
+    """A new run, after `notify` got its notices."""
     for name in automatic:
         require(name in AUTOMATIC, "train", "automatic", f"some of {', '.join(AUTOMATIC)}", repr(name))
     settings = TaskConfig(task) if isinstance(task, str) else task
     run = TextRun.begin(data, settings, StartConfig() if start is None else start, trainer, automatic)
     for notice in run.notices if notify else ():
         notify(notice)  # type: ignore[misc]
-    if announce is not None:
-        run.first = (Announcement(run, announce),)
-    return run.train(
-        output, overwrite=overwrite, progress=progress, tensorboard=tensorboard, callbacks=callbacks
-    )  # fmt: skip
+    return run
 
 
 class TextRun(Run):
