@@ -164,7 +164,7 @@ def test_predict_names_the_text_that_a_model_cannot_take(run):
     done = [sys.executable, "-m", "engine.cli", "predict", str(run / "bare"), "--batch-size", "2"]
     done = subprocess.run(done, input=stdin, capture_output=True, timeout=60)
     assert done.returncode == 2 and done.stdout.count(b"\n") == 2  # answered as they came
-    assert b"got none in text 3" in done.stderr and done.stderr.count(b"\n") == 1
+    assert b"got none in line 3 of standard input" in done.stderr and done.stderr.count(b"\n") == 1
 
 
 def test_predict_answers_each_line_as_it_comes(run):

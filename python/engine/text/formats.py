@@ -163,7 +163,7 @@ def read_rows(
 def table_form(text: str, known: Iterable[str]) -> FileFormat | None:
     """Whether a text looks like CSV or TSV: its first line has a usual name of a column, and the next ones have as many fields."""
     lines = [line for _, line in islice(numbered_lines(text[:100_000]), 20) if line.strip()]
-    for delimiter in ("\t", ",", ";", "|"):
+    for delimiter in ("\t", ",", ";", "|") if lines else ():
         names = {clean_text(name.strip('"')).casefold() for name in lines[0].split(delimiter)}
         even = len({line.count(delimiter) for line in lines}) == 1 or delimiter == "\t"
         if len(names) > 1 and names & {*known} and even:
