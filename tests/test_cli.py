@@ -174,7 +174,7 @@ def test_predict_names_the_text_that_a_model_cannot_take(run):
     done = [sys.executable, "-m", "engine.cli", "predict", str(run / "bare"), "--batch-size", "2"]
     done = subprocess.run(done, input=stdin, capture_output=True, timeout=60)
     assert done.returncode == 2 and done.stdout.count(b"\n") == 2  # answered as they came
-    assert b"got none in text 3" in done.stderr and done.stderr.count(b"\n") == 1
+    assert b"got none in line 3 of standard input" in done.stderr and done.stderr.count(b"\n") == 1
 
 
 def test_predict_answers_each_line_as_it_comes(run):
@@ -313,11 +313,11 @@ def test_encoding(run, tmp_path):
     latin = tmp_path / "latin.csv"
     latin.write_bytes((run / "train.csv").read_text().replace("password", "mot de passe oubli\u00e9").encode("latin-1"))
     err = engine("train", latin, "-o", tmp_path / "run", *TRAIN, code=2)
-    assert "expected UTF-8 in line 10" in err and "pass --encoding if" in err
+    assert "expected UTF-8 in line 10" in err and "name its encoding with --encoding, such as cp1252" in err
     engine("train", latin, "-o", tmp_path / "run", *TRAIN, "--epochs", 1, "--encoding", "latin-1")
     engine("train", "--resume", tmp_path / "run")  # remembers it
     for command in (("evaluate", tmp_path / "run", latin), ("predict", tmp_path / "run", "-i", latin)):
-        assert "pass --encoding if" in engine(*command, code=2)
+        assert "name its encoding with --encoding, such as cp1252" in engine(*command, code=2)
         assert "--encoding: expected a known encoding, got 'klingon'" in engine(
             *command, "--encoding", "klingon", code=2
         )
@@ -475,4 +475,4 @@ def test_without_tqdm_one_line_names_the_extra(run, tmp_path):
 
 
 def test_an_unknown_isa_is_one_line():
-    assert "[ENGINE_CPU_ISA] name: expected" in engine("info", env={"ENGINE_CPU_ISA": "foo"}, code=2)
+    assert "ENGINE_CPU_ISA: expected" in engine("info", env={"ENGINE_CPU_ISA": "foo"}, code=2)

@@ -283,11 +283,6 @@ WRONG = [
     (TAG, ("--task", "tagging", "--augment", "swap=0.1"), "--augment: expected mask= alone"),
     (
         TAG,
-        ("--task", "tagging", "--encoding", "latin-1"),
-        "--encoding: expected no value, got 'latin-1' (the task 'tagging' does not use it)",
-    ),
-    (
-        TAG,
         ("--task", "tagging", "--text-column", "text"),
         "--text-column: expected no value, got 'text' (the task 'tagging' does not use it)",
     ),

@@ -42,7 +42,7 @@ def test_all_readers_name_the_line_of_a_wrong_byte(tmp_path: Path, end: str) -> 
     path = write(tmp_path / "a.txt", content)
     place = r"expected UTF-8 in line 3 of .*a\.txt, got byte 0xe9 \("
     for read, hint in (
-        (read_table, "pass encoding="),
+        (read_table, "name its encoding with encoding=, such as cp1252"),
         (read_tagged, "save the file as UTF-8"),
         (Tokenizer.from_vocab, "save the file as UTF-8"),
         (texts_of, "errors='replace'"),
@@ -67,7 +67,8 @@ def test_files_without_text_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conll", "a O\nb O\n".encode("utf-16-le"))
     for read in (read_table, read_tagged):
         with pytest.raises(
-            ValueError, match=r"expected text in line 1 of .*, got a NUL character \(is the file binary"
+            ValueError,
+            match=r"expected text in line 1 of .*, got a NUL character \(is the file binary\?; if it is UTF-16 without a byte-order mark, use encoding= utf-16-",
         ):
             read(path) if read is read_tagged else read_table(path, format="txt")
 

@@ -190,7 +190,7 @@ def text_run(
 TEXT = {
     "train": ("other.csv",), "validation": "other.csv", "validation_fraction": 0.3, "test": "other.csv",
     "text_column": "second", "label_column": "group", "tokenizer": "encoder", "vocab_size": 40, "max_length": 6,
-    "encoding": "latin-1", "columns": ("x", "label", "text", "y"), "delimiter": ";", "quoting": False, "pair_column": "second", "group_columns": ("group",), "clean": ("near_duplicate",),
+    "encoding": "latin-1", "format": "klingon", "columns": ("x", "label", "text", "y"), "delimiter": ";", "quoting": False, "pair_column": "second", "group_columns": ("group",), "clean": ("near_duplicate",),
     "examples_per_class": 2,
 }  # fmt: skip
 

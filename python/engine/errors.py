@@ -42,7 +42,8 @@ __all__ = [
 class Argument(str):
     """The name of an argument inside a hint: `("name it with ", Argument("text_column"))`.
 
-    A Python user reads `text_column=`; a user of the command line reads `--text-column`.
+    A Python user reads `text_column=`; a user of the command line reads `--text-column`. `Argument("quoting=False")` is the argument
+    with a value: `quoting=False`, or `--no-quotes`.
     """
 
     __slots__ = ()
@@ -120,7 +121,8 @@ def _worded(hint: Hint, names: Mapping[str, str] | None) -> str:
     parts = (hint,) if isinstance(hint, str) else hint
     if names is not None and any(type(part) is Argument and part not in names for part in parts):
         return ""
-    return "".join([(f"{p}=" if names is None else names[p]) if type(p) is Argument else p for p in parts])
+    given = {p: (p if "=" in p else f"{p}=") if names is None else names[p] for p in parts if type(p) is Argument}
+    return "".join([given[p] if type(p) is Argument else p for p in parts])
 
 
 class BadValue(ArgumentError, ValueError):

@@ -127,7 +127,7 @@ def _all_columns(path: str, table: Any, settings: dict[str, Any], removed: set[i
     file = open_file("check", path)
     given = (table.text_column, *(table.label_column or "").split(","))
     known = {name.casefold() for name in (*TEXT_COLUMNS, *LABEL_COLUMNS, *given) if name}
-    rows = read_rows(file, format_of(file), **settings, known=known)
+    rows = read_rows(file, format_of(file, settings.pop("format")), **settings, known=known)
     columns = {name: rows.as_they_are(name) for name in rows.header}
     if any(isinstance(value, list) for value in columns.get(table.label_column, ())):
         columns[table.label_column] = table.labels

@@ -40,7 +40,9 @@ __all__ = [
     "run_options",
     "say",
     "settings_options",
+    "set_threshold",
     "threads_option",
+    "threshold_option",
 ]
 
 PATH = click.Path(exists=True)
@@ -71,7 +73,11 @@ _SIZES = {
     "hidden_size": "dim", "num_hidden_layers": "layers", "num_attention_heads": "heads", "intermediate_size": "ff",
 }  # fmt: skip
 _DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-_OTHERS = {"extra_columns": "group_columns", "kinds": "remove", "name": "task"}
+_OTHERS = {
+    "extra_columns": "group_columns", "kinds": "remove", "name": "task", "tag_column": "label_column", "tables": "source",
+    "folder": "run", "directory": "run", "run_folder": "run",
+}  # fmt: skip
+_OF_FILES = ("path", "paths")  # these errors name the file
 
 
 class Command(click.Command):
@@ -99,11 +105,20 @@ class Command(click.Command):
     def _in_options(self, error: Exception) -> str:
         if not isinstance(error, ArgumentError):
             return str(error)
-        options = {p.name: p.opts[0] for p in self.params if isinstance(p, click.Option) and p.name}
+        given = [p for p in self.params if isinstance(p, click.Option) and p.name]
+        options = {str(p.name): p.opts[0] for p in given}
+        options |= {f"{p.name}=True": p.opts[0] for p in given if p.secondary_opts}
+        options |= {f"{p.name}=False": p.secondary_opts[0] for p in given if p.secondary_opts}
+        shown = {str(p.name): _shown(p) for p in self.params} | options
         for name, option in {**_SIZES, **dict.fromkeys(_DROPOUT, "dropout"), **_OTHERS}.items():
             if option in options:
                 options[name] = options[option]
-        return f"{options.get(error.argument) or f'[{error.op}] {error.argument}'}: {error.problem(options)}"
+            if option in shown:
+                shown.setdefault(name, shown[option])
+        if error.argument in _OF_FILES:
+            return error.problem(options)
+        inner = error.argument.replace("_", " ") if error.argument.isidentifier() else error.argument
+        return f"{error.op if error.op.isupper() else shown.get(error.argument, inner)}: {error.problem(options)}"
 
 
 # --- options ---------------------------------------------------------------------------------------------------------
@@ -142,12 +157,20 @@ file_options = [
                  help="Names of all columns, separated by commas, for files without a header."),
     click.option("--delimiter", metavar="CHARACTER", callback=_delimiter,
                  help="Character between fields, or tab (default: recognised by the first line)."),
-    click.option("--no-quotes", "quoting", flag_value=False, default=None, help="Quotes in CSV are ordinary characters."),
-    click.option("--encoding", metavar="NAME", help="Encoding of the files (default: by the byte-order mark, otherwise UTF-8)."),
+    click.option("--quotes/--no-quotes", "quoting", default=None,
+                 help="Whether fields of CSV and TSV may be in double quotes (default: only in CSV)."),
+    click.option("--encoding", metavar="NAME", help="Encoding of the files, such as cp1252 (default: by the byte-order mark, otherwise UTF-8)."),
+    click.option("--format", metavar="NAME",
+                 help="Form of the files: csv, tsv, jsonl, txt, fasttext, parquet, arrow or excel (default: by their contents and names)."),
 ]  # fmt: skip
 """How files are read, for all commands that read tables."""
 device_option = click.option(
     "--device", metavar="NAME", callback=_device, help="Where the model runs: cpu, cuda or cuda:1 (default: cpu)."
+)
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="For several labels: a text gets those with at least this probability (default: chosen in training, otherwise 0.5).",
 )
 threads_option = click.option(
     "--threads",
@@ -353,11 +376,19 @@ def one_text_only(run: str, pair_column: str | None) -> None:
         raise click.UsageError("--pair-column is for models of pairs of texts, but this run's model takes one text.")
 
 
+def set_threshold(task: Any, threshold: float | None) -> None:
+    """Sets the threshold of several labels. Raises UsageError for another task."""
+    if threshold is not None:
+        if "threshold" in task.unused:
+            raise click.UsageError(f"--threshold is for several labels a text, but this run's task is {task.name}.")
+        task.threshold = threshold
+
+
 def file_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """The values of `file_options` as arguments of `read_table`."""
     return {
         "columns": options["columns"] or None,
-        **{name: options[name] for name in ("delimiter", "quoting", "encoding")},
+        **{name: options[name] for name in ("delimiter", "quoting", "encoding", "format")},
     }
 
 
@@ -372,14 +403,15 @@ def columns_for(
     from engine.text.files import extension_of
     from engine.text.formats import DELIMITED, ENDINGS
 
-    form = ENDINGS.get(extension_of(path))
+    form = options["format"] or ENDINGS.get(extension_of(path))
     named = trained if form not in ("txt", None) else {}
     read = trained if form in DELIMITED else {}
     text, label, pair = (options.get(n) or named.get(n) for n in ("text_column", "label_column", "pair_column"))
     names = options["columns"] or tuple(read.get("columns") or ())
     delimiter = options["delimiter"] or (read.get("delimiter") if form != "excel" else None)
     quoting = options["quoting"] if options["quoting"] is not None or form == "excel" else read.get("quoting")
-    return Columns(text, label, pair, extra, options["encoding"], separator, names, delimiter, quoting)
+    encoding, form = options["encoding"], options["format"]
+    return Columns(text, label, pair, extra, encoding, separator, names, delimiter, quoting, form)
 
 
 def columns_of(run: str) -> dict[str, Any]:

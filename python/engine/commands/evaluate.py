@@ -19,8 +19,10 @@ from engine.commands.common import (
     file_options,
     one_text_only,
     say,
+    set_threshold,
     settings_options,
     threads_option,
+    threshold_option,
 )
 
 __all__ = ["evaluate"]
@@ -42,6 +44,7 @@ __all__ = ["evaluate"]
 @click.option("--per-class", is_flag=True, help="Also show precision, recall and F1 of each class.")
 @click.option("--picture", type=NewFile(".png", ".pdf", ".svg"), help="Draw the confusion matrix into a PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@threshold_option
 @device_option
 @threads_option
 def evaluate(
@@ -73,6 +76,7 @@ def evaluate(
         )
     if per_class and "per_class" in task.unused:
         raise click.UsageError(f"--per-class is for tasks with classes, but this run's task is {task.name}.")
+    set_threshold(task, options["threshold"])
     one_text_only(run, options["pair_column"])
     task.groups, task.temperature = groups, read_temperature(run)
     task.separator = trained.get("label_separator") or task.separator

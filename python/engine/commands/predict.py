@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -21,8 +22,10 @@ from engine.commands.common import (
     file_options,
     one_text_only,
     say,
+    set_threshold,
     settings_options,
     threads_option,
+    threshold_option,
 )
 from engine.errors import BadValue
 
@@ -57,6 +60,7 @@ __all__ = ["predict"]
     help="Put an apostrophe before texts that a spreadsheet would run as a formula. Needs --output.",
 )
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Most texts in a batch.")
+@threshold_option
 @device_option
 @threads_option
 def predict(
@@ -87,13 +91,15 @@ def predict(
     """  # fmt: skip
     if texts and source:
         raise click.UsageError("Texts cannot be combined with --input.")
-    for name in ("text_column", "pair_column", "encoding", "columns", "delimiter", "quoting"):
+    for name in ("text_column", "pair_column", "encoding", "format", "columns", "delimiter", "quoting"):
         if options[name] not in (None, ()) and not source:
-            raise click.UsageError(f"--{'no-quotes' if name == 'quoting' else name.replace('_', '-')} needs --input.")
+            shown = {True: "quotes", False: "no-quotes"}[options[name]] if name == "quoting" else name.replace("_", "-")
+            raise click.UsageError(f"--{shown} needs --input.")
     if spreadsheet_safe and output is None:
         raise click.UsageError("--spreadsheet-safe needs --output.")
     if as_json and output is not None:
         raise click.UsageError("--json cannot be combined with --output: the name of the file says its form.")
+    from engine.data.table import NumberedTexts
     from engine.inference import Predictor, answer_tables, write_predictions
     from engine.runs.folder import read_temperature
     from engine.tasks.remarks import TextLosses
@@ -106,6 +112,7 @@ def predict(
     task = predictor.task
     if top_k > 1 and "top_k" in task.unused:
         raise click.UsageError(f"--top-k is for tasks with labels of texts, but this run's task is {task.name}.")
+    set_threshold(task, options["threshold"])
     one_text_only(run, options["pair_column"])
     if calibrated:
         temperature = read_temperature(run)
@@ -128,7 +135,7 @@ def predict(
         batches = [task.bare(texts[:1], texts[1:])]
     else:
         lists = _parts(texts, batch_size) if texts else _stdin_batches(batch_size)
-        batches = (task.bare(list(part)) for part in lists)
+        batches = _numbered(task, lists, NumberedTexts("the command line") if texts else "standard input")
     losses = TextLosses()
     if output is None:
         _print(predictor.task, answer_tables(predictor, batches, top_k, losses=losses), as_json)
@@ -152,6 +159,14 @@ def _print(task: Any, answered: Iterable[tuple[Any, list[dict[str, Any]]]], as_j
         sys.stdout.flush()
 
 
+def _numbered(task: Any, lists: Iterable[Sequence[str]], source: str) -> Iterator[Any]:
+    """Tables of texts, whose rows know their numbers in the source, from 1."""
+    first = 1
+    for part in lists:
+        yield replace(task.bare(list(part)), source=source, lines=[*range(first, first + len(part))])
+        first += len(part)
+
+
 def _parts(texts: Sequence[Any], size: int) -> Iterator[Any]:
     for start in range(0, len(texts), size):
         yield texts[start : start + size]
@@ -161,16 +176,18 @@ def _stdin_batches(size: int) -> Iterator[list[str]]:
     """The lines of standard input, in batches of those that have arrived, so that a slow writer gets each answer at once."""
     raw = sys.stdin.buffer
     read = raw.raw.read if isinstance(raw, io.BufferedReader) else raw.read
-    rest = b""
+    rest, number = b"", 1
     while chunk := read(1 << 16):
         *lines, rest = (rest + chunk).split(b"\n")
-        yield from _parts([_line(line) for line in lines], size)
+        yield from _parts([_line(line, at) for at, line in enumerate(lines, number)], size)
+        number += len(lines)
     if rest:
-        yield [_line(rest)]
+        yield [_line(rest, number)]
 
 
-def _line(line: bytes) -> str:
+def _line(line: bytes, number: int) -> str:
     try:
         return line.decode("utf-8").rstrip("\r")
     except UnicodeDecodeError:
-        raise BadValue("predict", "standard input", "UTF-8", repr(line[:40])) from None
+        hint = "iconv -f latin1 -t utf-8 converts it, if it is Latin-1"
+        raise BadValue("predict", "standard input", f"UTF-8 in line {number}", repr(line[:40]), hint) from None

@@ -110,7 +110,7 @@ training_options = [
 ]  # fmt: skip
 
 _TEXT_OPTIONS = (
-    "text_column", "pair_column", "label_column", "group_columns", "encoding", "columns", "delimiter", "quoting", "validation", "validation_fraction", "test",
+    "text_column", "pair_column", "label_column", "group_columns", "encoding", "format", "columns", "delimiter", "quoting", "validation", "validation_fraction", "test",
     "tokenizer", "vocab_size", "max_length", "examples_per_class",
 )  # fmt: skip
 _TASK_OPTIONS = ("label_smoothing", "class_weights", "augment", "token_dropout", "label_separator")

@@ -16,7 +16,7 @@ from engine.data._random import SPLIT, check_seed, permutation
 from engine.errors import Argument, BadValue, require
 from engine.layout import ranges
 
-__all__ = ["NumberedRows", "Source", "Table", "place_of"]
+__all__ = ["Elements", "NumberedRows", "NumberedTexts", "Source", "Table", "place_of"]
 
 Row = TypeVar("Row")
 Self = TypeVar("Self", bound="Table[Any]")
@@ -24,6 +24,20 @@ Self = TypeVar("Self", bound="Table[Any]")
 
 class NumberedRows(str):
     """The name of a file that has no lines, such as a Parquet file. Messages say "row 7" of it instead of "line 7"."""
+
+    __slots__ = ()
+    word = "row"
+
+
+class NumberedTexts(NumberedRows):
+    """The name of what holds whole texts. Messages say "text 7" of it."""
+
+    __slots__ = ()
+    word = "text"
+
+
+class Elements(NumberedRows):
+    """The name of an argument whose elements are the rows. Messages say "texts[7]" of it."""
 
     __slots__ = ()
 
@@ -158,9 +172,11 @@ class Table(Generic[Row]):
 
 
 def place_of(row: int, source: Source, lines: Sequence[int] | None) -> str:
-    """The name of a row in messages: "line 7 of a.csv", or "row 5" if the lines are not known."""
+    """The name of a row in messages: "line 7 of a.csv", "texts[7]", or "row 5" if the lines are not known."""
     name = source[row] if isinstance(source, list) else source
-    word = "row" if lines is None or isinstance(name, NumberedRows) else "line"
+    if isinstance(name, Elements):
+        return f"{name}[{row if lines is None else lines[row]}]"
+    word = name.word if isinstance(name, NumberedRows) else "row" if lines is None else "line"
     place = f"{word} {row if lines is None else lines[row]}"
     return f"{place} of {name}" if name else place
 

@@ -13,6 +13,8 @@ from engine.errors import BadAttribute, BadValue, require
 from engine.inference.predictor import Predictor
 from engine.metrics import softmax
 from engine.text import Tokenizer
+from engine.text.cleaning import clean_label
+from engine.text.label_forms import LabelSets, check_present, label_sets, own, several_columns
 from engine.text.lists import list_of, strings_of
 
 __all__ = ["TextClassifier"]
@@ -23,14 +25,16 @@ class NotFitted(BadValue, BadAttribute):
 
 
 class TextClassifier:
-    """Gives each text one label. It follows scikit-learn: `cross_val_score`, `GridSearchCV` and `Pipeline` take it.
+    """Gives each text one label, or several. It follows scikit-learn: `cross_val_score`, `GridSearchCV` and `Pipeline` take it.
 
         >>> classifier = TextClassifier(init="MiniLM").fit(texts, labels)
         >>> classifier.predict(["My card has not arrived yet"])
         array(['card_arrival'], dtype='<U12')
         >>> TextClassifier.from_pretrained("runs/banking77").predict_proba(["My card has not arrived yet"])
 
-    Texts are a list, a NumPy array (n,) or (n, 1), or a column of pandas, polars or `datasets`; labels are strings or whole numbers.
+    Texts are a list, a NumPy array (n,) or (n, 1), or a column of pandas, polars or `datasets`; labels are strings or whole numbers. For
+    several labels a text, y is columns of 0 and 1 (an array or a sparse matrix (n, k), as of `MultiLabelBinarizer`, or a table), or a list
+    or set of labels for each text.
 
     Args:
         init: a published encoder to start from: a folder, or a name on the Hugging Face hub; None: a new model.
@@ -42,7 +46,8 @@ class TextClassifier:
         settings: further settings by name, as in `engine.train.fit`, such as {"lora_rank": 8}.
 
     Attributes:
-        classes_: the labels, sorted, (num_labels,): the columns of `predict_proba`. After `from_pretrained` they are strings.
+        classes_: the labels, sorted, (num_labels,): the columns of `predict_proba`. They are the objects of y: 3 for 3, and " a " for " a ".
+            If y is a matrix, they are its columns, in their order. After `from_pretrained` they are strings.
         predictor_: the `Predictor` with the model, its tokenizer and its task.
 
     Before `fit` or `from_pretrained`, methods that need a model raise an error that is a ValueError and an AttributeError.
@@ -70,28 +75,22 @@ class TextClassifier:
 
     def fit(self, X: Any, y: Any) -> TextClassifier:
         """Trains a new model on n texts X and n labels y. Returns itself. Raises the errors of `engine.train.fit`."""
-        from engine.runs.fitting import fit  # made of rooms above this one
+        from engine.runs.fitting import Names, fit_as  # made of rooms above this one
 
-        labels = np.asarray(list_of("TextClassifier.fit", "y", y))
-        whole = labels.ndim == 1 and labels.dtype.kind in "biuUO"
-        if labels.ndim == 1 and labels.dtype.kind == "f":  # 1.0 is a name for 1, but 0.5 is a number to be predicted
-            whole = bool((labels == np.floor(labels)).all())
-        expected = "one label for each text: strings or whole numbers"
-        require(
-            whole,
-            "TextClassifier.fit",
-            "y",
-            expected,
-            f"{labels.dtype} of shape {tuple(labels.shape)}",
-            "regression has engine.train.fit",
-        )
+        op, sets = f"{type(self).__name__}.fit", _sets("TextClassifier.fit", y)
+        if sets is None:
+            check_present(op, "y", list_of(op, "y", y))
+            _check_kind(op, y)
         names = ("epochs", "lr", "max_length", "device", "validation_fraction")
         options = {name: getattr(self, name) for name in names}
-        given = {name: value for name, value in options.items() if value is not None} | dict(self.settings or {})
-        predictor = fit(X, labels, init=self.init, batch_size=self.batch_size, seed=self.seed, **given)
-        return self._with(
-            predictor, np.unique(labels) if labels.dtype != object else np.array(sorted(set(labels)), object)
-        )
+        settings = {name: value for name, value in options.items() if value is not None}
+        settings |= {"batch_size": self.batch_size, "seed": self.seed, **dict(self.settings or {})}
+        task = "classification" if sets is None else "multilabel"
+        predictor = fit_as(Names(op, "X", "y"), X, y, None, task, self.init, settings)
+        found = [predictor.task.called(number) for number in range(len(predictor.labels))]
+        if sets is not None and sets.columns is not None:
+            return self._with(predictor, found, _array(sets.columns), matrix=True)
+        return self._with(predictor, found, _array(_sorted(found), getattr(y, "dtype", None)))
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str], *, device: Any = None) -> TextClassifier:
@@ -99,21 +98,24 @@ class TextClassifier:
 
         Raises:
             FileNotFoundError: if the folder or a file in it is missing.
-            ValueError: if a file is damaged, or the model does not give each text one label.
+            ValueError: if a file is damaged, or the model does not give texts labels.
         """
         predictor = Predictor.from_pretrained(directory, device=device)
         task = predictor.task
-        expected, got = "a model that gives each text one label", f"one for {task.name}"
-        require(task.stratified, cls.__name__, "model", expected, got, "Predictor opens it")
-        return cls(device=None if device is None else str(device))._with(predictor, np.array(sorted(task.labels.names)))
+        expected, got = "a model that gives texts labels", f"one for {task.name}"
+        right = task.stratified or task.several_labels
+        require(right, cls.__name__, "model", expected, got, "Predictor opens it")
+        found, names = cls(device=None if device is None else str(device)), list(task.labels.names)
+        return found._with(predictor, names, np.array(sorted(names)))
 
-    def _with(self, predictor: Predictor, classes: np.ndarray) -> TextClassifier:
-        columns = {str(each).strip(): column for column, each in enumerate(classes)}
-        names = predictor.labels.names
-        known = len(columns) == len(classes) and columns.keys() == set(names)
-        require(known, "TextClassifier", "y", "labels with distinct names", ", ".join(map(repr, classes.tolist())))
+    def _with(
+        self, predictor: Predictor, labels: list[Any], classes: np.ndarray, matrix: bool = False
+    ) -> TextClassifier:
+        """Takes a model over. labels: of its outputs. matrix: whether several labels a text are rows of 0 and 1."""
+        places = {label: column for column, label in enumerate(classes.tolist())}
         self.predictor_, self.classes_ = predictor, classes
-        self._order = np.argsort([columns[name] for name in names])  # from the model's outputs to the classes
+        self._columns = np.array([places[label] for label in labels])  # of the model's outputs in `classes_`
+        self._places, self._matrix = places, matrix
         return self
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
@@ -123,30 +125,65 @@ class TextClassifier:
     # --- answers
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probabilities (n, num_labels), float64, in the order of `classes_`. Each row sums to 1."""
+        """The probabilities (n, num_labels), float64, in the order of `classes_`. If each text has one label, each row sums to 1."""
         predictor = self._fitted("predict_proba")
-        return softmax(self.logits(X).astype(np.float64)[:, self._order] / predictor.temperature)
+        logits = self.logits(X).astype(np.float64) / predictor.temperature
+        found = np.zeros((len(logits), len(self.classes_)))  # a column that had no 1 in training stays 0
+        found[:, self._columns] = 1 / (1 + np.exp(-logits)) if predictor.task.several_labels else softmax(logits)
+        return found
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each of n texts, (n,), of the dtype of `classes_`."""
-        self._fitted("predict")
-        return self.classes_[self.logits(X)[:, self._order].argmax(-1)]
+        """The most probable label of each of n texts, (n,), of the dtype of `classes_`. For several labels a text: rows of 0 and 1,
+        (n, num_labels), if y was such columns; otherwise tuples of labels, (n,)."""
+        several = self._fitted("predict").task.several_labels
+        if not several:
+            logits = self.logits(X)
+            ordered = np.empty_like(logits)
+            ordered[:, self._columns] = logits
+            return self.classes_[ordered.argmax(-1)]
+        held = self._held(X)
+        if self._matrix:
+            return held.astype(np.int64)
+        names, found = self.classes_.tolist(), np.empty(len(held), object)
+        for row, each in enumerate(held):
+            found[row] = tuple(name for name, holds in zip(names, each) if holds)
+        return found
+
+    def _held(self, X: Any) -> np.ndarray:
+        """Whether each label of `classes_` holds of each text, bool (n, num_labels)."""
+        task: Any = self.predictor_.task
+        logits = self.logits(X)
+        held = np.zeros((len(logits), len(self.classes_)), np.bool_)
+        held[:, self._columns] = task.decisions(logits)
+        return held
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The accuracy: the share of the n texts whose label is predicted. sample_weight: how much each text counts, (n,)."""
-        found, labels = self.predict(X), list_of("TextClassifier.score", "y", y)
-        require(len(labels) == len(found), "TextClassifier.score", "y", f"{len(found)}, one for each text", len(labels))
-        known = set(self.classes_.tolist())
-        some = not labels or any(each in known for each in labels)
-        require(
-            some,
-            "TextClassifier.score",
-            "y",
-            "labels of `classes_`",
-            f"none of them, but {labels[0] if labels else ''!r}",
-        )
-        right = np.array([a == b for a, b in zip(found.tolist(), labels)])
+        """The accuracy: the share of the n texts whose label, or whose whole set of labels, is predicted. sample_weight: how much each
+        text counts, (n,)."""
+        op = "TextClassifier.score"
+        if self._fitted("score").task.several_labels:
+            held, sets = self._held(X), _sets(op, y)
+            given: Any = list_of(op, "y", y) if sets is None else sets.sets
+            require(len(given) == len(held), op, "y", f"{len(held)}, one for each text", len(given))
+            true = [{*map(self._place, each if isinstance(each, list) else [each])} for each in given]
+            exact = [labels == {*np.flatnonzero(row).tolist()} for labels, row in zip(true, held)]
+            return float(np.average(exact, weights=sample_weight))
+        found, labels = self.predict(X), list_of(op, "y", y)
+        require(len(labels) == len(found), op, "y", f"{len(found)}, one for each text", len(labels))
+        columns = [self._place(own(each)) for each in labels]
+        some = not labels or any(column is not None for column in columns)
+        got = f"none of them, but {labels[0] if labels else ''!r}"
+        require(some, op, "y", "labels of `classes_`", got)
+        right = np.array([self._places[a] == b for a, b in zip(found.tolist(), columns)])
         return float(np.average(right, weights=sample_weight))
+
+    def _place(self, label: Any) -> int | None:
+        """The column of a label in `classes_`; None: it is no such label. Other spellings of a name are the same label, as in `fit`."""
+        try:
+            return self._places[label]
+        except (KeyError, TypeError):
+            name = clean_label(str(label))
+            return next((at for each, at in self._places.items() if clean_label(str(each)) == name), None)
 
     def logits(self, X: Any, batch_size: int = 128) -> np.ndarray:
         """The model's outputs (n, num_labels), float32, in the order of `labels`. Raises TypeError if X is one string."""
@@ -206,7 +243,8 @@ class TextClassifier:
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags  # who calls this has it
 
         texts = InputTags(one_d_array=True, two_d_array=False, string=True)
-        return Tags("classifier", TargetTags(required=True), classifier_tags=ClassifierTags(), input_tags=texts)
+        labels, target = ClassifierTags(multi_label=True), TargetTags(required=True)
+        return Tags("classifier", target, classifier_tags=labels, input_tags=texts)
 
     def __repr__(self) -> str:
         defaults = {name: each.default for name, each in inspect.signature(type(self)).parameters.items()}
@@ -216,3 +254,38 @@ class TextClassifier:
             if value is not defaults[name] and value != defaults[name]
         }
         return f"TextClassifier({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
+
+def _sets(op: str, y: Any) -> LabelSets | None:
+    """The labels of texts that may have several; None: each text has one."""
+    if not several_columns(y):
+        first = next(iter(list_of(op, "y", y)), None)
+        if not isinstance(first, (list, tuple, set, frozenset, np.ndarray)):
+            return None
+    return label_sets(op, "y", y)
+
+
+def _check_kind(op: str, y: Any) -> None:
+    """Raises ValueError for labels that are neither all strings nor all whole numbers."""
+    values = [own(each) for each in list_of(op, "y", y)]
+    expected = "strings or whole numbers"
+    for row, value in enumerate(values):
+        number = isinstance(value, (bool, int, float))
+        hints = ["regression has engine.train.fit"] * number
+        right = isinstance(value, str) or (number and value == value // 1)
+        if not right or isinstance(value, str) != isinstance(values[0], str):
+            got = f"{value!r} ({type(value).__name__}) in y[{row}]"
+            raise BadValue(op, "y", f"one label for each text: {expected}", got, *hints)
+
+
+def _sorted(labels: list[Any]) -> list[Any]:
+    return sorted(labels) if len({isinstance(each, str) for each in labels}) == 1 else sorted(labels, key=str)
+
+
+def _array(labels: list[Any], dtype: Any = None) -> np.ndarray:
+    """Labels as an array of the dtype that the caller's array had, if it is one of NumPy's."""
+    kept = dtype if isinstance(dtype, np.dtype) and dtype.kind in "biufU" else None
+    mixed = len({isinstance(each, str) for each in labels}) > 1
+    if kept is None and (mixed or (isinstance(dtype, np.dtype) and dtype.kind == "O")):
+        kept = np.dtype(object)
+    return np.array(labels, kept)

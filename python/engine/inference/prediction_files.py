@@ -20,15 +20,13 @@ def answer_tables(
     """Each table with the answers for its rows, as soon as it comes. losses: counts the texts that are cut or unknown.
 
     Raises ValueError at a text without any token, which the model cannot read; most tokenizers add tokens even to an empty text."""
-    row = 0
     for table in tables:
         dataset = predictor.encode(table)
         if 0 in (lengths := dataset.lengths.tolist()):
-            got = f"none in text {row + lengths.index(0) + 1}"
-            raise BadValue("predict", "texts", "at least one token in each text", got)
+            place = table.where(lengths.index(0))
+            raise BadValue("predict", "texts", "at least one token in each text", f"none in {place}")
         if losses is not None:
             losses.add(table, dataset, predictor.tokenizer, predictor.max_length)
-        row += len(table)
         yield table, predictor.answer_encoded(table, dataset, top_k, batch_size)
 
 

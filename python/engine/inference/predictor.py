@@ -12,7 +12,7 @@ from engine.errors import BadType, FileMissing, require
 from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained, read_config
 from engine.serialization import read_json
-from engine.tasks import Part, TextTask, names_of, task_of
+from engine.tasks import Part, TextTask, task_of
 from engine.text import TextDataset, Tokenizer
 
 __all__ = ["Predictor"]
@@ -49,7 +49,7 @@ class Predictor:
     """
 
     def __init__(self, model: Pretrained, tokenizer: Tokenizer, task: TextTask | None = None) -> None:
-        self.task = task_of(model.config, model.architecture)(names_of(model.config)) if task is None else task
+        self.task = task_of(model.config, model.architecture).of_model(model.config) if task is None else task
         check_vocabulary(type(self).__name__, model.config, tokenizer)
         self.model, self.tokenizer, self.labels = model, tokenizer, self.task.labels
         self._temperature = 1.0

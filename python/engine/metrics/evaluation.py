@@ -80,7 +80,8 @@ def multilabel_evaluation(
     rows = _rows(multilabel_scores(y_true, multilabel_decisions(logits, threshold)), labels)
     for row, precision in zip(rows, average_precision(y_true, logits)):
         row["average_precision"] = float(precision)
-    return {"samples": len(y_true), **multilabel_metrics(y_true, logits, threshold), "classes": rows}
+    figures = multilabel_metrics(y_true, logits, threshold)
+    return {"samples": len(y_true), **figures, "threshold": threshold, "classes": rows}
 
 
 def regression_evaluation(y_true: np.ndarray, y_pred: np.ndarray, points: int = 1500) -> dict[str, Any]:

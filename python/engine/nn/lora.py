@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -227,9 +228,11 @@ def add_lora(
                 parts[name] = (i * height, (i + 1) * height)
         if parts:
             plan[path] = module, parts
-    reason = "no Linear layer has that name, or modules_to_save already trains it whole"
-    got = ", ".join(map(repr, sorted(unused)))
-    require(not unused, "add_lora", "target_modules", "names of Linear layers", got, reason)
+    if unused:
+        reason = "no Linear layer has that name, or it is trained whole, as the head is"
+        there = f"the model has {', '.join(_linears(model, saved, fused))}"
+        got = ", ".join(map(repr, sorted(unused)))
+        raise BadValue("add_lora", "target_modules", "names of Linear layers", got, reason, there)
     model.requires_grad_(False)
     for path in saved:
         model.get_submodule(path).requires_grad_()
@@ -237,6 +240,16 @@ def add_lora(
         _replace(model, path, LoRALinear(base, config, parts))
     object.__setattr__(model, "lora_config", config)
     return [_beside(path, name) for path, (_, parts) in plan.items() for name in parts]
+
+
+def _linears(model: Module, saved: list[str], fused: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The names of the layers that can be adapted, without the number of the block and what is above it."""
+    found: dict[str, None] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, Linear) and not any(path == s or path.startswith(f"{s}.") for s in saved):
+            for name in fused.get(path.rpartition(".")[2], ("",)):
+                found[re.sub(r".*\.\d+\.", "", _beside(path, name))] = None
+    return list(found)
 
 
 def _saved(model: Module, config: LoRAConfig) -> list[str]:

@@ -28,6 +28,8 @@ def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> st
         "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|",
         "| " + " | ".join(value.rjust(w) for (_, value), w in zip(cells, widths)) + " |",
     ]
+    if figures.get("remarks"):
+        lines += ["", *figures["remarks"]]
     if per_class and figures.get("classes"):
         rows = [
             (c["label"], f"{c['precision']:.4f}", f"{c['recall']:.4f}", f"{c['f1']:.4f}", str(c["support"]))

@@ -8,20 +8,23 @@ import logging
 import os
 import tempfile
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.errors import BadType, BadValue, require
+from engine.errors import BadType, require
 from engine.inference import Predictor
 from engine.models import TransformerConfig
 from engine.runs.folder import check_output
+from engine.runs.given import Names as Names
+from engine.runs.given import given
 from engine.runs.plan import AUTOMATIC, DEFAULTS
 from engine.runs.start import StartConfig, longest_text
 from engine.runs.text import train_text
 from engine.runs.textdata import TextData
 from engine.serialization import write_text
 from engine.tasks import TaskConfig, task_named
-from engine.text.lists import column_of, list_of, strings_of
+from engine.text.lists import column_of
 from engine.train import TrainerConfig
 
 __all__ = ["fit"]
@@ -55,8 +58,8 @@ def fit(
     Args:
         texts: n strings: a list, a NumPy array, a column of pandas or polars, or one of a `datasets.Dataset`. For "tagging", n lists
             of words. Or a table with the columns `text` and `label`.
-        labels: n labels: names or whole numbers. For "multilabel", n lists of names; for "regression", n numbers; for "tagging", n
-            lists of tags.
+        labels: n labels: names or whole numbers. For "multilabel", n lists or sets of names, or columns of 0 and 1: an array or a sparse
+            matrix (n, k), or a table, whose columns have names; for "regression", n numbers; for "tagging", n lists of tags.
         text, label: the columns of a table; None: "text" and "label".
         pairs: second texts, n strings, for tasks on pairs; the name of a column of a table.
         task: "classification", "multilabel", "regression" or "tagging".
@@ -67,10 +70,35 @@ def fit(
             fields of `TrainerConfig` (epochs, lr, batch_size, seed, device), `TaskConfig` (class_weights), `StartConfig`
             (lora_rank), `TextData` (max_length) and `TransformerConfig` (hidden_size).
 
+    The predictor answers with the caller's own labels: 3 for 3, and " a " for " a ", although the name in the run folder is "a". One
+    that is opened from the folder answers with names.
+
     Raises:
         TypeError: for one string instead of a list, for a text that is not a string, and for a setting with an unknown name.
         ValueError: if there are not as many labels as texts, if a label is missing, and for settings out of range.
     """
+    return fit_as(
+        Names(), texts, labels, pairs, task, init, settings, text=text, label=label, output=output, overwrite=overwrite,
+        progress=progress,
+    )  # fmt: skip
+
+
+def fit_as(
+    names: Names,
+    texts: Any,
+    labels: Any,
+    pairs: Any,
+    task: str,
+    init: str | os.PathLike[str] | None,
+    settings: dict[str, Any],
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Predictor:
+    """As `fit`, with errors in the words of another function."""
     kind = task_named(task)
     if labels is None or text is not None or label is not None:
         require(labels is None, "fit", "labels", "None, because text= and label= name columns", "labels")
@@ -78,18 +106,21 @@ def fit(
         texts, labels = (
             column_of("fit", name, texts, column or name) for name, column in (("text", text), ("label", label))
         )
-    rows = _rows(task, texts, labels, pairs)
-    few = len(rows) < _FEWEST or (kind.stratified and len({row["label"] for row in rows}) == len(rows))
+    require("group_columns" not in settings, "fit", "group_columns", "no columns, as there is no table", "names")
+    separator = settings.get("label_separator", TaskConfig.label_separator)
+    found = given(task, texts, labels, pairs, separator, names)
+    n = len(found.table)
+    few = n < _FEWEST or (kind.stratified and len(set(found.table.labels or ())) == n)
     if few and "validation_fraction" not in settings:
-        _log.warning("fit: nothing is held out of %d texts, so the model of the last epoch is kept", len(rows))
-        settings["validation_fraction"] = 0.0
+        _log.warning("fit: nothing is held out of %d texts, so the model of the last epoch is kept", n)
+        settings = {**settings, "validation_fraction": 0.0}
     chosen = _configs(kind, None if init is None else os.fspath(init), settings)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place if output is None else output) / ("run" if output is None else "")
         check_output(folder, overwrite)
-        path = folder.with_name(f"{folder.name}-data.jsonl")  # a run that is resumed reads it again
+        path = folder.with_name(f"{folder.name}-data.jsonl")  # a run that is resumed reads it
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.rows))
         columns: dict[str, Any] = {} if task == "tagging" else {"text_column": "text", "label_column": "label"}
         columns |= {} if pairs is None else {"pair_column": "pair"}
         data = TextData((str(path),), **columns, **chosen[TextData])
@@ -102,65 +133,12 @@ def fit(
             automatic=[name for name in AUTOMATIC if name not in settings and name not in kind.defaults],
             overwrite=overwrite,
             progress=progress,
+            notify=partial(_log.warning, "fit: %s"),
+            tables={str(path): found.table},
         )
-        return Predictor.from_pretrained(folder, device=chosen[TrainerConfig].get("device"))
-
-
-def _rows(task: str, texts: Any, labels: Any, pairs: Any) -> list[dict[str, Any]]:
-    """The samples as objects of a JSON Lines file."""
-    if task == "tagging":
-        words = [strings_of("fit", f"texts[{row}]", each) for row, each in enumerate(list_of("fit", "texts", texts))]
-        tags = [strings_of("fit", f"labels[{row}]", each) for row, each in enumerate(list_of("fit", "labels", labels))]
-        require(pairs is None, "fit", "pairs", "None, because this task has single texts", "second texts")
-        _check_length("labels", tags, len(words))
-        return [{"words": a, "tags": b} for a, b in zip(words, tags)]
-    given, seconds = strings_of("fit", "texts", texts), pairs if pairs is None else strings_of("fit", "pairs", pairs)
-    values = list_of("fit", "labels", labels)
-    require(given, "fit", "texts", "at least one text", "none")
-    _check_length("labels", values, len(given))
-    if task == "multilabel":
-        values = [
-            [_name(each, row) for each in list_of("fit", f"labels[{row}]", one)] for row, one in enumerate(values)
-        ]
-    elif task == "regression":
-        values = [_number(each, row) for row, each in enumerate(values)]
-    else:
-        values = [_name(each, row) for row, each in enumerate(values)]
-    found: list[dict[str, Any]] = [{"text": a, "label": b} for a, b in zip(given, values)]
-    if seconds is not None:
-        _check_length("pairs", seconds, len(given))
-        found = [{**row, "pair": second} for row, second in zip(found, seconds)]
-    return found
-
-
-def _check_length(argument: str, values: list[Any], texts: int) -> None:
-    require(len(values) == texts, "fit", argument, f"{texts}, one for each text", len(values))
-
-
-def _name(value: Any, row: int) -> str:
-    """A label as the name of a class. Raises ValueError for a missing one."""
-    missing = is_missing(value) or (isinstance(value, str) and not value.strip())
-    require(not missing, "fit", "labels", "a label for each text", f"{value!r} in row {row}")
-    require(not isinstance(value, (list, tuple, dict)), "fit", "labels", "one label for each text", f"{value!r} in row {row}",
-            "task='multilabel' takes several", error=BadType)  # fmt: skip
-    return str(value)
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN or pandas' NA."""
-    if value is None:
-        return True
-    try:
-        return bool(value != value)
-    except TypeError:  # pandas' NA is neither equal to itself nor not
-        return True
-
-
-def _number(value: Any, row: int) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise BadValue("fit", "labels", "numbers", f"{value!r} in row {row}") from None
+        predictor = Predictor.from_pretrained(folder, device=chosen[TrainerConfig].get("device"))
+    predictor.task.own = found.own
+    return predictor
 
 
 def _configs(kind: Any, init: str | None, settings: dict[str, Any]) -> dict[Any, dict[str, Any]]:

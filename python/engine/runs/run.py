@@ -239,6 +239,13 @@ class Run:
     def _go(self, trainer: Trainer, folder: Path, started: float, resume: bool) -> dict[str, Any]:
         state = trainer.train(resume)
         self.finish(folder)
+        judged = self._judged(trainer.config.eval_batch_size)
+        chosen = self.task.chosen()
+        if chosen and isinstance(self.model, Pretrained):
+            others = {name: value for name, value in self.model.config.published.items() if name not in chosen}
+            made = {name: value for name, value in chosen.items() if value is not None}
+            self.model.config.published = {**others, **made}
+            write_json(folder / "config.json", _model_record(self.model))
         report = {
             "seed": self.trainer.seed,
             "task": self.task.settings().get("name", type(self.task).__name__),
@@ -246,7 +253,7 @@ class Run:
             "data": self.facts(),
             "model": model_facts(self.model),
             "training": self.training_facts(state),
-            **self._judged(trainer.config.eval_batch_size),
+            **judged,
             "memory": memory_facts(),
             "environment": environment(trainer.device),
             "wall_seconds": time.perf_counter() - started,

@@ -29,6 +29,7 @@ _OF_WEIGHTS = {
     "norm_first",
 }  # fmt: skip
 _OF_TOKENIZER = {"vocab_size", "pad_token_id"}
+_OF_LORA = {"r": "lora_rank", "alpha": "lora_alpha", "dropout": "lora_dropout", "target_modules": "lora_targets"}
 _OF_POOLER = ("pooler_act", "pooler_dropout")
 
 
@@ -199,7 +200,11 @@ class StartConfig(Settings):
         if self.lora_rank:
             # The pooler is part of the head, because many checkpoints do not have it.
             head = ("classifier", "pooler") if model.config.pooler else ("classifier",)
-            add_lora(model, LoRAConfig(self.lora_rank, self.lora_alpha, self.lora_dropout, self.lora_targets, head))
+            try:
+                add_lora(model, LoRAConfig(self.lora_rank, self.lora_alpha, self.lora_dropout, self.lora_targets, head))
+            except ArgumentError as error:
+                error.relabel("StartConfig", _OF_LORA)
+                raise
         elif self.freeze_layers or self.freeze_embeddings:
             freeze(model, embeddings=self.freeze_embeddings, layers=self.freeze_layers)
         if self.gradient_checkpointing:

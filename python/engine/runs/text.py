@@ -12,10 +12,11 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import Argument, require
+from engine.errors import Argument, ArgumentError, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
@@ -46,6 +47,7 @@ def train_text(
     tensorboard: bool = False,
     callbacks: Iterable[Callback] = (),
     notify: Callable[[str], None] | None = None,
+    tables: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Trains a model for a task on texts, evaluates it, and writes the run folder.
 
@@ -61,6 +63,7 @@ def train_text(
         overwrite, progress, tensorboard, callbacks: as in `Run.train`.
         notify: called before the training with each sentence about the data that a user should know: texts that are cut, labels that
             look like mistakes, what reading has left out or guessed. The report has them, too.
+        tables: tables of files in `data` that need not be read, by their paths.
 
     Returns:
         The report, as in report.json.
@@ -107,7 +110,7 @@ def _noted(
     for name in automatic:
         require(name in AUTOMATIC, "train", "automatic", f"some of {', '.join(AUTOMATIC)}", repr(name))
     settings = TaskConfig(task) if isinstance(task, str) else task
-    run = TextRun.begin(data, settings, StartConfig() if start is None else start, trainer, automatic)
+    run = TextRun.begin(data, settings, StartConfig() if start is None else start, trainer, automatic, tables)
     for notice in run.notices if notify else ():
         notify(notice)  # type: ignore[misc]
     return run
@@ -156,8 +159,9 @@ class TextRun(Run):
         start: StartConfig,
         trainer: TrainerConfig,
         automatic: Collection[str] = (),
+        tables: Mapping[str, Any] = MappingProxyType({}),
     ) -> TextRun:
-        """Reads the data and makes the tokenizer and the model. Nothing is written."""
+        """Reads the data and makes the tokenizer and the model. Nothing is written. tables: as in `train_text`."""
         given = (
             ("data", data, TextData),
             ("task", settings, TaskConfig),
@@ -167,12 +171,20 @@ class TextRun(Run):
         check_types("train", given)
         if start.init is not None:
             data.refuse((Argument("init"), " has a tokenizer"), "vocab_size")
-        parts = data.read(settings, keep_few="validation_fraction" in automatic and start.init is not None)
+        keep_few = "validation_fraction" in automatic and start.init is not None
+        parts = data.read(settings, keep_few, tables)
         if data.validation is None and "held_out" not in parts.tables:
             data = replace(data, validation_fraction=0.0)
         trainer, start = choose(automatic, trainer, start, parts)
         source = data.tokenizer or start.folder()
-        tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if source is None else load_tokenizer(source)
+        if source is None:
+            tokenizer = Tokenizer.train(parts.texts(), data.vocab_size)
+        else:
+            try:
+                tokenizer = load_tokenizer(source)
+            except ArgumentError as error:
+                error.relabel("train", dict.fromkeys(("directory", "path"), "tokenizer" if data.tokenizer else "init"))
+                raise
         tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
         config = start.config(parts.task, tokenizer, data.max_length, data.pair_column is not None)
         run = cls(data, settings, start, trainer, parts, tokenizer, config)

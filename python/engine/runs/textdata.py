@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class TextData(Settings):
         columns: the names of all columns in order, for files without a header.
         delimiter: the character between the fields of CSV and TSV; None: it is recognised.
         quoting: whether fields of CSV and TSV may be in double quotes; None: only in CSV.
+        format: the form of all files, as in `read_table`; None: by their contents and names.
         pair_column: the column with the second text, for tasks on two.
         group_columns: a classification's report gives the figures by the values of these columns.
         clean: what to take out of the training texts. Kinds of `find_problems`, such as "duplicate", "near_duplicate",
@@ -60,6 +62,7 @@ class TextData(Settings):
     columns: tuple[str, ...] = ()
     delimiter: str | None = None
     quoting: bool | None = None
+    format: str | None = None
     pair_column: str | None = None
     group_columns: tuple[str, ...] = ()
     clean: tuple[str, ...] = ()
@@ -93,7 +96,7 @@ class TextData(Settings):
         """The columns that hold the parts of a sample; separator: between the labels of a text."""
         return Columns(
             self.text_column, self.label_column, self.pair_column, self.group_columns, self.encoding, separator,
-            self.columns, self.delimiter, self.quoting,
+            self.columns, self.delimiter, self.quoting, self.format,
         )  # fmt: skip
 
     def moved(self, places: Mapping[str, str]) -> TextData:
@@ -105,8 +108,11 @@ class TextData(Settings):
             test=places[self.test] if self.test else None,
         )
 
-    def read(self, settings: TaskConfig, keep_few: bool = False) -> Parts:
-        """Reads all files for a task. keep_few: hold out nothing if the training texts are few.
+    def read(
+        self, settings: TaskConfig, keep_few: bool = False, tables: Mapping[str, Any] = MappingProxyType({})
+    ) -> Parts:
+        """Reads all files for a task. keep_few: hold out nothing if the training texts are few. tables: those of files that need not be
+        read, by their paths.
 
         Raises FileNotFoundError or ValueError if something is wrong with a file, and names the file and the line; ValueError for
         settings that the task does not use."""
@@ -114,9 +120,9 @@ class TextData(Settings):
         for config in (self, settings):
             config.refuse(f"the task {kind.name!r} does not use it", *kind.unused)
         columns = self.parts_of_samples(settings.label_separator)
-        tables = [kind.read(path, columns) for path in self.train]
-        task = kind.from_config(settings, kind.collect(tables, columns))
-        whole = type(tables[0]).concat(tables)
+        found = [tables[path] if path in tables else kind.read(path, columns) for path in self.train]
+        task = kind.from_config(settings, kind.collect(found, columns))
+        whole = type(found[0]).concat(found)
         parts = {"train": whole}
         if self.validation is not None:
             parts["held_out"] = kind.read(self.validation, columns)

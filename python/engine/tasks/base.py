@@ -95,6 +95,10 @@ class Task(ABC):
             batches = batches_in_order("Task.judge", "part", part.dataset, batch_size)
             return Judgement(checked_figures(self, self.evaluate(model, batches)), [])
 
+    def chosen(self) -> dict[str, Any]:
+        """What `judge` has chosen on held-out data, and answers depend on, for the model's config.json; None: it has not."""
+        return {}
+
     def settings(self) -> dict[str, Any]:
         """What the loss depends on, fit for JSON: finite numbers, strings, lists, mappings. A run can be resumed only with the same
         settings."""

@@ -34,7 +34,7 @@ class Classification(TextTask):
     name = "classification"
     metric = "accuracy"
     metrics = ("loss", "accuracy", "macro_f1", "micro_f1", "mcc")
-    unused = frozenset()
+    unused = frozenset({"threshold"})
     stratified = True
 
     @classmethod
@@ -92,12 +92,14 @@ class Classification(TextTask):
         answers = []
         for row in softmax(logits):
             best = np.argsort(-row, kind="stable")[:top_k]
-            top = [{"label": self.labels.names[i], "probability": round(float(row[i]), 6)} for i in best]
+            top = [{"label": self.called(i), "probability": round(float(row[i]), 6)} for i in best]
             answers.append({**top[0], "top": top} if len(top) > 1 else top[0])
         return answers
 
     def cells(self, answer: Mapping[str, Any]) -> list[str]:
-        return [cell for each in answer.get("top", [answer]) for cell in (each["label"], f"{each['probability']:.4f}")]
+        return [
+            cell for each in answer.get("top", [answer]) for cell in (str(each["label"]), f"{each['probability']:.4f}")
+        ]
 
     def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         row: dict[str, Any] = {}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from engine.errors import require
 from engine.metrics import regression_evaluation, regression_metrics
 from engine.models import TransformerConfig
 from engine.nn import Module
@@ -15,6 +17,7 @@ from engine.tasks.config import TaskConfig
 from engine.tasks.text import Columns, TextTask
 from engine.tensor import Tensor
 from engine.text import Labels, PackedBatch, TextDataset, parse_numbers
+from engine.text.decimals import decimal_points
 
 __all__ = ["Regression"]
 
@@ -33,6 +36,29 @@ class Regression(TextTask):
         self, labels: Labels | Iterable[str] | None = None, *, transform: Callable[[Any, int], Any] | None = None
     ) -> None:
         super().__init__(labels, transform=transform)
+        if self._labels is not None and len(self._labels) != 1:
+            self._require_fitting(len(self._labels))
+
+    @classmethod
+    def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
+        """As the other tasks, with points in place of decimal commas. Raises ValueError for several columns of labels."""
+        table = super().read(path, columns, labelled)
+        if table.labels is None:
+            return table
+        expected, hint = "one column of numbers", "train one model for each column"
+        names = table.label_column
+        require(names in table.header, "train", "label_column", expected, f"several: {names}", hint)
+        labels, note = decimal_points(table.labels)
+        return replace(table, labels=labels, notes=table.notes if note is None else (*table.notes, f"{note}: {path}"))
+
+    def _require_fitting(self, outputs: int) -> None:
+        """Raises ValueError for a model that gives several numbers a text."""
+        names = "" if self._labels is None or len(self._labels) == 1 else f": {', '.join(self._labels.names)}"
+        expected, hint = (
+            "a model with one output, a number for each text",
+            "engine has no regression of several numbers",
+        )
+        require(outputs == 1, "Regression", "model", expected, f"{outputs} outputs{names}", hint)
 
     @classmethod
     def from_config(cls, config: TaskConfig, labels: Labels) -> Regression:

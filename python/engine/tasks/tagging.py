@@ -18,6 +18,7 @@ from engine.tensor import Tensor
 from engine.text import Labels, PackedBatch, TaggedTable, TextDataset, Tokenizer, read_table, read_tagged, tag_dataset
 from engine.text.files import extension_of
 from engine.text.formats import ENDINGS
+from engine.text.tagged_files import has_word_rows
 
 __all__ = ["Tagging"]
 
@@ -39,7 +40,7 @@ class Tagging(TextTask):
     auto = AutoModelForTokenClassification
     scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
     unused = TextTask.unused | {
-        "pair_column", "clean", "text_column", "encoding", "columns", "delimiter", "quoting", "pooling", "top_k",
+        "pair_column", "clean", "text_column", "columns", "delimiter", "quoting", "pooling", "top_k",
     }  # fmt: skip
     defaults: ClassVar[Mapping[str, Any]] = {"token_dropout": 0.0}
 
@@ -53,22 +54,24 @@ class Tagging(TextTask):
     def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
         """As `read_tagged`. If labels are not read, the file may also be a table or lines of texts, which are split into words at
         white space."""
-        in_columns = not labelled and ENDINGS.get(extension_of(path)) in ("txt", "csv", "tsv", "excel", "fasttext")
+        form = columns.format or ENDINGS.get(extension_of(path))
+        in_columns = not labelled and form in ("txt", "csv", "tsv", "excel", "fasttext")
+        in_columns = in_columns and not (columns.text is None and has_word_rows(path, columns.encoding))
         unread: dict[str, Any] = {"pair_column": columns.pair}
         if not in_columns:
-            unread |= {"text_column": columns.text, "encoding": columns.encoding, "columns": columns.names or None}
+            unread |= {"text_column": columns.text, "columns": columns.names or None}
             unread |= {"delimiter": columns.delimiter, "quoting": columns.quoting}
         for name, value in unread.items():
             require(value is None, "Tagging.read", name, "no value, because tagged words do not use it", repr(value))
         if in_columns:
             table = read_table(
-                path, columns.text, read_labels=False, encoding=columns.encoding, columns=columns.names or None,
+                path, columns.text, None, columns.format, read_labels=False, encoding=columns.encoding, columns=columns.names or None,
                 delimiter=columns.delimiter, quoting=columns.quoting, extra_columns=None, skip_empty_lines=False,
             )  # fmt: skip
             words = [text.split() for text in table.texts]
             return TaggedTable(words, source=table.source, lines=table.lines, notes=table.notes, columns=table.columns)
         try:
-            tagged = read_tagged(path, tag_column=columns.label)
+            tagged = read_tagged(path, columns.format, tag_column=columns.label, encoding=columns.encoding)
         except ArgumentError as error:
             error.relabel("train" if labelled else "predict", {"tag_column": "label_column"})
             raise
@@ -183,7 +186,7 @@ class Tagging(TextTask):
         """words, tags (None for a word without a token) and, if the tags mark spans, the spans."""
         answers = []
         for words, tags in zip(table.words, dataset.word_tags(logits.argmax(-1), self.labels)):
-            answer = {"words": words, "tags": tags}
+            answer = {"words": words, "tags": [self.own.get(tag, tag) for tag in tags]}
             if self.spans:
                 answer["spans"] = [
                     {"type": s.type, "start": s.start, "end": s.end, "text": " ".join(words[s.start : s.end])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class Columns(NamedTuple):
     """The names of the columns of a file that hold the parts of a sample. None: the usual names are looked for.
 
     extra: columns for comparisons of groups; None: all others. encoding: of the file. separator: between the labels of a text. names:
-    of all columns, for a file without a header. delimiter, quoting: of CSV and TSV (see `read_table`).
+    of all columns, for a file without a header. delimiter, quoting: of CSV and TSV. format: of the file (see `read_table`).
     """
 
     text: str | None = None
@@ -53,6 +54,7 @@ class Columns(NamedTuple):
     names: tuple[str, ...] = ()
     delimiter: str | None = None
     quoting: bool | None = None
+    format: Any = None
 
 
 class TextTask(Task):
@@ -83,7 +85,9 @@ class TextTask(Task):
     problem_type: ClassVar[str | None] = None
     auto: ClassVar[Any] = AutoModelForSequenceClassification
     scratch: ClassVar[Mapping[str, Any]] = {}
-    unused: ClassVar[frozenset[str]] = frozenset({"label_separator", "group_columns", "examples_per_class"})
+    unused: ClassVar[frozenset[str]] = frozenset(
+        {"label_separator", "group_columns", "examples_per_class", "threshold"}
+    )
     new_head: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {}
     stratified: ClassVar[bool] = False
@@ -91,6 +95,7 @@ class TextTask(Task):
     has_probabilities: ClassVar[bool] = True
     separator: str = ""  # between the labels of a text that has several
     temperature: float | None = None  # of calibrated probabilities
+    own: Mapping[str, Any] = MappingProxyType({})  # a caller's own labels by name, where they differ from the names
     groups: tuple[str, ...] = ()  # columns by whose values a report compares the figures
 
     def __init__(
@@ -119,6 +124,11 @@ class TextTask(Task):
             raise BadValue(type(self).__name__, "labels", "the names of the labels", "none")
         return self._labels
 
+    def called(self, number: int) -> Any:
+        """What an answer calls a label: the caller's own label if there is one, otherwise its name."""
+        name = self.labels.names[number]
+        return self.own.get(name, name)
+
     # --- data
 
     @classmethod
@@ -127,7 +137,7 @@ class TextTask(Task):
 
         Raises ValueError for a labelled table without labels, or without a text that is not empty."""
         table = read_table(
-            path, columns.text, columns.label, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
+            path, columns.text, columns.label, columns.format, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
             pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.several_labels,
             label_separator=(columns.separator or "|") if cls.several_labels else None, columns=columns.names or None,
             delimiter=columns.delimiter, quoting=columns.quoting,
@@ -139,8 +149,8 @@ class TextTask(Task):
             )
             some = any(text.strip() for text in table.texts)
             require(some, "train", "text_column", expected, f"{len(table)} empty ones", hint)
-            hint = ("name it with ", Argument("label_column"))
-            require(table.labels is not None, "train", "label_column", f"a column of labels in {path}", "none", hint)
+            hints = [("name it with ", Argument("label_column")), *table.notes]
+            require(table.labels is not None, "train", "label_column", f"a column of labels in {path}", "none", *hints)
         return table
 
     @classmethod
@@ -152,6 +162,11 @@ class TextTask(Task):
     def from_config(cls, config: TaskConfig, labels: Labels) -> TextTask:
         """The task of a run. `balance` and `augment_by` add what depends on its training texts and on its tokenizer."""
         return cls(labels, label_smoothing=config.label_smoothing)
+
+    @classmethod
+    def of_model(cls, config: TransformerConfig) -> Any:
+        """The task of a saved model."""
+        return cls(names_of(config))
 
     @abstractmethod
     def targets(self, table: Any) -> np.ndarray:
@@ -213,7 +228,7 @@ class TextTask(Task):
             try:
                 steps.append(augmentation(config.augment, tokenizer, seed))
             except ArgumentError as error:
-                error.relabel("TaskConfig", {"settings": "augment"})
+                error.relabel("TaskConfig", {"settings": "augment", "p": "augment"})
                 raise
         if steps:
             self.augment = Compose(steps)

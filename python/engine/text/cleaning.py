@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.errors import BadType, BadValue
 
-__all__ = ["NormalForm", "clean_text"]
+__all__ = ["NormalForm", "clean_label", "clean_text"]
 
 NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
@@ -48,3 +48,8 @@ def clean_text(text: str, form: NormalForm | None = "NFC", *, collapse_whitespac
     if form is not None and not text.isascii():
         text = unicodedata.normalize(form, text)
     return " ".join(text.split()) if collapse_whitespace else text
+
+
+def clean_label(label: str) -> str:
+    """The name of a label: cleaned as texts are, but with the white space inside it."""
+    return clean_text(label, collapse_whitespace=False).strip()

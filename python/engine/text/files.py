@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from engine.data.table import place_of
-from engine.errors import BadType, BadValue, FileMissing, Hint, IsFolder, require
+from engine.errors import Argument, BadType, BadValue, FileMissing, Hint, IsFolder, require
 from engine.text.compression import decompressed, without_compression
 
 __all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "either", "json_kind", "numbered_lines"]
@@ -130,7 +130,9 @@ class TextFile:
             text = _INNER_MARK.sub("", text)
         if "\0" in text:
             line = _last_line(text[: text.index("\0")])
-            raise self.wrong(line, "text", "a NUL character (is the file binary, or UTF-16 without a byte-order mark?)")
+            name = "utf-16-be" if text.startswith("\0") else "utf-16-le"
+            hint = ("if it is UTF-16 without a byte-order mark, use ", Argument("encoding"), f" {name}")
+            raise self.wrong(line, "text", "a NUL character", "is the file binary?", hint)
         return text
 
     def _decoded(self, data: bytes, encoding: str | None) -> str:

@@ -11,17 +11,29 @@ import os
 import re
 import zipfile
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Literal, get_args
 
 from engine.errors import Argument, BadValue, require
 from engine.text.arrow_files import ArrowRows, arrow_files_in
 from engine.text.class_folders import FolderRows
+from engine.text.cleaning import clean_text
 from engine.text.files import JSON_LINES, TextFile, numbered_lines
 from engine.text.json_files import read_json_rows
 from engine.text.spreadsheets import read_spreadsheet
 from engine.text.table_rows import DelimitedRows, Rows
 
-__all__ = ["DELIMITED", "ENDINGS", "FileFormat", "format_of", "marked_format", "open_file", "read_rows"]
+__all__ = [
+    "DELIMITED",
+    "ENDINGS",
+    "OTHER_ENCODING",
+    "FileFormat",
+    "format_of",
+    "marked_format",
+    "open_file",
+    "read_rows",
+    "table_form",
+]
 
 FileFormat = Literal["csv", "tsv", "jsonl", "txt", "fasttext", "parquet", "arrow", "excel", "folder"]
 
@@ -32,6 +44,9 @@ ENDINGS: dict[str, FileFormat] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "txt", **dict.fromkeys(JSON_LINES, "jsonl"),
     ".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".xlsx": "excel", ".xlsm": "excel",
 }  # fmt: skip
+
+OTHER_ENCODING = ("name its encoding with ", Argument("encoding"), ", such as cp1252 for files from Windows or Excel")
+"""What to do about a file that is not UTF-8."""
 
 _MARKS: dict[bytes, FileFormat] = {
     b"PAR1": "parquet", b"ARROW1": "arrow", b"FEA1": "arrow", b"\xff\xff\xff\xff": "arrow", b"PK\x03\x04": "excel",
@@ -120,7 +135,7 @@ def read_rows(
     if format == "folder":
         files = arrow_files_in(file.op, file.name)
         if files is None:
-            return FolderRows(file.op, file.name, encoding, ("pass ", Argument("encoding"), " for another encoding"))
+            return FolderRows(file.op, file.name, encoding, OTHER_ENCODING)
         require(encoding is None, file.op, "encoding", "None, because Arrow files do not use it", repr(encoding))
         return ArrowRows([TextFile(file.op, path) for path in files], file.name)
     if format == "excel":
@@ -133,10 +148,27 @@ def read_rows(
     if format == "jsonl":
         return read_json_rows(file, text, skip_empty_lines)
     if format in ("csv", "tsv"):
-        quotes = format == "csv" if quoting is None else quoting
         usual = "\t" if format == "tsv" else ","
-        return DelimitedRows(file, text, columns, delimiter, quotes, skip_empty_lines, usual, known)
-    return _LineRows(file, text, format == "fasttext", skip_empty_lines)
+        return DelimitedRows(file, text, columns, delimiter, quoting, skip_empty_lines, usual, known)
+    rows = _LineRows(file, text, format == "fasttext", skip_empty_lines)
+    form = table_form(text, known) if format == "txt" else None
+    if form is not None:
+        rows.notes.append(
+            f"{file.name} is read as a text on each line, but its first line looks like the header of a table; if it is one, use "
+            f"--format {form} (format={form!r})"
+        )
+    return rows
+
+
+def table_form(text: str, known: Iterable[str]) -> FileFormat | None:
+    """Whether a text looks like CSV or TSV: its first line has a usual name of a column, and the next ones have as many fields."""
+    lines = [line for _, line in islice(numbered_lines(text[:100_000]), 20) if line.strip()]
+    for delimiter in ("\t", ",", ";", "|") if lines else ():
+        names = {clean_text(name.strip('"')).casefold() for name in lines[0].split(delimiter)}
+        even = len({line.count(delimiter) for line in lines}) == 1 or delimiter == "\t"
+        if len(names) > 1 and names & {*known} and even:
+            return "tsv" if delimiter == "\t" else "csv"
+    return None
 
 
 class _LineRows(Rows):

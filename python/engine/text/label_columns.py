@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.errors import Argument, BadValue, Hint
-from engine.text.cleaning import clean_text
+from engine.text.cleaning import clean_label, clean_text
 from engine.text.table import TextTable
 from engine.text.table_rows import Rows
 
@@ -52,7 +52,7 @@ def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, e
     labels = []
     for row, label in enumerate(found):
         names = label if isinstance(label, list) else [label]
-        names = [clean_text(name, collapse_whitespace=False).strip() for name in names]
+        names = [*map(clean_label, names)]
         if separator is None and len(names) > 1:
             raise rows.wrong(row, "one label", f"the labels {', '.join(map(repr, names))}", _SEVERAL, *hints)
         for name in names if isinstance(label, list) and separator else ():
@@ -83,7 +83,8 @@ def _switched_on(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
             if value in _ON:
                 names.append(name)
             elif value not in _OFF:
-                raise rows.wrong(row, f"0 or 1 in the column {name!r}", repr(value))
+                several = "several columns of labels hold 0 and 1: each is a label of the task 'multilabel'"
+                raise rows.wrong(row, f"0 or 1 in the column {name!r}", repr(value), several)
     return found
 
 

@@ -180,6 +180,7 @@ def parse_numbers(labels: Iterable[str], *, source: Source = None, lines: Sequen
             number = math.nan
         if not abs(number) <= _FLOAT32_MAX:
             got = f"{label!r} in {place_of(row, source, lines)}"
-            raise BadValue("parse_numbers", "labels", "a finite float32 number", got)
+            hints = ["a number has a point before its decimals and no commas, such as 1500 or 1.5"] * ("," in label)
+            raise BadValue("parse_numbers", "labels", "a finite float32 number", got, *hints)
         numbers.append(number)
     return np.array(numbers, dtype=np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.errors import BadType, require
 
-__all__ = ["column_of", "list_of", "strings_of"]
+__all__ = ["column_of", "is_missing", "list_of", "names_of_columns", "strings_of"]
 
 _TO_LIST = ("to_list", "tolist", "to_pylist")  # pandas and polars; NumPy; pyarrow
 
@@ -28,7 +28,7 @@ def list_of(op: str, argument: str, values: Any) -> list[Any]:
         expected = "a list, or a single column"
         require(len(shape) == 2 and shape[1] == 1, op, argument, expected, f"shape {tuple(shape)}", error=BadType)
         values = values[values.columns[0]] if hasattr(values, "columns") else values.reshape(-1)
-    several = isinstance(values, Mapping) or _names_of(values) is not None
+    several = isinstance(values, Mapping) or names_of_columns(values) is not None
     require(
         not several, op, argument, "one column", f"a table ({type(values).__name__})", "name its columns", error=BadType
     )
@@ -40,11 +40,11 @@ def list_of(op: str, argument: str, values: Any) -> list[Any]:
 
 
 def strings_of(op: str, argument: str, values: Any) -> list[str]:
-    """As `list_of`, for texts. Raises TypeError for an element that is not a string, such as a missing value; it names the row."""
+    """As `list_of`, for texts. Raises TypeError for an element that is not a string, such as a missing value; it names its place."""
     texts = list_of(op, argument, values)
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise BadType(op, argument, "strings", f"{text!r} ({type(text).__name__}) in row {row}")
+            raise BadType(op, argument, "strings", f"{text!r} ({type(text).__name__}) in {argument}[{row}]")
     return [str(text) for text in texts]  # NumPy's strings, too
 
 
@@ -55,12 +55,12 @@ def column_of(op: str, argument: str, table: Any, name: str) -> Any:
     Raises:
         TypeError: if it is no table; ValueError: if it has no such column.
     """
-    names = list(table) if isinstance(table, Mapping) else _names_of(table)
+    names = list(table) if isinstance(table, Mapping) else names_of_columns(table)
     require(names is not None, op, argument, "no name, because the texts are not a table", repr(name), error=BadType)
     there = [str(each) for each in names or ()]
     require(name in there, op, argument, f"one of the columns {', '.join(map(repr, there))}", repr(name))
     column = table[name]
-    parts = isinstance(column, Mapping) or _names_of(column) is not None  # a DatasetDict
+    parts = isinstance(column, Mapping) or names_of_columns(column) is not None  # a DatasetDict
     require(
         not parts,
         op,
@@ -77,7 +77,17 @@ def column_of(op: str, argument: str, table: Any, name: str) -> Any:
     return [number if number is None or number < 0 else labels[number] for number in column]
 
 
-def _names_of(table: Any) -> list[Any] | None:
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or pandas' NA."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # pandas' NA is neither equal to itself nor not; arrays are no missing values
+        return not hasattr(value, "__len__")
+
+
+def names_of_columns(table: Any) -> list[Any] | None:
     """The names of a table's columns; None if it is no table."""
     for name in ("column_names", "columns"):
         found = getattr(table, name, None)

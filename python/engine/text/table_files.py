@@ -11,7 +11,7 @@ from typing import IO
 
 from engine.errors import Argument, BadType, require
 from engine.text.files import TextFile
-from engine.text.formats import FileFormat, format_of, open_file, read_rows
+from engine.text.formats import OTHER_ENCODING, FileFormat, format_of, open_file, read_rows
 from engine.text.label_columns import indicator_columns, labels_in
 from engine.text.table import TextTable
 from engine.text.table_columns import LABEL_COLUMNS, TEXT_COLUMNS, Columns, choose_columns
@@ -93,7 +93,7 @@ def read_table(
         TypeError: if `path` is neither a path nor a stream, or a list of names is one string.
     """
     op = "read_table"
-    file = open_file(op, path, hint=("pass ", Argument("encoding"), " if the file has another encoding"))
+    file = open_file(op, path, hint=OTHER_ENCODING)
     found = format_of(file, format)
     for argument, names in (("columns", columns), ("extra_columns", extra_columns)):
         require(not isinstance(names, str), op, argument, "a list of names", "one string", error=BadType)
@@ -138,8 +138,9 @@ def read_table(
 
 
 def _plain_lines(file: TextFile, rows: Rows, wanted: Columns) -> TextTable:
+    hint = ("if the file is a table, name its form with ", Argument("format"))
     for argument, name in zip(("text_column", "label_column", "pair_column"), wanted[:3]):
-        require(name is None, file.op, argument, "None, because plain lines have no columns", repr(name))
+        require(name is None, file.op, argument, "None, because plain lines have no columns", repr(name), hint)
     names = ", ".join(map(repr, wanted.extra or ()))
     require(not names, file.op, "extra_columns", "no names, because plain lines have no columns", names)
-    return TextTable(rows.texts("text"), None, source=rows.source, lines=rows.lines)
+    return TextTable(rows.texts("text"), None, source=rows.source, lines=rows.lines, notes=tuple(rows.notes))

@@ -26,7 +26,8 @@ Record = tuple[int, list[str]]
 
 _DELIMITERS = (",", ";", "\t", "|")
 _DELIMITER_LINE = re.compile(r'"?sep=(.)"?(?=[\r\n])', re.IGNORECASE)
-_QUOTES = ("if quotes are ordinary characters, use ", Argument("quoting"))
+_NO_QUOTES = ("if quotes are ordinary characters in this file, use ", Argument("quoting=False"))
+_WITH_QUOTES = ("if fields are in quotes, use ", Argument("quoting=True"))
 
 
 class Rows(ABC):
@@ -158,7 +159,7 @@ class DelimitedRows(CellRows):
         columns, skip_empty_lines: as in `CellRows`.
         delimiter: the character between fields; None: `usual`, or another that the first line has instead.
         usual: the format's delimiter.
-        quoting: whether fields may be in double quotes.
+        quoting: whether fields may be in double quotes; None: unless they are separated by tabs.
 
     Raises:
         ValueError: if quotes are invalid, or as `CellRows`.
@@ -170,7 +171,7 @@ class DelimitedRows(CellRows):
         text: str,
         columns: Sequence[str] | None,
         delimiter: str | None,
-        quoting: bool,
+        quoting: bool | None,
         skip_empty_lines: bool,
         usual: str = ",",
         known: Iterable[str] = (),
@@ -180,9 +181,10 @@ class DelimitedRows(CellRows):
             text, delimiter = text[named.end() :], delimiter or named[1]
         delimiter = delimiter or delimiter_of(text, usual, columns, known)
         others = [other for other in _DELIMITERS if other != delimiter and other in _first_line(text)]
-        hints: list[Any] = [_QUOTES] if quoting and '"' in text else []
-        if not quoting and usual == "," and '"' in text:
-            hints.append(("quotes are ordinary characters here because of ", Argument("quoting")))
+        asked, quoting = quoting, usual == "," if quoting is None else quoting
+        hints: list[Any] = []
+        if '"' in text:
+            hints = [_NO_QUOTES] if quoting else [_WITH_QUOTES]
         if others:
             hints.append(
                 ("if fields are separated by ", " or ".join(map(repr, others)), ", use ", Argument("delimiter"))
@@ -198,6 +200,17 @@ class DelimitedRows(CellRows):
         super().__init__(file, records, columns, skip_empty_lines, *hints)
         if quoting:
             self._note_swallowed(file, records, delimiter)
+        elif asked is None:
+            self._note_quoted(file, records)
+
+    def _note_quoted(self, file: TextFile, records: list[Record]) -> None:
+        """Notes fields in quotes, which nobody asked to read as such."""
+        found = [line for line, cells in records if any(len(c) > 1 and c[0] == c[-1] == '"' for c in cells)]
+        if found:
+            place = f"{place_of(0, file.name, found[:1])}{' and in later rows' * (len(found) > 1)}"
+            self.notes.append(
+                f"there are fields in quotes in {place}; in TSV quotes are ordinary characters; --quotes (quoting=True) takes them off"
+            )
 
     def _note_swallowed(self, file: TextFile, records: list[Record], delimiter: str) -> None:
         """Notes quoted fields that hold lines which look like rows: probably a stray quote has swallowed them."""
@@ -264,8 +277,17 @@ def _quoted(file: TextFile, text: str, delimiter: str, hints: list[Any]) -> Iter
             yield begin, [] if blank else cells
             begin = reader.line_num + 1
     except csv.Error as error:
-        got = "a quote that is never closed" if "end of data" in str(error) else str(error)
-        raise file.wrong(begin, "valid CSV", got, *hints) from None
+        if "end of data" in str(error):
+            expected, got = "a second quote for the field that begins with a quote", "none until the end of the file"
+            raise file.wrong(begin, expected, got, *hints) from None
+        if "expected after" in str(error):
+            named = {"\t": "a tab"}.get(delimiter, repr(delimiter))
+            expected, got = f"{named} or the end of the line after the quote that ends a field", "other characters"
+            several = reader.line_num - begin
+            more = [f"the row ends in line {reader.line_num}"] if several else []
+            twice = 'a quote inside a field in quotes is written twice: ""'
+            raise file.wrong(begin, expected, got, *more, twice, *hints) from None
+        raise file.wrong(begin, "valid CSV", str(error), *hints) from None
 
 
 class TypedRows(Rows):

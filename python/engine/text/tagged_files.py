@@ -12,19 +12,21 @@ from engine.errors import Argument, FileMissing, require
 from engine.text.arrow_files import ArrowRows, arrow_files_in
 from engine.text.cleaning import clean_text
 from engine.text.files import JSON_LINES, TextFile, either, numbered_lines
-from engine.text.formats import ENDINGS, marked_format
+from engine.text.formats import ENDINGS, OTHER_ENCODING, marked_format
 from engine.text.json_files import json_records
 from engine.text.label_columns import list_in
-from engine.text.table_rows import DelimitedRows
+from engine.text.table_rows import DelimitedRows, delimiter_of
 from engine.text.tagged_table import TaggedTable
+from engine.text.tagged_words import column_named, has_words, sentences_of
 
-__all__ = ["read_tagged"]
+__all__ = ["has_word_rows", "read_tagged"]
 
 TaggedFormat = Literal["conll", "jsonl", "folder", "tsv", "csv", "parquet"]
 
 _WORDS, _LABELS = ("tokens", "words"), ("label", "intent")
 _TAGS = ("tags", "labels", "ner_tags", "pos_tags", "chunk_tags")
-_TABLE_TAGS = ("tags", "ner_tags", "pos_tags", "chunk_tags")  # of tables, where "labels" may be those of sentences
+# Of tables, where "labels" may be those of sentences.
+_TABLE_TAGS = ("tags", "tag", "ner_tags", "ner", "pos_tags", "pos", "chunk_tags")
 _TEXTS = ("text", "sentence", *_WORDS)  # columns of a TSV that hold words
 _LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 _TAG_LIST = re.compile(
@@ -41,9 +43,13 @@ class _Sentence(NamedTuple):
 
 
 def read_tagged(
-    path: str | os.PathLike[str], format: TaggedFormat | None = None, *, tag_column: str | None = None
+    path: str | os.PathLike[str],
+    format: TaggedFormat | None = None,
+    *,
+    tag_column: str | None = None,
+    encoding: str | None = None,
 ) -> TaggedTable:
-    """Read tagged sentences, in UTF-8 unless a byte-order mark says otherwise.
+    """Read tagged sentences, in UTF-8 unless a byte-order mark or `encoding` says otherwise.
 
     - 'conll': one word in each line, its tag in the last column, an empty line after each sentence. Columns are separated
       by tabs if the line of the first word has a tab, otherwise by spaces. If there is one column, it holds the words, and
@@ -57,7 +63,9 @@ def read_tagged(
     - 'tsv', 'csv': one sentence in each line below a header, words in 'text' (or 'sentence', 'tokens', 'words'), tags in 'tags' (or
       'ner_tags', 'pos_tags', 'chunk_tags'), the
       sentence's label in 'label' (or 'intent'); words and tags are separated by spaces, or are lists such as ['a', 'b'], in the
-      spelling of Python or JSON. Fields of CSV may be in quotes.
+      spelling of Python or JSON. Fields of CSV may be in quotes. Names of columns may be in any case. If there is a column 'word' or
+      'token', each line has one word, with its tag in 'tag' (or a similar column), and a column such as 'Sentence #' or empty lines say
+      where a sentence begins.
 
     Tags are cleaned with `clean_text`, so that two spellings of a character are one. Files may be compressed.
 
@@ -66,6 +74,7 @@ def read_tagged(
         format: None: by the contents and the extension. A file is 'tsv' if its first line is a header that names words and tags, and
             'conll' if nothing else says what it is.
         tag_column: the name of the column, or the key, of the tags; in 'conll' its number, from 1. None: as above.
+        encoding: of text files; None: the encoding that the byte-order mark names, or UTF-8 without a mark.
 
     Raises:
         FileNotFoundError: if there is no such file, or no data in the folder.
@@ -83,31 +92,45 @@ def read_tagged(
         if files is not None:
             return _read_arrow([TextFile(op, each) for each in files], folder, tags)
         require(tag_column is None, op, "tag_column", "None, because seq.out holds the tags", repr(tag_column))
-        table = _read_folder(op, folder)
+        table = _read_folder(op, folder, encoding)
     else:
-        file = TextFile(op, path)
+        file = TextFile(op, path, hint=OTHER_ENCODING)
         if format == "parquet" or (format is None and marked_format(file) in ("parquet", "arrow")):
             return _read_arrow([file], file.name, tags)
-        text = file.read()
+        text = file.read(encoding)
         require(text.strip(), op, "path", "at least one sentence", f"none in {file.name}")
         if format is None:
             by_header = ENDINGS.get(file.extension) == "csv" or _begins_with_header(text, tags)
             usual: TaggedFormat = "csv" if ENDINGS.get(file.extension) == "csv" else "tsv"
             format = "jsonl" if file.extension in JSON_LINES else usual if by_header else "conll"
-        notes: tuple[str, ...] = ()
+        notes: list[str] = []
         if format == "jsonl":
             records = json_records(file, text)
-            notes = _other_tags(file.name, next((record for _, record in records if record), {}), tags)
+            notes += _other_tags(file.name, next((record for _, record in records if record), {}), tags)
             sentences = _from_records(((file, *record) for record in records), tags)
         elif format == "conll":
             sentences = _read_conll(file, text, tag_column)
         else:
-            sentences = _read_table(file, text, format == "csv", _TABLE_TAGS if tag_column is None else tags)
+            sentences = _read_table(file, text, format == "csv", _TABLE_TAGS if tag_column is None else tags, notes)
         if format == "conll" and tag_column is None and _UNIVERSAL.match(text):
-            notes = (f"the tags of {file.name} are those of CoNLL-U's fourth column (UPOS)",)
-        table = _table(file.name, list(sentences), file, file, notes)
+            notes.append(f"the tags of {file.name} are those of CoNLL-U's fourth column (UPOS)")
+        read = list(sentences)
+        table = _table(file.name, read, file, file, tuple(notes))
     require(len(table), op, "path", "at least one sentence", f"none in {table.source}")
     return table
+
+
+def has_word_rows(path: str | os.PathLike[str], encoding: str | None = None) -> bool:
+    """Whether a file is CSV or TSV with a word in each row, by its name and its first line."""
+    file = TextFile("read_tagged", path, hint=OTHER_ENCODING)
+    form = ENDINGS.get(file.extension)
+    if form not in ("csv", "tsv", "txt"):
+        return False
+    first = next((line for _, line in numbered_lines(file.read(encoding)) if line.strip()), "")
+    delimiter = delimiter_of(first, known=("word", "token"))
+    if delimiter not in first or (form == "txt" and delimiter != "\t"):  # a line of text may begin with "Word, "
+        return False
+    return has_words([clean_text(name.strip('"')) for name in first.split(delimiter)])
 
 
 def _table(
@@ -141,7 +164,8 @@ def _cells(line: str) -> list[str]:
 def _begins_with_header(text: str, tags: tuple[str, ...]) -> bool:
     names = [cell.strip() for _, line in islice(numbered_lines(text), 1) for cell in line.split("\t")]
     named = _TABLE_TAGS if tags == _TAGS else tags
-    return any(name in names for name in named) and any(name in names for name in _TEXTS)
+    texts = column_named(names, _TEXTS) is not None or has_words(names)
+    return texts and column_named(names, named) is not None
 
 
 def _read_conll(file: TextFile, text: str, tag_column: str | None) -> Iterator[_Sentence]:
@@ -226,10 +250,21 @@ def _strings(
     return values
 
 
-def _read_table(file: TextFile, text: str, quoting: bool, tags: tuple[str, ...]) -> Iterator[_Sentence]:
-    usual = "," if quoting else "\t"
-    rows = DelimitedRows(file, text, None, None, quoting, skip_empty_lines=True, usual=usual, known=(*_TEXTS, *tags))
-    names = [next((key for key in keys if key in rows.header), None) for keys in (_TEXTS, tags, _LABELS)]
+def _read_table(
+    file: TextFile, text: str, quoting: bool, tags: tuple[str, ...], notes: list[str]
+) -> Iterator[_Sentence]:
+    """The sentences of CSV or TSV. notes: gets what was left out or guessed."""
+    usual, known = "," if quoting else "\t", (*_TEXTS, *tags, "word", "token")
+    rows = DelimitedRows(file, text, None, None, quoting, skip_empty_lines=True, usual=usual, known=known)
+    notes += rows.notes
+    if tags == _TABLE_TAGS:
+        of_tags = tuple(column_named(rows.header, (key,)) or key for key in tags)
+        notes += _other_tags(file.name, rows.header, of_tags)
+    if has_words(rows.header):
+        for line, sentence, named in sentences_of(file, rows, None if tags == _TABLE_TAGS else tags[0]):
+            yield _Sentence(line, sentence, named, None)
+        return
+    names = [column_named(rows.header, keys) for keys in (_TEXTS, tags, _LABELS)]
     there = ", ".join(map(repr, rows.header)) or "nothing"
     if names[0] is None or (names[1] is None and tags != _TABLE_TAGS):
         hint = ("name the column of the tags with ", Argument("tag_column"))
@@ -269,12 +304,12 @@ def _listed(file: TextFile, line: int, cell: str, kind: str) -> list[str]:
     return found
 
 
-def _read_folder(op: str, folder: str) -> TaggedTable:
+def _read_folder(op: str, folder: str, encoding: str | None) -> TaggedTable:
     paths = {name: os.path.join(folder, name) for name in ("seq.in", "seq.out", "label")}
     there = os.path.isfile(paths["seq.in"])
     require(there, op, "path", "a folder with the file seq.in", folder, error=FileMissing)
-    files = {name: TextFile(op, path) for name, path in paths.items() if os.path.isfile(path)}
-    texts = {name: file.read().rstrip(" \t\r\n") for name, file in files.items()}
+    files = {name: TextFile(op, path, hint=OTHER_ENCODING) for name, path in paths.items() if os.path.isfile(path)}
+    texts = {name: file.read(encoding).rstrip(" \t\r\n") for name, file in files.items()}
     rows = {name: [line for _, line in numbered_lines(text)] for name, text in texts.items()}
     n = len(rows["seq.in"])
     for name, lines in rows.items():

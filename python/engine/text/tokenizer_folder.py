@@ -4,7 +4,7 @@
   `merges.txt` (RoBERTa's byte-level BPE).
 - If `tokenizer_config.json` names a family's own class, such as BertTokenizer, its settings and the defaults of that class count, and
   not what `tokenizer.json` says: `do_lower_case`, `strip_accents`, `tokenize_chinese_chars`, `add_prefix_space`, and ALBERT's
-  `keep_accents`. The class
+  `keep_accents`; and the tokens around a text and for the unknown (`cls_token`, `sep_token`, `unk_token`). The class
   PreTrainedTokenizerFast takes `tokenizer.json` as it is. If the folder names no class, the family in `config.json` decides; without
   one, the settings that are there count.
 - Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`, or else of `added_tokens.json`. Older folders have a
@@ -38,6 +38,7 @@ _ROBERTA = {
     "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "sep_token": "</s>", "pad_token": "<pad>", "cls_token": "<s>",
     "mask_token": "<mask>",
 }  # fmt: skip
+_TEMPLATE = ["SpecialToken", "Sequence", "SpecialToken"]  # of one text
 _SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model")
 
 # The settings of families by the kind of the part of tokenizer.json that they change: key, name there, the classes' default.
@@ -72,8 +73,11 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
     if not isinstance(config.get("added_tokens_decoder"), Mapping):
         config |= values("special_tokens_map.json")
     if "tokenizer.json" in there:
-        backend = _by_class(read_tokenizer(there["tokenizer.json"], _OP), config, values("config.json"))
+        backend, model = read_tokenizer(there["tokenizer.json"], _OP), values("config.json")
+        backend = _by_class(backend, config, model)
         _add_tokens(backend, config, values("added_tokens.json"))
+        if _family(config, model) is not None:
+            backend = _with_ends(backend, config)
     elif "vocab.txt" in there:
         config = {**_BERT, **config}
         needed = [
@@ -116,20 +120,63 @@ def _by_class(
     name = config.get("tokenizer_class") or model.get("tokenizer_class")
     if str(name).removesuffix("Fast") in _GENERAL:
         return backend
-    family = name is not None or model.get("model_type") is not None
+    family = _family(config, model)
     state = json.loads(backend.to_str())
     changed = False
     for part in (state.get("normalizer"), state.get("pre_tokenizer"), state.get("post_processor")):
         for key, inside, default in _SETTINGS.get(str((part or {}).get("type")), ()):
-            value = config.get(key, default) if family or key in config else part[inside]
+            value = config.get(key, default) if family is not None or key in config else part[inside]
             if part[inside] != value:
                 part[inside] = value
                 changed = True
-    kind, normalizer = str(name or model.get("model_type")).lower(), state.get("normalizer") or {}
+    kind, normalizer = str(family).lower(), state.get("normalizer") or {}
     if kind.startswith("albert") and normalizer.get("type") == "Sequence":
         before, normalizer["normalizers"] = normalizer["normalizers"], _albert(normalizer["normalizers"], config)
         changed |= before != normalizer["normalizers"]
     return library().Tokenizer.from_str(json.dumps(state)) if changed else backend
+
+
+def _family(config: Mapping[str, Any], model: Mapping[str, Any]) -> str | None:
+    """The class of a family that a folder names, or the family's name; None: a general class, or nothing."""
+    name = config.get("tokenizer_class") or model.get("tokenizer_class")
+    if str(name).removesuffix("Fast") in _GENERAL:
+        return None
+    found = name or model.get("model_type")
+    return None if found is None else str(found)
+
+
+def _with_ends(backend: tokenizers.Tokenizer, config: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """The tokenizer with the first, the last and the unknown token that the settings name, as the classes of families have it. Other
+    forms of a post-processor than theirs stay."""
+    state = json.loads(backend.to_str())
+    before = json.dumps(state)
+    named = {role: _content(config.get(f"{role}_token")) for role in ("cls", "sep", "unk")}
+    ends = {role: (token, backend.token_to_id(token)) for role, token in named.items() if token is not None}
+    ends = {role: end for role, end in ends.items() if end[1] is not None}
+    model, after = state["model"], state.get("post_processor") or {}
+    if model["type"] == "WordPiece" and "unk" in ends and ends["unk"][0] in model["vocab"]:
+        model["unk_token"] = ends["unk"][0]
+    if model["type"] == "BPE" and after.get("type") == "RobertaProcessing":
+        model["unk_token"] = None  # bytes that the vocabulary does not have are dropped
+    if after.get("type") in ("RobertaProcessing", "BertProcessing"):
+        after |= {role: list(ends[role]) for role in ("cls", "sep") if role in ends}
+    elif after.get("type") == "TemplateProcessing" and [*map(_kind_of, after["single"])] == _TEMPLATE:
+        old = [after["single"][at]["SpecialToken"]["id"] for at in (0, 2)]
+        new = {token: ends[role][0] for role, token in zip(("cls", "sep"), old) if role in ends}
+        for piece in (*after["single"], *after["pair"]):
+            if "SpecialToken" in piece:
+                token = piece["SpecialToken"]
+                token["id"] = new.get(token["id"], token["id"])
+        numbers = dict(ends.values())
+        after["special_tokens"] = {
+            token: {"id": token, "ids": [numbers[token]], "tokens": [token]} if token in numbers else each
+            for token, each in ((new.get(token, token), each) for token, each in after["special_tokens"].items())
+        }
+    return backend if json.dumps(state) == before else library().Tokenizer.from_str(json.dumps(state))
+
+
+def _kind_of(piece: Mapping[str, Any]) -> str:
+    return next(iter(piece))
 
 
 def _albert(steps: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
