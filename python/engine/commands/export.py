@@ -5,13 +5,21 @@ from __future__ import annotations
 import click
 
 from engine.commands.common import RUN, Command
+from engine.commands.terminal import say, show
 
 __all__ = ["export"]
 
 
-@click.command(cls=Command, short_help="Write a run's model for Hugging Face.")
+@click.command(cls=Command, packages=("tokenizers",), short_help="Write a run's model for other libraries.")
 @click.argument("run", type=RUN)
 @click.argument("output", type=click.Path(file_okay=False))
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["transformers", "sentence-transformers"]),
+    help="The library that opens the folder (default: transformers, or sentence-transformers for a classifier that reads the mean or "
+    "the maximum of all tokens).",
+)
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "bfloat16", "float16"]),
@@ -22,16 +30,28 @@ __all__ = ["export"]
 @click.option(
     "--card/--no-card", default=True, show_default=True, help="Write a README.md about the model and its figures."
 )
-def export(run: str, output: str, dtype: str, card: bool) -> None:
-    """Write a folder from which `transformers` computes the same outputs: config.json, model.safetensors, the tokenizer's files and
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export in OUTPUT.")
+def export(run: str, output: str, kind: str | None, dtype: str, card: bool, overwrite: bool) -> None:
+    """Write a folder from which another library computes the same outputs: config.json, model.safetensors, the tokenizer's files and
     a model card.
 
     \b
     Example:
       engine export runs/tuned hub/banking77
-      python -c "from transformers import pipeline; print(pipeline('text-classification', 'hub/banking77')('my card is lost'))"
+      python -c "from transformers import pipeline;
+      print(pipeline('text-classification', 'hub/banking77')('my card is lost'))"
     """  # fmt: skip
-    from engine.inference.export import export as write
+    from engine.inference.export import export as for_transformers
+    from engine.inference.sentence_classifier import export_sentence_classifier, needs_sentence_transformers
 
-    folder = write(run, output, dtype=dtype, card=card)
-    click.echo(f"{', '.join(sorted(path.name for path in folder.iterdir()))} written to {folder}")
+    if kind is None:
+        reason = needs_sentence_transformers(run)
+        kind = "sentence-transformers" if reason else "transformers"
+        if reason:
+            say(
+                f"{reason}, which no class of `transformers` does; the folder is for sentence-transformers. For `transformers`, "
+                "train with --pooling pooler"
+            )
+    write = for_transformers if kind == "transformers" else export_sentence_classifier
+    folder = write(run, output, dtype=dtype, card=card, overwrite=overwrite)
+    show(f"{', '.join(sorted(path.name for path in folder.iterdir()))} written to {folder}")

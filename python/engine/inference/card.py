@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.models.pretrained import Pretrained
-from engine.report.words import figure_name, is_number
+from engine.report.words import figure_name, is_number, visible
 from engine.serialization import read_json
 
 __all__ = ["model_card"]
@@ -27,20 +27,29 @@ _CLEANED = (
 )
 
 
-def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str = "float32") -> str:
+def model_card(
+    run_folder: str | os.PathLike[str], model: Pretrained, dtype: str = "float32", use: tuple[str, str] | None = None
+) -> str:
     """A README.md with the front matter that the Hugging Face hub reads, from run.json and report.json if they exist.
+
+    use: the library that opens the folder, and a program that does; None: `transformers`.
 
     Data files are named by their base name and hash, without their folder. The licence is left for the owner to fill in. Raises
     ValueError if a file is damaged.
     """
     paths = [Path(run_folder) / name for name in ("run.json", "report.json")]
     run, report = (read_json(path) if path.is_file() else {} for path in paths)
-    tag, kind = _TAGS[model.head]
+    tag, kind = _TAGS[model.head or "sequence"]  # engine's own classifier has no published head
+    program = (
+        f'from transformers import AutoTokenizer, {kind}\n\ntokenizer = AutoTokenizer.from_pretrained("this folder")\n'
+        f'model = {kind}.from_pretrained("this folder")'
+    )
+    library, program = use or ("transformers", program)
     c, task = model.config, run.get("task", "")
     task = task if isinstance(task, str) else str(task.get("name", ""))  # version 0.1 wrote the name alone
     lines = [
         "---",
-        "library_name: transformers",
+        f"library_name: {library}",
         f"pipeline_tag: {tag}",
         "tags:",
         "- engine",
@@ -53,14 +62,11 @@ def model_card(run_folder: str | os.PathLike[str], model: Pretrained, dtype: str
         f"vocabulary of {c.vocab_size:,}, {model.num_parameters():,} parameters as {dtype}, texts of at most {c.max_length} "
         "tokens.",
     ]
-    if model.head in ("sequence", "token"):
+    if model.head not in ("base", "masked"):
         names = [f"`{_cell(name)}`" for name in c.labels.values()]
         more = ", and more" if len(names) > _LABELS_SHOWN else ""
         lines += ["", f"{len(names)} labels: {', '.join(names[:_LABELS_SHOWN])}{more}."]
-    lines += [
-        "", "## Use", "", "```python", f"from transformers import AutoTokenizer, {kind}", "",
-        'tokenizer = AutoTokenizer.from_pretrained("this folder")', f'model = {kind}.from_pretrained("this folder")', "```",
-    ]  # fmt: skip
+    lines += ["", "## Use", "", "```python", program, "```"]
     if run:
         lines += ["", _CLEANED]
     hashes = (run.get("data") or {}).get("sha256") or {}
@@ -97,4 +103,4 @@ def _numbers(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|").replace("`", "'")
+    return visible(" ".join(str(text).split())).replace("|", "\\|").replace("`", "'")
