@@ -44,14 +44,12 @@ def export(run: str, output: str, kind: str | None, dtype: str, card: bool, over
     from engine.inference.export import export as for_transformers
     from engine.inference.sentence_classifier import export_sentence_classifier, needs_sentence_transformers
 
-    if kind is None:
-        reason = needs_sentence_transformers(run)
-        kind = "sentence-transformers" if reason else "transformers"
-        if reason:
-            say(
-                f"{reason}, which no class of `transformers` does; the folder is for sentence-transformers. For `transformers`, "
-                "train with --pooling pooler"
-            )
-    write = for_transformers if kind == "transformers" else export_sentence_classifier
+    reason = needs_sentence_transformers(run) if kind is None else ""
+    write = export_sentence_classifier if reason or kind == "sentence-transformers" else for_transformers
     folder = write(run, output, dtype=dtype, card=card, overwrite=overwrite)
+    if reason:
+        say(
+            f"{reason}, which no class of `transformers` does; the folder is for sentence-transformers. For `transformers`, "
+            "train with --pooling pooler"
+        )
     show(f"{', '.join(sorted(path.name for path in folder.iterdir()))} written to {folder}")

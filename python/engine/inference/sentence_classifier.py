@@ -11,7 +11,7 @@ from typing import Any
 from engine.errors import FileMissing, require
 from engine.inference.card import model_card
 from engine.inference.export import check_dtype, published_encoder, text_length, weights_as, write_tokenizer
-from engine.inference.export_folder import new_folder
+from engine.inference.export_folder import check_output, new_folder
 from engine.inference.predictor import architecture_of
 from engine.inference.sentence_folder import pooling_config
 from engine.models import AutoModelForSequenceClassification, TransformerClassifier
@@ -49,6 +49,7 @@ def export_sentence_classifier(
     check_dtype(dtype)
     source = Path(run_folder)
     require(source.is_dir(), _OP, "run_folder", "an existing folder", source, error=FileMissing)
+    check_output("export", Path(output), overwrite)
     name = architecture_of(source, _OP, "run_folder")
     right = name.endswith("Classifier") or name.endswith("ForSequenceClassification")
     require(right, _OP, "run_folder", "a classifier of texts", f"{name or 'no class'} in {source}")
