@@ -65,7 +65,7 @@ def test_it_is_trained_judged_and_reported(wines, tmp_path):
 def test_it_resumes_to_the_same_bits(wines, tmp_path):
     whole = run(wines).train(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        run(wines).train(tmp_path / "broken", callbacks=[BreakOff()])
+        run(wines).train(tmp_path / "broken", callbacks=[BreakOff()], keep_checkpoints=True)
     assert not (tmp_path / "broken/report.json").exists()
     engine.manual_seed(99)
     resumed = run(wines).resume(tmp_path / "broken")

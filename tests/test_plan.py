@@ -144,7 +144,7 @@ def test_other_libraries_do_not_open_a_mean(place, tmp_path):
     folder = run(place, tmp_path)
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     assert model.config.pooling == "mean" and model.bert.pooler is None
-    assert "--pooling pooler" in run_engine("export", folder, tmp_path / "exported", code=2)
+    assert "--pooling pooler" in run_engine("export", folder, tmp_path / "exported", "--format", "transformers", code=2)
     transformers = pytest.importorskip("transformers")
     with pytest.raises(ValueError, match="Unrecognized model"):
         transformers.AutoModelForSequenceClassification.from_pretrained(folder)

@@ -64,7 +64,7 @@ def finished(text, tmp_path_factory):
 def test_the_run_folder(text, finished):
     folder, report = finished
     assert {"run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
-            "report.json", "report.md", "report.html", "checkpoints"} <= {path.name for path in folder.iterdir()}  # fmt: skip
+            "report.json", "report.md", "report.html"} <= {path.name for path in folder.iterdir()}  # fmt: skip
     assert json.loads((folder / "report.json").read_text()) == report
     assert (folder / "report.md").read_text().splitlines()[-1] == (
         f"held-out perplexity {report['held_out']['perplexity']:.4f}"
@@ -145,7 +145,7 @@ def test_resuming_before_the_first_checkpoint_and_after_the_end(text, tmp_path, 
             raise OSError("the machine is gone")
 
     with pytest.raises(OSError, match="gone"):
-        run(text, broken, trainer=settings, callbacks=(Break(),))
+        run(text, broken, trainer=settings, callbacks=(Break(),), keep_checkpoints=True)
     resume(broken)
     weights = (broken / "model.safetensors").read_bytes()
     assert weights == (finished[0] / "model.safetensors").read_bytes()
@@ -175,7 +175,7 @@ def test_going_on_from_a_checkpoint(text, tmp_path, finished, kind):
     made = BertForMaskedLM.from_pretrained(tmp_path / "adapted")
     assert made.config.hidden_dropout_prob == 0.0 and made.config.model_type == kind
     with pytest.raises(KeyboardInterrupt):
-        run(text, tmp_path / "broken", **options, callbacks=(StopAt(6),))
+        run(text, tmp_path / "broken", **options, callbacks=(StopAt(6),), keep_checkpoints=True)
     resumed = resume(tmp_path / "broken")
     assert resumed["held_out"] == adapted["held_out"]
     names = [tmp_path / name / "model.safetensors" for name in ("broken", "adapted")]

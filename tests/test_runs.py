@@ -136,7 +136,7 @@ def test_a_relative_init_is_found_from_another_folder(place, tmp_path, monkeypat
 @pytest.mark.parametrize("variant", ["plain", "lora"])
 def test_resume_of_a_finished_run_changes_nothing(place, tmp_path, variant):
     """As where the process ended between the last step and the report: adapters are merged by then."""
-    options = ("--init", place / "encoder", *TUNED, *EVERY, *VARIANTS[variant])
+    options = ("--init", place / "encoder", *TUNED, *EVERY, *VARIANTS[variant], "--keep-checkpoints")
     run_engine("train", place / "train.csv", "-o", tmp_path / "run", *options)
     before = weights(tmp_path / "run")
     (tmp_path / "run/report.json").unlink()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 
 from engine.errors import ArgumentError
 
@@ -22,7 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         import click
     except ModuleNotFoundError:
-        _fail("the command needs click: pip install 'engine[cli]'")
+        absent = ", ".join(name for name in ("click", "tqdm", "tokenizers") if find_spec(name) is None)
+        _fail(f"the command needs {absent}: pip install 'engine[cli]'")
     from engine.commands import cli
 
     try:
@@ -46,8 +48,18 @@ def main(arguments: list[str] | None = None) -> None:
 def _fail(message: str, command: str = "engine", code: int = 2) -> None:
     from engine.report.words import visible
 
-    sys.stderr.write(f"{command}: {visible(' '.join(message.split()))}\n")
+    sys.stderr.write(f"{_red(command + ':')} {visible(' '.join(message.split()))}\n")
     sys.exit(code)
+
+
+def _red(word: str) -> str:
+    """The word in red if standard error shows colours."""
+    if sys.modules.get("click") is None:
+        return word
+    from engine.commands.terminal import colours
+
+    wanted = colours()
+    return f"\x1b[31m{word}\x1b[0m" if (sys.stderr.isatty() if wanted is None else wanted) else word
 
 
 if __name__ == "__main__":

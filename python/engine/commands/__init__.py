@@ -14,6 +14,7 @@ from engine.commands.info import info
 from engine.commands.predict import predict
 from engine.commands.pretrain import pretrain
 from engine.commands.search import search
+from engine.commands.terminal import colours
 from engine.commands.train import train
 
 __all__ = ["cli"]
@@ -41,6 +42,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
       engine train questions.csv --init MiniLM --output runs/tuned
       engine predict runs/first "My card has not arrived yet"
     """
+    ctx.color = colours()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

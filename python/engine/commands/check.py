@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from engine.commands.common import PATH, Command, NewFile, file_options, file_settings, settings_options
+from engine.commands.terminal import show
 
 __all__ = ["check"]
 
@@ -76,11 +77,11 @@ def check(
     Example:
       engine check train.csv --test test.csv
       engine check train.csv --model MiniLM
-      engine check train.csv --test test.csv --remove duplicate,label_conflict,leak --output clean.csv
+      engine check train.csv --test test.csv --remove duplicate,leak -o clean.csv
     """  # fmt: skip
     if options["max_length"] and not options["model"]:
         raise click.UsageError("--max-length needs --model.")
-    from engine.report.words import visible, visible_json
+    from engine.report.words import visible_json
     from engine.text import find_problems, read_table, remove_problems
     from engine.text.table_write import write_columns
 
@@ -101,13 +102,14 @@ def check(
     left = (
         None if output is None else remove_problems(table, report, kinds)
     )  # may refuse a kind, before anything is printed
-    click.echo(
-        visible_json(json.dumps(report.to_dict(), ensure_ascii=False, indent=2)) if as_json else visible(str(report))
-    )
+    if as_json:
+        click.echo(visible_json(json.dumps(report.to_dict(), ensure_ascii=False, indent=2)))
+    else:
+        show(str(report))
     if left is not None and output is not None:
         columns_left = _all_columns(data, table, file_settings(options), set(left[1]))
         write_columns("check", columns_left, output)
-        click.echo(f"{len(left[1])} rows removed, {len(left[0])} written to {output}", err=as_json)
+        show(f"{len(left[1])} rows removed, {len(left[0])} written to {output}", err=as_json)
 
 
 def _unguessed(table: Any, named: bool) -> Any:

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 import engine
+from engine.commands.packages import require_packages
+from engine.commands.suggestions import suggestion
+from engine.commands.terminal import page
 from engine.device import number_of
 from engine.errors import ArgumentError, BadValue, NotFinite, require
 
@@ -26,6 +30,7 @@ __all__ = [
     "NewFile",
     "begin_or_resume",
     "columns_for",
+    "complete_folder",
     "columns_of",
     "complete_task",
     "config_option",
@@ -38,7 +43,6 @@ __all__ = [
     "option_values",
     "options_by_name",
     "run_options",
-    "say",
     "settings_options",
     "set_threshold",
     "threads_option",
@@ -81,14 +85,29 @@ _OF_FILES = ("path", "paths")  # these errors name the file
 
 
 class Command(click.Command):
-    """Errors of the package name arguments of Python. This command names its options instead."""
+    """Errors of the package name arguments of Python. This command names its options instead.
+
+    packages: modules of the extras that the command always needs; see `require_packages`.
+    """
+
+    def __init__(self, *args: Any, packages: Iterable[str] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.packages = tuple(packages)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with self._errors_in_options(ctx):
-            return super().parse_args(ctx, args)
+            try:
+                return super().parse_args(ctx, args)
+            except click.NoSuchOption as error:
+                known = {
+                    name for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts) if name[:2] == "--"
+                }
+                meant = suggestion(error.option_name, known)
+                raise click.UsageError(f"No such option: {error.option_name}. {meant}".rstrip(), ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         with self._errors_in_options(ctx):
+            require_packages(ctx, self.packages)
             return super().invoke(ctx)
 
     @contextmanager
@@ -144,6 +163,11 @@ def complete_task(ctx: click.Context, parameter: click.Parameter, incomplete: st
     return [name for name in TASKS if name.startswith(incomplete)]
 
 
+def complete_folder(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Folders, for a shell's completion of a value that may also be a name on the hub, or a new folder."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
 def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (value or "").split(",") if name.strip())
 
@@ -193,9 +217,11 @@ def settings_options(options: Iterable[Any]) -> Any:
 
 
 run_options = settings_options([
-    click.option("--output", "-o", metavar="RUN", help="Folder for the run; must be new."),
+    click.option("--output", "-o", metavar="RUN", shell_complete=complete_folder, help="Folder for the run; must be new."),
     click.option("--resume", metavar="RUN", type=RUN, help="Continue an interrupted run, with the settings it began with."),
     click.option("--overwrite", is_flag=True, help="Remove an earlier run in the output folder."),
+    click.option("--keep-checkpoints", is_flag=True,
+                 help="Leave the last checkpoint, with the optimizer's state, in the folder of the finished run."),
 ])  # fmt: skip
 
 
@@ -291,7 +317,9 @@ def option_values(command: click.Command, values: Mapping[str, Any], source: str
     known = options_by_name(command)
     settings = {}
     for name, value in values.items():
-        require(name in known, "config", source, "names of options", repr(name))
+        if name not in known:
+            meant = suggestion(name, {option.replace("_", "-") for option in known}, "")
+            raise BadValue("config", source, "names of options", repr(name), *[meant] * bool(meant))
         p = known[name]
         kind, words = next((words for t, words in _KINDS.items() if isinstance(p.type, t)), (str, "a string"))
         several = value if isinstance(value, list) else [value]
@@ -307,13 +335,6 @@ def _is(value: Any, kind: type) -> bool:
     return isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
 
 
-def say(notice: str) -> None:
-    """A sentence about the data, on standard error."""
-    from engine.report.words import visible
-
-    click.echo(f"note: {visible(notice)}", err=True)
-
-
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
@@ -322,8 +343,7 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
 
     begin: `begin(folder, callbacks)` trains and gives the report.
     """
-    from engine.report import format_report
-    from engine.report.words import visible
+    from engine.report import show_report
     from engine.runs import resume
     from engine.train import InterruptAfterStep
 
@@ -344,7 +364,7 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
             except ArgumentError as error:
                 error.relabel(error.op, {"output": "resume", "folder": "resume"})
                 raise
-    click.echo(visible(format_report(report)), nl=False)
+    click.echo(show_report(report, f"report: {os.path.join(folder, 'report.html')}", page()), nl=False)
 
 
 @contextmanager

@@ -10,18 +10,20 @@ from engine.commands.common import (
     PATH,
     Command,
     NewFile,
+    complete_folder,
     device_option,
     file_options,
     file_settings,
     settings_options,
     threads_option,
 )
+from engine.commands.terminal import progress_bar, progress_option, say, show
 
 __all__ = ["embed"]
 
 
-@click.command(cls=Command, short_help="Turn texts into vectors.")
-@click.argument("model", metavar="MODEL")
+@click.command(cls=Command, packages=("tokenizers",), short_help="Turn texts into vectors.")
+@click.argument("model", metavar="MODEL", shell_complete=complete_folder)
 @click.argument("data", type=PATH)
 @click.option(
     "--output",
@@ -41,6 +43,7 @@ __all__ = ["embed"]
     "--normalize/--no-normalize", default=None, help="Scale vectors to length 1 (default: as the model's folder says)."
 )
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Most texts in a batch.")
+@progress_option
 @device_option
 @threads_option
 def embed(model: str, data: str, output: str, device: str | None, **options: Any) -> None:
@@ -54,11 +57,23 @@ def embed(model: str, data: str, output: str, device: str | None, **options: Any
       engine embed MiniLM questions.csv --output questions.npy
     """  # fmt: skip
     from engine.inference import SentenceEncoder, embed_file
+    from engine.text import read_table
 
     encoder = SentenceEncoder.from_pretrained(
         model, pooling=options["pooling"], normalize=options["normalize"], device=device
     )
-    shape = embed_file(
-        encoder, data, output, text_column=options["text_column"], batch_size=options["batch_size"], **file_settings(options),
+    table = read_table(
+        data, options["text_column"], read_labels=False, skip_empty_lines=False, **file_settings(options)
     )  # fmt: skip
-    click.echo(f"{shape[0]} vectors of {shape[1]} numbers written to {output}")
+    for notice in table.notes:
+        say(notice)
+    before = 0
+    with progress_bar(options["bar"], len(table)) as advance:
+
+        def reach(done: int) -> None:
+            nonlocal before
+            advance(done - before)
+            before = done
+
+        shape = embed_file(encoder, table, output, batch_size=options["batch_size"], chunk=1024, on_chunk=reach)
+    show(f"{shape[0]} vectors of {shape[1]} numbers written to {output}")

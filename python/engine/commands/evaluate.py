@@ -18,17 +18,17 @@ from engine.commands.common import (
     device_option,
     file_options,
     one_text_only,
-    say,
     set_threshold,
     settings_options,
     threads_option,
     threshold_option,
 )
+from engine.commands.terminal import page, progress_bar, progress_option, say
 
 __all__ = ["evaluate"]
 
 
-@click.command(cls=Command, short_help="Evaluate a run on labelled texts.")
+@click.command(cls=Command, packages=("tokenizers",), short_help="Evaluate a run on labelled texts.")
 @click.argument("run", type=RUN)
 @click.argument("data", type=PATH)
 @click.option("--text-column", help="Column of the texts (default: as in training, or found by its name).")
@@ -45,6 +45,7 @@ __all__ = ["evaluate"]
 @click.option("--picture", type=NewFile(".png", ".pdf", ".svg"), help="Draw the confusion matrix into a PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @threshold_option
+@progress_option
 @device_option
 @threads_option
 def evaluate(
@@ -61,8 +62,8 @@ def evaluate(
             "--per-class cannot be combined with --json, which always has the figures of each class."
         )
     from engine.inference import Predictor
-    from engine.report import format_evaluation, plot_confusion
-    from engine.report.words import visible, visible_json
+    from engine.report import plot_confusion, show_evaluation
+    from engine.report.words import visible_json
     from engine.runs.folder import read_temperature
     from engine.tasks import Part
     from engine.tasks.remarks import TextLosses
@@ -82,7 +83,9 @@ def evaluate(
     task.separator = trained.get("label_separator") or task.separator
     table = task.read(data, columns_for(data, options, trained, groups, task.separator))
     dataset, losses = predictor.encode(table), TextLosses()
-    figures = task.judge(predictor.model, Part(dataset, table)).figures
+    with progress_bar(options["bar"], len(dataset)) as advance:
+        predictor.model.register_forward_hook(lambda model, given, logits: advance(given[0].batch_size))
+        figures = task.judge(predictor.model, Part(dataset, table)).figures
     losses.add(table, dataset, predictor.tokenizer, predictor.max_length)
     for notice in (*table.notes, *losses.sentences(predictor.max_length)):
         say(notice)
@@ -95,5 +98,4 @@ def evaluate(
     if as_json:
         click.echo(visible_json(json.dumps(figures, ensure_ascii=False, indent=2)))
         return
-    shown = f"{format_evaluation(figures, per_class)}\n\n{task.metric.replace('_', ' ')} {figures[task.metric]:.4f}"
-    click.echo(visible(shown))
+    click.echo(show_evaluation(figures, task.metric, per_class, page()), nl=False)

@@ -9,13 +9,10 @@ import click
 
 import engine
 from engine.commands.common import Command, threads_option
+from engine.commands.packages import EXTRAS
+from engine.commands.terminal import show
 
 __all__ = ["info"]
-
-_EXTRAS = {
-    "text": ("tokenizers",), "cli": ("click", "tqdm", "tokenizers"), "plot": ("matplotlib",), "hub": ("huggingface_hub",),
-    "tensorboard": ("tensorboard",), "search": ("optuna",), "files": ("pyarrow", "openpyxl", "zstandard"),
-}  # fmt: skip
 
 
 @click.command(cls=Command, short_help="Show versions, instruction set, threads, memory, kernels.")
@@ -35,7 +32,7 @@ def info(as_json: bool) -> None:
     about, memory, isas = environment(), _core.memory_stats(), _core.cpu_isas()
     devices = [engine.cuda.get_device_properties(n)._asdict() for n in range(engine.cuda.device_count())]
     kernels = sorted(name for name in dir(_core.kernels) if not name.startswith("_"))
-    extras = {extra: all(map(find_spec, packages)) for extra, packages in _EXTRAS.items()}
+    extras = {extra: all(map(find_spec, packages)) for extra, packages in EXTRAS.items()}
     if as_json:
         about.update(
             cpu_isa_reason=_core.cpu_isa_reason(),
@@ -64,4 +61,4 @@ def info(as_json: bool) -> None:
         ("extras", ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in extras.items())),
     ]  # fmt: skip
     for name, value in rows:
-        click.echo(f"{name + ':':<17}{value}")
+        show(f"{name + ':':<17}{value}", indent=" " * 17)

@@ -21,18 +21,18 @@ from engine.commands.common import (
     device_option,
     file_options,
     one_text_only,
-    say,
     set_threshold,
     settings_options,
     threads_option,
     threshold_option,
 )
+from engine.commands.terminal import counted, progress_bar, progress_option, say
 from engine.errors import BadValue
 
 __all__ = ["predict"]
 
 
-@click.command(cls=Command, short_help="Label texts with a run's model.")
+@click.command(cls=Command, packages=("tokenizers",), short_help="Label texts with a run's model.")
 @click.argument("run", type=RUN)
 @click.argument("texts", nargs=-1)
 @click.option(
@@ -61,6 +61,7 @@ __all__ = ["predict"]
 )
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Most texts in a batch.")
 @threshold_option
+@progress_option
 @device_option
 @threads_option
 def predict(
@@ -136,11 +137,14 @@ def predict(
     else:
         lists = _parts(texts, batch_size) if texts else _stdin_batches(batch_size)
         batches = _numbered(task, lists, NumberedTexts("the command line") if texts else "standard input")
-    losses = TextLosses()
-    if output is None:
-        _print(predictor.task, answer_tables(predictor, batches, top_k, losses=losses), as_json)
-    else:
-        write_predictions(predictor, batches, output, top_k=top_k, spreadsheet_safe=spreadsheet_safe, losses=losses)
+    losses, total = TextLosses(), len(table) if source else len(texts) or None
+    apart = output is not None or not sys.stdout.isatty()  # a bar would be drawn among answers on the same terminal
+    with progress_bar(options["bar"] and apart, total) as advance:
+        tables = counted(batches, advance)
+        if output is None:
+            _print(predictor.task, answer_tables(predictor, tables, top_k, losses=losses), as_json)
+        else:
+            write_predictions(predictor, tables, output, top_k=top_k, spreadsheet_safe=spreadsheet_safe, losses=losses)
     for notice in losses.sentences(predictor.max_length):
         say(notice)
 
@@ -174,6 +178,8 @@ def _parts(texts: Sequence[Any], size: int) -> Iterator[Any]:
 
 def _stdin_batches(size: int) -> Iterator[list[str]]:
     """The lines of standard input, in batches of those that have arrived, so that a slow writer gets each answer at once."""
+    if sys.stdin.isatty():
+        click.echo("reading texts from standard input, one on a line; end with Ctrl-D", err=True)
     raw = sys.stdin.buffer
     read = raw.raw.read if isinstance(raw, io.BufferedReader) else raw.read
     rest, number = b"", 1

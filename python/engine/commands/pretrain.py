@@ -10,6 +10,7 @@ from engine.commands.common import (
     PATH,
     Command,
     begin_or_resume,
+    complete_folder,
     config_option,
     device_option,
     model_sizes,
@@ -22,7 +23,7 @@ __all__ = ["pretrain"]
 
 _OPTIONS = [
     config_option,
-    click.option("--init", metavar="DIR", help="A published encoder to start from: a folder, or a name on the Hugging Face hub."),
+    click.option("--init", metavar="DIR", shell_complete=complete_folder, help="A published encoder to start from: a folder, or a name on the Hugging Face hub."),
     click.option("--tokenizer", type=click.Path(exists=True),
                  help="vocab.txt, tokenizer.json or their folder (default: that of --init, otherwise trained on FILES)."),
     click.option("--vocab-size", type=int, default=8000, show_default=True, help="Most tokens of a tokenizer trained on FILES."),
@@ -66,11 +67,11 @@ _TRAINER = (
 )  # fmt: skip
 _OTHERS = (
     "init", "tokenizer", "vocab_size", "max_length", "document", "packing", "text_key", "errors", "held_out",
-    "held_out_fraction", "p", "whole_word", "progress", "overwrite",
+    "held_out_fraction", "p", "whole_word", "progress", "overwrite", "keep_checkpoints",
 )  # fmt: skip
 
 
-@click.command(cls=Command, short_help="Pretrain an encoder on raw text.")
+@click.command(cls=Command, packages=("tokenizers",), short_help="Pretrain an encoder on raw text.")
 @click.argument("files", nargs=-1, type=PATH)
 @run_options
 @settings_options(_OPTIONS)
@@ -84,7 +85,7 @@ def pretrain(ctx: click.Context, files: tuple[str, ...], **options: Any) -> None
     \b
     Example:
       engine pretrain wiki.txt --output runs/encoder
-      engine pretrain questions.txt --document line --init MiniLM --lr 1e-4 --output runs/adapted
+      engine pretrain questions.txt --document line --init MiniLM -o runs/adapted
       engine train questions.csv --init runs/encoder --output runs/tuned
     """  # fmt: skip
     from engine.runs import pretrain as run

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from engine.commands.common import PATH, Command, flat, option_values, options_by_name, settings_options, threads_option
+from engine.commands.terminal import show
 from engine.commands.train import train, training, training_options
 from engine.errors import ArgumentError, require
 
@@ -26,7 +27,7 @@ _NOT_READ = {
 _SHARED = {"data", "output", "threads", "task", "metric", "validation", "validation_fraction"}
 
 
-@click.command(cls=Command, short_help="Search for hyper-parameters.")
+@click.command(cls=Command, packages=("tokenizers", "optuna", "tomli_w"), short_help="Search for hyper-parameters.")
 @click.argument("space", type=click.Path(exists=True, dir_okay=False))
 @click.argument("data", nargs=-1, type=PATH, required=True)
 @click.option(
@@ -63,8 +64,8 @@ def search(
       epochs = [3, 4, 5]
     \b
     Example:
-      engine search space.toml train.csv --init MiniLM --trials 20 --output runs/search
-      engine train train.csv --init MiniLM --config runs/search/best.toml --output runs/best
+      engine search space.toml train.csv --init MiniLM --output runs/search
+      engine train train.csv --init MiniLM --config runs/search/best.toml -o best
     """
     from engine.runs import SearchSpace, train_text
     from engine.runs import search as run
@@ -104,10 +105,10 @@ def search(
     try:
         result = run(
             trial, wanted, output, trials=trials, metric=metric, seed=search_seed, prune=prune,
-            on_trial=lambda record: click.echo(f"trial {record.number}: {record.state} {record.value}  {record.settings}"),
+            on_trial=lambda record: show(f"trial {record.number}: {record.state} {record.value}  {record.settings}"),
         )  # fmt: skip
     except ArgumentError as error:
         if error.op == "search":
             error.relabel("search", {"seed": "search_seed"})
         raise
-    click.echo(f"\nbest {metric} {result.value:.4f}, in {os.path.join(output, 'best.toml')}")
+    show(f"\nbest {metric} {result.value:.4f}, in {os.path.join(output, 'best.toml')}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from engine.commands.common import (
     PATH,
     Command,
     begin_or_resume,
+    complete_folder,
     complete_task,
     config_option,
     device_option,
@@ -20,10 +20,10 @@ from engine.commands.common import (
     model_sizes,
     need,
     run_options,
-    say,
     settings_options,
     threads_option,
 )
+from engine.commands.terminal import announce, say, show
 
 __all__ = ["train", "training", "training_options"]
 
@@ -42,7 +42,7 @@ training_options = [
     click.option("--task", metavar="NAME", default="classification", show_default=True, shell_complete=complete_task,
                  help="What the model learns: classification (one label a text), multilabel (any number of labels), "
                  "regression (a number) or tagging (a tag for each word)."),
-    click.option("--init", metavar="DIR", help="A published encoder to start from: a folder, or a name on the Hugging Face hub."),
+    click.option("--init", metavar="DIR", shell_complete=complete_folder, help="A published encoder to start from: a folder, or a name on the Hugging Face hub."),
     click.option("--text-column", help="Column of the texts (default: found by its name)."),
     click.option("--pair-column", help="Column of second texts, for tasks on pairs of texts."),
     click.option("--label-column", metavar="NAMES",
@@ -174,7 +174,7 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
     }
 
 
-@click.command(cls=Command, short_help="Train a model on labelled texts.")
+@click.command(cls=Command, packages=("tokenizers",), short_help="Train a model on labelled texts.")
 @click.argument("data", nargs=-1, type=PATH)
 @run_options
 @settings_options(training_options)
@@ -195,7 +195,7 @@ def train(ctx: click.Context, data: tuple[str, ...], **options: Any) -> None:
 
     \b
     Example:
-      engine train train.csv --label-column category --test test.csv --output runs/banking77
+      engine train train.csv --label-column category --output runs/banking77
       engine train train.csv --test test.csv --init MiniLM --output runs/tuned
       engine train --task tagging train.conll --init MiniLM --output runs/slots
       engine train --config runs/settings.toml --output runs/third
@@ -211,12 +211,12 @@ def train(ctx: click.Context, data: tuple[str, ...], **options: Any) -> None:
         need(ctx, "data")
         if options["output"] is not None:
             check_output(Path(options["output"]), options["overwrite"])
-        click.echo(text_plan(**training(ctx, data, options), notify=say))
+        show(text_plan(**training(ctx, data, options), notify=say))
         return
     begin_or_resume(
         ctx, "text",
         lambda folder, callbacks: train_text(
-            **training(ctx, data, options), output=folder, callbacks=callbacks, notify=say, announce=partial(click.echo, err=True),
-            **{name: options[name] for name in ("progress", "overwrite", "tensorboard")},
+            **training(ctx, data, options), output=folder, callbacks=callbacks, notify=say, announce=announce,
+            **{name: options[name] for name in ("progress", "overwrite", "tensorboard", "keep_checkpoints")},
         ),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.models import TransformerClassifier
 from engine.models.pretrained import Pretrained
-from engine.report.words import figure_name, is_number
+from engine.report.words import figure_name, is_number, visible
 from engine.serialization import read_json
 
 __all__ = ["head_of", "model_card"]
@@ -120,4 +120,4 @@ def _numbers(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|").replace("`", "'")
+    return visible(" ".join(str(text).split())).replace("|", "\\|").replace("`", "'")

@@ -12,14 +12,14 @@ import numpy as np
 from engine.errors import require
 from engine.inference.embedder import SentenceEncoder
 from engine.serialization import replace_file
-from engine.text import read_table
+from engine.text import TextTable, read_table
 
 __all__ = ["embed_file"]
 
 
 def embed_file(
     encoder: SentenceEncoder,
-    source: str | os.PathLike[str] | IO[bytes] | IO[str],
+    source: str | os.PathLike[str] | IO[bytes] | IO[str] | TextTable,
     output: str | os.PathLike[str],
     *,
     text_column: str | None = None,
@@ -41,9 +41,9 @@ def embed_file(
 
     Args:
         encoder: makes the vectors.
-        source: a file that `read_table` reads, or a stream.
+        source: a file that `read_table` reads, a stream, or the table that it made of one.
         output: a file name that ends in .npy or .jsonl.
-        text_column, format, encoding, columns, delimiter, quoting: as in `read_table`.
+        text_column, format, encoding, columns, delimiter, quoting: as in `read_table`; a table was read by its own.
         batch_size, normalize: as in `SentenceEncoder.encode`.
         chunk: how many texts are encoded at a time.
         on_chunk: called with the number of texts that are done.
@@ -58,10 +58,13 @@ def embed_file(
     kind = os.path.splitext(name)[1].lower()
     require(kind in (".npy", ".jsonl"), "embed_file", "output", "a file name that ends in .npy or .jsonl", name)
     require(chunk >= 1, "embed_file", "chunk", "at least 1", chunk)
-    table = read_table(
-        source, text_column, format=format, read_labels=False, encoding=encoding, skip_empty_lines=False,
-        columns=columns, delimiter=delimiter, quoting=quoting,
-    )  # fmt: skip
+    if isinstance(source, TextTable):
+        table = source
+    else:
+        table = read_table(
+            source, text_column, format=format, read_labels=False, encoding=encoding, skip_empty_lines=False,
+            columns=columns, delimiter=delimiter, quoting=quoting,
+        )  # fmt: skip
     shape = (len(table), encoder.dimension)
 
     def write(path: str) -> None:

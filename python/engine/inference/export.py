@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,8 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engine import _core, ops
-from engine.errors import FileExists, FileMissing, require
+from engine.errors import FileMissing, require
 from engine.inference.card import model_card
+from engine.inference.export_folder import check_output, new_folder
 from engine.inference.predictor import architecture_of
 from engine.models import (
     AutoModel,
@@ -32,20 +30,15 @@ from engine.models import (
 )
 from engine.models.families import HEADS
 from engine.models.pretrained import Pretrained, read_config
+from engine.nn import Module
 from engine.serialization import save_file, write_json, write_text
 from engine.tensor import Tensor
 from engine.text import Tokenizer
 
 __all__ = [
-    "export",
-    "filled",
-    "free_folder",
-    "length_for",
-    "open_model",
-    "published_classifier",
-    "published_encoder",
+    "check_dtype", "export", "open_model", "published_classifier", "published_encoder", "text_length", "weights_as",
     "write_tokenizer",
-]
+]  # fmt: skip
 
 Model = TypeVar("Model", bound=Pretrained)
 
@@ -65,6 +58,7 @@ def export(
     card: bool = True,
     dtype: str = "float32",
     max_length: int | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a model for `transformers`: config.json, model.safetensors, the files of the tokenizer, and a README.md about it.
 
@@ -74,6 +68,7 @@ def export(
     Args:
         run_folder: a run folder, or one that `save_pretrained` wrote, with a tokenizer.
         output: a new or empty folder. If the export fails, it is left as it was.
+        overwrite: whether `output` may hold an earlier export, which is replaced.
         card: whether to write README.md, from run.json and report.json if they exist. The licence is left open.
         dtype: the dtype of the weights: "float32", "float16" or "bfloat16".
         max_length: the number of tokens after which the tokenizer cuts; None: as in training, or as many as the model takes.
@@ -85,49 +80,31 @@ def export(
         ValueError: if no published family can hold the model, if float16 cannot hold the weights, or if an argument has another
             value than those above.
         FileNotFoundError: if files are missing.
-        FileExistsError: if `output` is not empty.
+        FileExistsError: if `output` is not empty, or with `overwrite`, if it holds anything but an earlier export.
     """
-    require(dtype in _DTYPES, "export", "dtype", f"one of {', '.join(_DTYPES)}", repr(dtype))
-    source, target = Path(run_folder), free_folder("export", output)
+    check_dtype(dtype)
+    source = Path(run_folder)
+    check_output("export", Path(output), overwrite)
     model, tokenizer = _published(open_model(source)), Tokenizer.from_pretrained(source)
-    cut = length_for(model, tokenizer, max_length)
-    state = _weights(model, dtype)
+    cut = text_length(model, tokenizer, max_length)
+    state = {model.published_name(name): tensor for name, tensor in weights_as(model, dtype).items()}
     config = {"architectures": [model.architecture], **model.config.to_dict(), "dtype": dtype, "torch_dtype": dtype}
     config.pop("pooling", None)  # "first", as always in these families
-    with filled(target) as partial:
-        save_file(state, partial / "model.safetensors", {"format": "pt"})
-        write_json(partial / "config.json", config)
-        write_tokenizer(partial, tokenizer, cut, model.config.type_vocab_size > 1)
+    with new_folder("export", output, overwrite) as folder:
+        save_file(state, folder / "model.safetensors", {"format": "pt"})
+        write_json(folder / "config.json", config)
+        write_tokenizer(folder, tokenizer, cut, model.config.type_vocab_size > 1)
         if card:
-            write_text(partial / "README.md", model_card(source, model, dtype))
-    return target
+            write_text(folder / "README.md", model_card(source, model, dtype))
+    return Path(output)
 
 
-def free_folder(op: str, output: str | os.PathLike[str]) -> Path:
-    """The path of a new or empty folder. Raises FileExistsError for anything else."""
-    target = Path(output)
-    free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
-    require(free, op, "output", "a new or empty folder", target, error=FileExists)
-    return target
+def check_dtype(dtype: str) -> None:
+    """Raises ValueError unless weights can be exported in that dtype."""
+    require(dtype in _DTYPES, "export", "dtype", f"one of {', '.join(_DTYPES)}", repr(dtype))
 
 
-@contextmanager
-def filled(target: Path) -> Iterator[Path]:
-    """A folder to write into. It takes the place of `target`, a new or empty folder, when it is complete. After an error, it is gone."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        yield partial
-        mask = os.umask(0)
-        os.umask(mask)
-        partial.chmod(0o777 & ~mask)  # mkdtemp keeps folders private
-        os.rename(partial, target)  # replaces an empty folder
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def length_for(model: Pretrained, tokenizer: Tokenizer, max_length: int | None) -> int:
+def text_length(model: Pretrained, tokenizer: Tokenizer, max_length: int | None) -> int:
     """The number of tokens after which texts are cut; None: as in training, or as many as the model takes. Raises ValueError if the
     model takes fewer."""
     limit = model.config.max_length
@@ -227,6 +204,7 @@ def _refuse(op: str, reasons: Sequence[str]) -> None:
     """Raises ValueError if there are reasons why no published family can hold the model."""
     hints = (
         "engine itself opens the folder with from_pretrained",
+        "--format sentence-transformers holds a classifier that reads the mean or the maximum of all tokens, --format onnx any model",
         "for `transformers`, fine-tune a published encoder, or train with --pooling pooler (pooling='first', pooler=True)",
         "SentenceEncoder.save_pretrained exports the encoder alone",
     )
@@ -268,11 +246,12 @@ def _published(model: Pretrained) -> Pretrained:
     return published_encoder(model) if isinstance(model, TransformerEncoderModel) else model
 
 
-def _weights(model: Pretrained, dtype: str) -> dict[str, Tensor]:
-    """The weights by their published names. Raises ValueError if float16 makes a finite number infinite."""
+def weights_as(model: Module, dtype: str, prefix: str = "") -> dict[str, Tensor]:
+    """The weights of a module in that dtype, by their names after `prefix`. Raises ValueError if float16 makes a finite number
+    infinite."""
     state = {}
     for name, tensor in model.state_dict().items():
-        state[model.published_name(name)] = cast = tensor.to(getattr(_core, dtype))
+        state[prefix + name] = cast = tensor.to(getattr(_core, dtype))
         lost = dtype == "float16" and np.isfinite(tensor.numpy()).all() and not np.isfinite(cast.float().numpy()).all()
         require(not lost, "export", "dtype", f"one that can hold {name}", dtype, "the largest float16 number is 65504")
     return state

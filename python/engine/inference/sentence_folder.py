@@ -16,7 +16,7 @@ from engine.serialization import read_json, write_json
 if TYPE_CHECKING:
     from engine.inference.embedder import SentenceEncoder
 
-__all__ = ["POOLING_MODES", "read_json_if_there", "read_modules", "write_modules"]
+__all__ = ["POOLING_MODES", "pooling_config", "read_json_if_there", "read_modules", "write_modules"]
 
 POOLING_MODES = ("cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 # Older pooling configs hold true or false for each mode; the vectors of several modes are put side by side in this order.
@@ -85,14 +85,19 @@ def write_modules(folder: Path, encoder: SentenceEncoder) -> None:
         {"idx": i, "name": str(i), "path": f"{i}_{name}" if i else "", "type": f"sentence_transformers.models.{name}"}
         for i, name in enumerate(modules)
     ]
-    pooling: dict[str, Any] = {"word_embedding_dimension": encoder.model.config.hidden_size}
-    pooling |= {name: mode in encoder.pooling for name, mode in _OLD_NAMES.items()}
-    if encoder.pooling != tuple(mode for mode in _OLD_NAMES.values() if mode in encoder.pooling):  # in another order
-        pooling["pooling_mode"] = list(encoder.pooling)
     about = {"max_seq_length": encoder.max_length, "do_lower_case": encoder.lowercase}
     prompts = {"prompts": {"default": encoder.prompt}, "default_prompt_name": "default"} if encoder.prompt else {}
     (folder / "1_Pooling").mkdir(exist_ok=True)
     write_json(folder / "modules.json", listed)
-    write_json(folder / "1_Pooling" / "config.json", pooling)
+    write_json(folder / "1_Pooling" / "config.json", pooling_config(encoder.model.config.hidden_size, encoder.pooling))
     write_json(folder / "sentence_bert_config.json", about)
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine", **prompts})
+
+
+def pooling_config(size: int, modes: tuple[str, ...]) -> dict[str, Any]:
+    """The config of a module Pooling of vectors of that size."""
+    config: dict[str, Any] = {"word_embedding_dimension": size}
+    config |= {name: mode in modes for name, mode in _OLD_NAMES.items()}
+    if modes != tuple(mode for mode in _OLD_NAMES.values() if mode in modes):  # in another order
+        config["pooling_mode"] = list(modes)
+    return config

@@ -1,13 +1,25 @@
-"""The report of a run for people, as Markdown."""
+"""The report of a run for people: what it says, as Markdown for files and as lines for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from engine.report.blocks import (
+    Block,
+    Figures,
+    Heading,
+    Items,
+    Page,
+    Picture,
+    Sentence,
+    Table,
+    as_markdown,
+    as_terminal,
+)
 from engine.report.words import figure_name
 
-__all__ = ["format_evaluation", "format_report"]
+__all__ = ["format_evaluation", "format_report", "show_evaluation", "show_report"]
 
 # The figures that come first, in this order.
 _FIRST = (
@@ -16,38 +28,56 @@ _FIRST = (
 )  # fmt: skip
 
 
+def format_report(report: Mapping[str, Any]) -> str:
+    """A run's report as Markdown. Its last line is the task's main figure on the test data or, without test data, on the held-out
+    data."""
+    blocks, headline = _report(report)
+    curves = [Picture("curves", report["curves"])] if report.get("curves") else []
+    return as_markdown([*blocks, *curves, *map(Sentence, headline)]) + "\n"
+
+
+def show_report(report: Mapping[str, Any], place: str, page: Page) -> str:
+    """A run's report for a terminal. Its last lines are `place`, a sentence that says where the files are, and, as in `format_report`,
+    the main figure."""
+    blocks, headline = _report(report)
+    return as_terminal([*blocks, Sentence("\n".join([place, *headline]))], page) + "\n"
+
+
 def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> str:
     """An evaluation of any task as Markdown tables. per_class: also a table with the scores of each class."""
+    return as_markdown(_evaluation(figures, per_class))
+
+
+def show_evaluation(figures: Mapping[str, Any], metric: str, per_class: bool, page: Page) -> str:
+    """An evaluation for a terminal. The last line is the figure `metric`."""
+    main = Sentence(f"{metric.replace('_', ' ')} {figures[metric]:.4f}")
+    return as_terminal([*_evaluation(figures, per_class), main], page) + "\n"
+
+
+def _evaluation(figures: Mapping[str, Any], per_class: bool = False) -> list[Block]:
     cells = [("samples", str(figures["samples"]))] if "samples" in figures else []
     keys = dict.fromkeys((*_FIRST, *figures))
     keys.pop("mse", None)  # it is the loss of a regression
     cells += [(figure_name(key), f"{figures[key]:.4f}") for key in keys if isinstance(figures.get(key), float)]
-    widths = [max(len(name), 7 if name == "samples" else 6, len(value)) for name, value in cells]
-    lines = [
-        "| " + " | ".join(name.rjust(w) for (name, _), w in zip(cells, widths)) + " |",
-        "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|",
-        "| " + " | ".join(value.rjust(w) for (_, value), w in zip(cells, widths)) + " |",
-    ]
-    if figures.get("remarks"):
-        lines += ["", *figures["remarks"]]
+    blocks: list[Block] = [Figures(cells), *map(Sentence, figures.get("remarks") or ())]
     if per_class and figures.get("classes"):
         rows = [
             (c["label"], f"{c['precision']:.4f}", f"{c['recall']:.4f}", f"{c['f1']:.4f}", str(c["support"]))
             for c in figures["classes"]
         ]
-        lines += ["", *_table(("class", "precision", "recall", "F1", "support"), rows)]
+        blocks.append(Table(("class", "precision", "recall", "F1", "support"), rows))
     for column in figures.get("groups") or ():
-        lines += ["", *_groups(column)]
+        blocks += _groups(column)
     if figures.get("most_confused"):
         pairs = [
             (pair["true"], pair["predicted"], str(pair["count"]), f"{pair['share']:.0%}")
             for pair in figures["most_confused"]
         ]
-        lines += ["", "Most confused:", "", *_table(("true", "taken for", "times", "of its samples"), pairs)]
-    return "\n".join(lines)
+        blocks += [Sentence("Most confused:"), Table(("true", "taken for", "times", "of its samples"), pairs)]
+    return blocks
 
 
-def _groups(column: Mapping[str, Any]) -> list[str]:
+def _groups(column: Mapping[str, Any]) -> list[Block]:
     """The figures by the values of a column, with the gaps between them."""
     rows = [
         (g["group"], str(g["support"]), f"{g['accuracy']:.4f}", f"{g['accuracy_low']:.4f}–{g['accuracy_high']:.4f}",
@@ -55,55 +85,37 @@ def _groups(column: Mapping[str, Any]) -> list[str]:
         for g in column["groups"]
     ]  # fmt: skip
     gaps = [f"{figure_name(gap['figure'])} {gap['gap']:.4f}" for gap in column["gaps"]]
-    last = ["", f"Gaps: {', '.join(gaps)}."] if gaps else []
-    return [*_table((column["column"], "samples", "accuracy", "95 % interval", "macro F1"), rows), *last]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table with aligned columns. A column is on the right if all its cells begin with a digit."""
-    cells = [tuple(" ".join(cell.split()).replace("|", "\\|") for cell in row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells)]
-    right = [bool(rows) and all(row[i][:1].isdigit() for row in rows) for i in range(len(header))]
-
-    def line(row: Sequence[str]) -> str:
-        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right))
-        return "| " + " | ".join(padded) + " |"
-
-    rule = "|" + "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(widths, right)) + "|"
-    return [line(header), rule, *map(line, cells)]
+    table = Table((column["column"], "samples", "accuracy", "95 % interval", "macro F1"), rows)
+    return [table, Sentence(f"Gaps: {', '.join(gaps)}.")] if gaps else [table]
 
 
 def _cleaning(found: Mapping[str, int]) -> list[str]:
-    """What cleaning did, as a line of a list; no line if nothing was cleaned."""
+    """What cleaning did, as an item of a list; no item if nothing was cleaned."""
     kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in found.items() if kind != "rows_removed")
-    return [f"- cleaning: {kinds}; {found.get('rows_removed', 0)} training rows removed"] if kinds else []
+    return [f"cleaning: {kinds}; {found.get('rows_removed', 0)} training rows removed"] if kinds else []
 
 
-def format_report(report: Mapping[str, Any]) -> str:
-    """A run's report as Markdown. Its last line is the task's main figure on the test data or, without test data, on the held-out
-    data."""
+def _report(report: Mapping[str, Any]) -> tuple[list[Block], list[str]]:
+    """What a report says, and its last line; no line if there is no main figure."""
     training, data, environment = report["training"], report["data"], report["environment"]
-    lines = [
-        "# Training report",
-        "",
-        f"{data['description']}; {report['model']['description']}; seed {report['seed']}.",
-        "",
-        f"- epochs: {training['epochs'] or 'less than one'}, steps: {training['steps']}",
+    facts = [
+        f"epochs: {training['epochs'] or 'less than one'}, steps: {training['steps']}",
         *_cleaning(data.get("cleaning") or {}),
-        *(f"- note: {note}" for note in data.get("notices") or ()),
-        f"- training: {training['seconds']:.1f} s, {training['tokens_per_second']:,.0f} tokens/s, "
+        *(f"note: {note}" for note in data.get("notices") or ()),
+        f"training: {training['seconds']:.1f} s, {training['tokens_per_second']:,.0f} tokens/s, "
         f"{training['samples_per_second']:,.0f} samples/s on {environment['threads']} threads ({environment['cpu_isa']})",
-        f"- padding saved: {training['padding_saved']:.1%} of the cells of batches that are padded to their longest sequence",
-        f"- peak memory: {report['memory']['peak_resident_bytes'] / 2**20:,.0f} MiB resident, of which arrays "
+        f"padding saved: {training['padding_saved']:.1%} of the cells of batches that are padded to their longest sequence",
+        f"peak memory: {report['memory']['peak_resident_bytes'] / 2**20:,.0f} MiB resident, of which arrays "
         f"{report['memory']['peak_array_bytes'] / 2**20:,.0f} MiB",
     ]
-    metric, last = str(report.get("metric")), []
+    about = f"{data['description']}; {report['model']['description']}; seed {report['seed']}."
+    blocks: list[Block] = [Heading("Training report", 1), Sentence(about), Items(facts)]
+    metric, headline = str(report.get("metric")), []
     for key, title, name in (("held_out", "Held out", "held-out"), ("test", "Test", "test")):
         if key in report:
-            lines += ["", f"## {title}", "", format_evaluation(report[key])]
-            last = ["", f"{name} {figure_name(metric)} {report[key][metric]:.4f}"] if metric in report[key] else []
+            blocks += [Heading(title), *_evaluation(report[key])]
+            found = report[key].get(metric)
+            headline = [] if found is None else [f"{name} {figure_name(metric)} {found:.4f}"]
     if report.get("advice"):
-        lines += ["", *(f"- {sentence}" for sentence in report["advice"])]
-    if report.get("curves"):
-        lines += ["", f"![curves]({report['curves']})"]
-    return "\n".join([*lines, *last]) + "\n"
+        blocks.append(Items(report["advice"]))
+    return blocks, headline

@@ -13,7 +13,7 @@ from engine.device import device as Device
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
 
-__all__ = ["environment", "memory_facts", "model_facts", "peak_memory_bytes", "training_facts"]
+__all__ = ["environment", "memory_facts", "model_facts", "peak_memory_bytes", "resident_bytes", "training_facts"]
 
 
 def peak_memory_bytes() -> int:
@@ -27,6 +27,15 @@ def peak_memory_bytes() -> int:
         pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident_bytes() -> int:
+    """The memory (resident set) that this process has now, in bytes; where the system does not say it, `peak_memory_bytes`."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            return int(stream.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return peak_memory_bytes()
 
 
 def model_facts(model: Module) -> dict[str, Any]:

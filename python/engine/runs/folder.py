@@ -85,7 +85,9 @@ def resumable(folder: Path, kinds: Iterable[str]) -> dict[str, Any]:
     hints = [f"{COMMANDS[str(found)]} --resume resumes it"] if found in COMMANDS else []
     require(found in known, "resume", "output", f"a run of the kind {' or '.join(known)}", repr(found), *hints)
     done = (folder / "report.json").exists() and latest_checkpoint(folder / "checkpoints") is None
-    require(not done, "resume", "output", "a run that was interrupted", f"the finished run {folder}")
+    got = f"the finished run {folder}, which has no checkpoints"
+    longer = ("to train longer, begin a new run from its weights with ", Argument("init"))
+    require(not done, "resume", "output", "a run that was interrupted", got, longer)
     return record
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import _core, cuda
-from engine.runs.facts import peak_memory_bytes
+from engine.runs.facts import peak_memory_bytes, resident_bytes
 from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr
 from engine.runs.textdata import FEW_TEXTS, Parts
@@ -34,6 +34,7 @@ DEFAULTS: dict[str, tuple[Any, Any]] = {
 _STEPS = 600  # the least of a fine-tuning, as far as _MOST_EPOCHS allows; docs/finetuning.md has the figures
 _LEAST_EPOCHS, _MOST_EPOCHS = 4, 30
 _FOR_FIRST_TOKEN = 1000  # texts
+_DRAWING = 60 * 2**20  # bytes that matplotlib takes
 
 
 def reads_mean(texts: int, task: TextTask) -> bool:
@@ -113,8 +114,8 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     lines = [f"plan: {'; '.join(parts)}"]
     if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
         lines.append(
-            "plan: there are few texts, so the model reads the mean of all tokens. Other libraries "
-            "cannot open such a model. --pooling pooler makes one that they can open."
+            "plan: there are few texts, so the model reads the mean of all tokens. `engine export` writes such a model for "
+            "sentence-transformers. --pooling pooler makes one that `transformers` can open."
         )
     if "validation_fraction" in run.chosen and "held_out" not in run.parts:
         lines.append(
@@ -134,7 +135,19 @@ def _count(number: int | None, what: str) -> str:
 
 
 def _cost(trainer: Trainer) -> str:
-    """The expected time and memory, by one measured step. The step changes neither weights nor random numbers."""
+    """The expected time and memory, by one measured step. The step changes neither weights nor random numbers.
+
+    Time is that of the step times the number of steps, without evaluations. Memory is the most that the process will hold (resident
+    set). It is counted in the middle of the training, when the process holds all of this:
+
+    - what it holds after the measured step: Python, the data, the weights (4 bytes for each parameter), the gradients (4 bytes for
+      each trained one), and what the forward pass keeps for the backward pass. An evaluation without gradients takes its memory from
+      the same place; one batch of it is measured, too.
+    - the two moments of AdamW: 8 bytes for each trained parameter.
+    - at the end, if the best weights are read back from their file: 8 bytes for each parameter, for the file and a copy of it.
+    - at the end, the libraries that draw the report: about 60 MiB. They come after the weights were read, so that only the larger of
+      the two counts.
+    """
     random = _core.random_state()
     trainer.model.train()
     trainer.train_loader.set_epoch(0)
@@ -147,13 +160,18 @@ def _cost(trainer: Trainer) -> str:
             cuda.synchronize(trainer.device)
         seconds = time.perf_counter() - started
     trainer.train_loader.set_epoch(0)
+    if trainer.eval_loader is not None:
+        trainer.predict([next(iter(trainer.eval_loader))])
+        trainer.model.train()
     _core.set_random_state(*random)
-    config, sizes = trainer.config, [(p.numel(), p.requires_grad) for p in trainer.model.parameters()]
-    moments = sum(8 * size for size, learns in sizes if learns)  # AdamW keeps two numbers for each parameter
-    memory = (cuda.max_memory_allocated(trainer.device) if on_gpu else peak_memory_bytes()) + moments
-    if config.checkpoint_every != 0 and not on_gpu:  # a checkpoint is put together in the memory of the process
-        memory += moments + sum(4 * size for size, _ in sizes)
-    seconds *= trainer.total_steps * config.gradient_accumulation_steps
+    sizes = [(p.numel(), p.requires_grad) for p in trainer.model.parameters()]
+    moments = sum(8 * size for size, learns in sizes if learns)
+    best = sum(8 * size for size, _ in sizes) if trainer.eval_loader is not None else 0
+    if on_gpu:
+        memory = cuda.max_memory_allocated(trainer.device) + moments
+    else:
+        memory = max(resident_bytes() + moments + max(best, _DRAWING), peak_memory_bytes())
+    seconds *= trainer.total_steps * trainer.config.gradient_accumulation_steps
     spent = (
         f"{seconds:.0f} s"
         if seconds < 100

@@ -168,6 +168,7 @@ def pretrain(
     whole_word: bool = False,
     progress: bool = False,
     overwrite: bool = False,
+    keep_checkpoints: bool = False,
     callbacks: tuple[Callback, ...] = (),
 ) -> dict[str, Any]:
     """Pretrains an encoder on raw text by masked language modelling, and writes the run folder.
@@ -195,6 +196,7 @@ def pretrain(
         p, whole_word: as in `MaskedLanguageModeling`.
         progress: show a progress bar on standard error.
         overwrite: remove an earlier run in `output` first.
+        keep_checkpoints: as in `Run.train`.
         callbacks: for the `Trainer`.
 
     Returns:
@@ -221,7 +223,9 @@ def pretrain(
     run = PretrainingRun.begin(
         data, {"p": p, "whole_word": whole_word}, start, DEFAULTS if trainer is None else trainer
     )
-    return run.train(output, overwrite=overwrite, progress=progress, callbacks=callbacks)
+    return run.train(
+        output, overwrite=overwrite, progress=progress, keep_checkpoints=keep_checkpoints, callbacks=callbacks
+    )  # fmt: skip
 
 
 class PretrainingRun(Run):

@@ -51,4 +51,5 @@ def resume(
         except (AttributeError, TypeError) as error:
             expected = f"an undamaged run.json in {folder}"
             raise BadValue("resume", "output", expected, f"one with a fault: {error}") from None
-        return run.resume_locked(folder, progress, bool(record.get("tensorboard")), callbacks)
+        tensorboard, keep = bool(record.get("tensorboard")), bool(record.get("keep_checkpoints"))
+        return run.resume_locked(folder, progress, tensorboard, keep, callbacks)

@@ -3,7 +3,7 @@
 A run folder holds
     run.json             what the run was made from: data and their hashes, task, model, settings, versions, seed
     log.jsonl            a line for every `log_every` steps, and for each evaluation and epoch
-    checkpoints/         what a resume needs
+    checkpoints/         what a resume needs; a finished run has it only if asked for
     model.safetensors    the best weights
     report.json, report.md, report.html, curves.png, and other pictures of the report
     tensorboard/         if asked for
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -130,6 +131,7 @@ class Run:
         overwrite: bool = False,
         progress: bool = False,
         tensorboard: bool = False,
+        keep_checkpoints: bool = False,
         callbacks: Iterable[Callback] = (),
     ) -> dict[str, Any]:
         """Trains the model, judges it and writes the report. Returns the report, as in report.json.
@@ -139,6 +141,8 @@ class Run:
             overwrite: remove an earlier run in `output` first.
             progress: show a progress bar on standard error.
             tensorboard: write event files into `tensorboard/` (extra `tensorboard`).
+            keep_checkpoints: leave `checkpoints/`, with the state of the optimizer, in the folder of a finished run. Otherwise it is
+                removed at the end, because it takes three times the space of the model.
             callbacks: for the `Trainer`.
 
         Raises:
@@ -147,9 +151,12 @@ class Run:
             All errors of a `Trainer`. If the settings are wrong, nothing is written.
         """
         folder, started = Path(output), time.perf_counter()
+        nothing = keep_checkpoints and self.trainer.checkpoint_every == 0
+        hint = (Argument("checkpoint_every"), " is 0")
+        require(not nothing, "train", "keep_checkpoints", "False, because there are no checkpoints", True, hint)
         check_output(folder, overwrite)
         trainer = self._trainer(folder, progress, tensorboard, callbacks)  # raises before anything is written
-        record = self._whole_record(tensorboard)
+        record = self._whole_record(tensorboard, keep_checkpoints)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             check_output(folder, overwrite)  # again, because another training may have begun here meanwhile
@@ -159,7 +166,7 @@ class Run:
             if isinstance(self.model, Pretrained):
                 write_json(folder / "config.json", _model_record(self.model))
             write_json(folder / "run.json", record)
-            return self._go(trainer, folder, started, resume=False)
+            return self._go(trainer, folder, started, resume=False, keep=keep_checkpoints)
 
     def resume(
         self,
@@ -178,21 +185,22 @@ class Run:
         record = resumable(folder, [self.kind])
         with locked(folder):
             self._check_same(record, folder)
-            return self.resume_locked(folder, progress, tensorboard, callbacks)
+            return self.resume_locked(folder, progress, tensorboard, bool(record.get("keep_checkpoints")), callbacks)
 
     def resume_locked(
-        self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]
+        self, folder: Path, progress: bool, tensorboard: bool, keep: bool, callbacks: Iterable[Callback]
     ) -> dict[str, Any]:
         """As `resume`, in a folder that the caller has locked, and for a run that was made from its run.json."""
         started = time.perf_counter()
-        return self._go(self._trainer(folder, progress, tensorboard, callbacks), folder, started, resume=True)
+        trainer = self._trainer(folder, progress, tensorboard, callbacks)
+        return self._go(trainer, folder, started, resume=True, keep=keep)
 
     def _check_same(self, record: Mapping[str, Any], folder: Path) -> None:
         """Raises ValueError if run.json records other settings than this run's."""
-        left_out = {"created", "environment", "tensorboard"}
+        left_out = {"created", "environment", "tensorboard", "keep_checkpoints"}
         if latest_checkpoint(folder / "checkpoints") is not None:
             left_out |= {"seed", "trainer", "task"}  # the Trainer compares them with the checkpoint
-        now = self._whole_record(tensorboard=False)
+        now = self._whole_record(tensorboard=False, keep=False)
         for name in [name for name in {**record, **now} if name not in left_out]:
             for entry, before, after in _differences(record.get(name), now.get(name), name):
                 raise BadValue("resume", entry, f"{before!r}, as in the run.json of {folder}", repr(after))
@@ -216,7 +224,7 @@ class Run:
     def _trainer_config(self) -> TrainerConfig:
         return self.trainer
 
-    def _whole_record(self, tensorboard: bool) -> dict[str, Any]:
+    def _whole_record(self, tensorboard: bool, keep: bool) -> dict[str, Any]:
         """What run.json holds. Raises TypeError if a value does not fit JSON."""
         record = {
             "format": FORMAT,
@@ -227,6 +235,7 @@ class Run:
             **self.record(),
             **({"model": _model_record(self.model)} if isinstance(self.model, Pretrained) else {}),
             "tensorboard": tensorboard,
+            "keep_checkpoints": keep,
             "trainer": self.trainer.to_dict(),
             "environment": environment(),
         }
@@ -236,7 +245,7 @@ class Run:
             expected = "a task and a record whose settings fit JSON"
             raise BadType(type(self).__name__, "task", expected, f"others ({error})") from None
 
-    def _go(self, trainer: Trainer, folder: Path, started: float, resume: bool) -> dict[str, Any]:
+    def _go(self, trainer: Trainer, folder: Path, started: float, resume: bool, keep: bool) -> dict[str, Any]:
         state = trainer.train(resume)
         self.finish(folder)
         judged = self._judged(trainer.config.eval_batch_size)
@@ -259,7 +268,10 @@ class Run:
             "wall_seconds": time.perf_counter() - started,
         }
         report["advice"] = self.advice(report)
-        return write_report(report, folder)
+        report = write_report(report, folder)
+        if not keep:  # last of all, so that a run that is killed before this can still be resumed
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        return report
 
     def advice(self, report: Mapping[str, Any]) -> list[str]:
         """Sentences on what may give a better model, for the end of the report."""

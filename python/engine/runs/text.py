@@ -45,6 +45,7 @@ def train_text(
     overwrite: bool = False,
     progress: bool = False,
     tensorboard: bool = False,
+    keep_checkpoints: bool = False,
     callbacks: Iterable[Callback] = (),
     notify: Callable[[str], None] | None = None,
     tables: Mapping[str, Any] = MappingProxyType({}),
@@ -60,7 +61,7 @@ def train_text(
         automatic: names of settings that the run chooses by the number of texts and labels if it starts from a published encoder:
             some of `engine.runs.AUTOMATIC`. What the other arguments say of these does not count then.
         announce: gets a text before the first step that says what the run will do, how long that will take, and how much memory.
-        overwrite, progress, tensorboard, callbacks: as in `Run.train`.
+        overwrite, progress, tensorboard, keep_checkpoints, callbacks: as in `Run.train`.
         notify: called before the training with each sentence about the data that a user should know: texts that are cut, labels that
             look like mistakes, what reading has left out or guessed. The report has them, too.
         tables: tables of files in `data` that need not be read, by their paths.
@@ -75,11 +76,12 @@ def train_text(
         BlockingIOError: if another training works in `output`.
     """
     check_output(Path(output), overwrite)
-    run = _noted(data, trainer, task, start, automatic, notify)
+    run = _noted(data, trainer, task, start, automatic, notify, tables)
     if announce is not None:
         run.first = (Announcement(run, announce),)
     return run.train(
-        output, overwrite=overwrite, progress=progress, tensorboard=tensorboard, callbacks=callbacks
+        output, overwrite=overwrite, progress=progress, tensorboard=tensorboard, keep_checkpoints=keep_checkpoints,
+        callbacks=callbacks,
     )  # fmt: skip
 
 
@@ -105,6 +107,7 @@ def _noted(
     start: StartConfig | None,
     automatic: Collection[str],
     notify: Callable[[str], None] | None,
+    tables: Mapping[str, Any] = MappingProxyType({}),
 ) -> TextRun:
     """A new run, after `notify` got its notices."""
     for name in automatic:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from engine.errors import Argument, not_installed, require
+from engine.report.words import figure_name
 from engine.serialization import finite
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class ProgressBar(Callback):
         self._started = (state.tokens, state.seconds)
         self._bar = self._tqdm(
             total=trainer.total_steps, initial=state.step, unit="step", dynamic_ncols=True, file=sys.stderr,
-            disable=not sys.stderr.isatty(),
+            disable=not sys.stderr.isatty() or os.environ.get("TERM") == "dumb",
         )  # fmt: skip
 
     def on_step_end(self, trainer: Trainer, loss: Any) -> None:
@@ -169,9 +170,8 @@ class ProgressBar(Callback):
         parts = [f"epoch {record['epoch']}{epochs}", f"loss {record['loss']:.4f}"]
         if held_out := record.get("held_out"):
             names = [name for name in dict.fromkeys(("loss", config.metric)) if name in held_out]
-            parts.append("held-out " + " ".join(f"{name} {held_out[name]:.4f}" for name in names))
-        parts += [f"{record['tokens_per_second']:,.0f} tokens/s", f"{record['seconds']:.1f} s"]
-        self._tqdm.write("  ".join(parts), file=sys.stderr)
+            parts.append("held-out " + " ".join(f"{figure_name(str(name))} {held_out[name]:.4f}" for name in names))
+        self._tqdm.write("  ".join([*parts, f"{record['seconds']:.1f} s"]), file=sys.stderr)  # at most 80 columns
 
     def on_train_end(self, trainer: Trainer) -> None:
         if self._bar is not None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.inference.embedder import SentenceEncoder
-from engine.inference.export import filled, free_folder, length_for, open_model, write_tokenizer
+from engine.inference.export import open_model, text_length, write_tokenizer
+from engine.inference.export_folder import check_output, new_folder
 from engine.inference.onnx.graph import OPSET, Graph
 from engine.inference.onnx.network import Network
 from engine.inference.onnx.readme import onnx_card
@@ -24,6 +25,7 @@ def export_onnx(
     *,
     card: bool = True,
     max_length: int | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a model as ONNX (opset 17), with float32 weights, and what a program needs to use it.
 
@@ -44,6 +46,7 @@ def export_onnx(
     Args:
         run_folder: a run folder, or one that `save_pretrained` wrote, with a tokenizer.
         output: a new or empty folder. If the export fails, it is left as it was. Weights of 2 GiB and more are in model.onnx.data.
+        overwrite: whether `output` may hold an earlier export, which is replaced.
         card: whether to write README.md, with a program that uses the model.
         max_length: the number of tokens after which the tokenizer cuts; None: as in training, or as many as the model takes.
 
@@ -54,9 +57,10 @@ def export_onnx(
         ImportError: if the package onnx is missing (extra `onnx`).
         ValueError: if files are damaged, or if an argument has another value than those above.
         FileNotFoundError: if files are missing.
-        FileExistsError: if `output` is not empty.
+        FileExistsError: if `output` is not empty, or with `overwrite`, if it holds anything but an earlier export.
     """
-    source, target = Path(run_folder), free_folder("export", output)
+    source = Path(run_folder)
+    check_output("export", Path(output), overwrite)
     graph = Graph("export")
     answers: Any
     if (source / "modules.json").is_file():
@@ -66,10 +70,10 @@ def export_onnx(
     else:
         answers = model = open_model(source)
         tokenizer = Tokenizer.from_pretrained(source)
-        cut = length_for(model, tokenizer, max_length)
+        cut = text_length(model, tokenizer, max_length)
     network = Network(graph, model)
     network.outputs(answers)
-    with filled(target) as partial:
+    with new_folder("export", output, overwrite) as partial:
         graph.save(partial / "model.onnx")
         named = {str(number): label for number, label in model.config.labels.items()}
         config = {"architectures": [model.architecture], **model.config.to_dict(), "id2label": named}
@@ -77,4 +81,4 @@ def export_onnx(
         write_tokenizer(partial, tokenizer, cut, network.types is not None)
         if card:
             write_text(partial / "README.md", onnx_card(source, answers, tokenizer, cut, OPSET))
-    return target
+    return Path(output)
