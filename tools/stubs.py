@@ -22,7 +22,7 @@ def kernel_stub(name: str, signature: str) -> str:
     inputs, _, outputs = signature.partition("->")
     arguments = []
     for word in inputs.split():
-        argument = re.split(r"\W", word.lstrip("~^%#@"))[0]
+        argument = re.split(r"\W", word.lstrip("~^!%#@"))[0]
         kind = "Any" if "[" in word or "{" in word else "float"
         arguments.append(f"{argument}: {kind}")
     count = len(outputs.split())
