@@ -87,6 +87,13 @@ def test_a_walk_meets_every_parameter_once() -> None:
     assert {id(p) for p in leaves} == {id(p) for p in model.parameters()}
 
 
+def test_an_op_without_a_gradient_says_its_name_in_backward() -> None:
+    y = engine.unique(leaf(1.0, 1.0))
+    assert y.requires_grad and y.grad_fn.name().startswith("Unique")
+    with pytest.raises(NotImplementedError, match=r"\[unique\] backward"):
+        y.sum().backward()
+
+
 def test_metadata_is_a_dictionary_of_the_node() -> None:
     y = leaf(1.0) * 2
     y.grad_fn.metadata["block"] = 3

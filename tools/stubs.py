@@ -146,6 +146,7 @@ def tensor_stub() -> str:
         "    _grad: Tensor | None",
         "    _hooks: dict[_int, Any] | None",
         "    _post_hooks: dict[_int, Any] | None",
+        "    _accumulator: Any",
     ]
     skipped = {"__module__", "__doc__", "__dict__", "__weakref__", "__hash__", "__annotations__", "__slots__"}
     for name, member in sorted(vars(Tensor).items()):

@@ -20,6 +20,7 @@ class Tensor:
     _grad: Tensor | None
     _hooks: dict[_int, Any] | None
     _post_hooks: dict[_int, Any] | None
+    _accumulator: Any
     @property
     def T(self) -> Tensor: ...
     def __abs__(self) -> Tensor: ...

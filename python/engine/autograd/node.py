@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import count
 from typing import Any
 
@@ -165,9 +164,14 @@ def freed(name: str) -> BadState:
     )
 
 
-@cache
+_kinds: dict[tuple[Any, str], type[Node]] = {}
+
+
 def _kind(kind: type[Node], name: str) -> type[Node]:
-    return type(name, (kind,), {"__module__": kind.__module__})
+    """The subclass of `kind` with that name, the same at each call."""
+    if (kind, name) not in _kinds:
+        _kinds[kind, name] = type(name, (kind,), {"__module__": kind.__module__})
+    return _kinds[kind, name]
 
 
 def _hooked(backward: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ class Bernoulli(Distribution):
     """1 with probability `probs` = sigmoid(`logits`), otherwise 0; one of the two is given."""
 
     arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
-    support = constraints.boolean  # type: ignore[assignment]
+    support = constraints.boolean
     has_enumerate_support = True
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:

@@ -18,7 +18,7 @@ class Normal(Distribution):
     """The normal distribution with mean `loc` and standard deviation `scale` > 0."""
 
     arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real  # type: ignore[assignment]
+    support = constraints.real
     has_rsample = True
 
     def __init__(self, loc: Tensor | float, scale: Tensor | float, validate_args: bool | None = None) -> None:
