@@ -1,12 +1,23 @@
 """engine.distributions against closed forms in NumPy, and draws against their moments."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import engine
-from engine.distributions import Bernoulli, Categorical, Independent, Normal, Uniform, kl_divergence
+from engine.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Independent,
+    Normal,
+    Uniform,
+    constraints,
+    kl_divergence,
+    register_kl,
+)
 
 
 def close(got, expected, tolerance=1e-6):
@@ -108,7 +119,7 @@ def test_validate_args_switches_the_checks_off():
 
 def test_other_pairs_have_no_divergence():
     with pytest.raises(NotImplementedError, match="kl_divergence"):
-        kl_divergence(Normal(0.0, 1.0), Uniform(0.0, 1.0))
+        kl_divergence(Normal(0.0, 1.0), Bernoulli(0.5))
 
 
 @pytest.mark.parametrize("dtype", [engine.float16, engine.bfloat16, engine.float32])
@@ -120,3 +131,150 @@ def test_uniform_never_draws_the_upper_bound(dtype):
     assert (drawn < high).all().item() and (drawn >= low).all().item()
     drawn.float().mean(0).sum().backward()
     np.testing.assert_allclose((low.grad + high.grad).float().numpy(), np.ones(4), atol=0.05)
+
+
+MAKE = {
+    "normal": lambda: Normal(numbers(0.5, -1.0), numbers(0.7, 2.0)),
+    "uniform": lambda: Uniform(numbers(-1.0, 0.0), numbers(0.0, 3.0)),
+    "bernoulli": lambda: Bernoulli(numbers(0.2, 0.9)),
+    "logits": lambda: Bernoulli(logits=numbers(-1.0, 3.0)),
+    "categorical": lambda: Categorical(engine.tensor([[1.0, 2.0, 1.0], [5.0, 1.0, 2.0]], dtype=engine.float64)),
+    "independent": lambda: Independent(Normal(engine.zeros(2, 3), engine.ones(2, 3)), 1),
+}
+
+
+@pytest.mark.parametrize("kind", MAKE)
+def test_an_expanded_distribution_is_the_same_over_a_larger_batch(kind):
+    p = MAKE[kind]()
+    q = p.expand((4, *p.batch_shape))
+    assert type(q) is type(p) and (q.batch_shape, q.event_shape) == ((4, *p.batch_shape), p.event_shape)
+    x = q.sample()
+    assert x.shape == (*q.batch_shape, *q.event_shape) and q.sample((2,)).shape == (2, *x.shape)
+    close(q.log_prob(x), np.stack([p.log_prob(row).numpy() for row in x]))
+    close(q.entropy(), np.broadcast_to(p.entropy().numpy(), q.batch_shape))
+
+
+@pytest.mark.parametrize("kind", MAKE)
+def test_draws_lie_in_the_support_and_parameters_in_their_sets(kind):
+    p = MAKE[kind]()
+    inside = p.support.check(p.sample((50,)))
+    assert inside.dtype is engine.bool and inside.all() and inside.shape == (50, *p.batch_shape)
+    assert p.support.event_dim == len(p.event_shape)
+    for name, constraint in p.arg_constraints.items():
+        assert constraints.is_dependent(constraint) or constraint.check(getattr(p, name)).all()
+
+
+def test_modes_and_enumerated_values():
+    close(Normal(2.0, 1.0).mode, 2.0)
+    assert Bernoulli(numbers(0.2, 0.5, 0.9)).mode.isnan().tolist() == [False, True, False]
+    assert Bernoulli(numbers(0.2, 0.9)).mode.tolist() == [0, 1] and Uniform(0.0, 1.0).mode.isnan()
+    p = MAKE["categorical"]()
+    assert p.mode.tolist() == [1, 0] and p.mean.isnan().all() and p.variance.shape == (2,)
+    assert p.enumerate_support().tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert p.enumerate_support(expand=False).tolist() == [[0], [1], [2]]
+    close(p.log_prob(p.enumerate_support()).exp().sum(0), [1, 1])
+    assert MAKE["bernoulli"]().enumerate_support().tolist() == [[0, 0], [1, 1]]
+    assert p.has_enumerate_support and not Normal(0.0, 1.0).has_enumerate_support
+    for missing in (lambda: Normal(0.0, 1.0).enumerate_support(), lambda: p.cdf(numbers(1.0)), lambda: p.rsample()):
+        with pytest.raises(NotImplementedError):
+            missing()
+    with pytest.raises(NotImplementedError):
+        MAKE["independent"]().enumerate_support()
+
+
+def test_uniform_has_a_distribution_function():
+    p = Uniform(numbers(-1.0), numbers(3.0))
+    close(p.cdf(numbers(0.0)), [0.25])
+    close(p.icdf(numbers(0.25)), [0.0])
+    with pytest.raises(ValueError, match=r"\[Uniform\] value: expected numbers >= "):
+        p.cdf(numbers(4.0))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "inside", "outside"),
+    [
+        (constraints.boolean, [0, 1], [0.5, 2]),
+        (constraints.real, [0, -math.inf], [math.nan]),
+        (constraints.positive, [1e-30, 2], [0, -1]),
+        (constraints.nonnegative, [0, 2], [-1]),
+        (constraints.unit_interval, [0, 1], [-0.1, 1.1]),
+        (constraints.interval(1, 2), [1, 2], [0.9, 2.1, math.nan]),
+        (constraints.half_open_interval(1, 2), [1, 1.9], [2]),
+        (constraints.integer_interval(0, 2), [0, 1, 2], [0.5, 3, -1]),
+        (constraints.greater_than(1), [1.1], [1]),
+        (constraints.greater_than_eq(1), [1], [0.9]),
+        (constraints.less_than(1), [0.9], [1]),
+        (constraints.nonnegative_integer, [0, 3], [-1, 0.5]),
+        (constraints.positive_integer, [1], [0]),
+    ],
+)
+def test_constraints(constraint, inside, outside):
+    assert constraint.check(numbers(*inside)).all() and not constraint.check(numbers(*outside)).any()
+    assert repr(constraint)
+
+
+def test_constraints_of_vectors():
+    assert constraints.simplex.check(engine.tensor([[0.5, 0.5], [0.5, 0.6], [-0.5, 1.5]])).tolist() == [
+        True,
+        False,
+        False,
+    ]
+    assert constraints.real_vector.check(engine.tensor([[0.0, 1.0], [0.0, math.nan]])).tolist() == [True, False]
+    assert constraints.real_vector.event_dim == 1
+
+
+def test_a_distribution_of_the_user_is_checked_and_has_a_divergence():
+    class Exponential(Distribution):
+        arg_constraints: ClassVar = {"rate": constraints.positive}
+        support = constraints.nonnegative
+
+        def __init__(self, rate, validate_args=None):
+            self.rate = rate
+            super().__init__(rate.shape, validate_args=validate_args)
+
+        def log_prob(self, value):
+            self._validate_sample(value)
+            return self.rate.log() - self.rate * value
+
+    p = Exponential(numbers(2.0))
+    close(p.log_prob(numbers(1.0)), [math.log(2) - 2])
+    for wrong in (lambda: Exponential(numbers(0.0)), lambda: p.log_prob(numbers(-1.0))):
+        with pytest.raises(ValueError, match="numbers >"):
+            wrong()
+    assert Exponential(numbers(0.0), validate_args=False).batch_shape == (1,)
+    with pytest.raises(NotImplementedError):
+        p.expand((2,))
+
+    @register_kl(Exponential, Exponential)
+    def divergence(p, q):
+        return (p.rate / q.rate).log() + q.rate / p.rate - 1
+
+    close(kl_divergence(p, Exponential(numbers(1.0))), [math.log(2) - 0.5])
+
+
+def test_more_divergences():
+    close(kl_divergence(Bernoulli(numbers(0.2, 0.5)), Bernoulli(numbers(0.5))), [0.19274476, 0.0])
+    assert kl_divergence(Bernoulli(0.5), Bernoulli(engine.tensor([0.0, 1.0]))).tolist() == [math.inf, math.inf]
+    assert kl_divergence(Normal(0.0, 1.0), Uniform(0.0, 1.0)).item() == math.inf
+    p, q = Uniform(numbers(-1.0), numbers(1.0)), Normal(numbers(0.5), numbers(2.0))
+    x = np.linspace(-1, 1, 200_001)
+    expected = np.mean(math.log(0.5) + 0.5 * ((x - 0.5) / 2) ** 2 + math.log(2) + 0.5 * math.log(2 * math.pi))
+    close(kl_divergence(p, q), [expected], 1e-4)
+
+
+def test_the_default_of_validate_args_can_be_changed():
+    Distribution.set_default_validate_args(False)
+    try:
+        assert Normal(0.0, -1.0).batch_shape == ()
+        with pytest.raises(ValueError, match="scale"):
+            Normal(0.0, -1.0, validate_args=True)
+    finally:
+        Distribution.set_default_validate_args(True)
+
+
+@pytest.mark.parametrize("value", [engine.zeros(3), engine.zeros(3, 5)])
+def test_a_value_of_another_shape_is_refused(value):
+    with pytest.raises(ValueError, match="a shape that fits"):
+        Normal(engine.zeros(2), engine.ones(2)).log_prob(value)
+    with pytest.raises(TypeError, match="value: expected a Tensor"):
+        Normal(0.0, 1.0).log_prob(1.0)

@@ -223,7 +223,7 @@ def test_in_place():
         (lambda: engine.zeros(2, dtype=engine.float64), "tensor([0., 0.], dtype=engine.float64)"),
         (lambda: engine.ones(1, dtype=engine.bfloat16), "tensor([1.], dtype=engine.bfloat16)"),
         (lambda: engine.zeros(1, requires_grad=True), "tensor([0.], requires_grad=True)"),
-        (lambda: engine.zeros(1, requires_grad=True).clone(), "tensor([0.], grad_fn=<clone>)"),
+        (lambda: engine.zeros(1, requires_grad=True).clone(), "tensor([0.], grad_fn=<CloneBackward0>)"),
     ],
 )
 def test_repr(values, text):

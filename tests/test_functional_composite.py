@@ -350,3 +350,20 @@ ONES = engine.ones(2, 3)
 def test_mistakes(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_softmaxes_take_the_old_third_argument():
+    x = engine.tensor([[1, 2, 4]])
+    for name in ("softmax", "log_softmax", "softmin"):
+        function = getattr(F, name)
+        expected = function(x.float(), -1)
+        for got in (
+            function(x.float(), -1, 3),
+            function(x, -1, 5, engine.float32),
+            function(x, -1, _stacklevel=3, dtype=engine.float32),
+        ):
+            assert got.dtype is engine.float32 and got.tolist() == expected.tolist()
+    assert engine.softmax(x, -1, engine.float64).dtype is x.log_softmax(-1, engine.float64).dtype is engine.float64
+    with pytest.warns(UserWarning, match="softmax without dim takes dimension 1") as caught:
+        F.softmax(x.float())
+    assert caught[0].filename == __file__

@@ -22,7 +22,7 @@ def kernel_stub(name: str, signature: str) -> str:
     inputs, _, outputs = signature.partition("->")
     arguments = []
     for word in inputs.split():
-        argument = re.split(r"\W", word.lstrip("~^%#@"))[0]
+        argument = re.split(r"\W", word.lstrip("~^!%#@"))[0]
         kind = "Any" if "[" in word or "{" in word else "float"
         arguments.append(f"{argument}: {kind}")
     count = len(outputs.split())
@@ -146,6 +146,7 @@ def tensor_stub() -> str:
         "    _grad: Tensor | None",
         "    _hooks: dict[_int, Any] | None",
         "    _post_hooks: dict[_int, Any] | None",
+        "    _accumulator: Any",
     ]
     skipped = {"__module__", "__doc__", "__dict__", "__weakref__", "__hash__", "__annotations__", "__slots__"}
     for name, member in sorted(vars(Tensor).items()):

@@ -147,6 +147,7 @@ bool Call::read_number(int i) {
   number.is_float = PyFloat_Check(o);
   if (number.is_float) {
     number.real = PyFloat_AS_DOUBLE(o);
+    number.integer = 0;
   } else if (PyLong_Check(o) || PyIndex_Check(o)) {
     py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(o));
     if (!integer) {
@@ -155,11 +156,19 @@ bool Call::read_number(int i) {
     }
     int overflow = 0;
     number.integer = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
-    if (overflow)
-      fail(row, ErrorKind::value, row.params[i].name, "an integer of 64 bits", py::str(integer).cast<std::string>());
     number.real = double(number.integer);
+    if (overflow) { // one without a sign may take 64 bits
+      const unsigned long long whole = overflow > 0 ? PyLong_AsUnsignedLongLong(integer.ptr()) : 0;
+      if (overflow < 0 || PyErr_Occurred() || row.params[i].must_fit) {
+        PyErr_Clear();
+        fail(row, ErrorKind::value, row.params[i].name, "an integer of 64 bits", py::str(integer).cast<std::string>());
+      }
+      number.integer = int64_t(whole);
+      number.real = double(whole);
+    }
   } else if (Py_TYPE(o)->tp_as_number && Py_TYPE(o)->tp_as_number->nb_float) {
     number.is_float = true;
+    number.integer = 0;
     number.real = PyFloat_AsDouble(o);
     if (PyErr_Occurred()) {
       PyErr_Clear();
@@ -227,16 +236,30 @@ void Call::mix_dtypes() {
   }
 }
 
+// An integer as a value of t, which it may wrap around.
+static int64_t wrapped(DType t, int64_t n) {
+  switch (t) {
+    case DType::i8:
+      return int8_t(n);
+    case DType::i16:
+      return int16_t(n);
+    case DType::i32:
+      return int32_t(n);
+    case DType::u8:
+      return uint8_t(n);
+    default:
+      return n;
+  }
+}
+
 void Call::write_number(int i) {
   Number& number = numbers[i];
   auto put = [&](auto element) { memcpy(number.element, &element, sizeof element); };
-  auto check = [&](bool fits) {
-    if (!fits)
-      fail(row, ErrorKind::value, row.params[i].name, std::string("a value of ") + dtype_name(decided()),
-           std::to_string(number.integer));
-  };
-  if (decided() == DType::i8) check(number.integer == int8_t(number.integer));
-  if (decided() == DType::i16) check(number.integer == int16_t(number.integer));
+  const int64_t integer = wrapped(decided(), number.integer);
+  if (row.params[i].must_fit && integer != number.integer &&
+      !(decided() == DType::u8 && number.integer < 0 && number.integer >= -255))
+    fail(row, ErrorKind::value, row.params[i].name, std::string("a value of ") + dtype_name(decided()),
+         std::to_string(number.integer));
   switch (DType(dtype)) {
     case DType::f32:
       put(float(number.real));
@@ -245,18 +268,16 @@ void Call::write_number(int i) {
       put(number.real);
       break;
     case DType::i32:
-      check(number.integer == int32_t(number.integer));
-      put(int32_t(number.integer));
+      put(int32_t(integer));
       break;
     case DType::i64:
-      put(number.integer);
+      put(integer);
       break;
     case DType::u8:
-      check(number.integer == uint8_t(number.integer));
-      put(uint8_t(number.integer));
+      put(uint8_t(integer));
       break;
     case DType::boolean:
-      put(number.integer != 0);
+      put(integer != 0);
       break;
     case DType::bf16:
     case DType::f16:

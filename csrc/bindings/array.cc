@@ -287,6 +287,7 @@ void bind_array(py::module_& m) {
            [](const Array& a, const PyDType& t) { return int(a.dtype) == t.code ? a : cast_to(a, DType(t.code)); })
       .def("as_strided", &Array::as_strided)
       .def("view", &Array::reshape_view)
+      .def("view_as", [](const Array& a, const PyDType& t) { return a.view_as(DType(t.code)); })
       .def("reshape",
            [](const Array& a, const Shape& s) { return (a.can_reshape(s) ? a : cast_to(a, a.dtype)).reshape_view(s); })
       .def("permute", &Array::permute)

@@ -98,6 +98,9 @@ void bind_runtime(py::module_& m) {
   });
   m.def("set_random_state", [](uint64_t seed, uint64_t calls) { set_random_state({seed, calls}); });
   // The state that one op draws from, as the two int64 scalars that kernels take.
+  m.def(
+      "separate_random_state", [](py::handle seed) { separate_random_state({seed_of(seed), 0}); }, py::arg("seed"),
+      "Gives this thread its own random state.");
   m.def("next_random", [] {
     RandomState s = next_random();
     return py::make_tuple(int64_t(s.seed), int64_t(s.calls));

@@ -34,10 +34,11 @@ void parse(Row& row, const Kind* kinds, int n) {
     ParamSpec p;
     p.kind = kinds[i];
     std::string w = words[i];
-    for (; strchr("@~^%#", w[0]); w.erase(0, 1)) {
+    for (; strchr("@~^!%#", w[0]); w.erase(0, 1)) {
       if (w[0] == '@') p.on_host = true;
       if (w[0] == '~') p.strided = true;
       if (w[0] == '^') p.mix = Mix::promoted;
+      if (w[0] == '!') p.must_fit = true;
       if (w[0] == '%') p.mix = Mix::floating;
       if (w[0] == '#') p.mix = Mix::widened;
     }

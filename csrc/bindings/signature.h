@@ -113,6 +113,7 @@ struct ParamSpec {
   Mix mix = Mix::exact;
   bool any_dtype = false, fixed_dtype = false, accumulator = false;
   bool on_host = false, strided = false, broadcast = false, star = false;
+  bool must_fit = false; // an integer that T cannot hold is an error
   DType dtype = DType::f32;
   int scalar_name = -1; // the size that an integer scalar of this name stands for
   std::vector<Dim> dims;

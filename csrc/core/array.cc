@@ -222,6 +222,31 @@ bool Array::can_reshape(const Shape& new_shape) const {
   return view_strides(*this, resolve(*this, new_shape), st);
 }
 
+Array Array::view_as(DType t) const {
+  Array a = *this;
+  a.dtype = t;
+  const int64_t from = item_size(dtype), to = item_size(t);
+  if (from == to) return a;
+  const int last = ndim - 1;
+  if (last < 0) fail(ErrorKind::value, "view", "dtype", "one of the same size for 0 dimensions", dtype_name(t));
+  if (shape[last] > 1 && strides[last] != 1)
+    fail(ErrorKind::value, "view", "self", "a last dimension of stride 1, to change the size of elements",
+         std::to_string(strides[last]));
+  auto scale = [&](int64_t n, const char* what) {
+    if (n * from % to)
+      fail(ErrorKind::value, "view", "self", std::string(what) + " that fills whole elements of " + dtype_name(t),
+           std::to_string(n));
+    return n * from / to;
+  };
+  a.offset = scale(offset, "an offset");
+  for (int i = 0; i < last; i++)
+    if (shape[i] > 1) a.strides[i] = scale(strides[i], "a stride");
+  a.shape[last] = scale(shape[last], "a last dimension");
+  a.strides[last] = 1;
+  check_countable("view", ErrorKind::value, a.shape, a.ndim);
+  return a;
+}
+
 Array Array::reshape_view(const Shape& new_shape) const {
   Shape s = resolve(*this, new_shape);
   Array a = *this;

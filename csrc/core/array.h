@@ -56,6 +56,7 @@ class Array {
   // Views: none copies. Each raises Error(value/index) naming itself when the arguments do not fit.
   Array as_strided(const Shape& shape, const Shape& strides, int64_t offset) const;
   Array reshape_view(const Shape& shape) const; // one size may be -1; raises where only a copy could do it
+  Array view_as(DType t) const; // the same bytes as elements of t; if they differ in size, so does the last dimension
   bool can_reshape(const Shape& shape) const;
   Array permute(const std::vector<int64_t>& dims) const;
   Array transpose(int64_t a, int64_t b) const;

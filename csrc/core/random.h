@@ -14,5 +14,7 @@ void manual_seed(uint64_t seed); // calls start at 0 again
 RandomState random_state();
 void set_random_state(RandomState state);
 RandomState next_random(); // the state that one op draws from; counts the call
+// From now on this thread has its own state, which the functions above read and write in it.
+void separate_random_state(RandomState state);
 
 } // namespace engine

@@ -37,6 +37,9 @@
 //              eps           a scalar; an int64_t scalar may serve as a size: y[n] after a scalar n
 //              ^a[...]       of any dtype, or a Python number: T is the dtype to which all such arguments promote, by
 //                            PyTorch's rules. After an argument that has decided T, it is converted to T.
+//                            An integer that T cannot hold wraps around.
+//              ^!a[...]      like ^, and an integer that T cannot hold is refused (of uint8 the negative of one that it
+//                            can hold is not: it wraps around)
 //              %a[...]       like ^, and integers and bool become the default dtype (float32)
 //              #a[...]       like ^, and integers and bool become int64
 //            All arrays of a call are on one device, but a 0-dim array on the CPU may stand where [...] broadcasts.

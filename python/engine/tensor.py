@@ -36,6 +36,7 @@ class Tensor:
     _base: tuple[Tensor | None, Any, str] | None = None
     _grad: Tensor | None = None
     _hooks: dict[Any, Callable[[Tensor], Tensor | None]] | None = None
+    _accumulator: Any = None  # of a leaf: its AccumulateGrad, once a graph was looked at
     _post_hooks: dict[Any, Callable[[Tensor], None]] | None = None  # of a leaf: called when its `grad` is complete
 
     def __init__(self, data: Any = (), requires_grad: Any = False, *sizes: Any) -> None:
@@ -163,14 +164,23 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """Whether the tensor is not the result of a recorded op."""
-        return self.grad_fn is None
+        if self._base is not None:
+            self._follow_base()
+        return self._node is None
 
     @property
     def grad_fn(self) -> Any:
         """The recorded op that made this tensor, an `autograd.Node`; None for a leaf."""
         if self._base is not None:
             self._follow_base()
-        return self._node
+        return None if self._node is None else self._node.named()
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of `grad_fn` the tensor is."""
+        if self._base is not None:
+            self._follow_base()
+        return self._index
 
     if TYPE_CHECKING:
 

@@ -30,7 +30,7 @@ surroundings: list[Callable[[], Callable[[], AbstractContextManager[Any]]]] = []
 class _Call:
     """A call of a checkpointed function. Like a node it saves something: its arguments. A call around it may let go of them."""
 
-    name = "checkpoint"
+    op = "checkpoint"
 
     def __init__(
         self,
@@ -79,12 +79,12 @@ class _Call:
         def refill(entry: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
             """Gives what an op of the second run saves to the node of the first run."""
             reference, name = remaining.popleft() if remaining else (None, None)
-            if reference is None or name != entry.name:
-                raise _other_ops("no further one" if name is None else repr(name), repr(entry.name))
+            if reference is None or name != entry.op:
+                raise _other_ops("no further one" if name is None else repr(name), repr(entry.op))
             first = reference()
             if first is not None and first._call is self:  # it still lives and was not freed
                 if first._versions != entry._versions:
-                    raise _changed(f"the inputs of {entry.name}")
+                    raise _changed(f"the inputs of {entry.op}")
                 first._saved, first._call = saved, None
             return ()
 
@@ -103,7 +103,7 @@ class _Call:
 
     def let_go(self, entry: Any, saved: tuple[Any, ...]) -> None:
         """Notes an op of the first run and keeps nothing of what it saves."""
-        self.entries.append((weakref.ref(entry), entry.name))
+        self.entries.append((weakref.ref(entry), entry.op))
         entry._call = self
 
 

@@ -18,10 +18,9 @@ from engine._core import Array
 from engine.autograd import anomaly
 from engine.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from engine.autograd.modes import mode as _mode
-from engine.autograd.node import NOTHING, Edge, Node
+from engine.autograd.node import NOTHING, Edge, Node, described
 from engine.autograd.rows import RowGradient, RowSum, dense
 from engine.autograd.views import check_inplace, mark_view, record_inplace, refresh
-from engine.device import device_of
 from engine.errors import BadState, BadValue
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -122,17 +121,13 @@ def _edge(tensor: Tensor) -> Edge:
     return tensor if tensor._node is None else (tensor._node, tensor._index)
 
 
-def _described(array: Array) -> str:
-    return f"shape {array.shape} and dtype {array.dtype.name} on {device_of(array.device)}"
-
-
 def _run_hooks(hooks: dict[int, Any] | None, gradient: Array, where: str) -> Array:
     for hook in list(hooks.values()) if hooks else ():
         result = hook(Tensor(gradient))
         if result is not None:
             array = as_array(where, "hook", result)
             if array.meta != gradient.meta:
-                raise BadValue(where, "hook", f"a gradient of {_described(gradient)}", _described(array))
+                raise BadValue(where, "hook", f"a gradient of {described(gradient)}", described(array))
             gradient = array
     return gradient
 
@@ -169,6 +164,10 @@ def _starts(
     """Where a walk starts, and with what gradients."""
     if create_graph:
         raise BadState(op, "create_graph", False, True, "engine does not compute gradients of gradients")
+    if gradients is None and isinstance(tensors, Tensor):  # nearly always
+        if tensors._base is not None:
+            refresh(op, tensors)
+        return [(_edge(tensors), _seed(op, tensors, None))]
     outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     shared = gradients is None or isinstance(gradients, Tensor)
     given: list[Any] = [gradients] * len(outputs) if shared else list(gradients)  # type: ignore[arg-type]
@@ -208,6 +207,7 @@ def _walk(
         before = slots[index]
         slots[index] = gradient if before is None else K.add(before, gradient)
 
+    look_for_nan = anomaly.state.enabled and anomaly.state.check_nan
     before, _mode.enabled = _mode.enabled, False  # as in PyTorch, hooks are not recorded
     try:
         for edge, seed in starts:
@@ -219,7 +219,7 @@ def _walk(
                 for i, g in enumerate(slots):
                     if g is None:
                         continue
-                    g = slots[i] = _run_hooks(node._hooks.get(i), g, node.name)
+                    g = slots[i] = _run_hooks(node._hooks.get(i), g, node.op)
                     retained = node._retained.get(i)
                     tensor = retained() if retained is not None else None
                     if tensor is not None:
@@ -233,12 +233,12 @@ def _walk(
             results = node.backward(node, *slots)
             if type(results) is not tuple:
                 results = (results,)
-            if anomaly.state.enabled and anomaly.state.check_nan:
-                anomaly.check(node.name, node.made_at, results)
+            if look_for_nan:
+                anomaly.check(node.op, node.made_at, results)
             if not retain_graph:
                 node.free()
             if len(results) != len(node.edges):
-                raise BadState(node.name, "backward", f"{len(node.edges)} gradients, one for each input", len(results))
+                raise BadState(node.op, "backward", f"{len(node.edges)} gradients, one for each input", len(results))
             for edge, g in zip(node.edges, results):
                 if edge is not None and g is not None:
                     send(edge, g)

@@ -44,28 +44,34 @@ def sole_owner(tensor: Tensor) -> Tensor:
     return tensor
 
 
-class _Place:
-    """Where a view lies in the memory of its base."""
+class Place:
+    """Where a view and its base lie in memory, from the first of their elements on. as_strided makes views that reach beyond the base."""
 
     def __init__(self, view: Array, base: Array) -> None:
-        self.base, self.view = (base.shape, base.strides), (view.shape, view.strides)
-        self.offset = view.offset - base.offset
+        shift = view.offset - base.offset
+        self.base, self.view = (base.shape, base.strides, max(-shift, 0)), (view.shape, view.strides, max(shift, 0))
+        self.room = max(_end(*self.base), _end(*self.view), 1)
+        self.beyond = shift < 0 or self.room > _end(*self.base)  # whether memory of the view may lie outside the base
 
     def memory(self, like: Array) -> Array:
-        """The memory of the base, with undefined contents; of the dtype and on the device of `like`."""
-        room = 1 + sum((n - 1) * stride for n, stride in zip(*self.base))
-        return _core.empty((max(room, 1),), like.dtype, like.device)
+        """The memory of both, with undefined contents; of the dtype and on the device of `like`."""
+        return _core.empty((self.room,), like.dtype, like.device)
 
     def whole(self, memory: Array) -> Array:
         """The base in its memory."""
-        return memory.as_strided(*self.base, 0)
+        return memory.as_strided(*self.base)
 
     def part(self, memory: Array) -> Array:
         """The view in the memory of its base."""
-        return memory.as_strided(*self.view, self.offset)
+        return memory.as_strided(*self.view)
 
 
-def _part_backward(node: Node, dy: Array) -> Array:
+def _end(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> int:
+    return offset + 1 + sum((n - 1) * stride for n, stride in zip(shape, strides))
+
+
+def part_backward(node: Node, dy: Array) -> Array:
+    """The gradient of the base from that of a view; `node` saved their Place."""
     (place,) = node.saved
     memory = place.memory(dy)
     K.fill(memory, 0.0)
@@ -103,7 +109,7 @@ def refresh(name: str, tensor: Tensor) -> None:
         expected, got = "a view that is newer than the last operation on its base", "an older one"
         raise BadState(name, "input", expected, f"{got}, of shape {x.shape}", "the base has got other memory since")
     tensor._base = (base, base._node, "")
-    _set_history(tensor, Node("view", (base,), _part_backward, (_Place(x, y),)))
+    _set_history(tensor, Node("view", (base,), part_backward, (Place(x, y),)))
 
 
 @tensor_method("_follow_base")
@@ -163,7 +169,7 @@ def record_inplace(
             assert base is not None  # check_inplace has refused others
             node.outputs = (tensor._data.meta,)
             at = next(i for i, x in enumerate(inputs) if x is tensor)
-            _set_history(base, _PartWritten(node, at, base, _Place(tensor._data, base._data)))
+            _set_history(base, _PartWritten(node, at, base, Place(tensor._data, base._data)))
             refresh(name, tensor)
     return tensor
 
@@ -171,8 +177,8 @@ def record_inplace(
 class _PartWritten(Node):
     """An in-place op on a view, as an op on the base: its first input is the base, the others are those of the op."""
 
-    def __init__(self, inner: Node, at: int, base: Tensor, place: _Place) -> None:
-        super().__init__(inner.name, (base,), _PartWritten.run, ())
+    def __init__(self, inner: Node, at: int, base: Tensor, place: Place) -> None:
+        super().__init__(inner.op, (base,), _PartWritten.run, ())
         self.inner, self.at, self.place = inner, at, place
         self.edges += [edge for i, edge in enumerate(inner.edges) if i != at]
 
@@ -180,6 +186,8 @@ class _PartWritten(Node):
         """The gradients of the base as it was, and of the op's other inputs."""
         memory = self.place.memory(dy)
         whole, part = self.place.whole(memory), self.place.part(memory)
+        if self.place.beyond:
+            K.fill(memory, 0.0)
         K.copy(whole, dy)
         results = self.inner.backward(self.inner, part.clone())
         results = list(results) if type(results) is tuple else [results]

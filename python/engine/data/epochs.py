@@ -24,6 +24,7 @@ class Epochs(ABC):
     """
 
     prefetch: int  # how many batches a background thread makes ahead; 0: no thread
+    timeout: float = 0  # the most seconds to wait for a batch of the thread; 0: no limit
 
     @abstractmethod
     def _batches_from(self, epoch: int, place: Place) -> Generator[tuple[Any, Place]]:
@@ -68,7 +69,7 @@ class Epochs(ABC):
         return self._iterate(token, self._batches_from(self._epoch, self._place))
 
     def _iterate(self, token: object, made: Generator[tuple[Any, Place]]) -> Iterator[Any]:
-        with closing(Prefetcher(made, self.prefetch) if self.prefetch else made) as batches:
+        with closing(Prefetcher(made, self.prefetch, self.timeout) if self.prefetch else made) as batches:
             for batch, after in batches:
                 if self._current is token:
                     self._place = after

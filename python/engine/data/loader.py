@@ -6,6 +6,7 @@ step. If a batch takes longer, `prefetch` or `num_workers` makes batches in anot
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine import _core
 from engine.data._arrays import integer
 from engine.data.batch import Batch
 from engine.data.collate import default_collate, default_convert
@@ -22,7 +24,6 @@ from engine.data.plan import BatchPlan, PlannedBatches
 from engine.data.samplers import BatchSampler, RandomSampler, in_lists, number_of_lists
 from engine.errors import BadType, require
 from engine.ops.generator import Generator as RandomGenerator
-from engine.ops.generator import of_thread
 from engine.ops.random import randint
 
 __all__ = ["DataLoader", "WorkerInfo", "get_worker_info", "gives_batches", "in_order"]
@@ -71,14 +72,17 @@ class DataLoader(Epochs):
         shuffle: a new random order each epoch.
         sampler: gives the indices of an epoch, instead of `shuffle`.
         batch_sampler: gives the lists of indices of an epoch, instead of `batch_size`, `shuffle`, `sampler` and `drop_last`.
-        num_workers: above 0, one background thread makes num_workers * prefetch_factor batches ahead.
+        num_workers: above 0, one background thread makes num_workers * prefetch_factor batches ahead. The thread has its own
+            state of engine's random numbers, seeded anew in each epoch, so that what it draws does not depend on timing. The states
+            of `random` and `numpy.random` belong to the whole program: a dataset that draws from them is not reproducible.
         collate_fn: makes a batch from a list of items; None: the dataset's `gather` if it has one, otherwise
             `default_collate`. With batch_size=None it takes an item; None: `default_convert`.
-        pin_memory, pin_memory_device, multiprocessing_context, timeout, persistent_workers, in_order: change nothing. Batches
-            always come in order.
+        timeout: above 0, the most seconds that the loop waits for a batch of the thread.
+        pin_memory, pin_memory_device, multiprocessing_context, in_order: change nothing. Batches always come in order.
         drop_last: leave out the last batch formed unless it is full.
         worker_init_fn: called with 0 in the thread before the first item of an epoch. NumPy's random state is afterwards as it was
-            before: a dataset that draws should use a generator of its own.
+            before.
+        persistent_workers: `worker_init_fn` is called in the first epoch only.
         generator: draws the random order of `shuffle`, instead of `seed`.
         prefetch_factor: 2 by default; only with num_workers > 0.
         bucket_by_length: put items of similar length together (chunks of 50 batches are sorted by length; with
@@ -94,6 +98,7 @@ class DataLoader(Epochs):
         TypeError: if the dataset has no length or no items by number and is not iterable, or a number is not an integer.
         ValueError: if a size is below 1, a number is negative, `max_tokens` or `bucket_by_length` is given for a dataset
             without lengths, an item is longer than `max_tokens`, or arguments exclude each other as said above.
+        RuntimeError: in the loop, if a batch takes longer than `timeout`.
     """
 
     def __init__(
@@ -130,6 +135,11 @@ class DataLoader(Epochs):
         require(self._iterable or by_number, "DataLoader", "dataset", expected, kind, error=BadType)
         self.dataset, self.collate_fn, self.generator = dataset, collate_fn, generator
         self.pin_memory, self.timeout, self.worker_init_fn = pin_memory, timeout, worker_init_fn
+        self.multiprocessing_context, self.pin_memory_device, self.in_order = (
+            multiprocessing_context,
+            pin_memory_device,
+            in_order,
+        )
         require(timeout >= 0, "DataLoader", "timeout", "at least 0", timeout)
         self._set_prefetch(prefetch, num_workers, prefetch_factor, persistent_workers)
 
@@ -182,6 +192,7 @@ class DataLoader(Epochs):
             self.batch_sampler = None if self._alone else PlannedBatches(self.sampler)
         self._gathers = collate_fn is None and not self._alone and makes_batches(self._base)
         self._plan: tuple[int, int, list[np.ndarray]] | None = None
+        self._worker_began = False
         self._begin(0)
 
     def _begin(self, epoch: int, place: Place | None = None) -> None:
@@ -193,6 +204,7 @@ class DataLoader(Epochs):
         op = "DataLoader"
         for name, value in (("prefetch", prefetch), ("num_workers", num_workers)):
             require(integer(op, name, value) >= 0, op, name, "at least 0", value)
+        self._check_context(num_workers)
         if num_workers == 0:
             for name, given in (("prefetch_factor", factor), ("persistent_workers", persistent)):
                 require(not given, op, "num_workers", f"at least 1 with {name}", num_workers)
@@ -203,6 +215,17 @@ class DataLoader(Epochs):
             prefetch = num_workers * factor
         self.num_workers, self.prefetch_factor, self.persistent_workers = num_workers, factor, persistent
         self.prefetch = int(prefetch)
+
+    def _check_context(self, num_workers: int) -> None:
+        op, name, context = "DataLoader", "multiprocessing_context", self.multiprocessing_context
+        if context is None:
+            return
+        require(num_workers > 0, op, "num_workers", f"at least 1 with {name}", num_workers)
+        if isinstance(context, str):
+            known = multiprocessing.get_all_start_methods()
+            require(context in known, op, name, f"one of {known}", repr(context))
+        elif not hasattr(context, "get_start_method"):
+            raise BadType(op, name, "a context of multiprocessing, or its name", type(context).__name__)
 
     def _refuse(self, because: str, *arguments: tuple[str, Any]) -> None:
         for name, value in arguments:
@@ -255,8 +278,12 @@ class DataLoader(Epochs):
         yield from items if self._alone else in_lists(items, self.batch_size, self.drop_last)  # type: ignore[arg-type]
 
     def _as_worker(self, made: Generator[tuple[Any, Place]], seed: int) -> Generator[tuple[Any, Place]]:
-        _worker.info, of_thread.seed = WorkerInfo(0, 1, seed, self.dataset), seed
-        if self.worker_init_fn is not None:
+        _worker.info = WorkerInfo(0, 1, seed, self.dataset)
+        _core.separate_random_state(
+            seed
+        )  # what runs here draws the same numbers, whatever the main thread draws meanwhile
+        if self.worker_init_fn is not None and not (self.persistent_workers and self._worker_began):
+            self._worker_began = True
             state = np.random.get_state()  # a process of its own would leave the program's state alone
             try:
                 self.worker_init_fn(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -35,13 +36,14 @@ class Prefetcher(Generic[T]):
     Args:
         source: anything to iterate over. The thread begins with the first item at once.
         depth: the most items that are made ahead.
+        timeout: the most seconds to wait for an item; 0: no limit. Then RuntimeError is raised.
 
     Raises:
         ValueError: if `depth` is below 1.
         TypeError: if `source` cannot be iterated over, or `depth` is not an integer.
     """
 
-    def __init__(self, source: Iterable[T], depth: int = 2) -> None:
+    def __init__(self, source: Iterable[T], depth: int = 2, timeout: float = 0) -> None:
         require(integer("Prefetcher", "depth", depth) >= 1, "Prefetcher", "depth", "at least 1", depth)
         try:
             items = iter(source)
@@ -49,6 +51,7 @@ class Prefetcher(Generic[T]):
             raise BadType("Prefetcher", "source", "an iterable", type(source).__name__) from None
         # The thread holds the channel and not this object, so that dropping this object ends it.
         self._channel: _Channel[T] = _Channel(depth)
+        self._timeout = timeout
         self._thread = threading.Thread(
             target=_make, args=(items, self._channel), name="engine.data.Prefetcher", daemon=True
         )
@@ -59,7 +62,7 @@ class Prefetcher(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        return self._channel.take(self._thread)
+        return self._channel.take(self._thread, self._timeout)
 
     def close(self) -> None:
         """End the thread after its current item and drop the items made ahead. Iterating then stops."""
@@ -125,12 +128,14 @@ class _Channel(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
-    def take(self, maker: threading.Thread) -> T:
+    def take(self, maker: threading.Thread, timeout: float = 0) -> T:
+        deadline = time.monotonic() + timeout
         with self._changed:
             while not (self._items or self._ended or self._closed):
                 if not maker.is_alive():  # after a fork the child has the iterator, but not the thread
                     raise BadState("Prefetcher", "process", "the one that made the iterator", "a fork of it")
-                self._changed.wait()
+                if not self._changed.wait(max(deadline - time.monotonic(), 0) if timeout else None):
+                    raise BadState("DataLoader", "timeout", f"a batch within {timeout} seconds", "none")
             if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()

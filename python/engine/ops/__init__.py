@@ -54,6 +54,7 @@ from engine.ops.sorting import *
 from engine.ops.special import *
 from engine.ops.stacking import *
 from engine.ops.statistics import *
+from engine.ops.strided import *
 from engine.ops.typed import *
 from engine.ops.unary import *
 from engine.ops.unique import *

@@ -7,12 +7,13 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, needs_grad, record, record_inplace
-from engine.errors import BadType, BadValue
+from engine.dtypes import INTEGER_LIMITS
+from engine.errors import BadType, BadValue, require
 from engine.ops import precision
 from engine.ops.convert import into
 from engine.ops.inplace import in_place
 from engine.ops.naming import in_old_order
-from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, tensor_of, zeros_array
+from engine.ops.operands import Number, Operand, data_of, gradient_for, gradients, result_type, tensor_of, zeros_array
 from engine.ops.rounding import truncated_quotient
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -48,6 +49,16 @@ Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
 _add_backward = gradients(lambda dy: dy, lambda dy: dy)
 
 
+def _scaled(op: str, input: Operand, other: Operand, alpha: Number) -> Tensor:
+    """alpha * other. Raises TypeError for a float alpha of integers, and ValueError for an integer that their dtype cannot hold."""
+    dtype = result_type(input, other)
+    if dtype in INTEGER_LIMITS:
+        low, high = (-255, 255) if dtype is _core.uint8 else INTEGER_LIMITS[dtype]
+        require(not isinstance(alpha, float), op, "alpha", "an integer, as the operands are", alpha, error=BadType)
+        require(low <= alpha <= high, op, "alpha", f"a value of {dtype.name}", alpha)
+    return mul(other, alpha)
+
+
 @tensor_method("add")
 def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other.
@@ -61,7 +72,7 @@ def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
         in_old_order("add", "alpha")
         alpha, other = other, old  # type: ignore[assignment]
     if alpha != 1:
-        other = mul(other, alpha)
+        other = _scaled("add", input, other, alpha)
     return record("add", K.add(data_of(input), data_of(other)), (tensor_of(input), tensor_of(other)), _add_backward)
 
 
@@ -85,7 +96,7 @@ def sub(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
         in_old_order("sub", "alpha")
         alpha, other = other, old  # type: ignore[assignment]
     if alpha != 1:
-        other = mul(other, alpha)
+        other = _scaled("sub", input, other, alpha)
     y = K.sub(data_of(input), data_of(other))
     return record("sub", y, (tensor_of(input), tensor_of(other)), _sub_backward)
 
@@ -302,7 +313,7 @@ def _add_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -
         alpha, other = other, old  # type: ignore[assignment]
     check_inplace("add_", self, other)
     if alpha != 1:
-        other = mul(other, alpha)
+        other = _scaled("add_", self, other, alpha)
     K.add_(self._data, data_of(other))
     return record_inplace("add_", self, (self, tensor_of(other)), _add_backward)
 
@@ -315,7 +326,7 @@ def _sub_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -
         alpha, other = other, old  # type: ignore[assignment]
     check_inplace("sub_", self, other)
     if alpha != 1:
-        other = mul(other, alpha)
+        other = _scaled("sub_", self, other, alpha)
     K.sub_(self._data, data_of(other))
     return record_inplace("sub_", self, (self, tensor_of(other)), _sub_backward)
 

@@ -17,7 +17,7 @@ from engine._core import Array, DType
 from engine.autograd.tape import filled, record
 from engine.errors import BadType, require
 from engine.ops.activation import log1p
-from engine.ops.arithmetic import add, maximum, minimum, mul, sub
+from engine.ops.arithmetic import add, clamp, maximum, minimum, mul, sub
 from engine.ops.comparison import isnan, where
 from engine.ops.naming import in_old_order
 from engine.ops.operands import Number, Operand, gradients, result_type, tensor_of
@@ -166,6 +166,8 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 def clamp_min(input: Tensor, min: Operand) -> Tensor:
     """The larger of input and min, NaN if one of them is NaN. The gradient passes to min where input is below it."""
     as_array("clamp_min", "input", input)
+    if not isinstance(min, Tensor):
+        return clamp(input, min, None)
     return where((input >= min).logical_or(isnan(input)), input, min)
 
 
@@ -173,6 +175,8 @@ def clamp_min(input: Tensor, min: Operand) -> Tensor:
 def clamp_max(input: Tensor, max: Operand) -> Tensor:
     """The smaller of input and max, NaN if one of them is NaN. The gradient passes to max where input is above it."""
     as_array("clamp_max", "input", input)
+    if not isinstance(max, Tensor):
+        return clamp(input, None, max)
     return where((input <= max).logical_or(isnan(input)), input, max)
 
 

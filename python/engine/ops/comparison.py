@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from numbers import Integral
 from typing import Any
+from warnings import warn
 
 from engine import _core
 from engine._core import Array
@@ -177,6 +178,7 @@ def where(condition: Tensor, input: Operand | None = None, other: Operand | None
     if input is None and other is None:
         return called_as("where", nonzero, condition, as_tuple=True)
     if c.dtype is _core.uint8:
+        warn("where takes a condition of uint8 as a mask, as PyTorch does; write bool", stacklevel=2)
         c = c.cast(_core.bool)
     y = K.where(c, data_of(input), data_of(other))
     return record("where", y, (tensor_of(input), tensor_of(other)), _where_backward, c)
@@ -220,7 +222,8 @@ def _value(op: str, x: Array, value: Any) -> Any:
             raise BadValue(op, "value", "a number or a 0-dim tensor", f"shape {tuple(value.shape)}")
         return value if promote_types(value.dtype, x.dtype) is x.dtype else value.cast(x.dtype)
     if isinstance(value, float) and not x.dtype.is_floating_point:
-        if not math.isfinite(value):
+        low, high = INTEGER_LIMITS.get(x.dtype, INTEGER_LIMITS[_core.int64])
+        if not (math.isfinite(value) and low <= int(value) <= high):
             raise BadValue(op, "value", f"a number that {x.dtype.name} can hold", value)
         value = int(value)
     if x.dtype is _core.bool and isinstance(value, int):

@@ -220,7 +220,7 @@ def _repr(self: Tensor) -> str:
     if self.dtype not in (_core.float32, _core.int64, _core.bool):
         suffix += f", dtype={self.dtype}"
     if self.grad_fn is not None:
-        suffix += f", grad_fn={self.grad_fn}"
+        suffix += f", grad_fn=<{self.grad_fn.name()}>"
     elif self.requires_grad:
         suffix += ", requires_grad=True"
     text = np.array2string(np.asarray(x), separator=", ", precision=4, prefix="tensor(") if x.size else "[]"

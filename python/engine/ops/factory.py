@@ -55,6 +55,8 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
         except (AttributeError, ValueError):
             raise BadType(op, arg, "a number", type(value).__name__) from None
     limits = INTEGER_LIMITS.get(array.dtype)
+    if array.dtype is _core.uint8 and not isinstance(value, float) and -256 < value < 0:
+        value += 256  # wraps around, as in PyTorch
     if limits and not (math.isfinite(value) and limits[0] <= int(value) <= limits[1]):
         raise BadValue(op, arg, f"a number that {array.dtype.name} can hold", value)
     if limits and abs(int(value)) > 2**53:  # a double cannot hold it exactly
@@ -362,6 +364,8 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
             dtype = default.dtype  # NumPy scalars keep their dtypes
         limits = None if dtype is None else INTEGER_LIMITS.get(dtype)
         if dtype is not None and limits and values.size and values.dtype.kind in "iuf":
+            if dtype is _core.uint8 and values.dtype.kind == "i" and -256 < values.min() < 0:
+                values = np.where(values < 0, values + 256, values)  # wraps around, as in PyTorch
             low, high = values.min(), values.max()  # NaN if there is one
             if not (math.isfinite(low) and math.isfinite(high) and limits[0] <= int(low) and int(high) <= limits[1]):
                 raise BadValue(op, "data", f"numbers that {dtype.name} can hold", f"{low} to {high}")

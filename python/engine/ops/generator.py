@@ -119,7 +119,6 @@ class _DefaultGenerator(Generator):
 
 
 default_generator: Generator = _DefaultGenerator()
-of_thread = threading.local()  # `seed`, in the thread of a DataLoader: what `initial_seed` says there
 
 
 def _default() -> Generator:

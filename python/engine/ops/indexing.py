@@ -11,6 +11,7 @@ import operator
 from collections.abc import Sequence
 from math import prod
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
@@ -65,6 +66,9 @@ def _index_array(op: str, item: Any, number: int) -> Array | None:
         return None
     if array.dtype is _core.int32:
         array = array.cast(_core.int64)
+    if array.dtype is _core.uint8:
+        warn(f"{op} takes an index of uint8 as a mask, as PyTorch does; write bool", stacklevel=2)
+        array = array.cast(_core.bool)
     if array.dtype is not _core.int64 and array.dtype is not _core.bool:
         raise BadType(op, "index", "integers (int32, int64) or bool", array.dtype.name)
     # An integer (0-dim) selects: the host reads it, wherever it is.

@@ -21,7 +21,7 @@ from engine.device import target
 from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue, require
 from engine.ops.factory import new_array, new_array_like, sizes_of
-from engine.ops.generator import Generator, default_generator, next_random, of_thread, state_numbers
+from engine.ops.generator import Generator, default_generator, next_random, state_numbers
 from engine.ops.operands import data_of, no_gradient
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -61,9 +61,8 @@ def seed() -> int:
 
 
 def initial_seed() -> int:
-    """The current seed; in the thread of a `DataLoader` with num_workers > 0, the seed of `get_worker_info()`, new in each epoch."""
-    seed: int | None = getattr(of_thread, "seed", None)
-    return default_generator.initial_seed() if seed is None else seed
+    """The current seed. The thread of a `DataLoader` with num_workers > 0 has its own random state, in each epoch with another seed."""
+    return default_generator.initial_seed()
 
 
 def get_rng_state() -> Tensor:

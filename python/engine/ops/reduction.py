@@ -482,13 +482,17 @@ def argmin(
 # ---------------------------------------------------------------- truth
 
 
+def _truth(y: Tensor, input: Tensor) -> Tensor:
+    return Tensor(y._data.cast(_core.uint8)) if input.dtype is _core.uint8 else y
+
+
 @tensor_method
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Tensor:
-    """Whether at least one element is not 0: bool. False if there are no elements."""
-    return _reduced("any", K.any, input, dim if axis is None else axis, keepdim or keepdims)
+    """Whether at least one element is not 0: bool, of uint8 uint8. False if there are no elements."""
+    return _truth(_reduced("any", K.any, input, dim if axis is None else axis, keepdim or keepdims), input)
 
 
 @tensor_method
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Tensor:
-    """Whether no element is 0: bool. True if there are no elements."""
-    return _reduced("all", K.all, input, dim if axis is None else axis, keepdim or keepdims)
+    """Whether no element is 0: bool, of uint8 uint8. True if there are no elements."""
+    return _truth(_reduced("all", K.all, input, dim if axis is None else axis, keepdim or keepdims), input)

@@ -12,11 +12,12 @@ from math import prod
 from typing import Any
 
 from engine import _core
-from engine._core import Array
+from engine._core import Array, DType
 from engine.autograd.tape import Node, record, record_view
 from engine.autograd.views import mark_view
 from engine.errors import BadIndex, BadType, BadValue, require
 from engine.ops.operands import gradient, sum_to, zeros_array
+from engine.ops.strided import as_dtype
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -101,8 +102,12 @@ def _reshape(self: Tensor, *each: Any, shape: Sequence[int] = ()) -> Tensor:
 
 
 @tensor_method
-def view(input: Tensor, *shape: Any, size: Sequence[int] = ()) -> Tensor:
-    """`reshape` that never copies. Raises ValueError if the strides do not allow a view."""
+def view(input: Tensor, *shape: Any, size: Sequence[int] = (), dtype: DType | None = None) -> Tensor:
+    """`reshape` that never copies. Raises ValueError if the strides do not allow a view.
+
+    view(dtype): the same bytes as elements of that dtype, without a gradient; if these differ in size, the last dimension changes."""
+    if dtype is not None or (len(shape) == 1 and type(shape[0]) is DType):
+        return as_dtype(input, shape[0] if dtype is None else dtype)
     x = as_array("view", "input", input)
     return record_view("view", x.view(sizes_of("view", "shape", shape or (size,))), input, _reshape_backward, x.shape)
 

@@ -35,7 +35,9 @@ def _backward(kernel: Callable[[Array, Array], Array]) -> Callable[..., Any]:
     return gradient(lambda dy, y, dim: _swap(kernel(_rows(_swap(dy, dim)), y), dim).reshape(dy.shape))
 
 
-_softmax_backward, _log_softmax_backward = _backward(K.softmax_backward), _backward(K.log_softmax_backward)
+Kind = tuple[str, Any, Callable[..., Any]]
+SOFTMAX: Kind = ("softmax", K.softmax, _backward(K.softmax_backward))
+LOG_SOFTMAX: Kind = ("log_softmax", K.log_softmax, _backward(K.log_softmax_backward))
 
 
 def _implied(op: str, ndim: int) -> int:
@@ -45,8 +47,9 @@ def _implied(op: str, ndim: int) -> int:
     return dim
 
 
-def _along(op: str, kernel: Any, backward: Any, input: Tensor, dim: int | None, dtype: DType | None) -> Tensor:
-    """The kernel's result along `dim`, recorded."""
+def along(kind: Kind, input: Tensor, dim: int | None, dtype: DType | None) -> Tensor:
+    """The softmax of that kind along `dim`, recorded."""
+    op, kernel, backward = kind
     if precision.active:
         input = precision.raised(input)
     x = as_array(op, "input", input)
@@ -65,13 +68,13 @@ def softmax(input: Tensor, dim: int | None = None, dtype: DType | None = None) -
 
     If all elements along `dim` are -inf, the result is NaN, as in PyTorch.
     """
-    return _along("softmax", K.softmax, _softmax_backward, input, dim, dtype)
+    return along(SOFTMAX, input, dim, dtype)
 
 
 @tensor_method
 def log_softmax(input: Tensor, dim: int | None = None, dtype: DType | None = None) -> Tensor:
     """The logarithm of softmax along `dim`, computed without the logarithm of a small number. dim and dtype as in `softmax`."""
-    return _along("log_softmax", K.log_softmax, _log_softmax_backward, input, dim, dtype)
+    return along(LOG_SOFTMAX, input, dim, dtype)
 
 
 @gradient

@@ -224,7 +224,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 def _named(name: str, op: Formula, input: Tensor) -> Tensor:
     y = op(input)
     if y.grad_fn is not None:
-        y.grad_fn.name = name
+        y.grad_fn.op = name
     return y
 
 

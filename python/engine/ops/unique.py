@@ -47,7 +47,7 @@ def _firsts(rows: Array) -> Array:
 
 
 def _no_backward(node: Node, *gradients: Any) -> Any:
-    raise NotDefined(node.name, "backward", "an op that has a gradient", "one that has none", "detach() its input")
+    raise NotDefined(node.op, "backward", "an op that has a gradient", "one that has none", "detach() its input")
 
 
 def _distinct(op: str, input: Tensor, dim: int | None, sort: bool, with_inverse: bool, with_counts: bool) -> Any:
