@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,43 @@ def test_few_texts_read_the_mean_and_hold_nothing_out(place, tmp_path):
     record = read_json(run(place, tmp_path, "many") / "run.json")
     assert record["data"]["validation_fraction"] == 0.1 and record["model"].get("pooling", "first") == "first"
     assert record["trainer"]["lr"] == pytest.approx(1e-3)
+
+
+def sentence_encoder(place: Path, folder: Path, pooling: Any) -> Path:
+    shutil.copytree(place / "encoder", folder)
+    (folder / "1_Pooling").mkdir()
+    listed = [
+        {"path": "", "type": "sentence_transformers.models.Transformer"},
+        {"path": "1_Pooling", "type": "x.Pooling"},
+    ]
+    (folder / "modules.json").write_text(json.dumps([*listed, {"path": "2_Dense", "type": "x.Dense"}]))
+    (folder / "1_Pooling/config.json").write_text(json.dumps(pooling))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("pooling", "read"),
+    [
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
+        ({"pooling_mode": "mean"}, "mean"),
+        ({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}, "first"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "first"),
+    ],
+)
+def test_an_encoder_of_sentences_is_read_as_it_was_trained(place, tmp_path, pooling, read):
+    """With many texts, too; and the plan says why."""
+    init, said = sentence_encoder(place, tmp_path / "sentences", pooling), []
+    folder = run(
+        place,
+        tmp_path,
+        "many",
+        start={"init": str(init)},
+        trainer={"epochs": None, "max_steps": 1},
+        announce=said.append,
+    )
+    record = read_json(folder / "run.json")
+    assert record["model"].get("pooling", "first") == read and record["data"]["validation_fraction"] == 0.1
+    assert ("because the encoder was trained so" in said[0]) == (read == "mean")
 
 
 def test_what_is_not_automatic_stays(place, tmp_path):

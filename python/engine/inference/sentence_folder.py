@@ -16,7 +16,7 @@ from engine.serialization import read_json, write_json
 if TYPE_CHECKING:
     from engine.inference.embedder import SentenceEncoder
 
-__all__ = ["POOLING_MODES", "pooling_config", "read_json_if_there", "read_modules", "write_modules"]
+__all__ = ["POOLING_MODES", "pooling_config", "pooling_of", "read_json_if_there", "read_modules", "write_modules"]
 
 POOLING_MODES = ("cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 # Older pooling configs hold true or false for each mode; the vectors of several modes are put side by side in this order.
@@ -71,6 +71,24 @@ def read_modules(folder: Path, op: str) -> tuple[Path, dict[str, Any]]:
         whole = not found["prompt"] or pooling.get("include_prompt", True)
         check(whole, f"pooling of all tokens in {folder}", "pooling that leaves out the tokens of the prompt")
     return place, found
+
+
+def pooling_of(folder: Path, op: str) -> str | None:
+    """How the encoder in a folder was trained to make one vector of a text, a name in `POOLING_MODES`; None if the folder does not say
+    so, or names several. Other modules than Transformer and Pooling do not matter. Raises ValueError if a file is damaged."""
+    if not (folder / "modules.json").is_file():
+        return None
+    listed = read_json(folder / "modules.json", op, "directory", list)
+    paths = [
+        str(each.get("path"))
+        for each in listed
+        if isinstance(each, dict) and str(each.get("type")).endswith(".Pooling")
+    ]
+    plain = len(paths) == 1 and os.path.basename(paths[0]) == paths[0]
+    pooling = read_json_if_there(folder / paths[0] / "config.json", op) if plain else {}
+    modes = [mode for key, mode in _OLD_NAMES.items() if pooling.get(key) is True]
+    mode = pooling.get("pooling_mode") or (modes[0] if len(modes) == 1 else None)
+    return mode if mode in POOLING_MODES else None
 
 
 def read_json_if_there(path: Path, op: str) -> dict[str, Any]:

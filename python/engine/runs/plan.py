@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine import _core, cuda
+from engine.inference.sentence_folder import pooling_of
 from engine.runs.facts import peak_memory_bytes, resident_bytes
 from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr
@@ -37,10 +39,19 @@ _FOR_FIRST_TOKEN = 1000  # texts
 _DRAWING = 60 * 2**20  # bytes that matplotlib takes
 
 
-def reads_mean(texts: int, task: TextTask) -> bool:
-    """Whether there are so few texts that the mean of all tokens is better than the first token of a published encoder, which has to
-    learn first what a whole text says: fewer than `FEW_TEXTS` for each label, or than 1,000 in all."""
-    return "pooling" not in task.unused and texts < max(FEW_TEXTS * len(task.labels), _FOR_FIRST_TOKEN)
+def why_mean(start: StartConfig, texts: int, task: TextTask) -> str | None:
+    """Why a model that starts from a published encoder should read the mean of all tokens; None: it should read what is published.
+
+    Encoders of sentences were trained so. With few texts, fewer than `FEW_TEXTS` for each label or than 1,000 in all, the first token
+    does not learn what a whole text says. A head that is there, and adapters that `peft` opens, keep the published pooling.
+    """
+    folder = start.folder()
+    if folder is None or "pooling" in task.unused or start.lora_rank or brings_head(str(folder)):
+        return None
+    if pooling_of(Path(folder), "train") == "mean":
+        return "the encoder was trained so"
+    few = texts < max(FEW_TEXTS * len(task.labels), _FOR_FIRST_TOKEN)
+    return "there are few texts" if few else None
 
 
 def choose(
@@ -49,8 +60,8 @@ def choose(
     """The settings with those named in `automatic` chosen, if the run starts from a published encoder; `TextData.read` chooses
     validation_fraction.
 
-    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if `reads_mean`; otherwise, and with a head that is there
-    already, as published. lr: `suggested_lr`, half of it with the mean.
+    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if there is a reason for it (`why_mean`);
+    otherwise as published. lr: `suggested_lr`, half of it with the mean.
     """
     init = start.init
     if init is None:
@@ -60,9 +71,7 @@ def choose(
         texts = (trainer.batch_size or 32) * trainer.gradient_accumulation_steps
         steps = -(-len(table) // texts)
         trainer = replace(trainer, epochs=min(max(-(-_STEPS // steps), _LEAST_EPOCHS), _MOST_EPOCHS))
-    # A head that is there, and adapters that `peft` opens, keep the published pooling.
-    kept = bool(start.lora_rank) or brings_head(str(start.folder()))
-    if "pooling" in automatic and not kept and reads_mean(len(table), task):
+    if "pooling" in automatic and why_mean(start, len(table), task):
         start = replace(start, sizes={**start.sizes, "pooling": "mean"})
     if "lr" in automatic:
         lr = suggested_lr(init)
@@ -113,8 +122,9 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
         parts.append("the head starts from a fit to what the encoder gives")
     lines = [f"plan: {'; '.join(parts)}"]
     if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
+        reason = why_mean(run.start, len(run.parts["train"].dataset), run.task)
         lines.append(
-            "plan: there are few texts, so the model reads the mean of all tokens. `engine export` writes such a model for "
+            f"plan: the model reads the mean of all tokens, because {reason}. `engine export` writes such a model for "
             "sentence-transformers. --pooling pooler makes one that `transformers` can open."
         )
     if "validation_fraction" in run.chosen and "held_out" not in run.parts:
