@@ -30,6 +30,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 DATA = {
     "banking77": ("banking77/train.csv", "banking77/test.csv", "category"),
     "snips": ("snips/train.tsv", "snips/test.tsv", "intent"),
+    "sms_spam": ("sms_spam/train.csv", "sms_spam/test.csv", "label"),
 }
 SIZES = (5, 10, 25, 0)  # texts for each label; 0: all
 MARGIN = 0.005  # by which a mean of accuracies may be below the better baseline
