@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -30,9 +31,11 @@ __all__ = [
     "complete_task",
     "config_option",
     "device_option",
+    "drop_output",
     "file_options",
     "file_settings",
     "model_sizes",
+    "of_output",
     "one_text_only",
     "option_values",
     "options_by_name",
@@ -70,6 +73,7 @@ _SIZES = {
     "hidden_size": "dim", "num_hidden_layers": "layers", "num_attention_heads": "heads", "intermediate_size": "ff",
 }  # fmt: skip
 _DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _OTHERS = {"extra_columns": "group_columns", "kinds": "remove", "name": "task"}
 
 
@@ -89,7 +93,7 @@ class Command(click.Command):
         try:
             yield
         except BrokenPipeError:
-            raise
+            raise click.exceptions.Exit(141) from None  # see `engine.cli.main`
         except (ArgumentError, ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
             if ctx.find_root().params.get("debug"):
                 raise
@@ -97,12 +101,25 @@ class Command(click.Command):
 
     def _in_options(self, error: Exception) -> str:
         if not isinstance(error, ArgumentError):
-            return str(error)
+            return str(of_output(error))
         options = {p.name: p.opts[0] for p in self.params if isinstance(p, click.Option) and p.name}
         for name, option in {**_SIZES, **dict.fromkeys(_DROPOUT, "dropout"), **_OTHERS}.items():
             if option in options:
                 options[name] = options[option]
         return f"{options.get(error.argument) or f'[{error.op}] {error.argument}'}: {error.problem(options)}"
+
+
+def drop_output() -> None:
+    """Drops what is left to be written to standard output, and cannot be. Python would try it again at its end, and say so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def of_output(error: Exception) -> Exception:
+    """The error, with a name if it is one of standard output: who writes a file names it, so a disk without a name is there."""
+    if isinstance(error, OSError) and error.filename is None and error.errno in _OF_DISKS:
+        drop_output()
+        return OSError(error.errno, error.strerror, "standard output")
+    return error
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

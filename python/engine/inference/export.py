@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 
 from engine import _core, ops
 from engine.errors import FileExists, FileMissing, require
+from engine.files import filled
 from engine.inference.card import model_card
 from engine.inference.predictor import architecture_of
 from engine.models import (
@@ -89,21 +88,12 @@ def export(
     state = _weights(model, dtype)
     config = {"architectures": [model.architecture], **model.config.to_dict(), "dtype": dtype, "torch_dtype": dtype}
     config.pop("pooling", None)  # "first", as always in these families
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with filled(target) as partial:
         save_file(state, partial / "model.safetensors", {"format": "pt"})
         write_json(partial / "config.json", config)
         write_tokenizer(partial, tokenizer, cut, model.config.type_vocab_size > 1)
         if card:
             write_text(partial / "README.md", model_card(source, model, dtype))
-        mask = os.umask(0)
-        os.umask(mask)
-        partial.chmod(0o777 & ~mask)  # mkdtemp keeps folders private
-        os.rename(partial, target)  # replaces an empty folder
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return target
 
 

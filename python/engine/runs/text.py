@@ -19,7 +19,7 @@ from engine.errors import Argument, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
-from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded
+from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded, tokenizer_of
 from engine.runs.plan import AUTOMATIC, Announcement, choose
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
@@ -143,9 +143,7 @@ class TextRun(Run):
         if data.validation is None and "held_out" not in parts.tables:
             data = replace(data, validation_fraction=0.0)
         trainer, start = choose(automatic, trainer, start, parts)
-        source = data.tokenizer or start.folder()
-        tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if source is None else load_tokenizer(source)
-        tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
+        tokenizer = _words(data, start, parts)
         config = start.config(parts.task, tokenizer, data.max_length, data.pair_column is not None)
         run = cls(data, settings, start, trainer, parts, tokenizer, config)
         run.chosen = automatic
@@ -161,7 +159,8 @@ class TextRun(Run):
         with reading("model"):
             config = TransformerConfig.from_dict(model)
         places = find_files(data.files, record["data"]["sha256"], record["data"]["absolute"])
-        parts, tokenizer = data.moved(places).read(settings), Tokenizer.from_pretrained(folder)
+        parts = data.moved(places).read(settings)
+        tokenizer = tokenizer_of(folder, fresh, lambda: _words(data, start, parts))
         return cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
 
     def record(self) -> dict[str, Any]:
@@ -216,6 +215,14 @@ class TextRun(Run):
         examples = explain_examples(worst, self.model, dataset, self.tokenizer, self.task.labels.names)
         attention = attention_of(self.model, dataset, self.tokenizer, worst[0]["index"])
         return {"examples": examples, "attention": attention}
+
+
+def _words(data: TextData, start: StartConfig, parts: Parts) -> Tokenizer:
+    """The tokenizer of the settings, or one that is trained on the texts."""
+    source = data.tokenizer or start.folder()
+    tokenizer = Tokenizer.train(parts.texts(), data.vocab_size) if source is None else load_tokenizer(source)
+    tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
+    return tokenizer
 
 
 def _notices(parts: Mapping[str, Part], task: Any, tokenizer: Tokenizer, max_length: int) -> list[str]:
