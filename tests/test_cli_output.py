@@ -105,6 +105,15 @@ def test_an_output_that_is_a_pipe_is_refused(run, tmp_path):
     assert "the pipe, socket or device" in line
 
 
+@pytest.mark.parametrize("arguments", [("train", *SCRATCH, "-o", "run"), ("pretrain", "-o", "run")])
+def test_data_that_are_a_pipe_are_refused(tmp_path, monkeypatch, arguments):
+    """They are read more than once: the second time would wait for ever."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("data.csv")
+    assert "got the pipe data.csv" in run_engine(*arguments, "data.csv", code=2)
+    assert os.listdir() == ["data.csv"]
+
+
 def test_two_trainers_in_one_folder(tmp_path):
     class Other(Callback):
         def on_step_end(self, trainer_, loss):

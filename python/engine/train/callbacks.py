@@ -74,7 +74,10 @@ class JsonlLog(Callback):
             self._file.close()
             self._file = None
             raise Busy("Trainer.train", "output", "a folder that no other training uses", self.path.parent)
-        self._file.truncate(min(position, self._file.tell()))
+        try:
+            self._file.truncate(min(position, self._file.tell()))
+        except OSError as error:
+            raise named(error, "Trainer.train", self.path) from None
         self._file.seek(0, os.SEEK_END)
 
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadValue, FileMissing, require
-from engine.files import remove_folder
+from engine.files import named, remove_folder
 from engine.serialization import load_file, read_json, save_file, write_json
 from engine.settings import checked
 from engine.tensor import Tensor
@@ -149,6 +149,8 @@ def _sync(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        raise named(error, "save_checkpoint", folder) from None
     finally:
         os.close(handle)
 
