@@ -200,6 +200,8 @@ def test_settings_of_other_types_are_named() -> None:
     for call, value, text in (
         (_core.set_num_threads, 2.5, r"\[set_num_threads\] n: expected an integer of 64 bits, got float"),
         (_core.set_num_threads, None, r"\[set_num_threads\] n: .* got NoneType"),
+        (_core.set_num_threads, True, r"\[set_num_threads\] n: .* got bool"),
+        (_core.set_memory_limit, True, r"\[set_memory_limit\] bytes: expected None or an integer of 64 bits, got bool"),
         (_core.set_memory_limit, 1e9, r"\[set_memory_limit\] bytes: expected None or an integer of 64 bits, got float"),
         (_core.set_cpu_isa, None, r"\[set_cpu_isa\] name: expected a string, got NoneType"),
     ):

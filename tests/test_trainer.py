@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -351,6 +354,29 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
     (second / "a.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"expected an existing file, got .*a\.safetensors"):
         load_checkpoint(second)
+
+
+def test_a_step_is_written_again_without_a_moment_without_a_checkpoint(tmp_path, monkeypatch):
+    """The data of a stream may end where a checkpoint was written: then the same step is written twice."""
+    save_checkpoint(tmp_path, 1, {"n": 1})
+    for call in ("rename", "rmtree"):
+        where = checkpoint.os if call == "rename" else shutil
+        for k in range(1, 4):
+            calls, real = [], getattr(where, call)
+
+            def broken(*given, calls=calls, real=real, k=k, **more):
+                calls.append(given)
+                if len(calls) == k:
+                    raise OSError(errno.EIO, "broken")
+                return real(*given, **more)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(where, call, broken)
+                with contextlib.suppress(OSError):
+                    save_checkpoint(tmp_path, 1, {"n": 2})
+            assert load_checkpoint(latest_checkpoint(tmp_path))["n"] in (1, 2)
+    assert save_checkpoint(tmp_path, 1, {"n": 3}).name == "step-00000001"
+    assert os.listdir(tmp_path) == ["step-00000001"] and load_checkpoint(latest_checkpoint(tmp_path))["n"] == 3
 
 
 def test_a_flipped_byte_in_a_checkpoint_is_seen(tmp_path):

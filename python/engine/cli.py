@@ -16,32 +16,38 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command and exits with code 0; 2 for errors that the user can correct; 130 if it was interrupted.
+    """Runs the command and exits with code 0; 2 for errors that the user can correct; 130 if it was interrupted; 141 if the program
+    that reads the output, for example `head`, has ended, as if SIGPIPE had ended this one.
 
     arguments: those of the command line; None: `sys.argv[1:]`.
     """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed by who started the command; a file opened later must not take its place
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115 - until the process ends
     try:
         import click
     except ModuleNotFoundError:
         absent = ", ".join(name for name in ("click", "tqdm", "tokenizers") if find_spec(name) is None)
         _fail(f"the command needs {absent}: pip install 'engine[cli]'")
     from engine.commands import cli
+    from engine.commands.common import drop_output, of_output
 
     try:
         code = cli.main(args=arguments, prog_name="engine", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         code = 130 if error.exit_code == 130 else 2  # click uses 1 for some errors
         _fail(error.format_message(), context.command_path if context else "engine", code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", code=130)
-    except BrokenPipeError:  # the program that reads the output, for example `head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(141)
     except (ArgumentError, ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
         if "--debug" in (sys.argv[1:] if arguments is None else arguments)[:1]:
             raise
-        _fail(str(error))
+        _fail(str(of_output(error)))
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,8 +1,7 @@
 """Reads and writes tensors as safetensors files, through the library's interface for bytes (its NumPy interface lacks bfloat16).
 
-`save_file` and `load_file` have the names and arguments of `safetensors.torch`. Every file is first written under a temporary name in
-the same folder and then renamed, so that a reader finds the old file or the new file, never a part of one. Links stay links, and
-modes are kept.
+`save_file` and `load_file` have the names and arguments of `safetensors.torch`. A reader finds the old file or the new file, never a part
+of one (`engine.files`). Links stay links, and modes are kept.
 """
 
 from __future__ import annotations
@@ -10,18 +9,17 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import safetensors
 
 from engine import _core
 from engine.errors import BadFile, BadType, BadValue, FileMissing, IsFolder, require
+from engine.files import replace_file
 from engine.tensor import Tensor
 
-__all__ = ["finite", "load_file", "read_json", "replace_file", "save_file", "write_json", "write_text"]
+__all__ = ["finite", "load_file", "read_json", "save_file", "write_json", "write_text"]
 
 _DTYPES = {
     "F32": _core.float32, "F64": _core.float64, "I32": _core.int32, "I64": _core.int64, "I16": _core.int16,
@@ -118,39 +116,6 @@ def write_text(filename: str | os.PathLike[str], text: str) -> None:
             stream.write(text)
 
     replace_file(filename, write, "write_text")
-
-
-def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None], op: str = "replace_file") -> None:
-    """Calls `write(path)` with a temporary name in the folder of `filename`, syncs the file to the disk, and renames it in one step.
-
-    A link is followed, and the mode of an existing file is kept. Raises OSError, with the name `op`, if `filename` is not a file (a
-    folder, a pipe, a device) or cannot be written.
-    """
-    name = os.fspath(filename)
-    try:
-        mode = os.stat(name).st_mode
-    except FileNotFoundError:  # a new file gets the mode that open() would give it
-        mask = os.umask(0)
-        os.umask(mask)
-        mode = stat.S_IFREG | 0o666 & ~mask
-    if not stat.S_ISREG(mode):
-        kind, what = (IsFolder, "the folder") if stat.S_ISDIR(mode) else (BadFile, "the pipe, socket or device")
-        raise kind(op, "filename", "a regular file or a new name", f"{what} {name}")
-    target = os.path.realpath(name)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from None  # the class follows errno
-    os.close(handle)
-    try:
-        write(temporary)
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.chmod(temporary, stat.S_IMODE(mode))  # mkstemp makes files private
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def read_json(path: str | os.PathLike[str], op: str = "read_json", argument: str = "path", kind: type = dict) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -35,10 +36,12 @@ __all__ = [
     "complete_task",
     "config_option",
     "device_option",
+    "drop_output",
     "file_options",
     "file_settings",
     "model_sizes",
     "need",
+    "of_output",
     "one_text_only",
     "option_values",
     "options_by_name",
@@ -82,6 +85,7 @@ _OTHERS = {
     "folder": "run", "directory": "run", "run_folder": "run",
 }  # fmt: skip
 _OF_FILES = ("path", "paths")  # these errors name the file
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Command(click.Command):
@@ -115,7 +119,7 @@ class Command(click.Command):
         try:
             yield
         except BrokenPipeError:
-            raise
+            raise click.exceptions.Exit(141) from None  # see `engine.cli.main`
         except (ArgumentError, ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
             if ctx.find_root().params.get("debug"):
                 raise
@@ -123,7 +127,7 @@ class Command(click.Command):
 
     def _in_options(self, error: Exception) -> str:
         if not isinstance(error, ArgumentError):
-            return str(error)
+            return str(of_output(error))
         given = [p for p in self.params if isinstance(p, click.Option) and p.name]
         options = {str(p.name): p.opts[0] for p in given}
         options |= {f"{p.name}=True": p.opts[0] for p in given if p.secondary_opts}
@@ -138,6 +142,19 @@ class Command(click.Command):
             return error.problem(options)
         inner = error.argument.replace("_", " ") if error.argument.isidentifier() else error.argument
         return f"{error.op if error.op.isupper() else shown.get(error.argument, inner)}: {error.problem(options)}"
+
+
+def drop_output() -> None:
+    """Drops what is left to be written to standard output, and cannot be. Python would try it again at its end, and say so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def of_output(error: Exception) -> Exception:
+    """The error, with a name if it is one of standard output: who writes a file names it, so a disk without a name is there."""
+    if isinstance(error, OSError) and error.filename is None and error.errno in _OF_DISKS:
+        drop_output()
+        return OSError(error.errno, error.strerror, "standard output")
+    return error
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from engine.commands.common import PATH, Command, flat, option_values, options_b
 from engine.commands.terminal import show
 from engine.commands.train import train, training, training_options
 from engine.errors import ArgumentError, require
+from engine.files import scratch_folder
 
 __all__ = ["search"]
 
@@ -91,11 +91,8 @@ def search(
             ctx, data, {**options, "checkpoint_every": 0, **option_values(ctx.command, flat(settings), space)}
         )
         arguments["automatic"] = [name for name in arguments["automatic"] if name != "validation_fraction"]
-        folder = tempfile.mkdtemp(prefix="trial-", dir=output)
-        try:
-            report = train_text(**arguments, output=os.path.join(folder, "run"), callbacks=callbacks)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with scratch_folder(Path(output, "trial")) as folder:
+            report = train_text(**arguments, output=folder / "run", callbacks=callbacks)
         figures = report["held_out"]
         known = ", ".join(name for name, value in figures.items() if isinstance(value, float))
         require(metric in figures, "search", "metric", f"one of {known}", repr(metric))

@@ -10,8 +10,8 @@ from typing import IO, Any
 import numpy as np
 
 from engine.errors import require
+from engine.files import replace_file
 from engine.inference.embedder import SentenceEncoder
-from engine.serialization import replace_file
 from engine.text import TextTable, read_table
 
 __all__ = ["embed_file"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import Argument, FileExists, require
+from engine.files import filled
 
 __all__ = ["check_output", "new_folder"]
 
@@ -41,24 +40,5 @@ def new_folder(op: str, output: str | os.PathLike[str], overwrite: bool = False)
     """
     target = Path(os.path.realpath(output))
     check_output(op, target, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    old = partial.with_name(f"{partial.name}.old")
-    try:
-        yield partial
-        mask = os.umask(0)
-        os.umask(mask)
-        partial.chmod(0o777 & ~mask)  # mkdtemp keeps folders private
-        if target.exists():
-            os.rename(target, old)
-        try:
-            os.rename(partial, target)
-        except BaseException:
-            if old.exists():
-                os.rename(old, target)
-            raise
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if old.exists():
-        shutil.rmtree(old)
+    with filled(target) as folder:
+        yield folder

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import not_installed
+from engine.files import replace_file
 from engine.metrics import condense_confusion
 from engine.report.fonts import fonts_for
 from engine.report.panels import curve_panels
@@ -127,8 +128,9 @@ def _save(figure: Any, path: str | os.PathLike[str]) -> Path:
     log = logging.getLogger("matplotlib.font_manager")
     level = log.level
     log.setLevel(logging.ERROR)  # it warns of fonts, such as Chinese ones, without a weight called normal
+    kind = Path(path).suffix[1:] or "png"
     try:
-        figure.savefig(path)
+        replace_file(path, lambda temporary: figure.savefig(temporary, format=kind), "plot")
     finally:
         log.setLevel(level)
     return Path(path)

@@ -115,7 +115,7 @@ def fit_as(
         _log.warning("fit: nothing is held out of %d texts, so the model of the last epoch is kept", n)
         settings = {**settings, "validation_fraction": 0.0}
     chosen = _configs(kind, None if init is None else os.fspath(init), settings)
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(prefix="engine-fit-") as place:
         folder = Path(place if output is None else output) / ("run" if output is None else "")
         check_output(folder, overwrite)
         path = folder.with_name(f"{folder.name}-data.jsonl")  # a run that is resumed reads it

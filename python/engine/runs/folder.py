@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.errors import Argument, ArgumentError, BadValue, Busy, FileExists, FileMissing, require
+from engine.files import is_partial, lock, remove_folder
 from engine.serialization import read_json
 from engine.tasks.config import Settings
 from engine.text import Tokenizer
@@ -120,28 +118,27 @@ def recorded(record: Mapping[str, Any], entry: str, kind: type[AnySettings], *ot
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other trainings out of a run folder. The lock ends with the process at the latest.
+def locked(folder: Path, op: str = "train") -> Iterator[None]:
+    """Keeps other trainings out of a run folder, or other searches out of theirs. The lock ends with the process at the latest.
 
     The folder itself is locked, so no file is left behind. A file system that has no such locks (some kinds of NFS) is not locked.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise Busy("train", "output", "a folder that no other training uses", folder) from None
+        if lock(handle) is False:
+            doer = "search" if op == "search" else "training"
+            raise Busy(op, "output", f"a folder that no other {doer} uses", folder)
         yield
     finally:
         os.close(handle)
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
-    """Raises FileExistsError unless `folder` is new or empty. With `overwrite` it may also be that of a run."""
+    """Raises FileExistsError unless `folder` is new or empty. With `overwrite` it may also be that of a run. What a run that was killed
+    wrote before its run.json, its first file, does not count."""
     folder_or_new = folder.is_dir() or not folder.exists()
     require(folder_or_new, "train", "output", "a folder", f"the file {folder}", error=FileExists)
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and not all(is_partial(path.name) for path in folder.iterdir()):
         expected, got = "a new or empty folder", f"{folder} with other files in it"
         require((folder / "run.json").is_file(), "train", "output", expected, got, error=FileExists)
         hints = ("resume it with ", Argument("resume")), ("replace it with ", Argument("overwrite"))
@@ -149,14 +146,26 @@ def check_output(folder: Path, overwrite: bool) -> None:
 
 
 def remove_run(folder: Path) -> None:
-    """Removes what a run writes, and nothing else."""
-    for name in ("checkpoints", "adapter", "tensorboard"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    """Removes what a run writes, and nothing else. run.json goes last: without it the rest would not be known for a run's."""
+    partial = [path.name for path in folder.iterdir() if is_partial(path.name)]
+    for name in ("checkpoints", "adapter", "tensorboard", *partial):
+        if (folder / name).is_dir():
+            remove_folder(folder / name)
     for name in (
-        "run.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "log.jsonl",
         "report.json", "report.md", "report.html", "curves.png", "confusion.png", "reliability.png",
+        "run.json",
     ):  # fmt: skip
         (folder / name).unlink(missing_ok=True)
+
+
+def tokenizer_of(folder: Path, fresh: bool, make: Callable[[], Tokenizer]) -> Tokenizer:
+    """The tokenizer of a run. make: makes it again, if the run was killed before the last of its files was written.
+
+    fresh: whether the run has no checkpoint."""
+    if fresh and not (folder / "tokenizer_config.json").exists():
+        return make()
+    return Tokenizer.from_pretrained(folder)
 
 
 def file_record(paths: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import BadType, NotFinite, not_installed, require
+from engine.errors import BadFile, BadType, NotFinite, not_installed, require
+from engine.runs.folder import locked
 from engine.runs.toml import read_toml, write_toml
 from engine.serialization import write_text
 from engine.tasks import MINIMIZED
@@ -223,6 +224,7 @@ def search(
     Raises:
         ImportError: if Optuna or tomli-w is missing (extra `search`).
         ValueError: if the folder holds a search with another space, metric or seed; or if no trial was completed.
+        BlockingIOError: if another search works in the folder.
         All errors of `train`, except FloatingPointError: that trial has diverged, and the search goes on.
     """
     if not isinstance(space, SearchSpace):
@@ -238,7 +240,7 @@ def search(
         "space": space.describe(), "metric": metric, "minimize": down, "seed": seed, "prune": prune, "startup": startup,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    with _study(optuna, folder, down, startup) as study:
+    with locked(folder, "search"), _study(optuna, folder, down, startup) as study:
         for name, value in about.items():
             before = study.user_attrs.get(name, value)
             require(
@@ -274,17 +276,24 @@ def _optuna() -> Any:
 
 @contextmanager
 def _study(optuna: Any, folder: Path, down: bool, startup: int) -> Iterator[Any]:
-    """The study in a folder. Its file is closed at the end."""
-    storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / 'study.db').resolve()}")
+    """The study in a folder. Its file is closed at the end. Errors of its database are OSErrors that name it."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    file, storage = (folder / "study.db").resolve(), None
     pruner = optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=2)  # asked by `_Reporter`
     direction = "minimize" if down else "maximize"
     try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
         yield optuna.create_study(
             storage=storage, study_name="search", direction=direction, pruner=pruner, load_if_exists=True
         )
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        reason = getattr(error, "orig", None) or error.__cause__ or error  # SQLite's own words
+        raise BadFile("search", "output", "a database that can be read and written", file, str(reason)) from error
     finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 class _Reporter(Callback):

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from engine import manual_seed
 from engine.errors import Argument, require
 from engine.models import TransformerConfig
-from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded
+from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded, tokenizer_of
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.settings import Settings
@@ -276,7 +276,15 @@ class PretrainingRun(Run):
         """The run that a folder's run.json records. fresh: whether it has no checkpoint, so that its first weights are needed."""
         data = recorded(record, "data", CorpusData, "sha256", "absolute")
         start = StartConfig.begun(record, fresh)
-        trainer, tokenizer = recorded(record, "trainer", TrainerConfig), Tokenizer.from_pretrained(folder)
+        trainer = recorded(record, "trainer", TrainerConfig)
+
+        def words() -> Tokenizer:
+            return found().words(data.tokenizer or start.folder())
+
+        def found() -> CorpusData:
+            return data.moved(find_files(data.all_files, record["data"]["sha256"], record["data"]["absolute"]))
+
+        tokenizer = tokenizer_of(folder, fresh, words)
         masking = {name: record["task"][name] for name in ("p", "whole_word")}
         with reading("task"):
             MaskedLanguageModeling.of(tokenizer, **masking)
@@ -286,8 +294,7 @@ class PretrainingRun(Run):
         steps = record["steps_an_epoch"]
         whole = steps is None or (isinstance(steps, int) and steps >= 1)
         require(whole, "resume", "output", "a whole number as steps_an_epoch in run.json", repr(steps))
-        places = find_files(data.all_files, record["data"]["sha256"], record["data"]["absolute"])
-        return cls(data.moved(places), masking, start, trainer, tokenizer, config, steps, fresh)
+        return cls(found(), masking, start, trainer, tokenizer, config, steps, fresh)
 
     def record(self) -> dict[str, Any]:
         return {

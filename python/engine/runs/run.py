@@ -162,11 +162,14 @@ class Run:
             check_output(folder, overwrite)  # again, because another training may have begun here meanwhile
             if overwrite:
                 remove_run(folder)
-            self.save(folder)
-            if isinstance(self.model, Pretrained):
-                write_json(folder / "config.json", _model_record(self.model))
-            write_json(folder / "run.json", record)
+            write_json(folder / "run.json", record)  # first: a run that is killed now can be resumed from it
+            self._save_start(folder)
             return self._go(trainer, folder, started, resume=False, keep=keep_checkpoints)
+
+    def _save_start(self, folder: Path) -> None:
+        self.save(folder)
+        if isinstance(self.model, Pretrained):
+            write_json(folder / "config.json", _model_record(self.model))
 
     def resume(
         self,
@@ -193,6 +196,8 @@ class Run:
         """As `resume`, in a folder that the caller has locked, and for a run that was made from its run.json."""
         started = time.perf_counter()
         trainer = self._trainer(folder, progress, tensorboard, callbacks)
+        if latest_checkpoint(folder / "checkpoints") is None:  # it was perhaps killed before these files were complete
+            self._save_start(folder)
         return self._go(trainer, folder, started, resume=True, keep=keep)
 
     def _check_same(self, record: Mapping[str, Any], folder: Path) -> None:

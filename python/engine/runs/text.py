@@ -16,11 +16,11 @@ from types import MappingProxyType
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import Argument, ArgumentError, require
+from engine.errors import Argument, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
-from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded
+from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded, tokenizer_of
 from engine.runs.plan import AUTOMATIC, Announcement, announcement, choose
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
@@ -179,16 +179,7 @@ class TextRun(Run):
         if data.validation is None and "held_out" not in parts.tables:
             data = replace(data, validation_fraction=0.0)
         trainer, start = choose(automatic, trainer, start, parts)
-        source = data.tokenizer or start.folder()
-        if source is None:
-            tokenizer = Tokenizer.train(parts.texts(), data.vocab_size)
-        else:
-            try:
-                tokenizer = load_tokenizer(source)
-            except ArgumentError as error:
-                error.relabel("train", dict.fromkeys(("directory", "path"), "tokenizer" if data.tokenizer else "init"))
-                raise
-        tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
+        tokenizer = _words(data, start, parts)
         config = start.config(parts.task, tokenizer, data.max_length, data.pair_column is not None)
         run = cls(data, settings, start, trainer, parts, tokenizer, config)
         run.chosen = automatic
@@ -204,7 +195,8 @@ class TextRun(Run):
         with reading("model"):
             config = TransformerConfig.from_dict(model)
         places = find_files(data.files, record["data"]["sha256"], record["data"]["absolute"])
-        parts, tokenizer = data.moved(places).read(settings), Tokenizer.from_pretrained(folder)
+        parts = data.moved(places).read(settings)
+        tokenizer = tokenizer_of(folder, fresh, lambda: _words(data, start, parts))
         return cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
 
     def record(self) -> dict[str, Any]:
@@ -259,6 +251,21 @@ class TextRun(Run):
         examples = explain_examples(worst, self.model, dataset, self.tokenizer, self.task.labels.names)
         attention = attention_of(self.model, dataset, self.tokenizer, worst[0]["index"])
         return {"examples": examples, "attention": attention}
+
+
+def _words(data: TextData, start: StartConfig, parts: Parts) -> Tokenizer:
+    """The tokenizer of the settings, or one that is trained on the texts."""
+    source = data.tokenizer or start.folder()
+    if source is None:
+        tokenizer = Tokenizer.train(parts.texts(), data.vocab_size)
+    else:
+        try:
+            tokenizer = load_tokenizer(source)
+        except ArgumentError as error:
+            error.relabel("train", dict.fromkeys(("directory", "path"), "tokenizer" if data.tokenizer else "init"))
+            raise
+    tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
+    return tokenizer
 
 
 def _notices(parts: Mapping[str, Part], task: Any, tokenizer: Tokenizer, max_length: int) -> list[str]:

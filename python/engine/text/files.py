@@ -12,11 +12,12 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from engine.data.table import place_of
-from engine.errors import Argument, BadType, BadValue, FileMissing, Hint, IsFolder, require
+from engine.errors import Argument, BadFile, BadType, BadValue, FileMissing, Hint, IsFolder, require
 from engine.text.compression import decompressed, without_compression
 
 __all__ = ["JSON_LINES", "DecodeErrors", "Line", "TextFile", "either", "json_kind", "numbered_lines"]
@@ -61,7 +62,7 @@ class TextFile:
         hint: what the user can do about a file that is not UTF-8.
 
     Raises:
-        FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder.
+        FileNotFoundError: if there is no such file; IsADirectoryError: if it is a folder; OSError: if it is a pipe.
         TypeError: if `path` is neither a path nor a stream.
     """
 
@@ -78,6 +79,8 @@ class TextFile:
             raise BadType(op, argument, "a path or a stream", type(path).__name__) from None
         require(not os.path.isdir(self.name), op, argument, "a file", f"the folder {self.name}", error=IsFolder)
         require(os.path.exists(self.name), op, argument, "an existing file", self.name, error=FileMissing)
+        pipe, once = stat.S_ISFIFO(os.stat(self.name).st_mode), "a pipe can be read only once: write it to a file first"
+        require(not pipe, op, argument, "a file", f"the pipe {self.name}", once, error=BadFile)
 
     @classmethod
     def named(cls, op: str, name: str, argument: str = "path") -> TextFile:

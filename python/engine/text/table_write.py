@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import not_installed, require
-from engine.serialization import finite, replace_file, write_text
+from engine.files import replace_file
+from engine.serialization import finite, write_text
 from engine.text.table import TextTable
 
 __all__ = ["WRITTEN", "check_output_format", "write_columns", "write_table"]

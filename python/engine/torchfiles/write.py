@@ -14,8 +14,8 @@ from engine._core import Array, DType
 from engine.device import device as device_class
 from engine.dtypes import Size
 from engine.errors import BadType, BadValue
+from engine.files import replace_file
 from engine.nn import Parameter
-from engine.serialization import replace_file
 from engine.tensor import Tensor
 from engine.torchfiles.read import DTYPES, STORAGES
 

@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from engine.errors import Argument, not_installed, require
+from engine.errors import Argument, Busy, not_installed, require
+from engine.files import lock, named
 from engine.report.words import figure_name
 from engine.serialization import finite
 
@@ -46,7 +48,7 @@ class Callback:
 
 
 class JsonlLog(Callback):
-    """Writes each record as a line of JSON, and flushes it. Infinite numbers and NaN become null.
+    """Writes each record as a line of JSON, at once. Infinite numbers and NaN become null.
 
     A checkpoint stores the length of the file (`position`). A resumed run cuts the file to this length, so that no step is in it
     twice.
@@ -54,7 +56,7 @@ class JsonlLog(Callback):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
 
     @property
     def position(self) -> int:
@@ -62,18 +64,31 @@ class JsonlLog(Callback):
         return self._file.tell() if self._file else 0
 
     def open(self, position: int = 0) -> None:
-        """Opens the file after its first `position` bytes and cuts off the rest. Raises ValueError if these bytes are damaged."""
+        """Opens the file after its first `position` bytes and cuts off the rest. It stays locked until the training ends.
+
+        Raises ValueError if these bytes are damaged, BlockingIOError if another training writes the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
             read_log(self.path, position)  # so that damage is found before the training
-        self._file = open(self.path, "ab")  # noqa: SIM115 - it stays open until the training ends
-        self._file.truncate(min(position, self._file.tell()))
+        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - it stays open until the training ends
+        if lock(self._file.fileno()) is False:
+            self._file.close()
+            self._file = None
+            raise Busy("Trainer.train", "output", "a folder that no other training uses", self.path.parent)
+        try:
+            self._file.truncate(min(position, self._file.tell()))
+        except OSError as error:
+            raise named(error, "Trainer.train", self.path) from None
         self._file.seek(0, os.SEEK_END)
 
     def on_log(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
         if self._file:
-            self._file.write(json.dumps(finite(record)).encode() + b"\n")
-            self._file.flush()
+            line = memoryview(json.dumps(finite(record)).encode() + b"\n")
+            try:
+                while line:  # a disk that becomes full takes a part
+                    line = line[self._file.write(line) :]
+            except OSError as error:
+                raise named(error, "Trainer.train", self.path) from None
 
     def on_train_end(self, trainer: Trainer) -> None:
         if self._file:

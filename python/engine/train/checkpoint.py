@@ -1,7 +1,8 @@
 """Checkpoints: a folder for each step, which is either complete or missing.
 
 A checkpoint holds tensors in safetensors files and everything else in `state.json`. It is written under a temporary name
-in the same folder and renamed when it is complete. So a run that is killed at any moment leaves its last complete checkpoint.
+in the same folder and renamed when it is complete; before it is removed, it gets a temporary name again. So a run that is killed at
+any moment leaves its last complete checkpoint.
 `state.json` also holds the CRC-32 of each file, and of its own other contents, so that damage is found.
 """
 
@@ -18,13 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadValue, FileMissing, require
+from engine.files import named, remove_folder
 from engine.serialization import load_file, read_json, save_file, write_json
 from engine.settings import checked
 from engine.tensor import Tensor
 
 __all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
 
-_NAME = re.compile(r"step-(\d{8,})")
+_AGAIN = "-again"
+_NAME = re.compile(rf"step-(\d{{8,}})({_AGAIN})?")
 _TEMPORARY = ".partial-"
 _MARK = "__tensor__"
 _NOT_FINITE = "__float__"
@@ -42,8 +45,7 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
     require(keep >= 1, "save_checkpoint", "keep", "at least 1", keep)
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
-    for left_over in root.glob(f"{_TEMPORARY}*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    remove_left_over(root)
     partial = root / f"{_TEMPORARY}{step}"
     target = root / f"step-{step:08d}"
     partial.mkdir()
@@ -60,16 +62,38 @@ def save_checkpoint(folder: str | os.PathLike[str], step: int, state: Mapping[st
         checksums["state.json"] = _crc32_of(plain)
         write_json(partial / "state.json", {**plain, _CHECKSUMS: checksums})
         _sync(partial)
-        if target.exists():  # the run was resumed from an older checkpoint, and has come to this step again
-            shutil.rmtree(target)
-        os.rename(partial, target)
+        if target.exists():  # there is a complete checkpoint of this step at every moment
+            again = root / f"{target.name}{_AGAIN}"
+            os.rename(partial, again)
+            _sync(root)
+            _remove(target)
+            os.rename(again, target)
+        else:
+            os.rename(partial, target)
         _sync(root)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     for old in _checkpoints(root)[:-keep]:
-        shutil.rmtree(old)
+        _remove(old)
     return target
+
+
+def remove_left_over(folder: str | os.PathLike[str]) -> None:
+    """Removes what a process that was killed has left half-written or half-removed. Only for the training that works in the folder."""
+    for again in Path(folder).glob(f"step-*{_AGAIN}"):
+        target = again.with_name(again.name.removesuffix(_AGAIN))
+        if target.exists():
+            _remove(target)
+        os.rename(again, target)
+    for left_over in Path(folder).glob(f"{_TEMPORARY}*"):
+        remove_folder(left_over)
+
+
+def _remove(checkpoint: Path) -> None:
+    doomed = checkpoint.with_name(f"{_TEMPORARY}{checkpoint.name}")
+    os.rename(checkpoint, doomed)
+    remove_folder(doomed)
 
 
 def latest_checkpoint(folder: str | os.PathLike[str]) -> Path | None:
@@ -104,7 +128,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _checkpoints(root: Path) -> list[Path]:
     """The complete checkpoints of a folder, by step."""
     found = [(int(match[1]), path) for path in root.glob("step-*") if (match := _NAME.fullmatch(path.name))]
-    return [path for _, path in sorted(found)]
+    return [path for _, path in sorted(found)]  # that with _AGAIN is the newer one of its step
 
 
 def _crc32(file: Path) -> str:
@@ -125,6 +149,8 @@ def _sync(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        raise named(error, "save_checkpoint", folder) from None
     finally:
         os.close(handle)
 

@@ -36,7 +36,7 @@ from engine.tasks.checks import checked_figures, checked_settings, checked_weigh
 from engine.tensor import Tensor
 from engine.train.arguments import check_arguments, check_parameters, refuse_unread
 from engine.train.callbacks import Callback, JsonlLog, ProgressBar
-from engine.train.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from engine.train.checkpoint import latest_checkpoint, load_checkpoint, remove_left_over, save_checkpoint
 from engine.train.config import TrainerConfig
 from engine.train.parameters import parameter_groups
 from engine.train.sources import BatchStream, in_groups, shares, training_source
@@ -163,11 +163,12 @@ class Trainer:
             self._require_unused()
         _core.manual_seed(self.config.seed)
         position = self._resume() if resume else 0
-        if self._log is not None:
-            self._log.open(position)
         with ExitStack() as stack:
             for callback in reversed(self.callbacks):  # each one's end comes, also if another one fails
                 stack.callback(callback.on_train_end, self)
+            if self._log is not None and self.output is not None:
+                self._log.open(position)
+                remove_left_over(self.output / "checkpoints")
             self._call("on_train_begin")
             self._train()
         return self.state
@@ -354,7 +355,7 @@ class Trainer:
             self._best = {name: Tensor(tensor._data.clone()) for name, tensor in self.model.state_dict().items()}
             return
         path = self.output / self.best_weights
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # not `output`: if somebody removed it, that is an error
         if hasattr(self.model, "save_weights"):  # a published model's files have names of their own
             self.model.save_weights(path)
         else:
@@ -400,6 +401,7 @@ class Trainer:
             "log_bytes": self._log.position,
         }
         folder, keep = self.output / "checkpoints", self.config.keep_checkpoints
+        folder.mkdir(exist_ok=True)
         self._call("on_checkpoint", save_checkpoint(folder, self.state.step, checkpoint, keep))
 
     def _require_unused(self) -> None:

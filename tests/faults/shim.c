@@ -1,0 +1,222 @@
+// Makes one call to the file system fail, or kills the process there. Loaded with LD_PRELOAD.
+//
+// faults_arm(folder, kinds, at, error, half) begins: calls of the kinds, a set of bits below, on paths in the folder are counted from 1.
+// Call number `at` fails with errno `error`, or the process is killed there if `error` is 0; `at` 0: they are only counted. A write may
+// write the first half of its bytes before (`half`). A full disk (ENOSPC) stays full: later writes and new files fail, too.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { OPEN = 1, WRITE = 2, SYNC = 4, RENAME = 8, MMAP = 16, MAKE = 32, REMOVE = 64 };
+
+static char folder[PATH_MAX];
+static int kinds, failing, half_first, full;
+static long at, calls;
+static char hit[1 << 18]; // the path of the call that failed; if calls are only counted, all their paths, a line each
+static size_t hit_size;
+
+void faults_arm(const char* where, int which, long number, int error, int half) {
+  snprintf(folder, sizeof folder, "%s", where);
+  kinds = which, at = number, failing = error, half_first = half, calls = 0, full = 0, hit[0] = 0, hit_size = 0;
+}
+
+long faults_calls(void) { return calls; }
+const char* faults_hit(void) { return hit; }
+
+static void absolute(int base, const char* path, char* out) {
+  char link[64], place[PATH_MAX];
+  if (path && path[0] == '/') {
+    snprintf(out, PATH_MAX, "%s", path);
+    return;
+  }
+  if (base == AT_FDCWD)
+    snprintf(link, sizeof link, "/proc/self/cwd");
+  else
+    snprintf(link, sizeof link, "/proc/self/fd/%d", base);
+  const ssize_t n = readlink(link, place, sizeof place - 1);
+  place[n < 0 ? 0 : n] = 0;
+  if (path && path[0])
+    snprintf(out, PATH_MAX, "%.2000s/%.2000s", place, path);
+  else
+    snprintf(out, PATH_MAX, "%s", place);
+}
+
+// 0: the call goes on; otherwise the errno that it fails with. *torn: whether this is the call that was chosen, and a write is to do half.
+static int fault(int kind, int base, const char* path, int* torn) {
+  if (!folder[0] || !(kinds & kind)) return 0;
+  char where[PATH_MAX];
+  const int before = errno;
+  absolute(base, path, where);
+  errno = before;
+  if (strncmp(where, folder, strlen(folder)) != 0) return 0;
+  calls++;
+  if (full && (kind == WRITE || kind == MAKE)) return ENOSPC;
+  if (!at && hit_size + strlen(where) + 2 < sizeof hit) hit_size += sprintf(hit + hit_size, "%s\n", where);
+  if (calls != at) return 0;
+  snprintf(hit, sizeof hit, "%s", where);
+  if (torn && half_first) *torn = 1;
+  else if (!failing) kill(getpid(), SIGKILL);
+  if (failing == ENOSPC) full = 1;
+  return failing ? failing : EINTR;
+}
+
+#define REAL(result, name, ...)                                  \
+  static result (*real)(__VA_ARGS__);                            \
+  if (!real) real = (result(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
+
+#define FAIL(error, value) \
+  do {                     \
+    errno = (error);       \
+    return (value);        \
+  } while (0)
+
+static int open_at(int base, const char* path, int flags, mode_t mode, int (*real)(int, const char*, int, ...)) {
+  const int error = fault(OPEN, base, path, NULL);
+  if (error) FAIL(error, -1);
+  if (flags & O_CREAT) {
+    struct stat there;
+    const int made = fstatat(base, path, &there, 0) ? fault(MAKE, base, path, NULL) : 0;
+    if (made) FAIL(made, -1);
+  }
+  return real(base, path, flags, mode);
+}
+
+#define OPENS(name)                                                          \
+  int name(const char* path, int flags, ...) {                               \
+    REAL(int, "openat", int, const char*, int, ...);                         \
+    va_list rest;                                                            \
+    va_start(rest, flags);                                                   \
+    const mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, int) : 0; \
+    va_end(rest);                                                            \
+    return open_at(AT_FDCWD, path, flags, mode, real);                       \
+  }
+#define OPENS_AT(name)                                                       \
+  int name(int base, const char* path, int flags, ...) {                     \
+    REAL(int, "openat", int, const char*, int, ...);                         \
+    va_list rest;                                                            \
+    va_start(rest, flags);                                                   \
+    const mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, int) : 0; \
+    va_end(rest);                                                            \
+    return open_at(base, path, flags, mode, real);                           \
+  }
+OPENS(open)
+OPENS(open64)
+OPENS_AT(openat)
+OPENS_AT(openat64)
+
+// Does half of a write, then is killed, or says so: the next write fails.
+#define WRITES(name, type)                                       \
+  ssize_t name(int fd, const void* data, size_t size, type at_byte) { \
+    REAL(ssize_t, #name, int, const void*, size_t, type);        \
+    int torn = 0;                                                \
+    const int error = fault(WRITE, fd, NULL, &torn);             \
+    if (torn && size > 1) {                                      \
+      const ssize_t n = real(fd, data, size / 2, at_byte);       \
+      if (!failing) kill(getpid(), SIGKILL);                     \
+      if (failing == ENOSPC) return n;                           \
+    }                                                            \
+    if (torn && !failing) kill(getpid(), SIGKILL);               \
+    if (error) FAIL(error, -1);                                  \
+    return real(fd, data, size, at_byte);                        \
+  }
+WRITES(pwrite, off_t)
+WRITES(pwrite64, off64_t)
+
+ssize_t write(int fd, const void* data, size_t size) {
+  REAL(ssize_t, "write", int, const void*, size_t);
+  int torn = 0;
+  const int error = fault(WRITE, fd, NULL, &torn);
+  if (torn && size > 1) {
+    const ssize_t n = real(fd, data, size / 2);
+    if (!failing) kill(getpid(), SIGKILL);
+    if (failing == ENOSPC) return n;
+  }
+  if (torn && !failing) kill(getpid(), SIGKILL);
+  if (error) FAIL(error, -1);
+  return real(fd, data, size);
+}
+
+ssize_t writev(int fd, const struct iovec* parts, int count) {
+  REAL(ssize_t, "writev", int, const struct iovec*, int);
+  const int error = fault(WRITE, fd, NULL, NULL);
+  if (error) FAIL(error, -1);
+  return real(fd, parts, count);
+}
+
+int ftruncate64(int fd, off64_t size) {
+  REAL(int, "ftruncate64", int, off64_t);
+  const int error = fault(WRITE, fd, NULL, NULL);
+  if (error) FAIL(error, -1);
+  return real(fd, size);
+}
+
+int fsync(int fd) {
+  REAL(int, "fsync", int);
+  const int error = fault(SYNC, fd, NULL, NULL);
+  if (error) FAIL(error, -1);
+  return real(fd);
+}
+
+int fdatasync(int fd) {
+  REAL(int, "fdatasync", int);
+  const int error = fault(SYNC, fd, NULL, NULL);
+  if (error) FAIL(error, -1);
+  return real(fd);
+}
+
+int rename(const char* from, const char* to) {
+  REAL(int, "rename", const char*, const char*);
+  const int error = fault(RENAME, AT_FDCWD, to, NULL);
+  if (error) FAIL(error, -1);
+  return real(from, to);
+}
+
+int renameat(int base, const char* from, int other, const char* to) {
+  REAL(int, "renameat", int, const char*, int, const char*);
+  const int error = fault(RENAME, other, to, NULL);
+  if (error) FAIL(error, -1);
+  return real(base, from, other, to);
+}
+
+int mkdir(const char* path, mode_t mode) {
+  REAL(int, "mkdir", const char*, mode_t);
+  const int error = fault(MAKE, AT_FDCWD, path, NULL);
+  if (error) FAIL(error, -1);
+  return real(path, mode);
+}
+
+int unlink(const char* path) {
+  REAL(int, "unlink", const char*);
+  const int error = fault(REMOVE, AT_FDCWD, path, NULL);
+  if (error) FAIL(error, -1);
+  return real(path);
+}
+
+int unlinkat(int base, const char* path, int flags) {
+  REAL(int, "unlinkat", int, const char*, int);
+  const int error = fault(REMOVE, base, path, NULL);
+  if (error) FAIL(error, -1);
+  return real(base, path, flags);
+}
+
+void* mmap64(void* place, size_t size, int protection, int flags, int fd, off64_t from) {
+  REAL(void*, "mmap64", void*, size_t, int, int, int, off64_t);
+  const int error = fd < 0 ? 0 : fault(MMAP, fd, NULL, NULL);
+  if (error) FAIL(error, MAP_FAILED);
+  return real(place, size, protection, flags, fd, from);
+}
+
+void* mmap(void* place, size_t size, int protection, int flags, int fd, off_t from) {
+  return mmap64(place, size, protection, flags, fd, from);
+}
