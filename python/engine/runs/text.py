@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import Argument, require
+from engine.errors import Argument, ArgumentError, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
