@@ -61,6 +61,7 @@ def evaluate(
     from engine.report import format_evaluation, plot_confusion
     from engine.report.words import visible, visible_json
     from engine.runs.folder import read_temperature
+    from engine.serialization import finite
     from engine.tasks import Part
     from engine.tasks.remarks import TextLosses
 
@@ -89,7 +90,7 @@ def evaluate(
 
         plot_confusion(np.array(figures["confusion"]["counts"]), figures["confusion"]["labels"], os.fspath(picture))
     if as_json:
-        click.echo(visible_json(json.dumps(figures, ensure_ascii=False, indent=2)))
+        click.echo(visible_json(json.dumps(finite(figures), ensure_ascii=False, indent=2, allow_nan=False)))
         return
     shown = f"{format_evaluation(figures, per_class)}\n\n{task.metric.replace('_', ' ')} {figures[task.metric]:.4f}"
     click.echo(visible(shown))

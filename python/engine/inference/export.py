@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engine import _core, ops
-from engine.errors import FileExists, FileMissing, require
+from engine.errors import FileExists, FileMissing, NotFinite, require
 from engine.inference.card import model_card
 from engine.inference.predictor import architecture_of
 from engine.models import (
@@ -76,6 +76,7 @@ def export(
             value than those above.
         FileNotFoundError: if files are missing.
         FileExistsError: if `output` is not empty.
+        FloatingPointError: if a weight is NaN or infinite.
     """
     require(dtype in _DTYPES, "export", "dtype", f"one of {', '.join(_DTYPES)}", repr(dtype))
     source, target = Path(run_folder), Path(output)
@@ -232,10 +233,13 @@ def _open(folder: Path) -> Pretrained:
 
 
 def _weights(model: Pretrained, dtype: str) -> dict[str, Tensor]:
-    """The weights by their published names. Raises ValueError if float16 makes a finite number infinite."""
+    """The weights by their published names. Raises FloatingPointError for a weight that is NaN or infinite, and ValueError if float16
+    makes a finite number infinite."""
     state = {}
     for name, tensor in model.state_dict().items():
         state[model.published_name(name)] = cast = tensor.to(getattr(_core, dtype))
-        lost = dtype == "float16" and np.isfinite(tensor.numpy()).all() and not np.isfinite(cast.float().numpy()).all()
+        finite, got = np.isfinite(tensor.numpy()).all(), f"NaN or infinity in {name}"
+        require(finite, "export", "run_folder", "finite weights", got, error=NotFinite)
+        lost = dtype == "float16" and not np.isfinite(cast.float().numpy()).all()
         require(not lost, "export", "dtype", f"one that can hold {name}", dtype, "the largest float16 number is 65504")
     return state
