@@ -254,13 +254,18 @@ def test_the_models_limit_is_read_and_written(folders: dict[str, Path], tmp_path
         (int(1e30), None),
         (1e30, None),
         (0, None),
-        ("x", None),
-        (True, None),
+        (None, None),
     ):
         path.write_text(json.dumps({"model_max_length": value}))
         tokenizer = Tokenizer.from_pretrained(folder)
         assert tokenizer.model_max_length == expected
         assert len(tokenizer.encode("a " * 600)) == 602  # told, not applied
+    for value in ("x", True, [12]):
+        path.write_text(json.dumps({"model_max_length": value}))
+        with pytest.raises(
+            ValueError, match=r"expected None or a number as 'model_max_length' in .*tokenizer_config\.json"
+        ):
+            Tokenizer.from_pretrained(folder)
     path.write_text(json.dumps({"model_max_length": 77}))
     Tokenizer.from_pretrained(folder).save(tmp_path / "again")
     assert Tokenizer.from_pretrained(tmp_path / "again").model_max_length == 77

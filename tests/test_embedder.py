@@ -153,7 +153,7 @@ def test_folders_that_are_refused(model, tokenizer, tmp_path):
     for content, message in [
         ("{", "expected JSON"),
         ("{}", "expected a JSON array, got dict in .*modules.json"),
-        ("[1]", "expected a list of objects in .*modules.json"),
+        ("[1]", "expected an object as .* in .*modules.json"),
         ("[]", "and perhaps Normalize in .* got none"),
         (json.dumps([*listed, dense]), "got Transformer, Pooling, Dense"),
         (json.dumps([listed[0], {**listed[1], "path": "../1_Pooling"}]), "folders directly below"),

@@ -368,7 +368,7 @@ def zipped(data: bytes) -> bytes:
     "config, message",
     [
         ({"vocab_size": 2**30}, r"expected weights for the \d+ parameters"),
-        ({"num_hidden_layers": 2**30}, r"expected weights for the \d+ parameters"),
+        ({"num_hidden_layers": 2**30}, "num_hidden_layers: expected a number from 0 to 4096"),
         ({"num_labels": 2**30, "id2label": None}, r"expected weights for the \d+ parameters"),
         ({"hidden_size": 2**15}, r"expected weights for the \d+ parameters"),
         ({"hidden_size": "16"}, "hidden_size: expected an integer"),
@@ -377,9 +377,9 @@ def zipped(data: bytes) -> bytes:
         ({"position_embedding_type": "relative_key"}, "position_embedding_type: expected 'absolute'"),
         ({"is_decoder": True}, "is_decoder: expected False"),
         ({"hidden_act": "mish"}, "hidden_act: expected one of"),
-        ({"hidden_act": ["gelu"]}, "hidden_act: expected one of"),
+        ({"hidden_act": ["gelu"]}, "hidden_act: expected a string"),
         ({"id2label": [1, 2]}, "id2label: expected a dict"),
-        ({"id2label": {"x": "a"}}, "invalid literal"),
+        ({"id2label": {"x": "a"}}, "id2label: expected numbers of classes, got 'x'"),
         ({"num_attention_heads": 3}, "multiple of the number of attention heads"),
         ({"problem_type": "odd"}, "problem_type: expected one of"),
         ({"layer_norm_eps": "1e-5"}, "layer_norm_eps"),
@@ -418,7 +418,7 @@ def test_a_config_that_names_only_the_class(case, tmp_path):
 @pytest.mark.parametrize("architectures", [[], ["Strange"], "BertModel", [3], None])
 def test_a_config_that_names_no_class_is_refused(architectures, tmp_path):
     folder = edited("bert/model", tmp_path, model_type=None, architectures=architectures)
-    with pytest.raises(ValueError, match="expected the weights of TransformerEncoderModel"):
+    with pytest.raises(ValueError, match=r"expected the weights of TransformerEncoderModel|architectures"):
         AutoModel.from_pretrained(folder)
 
 

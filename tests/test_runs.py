@@ -190,7 +190,7 @@ def test_each_entry_of_a_damaged_run_json_is_named(place, tmp_path):
         kept = (run / name).read_text()
         (run / name).write_text(text)
         error = run_engine("predict", run, "a card", "--calibrated", code=2)
-        assert "expected an object as" in error and name in error
+        assert "an object as" in error and name in error
         (run / name).write_text(kept)
 
 

@@ -51,6 +51,8 @@ class Argument(str):
 
 Hint = str | tuple[str, ...]
 
+_LONGEST = 2000  # characters of a phrase
+
 
 class ArgumentError(Exception):
     """`[op] argument: expected X, got Y (hint)`: the base of the errors below. Code raises one of those.
@@ -62,7 +64,7 @@ class ArgumentError(Exception):
     """
 
     def __init__(self, op: str, argument: str, expected: Any, got: Any, *hints: Any) -> None:
-        said = (hint if isinstance(hint, tuple) else str(hint) for hint in hints)
+        said = (hint if isinstance(hint, tuple) else _phrase(str(hint)) for hint in hints)
         self.args = (op, argument, _phrase(expected), _phrase(got), *said)
 
     @property
@@ -112,8 +114,9 @@ class ArgumentError(Exception):
 
 
 def _phrase(value: Any) -> str:
-    """An object in a message: a shape as (2, 3), whatever class of tuple holds it."""
-    return tuple.__repr__(value) if isinstance(value, tuple) else str(value)
+    """An object in a message: a shape as (2, 3), whatever class of tuple holds it. What a damaged file holds may be a megabyte."""
+    text = tuple.__repr__(value) if isinstance(value, tuple) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters in all)"
 
 
 def _worded(hint: Hint, names: Mapping[str, str] | None) -> str:

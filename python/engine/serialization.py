@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypedDict
 
 import safetensors
 
 from engine import _core
-from engine.errors import BadFile, BadType, BadValue, FileMissing, IsFolder, require
+from engine.entries import parse_json, read_json, read_regular
+from engine.errors import ArgumentError, BadFile, BadType, BadValue, FileMissing, require
 from engine.files import replace_file
+from engine.settings import Between, checked
 from engine.tensor import Tensor
 
-__all__ = ["finite", "load_file", "read_json", "save_file", "write_json", "write_text"]
+__all__ = ["finite", "held_by", "load_file", "read_json", "save_file", "write_json", "write_text"]
 
 _DTYPES = {
     "F32": _core.float32, "F64": _core.float64, "I32": _core.int32, "I64": _core.int64, "I16": _core.int16,
@@ -87,13 +89,8 @@ def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
         ValueError: if it is not a complete safetensors file, or if it holds a dtype that engine does not have.
     """
     name = os.fspath(filename)
-    try:
-        with open(name, "rb") as stream:
-            data = stream.read()
-    except FileNotFoundError:
-        raise FileMissing("load_file", "filename", "an existing file", name) from None
-    except IsADirectoryError:
-        raise IsFolder("load_file", "filename", "a file", f"the folder {name}") from None
+    data = read_regular(name, "load_file", "filename")
+    _check_header("load_file", "filename", name, data[:8], lambda size: data[8 : 8 + size])
     try:
         entries = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
@@ -104,8 +101,50 @@ def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
         if dtype is None:
             got = f"{entry['dtype']} for {key!r} in {name}"
             raise BadValue("load_file", "filename", f"tensors of the dtypes {', '.join(_DTYPES)}", got)
+        if dtype is _core.bool and entry["data"].strip(b"\0\1"):
+            raise BadValue("load_file", "filename", f"0 or 1 as each byte of {key!r}, a BOOL in {name}", "another byte")
         tensors[key] = Tensor(_core.from_bytes(entry["data"], entry["shape"], dtype))
     return tensors
+
+
+class _Described(TypedDict):
+    """What the header of a safetensors file says of a tensor."""
+
+    dtype: str
+    shape: list[Annotated[int, Between(0)]]
+    data_offsets: list[Annotated[int, Between(0)]]
+
+
+def held_by(filename: str | os.PathLike[str], op: str, argument: str) -> tuple[int, int]:
+    """(the number of elements, the number of tensors) in a safetensors file, by its header and its size. Errors name the call `op` and
+    its `argument`."""
+    name = os.fspath(filename)
+    if not os.path.isfile(name):
+        raise FileMissing(op, argument, "an existing file", name)
+    with open(name, "rb") as stream:
+        found = _check_header(op, argument, name, stream.read(8), stream.read)
+    numbers = sum(math.prod(each["shape"]) for each in found.values())
+    return min(numbers, os.path.getsize(name)), len(found)
+
+
+def _check_header(
+    op: str, argument: str, name: str, length: bytes, read: Callable[[int], bytes]
+) -> dict[str, _Described]:
+    """The tensors in a header, which is strict JSON: the library takes the last of two entries of one name. What it checks itself, such
+    as that the bytes of all tensors fill the file, is not repeated here."""
+    size = int.from_bytes(length, "little")
+    header = read(size) if len(length) == 8 and size < 2**31 else b""
+    try:
+        if not header or len(header) != size:
+            raise ValueError("its header is not complete")
+        found = checked(op, "", dict[str, Any], parse_json(header))
+        found.pop("__metadata__", None)
+        return checked(op, "", dict[str, _Described], found)
+    except ArgumentError as error:
+        reason = f"expected {error.expected} as {error.argument!r}, got {error.got}"
+        raise BadValue(op, argument, "a safetensors file", name, reason) from None
+    except ValueError as error:
+        raise BadValue(op, argument, "a safetensors file", name, str(error)) from None
 
 
 def write_text(filename: str | os.PathLike[str], text: str) -> None:
@@ -116,25 +155,6 @@ def write_text(filename: str | os.PathLike[str], text: str) -> None:
             stream.write(text)
 
     replace_file(filename, write, "write_text")
-
-
-def read_json(path: str | os.PathLike[str], op: str = "read_json", argument: str = "path", kind: type = dict) -> Any:
-    """The object in a JSON file, or with `kind=list` the array. Errors name the call `op` and its `argument`.
-
-    Raises FileNotFoundError if there is no such file, and ValueError if it holds anything else.
-    """
-    name = os.fspath(path)
-    try:
-        with open(name, encoding="utf-8") as stream:
-            value = json.load(stream)
-    except FileNotFoundError:
-        raise FileMissing(op, argument, "an existing file", name) from None
-    except (ValueError, RecursionError) as error:
-        raise BadValue(op, argument, "JSON", name, str(error)) from None
-    if not isinstance(value, kind):
-        expected = "array" if kind is list else "object"
-        raise BadValue(op, argument, f"a JSON {expected}", f"{type(value).__name__} in {name}")
-    return value
 
 
 def write_json(path: str | os.PathLike[str], value: Mapping[str, Any] | list[Any]) -> None:

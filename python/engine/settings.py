@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import numpy as np
 
 from engine.errors import ArgumentError, BadType, BadValue, Hint, require
 
-__all__ = ["Settings", "checked"]
+__all__ = ["Between", "Settings", "checked", "shortened"]
 
 Self = TypeVar("Self", bound="Settings")
 
@@ -25,6 +26,8 @@ _NOUNS: dict[Any, tuple[str, str]] = {  # one, and several
     float: ("a number", "numbers"),
     str: ("a string", "strings"),
     Mapping: ("a mapping", "mappings"),
+    dict: ("an object", "objects"),
+    list: ("a list", "lists"),
     NoneType: ("None", "None"),
 }
 
@@ -70,16 +73,51 @@ class Settings:
         return cls(**settings)
 
 
+@dataclass(frozen=True)
+class Between:
+    """The range of a number, ends included: `Annotated[int, Between(1, 8)]`."""
+
+    least: float
+    most: float = math.inf
+
+    def __str__(self) -> str:
+        return f">= {self.least}" if self.most == math.inf else f"from {self.least} to {self.most}"
+
+
 def checked(op: str, name: str, kind: Any, value: Any) -> Any:
     """`value` as Python's object of the type `kind`, which is an annotation such as `int | None` or `tuple[str, ...]`.
 
     NumPy's numbers become Python's, paths become strings, and lists become tuples. A whole number may be given for a float, but no
-    float for an int, and no bool for either. A type that is not known here is not checked. Raises TypeError with `op` and `name`.
+    float for an int, and no bool for either. A type that is not known here is not checked. `dict[str, ...]`, `list[...]` and
+    TypedDicts are for what a JSON file holds: all that is in them is checked, and errors name the place inside.
+
+    Raises TypeError with `op` and `name`, and ValueError for a number outside of its `Between`.
     """
     try:
         return _fitted(kind, value)
-    except TypeError:
-        raise BadType(op, name, _expected(kind, value), repr(value)) from None
+    except _Misfit as misfit:
+        raise misfit.error(op, _place(name, misfit.path), misfit.expected, misfit.got) from None
+
+
+class _Misfit(Exception):
+    """path: where inside the value, as keys and indices from outside."""
+
+    def __init__(self, expected: str, got: str, error: type[ArgumentError] = BadType, *path: str | int) -> None:
+        super().__init__(expected)
+        self.expected, self.got, self.error, self.path = expected, got, error, path
+
+
+def _place(name: str, path: Iterable[str | int]) -> str:
+    """The name of a part of a value, such as `prompts[2]`. name: of the whole; "": a file, whose entries have their own names."""
+    for key in path:
+        name += f"[{key}]" if isinstance(key, int) else f".{key}" if name else key
+    return name
+
+
+def shortened(value: Any) -> str:
+    """The `repr` of a value from a file, of a length that a message can hold."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 @cache
@@ -97,22 +135,66 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 
 def _fitted(kind: Any, value: Any) -> Any:
-    for one in _choices(kind):
+    for each in _choices(kind):
+        one, *limits = get_args(each) if get_origin(each) is Annotated else (each,)
         origin = get_origin(one) or one
         if origin is tuple and _is_list(value):
-            part = get_args(one)[0]
-            return tuple(_fitted(part, each) for each in value)
+            try:
+                return tuple(_fitted(get_args(one)[0], each) for each in value)
+            except _Misfit:
+                break  # the message shows the whole list
+        if is_typeddict(one) and isinstance(value, dict):
+            return _object(one, value)
+        if origin in (list, dict) and isinstance(value, origin) and Any in get_args(one):
+            return value
+        if origin is list and isinstance(value, list):
+            return [_inner(part, item, i) for part in get_args(one) for i, item in enumerate(value)] or value
+        if origin is dict and isinstance(value, dict):
+            return {
+                name: _inner(part, item, name) for part in get_args(one)[1:] for name, item in value.items()
+            } or value
         if origin is bool and isinstance(value, (bool, np.bool_)):
             return bool(value)
-        if origin in (int, float) and isinstance(value, Integral) and not isinstance(value, bool):
-            return int(value)
-        if origin is float and isinstance(value, Real) and not isinstance(value, bool):
-            return float(value)
+        real = isinstance(value, Real) and not isinstance(value, bool)
+        if real and isinstance(value, Integral) and origin in (int, float):
+            if origin is float and abs(int(value)) >= 2**1023:
+                continue  # no float holds it
+            return _limited(int(value), limits)
+        if real and origin is float:
+            return _limited(float(value), limits)
         if origin is str and isinstance(value, os.PathLike):
             return _fitted(str, os.fspath(value))
-        if (origin in (str, Mapping, NoneType) and isinstance(value, origin)) or origin not in (*_NOUNS, tuple):
+        known = origin in _NOUNS or origin is tuple or is_typeddict(one)
+        if (origin in (str, Mapping, NoneType) and isinstance(value, origin)) or not known:
             return value
-    raise TypeError
+    raise _Misfit(_expected(kind, value), shortened(value))
+
+
+def _object(kind: Any, value: dict[str, Any]) -> dict[str, Any]:
+    """The object with the entries that a TypedDict names checked."""
+    hints = _kinds_of_entries(kind)
+    for name in kind.__required_keys__ - value.keys():
+        raise _Misfit(_expected(hints[name], None), "no such entry", BadValue, name)
+    return {name: _inner(hints[name], item, name) if name in hints else item for name, item in value.items()}
+
+
+@cache
+def _kinds_of_entries(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+def _inner(kind: Any, value: Any, key: str | int) -> Any:
+    try:
+        return _fitted(kind, value)
+    except _Misfit as misfit:
+        raise _Misfit(misfit.expected, misfit.got, misfit.error, key, *misfit.path) from None
+
+
+def _limited(value: Any, limits: list[Between]) -> Any:
+    for limit in limits:
+        if not limit.least <= value <= limit.most:
+            raise _Misfit(f"a number {limit}", shortened(value), BadValue)
+    return value
 
 
 def _is_list(value: Any) -> bool:
@@ -121,8 +203,9 @@ def _is_list(value: Any) -> bool:
 
 def _expected(kind: Any, value: Any) -> str:
     words = []
-    for one in sorted(_choices(kind), key=lambda each: each is not NoneType):
-        origin = get_origin(one) or one
+    for each in sorted(_choices(kind), key=lambda each: each is not NoneType):
+        one = get_args(each)[0] if get_origin(each) is Annotated else each
+        origin = dict if is_typeddict(one) else get_origin(one) or one
         if origin is not tuple:
             words.append(_NOUNS[origin][0])
         else:

@@ -65,6 +65,7 @@ def evaluate(
     from engine.report import plot_confusion, show_evaluation
     from engine.report.words import visible_json
     from engine.runs.folder import read_temperature
+    from engine.serialization import finite
     from engine.tasks import Part
     from engine.tasks.remarks import TextLosses
 
@@ -96,6 +97,6 @@ def evaluate(
 
         plot_confusion(np.array(figures["confusion"]["counts"]), figures["confusion"]["labels"], os.fspath(picture))
     if as_json:
-        click.echo(visible_json(json.dumps(figures, ensure_ascii=False, indent=2)))
+        click.echo(visible_json(json.dumps(finite(figures), ensure_ascii=False, indent=2, allow_nan=False)))
         return
     click.echo(show_evaluation(figures, task.metric, per_class, page()), nl=False)

@@ -155,7 +155,7 @@ def _print(task: Any, answered: Iterable[tuple[Any, list[dict[str, Any]]]], as_j
     for table, answers in answered:
         for text, answer in zip(task.texts(table), answers):
             if as_json:
-                line = visible_json(json.dumps({"text": text, **answer}, ensure_ascii=False))
+                line = visible_json(json.dumps({"text": text, **answer}, ensure_ascii=False, allow_nan=False))
             else:
                 cells = [*task.cells(answer), text]
                 line = visible("\t".join(" ".join(cell.split()) for cell in cells))  # a label may have tabs

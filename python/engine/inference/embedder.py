@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
 from engine import ops
 from engine.data import DataLoader, Subset
-from engine.errors import require
+from engine.errors import NotFinite, require
 from engine.hub import resolve
 from engine.inference.export import published_encoder, write_tokenizer
 from engine.inference.predictor import architecture_of, check_vocabulary
@@ -22,6 +22,7 @@ from engine.inference.sentence_folder import POOLING_MODES, read_json_if_there, 
 from engine.models import AutoModel, TransformerClassifier, TransformerEncoderModel
 from engine.models.forward import run_batches
 from engine.nn import functional as F
+from engine.settings import Between
 from engine.tensor import Tensor
 from engine.text import PackedBatch, TextDataset, Tokenizer, clean_text
 from engine.text.strings import checked_strings
@@ -29,6 +30,10 @@ from engine.text.strings import checked_strings
 __all__ = ["SentenceEncoder", "similarity"]
 
 _OP = "SentenceEncoder.from_pretrained"
+
+
+class _Limit(TypedDict, total=False):
+    model_max_length: Annotated[float, Between(1)] | None
 
 
 class SentenceEncoder:
@@ -113,8 +118,8 @@ class SentenceEncoder:
         place, found = read_modules(folder, _OP) if (folder / "modules.json").is_file() else (folder, {})
         model = _encoder(place)
         if max_length is None:
-            tokenizer_length = read_json_if_there(place / "tokenizer_config.json", _OP).get("model_max_length")
-            limits = (found.get("max_length"), tokenizer_length, model.config.max_length)
+            about = read_json_if_there(place / "tokenizer_config.json", _OP, _Limit)
+            limits = (found.get("max_length"), about.get("model_max_length"), model.config.max_length)
             stated = next(int(n) for n in limits if n is not None)
             max_length = min(stated, model.config.max_length)  # some files say 10^30 where there is no limit
         chosen = {"pooling": pooling, "normalize": normalize, "max_length": max_length}
@@ -172,6 +177,9 @@ class SentenceEncoder:
         for batch, pooled in run_batches(self.model, loader, lambda _, batch: self._pooled(batch)):
             vectors[order[start : start + batch.batch_size]] = pooled.cpu().numpy()
             start += batch.batch_size
+        if not np.isfinite(vectors).all():
+            hint = "a weight is NaN or infinite, or too large for its dtype"
+            raise NotFinite(op, "model", "finite vectors", "NaN or infinity", hint)
         return _unit(vectors) if (self.normalize if normalize is None else normalize) else vectors
 
     def _pooled(self, batch: PackedBatch) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engine import _core, ops
-from engine.errors import FileMissing, require
+from engine.errors import FileMissing, NotFinite, require
 from engine.inference.card import model_card
 from engine.inference.export_folder import check_output, new_folder
 from engine.inference.predictor import architecture_of
@@ -81,6 +81,7 @@ def export(
             value than those above.
         FileNotFoundError: if files are missing.
         FileExistsError: if `output` is not empty, or with `overwrite`, if it holds anything but an earlier export.
+        FloatingPointError: if a weight is NaN or infinite.
     """
     check_dtype(dtype)
     source = Path(run_folder)
@@ -247,11 +248,13 @@ def _published(model: Pretrained) -> Pretrained:
 
 
 def weights_as(model: Module, dtype: str, prefix: str = "") -> dict[str, Tensor]:
-    """The weights of a module in that dtype, by their names after `prefix`. Raises ValueError if float16 makes a finite number
-    infinite."""
+    """The weights of a module in that dtype, by their names after `prefix`. Raises FloatingPointError for a weight that is NaN or
+    infinite, and ValueError if float16 makes a finite number infinite."""
     state = {}
     for name, tensor in model.state_dict().items():
         state[prefix + name] = cast = tensor.to(getattr(_core, dtype))
-        lost = dtype == "float16" and np.isfinite(tensor.numpy()).all() and not np.isfinite(cast.float().numpy()).all()
+        finite, got = np.isfinite(tensor.numpy()).all(), f"NaN or infinity in {name}"
+        require(finite, "export", "run_folder", "finite weights", got, error=NotFinite)
+        lost = dtype == "float16" and not np.isfinite(cast.float().numpy()).all()
         require(not lost, "export", "dtype", f"one that can hold {name}", dtype, "the largest float16 number is 65504")
     return state

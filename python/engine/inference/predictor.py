@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -20,10 +20,14 @@ __all__ = ["Predictor"]
 Self = TypeVar("Self", bound="Predictor")
 
 
+class _Architectures(TypedDict, total=False):
+    architectures: list[str] | None
+
+
 def architecture_of(folder: str | os.PathLike[str], op: str, argument: str) -> str:
     """The class that a folder's config.json names; "" if it names none. Errors speak of the call `op` and its argument."""
-    names = read_json(os.path.join(folder, "config.json"), op, argument).get("architectures")
-    return str(names[0]) if isinstance(names, list) and names else ""
+    names = read_json(os.path.join(folder, "config.json"), op, argument, _Architectures).get("architectures")
+    return names[0] if names else ""
 
 
 def check_vocabulary(op: str, config: TransformerConfig, tokenizer: Tokenizer) -> None:

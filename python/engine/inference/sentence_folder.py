@@ -6,15 +6,18 @@ A modules.json lists the parts of the encoder: Transformer, Pooling, and perhaps
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
+from engine.entries import inside
 from engine.errors import require
 from engine.serialization import read_json, write_json
+from engine.settings import Between, shortened
 
 if TYPE_CHECKING:
     from engine.inference.embedder import SentenceEncoder
+
+T = TypeVar("T")
 
 __all__ = ["POOLING_MODES", "pooling_config", "pooling_of", "read_json_if_there", "read_modules", "write_modules"]
 
@@ -25,6 +28,26 @@ _OLD_NAMES = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }  # fmt: skip
+
+
+class _Module(TypedDict, total=False):
+    type: str
+    path: str
+
+
+class _Pooling(TypedDict, total=False):
+    pooling_mode: str | list[str] | None
+    include_prompt: bool
+
+
+class _About(TypedDict, total=False):
+    max_seq_length: Annotated[int, Between(1)] | None
+    do_lower_case: bool | None
+
+
+class _Prompts(TypedDict, total=False):
+    default_prompt_name: str | None
+    prompts: dict[str, str] | None
 
 
 def read_modules(folder: Path, op: str) -> tuple[Path, dict[str, Any]]:
@@ -38,20 +61,25 @@ def read_modules(folder: Path, op: str) -> tuple[Path, dict[str, Any]]:
     def check(right: object, expected: str, got: str) -> None:
         require(right, op, "directory", expected, got)
 
-    listed = read_json(folder / "modules.json", op, "directory", list)
-    whole = all(isinstance(each, dict) for each in listed)
-    check(whole, f"a list of objects in {folder / 'modules.json'}", repr(listed))
-    kinds = [str(each.get("type", "")).rsplit(".", 1)[-1] for each in listed]
+    listed = read_json(folder / "modules.json", op, "directory", list[_Module])
+    kinds = [each.get("type", "").rsplit(".", 1)[-1] for each in listed]
     known = kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
     check(known, f"the modules Transformer, Pooling and perhaps Normalize in {folder}", ", ".join(kinds) or "none")
-    paths = [str(each.get("path", "")) for each in listed]
-    below = all(os.path.basename(path) == path and path not in (".", "..") for path in paths)
+    paths = [each.get("path", "") for each in listed]
+    below = all(not path or inside(path) for path in paths)
     check(below, f"modules in {folder} or in folders directly below it", repr(paths))
     place = folder / paths[0]
-    pooling = read_json(folder / paths[1] / "config.json", op, "directory")
-    about = read_json_if_there(place / "sentence_bert_config.json", op)
-    prompts = read_json_if_there(folder / "config_sentence_transformers.json", op)
-    on = [key for key, value in pooling.items() if key.startswith("pooling_mode_") and value is True]
+    pooling = read_json(folder / paths[1] / "config.json", op, "directory", _Pooling)
+    about = read_json_if_there(place / "sentence_bert_config.json", op, _About)
+    prompts = read_json_if_there(folder / "config_sentence_transformers.json", op, _Prompts)
+    switches = {key: value for key, value in pooling.items() if key.startswith("pooling_mode_")}
+    for key, value in switches.items():
+        check(
+            isinstance(value, bool),
+            f"true or false as {key!r} in {folder / paths[1] / 'config.json'}",
+            shortened(value),
+        )
+    on = [key for key, value in switches.items() if value]
     check(set(on) <= _OLD_NAMES.keys(), f"pooling by {', '.join(POOLING_MODES)}", ", ".join(on))
     found = {
         "pooling": pooling.get("pooling_mode") or [mode for key, mode in _OLD_NAMES.items() if key in on] or "mean",
@@ -67,7 +95,7 @@ def read_modules(folder: Path, op: str) -> tuple[Path, dict[str, Any]]:
             f"the prompt {name!r} in {folder}",
             f"prompts named {', '.join(map(repr, texts)) or 'nothing'}",
         )
-        found["prompt"] = str(texts[name])
+        found["prompt"] = texts[name]
         whole = not found["prompt"] or pooling.get("include_prompt", True)
         check(whole, f"pooling of all tokens in {folder}", "pooling that leaves out the tokens of the prompt")
     return place, found
@@ -78,22 +106,19 @@ def pooling_of(folder: Path, op: str) -> str | None:
     so, or names several. Other modules than Transformer and Pooling do not matter. Raises ValueError if a file is damaged."""
     if not (folder / "modules.json").is_file():
         return None
-    listed = read_json(folder / "modules.json", op, "directory", list)
-    paths = [
-        str(each.get("path"))
-        for each in listed
-        if isinstance(each, dict) and str(each.get("type")).endswith(".Pooling")
-    ]
-    plain = len(paths) == 1 and os.path.basename(paths[0]) == paths[0]
-    pooling = read_json_if_there(folder / paths[0] / "config.json", op) if plain else {}
+    listed = read_json(folder / "modules.json", op, "directory", list[_Module])
+    paths = [each.get("path", "") for each in listed if each.get("type", "").endswith(".Pooling")]
+    if len(paths) != 1 or not inside(paths[0]):
+        return None
+    pooling = read_json_if_there(folder / paths[0] / "config.json", op, _Pooling)
     modes = [mode for key, mode in _OLD_NAMES.items() if pooling.get(key) is True]
     mode = pooling.get("pooling_mode") or (modes[0] if len(modes) == 1 else None)
-    return mode if mode in POOLING_MODES else None
+    return mode if isinstance(mode, str) and mode in POOLING_MODES else None
 
 
-def read_json_if_there(path: Path, op: str) -> dict[str, Any]:
-    """The object in a JSON file; {} if there is no such file. Raises ValueError if the file holds anything else."""
-    return read_json(path, op, "directory") if path.is_file() else {}
+def read_json_if_there(path: Path, op: str, kind: type[T]) -> T:
+    """The object in a JSON file, a TypedDict; {} if there is no such file. Raises ValueError if the file holds anything else."""
+    return read_json(path, op, "directory", kind) if path.is_file() else kind()
 
 
 def write_modules(folder: Path, encoder: SentenceEncoder) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
 
-from engine.errors import Argument, BadType, require
+from engine.errors import Argument, BadType, BadValue, require
 from engine.models.families import FAMILIES, family_of
+from engine.settings import Between, checked, shortened
 
 __all__ = ["TransformerConfig"]
 
@@ -16,16 +18,26 @@ POOLING = ("first", "mean", "max")
 PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
 
 _OP = "TransformerConfig"
-_LEAST = {
-    "vocab_size": 1, "hidden_size": 1, "num_attention_heads": 1, "intermediate_size": 1, "max_position_embeddings": 1,
-    "num_hidden_layers": 0, "type_vocab_size": 0, "num_labels": 1, "embedding_size": 1, "num_hidden_groups": 1, "position_offset": 0,
+_SIZE = Annotated[int, Between(1, 2**31 - 1)]
+_COUNT = Annotated[int, Between(0, 2**31 - 1)]
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(
+        ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size", "max_position_embeddings", "num_labels"), _SIZE
+    ),
+    **dict.fromkeys(("type_vocab_size", "position_offset"), _COUNT),
+    **dict.fromkeys(("embedding_size", "num_hidden_groups"), _SIZE | None),
+    "num_hidden_layers": Annotated[int, Between(0, 4096)],  # layers may share their weights, so files do not bound their number
+    **dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps", "initializer_range"), float),
+    **dict.fromkeys(("norm_first", "pooler", "pooler_dropout"), bool),
+    **dict.fromkeys(("pooling", "hidden_act", "pooler_act"), str),
+    **dict.fromkeys(("problem_type", "model_type"), str | None),
+    "classifier_dropout": float | None, "pad_token_id": int | None, "published": dict,
 }  # fmt: skip
 _PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "hidden_act": ACTIVATIONS, "pooler_act": ACTIVATIONS, "pooling": POOLING, "problem_type": (None, *PROBLEMS),
     "model_type": (None, *FAMILIES),
 }  # fmt: skip
-_OPTIONAL = ("embedding_size", "num_hidden_groups", "classifier_dropout")  # None is allowed
 # Fields that are written to config.json only if they differ from the default: engine's own files of 0.1 do not have them.
 _NEWER = (
     "model_type", "problem_type", "embedding_size", "num_hidden_groups", "position_offset", "pooler_act", "pooler_dropout",
@@ -82,23 +94,17 @@ class TransformerConfig:
     published: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None or name not in _OPTIONAL:
-                integer = isinstance(value, int) and not isinstance(value, bool)
-                require(integer, _OP, name, "an integer", repr(value), error=BadType)
-                require(least <= value < 2**31, _OP, name, f"a number in [{least}, 2^31)", value)
+        for name, kind in _KINDS.items():
+            setattr(self, name, checked(_OP, name, kind, getattr(self, name)))
         heads, size = self.num_attention_heads, self.hidden_size
         hint = (Argument("num_attention_heads"), f" is {heads}")
         require(size % heads == 0, _OP, "hidden_size", "a multiple of the number of attention heads", size, hint)
         for name in _PROBABILITIES:
             value = getattr(self, name)
-            if value is not None or name not in _OPTIONAL:
-                require(isinstance(value, int | float), _OP, name, "a number", repr(value), error=BadType)
-                require(0 <= value < 1, _OP, name, "a probability in [0, 1)", value)
+            require(value is None or 0 <= value < 1, _OP, name, "a probability in [0, 1)", value)
         for name in ("layer_norm_eps", "initializer_range"):
             value = getattr(self, name)
-            require(isinstance(value, int | float) and value >= 0, _OP, name, "a number >= 0", repr(value))
+            require(0 <= value < math.inf, _OP, name, "a finite number >= 0", repr(value))
         limit, offset = self.max_position_embeddings, self.position_offset
         require(offset < limit, _OP, "position_offset", f"less than max_position_embeddings ({limit})", offset)
         for name, known in _CHOICES.items():
@@ -108,7 +114,7 @@ class TransformerConfig:
         inside = pad is None or 0 <= pad < self.vocab_size
         require(inside, _OP, "pad_token_id", f"None or a number in [0, {self.vocab_size})", pad)
         if self.id2label is not None:
-            self.id2label = {int(number): str(label) for number, label in self.id2label.items()}
+            self.id2label = _label_names(self.id2label)
 
     @property
     def max_length(self) -> int:
@@ -151,6 +157,10 @@ class TransformerConfig:
         require(isinstance(values, Mapping), _OP, "values", "a dict", type(values).__name__, error=BadType)
         require("vocab_size" in values, _OP, "vocab_size", "a number", "none")
         kind = values.get("model_type")
+        require(
+            kind is None or isinstance(kind, str), _OP, "model_type", f"one of {', '.join(FAMILIES)}", shortened(kind)
+        )
+        checked(_OP, "architectures", list[str] | None, values.get("architectures"))
         if (
             kind is None and (kind := family_of(values.get("architectures"))) is not None
         ):  # files of 2019 name only the class
@@ -168,3 +178,18 @@ class TransformerConfig:
             chosen.setdefault("num_labels", max(len(labels), 1))
         rest.pop("architectures", None)
         return cls(**chosen, published=rest)
+
+
+def _label_names(names: Any) -> dict[int, str]:
+    """The names of classes by number; JSON has numbers as strings. Two spellings of one number ("1" and "01") are an error."""
+    require(isinstance(names, Mapping), _OP, "id2label", "a dict", type(names).__name__, error=BadType)
+    found: dict[int, str] = {}
+    for given, name in names.items():
+        text = str(given)
+        right = text.isascii() and text.isdecimal() and len(text) < 11 and (text == "0" or text[0] != "0")
+        if not right or isinstance(given, bool):
+            raise BadValue(_OP, "id2label", "numbers of classes", shortened(given))
+        if not isinstance(name, (str, int, float)):
+            raise BadType(_OP, f"id2label[{text}]", "a string", shortened(name))
+        found[int(text)] = str(name)
+    return found

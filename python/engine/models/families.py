@@ -80,7 +80,7 @@ class Family:
         if self.offset:
             pad = fields["pad_token_id"]
             expected = "a number, because the positions of this family start after it"
-            require(pad is not None, "TransformerConfig", "pad_token_id", expected, None)
+            require(type(pad) is int, "TransformerConfig", "pad_token_id", expected, repr(pad))
             fields["position_offset"] = pad + 1
         if "id2label" in fields:
             fields.pop("num_labels", None)  # as in `transformers`, the number of names counts

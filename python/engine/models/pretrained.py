@@ -7,15 +7,18 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypedDict, TypeVar
 
+from engine.entries import inside
 from engine.errors import BadType, BadValue, FileMissing, require
 from engine.hub import resolve
 from engine.models.config import TransformerConfig
 from engine.models.families import FAMILIES, HEADS, Family
+from engine.models.sizes import check_held
 from engine.nn.module import Module
 from engine.ops.naming import called_as
 from engine.serialization import load_file, read_json, save_file, write_json
+from engine.settings import shortened
 from engine.tensor import Tensor
 from engine.torchfiles import load
 
@@ -159,10 +162,11 @@ class Pretrained(Module):
         require(fits, op, "directory", expected, f"{got} in {folder}", f"{reader} models")
         config = cls.config_for(config)
         state = read_weights(folder, op)
-        # Memory is not allocated on the word of config.json alone: the weights that are really there bound its numbers.
-        held, described = sum(t.numel() for t in state.values()), _at_least(config, "num_labels" not in overrides)
-        expected = f"weights for the {described} parameters that {folder}/{CONFIG} describes"
-        require(described <= held, op, "directory", expected, f"weights with {held} elements")
+        numbers = min(
+            sum(t.numel() for t in state.values()), _bytes_of_weights(folder)
+        )  # views may repeat what they show
+        labels = 0 if "num_labels" in overrides else config.num_labels
+        check_held(op, "directory", config, numbers, len(state), f"{folder}/{CONFIG}", labels)
         model = cls(config)
         info = model._take_weights(state, op, ignore_mismatched_sizes)
         model.eval()
@@ -266,6 +270,19 @@ def read_weights(folder: str, op: str) -> dict[str, Tensor]:
     raise FileMissing(op, "directory", f"a file {WEIGHTS}, {PICKLED} or an index of shards", f"none in {folder}")
 
 
+class _Index(TypedDict):
+    """What an index of shards must hold: the file of each weight."""
+
+    weight_map: dict[str, str]
+
+
+def _bytes_of_weights(folder: str) -> int:
+    """The size of the files with weights in a folder, in bytes. A weight has two bytes or more."""
+    endings = (f".{WEIGHTS.rpartition('.')[2]}", f".{PICKLED.rpartition('.')[2]}")
+    names = [name for name in os.listdir(folder) if name.endswith(endings)]
+    return sum(os.path.getsize(os.path.join(folder, name)) for name in names)
+
+
 def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Without the prefix that all names have if the model was saved inside a wrapper, such as `DataParallel`."""
     for prefix in ("module.", "model."):
@@ -286,25 +303,16 @@ def _read_file(folder: str, name: str, op: str) -> dict[str, Tensor]:
 
 def _read_shards(folder: str, index: str, op: str) -> dict[str, Tensor]:
     path, kind = os.path.join(folder, index), index.removesuffix(".index.json").rpartition(".")[2]
-    places = read_json(path, op, "directory").get("weight_map")
-    right = isinstance(places, Mapping) and all(isinstance(place, str) for place in places.values())
-    require(right, op, "directory", f"a weight_map from names to files in {path}", "none")
+    places = read_json(path, op, "directory", _Index)["weight_map"]
+    listed: dict[str, list[str]] = {}
+    for name, place in places.items():
+        listed.setdefault(place, []).append(name)
     state: dict[str, Tensor] = {}
-    for file in sorted(set(places.values())):
-        inside = os.path.basename(file) == file and file.endswith(f".{kind}")
-        require(inside, op, "directory", f"names of {kind} files in {path}", repr(file))
+    for file in sorted(listed):
+        right = inside(file) and file.endswith(f".{kind}")
+        require(right, op, "directory", f"names of {kind} files in {path}", shortened(file))
         held = _read_file(folder, file, op)
-        for name in sorted(name for name, place in places.items() if place == file):
+        for name in sorted(listed[file]):
             require(name in held, op, "directory", f"{name} in {folder}/{file}, as its index says", "none")
             state[name] = held[name]
     return state
-
-
-def _at_least(c: TransformerConfig, head: bool) -> int:
-    """A lower bound of the number of parameters of a model with this config. head: count the classifier's, if the config gives a number
-    of labels other than the default."""
-    d = c.hidden_size
-    tables = (c.vocab_size + c.max_position_embeddings + c.type_vocab_size) * (c.embedding_size or d)
-    layers = min(c.num_hidden_layers, c.num_hidden_groups or c.num_hidden_layers)
-    labels = 0 if not head or c.id2label is not None or c.num_labels == 2 else c.num_labels * d
-    return tables + layers * (4 * d * d + 2 * d * c.intermediate_size) + labels

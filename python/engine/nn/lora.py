@@ -12,10 +12,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypedDict
 
 from engine import ops
 from engine.autograd import no_grad
+from engine.entries import as_kind
 from engine.errors import BadValue, require
 from engine.nn import functional as F
 from engine.nn import init
@@ -25,7 +26,7 @@ from engine.nn.parameter import Parameter
 from engine.nn.state import copy_state
 from engine.ops.convert import copy_into
 from engine.serialization import load_file, read_json, save_file, write_json
-from engine.settings import Settings
+from engine.settings import Between, Settings, shortened
 from engine.tensor import Tensor
 
 __all__ = [
@@ -358,6 +359,7 @@ def load_lora(model: Module, directory: str | os.PathLike[str]) -> LoRAConfig:
     """
     config = _read_config(os.path.join(directory, _CONFIG))
     state = load_file(os.path.join(directory, _WEIGHTS))
+    _check_rank(model, config, state, directory)
     if set(config.modules_to_save or ()) <= set(
         _HEADS
     ):  # peft writes both names, even if the model has only one of them
@@ -372,6 +374,16 @@ def load_lora(model: Module, directory: str | os.PathLike[str]) -> LoRAConfig:
             p.requires_grad_(before)
         raise
     return config
+
+
+class _File(TypedDict):
+    """What an adapter_config.json must hold."""
+
+    r: Annotated[int, Between(1)]
+    lora_alpha: float
+    lora_dropout: float
+    target_modules: list[str]
+    modules_to_save: list[str] | None
 
 
 # Entries in the config of adapters of other kinds.
@@ -390,17 +402,38 @@ def _read_config(path: str) -> LoRAConfig:
     values = read_json(path, "load_lora", "directory")
     expected = f"the config of LoRA adapters in {path}"
     kind, bias = values.get("peft_type"), values.get("bias", "none")
-    other = [f"{name} {values[name]!r}" for name in _OTHER if values.get(name)]
-    got = ", ".join([f"peft_type {kind!r}", f"bias {bias!r}", *other])
+    other = [f"{name} {shortened(values[name])}" for name in _OTHER if values.get(name)]
+    got = ", ".join([f"peft_type {shortened(kind)}", f"bias {shortened(bias)}", *other])
     plain = kind == "LORA" and bias == "none" and not other
     require(plain, "load_lora", "directory", expected, got, "only plain LoRA is supported")
+    found: _File = as_kind(values, _File, path, "load_lora", "directory")
     try:
         return LoRAConfig(
-            values["r"],
-            values["lora_alpha"],
-            values["lora_dropout"],
-            values["target_modules"],
-            values["modules_to_save"],
+            found["r"],
+            found["lora_alpha"],
+            found["lora_dropout"],
+            tuple(found["target_modules"]),
+            None if found["modules_to_save"] is None else tuple(found["modules_to_save"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadValue("load_lora", "directory", expected, f"{type(error).__name__}: {error}") from None
+    except ValueError as error:
+        raise BadValue("load_lora", "directory", expected, str(error)) from None
+
+
+def _check_rank(
+    model: Module, config: LoRAConfig, state: Mapping[str, Tensor], directory: str | os.PathLike[str]
+) -> None:
+    """Raises ValueError if the adapters have another rank than their config says, or one far beyond the model's sizes: each projection
+    would get adapters of that rank before their shapes are compared."""
+    widths = [max(m.in_features, m.out_features) for m in model.modules() if isinstance(m, Linear)]
+    most = max(256, *widths, 0)
+    require(config.r <= most, "load_lora", "directory", f"a rank of at most {most} in {directory}", config.r)
+    ends = {".lora_A.weight": 0, ".lora_B.weight": 1}
+    for name, tensor in state.items():
+        dim = next((dim for end, dim in ends.items() if name.endswith(end)), None)
+        if dim is not None and (tensor.ndim != 2 or tensor.shape[dim] != config.r):
+            got = f"shape {tuple(tensor.shape)}"
+            raise BadValue(
+                "load_lora", "directory", f"rank {config.r} of {name} in {directory}, as its config says", got
+            )
+    adapted = any(name.endswith(tuple(ends)) for name in state)
+    require(adapted, "load_lora", "directory", f"adapters in {directory}", "none")

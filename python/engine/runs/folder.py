@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar
 
+from engine.entries import as_kind
 from engine.errors import Argument, ArgumentError, BadValue, Busy, FileExists, FileMissing, require
 from engine.files import is_partial, lock, remove_folder
-from engine.serialization import read_json
+from engine.models import TransformerConfig
+from engine.models.sizes import check_held, check_memory
+from engine.serialization import held_by, read_json
+from engine.settings import Between, shortened
 from engine.tasks.config import Settings
 from engine.text import Tokenizer
 from engine.train.checkpoint import latest_checkpoint
@@ -21,9 +25,64 @@ __all__ = ["read_run"]
 
 FORMAT = 2  # of run.json
 COMMANDS = {"text": "engine train", "pretraining": "engine pretrain"}  # by the kind of run
-_OBJECTS = ("task", "data", "start", "model", "trainer", "environment")  # entries of run.json
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+class _Columns(TypedDict, total=False):
+    """The data of a run, as far as predictions and evaluations read them; a resume checks all."""
+
+    text_column: str | None
+    label_column: str | list[str] | None
+    pair_column: str | None
+    columns: list[str] | None
+    delimiter: str | None
+    quoting: bool | None
+    sha256: dict[str, str]
+    absolute: dict[str, str]
+
+
+class _OldData(_Columns, total=False):
+    task: str
+    label_separator: str | None
+
+
+class _Task(TypedDict, total=False):
+    name: str | None
+    label_separator: str | None
+
+
+class _Environment(TypedDict, total=False):
+    versions: dict[str, str] | None
+
+
+class _OldRun(TypedDict, total=False):
+    data: _OldData | None
+    environment: _Environment | None
+    trainer: dict[str, Any] | None
+
+
+class _Run(TypedDict, total=False):
+    kind: str
+    task: _Task | None
+    data: _Columns | None
+    start: dict[str, Any] | None
+    model: dict[str, Any] | None
+    trainer: dict[str, Any] | None
+    tensorboard: bool
+    environment: _Environment | None
+
+
+class _Calibration(TypedDict, total=False):
+    temperature: Annotated[float, Between(1e-6, 1e6)] | None
+
+
+class _HeldOut(TypedDict, total=False):
+    calibration: _Calibration | None
+
+
+class _Report(TypedDict, total=False):
+    held_out: _HeldOut | None
 
 
 def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -33,19 +92,11 @@ def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
     require((path / "run.json").is_file(), "run", "folder", "a run folder with run.json", path, error=FileMissing)
     run = read_json(path / "run.json", "run", "folder")
     found = run.get("format")
-    require(found in (1, FORMAT), "run", "folder", f"a run.json of format {FORMAT}", f"format {found!r} in {path}")
-    for name in _OBJECTS[1:] if found == 1 else _OBJECTS:
-        _object_in(run, name, path / "run.json")
-    return _from_first_format(run) if found == 1 else run
-
-
-def _object_in(values: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
-    """The object `name` in a JSON file; {} if the file has no such entry."""
-    value = values.get(name)
-    if value is None:
-        return {}
-    require(isinstance(value, dict), "run", "folder", f"an object as {name!r} in {path}", repr(value))
-    return value
+    known = type(found) is int and found in (1, FORMAT)
+    require(known, "run", "folder", f"a run.json of format {FORMAT}", f"format {shortened(found)} in {path}")
+    kind = _OldRun if found == 1 else _Run
+    checked: dict[str, Any] = as_kind(run, kind, f"{path}/run.json", "run", "folder")
+    return _from_first_format(checked) if found == 1 else checked
 
 
 def _from_first_format(run: dict[str, Any]) -> dict[str, Any]:
@@ -62,13 +113,9 @@ def read_temperature(folder: str | os.PathLike[str]) -> float | None:
     path = Path(folder) / "report.json"
     if not path.is_file():
         return None
-    held_out = _object_in(read_json(path, "run", "folder"), "held_out", path)
-    temperature = _object_in(held_out, "calibration", path).get("temperature")
-    if temperature is None:
-        return None
-    right = isinstance(temperature, int | float) and temperature > 0
-    require(right, "run", "folder", f"a number above 0 as 'temperature' in {path}", repr(temperature))
-    return float(temperature)
+    held_out = read_json(path, "run", "folder", _Report).get("held_out") or {}
+    temperature = (held_out.get("calibration") or {}).get("temperature")
+    return None if temperature is None else float(temperature)
 
 
 def resumable(folder: Path, kinds: Iterable[str]) -> dict[str, Any]:
@@ -76,12 +123,12 @@ def resumable(folder: Path, kinds: Iterable[str]) -> dict[str, Any]:
     of another version of engine; or if it is finished, and without a checkpoint everything would be trained once more."""
     record, known = read_run(folder), list(kinds)
     expected, got = f"a run of format {FORMAT}", f"format {record['format']} in {folder}"
-    version = _object_in(record.get("environment", {}), "versions", folder / "run.json").get("engine", "an older one")
+    version = ((record.get("environment") or {}).get("versions") or {}).get("engine", "an older one")
     hint = f"resume with the version of engine that began it: {version}"
     require(record["format"] == FORMAT, "resume", "output", expected, got, hint)
     found = record.get("kind")
     hints = [f"{COMMANDS[str(found)]} --resume resumes it"] if found in COMMANDS else []
-    require(found in known, "resume", "output", f"a run of the kind {' or '.join(known)}", repr(found), *hints)
+    require(found in known, "resume", "output", f"a run of the kind {' or '.join(known)}", shortened(found), *hints)
     done = (folder / "report.json").exists() and latest_checkpoint(folder / "checkpoints") is None
     got = f"the finished run {folder}, which has no checkpoints"
     longer = ("to train longer, begin a new run from its weights with ", Argument("init"))
@@ -99,6 +146,21 @@ def reading(entry: str) -> Iterator[None]:
         raise BadValue("resume", "output", expected, error.got, *error.hints) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadValue("resume", "output", f"an undamaged entry {entry!r} in run.json", f"another ({error})") from None
+
+
+def recorded_model(record: Mapping[str, Any], folder: Path) -> TransformerConfig:
+    """The config of the model in run.json. Raises ValueError if it is damaged, or describes a larger model than the newest checkpoint
+    holds; MemoryError if there is no checkpoint yet and the model would not fit into memory."""
+    require("model" in record, "resume", "output", f"a complete run.json in {folder}", "one without 'model'")
+    with reading("model"):
+        config = TransformerConfig.from_dict(record["model"])
+    checkpoint = latest_checkpoint(folder / "checkpoints")
+    if checkpoint is None:
+        check_memory("resume", "output", config, f"{folder}/run.json")
+    else:
+        held = held_by(checkpoint / "model.safetensors", "resume", "output")
+        check_held("resume", "output", config, *held, f"{folder}/run.json", config.num_labels)
+    return config
 
 
 def recorded(record: Mapping[str, Any], entry: str, kind: type[AnySettings], *others: str) -> AnySettings:

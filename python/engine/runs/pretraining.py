@@ -15,7 +15,15 @@ from typing import Any, get_args
 from engine import manual_seed
 from engine.errors import Argument, require
 from engine.models import TransformerConfig
-from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded, tokenizer_of
+from engine.runs.folder import (
+    check_output,
+    file_record,
+    find_files,
+    load_tokenizer,
+    recorded,
+    recorded_model,
+    tokenizer_of,
+)
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.settings import Settings
@@ -288,11 +296,9 @@ class PretrainingRun(Run):
         masking = {name: record["task"][name] for name in ("p", "whole_word")}
         with reading("task"):
             MaskedLanguageModeling.of(tokenizer, **masking)
-        model = record["model"]
-        with reading("model"):
-            config = TransformerConfig.from_dict(model)
+        config = recorded_model(record, folder)
         steps = record["steps_an_epoch"]
-        whole = steps is None or (isinstance(steps, int) and steps >= 1)
+        whole = steps is None or (type(steps) is int and 1 <= steps < 2**53)
         require(whole, "resume", "output", "a whole number as steps_an_epoch in run.json", repr(steps))
         return cls(found(), masking, start, trainer, tokenizer, config, steps, fresh)
 

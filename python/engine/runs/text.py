@@ -20,7 +20,15 @@ from engine.errors import Argument, ArgumentError, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
-from engine.runs.folder import check_output, file_record, find_files, load_tokenizer, reading, recorded, tokenizer_of
+from engine.runs.folder import (
+    check_output,
+    file_record,
+    find_files,
+    load_tokenizer,
+    recorded,
+    recorded_model,
+    tokenizer_of,
+)
 from engine.runs.plan import AUTOMATIC, Announcement, announcement, choose
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
@@ -191,9 +199,7 @@ class TextRun(Run):
         data = recorded(record, "data", TextData, "sha256", "absolute")
         start = StartConfig.begun(record, fresh)
         settings, trainer = recorded(record, "task", TaskConfig), recorded(record, "trainer", TrainerConfig)
-        model = record["model"]
-        with reading("model"):
-            config = TransformerConfig.from_dict(model)
+        config = recorded_model(record, folder)
         places = find_files(data.files, record["data"]["sha256"], record["data"]["absolute"])
         parts = data.moved(places).read(settings)
         tokenizer = tokenizer_of(folder, fresh, lambda: _words(data, start, parts))

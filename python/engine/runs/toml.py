@@ -7,10 +7,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import BadValue, FileMissing, not_installed
+from engine.entries import check_tree, read_regular
+from engine.errors import ArgumentError, BadValue, not_installed
 from engine.serialization import write_text
 
 __all__ = ["read_toml", "write_toml"]
+
+_MOST_DOTS = 128
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -27,12 +30,20 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise not_installed("read_toml", "tomli", "search") from error
     name = os.fspath(path)
     try:
-        with open(name, "rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
-        raise FileMissing("read_toml", "path", "an existing file", name) from None
+        text = read_regular(name, "read_toml", "path").decode()
+        # A key of n parts takes the parser n^2 steps.
+        if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+            raise ValueError(f"a line with more than {_MOST_DOTS} dots")
+        values = tomllib.loads(text.replace("\r\n", "\n"))
+        check_tree(values)
+        return values
+    except ArgumentError:
+        raise
+    except RecursionError:
+        reason = "too many levels"
     except ValueError as error:  # of TOML, or of UTF-8
-        raise BadValue("read_toml", "path", f"TOML in {name}", "another text", str(error)) from None
+        reason = str(error)
+    raise BadValue("read_toml", "path", f"TOML in {name}", "another text", reason)
 
 
 def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any], comment: str = "") -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from engine.data import in_order
-from engine.errors import Argument, ArgumentError, BadType, BadValue, require
+from engine.errors import Argument, ArgumentError, BadType, BadValue, NotFinite, require
 from engine.models import AutoModelForSequenceClassification, TransformerConfig
 from engine.models.forward import compute_logits, counted_rows, labels_on_host
 from engine.nn import Module
@@ -296,7 +296,11 @@ class TextTask(Task):
         """Logits, float32: (n, num_labels) of texts, (total_tokens, num_labels) of words, in the order of the data."""
         if not len(dataset):
             return np.zeros((0, len(self.labels)), np.float32)
-        return compute_logits(model, in_order(dataset, batch_size))[0]
+        found = compute_logits(model, in_order(dataset, batch_size))[0]
+        if not np.isfinite(found).all():  # an answer would be a label with the probability NaN
+            hint = "a weight is NaN or infinite, or too large for its dtype"
+            raise NotFinite(type(self).__name__, "model", "finite outputs", "NaN or infinity", hint)
+        return found
 
     def judge(self, model: Module, part: Part, batch_size: int = 128, held_out: bool = False) -> Judgement:
         logits = self.logits(model, part.dataset, batch_size)

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 from engine.data.table import NumberedRows
-from engine.errors import BadValue, not_installed
+from engine.entries import inside, parse_json, read_json
+from engine.errors import ArgumentError, BadValue, FileMissing, not_installed, require
+from engine.settings import shortened
+from engine.text.compression import check_unpacked
 from engine.text.files import TextFile
 from engine.text.table_rows import TypedRows
 
 __all__ = ["ArrowRows", "arrow_files_in"]
 
 _SHARD = re.compile(r"-\d+-of-\d+$|[-_.]?\d+$")
+_CELL = 32  # bytes that a cell takes at least, even if the file says of a million that they are equal
 _SPLITS = ("train", "validation", "valid", "val", "dev", "test", "eval")
+
+
+class _DataFile(TypedDict):
+    filename: str
+
+
+class _State(TypedDict):
+    """The state.json of a folder that `datasets` saved."""
+
+    _data_files: list[_DataFile]
 
 
 def _pyarrow(op: str) -> Any:
@@ -66,13 +79,25 @@ class ArrowRows(TypedRows):
 def _read(arrow: Any, file: TextFile) -> Any:
     data = file.read_bytes()
     begin, source = data[:6], arrow.BufferReader(data)
+    place = file.op, file.argument, file.name, len(data)
     try:
         if begin.startswith(b"PAR1"):
-            return arrow.parquet.ParquetFile(source).read()
-        if begin == b"ARROW1" or begin.startswith(b"FEA1"):
-            return arrow.feather.read_table(source)
-        return arrow.ipc.open_stream(source).read_all()
-    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError, OSError) as error:
+            parquet = arrow.parquet.ParquetFile(source)
+            about = parquet.metadata
+            groups = [about.row_group(i) for i in range(about.num_row_groups)]
+            cells = max(about.num_rows, sum(group.num_rows for group in groups)) * about.num_columns
+            check_unpacked(*place, _CELL * cells + sum(group.total_byte_size for group in groups))
+            table = parquet.read()
+        elif begin == b"ARROW1" or begin.startswith(b"FEA1"):
+            table = arrow.feather.read_table(source)
+        else:
+            table = arrow.ipc.open_stream(source).read_all()
+        check_unpacked(*place, _CELL * table.num_rows * table.num_columns + table.nbytes)
+        table.validate(full=True)  # otherwise a damaged file's offsets are followed out of its memory
+        return table
+    except ArgumentError:
+        raise
+    except (arrow.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise BadValue(file.op, file.argument, "a whole Parquet or Arrow file", file.name, reason) from None
 
@@ -80,7 +105,7 @@ def _read(arrow: Any, file: TextFile) -> Any:
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
     """The names of the classes by column, as `datasets` notes them in a file."""
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):
         return {}
     found = {}
@@ -90,7 +115,7 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
             inner = inner["feature"]  # a list of classes
         inner = inner[0] if isinstance(inner, list) and inner else inner
         if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" and isinstance(inner.get("names"), list):
-            found[str(name)] = list(inner["names"])
+            found[str(name)] = list(map(str, inner["names"]))
     return found
 
 
@@ -120,16 +145,20 @@ def arrow_files_in(op: str, folder: str) -> list[str] | None:
         raise _several(op, folder, "splits", [os.path.join(folder, name) for name in splits])
     state = os.path.join(folder, "state.json")
     if os.path.isfile(state):
-        try:
-            with open(state, encoding="utf-8") as stream:
-                return [os.path.join(folder, each["filename"]) for each in json.load(stream)["_data_files"]]
-        except (KeyError, TypeError, ValueError):
-            raise BadValue(op, "path", "the names of Arrow files in state.json", f"others in {state}") from None
+        names = [each["filename"] for each in read_json(state, op, "path", _State)["_data_files"]]
+        for name in names:
+            require(inside(name), op, "path", f"names of Arrow files in {state}", shortened(name))
+        require(names, op, "path", f"names of Arrow files in {state}", "none")
+        paths = [os.path.join(folder, name) for name in names]
+        for path in paths:
+            require(os.path.isfile(path), op, "path", "an existing file", path, error=FileMissing)
+        return paths
     found = [
         os.path.join(parent, name)
         for parent, folders, names in os.walk(folder)
         for name in sorted(names)
         if name.lower().endswith((".parquet", ".arrow")) and "/." not in os.path.join(parent, name)[len(folder) :]
+        if os.path.isfile(os.path.join(parent, name))  # no pipe, and no device, which would be read for ever
     ]
     if not found:
         return None

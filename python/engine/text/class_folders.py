@@ -74,12 +74,13 @@ class FolderRows(Rows):
 
 
 def _texts_in(op: str, folder: str) -> Iterator[str]:
-    """The files of a class. Raises ValueError for a folder, and for a file that is neither .txt nor without an extension."""
+    """The files of a class. Raises ValueError for a folder, a pipe or a device, and for a file that is neither .txt nor without an
+    extension."""
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         if name.startswith("."):
             continue
         extension = os.path.splitext(name)[1].lower()
-        if os.path.isdir(path) or not (extension in ("", ".txt") or extension[1:].isdigit()):
+        if not os.path.isfile(path) or not (extension in ("", ".txt") or extension[1:].isdigit()):
             raise BadValue(op, "path", f"files of text (.txt) in {folder}", name)
         yield path

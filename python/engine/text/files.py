@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from engine.data.table import place_of
+from engine.entries import decode_row
 from engine.errors import Argument, BadFile, BadType, BadValue, FileMissing, Hint, IsFolder, require
 from engine.text.compression import decompressed, without_compression
 
@@ -35,6 +36,8 @@ _BYTE_ORDER_MARKS = (
 
 # A byte-order mark at the beginning of a line that is not the first: somebody joined files.
 _INNER_MARK = re.compile("(?<=[\r\n])\ufeff")
+
+_BLANKS = " \t\r\n"
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 """The extensions of JSON Lines files."""
@@ -186,8 +189,11 @@ class TextFile:
             ValueError: if the line is anything else.
         """
         try:
-            value = json.loads(row.rstrip("\r\n"))  # json's messages would count a line end as a line
-        except (ValueError, RecursionError) as error:
+            given = row.rstrip("\r\n")  # json's messages would count a line end as a line
+            value, end = decode_row(given, len(given) - len(given.lstrip(_BLANKS)))
+            if given[end:].strip(_BLANKS):
+                raise json.JSONDecodeError("Extra data", given, end)
+        except ValueError as error:
             reason = f"{error.msg} in column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
             raise self.wrong(line, "a JSON object", f"invalid JSON ({reason})") from None
         if not isinstance(value, dict):

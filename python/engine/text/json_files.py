@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from engine.entries import decode_row
 from engine.text.files import TextFile, json_kind, numbered_lines
 from engine.text.table_rows import JsonRows
 
@@ -31,7 +32,6 @@ def json_records(file: TextFile, text: str, skip_empty_lines: bool = True) -> li
 
 def _array(file: TextFile, text: str) -> list[tuple[int, dict[str, Any] | None]]:
     """The objects of an array, decoded one by one, so that the line of each is known."""
-    decoder = json.JSONDecoder()
     records: list[tuple[int, dict[str, Any] | None]] = []
     at, line = text.index("[") + 1, 1 + text[: text.index("[")].count("\n")
     counted = text.index("[")
@@ -41,8 +41,8 @@ def _array(file: TextFile, text: str) -> list[tuple[int, dict[str, Any] | None]]
         if text[at : at + 1] == "]" and not records:
             raise file.wrong(line, "at least one object", "an empty array")
         try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
+            value, at = decode_row(text, at)
+        except ValueError as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             raise file.wrong(line, "a JSON object", f"invalid JSON ({reason})") from None
         if not isinstance(value, dict):

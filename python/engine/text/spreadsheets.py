@@ -9,7 +9,8 @@ from datetime import date, datetime, time
 from typing import Any
 
 from engine.data.table import NumberedRows
-from engine.errors import BadValue, not_installed
+from engine.errors import ArgumentError, BadValue, not_installed
+from engine.text.compression import check_unpacked
 from engine.text.files import TextFile
 from engine.text.table_rows import CellRows, Record
 
@@ -27,10 +28,17 @@ def read_spreadsheet(file: TextFile, columns: Sequence[str] | None, skip_empty_l
     except ModuleNotFoundError:
         raise not_installed(file.op, "openpyxl", "files") from None
     file.name = NumberedRows(file.name)
+    data = file.read_bytes()
     try:
-        book = openpyxl.load_workbook(io.BytesIO(file.read_bytes()), read_only=True, data_only=True)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_unpacked(file.op, file.argument, file.name, len(data), sum(i.file_size for i in archive.infolist()))
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        for sheet in book.worksheets:
+            sheet.reset_dimensions()  # rows are as wide as their cells, and not as the file claims
         sheets = {sheet.title: _records(sheet) for sheet in book.worksheets}
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except ArgumentError:
+        raise
+    except Exception as error:  # openpyxl lets out whatever its parts raise for damaged files
         raise BadValue(file.op, file.argument, "an Excel file (.xlsx)", file.name, error) from None
     filled = {title: records for title, records in sheets.items() if any(cells for _, cells in records)}
     title, records = next(iter(filled.items()), ("", []))

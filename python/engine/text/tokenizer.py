@@ -20,6 +20,7 @@ from engine.errors import require
 from engine.serialization import write_json, write_text
 from engine.text._tokenizer_backend import bert, finish, with_leading_spaces
 from engine.text.strings import checked_texts
+from engine.text.tokenizer_checks import without_panic
 from engine.text.tokenizer_files import read_tokenizer, read_vocab
 from engine.text.tokenizer_folder import read_folder
 from engine.text.tokenizer_training import smallest_vocabulary, train_bpe, train_wordpiece
@@ -78,6 +79,7 @@ class Tokenizer:
         vocab = backend.get_vocab(with_added_tokens=True)
         require(vocab, "Tokenizer", "backend", "a vocabulary with tokens", "an empty one")
         self.vocab_size = max(vocab.values()) + 1
+        require(self.vocab_size <= 2**31, "Tokenizer", "backend", "ids below 2^31", self.vocab_size - 1)
         present = {role: [name for name in names if name in vocab] for role, names in _ROLES.items()}
         self._special = {role: names[0] for role, names in present.items() if names}
         for role, token in (special_tokens or {}).items():
@@ -346,12 +348,13 @@ class Tokenizer:
 
     def _encode(self, inputs: list[Any], words: bool = False, **options: Any) -> list[tokenizers.Encoding]:
         """Encodings of texts, pairs of texts, or lists of words. Only those of words know the word of each token."""
-        if words:
-            if self._for_words is None:
-                self._for_words = with_leading_spaces(self.backend)
-            return self._for_words.encode_batch(inputs, is_pretokenized=True, **options)
-        backend: Any = self.backend
-        return getattr(backend, "encode_batch_fast", backend.encode_batch)(inputs, **options)
+        with without_panic("Tokenizer.encode", "texts", "texts that the tokenizer can encode", "others"):
+            if words:
+                if self._for_words is None:
+                    self._for_words = with_leading_spaces(self.backend)
+                return self._for_words.encode_batch(inputs, is_pretokenized=True, **options)
+            backend: Any = self.backend
+            return getattr(backend, "encode_batch_fast", backend.encode_batch)(inputs, **options)
 
     def _encodings(
         self, first: list[Any], second: list[str] | None, room: int | None, words: bool = False

@@ -9,10 +9,12 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from engine.errors import BadValue, require
+from engine.entries import parse_json
+from engine.errors import ArgumentError, BadValue, require
 from engine.serialization import read_json
 from engine.text._tokenizer_backend import SPECIAL_TOKENS, library
 from engine.text.files import TextFile, numbered_lines
+from engine.text.tokenizer_checks import check_ids, check_tokenizer, check_vocab, without_panic
 
 if TYPE_CHECKING:
     import tokenizers
@@ -25,9 +27,16 @@ def read_tokenizer(path: str | os.PathLike[str], op: str = "Tokenizer.from_file"
     file = TextFile(op, path)
     tokenizer_class, text = library().Tokenizer, file.read(inner_marks=True)
     try:
-        return tokenizer_class.from_str(text)
-    except Exception as error:  # the library raises bare Exception
+        check_tokenizer(parse_json(text), file.name, op)
+    except ArgumentError:
+        raise
+    except ValueError as error:
         raise BadValue(op, "path", "a tokenizer.json", file.name, error) from None
+    with without_panic(op, "path", "a tokenizer.json", file.name):
+        found = tokenizer_class.from_str(text)
+        found.encode("")  # these use the templates around texts
+        found.encode("", "")
+        return found
 
 
 def read_vocab(
@@ -61,8 +70,8 @@ def read_bpe(
         ValueError: if a file is damaged, or one of the `needed` tokens is missing.
     """
     vocab, file = read_json(vocab_path, op, "path"), TextFile(op, merges_path)
-    right = all(type(number) is int and number >= 0 for number in vocab.values())
-    require(right, op, "path", f"a number for each token in {vocab_path}", "something else")
+    check_vocab(vocab, os.fspath(vocab_path), op)
+    check_ids(vocab.values(), os.fspath(vocab_path), op)
     merges = []
     for line, text in numbered_lines(file.read()):
         if text and not text.startswith("#version"):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import BadValue, FileMissing, require
 from engine.serialization import read_json
 from engine.text._tokenizer_backend import bert, finish, library, roberta
+from engine.text.tokenizer_checks import AddedIds, ModelNames, TokenizerSettings, added_number
 from engine.text.tokenizer_files import read_bpe, read_tokenizer, read_vocab
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
     require(os.path.isdir(folder), _OP, "directory", "an existing folder", folder, error=FileMissing)
     there = {name: os.path.join(folder, name) for name in os.listdir(folder)}
 
-    def values(name: str) -> dict[str, Any]:
-        return read_json(there[name], _OP, "directory") if name in there else {}
+    def values(name: str, kind: Any = TokenizerSettings) -> dict[str, Any]:
+        return read_json(there[name], _OP, "directory", kind) if name in there else {}
 
     config = values("tokenizer_config.json")
     if not config.get(_EXTRA):  # its older name
@@ -73,9 +74,9 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
     if not isinstance(config.get("added_tokens_decoder"), Mapping):
         config |= values("special_tokens_map.json")
     if "tokenizer.json" in there:
-        backend, model = read_tokenizer(there["tokenizer.json"], _OP), values("config.json")
+        backend, model = read_tokenizer(there["tokenizer.json"], _OP), values("config.json", ModelNames)
         backend = _by_class(backend, config, model)
-        _add_tokens(backend, config, values("added_tokens.json"))
+        _add_tokens(backend, config, values("added_tokens.json", AddedIds))
         if _family(config, model) is not None:
             backend = _with_ends(backend, config)
     elif "vocab.txt" in there:
@@ -90,7 +91,7 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
             split_chinese=bool(config.get("tokenize_chinese_chars", True)),
             unknown=needed[1],
         )
-        _add_tokens(backend, config, values("added_tokens.json"))
+        _add_tokens(backend, config, values("added_tokens.json", AddedIds))
         finish(backend, cls=needed[2], sep=needed[3])
     elif {"vocab.json", "merges.txt"} <= there.keys():
         config = {**_ROBERTA, **config}
@@ -98,7 +99,7 @@ def read_folder(directory: str | os.PathLike[str]) -> tuple[tokenizers.Tokenizer
         vocab, merges = read_bpe(there["vocab.json"], there["merges.txt"], _OP, needed)
         prefix = bool(config.get("add_prefix_space", False))
         backend = roberta(vocab, merges, prefix_space=prefix)
-        _add_tokens(backend, config, values("added_tokens.json"))
+        _add_tokens(backend, config, values("added_tokens.json", AddedIds))
         ends = [(token, vocab[token]) for token in (needed[2], needed[1])]
         trim = bool(config.get("trim_offsets", True))
         backend.post_processor = library().processors.RobertaProcessing(*ends, trim, prefix)
@@ -201,7 +202,7 @@ def _add_tokens(backend: tokenizers.Tokenizer, config: Mapping[str, Any], older:
     decoder = config.get("added_tokens_decoder")
     try:
         if isinstance(decoder, Mapping):
-            added = {int(number): _token(token, special=False) for number, token in decoder.items()}
+            added = {added_number(number): _token(token, special=False) for number, token in decoder.items()}
         else:
             known = backend.get_added_tokens_decoder()
             added = {int(number): _token(text, special=text in special) for text, number in older.items()}

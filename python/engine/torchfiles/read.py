@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import zipfile
@@ -14,7 +15,8 @@ from engine import _core
 from engine._core import Array, DType
 from engine.device import device as device_class
 from engine.dtypes import Size
-from engine.errors import ArgumentError, BadType, BadValue, FileMissing, IsFolder
+from engine.entries import read_regular
+from engine.errors import ArgumentError, BadType, BadValue
 from engine.nn import Parameter
 from engine.tensor import Tensor
 from engine.torchfiles.unpickle import Known, unpickle
@@ -33,6 +35,7 @@ STORAGES = {
 _ELSEWHERE = ("ComplexFloatStorage", "ComplexDoubleStorage")
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number that a file of PyTorch before 1.6 begins with
 _MAX_DIMS = 8
+_MOST_ELEMENTS = 2**48
 
 
 class _Kind(NamedTuple):
@@ -53,6 +56,8 @@ class _Storage(NamedTuple):
             return self.array
         if len(self.data) % dtype.itemsize:
             raise ValueError("a storage that is no whole number of elements")
+        if dtype is _core.bool and self.data.strip(b"\0\1"):
+            raise ValueError("a boolean that is neither 0 nor 1")
         return _core.from_bytes(self.data, (len(self.data) // dtype.itemsize,), dtype)
 
 
@@ -102,13 +107,7 @@ def _bytes_of(f: Any) -> tuple[bytes, str]:
         name = os.fspath(f)
     except TypeError:
         raise BadType("load", "f", "a path or a binary file", type(f).__name__) from None
-    try:
-        with open(name, "rb") as stream:
-            return stream.read(), str(name)
-    except FileNotFoundError:
-        raise FileMissing("load", "f", "an existing file", name) from None
-    except IsADirectoryError:
-        raise IsFolder("load", "f", "a file", f"the folder {name}") from None
+    return read_regular(name, "load", "f"), str(name)
 
 
 class _Objects:
@@ -152,6 +151,8 @@ class _Objects:
             raise BadValue("load", "f", "storages that are whole", f"a part of another one in {self.source}")
         if key not in self.storages:
             data = self.read(key, count * kind.dtype.itemsize)
+            if kind.dtype is _core.bool and data.strip(b"\0\1"):
+                raise BadValue("load", "f", f"0 or 1 as each byte of a BoolStorage in {self.source}", "another byte")
             array = _core.from_bytes(data, (count,), kind.dtype)
             if self.device is not None:
                 array = Tensor(array).to(self.device)._data
@@ -181,8 +182,10 @@ def _view(array: Array | None, offset: int, size: Any, stride: Any, requires_gra
     numbers = (offset, *size, *stride)
     if array is None or len(size) != len(stride) or len(size) > _MAX_DIMS:
         raise ValueError("a tensor without a storage, or with other dimensions")
-    if any(not isinstance(n, int) or n < 0 for n in numbers):
+    if any(type(n) is not int or n < 0 for n in numbers):
         raise ValueError("negative sizes or strides")
+    if math.prod(n for n in size if n) >= _MOST_ELEMENTS or any(n >= _MOST_ELEMENTS for n in stride):
+        raise ValueError("sizes or strides that no memory has")
     if all(size) and offset + sum((n - 1) * step for n, step in zip(size, stride)) >= array.size:
         raise ValueError("a tensor beyond its storage")
     if not all(size):
@@ -204,6 +207,8 @@ def _zip(data: bytes, source: str, objects: _Objects) -> Any:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = {info.filename: info for info in archive.infolist()}
+        if len(entries) != len(archive.infolist()):
+            raise BadValue("load", "f", "distinct names of entries", f"a name twice in {source}")
         pickles = [name for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
         if len(pickles) != 1:
             raise BadValue("load", "f", "a file of torch.save", f"the zip {source} without a data.pkl")
@@ -232,7 +237,10 @@ def _zip(data: bytes, source: str, objects: _Objects) -> Any:
         return _unpickled(read("data.pkl"), objects, 0)[0]
     except ArgumentError:
         raise
-    except (zipfile.BadZipFile, ArithmeticError, EOFError, KeyError, RuntimeError, ValueError, struct.error) as error:
+    except (
+        zipfile.BadZipFile, ArithmeticError, EOFError, KeyError, MemoryError, NotImplementedError, OSError, RuntimeError, ValueError,
+        struct.error,
+    ) as error:  # fmt: skip
         raise BadValue("load", "f", "a whole file of torch.save", source, str(error)) from None
 
 

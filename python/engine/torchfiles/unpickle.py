@@ -29,6 +29,7 @@ class _Mark:
 
 
 _MARK = _Mark()
+_OBJECTS = 2**17  # empty lists and the like, which any file may make; a call counts as four
 _KEYS = (str, int, float, bytes, bool, type(None))
 _CONSTANTS: dict[int, Any] = {0x4E: None, 0x88: True, 0x89: False}  # N, NEWTRUE, NEWFALSE
 _NUMBERS = {0x4A: "<i", 0x4B: "<B", 0x4D: "<H", 0x47: ">d"}  # BININT, BININT1, BININT2, BINFLOAT
@@ -72,6 +73,13 @@ class _Reader:
         self.data, self.names, self.persistent, self.at, self.source = data, names, persistent, at, source
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.left = _OBJECTS + len(data) // 8
+
+    def count(self, weight: int) -> None:
+        """Counts what is made. A tensor costs a file a hundred bytes; a file that makes one out of five wants to fill the memory."""
+        self.left -= weight
+        if self.left < 0:
+            raise IndexError("more objects than a file of this size needs")
 
     def take(self, count: int) -> bytes:
         if count < 0 or count > len(self.data) - self.at:
@@ -128,6 +136,7 @@ class _Reader:
         elif code in _GETS:
             push(self.memo[self.number(_GETS[code])])
         elif code in _EMPTY:
+            self.count(1)
             push(_EMPTY[code]())
         elif code in _TUPLES:
             push(tuple(reversed([self.pop() for _ in range(_TUPLES[code])])))
@@ -172,6 +181,7 @@ class _Reader:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Known) or not isinstance(arguments, tuple):
             raise TypeError("a call of something that is no function")
+        self.count(4)
         self.stack.append(function.make(*arguments))
 
     def build(self) -> None:

@@ -13,6 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.entries import parse_json
 from engine.errors import Argument, Busy, not_installed, require
 from engine.files import lock, named
 from engine.report.words import figure_name
@@ -106,9 +107,9 @@ def read_log(path: str | os.PathLike[str], size: int | None = None) -> list[dict
         lines = stream.read(-1 if size is None else size).split(b"\n")[:-1]
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             reason = "" if isinstance(record, dict) and "event" in record else "it has no event"
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             reason = str(error)
         expected = f"a record in line {number} of {os.fspath(path)}"
         require(not reason, "read_log", "path", expected, "a damaged line", reason)

@@ -18,10 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.entries import as_kind, inside
 from engine.errors import BadValue, FileMissing, require
 from engine.files import named, remove_folder
 from engine.serialization import load_file, read_json, save_file, write_json
-from engine.settings import checked
+from engine.settings import checked, shortened
 from engine.tensor import Tensor
 
 __all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -31,6 +32,7 @@ _NAME = re.compile(rf"step-(\d{{8,}})({_AGAIN})?")
 _TEMPORARY = ".partial-"
 _MARK = "__tensor__"
 _NOT_FINITE = "__float__"
+_WORDS = ("inf", "-inf", "nan")
 _CHECKSUMS = "__crc32__"
 
 
@@ -104,20 +106,25 @@ def latest_checkpoint(folder: str | os.PathLike[str]) -> Path | None:
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The state that `save_checkpoint` wrote. Raises FileNotFoundError or ValueError if a file is missing or damaged."""
     root = Path(path)
-    plain = read_json(root / "state.json")
-    checksums = plain.pop(_CHECKSUMS, {})  # older checkpoints have none
-    of_files = isinstance(checksums, dict)
-    require(of_files, "load_checkpoint", "path", f"checksums by file in {root / 'state.json'}", repr(checksums))
+    written_as = root / "state.json"
+    plain = read_json(written_as, "load_checkpoint", "path")
+    checksums: dict[str, str]  # older checkpoints have none
+    checksums = as_kind(
+        plain.pop(_CHECKSUMS, {}), dict[str, str], f"{_CHECKSUMS} in {written_as}", "load_checkpoint", "path"
+    )
+    for name in (*checksums, *plain):
+        right = inside(name)
+        require(right, "load_checkpoint", "path", f"names of entries and files in {written_as}", shortened(name))
     for file_name, written in checksums.items():
         file = root / file_name
-        require(file.exists(), "load_checkpoint", "path", "an existing file", file, error=FileMissing)
+        require(file.is_file(), "load_checkpoint", "path", "an existing file", file, error=FileMissing)
         found = _crc32_of(plain) if file_name == "state.json" else _crc32(file)
         expected, got = f"{file} as it was written (CRC-32 {written})", f"a damaged file (CRC-32 {found})"
         require(found == written, "load_checkpoint", "path", expected, got)
     state = {}
     for name, tree in plain.items():
         file = root / f"{name}.safetensors"
-        tensors = load_file(file) if file.exists() else {}
+        tensors = load_file(file) if file.is_file() else {}
         try:
             state[name] = _join(tree, tensors)
         except KeyError as error:
@@ -173,7 +180,7 @@ def _split(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 def _join(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     """The tree that `_split` was given."""
     if isinstance(tree, dict):
-        if set(tree) == {_NOT_FINITE}:
+        if set(tree) == {_NOT_FINITE} and tree[_NOT_FINITE] in _WORDS:
             return float(tree[_NOT_FINITE])
-        return tensors[tree[_MARK]] if set(tree) == {_MARK} else {k: _join(v, tensors) for k, v in tree.items()}
+        return tensors[str(tree[_MARK])] if set(tree) == {_MARK} else {k: _join(v, tensors) for k, v in tree.items()}
     return [_join(value, tensors) for value in tree] if isinstance(tree, list) else tree

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+from engine.settings import Between, checked
 
 __all__ = ["TrainerState"]
 
@@ -41,3 +45,19 @@ class TrainerState:
     epoch_steps: int = 0
     epoch_tokens: int = 0
     epoch_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> TrainerState:
+        """The state in a checkpoint. Raises KeyError if one of the fields is missing, TypeError or ValueError if one is of another type
+        or below 0."""
+        return cls(
+            **{
+                field.name: checked("TrainerState", field.name, _KINDS[field.type], values[field.name])
+                for field in fields(cls)
+            }
+        )
+
+
+_KINDS: dict[Any, Any] = {
+    "int": Annotated[int, Between(0, 2**53)], "float": float, "bool": bool, "float | None": float | None,
+}  # fmt: skip

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from engine.optim import (
 )
 from engine.optim.lr_scheduler import LRScheduler
 from engine.serialization import load_file, save_file
-from engine.settings import checked
+from engine.settings import Between, checked, shortened
 from engine.tasks.base import Task, as_task, batches_in_order
 from engine.tasks.checks import checked_figures, checked_settings, checked_weight
 from engine.tensor import Tensor
@@ -421,19 +421,21 @@ class Trainer:
             return 0
         saved = load_checkpoint(path)
         found, hint = saved.get("format", 1), "resume with the version of engine that wrote it"
-        expected, got = f"a checkpoint of format {FORMAT}", f"format {found} in {path}"
+        expected, got = f"a checkpoint of format {FORMAT}", f"format {shortened(found)} in {path}"
         require(found == FORMAT, "Trainer.train", "resume", expected, got, hint)
         try:
             for kind, settings in (("config", self.config.to_dict()), ("task", checked_settings(self.task))):
                 for name in sorted({*settings, *saved[kind]}):
                     before, now = saved[kind].get(name), settings.get(name)
                     require(before == now, "Trainer.train", name, f"{before!r} as in the checkpoint", repr(now))
+            state = TrainerState.of(saved["trainer"])
+            position = checked("TrainerState", "log_bytes", Annotated[int, Between(0, 2**63)], saved["log_bytes"])
             for name, part in self._kept.items():
                 part.load_state_dict(saved[name])
-            self.state = TrainerState(**saved["trainer"])
             _core.set_random_state(*saved["random"])
-            return int(saved["log_bytes"])
-        except (KeyError, TypeError) as error:
+            self.state = state
+            return int(position)
+        except (AttributeError, KeyError, TypeError, IndexError, OverflowError) as error:
             raise BadValue("Trainer.train", "resume", "a checkpoint of a Trainer", path, error) from None
 
     # --- parts -------------------------------------------------------------------------------------------------------

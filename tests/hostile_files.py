@@ -1,0 +1,481 @@
+"""What `test_hostile_files.py` and `tools/fuzz.py` share: the readers of files, whole files for them, mutations, and what a reader
+may do with a damaged file.
+
+A reader gets a folder in which one file was replaced. It may give anything, or raise an error of `engine.errors` that is a ValueError,
+an OSError or a MemoryError. Everything else is a finding, and so is memory far beyond the size of the file.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import random
+import resource
+import struct
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import engine
+from engine import nn
+from engine.commands.common import flat
+from engine.errors import ArgumentError, BadType
+from engine.inference.sentence_folder import read_modules
+from engine.models import AutoModelForSequenceClassification, BertForSequenceClassification, TransformerConfig
+from engine.nn.lora import LoRAConfig, add_lora, load_lora, save_lora
+from engine.runs import SearchSpace
+from engine.runs.folder import read_run, read_temperature, recorded_model
+from engine.runs.toml import read_toml
+from engine.serialization import load_file, save_file
+from engine.text import Tokenizer, read_table, read_tagged
+from engine.train.callbacks import read_log
+from engine.train.checkpoint import load_checkpoint, save_checkpoint
+
+MEMORY = 64 * 2**20  # bytes beyond the process, for files of up to 1 MB
+SECONDS = 1.0  # of the processor, for such files
+TEXTS = ["a cat sat", "the dog ran", "a bird", "cats and dogs", "birds sing songs"] * 4
+
+
+@dataclass(frozen=True)
+class Reader:
+    """build: writes a whole folder. files: those that are replaced, one at a time. read: reads the folder."""
+
+    build: Callable[[Path], Any]
+    files: tuple[str, ...]
+    read: Callable[[Path], Any]
+
+
+# --- whole folders -------------------------------------------------------------------------------------------------------------------
+
+
+def _config() -> TransformerConfig:
+    return TransformerConfig(
+        40, 8, 1, 2, 16, 12, 2, model_type="bert", pooler=True, id2label={0: "no", 1: "yes"}, num_labels=2
+    )
+
+
+def _model(folder: Path) -> None:
+    BertForSequenceClassification(_config()).save_pretrained(folder)
+
+
+def _shards(folder: Path) -> None:
+    _model(folder)
+    weights = load_file(folder / "model.safetensors")
+    halves = {"model-1.safetensors": list(weights)[::2], "model-2.safetensors": list(weights)[1::2]}
+    for name, keys in halves.items():
+        save_file({key: weights[key] for key in keys}, folder / name)
+    places = {key: name for name, keys in halves.items() for key in keys}
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+
+
+def _tokenizer(folder: Path) -> None:
+    words = Tokenizer.train(TEXTS, 40)
+    words.save(folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config |= {
+        "do_lower_case": True,
+        "model_max_length": 12,
+        "added_tokens_decoder": {"0": {"content": "[PAD]", "special": True}},
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def _old_tokenizer(folder: Path) -> None:
+    vocabulary = Tokenizer.train(TEXTS, 40).backend.get_vocab()
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(vocabulary, key=vocabulary.get)))
+    (folder / "special_tokens_map.json").write_text(
+        json.dumps({"unk_token": "[UNK]", "cls_token": {"content": "[CLS]"}})
+    )
+    (folder / "added_tokens.json").write_text(json.dumps({"<new>": len(vocabulary)}))
+
+
+def _bpe(folder: Path) -> None:
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a", "b", "ab", "Ġ"]
+    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
+    (folder / "merges.txt").write_text("#version: 0.2\na b\n")
+
+
+def _modules(folder: Path) -> None:
+    (folder / "1_Pooling").mkdir()
+    kinds = ["Transformer", "Pooling", "Normalize"]
+    listed = [
+        {"idx": i, "name": str(i), "path": f"{i}_{k}" if i else "", "type": f"sentence_transformers.models.{k}"}
+        for i, k in enumerate(kinds)
+    ]
+    (folder / "modules.json").write_text(json.dumps(listed))
+    (folder / "1_Pooling/config.json").write_text(
+        json.dumps({"word_embedding_dimension": 8, "pooling_mode_mean_tokens": True})
+    )
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 12, "do_lower_case": False}))
+    prompts = {"prompts": {"query": "q: "}, "default_prompt_name": "query", "similarity_fn_name": "cosine"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+
+
+def _small() -> nn.Module:
+    return BertForSequenceClassification(_config())
+
+
+def _adapter(folder: Path) -> None:
+    model = _small()
+    add_lora(model, LoRAConfig(2, 4.0))
+    save_lora(model, folder)
+
+
+def _run(folder: Path) -> None:
+    model = BertForSequenceClassification(_config())
+    record = {
+        "format": 2, "kind": "text", "seed": 0, "task": {"name": "classification", "label_separator": "|"},
+        "data": {"train": ["a.csv"], "text_column": None, "sha256": {"a.csv": "0"}, "absolute": {"a.csv": "/a.csv"}},
+        "start": {"init": None, "sizes": {}}, "model": {"architectures": ["x"], **model.config.to_dict()}, "tensorboard": False,
+        "trainer": {"lr": 0.1}, "environment": {"versions": {"engine": "0.2"}},
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "report.json").write_text(json.dumps({"held_out": {"loss": 1.0, "calibration": {"temperature": 1.5}}}))
+    (folder / "log.jsonl").write_text('{"event": "train", "step": 1, "loss": 0.5}\n{"event": "end", "step": 2}\n')
+    state = {
+        "format": 2, "config": {"lr": 0.1}, "model": model.state_dict(), "trainer": {"epoch": 1, "best_metric": float("nan")},
+        "optimizer": {"state": {"0": {"exp_avg": engine.zeros(3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}, "log_bytes": 3,
+    }  # fmt: skip
+    save_checkpoint(folder / "checkpoints", 1, state)
+
+
+def _read_run(folder: Path) -> None:
+    record = read_run(folder)
+    read_temperature(folder)
+    recorded_model(record, folder)
+
+
+def _toml(folder: Path) -> None:
+    (folder / "x.toml").write_text(
+        'lr = { low = 1e-5, high = 5e-4, log = true }\nepochs = [3, 4]\n[model]\npooler = true\n"a-b" = "c"\n'
+    )
+
+
+def _read_toml(folder: Path) -> None:
+    values = read_toml(folder / "x.toml")
+    SearchSpace(values)
+    flat(values)
+
+
+def _read_model(folder: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    model.eval()
+
+
+def _read_tokenizer(folder: Path) -> None:
+    words = Tokenizer.from_pretrained(folder)
+    words.encode_pairs(["a cat", ""], ["the dog", "𝔸 zebra"], 8)
+
+
+TABLE = "text,label\na cat,x\n\"the, dog\",y\n'b',x\nlast one,y\n"
+RECORDS = [{"text": f"text {i}", "label": "xy"[i % 2], "n": i, "f": 0.5} for i in range(6)]
+
+
+def _write(name: str, data: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(data)  # type: ignore[return-value]
+
+
+def _zstandard(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor().compress(data)
+
+
+def _excel(folder: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (["text", "label"], ["a cat", "x"], ["a dog", "y"], [3.5, True]):
+        book.active.append(row)
+    book.save(folder / "x.xlsx")
+
+
+def _arrow(ending: str) -> Callable[[Path], None]:
+    def build(folder: Path) -> None:
+        import pyarrow
+        import pyarrow.feather
+        import pyarrow.parquet
+
+        table = pyarrow.Table.from_pylist(RECORDS)
+        if ending == "parquet":
+            pyarrow.parquet.write_table(table, folder / "x.parquet")
+        else:
+            pyarrow.feather.write_feather(table, folder / "x.arrow", compression="uncompressed")
+
+    return build
+
+
+def _table(name: str) -> Callable[[Path], Any]:
+    return lambda folder: read_table(folder / name)
+
+
+def _pt(folder: Path) -> None:
+    engine.save(
+        {"a": engine.zeros(3, 2), "b": [engine.ones(2, dtype=engine.bool), 1, "x", (None, True)]}, folder / "x.pt"
+    )
+
+
+LINES = b"".join(json.dumps(each).encode() + b"\n" for each in RECORDS)
+CONLL = b"EU B-ORG\nrejects O\nGerman B-MISC\n\ncall O\nPeter B-PER\n"
+CHECKPOINT = "checkpoints/step-00000001"
+
+READERS: dict[str, Reader] = {
+    "safetensors": Reader(lambda f: save_file({"a": engine.zeros(3, 2), "b": engine.ones(2, dtype=engine.bool)}, f / "x.safetensors"),
+                          ("x.safetensors",), lambda f: load_file(f / "x.safetensors")),
+    "pt": Reader(_pt, ("x.pt",), lambda f: engine.load(f / "x.pt")),
+    "model": Reader(_model, ("config.json", "model.safetensors"), _read_model),
+    "shards": Reader(_shards, ("model.safetensors.index.json", "model-1.safetensors"), _read_model),
+    "tokenizer": Reader(_tokenizer, ("tokenizer.json", "tokenizer_config.json"), _read_tokenizer),
+    "vocab": Reader(_old_tokenizer, ("vocab.txt", "special_tokens_map.json", "added_tokens.json"), _read_tokenizer),
+    "bpe": Reader(_bpe, ("vocab.json", "merges.txt"), _read_tokenizer),
+    "modules": Reader(_modules, ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json",
+                                 "config_sentence_transformers.json"), lambda f: read_modules(f, "read_modules")),
+    "adapter": Reader(_adapter, ("adapter_config.json", "adapter_model.safetensors"), lambda f: load_lora(_small(), f)),
+    "run": Reader(_run, ("run.json", "report.json", f"{CHECKPOINT}/model.safetensors"), _read_run),
+    "checkpoint": Reader(_run, (f"{CHECKPOINT}/state.json", f"{CHECKPOINT}/model.safetensors"),
+                         lambda f: load_checkpoint(f / CHECKPOINT)),
+    "log": Reader(_run, ("log.jsonl",), lambda f: read_log(f / "log.jsonl")),
+    "toml": Reader(_toml, ("x.toml",), _read_toml),
+    "csv": Reader(_write("x.csv", TABLE.encode()), ("x.csv",), _table("x.csv")),
+    "tsv": Reader(_write("x.tsv", b"text\tlabel\na cat\tx\nthe dog\ty\nlast one\tx\n"), ("x.tsv",), _table("x.tsv")),
+    "jsonl": Reader(_write("x.jsonl", LINES), ("x.jsonl",), _table("x.jsonl")),
+    "json": Reader(_write("x.json", json.dumps(RECORDS).encode()), ("x.json",), _table("x.json")),
+    "conll": Reader(_write("x.conll", CONLL), ("x.conll",), lambda f: read_tagged(f / "x.conll")),
+    "gz": Reader(_write("x.csv.gz", gzip.compress(TABLE.encode(), mtime=0)), ("x.csv.gz",), _table("x.csv.gz")),
+    "bz2": Reader(_write("x.csv.bz2", bz2.compress(TABLE.encode())), ("x.csv.bz2",), _table("x.csv.bz2")),
+    "xz": Reader(_write("x.csv.xz", lzma.compress(TABLE.encode())), ("x.csv.xz",), _table("x.csv.xz")),
+    "zst": Reader(lambda f: (f / "x.csv.zst").write_bytes(_zstandard(TABLE.encode())), ("x.csv.zst",), _table("x.csv.zst")),
+    "xlsx": Reader(_excel, ("x.xlsx",), _table("x.xlsx")),
+    "parquet": Reader(_arrow("parquet"), ("x.parquet",), _table("x.parquet")),
+    "arrow": Reader(_arrow("arrow"), ("x.arrow",), _table("x.arrow")),
+}  # fmt: skip
+
+
+# --- mutations -----------------------------------------------------------------------------------------------------------------------
+
+_NUMBERS = (0, -1, 1, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, 0.5, -0.0, 1e308)
+_WORDS = (
+    "",
+    "../x",
+    "/etc/passwd",
+    "..",
+    ".",
+    "a/b",
+    "\0",
+    "\ud83d",
+    "é",
+    "e\u0301",
+    "None",
+    "true",
+    "0",
+    "01",
+    "x" * 3000,
+    "\x1b[31m",
+)
+
+
+def _hostile(chance: random.Random) -> Any:
+    deep: Any = 0
+    for _ in range(chance.choice([3, 90, 150, 400])):
+        deep = [deep] if chance.random() < 0.5 else {"a": deep}
+    rest = [None, True, False, [], {}, [[]], {"": {}}, deep, float("nan"), float("inf")]
+    return chance.choice([chance.choice(_NUMBERS), chance.choice(_WORDS), chance.choice(rest)])
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """(container, key) of all that is in a tree."""
+    found, todo = [], [value]
+    while todo:
+        each = todo.pop()
+        items = each.items() if isinstance(each, dict) else enumerate(each)
+        for key, inner in items:
+            found.append((each, key))
+            if isinstance(inner, (dict, list)):
+                todo.append(inner)
+    return found
+
+
+def mutated_json(data: bytes, chance: random.Random) -> bytes:
+    """A JSON text with hostile values, and sometimes with a key twice."""
+    value = json.loads(data)
+    for _ in range(chance.choice([1, 1, 1, 2, 5])):
+        places = _places(value) if isinstance(value, (dict, list)) else []
+        if not places or chance.random() < 0.02:
+            value = _hostile(chance)
+            continue
+        container, key = chance.choice(places)
+        act = chance.random()
+        if act < 0.15:
+            del container[key]
+        elif act < 0.3:
+            other, name = chance.choice(places)
+            container[key] = json.loads(json.dumps(other[name])) if isinstance(other, list) or name in other else None
+        elif act < 0.4 and isinstance(container, dict):
+            container[chance.choice(_WORDS)] = container[key]
+        elif act < 0.5 and type(container[key]) in (int, float):
+            container[key] = container[key] * chance.choice([-1, 2, 10**6]) + chance.choice([-1, 0, 1])
+        else:
+            container[key] = _hostile(chance)
+    text = json.dumps(value)
+    if chance.random() < 0.1 and '"' in text[2:]:
+        text = text.replace("{", '{"a": 1, "a": 2, ', 1)
+    return text.encode()
+
+
+def mutated_bytes(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes changed, cut, inserted, repeated."""
+    out = bytearray(data)
+    for _ in range(chance.choice([1, 1, 2, 4, 16])):
+        at = chance.randrange(len(out) + 1)
+        size = chance.choice([1, 1, 2, 4, 8, 64, 1000])
+        act = chance.randrange(7)
+        if act == 0:
+            out[at : at + 1] = bytes([chance.randrange(256)])
+        elif act == 1:
+            del out[at : at + size]
+        elif act == 2:
+            out[at:at] = out[chance.randrange(len(out) + 1) :][:size]
+        elif act == 3:
+            number = chance.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1, chance.getrandbits(64)])
+            out[at : at + 8] = struct.pack(chance.choice("<>") + "Q", number)
+        elif act == 4:
+            del out[at:]
+        elif act == 5:
+            out[at:at] = bytes([chance.choice(b"\0\xff[]{}\",\n\r\t'\\.:(N}])q")]) * size
+        elif out:
+            out[min(at, len(out) - 1)] ^= 1 << chance.randrange(8)
+    return bytes(out)
+
+
+def _mutated_safetensors(data: bytes, chance: random.Random) -> bytes:
+    size = int.from_bytes(data[:8], "little")
+    header = mutated_json(data[8 : 8 + size], chance)
+    length = len(header) if chance.random() < 0.95 else chance.choice([0, 2**31, 2**63, 2**64 - 1, len(header) - 1])
+    return struct.pack("<Q", length) + header + data[8 + size :]
+
+
+def _mutated_zip(data: bytes, chance: random.Random) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        names = old.namelist()
+        chosen = chance.choice([name for name in names if name.endswith((".pkl", ".xml"))] + names[:1])
+        for info in old.infolist():
+            content = old.read(info)
+            new.writestr(info, mutated_bytes(content, chance) if info.filename == chosen else content)
+    return out.getvalue()
+
+
+_PACKERS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
+    ".gz": (gzip.decompress, gzip.compress), ".bz2": (bz2.decompress, bz2.compress), ".xz": (lzma.decompress, lzma.compress),
+}  # fmt: skip
+
+
+def mutated(name: str, data: bytes, chance: random.Random) -> bytes:
+    """A mutation that suits the kind of file: half of them keep what is around the content whole."""
+    if chance.random() < 0.5:
+        return mutated_bytes(data, chance)
+    if name.endswith(".json"):
+        return mutated_json(data, chance)
+    if name.endswith(".safetensors"):
+        return _mutated_safetensors(data, chance)
+    if name.endswith((".pt", ".xlsx")):
+        return _mutated_zip(data, chance)
+    if name.endswith(".jsonl"):
+        lines = data.splitlines()
+        number = chance.randrange(len(lines))
+        return b"\n".join([*lines[:number], mutated_json(lines[number], chance), *lines[number + 1 :]]) + b"\n"
+    unpack, pack = _PACKERS.get(name[name.rfind(".") :], (bytes, bytes))
+    return pack(mutated_bytes(unpack(data), chance))
+
+
+# --- files of one megabyte ------------------------------------------------------------------------------------------------------------
+
+
+def megabytes() -> dict[str, tuple[str, str, bytes]]:
+    """By name: (reader, file, a file of 1 MB that makes as much work as it can)."""
+    size = 10**6
+
+    def many(piece: str, begin: str = "", end: str = "") -> bytes:
+        return (begin + piece * ((size - len(begin) - len(end)) // len(piece))).rstrip(",").encode() + end.encode()
+
+    tokens = "".join(f'"{i:x}":{i},' for i in range(75_000)).rstrip(",")
+    header = "".join(f'"{i:x}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}},' for i in range(18_000)).rstrip(",")
+    safetensors = struct.pack("<Q", len(header) + 2) + b"{" + header.encode() + b"}"
+    blocks = (b"\x02\x00\x10a" * (size // 4))[: size // 4 * 4]  # of Zstandard: 128 KB of one byte each
+    pickled = {
+        "sets": b"\x80\x04](" + b"\x8f" * size + b"e.",
+        "lists": b"\x80\x04](" + b"]" * size + b"e.",
+        "deep": b"]" * (size // 2) + b"a" * (size // 2 - 1) + b".",
+    }
+    found = {
+        "JSON of objects": ("model", "config.json", many('{"a":0},', '{"a":[', "]}")),
+        "JSON of lists": ("model", "config.json", many("[],", '{"a":[', "]}")),
+        "JSON of levels": ("model", "config.json", many("[")),
+        "labels": ("model", "config.json", ('{"vocab_size":9,"id2label":{' + tokens.replace(":", ':"a').replace(",", '",') + '"}}').encode()),
+        "tokens": ("tokenizer", "tokenizer.json", ('{"model":{"type":"WordLevel","unk_token":"0","vocab":{' + tokens + "}}}").encode()),
+        "tensors": ("safetensors", "x.safetensors", safetensors),
+        "levels of TOML": ("toml", "x.toml", many("[", "a = ")),
+        "a key of TOML": ("toml", "x.toml", many("a.", "", "a = 1")),
+        "keys of TOML": ("toml", "x.toml", "\n".join(f"{'a.' * 90}b{i} = 1" for i in range(5000)).encode()),
+        "rows of CSV": ("csv", "x.csv", many("a,x\n", "text,label\n")),
+        "columns of CSV": ("csv", "x.csv", many(",a") + b"\n" + b"x"),
+        "rows of JSON": ("jsonl", "x.jsonl", many('{"text":"a","label":"x"}\n')),
+        "words": ("conll", "x.conll", many("a O\n")),
+        "Zstandard": ("zst", "x.csv.zst", b"\x28\xb5\x2f\xfd\x00\x58" + blocks),
+        "gzip": ("gz", "x.csv.gz", gzip.compress(b"text,label\n" + b"a,x\n" * 2**28, 9)[:size]),
+    }  # fmt: skip
+    for name, data in pickled.items():
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            archive.writestr("x/data.pkl", data)
+        found[f"{name} in a pickle"] = ("pt", "x.pt", out.getvalue())
+    return found
+
+
+# --- what is allowed -----------------------------------------------------------------------------------------------------------------
+
+
+def finding(reader: Reader, folder: Path, name: str, data: bytes, whole: bytes) -> tuple[str | None, bool]:
+    """(what is wrong with how a reader takes a file; None: nothing), and whether it refused the file. The whole file is put back.
+
+    The processor's time is in the finding, too: who asserts it decides by the machine."""
+    place = folder / name
+    place.write_bytes(data)
+    before, started = _peak(), time.process_time()
+    error: BaseException | None = None
+    try:
+        reader.read(folder)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as raised:
+        error = raised
+    seconds, grown = time.process_time() - started, _peak() - before
+    place.write_bytes(whole)
+    said = wrong_error(error)
+    if said is None and len(data) <= 2**20 and grown > MEMORY:
+        said = f"{grown / 2**20:.0f} MiB of memory"
+    if said is None and len(data) <= 2**20 and seconds > SECONDS:
+        said = f"{seconds:.1f} s"
+    return said, error is not None
+
+
+def wrong_error(error: BaseException | None) -> str | None:
+    """Why a reader may not raise this; None: it may."""
+    if error is None:
+        return None
+    if isinstance(error, ArgumentError):
+        if not isinstance(error, (ValueError, OSError, MemoryError)) and not isinstance(error, BadType):
+            return f"the class {type(error).__name__}: {error}"
+        return None if len(str(error)) <= 10_000 else f"a message of {len(str(error))} characters"
+    return f"{type(error).__name__}: {str(error)[:300]}"
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
