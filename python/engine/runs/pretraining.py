@@ -20,6 +20,7 @@ from engine.runs.folder import (
     file_record,
     find_files,
     load_tokenizer,
+    reading,
     recorded,
     recorded_model,
     tokenizer_of,
