@@ -19,6 +19,7 @@ import pytest
 import engine
 from cli_runs import run_engine, write_conll, write_encoder, write_rows
 from engine import _core
+from engine.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -39,7 +40,10 @@ by_page = pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.r
 def settings() -> Iterator[None]:
     """Puts back what a document may change in the process."""
     random, threads, isa = _core.random_state(), _core.get_num_threads(), _core.get_cpu_isa()
+    tasks = dict(TASKS)
     yield
+    TASKS.clear()
+    TASKS.update(tasks)
     _core.set_random_state(*random)
     _core.set_num_threads(threads)
     _core.set_cpu_isa(isa)

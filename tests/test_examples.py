@@ -33,6 +33,7 @@ def asked(monkeypatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr(engine.runs, "train_text", record)
     monkeypatch.setattr(engine.report, "format_report", lambda report: "")
+    monkeypatch.setattr("engine.report.show_report", lambda *_: "")
     monkeypatch.chdir(ROOT)
     return calls
 

@@ -104,7 +104,7 @@ def test_one_output_is_a_number(tmp_path):
     assert isinstance(predictor.task, Regression)
     (answer,) = predictor.answer(["the card"], ["is late"])
     assert list(answer) == ["value"]
-    with pytest.raises(ValueError, match="one label, got one for "):
+    with pytest.raises(ValueError, match="gives texts labels, got one for regression"):
         TextClassifier.from_pretrained(folder)
 
 

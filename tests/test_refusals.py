@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import engine
-from engine import nn, optim
+from engine import nn
 from engine.models import TransformerConfig, TransformerEncoderModel
 from engine.nn import functional as F
 
@@ -138,8 +138,8 @@ def test_what_a_function_returns():
 def test_nonsense_in_modules():
     with pytest.raises(ValueError, match=r"\[TransformerEncoder\] num_layers: expected a number >= 1, got -1"):
         engine.nn.TransformerEncoder(engine.nn.TransformerEncoderLayer(8, 2, 16), -1)
-    for max_norm in (-1.0, float("nan")):
-        with pytest.raises(ValueError, match=r"\[clip_grad_norm_\] max_norm: expected a number >= 0"):
+    for max_norm, expected in ((-1.0, "a number >= 0"), (float("nan"), "a number")):
+        with pytest.raises(ValueError, match=rf"\[clip_grad_norm_\] max_norm: expected {expected}, got"):
             engine.nn.utils.clip_grad_norm_([engine.ones(2)], max_norm)
 
 
@@ -169,7 +169,6 @@ SMALL = TransformerConfig(
         (lambda: F.pool_packed(engine.ones(4), CU), ValueError, "[pool_packed] input: expected shape (n, d)"),
         (lambda: F.pool_packed(FOUR, CU.long(), "mean"), TypeError, "[pool_packed] cu_seqlens: expected int32"),
         (lambda: F.pool_packed(FOUR, CU, "max"), ValueError, "[pool_packed] cu_seqlens: expected no empty sequence"),
-        (lambda: nn.utils.clip_grad_norm_([], 1, 0), ValueError, "[clip_grad_norm_] norm_type: expected a number > 0"),
         (lambda: engine.zeros(2, -1), ValueError, "[zeros] size: expected sizes >= 0, got (2, -1)"),
         (lambda: engine.randn(-1), ValueError, "[randn] size: expected sizes >= 0"),
         (lambda: engine.eye(2, -1), ValueError, "[eye] m: expected sizes >= 0"),
@@ -183,15 +182,6 @@ SMALL = TransformerConfig(
 def test_errors_name_what_was_called(call, error, text):
     with pytest.raises(error, match="^" + re.escape(text)):
         call()
-
-
-@pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.AdamW])
-def test_optimizers_refuse_strided_parameters_when_they_are_made(make):
-    strided = nn.Parameter(engine.ones(4, 3).T)
-    with pytest.raises(
-        ValueError, match=rf"\[{make.__name__}\] params\[1\]: expected contiguous memory, got shape \(3, 4\)"
-    ):
-        make([nn.Parameter(engine.ones(2)), strided])
 
 
 @pytest.mark.parametrize(

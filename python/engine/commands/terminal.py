@@ -30,12 +30,12 @@ def colours() -> bool | None:
 
 
 def _columns(stream: IO[Any]) -> int | None:
-    """The width of a terminal, or what COLUMNS says; None: the stream is neither."""
+    """The width of a terminal: what COLUMNS says, or its own; None: the stream is none, whatever COLUMNS says."""
     told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told):
-        return int(told)
     try:
-        return (os.get_terminal_size(stream.fileno()).columns or 80) if stream.isatty() else None
+        if not stream.isatty():
+            return None
+        return int(told) if told.isdecimal() and int(told) else os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return None
 

@@ -19,7 +19,7 @@ from engine.serialization import held_by, read_json
 from engine.settings import Between, shortened
 from engine.tasks.config import Settings
 from engine.text import Tokenizer
-from engine.train.checkpoint import latest_checkpoint
+from engine.train.checkpoint import latest_checkpoint, remove_checkpoints
 
 __all__ = ["read_run"]
 
@@ -130,6 +130,8 @@ def resumable(folder: Path, kinds: Iterable[str]) -> dict[str, Any]:
     hints = [f"{COMMANDS[str(found)]} --resume resumes it"] if found in COMMANDS else []
     require(found in known, "resume", "output", f"a run of the kind {' or '.join(known)}", shortened(found), *hints)
     done = (folder / "report.json").exists() and latest_checkpoint(folder / "checkpoints") is None
+    if done:  # what is left over if it was killed while it removed them
+        remove_checkpoints(folder / "checkpoints")
     got = f"the finished run {folder}, which has no checkpoints"
     longer = ("to train longer, begin a new run from its weights with ", Argument("init"))
     require(not done, "resume", "output", "a run that was interrupted", got, longer)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -34,6 +33,7 @@ from engine.tasks import Part, Task, as_task, judgement
 from engine.tasks.checks import checked_settings
 from engine.tensor import Tensor
 from engine.train import Callback, TensorBoardLog, Trainer, TrainerConfig, TrainerState, latest_checkpoint
+from engine.train.checkpoint import remove_checkpoints
 
 __all__ = ["Run"]
 
@@ -275,7 +275,7 @@ class Run:
         report["advice"] = self.advice(report)
         report = write_report(report, folder)
         if not keep:  # last of all, so that a run that is killed before this can still be resumed
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            remove_checkpoints(folder / "checkpoints")
         return report
 
     def advice(self, report: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from engine.serialization import load_file, read_json, save_file, write_json
 from engine.settings import checked, shortened
 from engine.tensor import Tensor
 
-__all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["latest_checkpoint", "load_checkpoint", "remove_checkpoints", "save_checkpoint"]
 
 _AGAIN = "-again"
 _NAME = re.compile(rf"step-(\d{{8,}})({_AGAIN})?")
@@ -96,6 +96,15 @@ def _remove(checkpoint: Path) -> None:
     doomed = checkpoint.with_name(f"{_TEMPORARY}{checkpoint.name}")
     os.rename(checkpoint, doomed)
     remove_folder(doomed)
+
+
+def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
+    """Removes all checkpoints with their folder. Each is there or not; one that is half-removed has a temporary name."""
+    root = Path(folder)
+    for checkpoint in _checkpoints(root):
+        _remove(checkpoint)
+    if root.is_dir():
+        remove_folder(root)
 
 
 def latest_checkpoint(folder: str | os.PathLike[str]) -> Path | None:

@@ -99,7 +99,7 @@ fields = {{
 inputs = {{each.name: np.array(fields[each.name], np.int64) for each in session.get_inputs()}}
 names = [each.name for each in session.get_outputs()]
 outputs = dict(zip(names, session.run(names, inputs)))
-{_ENDS[kind]}"""
+{_ENDS.get(kind, _ENDS["base"])}"""
     use = [
         f"model.onnx has opset {opset} and float32 weights. Its inputs are int64 (batch, length). `pip install onnxruntime tokenizers`,",
         "then, in this folder:", "", "```python", *program.strip().splitlines(), "```",
