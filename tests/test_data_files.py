@@ -43,7 +43,7 @@ def test_all_readers_name_the_line_of_a_wrong_byte(tmp_path: Path, end: str) -> 
     place = r"expected UTF-8 in line 3 of .*a\.txt, got byte 0xe9 \("
     for read, hint in (
         (read_table, "name its encoding with encoding=, such as cp1252"),
-        (read_tagged, "save the file as UTF-8"),
+        (read_tagged, "name its encoding with encoding=, such as cp1252"),
         (Tokenizer.from_vocab, "save the file as UTF-8"),
         (texts_of, "errors='replace'"),
     ):

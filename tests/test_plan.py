@@ -155,6 +155,7 @@ def test_an_encoder_of_sentences_is_read_as_it_was_trained(place, tmp_path, pool
     record = read_json(folder / "run.json")
     assert record["model"].get("pooling", "first") == read and record["data"]["validation_fraction"] == 0.1
     assert ("because the encoder was trained so" in said[0]) == (read == "mean")
+    assert record["trainer"]["lr"] == pytest.approx(1e-3)  # the half of it is for few texts
 
 
 def test_what_is_not_automatic_stays(place, tmp_path):

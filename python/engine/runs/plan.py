@@ -50,8 +50,11 @@ def why_mean(start: StartConfig, texts: int, task: TextTask) -> str | None:
         return None
     if pooling_of(Path(folder), "train") == "mean":
         return "the encoder was trained so"
-    few = texts < max(FEW_TEXTS * len(task.labels), _FOR_FIRST_TOKEN)
-    return "there are few texts" if few else None
+    return "there are few texts" if _few(texts, task) else None
+
+
+def _few(texts: int, task: TextTask) -> bool:
+    return texts < max(FEW_TEXTS * len(task.labels), _FOR_FIRST_TOKEN)
 
 
 def choose(
@@ -61,7 +64,8 @@ def choose(
     validation_fraction.
 
     epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if there is a reason for it (`why_mean`);
-    otherwise as published. lr: `suggested_lr`, half of it with the mean.
+    otherwise as published. lr: `suggested_lr`, half of it for the mean of few
+    texts.
     """
     init = start.init
     if init is None:
@@ -75,7 +79,8 @@ def choose(
         start = replace(start, sizes={**start.sizes, "pooling": "mean"})
     if "lr" in automatic:
         lr = suggested_lr(init)
-        trainer = replace(trainer, lr=lr / 2 if start.sizes.get("pooling") == "mean" else lr)
+        gently = start.sizes.get("pooling") == "mean" and _few(len(table), task)
+        trainer = replace(trainer, lr=lr / 2 if gently else lr)
     return trainer, start
 
 
