@@ -20,6 +20,7 @@ from engine.nn import functional as F
 from engine.nn.attention import project_apart
 from engine.nn.block import Part, Residual, run_block, run_stack
 from engine.nn.module import Module
+from engine.nn.plain import is_plain
 from engine.ops.naming import called_as
 from engine.ops.packing import pack_padded, pad_packed, take_rows
 from engine.tensor import Tensor
@@ -119,8 +120,10 @@ class _Embeddings(Module):
 
     def forward(self, x: Inputs) -> Tensor:
         words, types, places = self.word_embeddings, self.token_type_embeddings, self.position_embeddings
-        if x.embeds is not None:
-            y = x.embeds + called_as(x.op, places, x.positions, input_as="position_ids")
+        fuses = _reads_rows(words) and _reads_rows(places) and (types is None or _reads_rows(types))
+        if x.embeds is not None or not fuses:
+            y = called_as(x.op, words, x.ids, input_as="input_ids") if x.embeds is None else x.embeds
+            y = y + called_as(x.op, places, x.positions, input_as="position_ids")
             if types is not None:
                 y = y + types(ops.zeros_like(x.ids) if x.types is None else x.types)
         else:
@@ -130,6 +133,11 @@ class _Embeddings(Module):
                 padding_idx=words.padding_idx, input_as="input_ids",
             )  # fmt: skip
         return self.dropout(self.LayerNorm(y))
+
+
+def _reads_rows(table: nn.Embedding) -> bool:
+    """Whether the table's rows are all that a call of it would read."""
+    return is_plain(table, nn.Embedding) and table.max_norm is None and not table.scale_grad_by_freq
 
 
 class _SelfAttention(Module):
@@ -147,7 +155,12 @@ class _SelfAttention(Module):
             qkv = self.qkv(x).view(tokens, 3, self.heads, d // self.heads)
             y = ops.attention_qkv(qkv, layout.cu_seqlens, dropout_p=self.p, training=self.training)
             return y.view(tokens, d)
-        q, k, v = project_apart(take_rows(x, layout, rows), x, self.qkv.weight, self.qkv.bias, self.heads)
+        if is_plain(self.qkv, nn.Linear):
+            q, k, v = project_apart(take_rows(x, layout, rows), x, self.qkv.weight, self.qkv.bias, self.heads)
+        else:
+            qkv = self.qkv(x)
+            q = take_rows(qkv[:, :d], layout, rows).view(-1, self.heads, d // self.heads)
+            _, k, v = qkv.view(tokens, 3, self.heads, d // self.heads).unbind(1)
         cu_q, cu_k = rows.layout.cu_seqlens, layout.cu_seqlens
         y = ops.attention(q, k, v, cu_q, cu_seqlens_k=cu_k, dropout_p=self.p, training=self.training)
         return y.view(-1, d)
@@ -181,10 +194,13 @@ class _Output(Module):
         return self.p if self.training else 0.0
 
 
-def dense_and_act(x: Tensor, dense: nn.Linear, act: str) -> Tensor:
-    """act(dense(x)), in one pass for a GELU."""
+def dense_and_act(x: Tensor, dense: Module, act: str) -> Tensor:
+    """act(dense(x)), in one pass for a GELU of a plain projection."""
     if act in ("gelu", "gelu_new", "gelu_pytorch_tanh"):
-        return F.linear_gelu(x, dense.weight, dense.bias, "none" if act == "gelu" else "tanh")
+        approximate = "none" if act == "gelu" else "tanh"
+        if is_plain(dense, nn.Linear):
+            return F.linear_gelu(x, dense.weight, dense.bias, approximate)
+        return F.gelu(dense(x), approximate)
     return getattr(F, act)(dense(x))
 
 

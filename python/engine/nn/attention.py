@@ -22,6 +22,7 @@ from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
 from engine.nn.module import Module
 from engine.nn.parameter import Parameter
+from engine.nn.plain import is_plain, plain
 from engine.nn.sdpa import SDPBackend as SDPBackend
 from engine.nn.sdpa import sdpa_kernel as sdpa_kernel
 from engine.ops.naming import called_as
@@ -149,6 +150,7 @@ _INITIAL: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@plain
 class MultiheadAttention(Module):
     """Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762).
 
@@ -199,6 +201,7 @@ class MultiheadAttention(Module):
         self.kdim, self.vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
         self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
         joint = self.kdim == self.vdim == embed_dim
+        self._qkv_same_embed_dim = joint
         self.packs = joint and not add_bias_kv and not add_zero_attn
         shapes: dict[str, tuple[bool, tuple[int, ...]]] = {
             "in_proj_weight": (joint, (3 * embed_dim, embed_dim)),
@@ -232,8 +235,9 @@ class MultiheadAttention(Module):
         *,
         cu_seqlens: Tensor | None = None,
         cu_seqlens_k: Tensor | None = None,
+        keys: Keys | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """See the class. need_weights=None means True on rectangles and False on packed tokens. attn_mask: (L, S) or (batch * heads, L, S), either bool (True: not seen) or numbers that are added to the
+        """See the class. need_weights=None means True on rectangles and False on packed tokens. keys: with cu_seqlens, in self-attention, the tokens that are seen; None: all. attn_mask: (L, S) or (batch * heads, L, S), either bool (True: not seen) or numbers that are added to the
         scores. With is_causal it is taken to be the causal mask, and is not read."""
         op = type(self).__name__
         key = query if key is None else key
@@ -248,7 +252,7 @@ class MultiheadAttention(Module):
             fits = (cu_seqlens_k is None) is (key is query)
             got = "None" if cu_seqlens_k is None else "a Tensor"
             require(fits, op, "cu_seqlens_k", "None for self-attention, or a Tensor if key is not query", got)
-            return self.packed(query, cu_seqlens, is_causal, key, value, cu_seqlens_k), None
+            return self.packed(query, cu_seqlens, is_causal, key, value, cu_seqlens_k, keys=keys), None
         need_weights = need_weights is None or need_weights
         if need_weights or not self.packs or (attn_mask is not None and not is_causal):
             return self._on_rectangles(
@@ -256,21 +260,21 @@ class MultiheadAttention(Module):
             )
         own = key is query and value is query
         door = Door(op, "query", query, self.embed_dim, key_padding_mask if own else None, self.batch_first)
-        keys = door
+        seen = door
         if not own:
-            keys = Door(op, "key", key, self.embed_dim, key_padding_mask, self.batch_first, pack=True)
-        if not keys.serves(is_causal):
+            seen = Door(op, "key", key, self.embed_dim, key_padding_mask, self.batch_first, pack=True)
+        if not seen.serves(is_causal):
             return self._on_rectangles(
                 query, key, value, key_padding_mask, False, attn_mask, average_attn_weights, is_causal
             )
         cu_seqlens = door.layout.cu_seqlens
         if own:
             return door.leave(self.packed(door.rows, cu_seqlens, is_causal, keys=door.keys)), None
-        values = keys
+        values = seen
         if value is not key:
             values = Door(op, "value", value, self.embed_dim, key_padding_mask, self.batch_first, pack=True)
-        cu_k = keys.layout.cu_seqlens
-        return door.leave(self.packed(door.rows, cu_seqlens, is_causal, keys.rows, values.rows, cu_k)), None
+        cu_k = seen.layout.cu_seqlens
+        return door.leave(self.packed(door.rows, cu_seqlens, is_causal, seen.rows, values.rows, cu_k)), None
 
     def packed(
         self,
@@ -336,6 +340,7 @@ class MultiheadAttention(Module):
         op, dims = type(self).__name__, (self.embed_dim, self.kdim, self.vdim)
         given = zip(("query", "key", "value"), (query, key, value), dims)
         q, k, v = (_rectangle(op, name, x, dim, self.batch_first).transpose(0, 1) for name, x, dim in given)
+        own = is_plain(self.out_proj, Linear)
         y, weights = called_as(
             op,
             F.multi_head_attention_forward,
@@ -350,8 +355,8 @@ class MultiheadAttention(Module):
             self.bias_v,
             self.add_zero_attn,
             self.dropout,
-            self.out_proj.weight,
-            self.out_proj.bias,
+            self.out_proj.weight if own else None,
+            self.out_proj.bias if own else None,
             self.training,
             key_padding_mask,
             need_weights,
@@ -363,6 +368,7 @@ class MultiheadAttention(Module):
             average_attn_weights=average,
             is_causal=is_causal,
         )
+        y = y if own else self.out_proj(y)
         unbatched = query.ndim == 2
         y = sole_owner(_as_given(y.transpose(0, 1), unbatched, self.batch_first))
         return y, weights.squeeze(0) if unbatched and weights is not None else weights

@@ -26,7 +26,9 @@ from typing import Any, NamedTuple
 from engine.autograd import checkpoint
 from engine.layout import Layout, Rows
 from engine.nn import functional as F
+from engine.nn.layers import LayerNorm
 from engine.nn.module import Module
+from engine.nn.plain import is_plain
 from engine.ops.packing import take_rows
 from engine.tensor import Tensor
 
@@ -66,10 +68,9 @@ class Residual(NamedTuple):
 
 
 def _join(norm: Module, x: Tensor, added: Tensor, dropout: float, prenorm: bool) -> Any:
-    """The norm of x + dropout(added), in one pass if the norm has a method `dropout_add`. prenorm: return (norm, sum)."""
-    fused = getattr(norm, "dropout_add", None)
-    if fused is not None:
-        return fused(added, x, dropout, prenorm)
+    """The norm of x + dropout(added), in one pass if the norm is a plain LayerNorm. prenorm: return (norm, sum)."""
+    if is_plain(norm, LayerNorm) and len(norm.normalized_shape) == 1:
+        return norm.dropout_add(added, x, dropout, prenorm)
     x = x + F.dropout(added, dropout)
     return (norm(x), x) if prenorm else norm(x)
 

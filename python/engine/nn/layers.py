@@ -13,6 +13,7 @@ from engine.nn import functional as F
 from engine.nn import init
 from engine.nn.module import Module
 from engine.nn.parameter import Parameter
+from engine.nn.plain import plain
 from engine.ops.shape import new_sizes, sizes_of
 from engine.tensor import Tensor
 
@@ -24,6 +25,7 @@ def new_parameter(*shape: int, dtype: DType | None = None, device: Any = None) -
     return Parameter(ops.empty(shape, dtype=dtype, device=device))
 
 
+@plain
 class Identity(Module):
     """Returns its input. Arguments are accepted and change nothing."""
 
@@ -62,6 +64,7 @@ class Unflatten(Module):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
+@plain
 class Linear(Module):
     """y = x W^T + b: (*, in_features) -> (*, out_features).
 
@@ -94,6 +97,7 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+@plain
 class Embedding(Module):
     """Rows of a table by number: int64 (*) -> (*, embedding_dim).
 
@@ -164,17 +168,18 @@ class Embedding(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.num_embeddings}, {self.embedding_dim}"
-        for name, plain in (
+        for name, usual in (
             ("padding_idx", None),
             ("max_norm", None),
             ("norm_type", 2.0),
             ("scale_grad_by_freq", False),
         ):
             value = getattr(self, name)
-            text += "" if value == plain else f", {name}={value}"
+            text += "" if value == usual else f", {name}={value}"
         return text
 
 
+@plain
 class LayerNorm(Module):
     """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) over the last dimensions, with weight and bias."""
 
@@ -218,6 +223,7 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
 
+@plain
 class RMSNorm(Module):
     """Root-mean-square normalisation (Zhang and Sennrich 2019, arXiv 1910.07467) over the last dimensions."""
 
@@ -251,6 +257,7 @@ class RMSNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
+@plain
 class Dropout(Module):
     """In training, zeroes each element with probability p and scales the others by 1 / (1 - p) (Srivastava et al. 2014).
 

@@ -1,8 +1,8 @@
 """LoRA: low-rank adapters of frozen projections (Hu et al. 2021, arXiv 2106.09685), in the file format of `peft`.
 
 A projection y = x Wᵀ becomes y = x Wᵀ + s · (x Aᵀ) Bᵀ with A (r, in) and B (out, r). Only A and B are trained. When the layer is
-called, it computes exactly this, and no gradient of W is computed. Fused ops read `weight`, which is W + s · B A. The result is the
-same, but the gradient of `weight` is as large as that of W.
+called, it computes exactly this, and no gradient of W is computed. Modules that hold projections call them. What reads `weight`
+instead gets W + s · B A: the result is the same, but the gradient of `weight` is as large as that of W.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from engine.nn import init
 from engine.nn.layers import Linear, new_parameter
 from engine.nn.module import Module
 from engine.nn.parameter import Parameter
+from engine.nn.plain import plain
 from engine.nn.state import copy_state
 from engine.ops.convert import copy_into
 from engine.serialization import load_file, read_json, save_file, write_json
@@ -56,8 +57,7 @@ class LoRAConfig(Settings):
     Attributes:
         r: rank of the adapters.
         alpha: what the adapters add is multiplied by s = alpha / r.
-        dropout: probability with which elements of the adapters' input are dropped in training. There is no dropout where a fused
-            op reads the weight (see `LoRALinear`).
+        dropout: probability with which elements of the adapters' input are dropped in training.
         target_modules: names of projections, or ends of names: "query", "attention.output.dense". For models of a published
             family the names in its files work too ("q_lin" of DistilBERT).
         modules_to_save: modules that are trained whole. A name fits modules whose names end with it, and the modules below them.
@@ -101,6 +101,7 @@ class _Part(NamedTuple):
         return f"lora_B_{self.name}" if self.name else "lora_B"
 
 
+@plain
 class LoRALinear(Linear):
     """A frozen projection with adapters of all its rows, or of parts of them. It takes the place of a `Linear`.
 

@@ -23,13 +23,27 @@ class Loss(Module):
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
 
 
-class CrossEntropyLoss(Loss):
+class WeightedLoss(Loss):
+    """A loss with a buffer `weight`, or None."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class CrossEntropyLoss(WeightedLoss):
     """Cross entropy of logits (n, classes) against int64 class numbers (n,) or probabilities (n, classes).
 
     weight: (classes,), a factor for each class. ignore_index: targets of this number do not count. label_smoothing: in [0, 1].
     """
-
-    weight: Tensor | None
 
     def __init__(
         self,
@@ -40,8 +54,7 @@ class CrossEntropyLoss(Loss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -55,13 +68,11 @@ class CrossEntropyLoss(Loss):
         )
 
 
-class NLLLoss(Loss):
+class NLLLoss(WeightedLoss):
     """Negative log likelihood: minus the log probabilities (n, classes) at the int64 class numbers (n,).
 
     weight: (classes,), a factor for each class. ignore_index: targets of this number do not count.
     """
-
-    weight: Tensor | None
 
     def __init__(
         self,
@@ -71,8 +82,7 @@ class NLLLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

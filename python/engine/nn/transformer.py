@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 from engine import _core, ops
@@ -22,13 +21,14 @@ from engine.nn import functional as F
 from engine.nn.attention import Door, Keys, MultiheadAttention, refuse_masks
 from engine.nn.block import Part, Residual, run_block
 from engine.nn.containers import ModuleList
-from engine.nn.layers import Dropout, LayerNorm, Linear
+from engine.nn.layers import Dropout, LayerNorm, Linear, RMSNorm
 from engine.nn.module import Module
+from engine.nn.plain import is_plain
 from engine.tensor import Tensor
 
 __all__ = ["TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer"]
 
-Attend = Callable[[Tensor], Tensor]
+Compute = Callable[[Tensor], Tensor]
 
 _PARTS = (("norm1", "dropout1"), ("norm2", "dropout2"), ("norm3", "dropout3"))  # PyTorch's names, a pair for each part
 
@@ -37,6 +37,10 @@ class _Layer(Module):
     """What encoder and decoder layers share: the parameters in PyTorch's order, and the parts that they hand to the block."""
 
     _attentions: tuple[str, ...]  # the names of the attentions, in the order in which they run
+    _blocks: tuple[
+        tuple[str, Any], ...
+    ]  # PyTorch's methods for the parts, as engine has them; the network's comes last
+    _own_forward: Callable[..., Tensor]
 
     def __init__(
         self,
@@ -66,30 +70,79 @@ class _Layer(Module):
             self.add_module(norm, LayerNorm(d_model, layer_norm_eps, bias=bias, **where))
         for _, drop in names:
             self.add_module(drop, Dropout(dropout))
-        self.activation = _activation(type(self).__name__, activation)
+        self.activation = activation if callable(activation) else activation_named(activation, type(self).__name__)
+
+    def _is_own(self) -> bool:
+        """Whether `forward` is engine's, and no hook waits for its arguments or its result."""
+        kind = type(self)
+        return kind.forward is kind._own_forward and "forward" not in self.__dict__ and not self._has_hooks()
+
+    def _fuses(self) -> bool:
+        """Whether all that `_through` does not call is plain: attentions, dropouts, and the methods for the parts."""
+        mine, kind = self.__dict__, type(self)
+        for name, method in self._blocks:
+            if name in mine or getattr(kind, name) is not method:
+                return False
+        for name in self._attentions:
+            attention = mine[name]
+            if not (is_plain(attention, MultiheadAttention) and attention.packs):
+                return False
+            if attention.batch_first is not self.batch_first:
+                return False
+        return all(is_plain(mine[drop], Dropout) for _, drop in _PARTS[: len(self._blocks)])
 
     def _takes_rows(self) -> bool:
-        """Whether the attentions are engine's own, without hooks, which would see no rectangle."""
-        for name in self._attentions:
-            attention = self.__dict__[name]
-            if type(attention).forward is not MultiheadAttention.forward or attention._has_hooks():
-                return False
-        return True
+        """Whether rows can take the place of a rectangle. Hooks and parts of the caller's are to see the rectangle."""
+        mine = self.__dict__
+        norms = [mine[norm] for norm, _ in _PARTS[: len(self._blocks)]]
+        if not all(is_plain(part) for part in (mine["linear1"], mine["dropout"], mine["linear2"], *norms)):
+            return False
+        return self._fuses() and all(len(getattr(norm, "normalized_shape", (0,))) == 1 for norm in norms)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        if self.activation is F.gelu:
-            h = F.linear_gelu(x, self.linear1.weight, self.linear1.bias)
+        linear = self.linear1
+        if self.activation is F.gelu and is_plain(linear, Linear):
+            h = F.linear_gelu(x, linear.weight, linear.bias)
         else:
-            h = self.activation(self.linear1(x))
+            h = self.activation(linear(x))
         return self.linear2(self.dropout(h))
 
-    def _through(self, x: Tensor, *attends: Attend) -> Tensor:
-        """x through the attentions and the network, each with its norm and its dropout."""
+    def _through(self, x: Tensor, *attends: Compute) -> Tensor:
+        """x through the attentions and the network, each with its norm and its dropout, which are not called."""
         mine, parts = self.__dict__, []
         for compute, (norm, drop) in zip((*attends, self._feed_forward), _PARTS):
             dropout = mine[drop]
             parts.append(Part(compute, mine[norm], dropout.p if dropout.training else 0.0))
         return run_block(Residual(x), parts, self.norm_first).sum()
+
+    def _by_modules(self, x: Tensor, *attends: Compute) -> Tensor:
+        """The same by PyTorch's methods for the parts, which call each module."""
+        parts = [Part(compute, getattr(self, norm)) for compute, (norm, _) in zip((*attends, self._ff_block), _PARTS)]
+        return run_block(Residual(x), parts, self.norm_first).sum()
+
+    def _refuse_packed(self) -> None:
+        """Raises ValueError if a method for an attention is the caller's: it knows PyTorch's arguments only."""
+        for name, method in self._blocks[:-1]:
+            if name in self.__dict__ or getattr(type(self), name) is not method:
+                op, expected = type(self).__name__, f"None, because {name} is overridden"
+                raise BadValue(op, "cu_seqlens", expected, "packed tokens")
+
+    def _sa_block(
+        self,
+        x: Tensor,
+        attn_mask: Tensor | None,
+        key_padding_mask: Tensor | None,
+        is_causal: bool = False,
+        **places: Any,
+    ) -> Tensor:
+        """Self-attention and its dropout. places: cu_seqlens and keys, if x is packed."""
+        masks: dict[str, Any] = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
+        return self.dropout1(self.self_attn(x, x, x, **masks, need_weights=False, **places)[0])
+
+    def _ff_block(self, x: Tensor) -> Tensor:
+        """The network and its dropout."""
+        drop = getattr(self, _PARTS[len(self._attentions)][1])
+        return drop(self._feed_forward(x))
 
 
 class TransformerEncoderLayer(_Layer):
@@ -117,20 +170,26 @@ class TransformerEncoderLayer(_Layer):
         src_mask: (length, length), either bool (True: not seen) or numbers that are added to the scores. is_causal: a position sees
         itself and the positions before it; src_mask is then not read. keys: with cu_seqlens, the tokens that are seen; None: all.
         """
-        src_mask = None if is_causal else src_mask
+        mask, padding = None if is_causal else src_mask, src_key_padding_mask
         if cu_seqlens is not None:
-            refuse_masks(type(self).__name__, src_mask=src_mask, src_key_padding_mask=src_key_padding_mask)
-            return self._through(src, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal, keys=keys))
-        if src_mask is None and self._takes_rows():
-            door = _door(type(self).__name__, self, "src", src, src_key_padding_mask)
+            refuse_masks(type(self).__name__, src_mask=mask, src_key_padding_mask=padding)
+            if self._fuses():
+                return self._through(src, lambda x: self.self_attn.packed(x, cu_seqlens, is_causal, keys=keys))
+            self._refuse_packed()
+            places = {"cu_seqlens": cu_seqlens} if keys is None else {"cu_seqlens": cu_seqlens, "keys": keys}
+            return self._by_modules(src, lambda x: self._sa_block(x, None, None, is_causal, **places))
+        if mask is None and self._takes_rows():
+            door = _door(type(self).__name__, self, "src", src, padding)
             if door.serves(is_causal):
-                return door.leave(
-                    TransformerEncoderLayer.forward(self, door.rows, is_causal=is_causal, **_places(door))
-                )
-        masks: dict[str, Any] = {"attn_mask": src_mask, "key_padding_mask": src_key_padding_mask}
-        return self._through(
-            src, lambda x: self.self_attn(x, x, x, **masks, need_weights=False, is_causal=is_causal)[0]
-        )
+                return door.leave(self._own_forward(door.rows, is_causal=is_causal, **_places(door)))
+        if self._fuses():
+            own: dict[str, Any] = {"attn_mask": mask, "key_padding_mask": padding, "is_causal": is_causal}
+            return self._through(src, lambda x: self.self_attn(x, x, x, **own, need_weights=False)[0])
+        given = _as_numbers(src_mask, src), _as_numbers(padding, src)
+        return self._by_modules(src, lambda x: self._sa_block(x, *given, is_causal=is_causal))
+
+    _own_forward = forward
+    _blocks = (("_sa_block", _Layer._sa_block), ("_ff_block", _Layer._ff_block))
 
 
 class TransformerDecoderLayer(_Layer):
@@ -163,34 +222,63 @@ class TransformerDecoderLayer(_Layer):
         read. keys: with cu_seqlens, the tokens of tgt that are seen; None: all.
         """
         op = type(self).__name__
-        tgt_mask = None if tgt_is_causal else tgt_mask
-        memory_mask = None if memory_is_causal else memory_mask
+        mask = None if tgt_is_causal else tgt_mask
+        to_memory = None if memory_is_causal else memory_mask
         padding, memory_padding = tgt_key_padding_mask, memory_key_padding_mask
         if cu_seqlens is not None or memory_cu_seqlens is not None:
-            refuse_masks(op, tgt_mask=tgt_mask, memory_mask=memory_mask)
+            refuse_masks(op, tgt_mask=mask, memory_mask=to_memory)
             refuse_masks(op, tgt_key_padding_mask=padding, memory_key_padding_mask=memory_padding)
             cu_q, cu_k = cu_seqlens, memory_cu_seqlens
             if cu_q is None or cu_k is None:
                 name = "cu_seqlens" if cu_q is None else "memory_cu_seqlens"
                 raise BadValue(op, name, "a Tensor, because tgt and memory are both packed or neither", None)
-            return self._through(
+            if self._fuses():
+                return self._through(
+                    tgt,
+                    lambda x: self.self_attn.packed(x, cu_q, tgt_is_causal, keys=keys),
+                    lambda x: self.multihead_attn.packed(x, cu_q, memory_is_causal, memory, memory, cu_k),
+                )
+            self._refuse_packed()
+            places = {"cu_seqlens": cu_q} if keys is None else {"cu_seqlens": cu_q, "keys": keys}
+            return self._by_modules(
                 tgt,
-                lambda x: self.self_attn.packed(x, cu_q, tgt_is_causal, keys=keys),
-                lambda x: self.multihead_attn.packed(x, cu_q, memory_is_causal, memory, memory, cu_k),
+                lambda x: self._sa_block(x, None, None, tgt_is_causal, **places),
+                lambda x: self._mha_block(x, memory, None, None, memory_is_causal, cu_seqlens=cu_q, cu_seqlens_k=cu_k),
             )
-        causal = {"tgt_is_causal": tgt_is_causal, "memory_is_causal": memory_is_causal}
-        if tgt_mask is None and memory_mask is None and self._takes_rows():
-            run = partial(TransformerDecoderLayer.forward, self)
-            y = _on_rows(run, op, self, tgt, memory, padding, memory_padding, **causal)
+        if mask is None and to_memory is None and self._takes_rows():
+            causal = {"tgt_is_causal": tgt_is_causal, "memory_is_causal": memory_is_causal}
+            y = _on_rows(self._own_forward, op, self, tgt, memory, padding, memory_padding, **causal)
             if y is not None:
                 return y
-        own: dict[str, Any] = {"attn_mask": tgt_mask, "key_padding_mask": padding, "is_causal": tgt_is_causal}
-        to_memory = {"attn_mask": memory_mask, "key_padding_mask": memory_padding, "is_causal": memory_is_causal}
-        return self._through(
+        if self._fuses():
+            own: dict[str, Any] = {"attn_mask": mask, "key_padding_mask": padding, "is_causal": tgt_is_causal}
+            other = {"attn_mask": to_memory, "key_padding_mask": memory_padding, "is_causal": memory_is_causal}
+            return self._through(
+                tgt,
+                lambda x: self.self_attn(x, x, x, **own, need_weights=False)[0],
+                lambda x: self.multihead_attn(x, memory, memory, **other, need_weights=False)[0],
+            )
+        return self._by_modules(
             tgt,
-            lambda x: self.self_attn(x, x, x, **own, need_weights=False)[0],
-            lambda x: self.multihead_attn(x, memory, memory, **to_memory, need_weights=False)[0],
+            lambda x: self._sa_block(x, tgt_mask, padding, tgt_is_causal),
+            lambda x: self._mha_block(x, memory, memory_mask, memory_padding, memory_is_causal),
         )
+
+    def _mha_block(
+        self,
+        x: Tensor,
+        mem: Tensor,
+        attn_mask: Tensor | None,
+        key_padding_mask: Tensor | None,
+        is_causal: bool = False,
+        **places: Any,
+    ) -> Tensor:
+        """Attention to the memory and its dropout. places: cu_seqlens and cu_seqlens_k, if both are packed."""
+        masks: dict[str, Any] = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
+        return self.dropout2(self.multihead_attn(x, mem, mem, **masks, need_weights=False, **places)[0])
+
+    _own_forward = forward
+    _blocks = (("_sa_block", _Layer._sa_block), ("_mha_block", _mha_block), ("_ff_block", _Layer._ff_block))
 
 
 class _Stack(Module):
@@ -199,13 +287,17 @@ class _Stack(Module):
     def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
         super().__init__()
         require(num_layers >= 1, type(self).__name__, "num_layers", "a number >= 1", num_layers)
-        self.layers = ModuleList([deepcopy(layer) for _ in range(num_layers)])
+        self.layers = copies_of(layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
 
     def _takes_rows(self, kind: type[_Layer]) -> bool:
-        """Whether all layers are engine's own, without hooks: a layer of the caller's knows PyTorch's arguments only."""
-        return all(type(m).forward is kind.forward and not m._has_hooks() and m._takes_rows() for m in self.layers)
+        """Whether all layers are engine's own, without hooks: a layer of the caller's knows PyTorch's arguments only. The norm is
+        then applied to rows too."""
+        norm = self.norm
+        if norm is not None and not (is_plain(norm, LayerNorm, RMSNorm) and len(norm.normalized_shape) == 1):
+            return False
+        return all(isinstance(m, kind) and m._is_own() and m._takes_rows() for m in self.layers)
 
     def _run(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         for layer in self.layers:
@@ -297,12 +389,23 @@ class TransformerDecoder(_Stack):
         return self._run(tgt, memory, **masks, **causal)
 
 
-def _activation(op: str, activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    if callable(activation):
-        return activation
+def copies_of(module: Module, N: int) -> ModuleList:
+    """N copies of a module."""
+    return ModuleList([deepcopy(module) for _ in range(N)])
+
+
+def activation_named(activation: str, op: str = "activation") -> Callable[[Tensor], Tensor]:
+    """The function of that name. Raises ValueError for a name that is not known."""
     names = ("relu", "gelu", "silu", "tanh")
     require(activation in names, op, "activation", f"one of {', '.join(names)}, or a function", repr(activation))
     return getattr(F, activation)
+
+
+def _as_numbers(mask: Tensor | None, like: Tensor) -> Tensor | None:
+    """A bool mask as numbers that are added to scores, as PyTorch's encoder layer hands it to its parts."""
+    if mask is None or mask.dtype is not _core.bool:
+        return mask
+    return ops.where(mask, float("-inf"), 0.0).to(like.dtype)
 
 
 def _is_causal(mask: Tensor | None) -> bool:

@@ -34,7 +34,7 @@ def multi_head_attention_forward(
     bias_v: Tensor | None,
     add_zero_attn: bool,
     dropout_p: float,
-    out_proj_weight: Tensor,
+    out_proj_weight: Tensor | None,
     out_proj_bias: Tensor | None,
     training: bool = True,
     key_padding_mask: Tensor | None = None,
@@ -53,7 +53,8 @@ def multi_head_attention_forward(
 
     query: (L, n, e), key: (S, n, k), value: (S, n, v), or without n; e is embed_dim_to_check, a multiple of num_heads.
     in_proj_weight: (3 e, e), the three projections one below the other; with use_separate_proj_weight q_proj_weight (e, e),
-    k_proj_weight (e, k) and v_proj_weight (e, v) instead. in_proj_bias: (3 e,); out_proj_weight: (e, e); out_proj_bias: (e,).
+    k_proj_weight (e, k) and v_proj_weight (e, v) instead. in_proj_bias: (3 e,); out_proj_weight: (e, e), or
+    None: the heads' results are returned as they are; out_proj_bias: (e,).
     bias_k, bias_v: (1, 1, e), one more key and value for all sequences. add_zero_attn: one more of zeros. static_k, static_v:
     (n * num_heads, S, e / num_heads), instead of the projected keys and values.
 
@@ -117,7 +118,9 @@ def multi_head_attention_forward(
         weights = weights if batched else weights.squeeze(0)
     else:
         y = scaled_dot_product_attention(q, k, v, mask, p, is_causal)
-    output = linear(y.permute(2, 0, 1, 3).flatten(2), out_proj_weight, out_proj_bias)
+    output = y.permute(2, 0, 1, 3).flatten(2)
+    if out_proj_weight is not None:
+        output = linear(output, out_proj_weight, out_proj_bias)
     return output if batched else sole_owner(output.squeeze(1)), weights
 
 

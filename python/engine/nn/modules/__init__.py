@@ -10,15 +10,23 @@ import sys
 from typing import Any
 
 from engine import nn
+from engine.nn.layers import Linear as NonDynamicallyQuantizableLinear
 from engine.nn.losses import Loss as _Loss
+from engine.nn.losses import WeightedLoss as _WeightedLoss
 from engine.nn.module import Module
 from engine.nn.state import IncompatibleKeys as _IncompatibleKeys
+from engine.nn.transformer import activation_named as _get_activation_fn
+from engine.nn.transformer import copies_of as _get_clones
+from engine.nn.utils import consume_prefix_in_state_dict_if_present
 
 _FILES = (
     "activation", "container", "distance", "dropout", "linear", "loss", "module", "normalization", "sparse", "transformer", "utils",
 )  # fmt: skip
 
-__all__ = ["Module", "_IncompatibleKeys", "_Loss", "_ntuple", "_pair", "_single", "_triple"]
+__all__ = [
+    "Module", "NonDynamicallyQuantizableLinear", "_IncompatibleKeys", "_Loss", "_WeightedLoss", "_get_activation_fn", "_get_clones",
+    "_ntuple", "_pair", "_single", "_triple", "consume_prefix_in_state_dict_if_present",
+]  # fmt: skip
 
 
 def _ntuple(n: int, name: str = "parse") -> Any:

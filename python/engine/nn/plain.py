@@ -1,0 +1,38 @@
+"""Whether engine may do without the call of a module: read its parameters in a fused op, or give it rows instead of a rectangle.
+
+Only a plain module is treated so. It is exactly of a class that is marked here, has no hooks, and nobody has replaced its `forward`.
+Any other module is called, as in PyTorch, and sees what PyTorch would give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["is_plain", "plain"]
+
+Kind = TypeVar("Kind", bound=type)
+
+_FORWARDS: dict[type, Callable[..., Any]] = {}  # the marked classes, and the `forward` that each had when it was made
+
+
+def plain(kind: Kind) -> Kind:
+    """Marks a class whose modules compute each row by itself, or get cu_seqlens with the rows. Subclasses are not marked."""
+    _FORWARDS[kind] = kind.forward  # type: ignore[attr-defined]
+    return kind
+
+
+def is_plain(module: Any, *kinds: type) -> bool:
+    """Whether the module is exactly of one of these classes (none given: of any that is marked), without hooks and with the class's
+    own `forward`."""
+    kind = type(module)
+    if (kinds and kind not in kinds) or kind not in _FORWARDS or kind.forward is not _FORWARDS[kind]:
+        return False
+    mine = module.__dict__
+    return not (
+        mine["_forward_hooks"]
+        or mine["_forward_pre_hooks"]
+        or mine["_backward_hooks"]
+        or mine["_backward_pre_hooks"]
+        or "forward" in mine
+    )
