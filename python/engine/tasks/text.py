@@ -94,6 +94,7 @@ class TextTask(Task):
     several_labels: ClassVar[bool] = False
     has_probabilities: ClassVar[bool] = True
     separator: str = ""  # between the labels of a text that has several
+    between: str | None = None  # the entries of a list in a cell of CSV or TSV; None: lists are JSON there
     temperature: float | None = None  # of calibrated probabilities
     own: Mapping[str, Any] = MappingProxyType({})  # a caller's own labels by name, where they differ from the names
     groups: tuple[str, ...] = ()  # columns by whose values a report compares the figures
