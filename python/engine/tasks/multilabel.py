@@ -108,7 +108,7 @@ class MultiLabel(TextTask):
         return Judgement({**self.report(part.table, part.dataset, logits), "remarks": [said]}, [])
 
     def chosen(self) -> dict[str, Any]:
-        return {"threshold": self._chosen}
+        return {**super().chosen(), "threshold": self._chosen}
 
     @classmethod
     def of_model(cls, config: TransformerConfig) -> MultiLabel:

@@ -35,6 +35,10 @@ from engine.text.augment import transform_settings
 
 __all__ = ["Columns", "TextTask", "names_of"]
 
+_BOOLS = {"True": True, "False": False}
+LABEL_TYPES: Mapping[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": _BOOLS.__getitem__}
+"""Types of labels, apart from strings, that a saved model remembers; and how a label is made of its name."""
+
 Transform = Callable[[Any, int], Any]
 
 
@@ -166,8 +170,28 @@ class TextTask(Task):
 
     @classmethod
     def of_model(cls, config: TransformerConfig) -> Any:
-        """The task of a saved model."""
-        return cls(names_of(config))
+        """The task of a saved model. It answers with labels of the type that the caller's labels had (`LABEL_TYPES`)."""
+        task = cls(names_of(config))
+        kind = config.published.get("label_type")
+        if kind is not None:
+            try:
+                task.own = {name: LABEL_TYPES[kind](name) for name in task.labels.names}
+            except (KeyError, TypeError, ValueError):
+                expected = f"one of {', '.join(LABEL_TYPES)}, as the names of the labels are, in config.json"
+                raise BadValue(cls.__name__, "label_type", expected, repr(kind)) from None
+        return task
+
+    def label_type(self) -> str | None:
+        """The type of all of the caller's own labels, if their names say them fully; None: they are strings, or of several kinds."""
+        own = [(name, self.called(number)) for number, name in enumerate(self.labels.names)]
+        kinds = {type(label).__name__ for _, label in own}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        if kind not in LABEL_TYPES:
+            return None
+        return kind if all(str(label) == name for name, label in own) else None
+
+    def chosen(self) -> dict[str, Any]:
+        return {"label_type": None}  # a model that the run started from may have had one
 
     @abstractmethod
     def targets(self, table: Any) -> np.ndarray:
