@@ -13,6 +13,7 @@ from engine.errors import Argument, ArgumentError, require
 from engine.settings import Settings
 from engine.tasks import Columns, TaskConfig, TextTask, task_named
 from engine.text import find_problems, remove_problems, strip_markup
+from engine.text.label_problems import no_classes
 from engine.text.quality import KINDS
 
 __all__ = ["TextData"]
@@ -131,6 +132,9 @@ class TextData(Settings):
                 parts["train"], parts["held_out"] = whole.split(self.validation_fraction, stratify=kind.stratified)
             except ArgumentError as error:
                 error.relabel("TextData", {"fraction": "validation_fraction"})
+                for hint in no_classes(len(whole), sorted({*whole.labels})) if kind.stratified else ():
+                    error.add_hint(hint)
+                error.add_hint("add texts, or hold nothing out with 0")
                 raise
         if self.test is not None:
             parts["test"] = kind.read(self.test, columns)

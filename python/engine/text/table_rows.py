@@ -220,7 +220,7 @@ class DelimitedRows(CellRows):
             line, rows = found[0]
             several = f" (and {len(found) - 1} more such fields)" if len(found) > 1 else ""
             self.notes.append(
-                f"the quoted field that begins in {place_of(0, file.name, [line])} holds {rows} line ends, and its lines look "
+                f"the quoted field that begins in {place_of(0, file.name, [line])} holds {rows} line {'ends' if rows > 1 else 'end'}, and its lines look "
                 f"like rows{several}: a stray quote may have swallowed them; --no-quotes (quoting=False) reads quotes as "
                 "ordinary characters"
             )
@@ -231,6 +231,8 @@ def _swallowed(cells: list[str], n: int, delimiter: str) -> int:
     for at, cell in enumerate(cells):
         *begun, last = cell.splitlines() if "\n" in cell or "\r" in cell else [""]
         counts = [line.count(delimiter) + 1 for line in begun]
+        if len(begun) == 1 and f"{delimiter} " in begun[0]:  # a sentence with a comma before its line end
+            continue
         if begun and at + counts[0] == n and all(count == n for count in counts[1:]) and last.count(delimiter) < n:
             return len(begun)
     return 0
