@@ -442,7 +442,7 @@ def test_values_of_any_type_are_written(tmp_path: Path) -> None:
         {"text": "b", "n": "two", "m": {"b": [2]}, "l": [], "f": 0.5},
     ]
     write_table(full, tmp_path / "b.csv")
-    assert (tmp_path / "b.csv").read_text().splitlines()[1] == '=a,1,"{""a"": 1}",x y,NaN'
+    assert (tmp_path / "b.csv").read_text().splitlines()[1] == '=a,1,"{""a"": 1}","[""x"", ""y""]",NaN'
     write_columns("x", {"=h": ["\uff1da", "b"]}, tmp_path / "c.csv", spreadsheet_safe=True)
     assert (tmp_path / "c.csv").read_text().splitlines() == ["'=h", "'\uff1da", "b"]
     pytest.importorskip("pyarrow")

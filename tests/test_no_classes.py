@@ -44,3 +44,14 @@ def test_a_header_that_is_read_as_data_is_named(tmp_path, header, noted):
     table = read_table(_table(tmp_path, ["b,x"], header), columns=("text", "label"))
     assert len(table) == 2
     assert [True for note in table.notes if "looks like a header" in note] == [True] * noted
+
+
+def test_rows_without_a_label_are_named_with_the_way_out_and_left_out(tmp_path):
+    path = _table(
+        tmp_path, [f"text {n},{'' if n % 10 == 3 else 'nan' if n % 10 == 4 else 'ab'[n % 2]}" for n in range(50)]
+    )
+    with pytest.raises(ValueError, match=r"10 rows|\(5 rows have none\).*--clean missing_label.*'multilabel'"):
+        TextData((path,)).read(TaskConfig("classification"))
+    parts = TextData((path,), clean=("missing_label",)).read(TaskConfig("classification"))
+    assert parts.task.labels.names == ("a", "b") and sum(map(len, parts.tables.values())) == 40
+    assert parts.cleaning == {"missing_label": 10, "rows_removed": 10}

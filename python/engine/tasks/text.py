@@ -46,7 +46,7 @@ class Columns(NamedTuple):
     """The names of the columns of a file that hold the parts of a sample. None: the usual names are looked for.
 
     extra: columns for comparisons of groups; None: all others. encoding: of the file. separator: between the labels of a text. names:
-    of all columns, for a file without a header. delimiter, quoting: of CSV and TSV. format: of the file (see `read_table`).
+    of all columns, for a file without a header. delimiter, quoting: of CSV and TSV. format: of the file (see `read_table`). empty: whether rows without a label are read, too.
     """
 
     text: str | None = None
@@ -59,6 +59,7 @@ class Columns(NamedTuple):
     delimiter: str | None = None
     quoting: bool | None = None
     format: Any = None
+    empty: bool = False
 
 
 class TextTask(Task):
@@ -143,7 +144,7 @@ class TextTask(Task):
         Raises ValueError for a labelled table without labels, or without a text that is not empty."""
         table = read_table(
             path, columns.text, columns.label, columns.format, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
-            pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.several_labels,
+            pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.several_labels or columns.empty,
             label_separator=(columns.separator or "|") if cls.several_labels else None, columns=columns.names or None,
             delimiter=columns.delimiter, quoting=columns.quoting,
         )  # fmt: skip

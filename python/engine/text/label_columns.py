@@ -27,6 +27,8 @@ _SEPARATORS = ("|", ",", ";")
 
 _SEVERAL: Hint = "the task 'multilabel' learns several labels a text"
 
+_NONE: Hint = "the task 'multilabel' also takes texts without a label"
+
 
 def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, empty_labels: bool) -> list[str]:
     """The label of each row, cleaned as texts are, but with the white space inside. Several labels of a row are one string with the separator between them.
@@ -51,7 +53,8 @@ def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, e
     if empty and not empty_labels:
         many = f" ({len(empty)} rows have none)" if len(empty) > 1 else ""
         got = f"an empty field{many}" if isinstance(columns, str) else f"no 1 in {', '.join(columns)}{many}"
-        raise rows.wrong(empty[0], "a label", got, *hints)
+        ways = ("training leaves such rows out with --clean missing_label", _NONE)
+        raise rows.wrong(empty[0], "a label", got, *ways, *hints)
     labels = []
     for row, label in enumerate(found):
         names = label if isinstance(label, list) else [label]

@@ -108,7 +108,9 @@ class CellRows(Rows):
             )
         for line, cells in records:
             if cells and len(cells) != len(self.header):
-                raise file.wrong(line, f"{len(self.header)} columns", str(len(cells)), *hints)
+                raise file.wrong(
+                    line, f"{len(self.header)} column{'s' * (len(self.header) != 1)}", str(len(cells)), *hints
+                )
         if skip_empty_lines and len(self.header) > 1:
             records = self._without_headers(file, records)
         self.lines = [line for line, _ in records]
