@@ -28,3 +28,16 @@ def test_a_folder_of_parquet_and_csv_names_both(tmp_path):
     (tmp_path / "more.csv").write_text("text,label\nb,y\n")
     with pytest.raises(ValueError, match=r"several files of other formats.*train\.parquet.*more\.csv"):
         read_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "way"),
+    [
+        ("a.conll", "Ann B-PER\n", "the task 'tagging' reads CoNLL files"),
+        ("a.csv", "text,label\na,\"['x' 'y']\"\nb,\"['x']\"\n", r"write array\.tolist\(\)"),
+    ],
+)
+def test_files_of_other_tools_are_refused_with_the_way_out(tmp_path, name, text, way):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=way):
+        read_table(tmp_path / name)

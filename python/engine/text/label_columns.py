@@ -109,7 +109,10 @@ def _parsed(rows: Rows, labels: list[str | list[str]], separator: str | None) ->
         if any(names for names in lists):
             if not all(readable):
                 row = readable.index(False)
-                raise rows.wrong(row, "a list such as ['a', 'b']", repr(labels[row]))
+                numpy = ["NumPy writes lists without commas: write array.tolist()"] * bool(
+                    _NO_COMMA.search(str(labels[row]))
+                )
+                raise rows.wrong(row, "a list such as ['a', 'b']", repr(labels[row]), *numpy)
             labels = [names or [] for names in lists]
     _refuse_cut_lists(rows, labels, separator)
     several = [label for label in labels if isinstance(label, list)]
