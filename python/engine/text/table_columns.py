@@ -93,8 +93,8 @@ def choose_columns(
         extra = tuple(name for name in dict.fromkeys(header) if name not in (text, label, pair, *labels))
     for name in (text, label, pair, *extra):
         times = 0 if name is None else header.count(name)
-        hints = () if times < 2 else ("give one of them another name in the file's first line",)
-        require(times < 2, file.op, "path", f"one column {name!r} in {file.name}", times, *hints)
+        way = ["give one of them another name in the file's first line"] * (times > 1)
+        require(times < 2, file.op, "path", f"one column {name!r} in {file.name}", times, *way)
     return text, label, pair, extra
 
 
