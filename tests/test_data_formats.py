@@ -102,6 +102,11 @@ def test_a_stray_quote_that_swallows_lines_is_noticed(tmp_path: Path) -> None:
     # Paragraphs are no rows.
     path = write(tmp_path / "c.csv", 'text,label\n"Dear all,\n\nplease, read, this\nBye",c\n"one\ntwo",d\n')
     assert read_table(path).notes == ()
+    # Nor is a sentence that ends in a line end, as one in examples/banking77 does.
+    path = write(tmp_path / "d.csv", 'text,label\n"I have an account, but I want to move.\n.",c\n')
+    assert read_table(path).notes == ()
+    path = write(tmp_path / "e.csv", 'text,label\n"Hello,a\nWorld",c\n')
+    assert "holds 1 line end, and" in read_table(path).notes[0]
 
 
 def test_repeated_headers_are_left_out(tmp_path: Path) -> None:
@@ -437,7 +442,7 @@ def test_values_of_any_type_are_written(tmp_path: Path) -> None:
         {"text": "b", "n": "two", "m": {"b": [2]}, "l": [], "f": 0.5},
     ]
     write_table(full, tmp_path / "b.csv")
-    assert (tmp_path / "b.csv").read_text().splitlines()[1] == '=a,1,"{""a"": 1}",x y,NaN'
+    assert (tmp_path / "b.csv").read_text().splitlines()[1] == '=a,1,"{""a"": 1}","[""x"", ""y""]",NaN'
     write_columns("x", {"=h": ["\uff1da", "b"]}, tmp_path / "c.csv", spreadsheet_safe=True)
     assert (tmp_path / "c.csv").read_text().splitlines() == ["'=h", "'\uff1da", "b"]
     pytest.importorskip("pyarrow")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -81,7 +82,7 @@ def predict(
 
     Prints a line for each text, also for an empty one: the answer and the text, separated by tabs. Depending on the task, the
     answer is the top k labels with their probabilities, several labels, a number, or a tag for each word. A model of pairs takes
-    two texts, or two columns. Control characters in texts are shown as \\x1b. With --output nothing is printed; the file is
+    two texts, or two columns. A single - is standard input, too. Control characters in texts are shown as \\x1b. With --output nothing is printed; the file is
     written when all texts are labelled.
 
     \b
@@ -96,6 +97,10 @@ def predict(
         if options[name] not in (None, ()) and not source:
             shown = {True: "quotes", False: "no-quotes"}[options[name]] if name == "quoting" else name.replace("_", "-")
             raise click.UsageError(f"--{shown} needs --input.")
+    if source and output and os.path.exists(output) and os.path.samefile(source, output):
+        raise click.UsageError("--output names the file of --input, which it would replace: name another file.")
+    if texts == ("-",):  # as most programs call standard input
+        texts = ()
     if spreadsheet_safe and output is None:
         raise click.UsageError("--spreadsheet-safe needs --output.")
     if as_json and output is not None:
@@ -136,6 +141,7 @@ def predict(
         batches = [task.bare(texts[:1], texts[1:])]
     else:
         lists = _parts(texts, batch_size) if texts else _stdin_batches(batch_size)
+        lists = lists if texts else _header_noted(lists)
         batches = _numbered(task, lists, NumberedTexts("the command line") if texts else "standard input")
     losses, total = TextLosses(), len(table) if source else len(texts) or None
     apart = output is not None or not sys.stdout.isatty()  # a bar would be drawn among answers on the same terminal
@@ -189,6 +195,19 @@ def _stdin_batches(size: int) -> Iterator[list[str]]:
         number += len(lines)
     if rest:
         yield [_line(rest, number)]
+
+
+def _header_noted(lists: Iterable[list[str]]) -> Iterator[list[str]]:
+    """The same lists. If the first line looks like the header of a table, a note says so."""
+    from engine.text.formats import table_form
+    from engine.text.table_columns import LABEL_COLUMNS, TEXT_COLUMNS
+
+    for number, lines in enumerate(lists):
+        if not number and lines and table_form(lines[0], (*TEXT_COLUMNS, *LABEL_COLUMNS)):
+            say(
+                f"the first line of standard input ({lines[0][:60]}) looks like the header of a table; --input reads tables"
+            )
+        yield lines
 
 
 def _line(line: bytes, number: int) -> str:

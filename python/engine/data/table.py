@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar, overload
@@ -143,7 +144,12 @@ class Table(Generic[Row]):
         classes = self.strata() if stratify else None
         held_out = _held_out_rows(len(self), classes, fraction, check_seed(op, seed))
         got = f"{held_out.sum()} of {len(self)} rows held out at {fraction}"
-        hints = () if classes is None else ((Argument("stratify"), "True keeps a row of each class in the rest"),)
+        hints: tuple[Any, ...] = ()
+        if classes is not None:
+            single = sum(count == 1 for count in Counter(classes).values())
+            hints = ((Argument("stratify"), "True keeps a row of each class in the rest"),)
+            if single:
+                hints += (f"{single} of {len({*classes})} classes have a single row, which cannot be held out",)
         two_parts = 0 < held_out.sum() < len(self)
         require(two_parts, op, "fraction", "two parts of at least one row each", got, *hints)
         return self.select(np.flatnonzero(~held_out)), self.select(np.flatnonzero(held_out))

@@ -47,7 +47,8 @@ class TextClassifier:
 
     Attributes:
         classes_: the labels, sorted, (num_labels,): the columns of `predict_proba`. They are the objects of y: 3 for 3, and " a " for " a ".
-            If y is a matrix, they are its columns, in their order. After `from_pretrained` they are strings.
+            If y is a matrix, they are its columns, in their order. After `from_pretrained` they are strings, or
+            whole numbers or truth values if all labels of y were.
         predictor_: the `Predictor` with the model, its tokenizer and its task.
 
     Before `fit` or `from_pretrained`, methods that need a model raise an error that is a ValueError and an AttributeError.
@@ -105,8 +106,9 @@ class TextClassifier:
         expected, got = "a model that gives texts labels", f"one for {task.name}"
         right = task.stratified or task.several_labels
         require(right, cls.__name__, "model", expected, got, "Predictor opens it")
-        found, names = cls(device=None if device is None else str(device)), list(task.labels.names)
-        return found._with(predictor, names, np.array(sorted(names)))
+        found = cls(device=None if device is None else str(device))
+        labels = [task.called(number) for number in range(len(task.labels))]
+        return found._with(predictor, labels, _array(_sorted(labels)))
 
     def _with(
         self, predictor: Predictor, labels: list[Any], classes: np.ndarray, matrix: bool = False

@@ -6,7 +6,7 @@ Nothing is padded: texts of similar lengths share a batch, and pooling works on 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -25,7 +25,7 @@ from engine.nn import functional as F
 from engine.settings import Between
 from engine.tensor import Tensor
 from engine.text import PackedBatch, TextDataset, Tokenizer, clean_text
-from engine.text.strings import checked_strings
+from engine.text.lists import strings_of
 
 __all__ = ["SentenceEncoder", "similarity"]
 
@@ -142,7 +142,7 @@ class SentenceEncoder:
 
     def encode(
         self,
-        texts: Iterable[str],
+        texts: Any,
         batch_size: int | None = None,
         normalize: bool | None = None,
         *,
@@ -151,18 +151,18 @@ class SentenceEncoder:
         """The vectors of texts, float32 (n, dimension), in the order of the texts.
 
         Args:
-            texts: n strings.
+            texts: n strings: a list, an array, or a column of pandas, polars or `datasets`.
             batch_size: the most texts in a batch; None: as many as `max_tokens` allows.
             normalize: whether vectors are scaled to length 1; None: as in the constructor.
             max_tokens: the most tokens in a batch. A longer text has its own batch.
 
         Raises:
-            TypeError: if a text is not a string.
+            TypeError: if `texts` is one string, a table or a set, or a text is not a string.
             ValueError: if a text has no tokens, or a limit is below 1.
         """
         op = "SentenceEncoder.encode"
         require(max_tokens >= 1, op, "max_tokens", "at least 1", max_tokens)
-        given = checked_strings(op, "texts", texts)
+        given = strings_of(op, "texts", texts)
         given = [self.prompt + (clean_text(text) if self.clean else text) for text in given]
         given = [text.lower() for text in given] if self.lowercase else given
         dataset = TextDataset.from_texts(given, self.tokenizer, None, self.max_length)

@@ -69,5 +69,5 @@ def write_predictions(
         found = {**inputs, **{name: [answer[name] for answer in answers] for name in (answers[0] if answers else ())}}
         for name, values in found.items():
             columns.setdefault(name, []).extend(values)
-    write_columns(op, columns or {"text": []}, output, spreadsheet_safe)
+    write_columns(op, columns or {"text": []}, output, spreadsheet_safe, task.between)
     return len(next(iter(columns.values()), []))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
-from engine.errors import BadType, FileMissing, require
+from engine.errors import FileMissing, require
 from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained, read_config
 from engine.serialization import read_json
 from engine.tasks import Part, TextTask, task_of
 from engine.text import TextDataset, Tokenizer
+from engine.text.lists import strings_of
 
 __all__ = ["Predictor"]
 
@@ -114,31 +114,23 @@ class Predictor:
         """Logits, float32: (n, num_labels) of texts, (total_tokens, num_labels) of words, in the order of the data."""
         return self.task.logits(self.model, dataset, batch_size)
 
-    def answer(
-        self, texts: Iterable[str], pairs: Sequence[str] | None = None, top_k: int = 1, batch_size: int = 128
-    ) -> list[dict[str, Any]]:
+    def answer(self, texts: Any, pairs: Any = None, top_k: int = 1, batch_size: int = 128) -> list[dict[str, Any]]:
         """The model's answer for each text, as objects for JSON; see the task's `answers`.
 
         Args:
-            texts: n strings.
+            texts: n strings: a list, an array, or a column of pandas, polars or `datasets`.
             pairs: the second text of each, n strings, for a model of pairs.
             top_k: how many labels an answer names, for a task with one label a text.
             batch_size: the most texts in a batch.
 
         Raises:
-            ValueError: if top_k is below 1; TypeError: if `texts` is one string.
+            ValueError: if top_k is below 1; TypeError: if `texts` is one string, a table or a set, or holds anything but strings.
         """
-        given = type(texts).__name__
-        require(
-            not isinstance(texts, (str, bytes)),
-            f"{type(self).__name__}.answer",
-            "texts",
-            "a list of strings",
-            given,
-            error=BadType,
-        )
-        require(top_k >= 1, f"{type(self).__name__}.answer", "top_k", "at least 1", top_k)
-        return self.answer_table(self.task.bare(list(texts), pairs), top_k, batch_size)
+        op = f"{type(self).__name__}.answer"
+        given = strings_of(op, "texts", texts)
+        seconds = None if pairs is None else strings_of(op, "pairs", pairs)
+        require(top_k >= 1, op, "top_k", "at least 1", top_k)
+        return self.answer_table(self.task.bare(given, seconds), top_k, batch_size)
 
     def answer_table(self, table: Any, top_k: int = 1, batch_size: int = 128) -> list[dict[str, Any]]:
         """As `answer`, for the rows of a table."""

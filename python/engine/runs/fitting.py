@@ -22,7 +22,7 @@ from engine.runs.plan import AUTOMATIC, DEFAULTS
 from engine.runs.start import StartConfig, longest_text
 from engine.runs.text import train_text
 from engine.runs.textdata import TextData
-from engine.serialization import write_text
+from engine.serialization import write_json, write_text
 from engine.tasks import TaskConfig, task_named
 from engine.text.lists import column_of
 from engine.train import TrainerConfig
@@ -71,7 +71,7 @@ def fit(
             (lora_rank), `TextData` (max_length) and `TransformerConfig` (hidden_size).
 
     The predictor answers with the caller's own labels: 3 for 3, and " a " for " a ", although the name in the run folder is "a". One
-    that is opened from the folder answers with names.
+    that is opened from the folder answers with names, or with numbers or truth values if all labels were of one such type.
 
     Raises:
         TypeError: for one string instead of a list, for a text that is not a string, and for a setting with an unknown name.
@@ -137,7 +137,12 @@ def fit_as(
             tables={str(path): found.table},
         )
         predictor = Predictor.from_pretrained(folder, device=chosen[TrainerConfig].get("device"))
-    predictor.task.own = found.own
+        predictor.task.own = found.own
+        kind_of_labels = predictor.task.label_type()
+        if kind_of_labels is not None:  # who opens the folder gets such labels, too
+            config = predictor.model.config
+            config.published = {**config.published, "label_type": kind_of_labels}
+            write_json(folder / "config.json", {"architectures": [predictor.model.architecture], **config.to_dict()})
     return predictor
 
 

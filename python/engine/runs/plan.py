@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import _core, cuda
 from engine.inference.sentence_folder import pooling_of
+from engine.report.words import amount
 from engine.runs.facts import peak_memory_bytes, resident_bytes
 from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr
@@ -109,7 +110,7 @@ def _data(run: TextRun) -> list[str]:
     ]
     texts = ", ".join([f"{counts['train']:,} training texts", *others])
     return [
-        f"data: {texts}, {len(run.task.labels)} labels" + (f"; columns: {', '.join(named)}" if named else ""),
+        f"data: {texts}, {amount(len(run.task.labels), 'label')}" + (f"; columns: {', '.join(named)}" if named else ""),
         f"lengths: {lengths.min()} to {lengths.max()} tokens, half of the texts up to {int(np.median(lengths))}; "
         f"longest allowed: {run.data.max_length}",
     ]
@@ -194,5 +195,5 @@ def _cost(trainer: Trainer) -> str:
         if seconds < 6000
         else f"{seconds / 3600:.1f} h"
     )
-    place = str(trainer.device) if on_gpu else f"{_core.get_num_threads()} threads"
+    place = str(trainer.device) if on_gpu else amount(_core.get_num_threads(), "thread")
     return f"cost: about {spent} of training on {place}, up to {memory / 2**20:,.0f} MiB of {'its ' if on_gpu else ''}memory"

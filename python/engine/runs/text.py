@@ -20,6 +20,7 @@ from engine.errors import Argument, ArgumentError, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
+from engine.report.words import amount
 from engine.runs.folder import (
     check_output,
     file_record,
@@ -234,7 +235,7 @@ class TextRun(Run):
             "train_samples": counts["train"],
             "held_out_samples": held_out,
             "labels": labels,
-            "description": f"{counts['train']} training texts, {held_out} held out, {labels} labels",
+            "description": f"{counts['train']} training texts, {held_out} held out, {amount(labels, 'label')}",
             **({"cleaning": self.cleaning} if self.cleaning else {}),
             **({"notices": self.notices} if self.notices else {}),
         }

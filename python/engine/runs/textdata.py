@@ -13,6 +13,7 @@ from engine.errors import Argument, ArgumentError, require
 from engine.settings import Settings
 from engine.tasks import Columns, TaskConfig, TextTask, task_named
 from engine.text import find_problems, remove_problems, strip_markup
+from engine.text.label_problems import is_missing, no_classes
 from engine.text.quality import KINDS
 
 __all__ = ["TextData"]
@@ -120,7 +121,12 @@ class TextData(Settings):
         for config in (self, settings):
             config.refuse(f"the task {kind.name!r} does not use it", *kind.unused)
         columns = self.parts_of_samples(settings.label_separator)
-        found = [tables[path] if path in tables else kind.read(path, columns) for path in self.train]
+        whole_rows = "missing_label" not in self.clean or kind.several_labels
+        training = columns if whole_rows else columns._replace(empty=True)
+        found = [tables[path] if path in tables else kind.read(path, training) for path in self.train]
+        read = sum(map(len, found))
+        found = found if whole_rows else [*map(_labelled, found)]  # before the names of the labels are collected
+        unlabelled = read - sum(map(len, found))
         task = kind.from_config(settings, kind.collect(found, columns))
         whole = type(found[0]).concat(found)
         parts = {"train": whole}
@@ -131,10 +137,16 @@ class TextData(Settings):
                 parts["train"], parts["held_out"] = whole.split(self.validation_fraction, stratify=kind.stratified)
             except ArgumentError as error:
                 error.relabel("TextData", {"fraction": "validation_fraction"})
+                for hint in no_classes(len(whole), sorted({*whole.labels})) if kind.stratified else ():
+                    error.add_hint(hint)
+                error.add_hint("add texts, or hold nothing out with 0")
                 raise
         if self.test is not None:
             parts["test"] = kind.read(self.test, columns)
         cleaning = self._clean(parts, task.separator or None)
+        if unlabelled:
+            cleaning["missing_label"] = cleaning.get("missing_label", 0) + unlabelled
+            cleaning["rows_removed"] = cleaning.get("rows_removed", 0) + unlabelled
         if self.examples_per_class is not None:
             parts["train"] = _few(parts["train"], self.examples_per_class)
         for table in parts.values():
@@ -182,6 +194,13 @@ class Parts:
     def texts(self) -> list[str]:
         """The training texts, for a tokenizer to learn from."""
         return self.tables["train"].tokenizer_texts()
+
+
+def _labelled(table: Any) -> Any:
+    """The rows whose label is not missing. Raises ValueError if there is none."""
+    kept = [row for row, label in enumerate(table.labels) if not is_missing(label)]
+    require(kept, "train", "clean", "kinds that leave at least one training text", "none left")
+    return table.select(kept)
 
 
 def _few(table: Any, count: int) -> Any:

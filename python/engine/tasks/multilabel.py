@@ -51,6 +51,10 @@ class MultiLabel(TextTask):
         self.separator = checked("MultiLabel", "separator", str, separator)
         require(separator, "MultiLabel", "separator", "at least one character", "''")
 
+    @property
+    def between(self) -> str:  # type: ignore[override]
+        return self.separator
+
     @classmethod
     def from_config(cls, config: TaskConfig, labels: Labels) -> MultiLabel:
         return cls(labels, config.label_separator, label_smoothing=config.label_smoothing)
@@ -104,7 +108,7 @@ class MultiLabel(TextTask):
         return Judgement({**self.report(part.table, part.dataset, logits), "remarks": [said]}, [])
 
     def chosen(self) -> dict[str, Any]:
-        return {"threshold": self._chosen}
+        return {**super().chosen(), "threshold": self._chosen}
 
     @classmethod
     def of_model(cls, config: TransformerConfig) -> MultiLabel:
@@ -133,10 +137,7 @@ class MultiLabel(TextTask):
         return [self.separator.join(map(str, answer["labels"])), self.separator.join(chosen)]
 
     def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "predicted_labels": self.separator.join(map(str, answer["labels"])),
-            "probabilities": answer["probabilities"],
-        }
+        return {"predicted_labels": answer["labels"], "probabilities": answer["probabilities"]}
 
 
 def _sets(table: Any, separator: str) -> list[tuple[str, ...]]:

@@ -43,6 +43,7 @@ class Tagging(TextTask):
         "pair_column", "clean", "text_column", "columns", "delimiter", "quoting", "pooling", "top_k",
     }  # fmt: skip
     defaults: ClassVar[Mapping[str, Any]] = {"token_dropout": 0.0}
+    between = " "
 
     def __init__(self, labels: Labels | Iterable[str] | None = None, **options: Any) -> None:
         super().__init__(labels, **options)

@@ -35,6 +35,10 @@ from engine.text.augment import transform_settings
 
 __all__ = ["Columns", "TextTask", "names_of"]
 
+_BOOLS = {"True": True, "False": False}
+LABEL_TYPES: Mapping[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": _BOOLS.__getitem__}
+"""Types of labels, apart from strings, that a saved model remembers; and how a label is made of its name."""
+
 Transform = Callable[[Any, int], Any]
 
 
@@ -42,7 +46,7 @@ class Columns(NamedTuple):
     """The names of the columns of a file that hold the parts of a sample. None: the usual names are looked for.
 
     extra: columns for comparisons of groups; None: all others. encoding: of the file. separator: between the labels of a text. names:
-    of all columns, for a file without a header. delimiter, quoting: of CSV and TSV. format: of the file (see `read_table`).
+    of all columns, for a file without a header. delimiter, quoting: of CSV and TSV. format: of the file (see `read_table`). empty: whether rows without a label are read, too.
     """
 
     text: str | None = None
@@ -55,6 +59,7 @@ class Columns(NamedTuple):
     delimiter: str | None = None
     quoting: bool | None = None
     format: Any = None
+    empty: bool = False
 
 
 class TextTask(Task):
@@ -94,6 +99,7 @@ class TextTask(Task):
     several_labels: ClassVar[bool] = False
     has_probabilities: ClassVar[bool] = True
     separator: str = ""  # between the labels of a text that has several
+    between: str | None = None  # the entries of a list in a cell of CSV or TSV; None: lists are JSON there
     temperature: float | None = None  # of calibrated probabilities
     own: Mapping[str, Any] = MappingProxyType({})  # a caller's own labels by name, where they differ from the names
     groups: tuple[str, ...] = ()  # columns by whose values a report compares the figures
@@ -138,7 +144,7 @@ class TextTask(Task):
         Raises ValueError for a labelled table without labels, or without a text that is not empty."""
         table = read_table(
             path, columns.text, columns.label, columns.format, encoding=columns.encoding, read_labels=labelled, skip_empty_lines=labelled,
-            pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.several_labels,
+            pair_column=columns.pair, extra_columns=columns.extra, empty_labels=cls.several_labels or columns.empty,
             label_separator=(columns.separator or "|") if cls.several_labels else None, columns=columns.names or None,
             delimiter=columns.delimiter, quoting=columns.quoting,
         )  # fmt: skip
@@ -165,8 +171,28 @@ class TextTask(Task):
 
     @classmethod
     def of_model(cls, config: TransformerConfig) -> Any:
-        """The task of a saved model."""
-        return cls(names_of(config))
+        """The task of a saved model. It answers with labels of the type that the caller's labels had (`LABEL_TYPES`)."""
+        task = cls(names_of(config))
+        kind = config.published.get("label_type")
+        if kind is not None:
+            try:
+                task.own = {name: LABEL_TYPES[kind](name) for name in task.labels.names}
+            except (KeyError, TypeError, ValueError):
+                expected = f"one of {', '.join(LABEL_TYPES)}, as the names of the labels are, in config.json"
+                raise BadValue(cls.__name__, "label_type", expected, repr(kind)) from None
+        return task
+
+    def label_type(self) -> str | None:
+        """The type of all of the caller's own labels, if their names say them fully; None: they are strings, or of several kinds."""
+        own = [(name, self.called(number)) for number, name in enumerate(self.labels.names)]
+        kinds = {type(label).__name__ for _, label in own}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        if kind not in LABEL_TYPES:
+            return None
+        return kind if all(str(label) == name for name, label in own) else None
+
+    def chosen(self) -> dict[str, Any]:
+        return {"label_type": None}  # a model that the run started from may have had one
 
     @abstractmethod
     def targets(self, table: Any) -> np.ndarray:

@@ -163,6 +163,10 @@ def arrow_files_in(op: str, folder: str) -> list[str] | None:
     if not found:
         return None
     found.sort()
+    others = [name for name in _names(folder) if name.lower().endswith((".csv", ".tsv", ".jsonl", ".xlsx"))]
+    if others:
+        beside = [os.path.join(folder, name) for name in others]
+        raise _several(op, folder, "files of other formats beside Parquet or Arrow", [found[0], *beside])
     groups: dict[tuple[str, str], list[str]] = {}
     for path in found:
         stem = _SHARD.sub("", os.path.splitext(os.path.basename(path))[0])

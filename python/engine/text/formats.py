@@ -62,6 +62,9 @@ def open_file(op: str, path: Any, argument: str = "path", hint: Any = "save the 
     return TextFile(op, path, argument, hint)
 
 
+_TAGGED = ("conll", "conllu", "bio", "iob", "iob2", "bioes")
+
+
 def format_of(file: TextFile, given: str | None = None) -> FileFormat:
     """The format of a file or folder. given: by the caller.
 
@@ -80,7 +83,8 @@ def format_of(file: TextFile, given: str | None = None) -> FileFormat:
         return "fasttext"
     if found is None:
         expected, hint = f"a file that ends in {', '.join(ENDINGS)}", ("or name its form with ", Argument("format"))
-        raise BadValue(file.op, file.argument, expected, file.name, hint)
+        tagged = ["the task 'tagging' reads CoNLL files"] * (file.extension.lstrip(".") in _TAGGED)
+        raise BadValue(file.op, file.argument, expected, file.name, *tagged, hint)
     return found
 
 

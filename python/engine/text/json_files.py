@@ -71,12 +71,19 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _refuse_whole(file: TextFile, text: str) -> None:
-    """Raises ValueError if the file is one object over several lines: which of its values are the rows is not known."""
-    if "\n" not in text.strip():
-        return
+    """Raises ValueError if the file is one object that holds all rows: which of its values are the rows is not known."""
     try:
-        json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return  # JSON Lines
+    columns = len(value) > 1 and not {"words", "tokens"} & value.keys()  # a tagged sentence is a row of lists
+    columns = columns and all(isinstance(each, (dict, list)) and len(each) > 1 for each in value.values())
+    inner = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], dict)]
+    if "\n" not in text.strip() and not inner and not (columns and len({*map(len, value.values())}) == 1):
+        return  # a row
+    got = (
+        f"one object with the rows in {inner[0]!r}" if inner else "one object with a list or an object for each column"
+    )
+    got = got if inner or columns else "one object over several lines"
     hint = "pandas writes such files with to_json(orient='records', lines=True)"
-    raise file.wrong(1, "an object on each line, or an array of objects", "one object over several lines", hint)
+    raise file.wrong(1, "an object on each line, or an array of objects", got, hint)

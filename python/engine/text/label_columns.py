@@ -15,7 +15,10 @@ from engine.text.table_rows import Rows
 
 __all__ = ["indicator_columns", "labels_in", "list_in", "refuse_combinations"]
 
-_LIST = re.compile(r"\s*\[.*\]\s*|\s*\{.*\}\s*|\s*\(.*,.*\)\s*", re.DOTALL)
+_LIST = re.compile(r"\s*(\[.*\]|\{.*\}|\(.*,.*\)|\(\s*\)|(frozen)?set\(.*\))\s*", re.DOTALL)
+_FROZEN = re.compile(r"frozenset\((.+)\)", re.DOTALL)
+_NAMES = re.compile(r"""\s*[\[{(]([^\[\]{}()'":]*)[\]})]\s*""")  # names without quotes, such as [spam, work]
+_CLOSING = {"[": "]", "{": "}", "(": ")", "'": "'", '"': '"'}
 _NUMBERS = re.compile(r"\s*\[([\d.\s]*)\]\s*")  # as NumPy writes an array: no commas
 _NO_COMMA = re.compile(r"""['"]\s+['"]""")
 _ON, _OFF = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false", ""})
@@ -23,6 +26,8 @@ _DIGITS = frozenset({"0", "1", "0.0", "1.0"})
 _SEPARATORS = ("|", ",", ";")
 
 _SEVERAL: Hint = "the task 'multilabel' learns several labels a text"
+
+_NONE: Hint = "the task 'multilabel' also takes texts without a label"
 
 
 def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, empty_labels: bool) -> list[str]:
@@ -41,14 +46,15 @@ def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, e
     hints = [] if isinstance(columns, str) else [("name another column of labels with ", Argument("label_column"))]
     found: list[str | list[str]]
     if isinstance(columns, str):
-        found = _parsed(rows, rows.labels(columns))
+        found = _parsed(rows, rows.labels(columns), separator)
     else:
         found = [*_switched_on(rows, columns)]
     empty = [row for row, label in enumerate(found) if not label or (isinstance(label, str) and not clean_text(label))]
     if empty and not empty_labels:
         many = f" ({len(empty)} rows have none)" if len(empty) > 1 else ""
         got = f"an empty field{many}" if isinstance(columns, str) else f"no 1 in {', '.join(columns)}{many}"
-        raise rows.wrong(empty[0], "a label", got, *hints)
+        ways = ("training leaves such rows out with --clean missing_label", _NONE)
+        raise rows.wrong(empty[0], "a label", got, *ways, *hints)
     labels = []
     for row, label in enumerate(found):
         names = label if isinstance(label, list) else [label]
@@ -88,17 +94,27 @@ def _switched_on(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
     return found
 
 
-def _parsed(rows: Rows, labels: list[str | list[str]]) -> list[str | list[str]]:
+def _parsed(rows: Rows, labels: list[str | list[str]], separator: str | None) -> list[str | list[str]]:
     """The labels, with lists in place of strings that spell lists, and names in place of lists of 0 and 1."""
     given = [label for label in labels if label]
     if given and all(isinstance(label, str) and _LIST.fullmatch(label) for label in given):
         lists = [list_in(str(label)) if label else [] for label in labels]
+        bare = [each if names is None else names for each, names in zip(map(_bare_names, labels), lists)]
+        if None in lists and None not in bare and any(len(names or ()) > 1 for names in bare):
+            lists = bare
+            rows.notes.append(
+                f"the labels of {rows.file.name} are read as lists of names without quotes, such as {given[0]!r}"
+            )
         readable = [each is not None for each in lists]
         if any(names for names in lists):
             if not all(readable):
                 row = readable.index(False)
-                raise rows.wrong(row, "a list such as ['a', 'b']", repr(labels[row]))
+                numpy = ["NumPy writes lists without commas: write array.tolist()"] * bool(
+                    _NO_COMMA.search(str(labels[row]))
+                )
+                raise rows.wrong(row, "a list such as ['a', 'b']", repr(labels[row]), *numpy)
             labels = [names or [] for names in lists]
+    _refuse_cut_lists(rows, labels, separator)
     several = [label for label in labels if isinstance(label, list)]
     lengths = {len(names) for names in several}
     same = len(several) == len(labels) and len(lengths) == 1 and max(lengths, default=0) > 1
@@ -111,8 +127,36 @@ def _parsed(rows: Rows, labels: list[str | list[str]]) -> list[str | list[str]]:
     return labels
 
 
+def _bare_names(label: str | list[str]) -> list[str] | None:
+    """The names of a list without quotes, such as [spam, work]; None if the label is none."""
+    found = _NAMES.fullmatch(label) if isinstance(label, str) else None
+    names = [] if found is None else [name.strip() for name in found[1].split(",")]
+    if found is None or (len(names) > 1 and not all(names)):
+        return [] if label == "" else None
+    return [name for name in names if name]
+
+
+def _refuse_cut_lists(rows: Rows, labels: list[str | list[str]], separator: str | None) -> None:
+    """Raises ValueError for a list in a string beside other labels, and for one that the separator would cut into pieces."""
+    for row, label in enumerate(labels):
+        if not isinstance(label, str) or not label or (label[0] not in _CLOSING and "set(" not in label[:10]):
+            continue
+        listed = list_in(label) if _LIST.fullmatch(label) else None
+        parts = [part.strip() for part in label.split(separator)] if separator else [label]
+        opened, closed = parts[0][:1], _CLOSING.get(parts[0][:1], ")")
+        cut = len(parts) > 1 and parts[-1].endswith(closed) and parts[0].count(opened) != parts[0].count(closed)
+        cut = cut or (
+            len(parts) > 1 and opened == closed and parts[0].count(opened) % 2 == 1 and parts[-1].endswith(closed)
+        )
+        if cut or len(listed or ()) > (0 if separator else 1):
+            expected = "a list such as ['a', 'b'] in each row, or names with a separator in each row"
+            raise rows.wrong(row, expected, repr(label), *([] if separator else [_SEVERAL]))
+
+
 def list_in(text: str) -> list[str] | None:
-    """The strings and numbers of a list in Python, JSON or NumPy spelling; None if the text is none."""
+    """The strings and numbers of a list or set in Python, JSON or NumPy spelling; None if the text is none."""
+    frozen = _FROZEN.fullmatch(text.strip())
+    text = frozen[1] if frozen else "[]" if text.strip() == "frozenset()" else text
     numbers = _NUMBERS.fullmatch(text)
     if numbers is not None:
         return [number.rstrip(".") for number in numbers[1].split()]

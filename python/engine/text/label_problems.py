@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.data.table import Table
 
-__all__ = ["is_missing", "label_remarks", "odd_spellings"]
+__all__ = ["is_missing", "label_remarks", "no_classes", "odd_spellings"]
 
 # As spreadsheets, databases and pandas write a value that is not there. "none" may be the name of a class; "None" hardly is.
 _MISSING = frozenset({"", "nan", "NaN", "NAN", "None", "null", "NULL", "N/A", "n/a", "#N/A", "<NA>", "NaT"})
@@ -46,6 +46,10 @@ def _plain(name: str) -> object:
     return _BETWEEN.sub("", unicodedata.normalize("NFKC", name).casefold()) or name
 
 
+_SOME, _NEARLY = 10, 0.5  # texts, and the share of them that have a label of their own
+_FLOAT = re.compile(r"[+-]?\d+\.\d+([eE][+-]?\d+)?")
+
+
 def label_remarks(table: Table[Any], names: Sequence[Iterable[str]]) -> list[str]:
     """A sentence for each kind of labels of a table that are probably mistakes. names: the labels of each row."""
     first: dict[str, int] = {}
@@ -67,4 +71,17 @@ def label_remarks(table: Table[Any], names: Sequence[Iterable[str]]) -> list[str
     if missing:
         shown = [f"{name!r} ({counts[name]}, first in {table.where(first[name])})" for name in missing[:_SHOWN]]
         said.append(f"labels that look like missing values are taken as classes: {', '.join(shown)}")
+    return [*said, *no_classes(len(names), list(counts))]
+
+
+def no_classes(texts: int, labels: Sequence[str]) -> list[str]:
+    """A sentence for each reason why the different labels of so many texts may be no classes."""
+    said = []
+    if texts >= _SOME and len(labels) > _NEARLY * texts:
+        said.append(f"{texts} texts have {len(labels)} labels: are the columns of texts and labels swapped?")
+    floats = [name for name in labels if _FLOAT.fullmatch(name)]
+    if len(labels) > 2 and len(floats) == len(labels) and any(float(name) % 1 for name in floats):
+        said.append(
+            f"each of {len(labels)} numbers such as {floats[0]!r} is a class; the task 'regression' learns numbers"
+        )
     return said

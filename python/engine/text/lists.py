@@ -19,19 +19,22 @@ def list_of(op: str, argument: str, values: Any) -> list[Any]:
     """The values of a list, an array (n,) or (n, 1), a column, or a table with one column, as Python's objects.
 
     Raises:
-        TypeError: for one string, a table of several columns, and for what holds no values.
+        TypeError: for one string, a table of several columns, a set, and for what holds no values.
     """
     one = isinstance(values, (str, bytes))
     require(not one, op, argument, "a list of values, one for each sample", "one string", error=BadType)
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
         expected = "a list, or a single column"
-        require(len(shape) == 2 and shape[1] == 1, op, argument, expected, f"shape {tuple(shape)}", error=BadType)
+        single, got = len(shape) == 2 and shape[1] == 1, f"shape {tuple(shape)}"
+        hints = ["pass one column, such as table['text']"] * hasattr(values, "columns")
+        require(single, op, argument, expected, got, *hints, error=BadType)
         values = values[values.columns[0]] if hasattr(values, "columns") else values.reshape(-1)
     several = isinstance(values, Mapping) or names_of_columns(values) is not None
-    require(
-        not several, op, argument, "one column", f"a table ({type(values).__name__})", "name its columns", error=BadType
-    )
+    kind, hint = type(values).__name__, "name its columns, or pass one of them, such as table['text']"
+    require(not several, op, argument, "one column", f"a table ({kind})", hint, error=BadType)
+    ordered = not isinstance(values, (set, frozenset))
+    require(ordered, op, argument, "a list", f"a {kind}, which has no order", "pass sorted(...) of it", error=BadType)
     for name in _TO_LIST:
         if hasattr(values, name):
             return list(getattr(values, name)())

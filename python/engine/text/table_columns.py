@@ -93,7 +93,8 @@ def choose_columns(
         extra = tuple(name for name in dict.fromkeys(header) if name not in (text, label, pair, *labels))
     for name in (text, label, pair, *extra):
         times = 0 if name is None else header.count(name)
-        require(times < 2, file.op, "path", f"one column {name!r} in {file.name}", times)
+        way = ["give one of them another name in the file's first line"] * (times > 1)
+        require(times < 2, file.op, "path", f"one column {name!r} in {file.name}", times, *way)
     return text, label, pair, extra
 
 

@@ -6,10 +6,12 @@ It gives a `TextTable` whose rows remember their lines. An error in a file is re
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import IO
 
 from engine.errors import Argument, BadType, require
+from engine.text.cleaning import clean_text
 from engine.text.files import TextFile
 from engine.text.formats import OTHER_ENCODING, FileFormat, format_of, open_file, read_rows
 from engine.text.label_columns import indicator_columns, labels_in
@@ -18,6 +20,8 @@ from engine.text.table_columns import LABEL_COLUMNS, TEXT_COLUMNS, Columns, choo
 from engine.text.table_rows import Rows
 
 __all__ = ["read_table"]
+
+_NAME = re.compile(r"\s*\w[\w .-]{0,30}\s*")  # of a column
 
 
 def read_table(
@@ -110,6 +114,13 @@ def read_table(
         file, found, columns=columns, delimiter=delimiter, quoting=quoting, encoding=encoding,
         skip_empty_lines=skip_empty_lines, known=known,
     )  # fmt: skip
+    if columns is not None and rows.lines:
+        first = [rows.values(name)[0] for name in dict.fromkeys(rows.header)]
+        if all(map(_NAME.fullmatch, first)) and any(clean_text(cell).casefold() in known for cell in first):
+            rows.notes.append(
+                f"the first row of {file.name} ({','.join(first)}) is read as data, but looks like a header: if it is one, leave out "
+                "--columns (columns=None)"
+            )
     if len(named) == 1 and named[0] not in rows.header:
         named = tuple(name.strip() for name in named[0].split(","))
     one_label = named[0] if len(named) == 1 else None

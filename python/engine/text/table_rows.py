@@ -108,7 +108,9 @@ class CellRows(Rows):
             )
         for line, cells in records:
             if cells and len(cells) != len(self.header):
-                raise file.wrong(line, f"{len(self.header)} columns", str(len(cells)), *hints)
+                raise file.wrong(
+                    line, f"{len(self.header)} column{'s' * (len(self.header) != 1)}", str(len(cells)), *hints
+                )
         if skip_empty_lines and len(self.header) > 1:
             records = self._without_headers(file, records)
         self.lines = [line for line, _ in records]
@@ -220,7 +222,7 @@ class DelimitedRows(CellRows):
             line, rows = found[0]
             several = f" (and {len(found) - 1} more such fields)" if len(found) > 1 else ""
             self.notes.append(
-                f"the quoted field that begins in {place_of(0, file.name, [line])} holds {rows} line ends, and its lines look "
+                f"the quoted field that begins in {place_of(0, file.name, [line])} holds {rows} line {'ends' if rows > 1 else 'end'}, and its lines look "
                 f"like rows{several}: a stray quote may have swallowed them; --no-quotes (quoting=False) reads quotes as "
                 "ordinary characters"
             )
@@ -231,6 +233,8 @@ def _swallowed(cells: list[str], n: int, delimiter: str) -> int:
     for at, cell in enumerate(cells):
         *begun, last = cell.splitlines() if "\n" in cell or "\r" in cell else [""]
         counts = [line.count(delimiter) + 1 for line in begun]
+        if len(begun) == 1 and f"{delimiter} " in begun[0]:  # a sentence with a comma before its line end
+            continue
         if begun and at + counts[0] == n and all(count == n for count in counts[1:]) and last.count(delimiter) < n:
             return len(begun)
     return 0

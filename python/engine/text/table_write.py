@@ -50,9 +50,13 @@ def check_output_format(op: str, path: str | os.PathLike[str], spreadsheet_safe:
 
 
 def write_columns(
-    op: str, columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str], spreadsheet_safe: bool = False
+    op: str,
+    columns: Mapping[str, Sequence[Any]],
+    path: str | os.PathLike[str],
+    spreadsheet_safe: bool = False,
+    separator: str | None = None,
 ) -> None:
-    """Write columns of any values. CSV and TSV hold lists of strings with spaces between them, other lists and mappings as JSON.
+    """Write columns of any values. CSV and TSV hold lists and mappings as JSON, unless there is a separator for a column of lists.
 
     In TSV, which has no quotes, tabs and line ends inside a text become spaces.
 
@@ -61,6 +65,7 @@ def write_columns(
         columns: the values by the name of their column, equally many.
         path: a name that ends as one of `WRITTEN`.
         spreadsheet_safe: an apostrophe is put before texts that a spreadsheet would run as a formula.
+        separator: stands between the entries of lists in CSV and TSV, in columns in which no entry contains it; None: lists are JSON.
 
     Raises: as `write_table`.
     """
@@ -70,12 +75,13 @@ def write_columns(
         table = arrow.table({name: _of_one_type(arrow, values) for name, values in columns.items()})
         replace_file(path, lambda temporary: arrow.parquet.write_table(table, temporary), op)
         return
-    rows = zip(*columns.values(), strict=True)
     if ending == ".jsonl":
+        rows = zip(*columns.values(), strict=True)
         objects = (finite(dict(zip(columns, row))) for row in rows)
         lines = [json.dumps(each, ensure_ascii=False, default=str) + "\n" for each in objects]
         write_text(path, "".join(lines))
         return
+    rows = zip(*(_joined(values, separator) for values in columns.values()), strict=True)
     cells = [
         [
             _cell("" if name.isspace() else name, spreadsheet_safe) for name in columns
@@ -93,22 +99,30 @@ def write_columns(
     write_text(path, stream.getvalue())
 
 
+def _joined(values: Sequence[Any], separator: str | None) -> Sequence[Any]:
+    """A column whose lists are strings with a separator, if each entry can be told from the others."""
+    lists = [value for value in values if isinstance(value, (list, tuple))]
+    if not (lists and separator and all(value is None or isinstance(value, (list, tuple)) for value in values)):
+        return values
+    entries = {(type(each), str(each)) for value in lists for each in value}
+    clear = all(kind in (str, int) and name.strip() and separator not in name for kind, name in entries)
+    return [None if v is None else separator.join(map(str, v)) for v in values] if clear else values
+
+
 def _cell(value: Any, spreadsheet_safe: bool) -> str:
-    if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
-        value = " ".join(value)
     if isinstance(value, str):
         return f"'{value}" if spreadsheet_safe and value.startswith(_FORMULA) else value
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _of_one_type(arrow: Any, values: Sequence[Any]) -> Any:
-    """A column of Parquet. Values of several types, which it cannot hold, and mappings become JSON."""
+    """A column of Parquet. Values that it cannot hold, such as those of several types and huge integers, and mappings become JSON."""
     try:
         if not any(isinstance(value, Mapping) for value in values):
             return arrow.array(values)
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError):
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError, OverflowError):
         pass
-    return arrow.array([json.dumps(value, ensure_ascii=False, default=str) for value in values])
+    return arrow.array([None if v is None else json.dumps(v, ensure_ascii=False, default=str) for v in values])
 
 
 def _pyarrow(op: str) -> Any:

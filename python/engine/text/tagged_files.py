@@ -17,7 +17,7 @@ from engine.text.json_files import json_records
 from engine.text.label_columns import list_in
 from engine.text.table_rows import DelimitedRows, delimiter_of
 from engine.text.tagged_table import TaggedTable
-from engine.text.tagged_words import column_named, has_words, sentences_of
+from engine.text.tagged_words import column_named, has_one_word_rows, has_words, sentences_of
 
 __all__ = ["has_word_rows", "read_tagged"]
 
@@ -65,7 +65,7 @@ def read_tagged(
       sentence's label in 'label' (or 'intent'); words and tags are separated by spaces, or are lists such as ['a', 'b'], in the
       spelling of Python or JSON. Fields of CSV may be in quotes. Names of columns may be in any case. If there is a column 'word' or
       'token', each line has one word, with its tag in 'tag' (or a similar column), and a column such as 'Sentence #' or empty lines say
-      where a sentence begins.
+      where a sentence begins. So it is if 'words' or 'tokens' has one word in each row.
 
     Tags are cleaned with `clean_text`, so that two spellings of a character are one. Files may be compressed.
 
@@ -126,11 +126,15 @@ def has_word_rows(path: str | os.PathLike[str], encoding: str | None = None) -> 
     form = ENDINGS.get(file.extension)
     if form not in ("csv", "tsv", "txt"):
         return False
-    first = next((line for _, line in numbered_lines(file.read(encoding)) if line.strip()), "")
-    delimiter = delimiter_of(first, known=("word", "token"))
+    text = file.read(encoding)
+    first = next((line for _, line in numbered_lines(text) if line.strip()), "")
+    delimiter = delimiter_of(first, known=("word", "token", "words", "tokens"))
     if delimiter not in first or (form == "txt" and delimiter != "\t"):  # a line of text may begin with "Word, "
         return False
-    return has_words([clean_text(name.strip('"')) for name in first.split(delimiter)])
+    header = [clean_text(name.strip('"')) for name in first.split(delimiter)]
+    if has_words(header) or column_named(header, _WORDS) is None:
+        return has_words(header)
+    return has_one_word_rows(DelimitedRows(file, text, None, delimiter, form == "csv", skip_empty_lines=True))
 
 
 def _table(
@@ -260,7 +264,7 @@ def _read_table(
     if tags == _TABLE_TAGS:
         of_tags = tuple(column_named(rows.header, (key,)) or key for key in tags)
         notes += _other_tags(file.name, rows.header, of_tags)
-    if has_words(rows.header):
+    if has_words(rows.header) or has_one_word_rows(rows):
         for line, sentence, named in sentences_of(file, rows, None if tags == _TABLE_TAGS else tags[0]):
             yield _Sentence(line, sentence, named, None)
         return

@@ -6,15 +6,17 @@ a column, empty rows separate sentences.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from engine.errors import Argument
 from engine.text.files import TextFile
 from engine.text.table_rows import Rows
 
-__all__ = ["SentenceRows", "column_named", "has_words", "sentences_of"]
+__all__ = ["SentenceRows", "column_named", "has_one_word_rows", "has_words", "sentences_of"]
 
 _WORDS = ("word", "token")
+_PLURAL = ("words", "tokens")  # of one word in each row, too, if a column says which sentence each is in
 _TAGS = ("tags", "tag", "ner_tags", "ner", "pos_tags", "pos", "chunk_tags", "ner_tag", "label", "labels", "pos_tag")
 _SENTENCES = (
     "sentence",
@@ -25,7 +27,14 @@ _SENTENCES = (
     "sentenceindex",
     "sentid",
     "sent",
+    "sentences",
+    "sentids",
+    "sentnum",
 )
+# These may also number the rows, so they count only where a value repeats.
+_NUMBERS = ("docid", "documentid", "doc", "document", "textid", "exampleid", "sampleid", "guid", "id")
+
+_LISTED = re.compile(r"\s*\[.+\]\s*")
 
 SentenceRows = tuple[int, list[str], list[str] | None]
 """The line in which a sentence begins, its words and its tags."""
@@ -42,9 +51,18 @@ def has_words(header: Sequence[str]) -> bool:
     return column_named(header, _WORDS) is not None
 
 
-def _sentence_column(header: Sequence[str]) -> str | None:
-    plain = {"".join(filter(str.isalnum, name.casefold())): name for name in reversed(header)}
-    return next((plain[name] for name in _SENTENCES if name in plain), None)
+def has_one_word_rows(rows: Rows) -> bool:
+    """Whether a column with a name for many words has only one in each of several rows."""
+    word_at = column_named(rows.header, _PLURAL)
+    words = [] if word_at is None else rows.values(word_at)
+    return len(words) > 1 and all(len(word.split()) <= 1 and not _LISTED.fullmatch(word) for word in words)
+
+
+def _sentence_column(rows: Rows) -> str | None:
+    plain = {"".join(filter(str.isalnum, name.casefold())): name for name in reversed(rows.header)}
+    named = [plain[name] for name in _SENTENCES if name in plain]
+    numbered = [plain[name] for name in _NUMBERS if name in plain]
+    return next(iter(named + [name for name in numbered if len({*rows.values(name)}) < len(rows.lines)]), None)
 
 
 def sentences_of(file: TextFile, rows: Rows, tag_column: str | None) -> Iterator[SentenceRows]:
@@ -56,7 +74,7 @@ def sentences_of(file: TextFile, rows: Rows, tag_column: str | None) -> Iterator
         ValueError: if the column is missing, nothing tells sentences apart, or a row has a word or a tag, but not both.
     """
     header = rows.header
-    word_at, number_at = column_named(header, _WORDS), _sentence_column(header)
+    word_at, number_at = column_named(header, (*_WORDS, *_PLURAL)), _sentence_column(rows)
     tag_at = column_named(header, _TAGS if tag_column is None else (tag_column,))
     if tag_column is not None and tag_at is None:
         hint = ("name the column of the tags with ", Argument("tag_column"))
