@@ -259,8 +259,8 @@ def binary_cross_entropy_with_logits(
     _same_shape(op, x, t)
     if t.dtype is not x.dtype and t.dtype.is_floating_point and x.dtype.is_floating_point:
         input, mine = _of_one_dtype(input, target)
-        loss = binary_cross_entropy_with_logits(input, mine, weight, size_average, reduce, reduction, pos_weight)
-        return loss.to(target.dtype)
+        wide = binary_cross_entropy_with_logits(input, mine, weight, size_average, reduce, reduction, pos_weight)
+        return wide.to(target.dtype)
     w, p = _spread(op, "weight", weight, x), _spread(op, "pos_weight", pos_weight, x)
     number = _reduction(op, reduction, size_average, reduce)
     if will_record(target):

@@ -42,4 +42,4 @@ def _chosen(answer: Any, array: Array) -> Array:
     if not right:
         expected = "a function that gives the storage that it was given, or None"
         raise BadType("load", "map_location", expected, f"one that gives a {type(answer).__name__}")
-    return answer._data  # type: ignore[no-any-return]
+    return answer._data
