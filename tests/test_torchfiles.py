@@ -204,10 +204,6 @@ def test_arguments(tmp_path):
         load(tmp_path / "nowhere.pt")
     with pytest.raises(IsADirectoryError):
         load(tmp_path)
-    with pytest.raises(ValueError, match="weights_only: expected True"):
-        load(FILES[0], weights_only=False)
-    with pytest.raises(ValueError, match="pickle_module"):
-        load(FILES[0], pickle_module=pickle)
     for wrong in (3, io.StringIO("text")):
         with pytest.raises(TypeError, match="binary file"):
             load(wrong)

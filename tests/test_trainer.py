@@ -105,7 +105,7 @@ def test_learns_and_predicts_in_the_order_of_the_data(tmp_path):
     assert not model.training
     # tokens of each batch and the rectangle that would have held them
     lengths = data.lengths
-    padded = sum(len(b) * lengths[b].max() for e in range(10) for b in trainer.train_loader.sampler.plan(e))
+    padded = sum(len(b) * lengths[b].max() for e in range(10) for b in trainer.train_loader.plan.plan(e))
     assert state.tokens == 10 * data.total_tokens and state.padded_tokens == padded
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Put the items of a batch together, as PyTorch's function of this name does.
 
     Tensors, arrays and NumPy numbers are stacked along a new first dimension; Python's numbers become a Tensor: float64 if there
-    is a float among them, otherwise int64 if there is an integer, otherwise bool; strings and bytes stay a list; mappings,
+    is a float among them, otherwise int64 if there is an integer, otherwise bool; strings and bytes stay as they are: in a list, or for entries
+    of tuples in a tuple; mappings,
     named tuples, tuples and lists are put together entry by entry (tuples give a list). Items of a class with a static method
     `collate(items)`, such as `TextItem`, are put together by it.
 
@@ -50,11 +52,11 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return from_numpy(_numbers(batch))
     if isinstance(first, (str, bytes)):
         _require_kind(batch, (str, bytes), "strings")
-        return list(batch)
+        return batch
     if isinstance(first, Mapping):
         _require_kind(batch, (Mapping,), "mappings")
         _require_alike([sorted(item, key=str) for item in batch], "the keys {}")
-        return {key: default_collate([item[key] for item in batch]) for key in first}
+        return _like(first, {key: default_collate([item[key] for item in batch]) for key in first})
     if isinstance(first, (tuple, list)):
         _require_kind(batch, (tuple, list), "tuples or lists")
         _require_alike([len(item) for item in batch], "{} entries in every item")
@@ -62,6 +64,20 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return type(first)(*columns) if hasattr(first, "_fields") else columns
     expected = "Tensors, arrays, numbers, strings, or mappings, tuples or lists of them"
     raise BadType(_OP, "batch", expected, type(first).__name__)
+
+
+def _like(first: Mapping[Any, Any], values: dict[Any, Any]) -> Mapping[Any, Any]:
+    """The values as a mapping of the items' kind, if that can be made."""
+    if type(first) is dict:
+        return values
+    try:
+        if not isinstance(first, MutableMapping):
+            return type(first)(values)  # type: ignore[call-arg]
+        made = copy(first)
+        made.update(values)
+        return made
+    except TypeError:
+        return values
 
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)

@@ -120,11 +120,15 @@ class Subset(Dataset[T_co]):
     """
 
     def __init__(self, dataset: Dataset[T_co], indices: Sequence[int] | np.ndarray) -> None:
-        self.dataset = dataset
-        self.indices = checked_indices("Subset", indices, len(dataset))
+        self.dataset, self.indices = dataset, indices  # the object given, which may be changed
+        self.rows()
+
+    def rows(self) -> np.ndarray:
+        """`indices` as int64 (len(self),), checked."""
+        return checked_indices("Subset", self.indices, len(self.dataset))
 
     def __len__(self) -> int:
-        return self.indices.size
+        return len(self.indices)
 
     def __getitem__(self, index: int, /) -> T_co:
         return self.dataset[int(self.indices[integer("Subset", "index", index)])]
@@ -223,7 +227,7 @@ def random_split(
     else:
         order = randperm(n, generator=generator).numpy()
     ends = np.cumsum([int(size) for size in sizes])
-    return [Subset(dataset, order[end - int(size) : end]) for size, end in zip(sizes, ends, strict=True)]
+    return [Subset(dataset, order[end - int(size) : end].tolist()) for size, end in zip(sizes, ends, strict=True)]
 
 
 def offers(dataset: Any, *methods: str) -> bool:
@@ -243,7 +247,8 @@ def unwrap(dataset: Dataset[Any]) -> tuple[Dataset[Any], np.ndarray | None]:
     """The dataset under any number of `Subset`s, and the rows of it that they choose (None: all)."""
     rows: np.ndarray | None = None
     while type(dataset) is Subset:
-        rows = dataset.indices if rows is None else dataset.indices[rows]
+        mine = dataset.rows()
+        rows = mine if rows is None else mine[rows]
         dataset = dataset.dataset
     return dataset, rows
 

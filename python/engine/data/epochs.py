@@ -62,13 +62,16 @@ class Epochs(ABC):
         self._current: object = None  # the iterator that moves `_place`: the newest
 
     def __iter__(self) -> Iterator[Any]:
+        return self._next_epoch()
+
+    def _next_epoch(self) -> Generator[Any]:
         if not self._fresh:
             self._begin(self._epoch + 1)
         self._fresh = False
         self._current = token = object()
         return self._iterate(token, self._batches_from(self._epoch, self._place))
 
-    def _iterate(self, token: object, made: Generator[tuple[Any, Place]]) -> Iterator[Any]:
+    def _iterate(self, token: object, made: Generator[tuple[Any, Place]]) -> Generator[Any]:
         with closing(Prefetcher(made, self.prefetch, self.timeout) if self.prefetch else made) as batches:
             for batch, after in batches:
                 if self._current is token:

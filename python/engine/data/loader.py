@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -20,8 +20,8 @@ from engine.data.batch import Batch
 from engine.data.collate import default_collate, default_convert
 from engine.data.dataset import Dataset, IterableDataset, makes_batches, offers, prefetch_of, unwrap
 from engine.data.epochs import Epochs, Place
-from engine.data.plan import BatchPlan, PlannedBatches
-from engine.data.samplers import BatchSampler, RandomSampler, in_lists, number_of_lists
+from engine.data.plan import BatchesOfPlan, BatchPlan, ItemsOfPlan
+from engine.data.samplers import BatchSampler, RandomSampler, SequentialSampler, in_lists, number_of_lists
 from engine.errors import BadType, require
 from engine.ops.generator import Generator as RandomGenerator
 from engine.ops.random import randint
@@ -62,6 +62,10 @@ class DataLoader(Epochs):
     time; `set_epoch` chooses the next one. `state_dict` keeps the place in the epoch. A loader with a sampler, a batch_sampler or a
     generator, or with an iterable dataset, draws its order or its items anew when it is resumed, and leaves out as many batches as
     were done.
+
+    As in PyTorch, `sampler` gives item numbers, `batch_sampler` lists of them, and another loader may take either. Those of a loader
+    that has its order from `seed` give the order of its current epoch, and each further time that they are read, of the next one.
+    The loader itself does not read them: `plan` is what decides.
 
     Args:
         dataset: has a length and items by number, or gives items one after the other (`IterableDataset`). If it has a method
@@ -159,6 +163,7 @@ class DataLoader(Epochs):
         self.batch_size, self.drop_last = batch_size, bool(drop_last)
         self.sampler: Any = sampler
         self.batch_sampler: Any = batch_sampler
+        self.plan: BatchPlan | None = None  # of the orders that `seed` decides
         drawn = bool(shuffle) and generator is not None
         if not shuffle or drawn:
             self._refuse("it is only read with shuffle=True and without a generator", ("seed", seed))
@@ -175,30 +180,37 @@ class DataLoader(Epochs):
                 self._refuse("sampler decides the order", ("shuffle", shuffle))
             if drawn:
                 self.sampler = RandomSampler(dataset, generator=generator)
-            if batch_size is not None:
-                require(
-                    integer("DataLoader", "batch_size", batch_size) >= 1,
-                    "DataLoader",
-                    "batch_size",
-                    "at least 1",
-                    batch_size,
-                )
-                self.batch_sampler = None if self._iterable else BatchSampler(self.sampler, batch_size, drop_last)
         else:
-            self.sampler = BatchPlan(
+            self.plan = BatchPlan(
                 len(dataset), lengths, batch_size=1 if self._alone else batch_size, shuffle=bool(shuffle),
                 bucket_by_length=bucket_by_length, max_tokens=max_tokens, drop_last=drop_last, seed=0 if seed is None else seed,
             )  # fmt: skip
-            self.batch_sampler = None if self._alone else PlannedBatches(self.sampler)
+            if bucket_by_length or max_tokens is not None:  # lengths decide the order
+                self.sampler = ItemsOfPlan(self.plan)
+            elif shuffle:
+                self.sampler = RandomSampler(dataset)
+                self.sampler._order = ItemsOfPlan(self.plan)
+        if self.sampler is None and not self._iterable:
+            self.sampler = SequentialSampler(dataset)
+        if self.plan is not None and not self._alone:
+            self.batch_sampler = BatchesOfPlan(self.sampler, self.plan)
+        elif batch_size is not None and not self._iterable:
+            self.batch_sampler = BatchSampler(self.sampler, batch_size, self.drop_last)
+        elif batch_size is not None:
+            right = integer("DataLoader", "batch_size", batch_size) >= 1
+            require(right, "DataLoader", "batch_size", "at least 1", batch_size)
         self._gathers = collate_fn is None and not self._alone and makes_batches(self._base)
-        self._plan: tuple[int, int, list[np.ndarray]] | None = None
+        self._planned: tuple[int, int, list[np.ndarray]] | None = None
         self._worker_began = False
         self._begin(0)
 
+    def __iter__(self) -> LoaderIterator:
+        return LoaderIterator(self._next_epoch(), self)
+
     def _begin(self, epoch: int, place: Place | None = None) -> None:
         super()._begin(epoch, place)
-        if isinstance(self.sampler, BatchPlan):
-            self.sampler.epoch = epoch
+        if self.plan is not None:
+            self.plan.epoch = epoch
 
     def _set_prefetch(self, prefetch: int, num_workers: int, factor: int | None, persistent: bool) -> None:
         op = "DataLoader"
@@ -235,9 +247,10 @@ class DataLoader(Epochs):
         """The number of batches in an epoch (None: the current one). It differs between epochs only with `max_tokens`.
 
         None if the sampler or the iterable dataset has no length."""
-        if isinstance(self.sampler, BatchPlan):
-            return len(self._batches(self._epoch if epoch is None else epoch))
-        source = self.dataset if self._iterable else self.batch_sampler if self.sampler is None else self.sampler
+        if self.plan is not None:
+            return len(self._batches(self.plan, self._epoch if epoch is None else epoch))
+        given = self.batch_size is None and self.batch_sampler is not None
+        source = self.dataset if self._iterable else self.batch_sampler if given else self.sampler
         if not offers(source, "__len__"):
             return None
         return len(source) if self.batch_size is None else number_of_lists(len(source), self.batch_size, self.drop_last)
@@ -249,11 +262,11 @@ class DataLoader(Epochs):
             raise BadType("DataLoader", "len", "a dataset or a sampler that has a length", "one without")
         return n
 
-    def _batches(self, epoch: int) -> list[np.ndarray]:
-        key = (epoch, self.sampler.seed)
-        if self._plan is None or self._plan[:2] != key:
-            self._plan = (*key, self.sampler.plan(epoch))
-        return self._plan[2]
+    def _batches(self, plan: BatchPlan, epoch: int) -> list[np.ndarray]:
+        key = (epoch, plan.seed)
+        if self._planned is None or self._planned[:2] != key:
+            self._planned = (*key, plan.plan(epoch))
+        return self._planned[2]
 
     def _batches_from(self, epoch: int, place: Place) -> Generator[tuple[Any, Place]]:
         done = place["position"]
@@ -263,8 +276,10 @@ class DataLoader(Epochs):
         ):  # with a generator always, so that the order is the same either way
             seed = int(randint(0, 2**63 - 1, (), generator=self.generator).item())
         rest: Iterable[Any]
-        if isinstance(self.sampler, BatchPlan):
-            rest = self._batches(epoch)[done:]  # planned here: a generator would do it in the background thread
+        if self.plan is not None:
+            rest = self._batches(self.plan, epoch)[
+                done:
+            ]  # planned here: a generator would do it in the background thread
         elif self._iterable:
             rest = islice(self._items(), done, None)
         else:
@@ -293,7 +308,7 @@ class DataLoader(Epochs):
 
     def _fetch(self, rows: Any) -> Any:
         """The batch of rows: indices, as an array or a list; or the items themselves; or one of either."""
-        planned = isinstance(self.sampler, BatchPlan)
+        planned = self.plan is not None
         if self._alone:
             item = rows if self._iterable else self.dataset[int(rows[0]) if planned else rows]
             return (self.collate_fn or default_convert)(item)
@@ -312,23 +327,38 @@ class DataLoader(Epochs):
         return {"position": 0}  # batches handed out
 
     def _settings(self) -> dict[str, Any]:
-        if isinstance(self.sampler, BatchPlan):
-            return self.sampler.settings()
+        if self.plan is not None:
+            return self.plan.settings()
         return {"size": self.num_batches(), "batch_size": self.batch_size, "drop_last": self.drop_last}
 
     def state_dict(self) -> dict[str, Any]:
-        planned = isinstance(self.sampler, BatchPlan)
-        return {**super().state_dict(), **({"seed": self.sampler.seed} if planned else {})}
+        return {**super().state_dict(), **({} if self.plan is None else {"seed": self.plan.seed})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        if isinstance(self.sampler, BatchPlan):
-            self.sampler.seed = int(
-                state["seed"]
-            )  # keeps the saved order, even if this loader was made with another seed
+        if self.plan is not None:
+            self.plan.seed = int(state["seed"])  # keeps the saved order, even if this loader was made with another seed
         op, end = "DataLoader.load_state_dict", self.num_batches()
         right = state["position"] >= 0 and (end is None or state["position"] <= end)
         require(right, op, "position", f"a value in [0, {end}]", state["position"])
+
+
+class LoaderIterator(Iterator[Any]):
+    """The batches of an epoch. `len`: how many the epoch has, those already handed out included."""
+
+    def __init__(self, batches: Generator[Any], loader: DataLoader) -> None:
+        self._batches, self._loader, self._epoch = batches, loader, loader.epoch
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def __len__(self) -> int:
+        n = self._loader.num_batches(self._epoch)
+        return len(self._loader) if n is None else n  # that raises the error
+
+    def close(self) -> None:
+        """Ends the epoch here, and the thread that makes batches ahead."""
+        self._batches.close()
 
 
 def gives_batches(data: Any) -> bool:

@@ -6,16 +6,17 @@ any time; so a run can resume in the middle of an epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from engine.data._arrays import integer
 from engine.data._random import LOADER, check_seed, permutation
+from engine.data.samplers import BatchSampler, Sampler
 from engine.errors import BadValue, require
 
-__all__ = ["BatchPlan", "PlannedBatches"]
+__all__ = ["BatchPlan", "BatchesOfPlan", "ItemsOfPlan"]
 
 # Bucketing sorts within chunks of this many batches, or of a quarter of a small data set. So the lengths in a batch are
 # nearly equal, and yet each epoch has other batches.
@@ -42,7 +43,7 @@ class BatchPlan:
         TypeError: if a size is not an integer.
     """
 
-    epoch = 0  # the one that `iter` gives
+    epoch = 0  # the one that a loader is in
 
     def __init__(
         self,
@@ -74,29 +75,30 @@ class BatchPlan:
             expected = f"at least {lengths.max()}, the tokens of item {np.argmax(lengths)}"
             raise BadValue(op, "max_tokens", expected, max_tokens)
 
-    def __len__(self) -> int:
-        """The number of items in an epoch, before drop_last."""
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        """The item numbers of the epoch, in the order of its batches."""
-        return iter([row for rows in self.plan(self.epoch) for row in rows.tolist()])
-
     def plan(self, epoch: int) -> list[np.ndarray]:
         """Item numbers of each batch of an epoch, a list of int64 arrays."""
         # Streams 2e and 2e+1 of the seed: the order of items and the order of batches.
-        order = self._shuffled(self.size, 2 * epoch) if self.shuffle else np.arange(self.size, dtype=np.int64)
-        if self.bucket_by_length:
-            order = self._bucketed(order)
-        batches = self._cut(order)
+        batches = self._cut(self._items(epoch))
         if self.bucket_by_length and self.shuffle:
             batches = [batches[i] for i in self._shuffled(len(batches), 2 * epoch + 1)]
         return batches
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Item numbers of an epoch in the order of its batches, before drop_last where only batch_size cuts: int64."""
+        if self.bucket_by_length or self.max_tokens is not None:
+            batches = self.plan(epoch)
+            return np.concatenate(batches) if batches else np.empty(0, np.int64)
+        return self._items(epoch)
 
     def settings(self) -> dict[str, Any]:
         """What decides a plan besides the seed and the epoch; fits JSON."""
         names = ("size", "batch_size", "shuffle", "bucket_by_length", "max_tokens", "drop_last")
         return {name: getattr(self, name) for name in names}
+
+    def _items(self, epoch: int) -> np.ndarray:
+        """The items in the order in which they are cut into batches."""
+        order = self._shuffled(self.size, 2 * epoch) if self.shuffle else np.arange(self.size, dtype=np.int64)
+        return self._bucketed(order) if self.bucket_by_length else order
 
     def _shuffled(self, n: int, stream: int) -> np.ndarray:
         return permutation(n, self.seed, stream, purpose=LOADER)
@@ -140,14 +142,45 @@ class BatchPlan:
         return batches
 
 
-class PlannedBatches:
-    """The batches of a plan, as a batch sampler: lists of item numbers."""
+class _Reads:
+    """Which epoch a reader of a plan gets: the plan's, and each further time the next one."""
 
     def __init__(self, plan: BatchPlan) -> None:
-        self.sampler, self.batch_size, self.drop_last = plan, plan.batch_size, plan.drop_last
+        self._plan, self._begin, self._times = plan, plan.epoch, 0
 
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter([rows.tolist() for rows in self.sampler.plan(self.sampler.epoch)])
+    def next(self) -> int:
+        if self._begin != self._plan.epoch:
+            self._begin, self._times = self._plan.epoch, 0
+        self._times += 1
+        return self._begin + self._times - 1
+
+
+class ItemsOfPlan(Sampler[int]):
+    """The item numbers of a plan's epoch, in the order of its batches; each time that it is read, of the epoch after."""
+
+    def __init__(self, plan: BatchPlan) -> None:
+        self._plan, self._reads = plan, _Reads(plan)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._plan.order(self._reads.next()).tolist())
 
     def __len__(self) -> int:
-        return len(self.sampler.plan(self.sampler.epoch))
+        return self._plan.size
+
+
+class BatchesOfPlan(BatchSampler):
+    """The batches of a plan's epoch, as lists of item numbers; each time that they are read, of the epoch after.
+
+    sampler: gives the same items one by one.
+    """
+
+    def __init__(self, sampler: Iterable[int], plan: BatchPlan) -> None:
+        self.sampler, self.drop_last = sampler, plan.drop_last
+        self.batch_size = plan.batch_size  # type: ignore[assignment]  # None, if max_tokens alone decides
+        self._plan, self._reads = plan, _Reads(plan)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter([rows.tolist() for rows in self._plan.plan(self._reads.next())])
+
+    def __len__(self) -> int:
+        return len(self._plan.plan(self._plan.epoch))

@@ -57,8 +57,10 @@ class RandomSampler(Sampler[int]):
     """All indices in random order, or num_samples of them.
 
     replacement: draw each index on its own, so that it may come again. num_samples: without replacement, a number above the length
-    begins another random order. Raises ValueError for num_samples below 1.
+    begins another random order. Raises ValueError for num_samples below 1, and for a data_source without items.
     """
+
+    _order: Iterable[int] | None = None  # that of a loader whose seed decides it
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class RandomSampler(Sampler[int]):
             require(right, "RandomSampler", "num_samples", "at least 1", num_samples)
         self.data_source, self.replacement, self.generator = data_source, replacement, generator
         self._num_samples = num_samples
+        require(self.num_samples >= 1, "RandomSampler", "data_source", "at least one item", "none")
 
     @property
     def num_samples(self) -> int:
@@ -79,6 +82,8 @@ class RandomSampler(Sampler[int]):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
+        if self._order is not None:
+            return iter(self._order)
         n, wanted = len(self.data_source), self.num_samples
         if n == 0:
             return iter(())

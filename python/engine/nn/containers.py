@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from engine.errors import BadIndex, BadKey, require
@@ -155,7 +157,8 @@ class ModuleDict(Module):
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Adds the modules of a mapping, or of an iterable of (name, module) pairs."""
-        for name, module in modules.items() if isinstance(modules, Mapping) else modules:
+        pairs: Any = modules.items() if isinstance(modules, Mapping | ModuleDict) else modules
+        for name, module in pairs:
             self[name] = module
 
     def __getitem__(self, key: str) -> Any:
@@ -256,16 +259,21 @@ class ParameterList(_Kept, _Indexed):
 
 
 class ParameterDict(_Kept):
-    """A dict of parameters, in the order of insertion. Tensors that are not parameters become parameters; other values are kept as they
-    are."""
+    """A dict of parameters, in the order of insertion; as in PyTorch, the entries of a plain dict are inserted in the order of their names.
+    Tensors that are not parameters become parameters; other values are kept as they are."""
 
     def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
         super().__init__()
         self.update(() if parameters is None else parameters)
 
     def update(self, parameters: Mapping[str, Any] | Iterable[Any]) -> None:
-        """Adds the parameters of a mapping, or of an iterable of (name, value) pairs."""
-        pairs: Any = parameters.items() if isinstance(parameters, Mapping | ParameterDict) else parameters
+        """Adds the parameters of a mapping, or of an iterable of (name, value) pairs. New ones are in the order of a ParameterDict, an
+        OrderedDict or the pairs; those of another mapping in the order of their names."""
+        pairs: Any = parameters
+        if isinstance(parameters, OrderedDict | ParameterDict):
+            pairs = parameters.items()
+        elif isinstance(parameters, Mapping):
+            pairs = sorted(parameters.items(), key=itemgetter(0))
         for name, value in pairs:
             self[name] = value
 

@@ -18,7 +18,7 @@ from engine.ops.arithmetic import minimum
 from engine.ops.factory import zeros_like
 from engine.ops.loss_reduction import reduced, reduction_of
 from engine.ops.naming import called_as
-from engine.ops.operands import gradient, gradients
+from engine.ops.operands import gradient, gradients, promote_types
 from engine.ops.softmax import log_softmax
 from engine.ops.unary import abs, exp
 from engine.tensor import Tensor, as_array
@@ -43,6 +43,12 @@ def _reduction(op: str, reduction: str, size_average: bool | None, reduce: bool 
 def _raised(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """The operands, converted to float32 if autocast says so."""
     return (precision.raised(input), precision.raised(target)) if precision.active else (input, target)
+
+
+def _of_one_dtype(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The operands, converted to the smallest dtype that holds both. Gradients come back in the dtype of each."""
+    dtype = promote_types(input.dtype, target.dtype)
+    return input.to(dtype), target.to(dtype)
 
 
 def _no_grad(op: str, name: str, value: Tensor | None) -> None:
@@ -115,7 +121,7 @@ def cross_entropy(
     """Cross-entropy of softmax(input) and the target. The gradient is computed in the same pass.
 
     input: logits, (n, c), (n, c, d1, ...) or (c,), floating-point. target: class numbers, int64 of shape (n,),
-    (n, d1, ...) or (); or probabilities, of the input's shape and dtype. weight: (c,), a factor for each class.
+    (n, d1, ...) or (); or probabilities, floating-point, of the input's shape. weight: (c,), a factor for each class.
     ignore_index: positions with this class number do not count. label_smoothing: in
     [0, 1], the share of the target that is spread evenly over all classes (Szegedy et al. 2015, arXiv 1512.00567).
     reduction: "mean" (for class numbers: the sum divided by the sum of the weights of all targets that count), "sum" or
@@ -141,6 +147,16 @@ def cross_entropy(
             raise BadValue(op, "ignore_index", "a number < 0 together with probabilities", ignore_index)
         if will_record(target):
             return _soft_cross_entropy(input, target, weight, number, label_smoothing)
+        if t.dtype is not x.dtype and x.dtype.is_floating_point:
+            input, target = _of_one_dtype(input, target)
+            return cross_entropy(
+                input,
+                target,
+                weight,
+                ignore_index=ignore_index,
+                reduction=_WORDS[number],
+                label_smoothing=label_smoothing,
+            )
         loss, gradient = called_as(
             op, K.cross_entropy_soft, _class_rows(x), _class_rows(t), w, label_smoothing, number, losses, grad_rows
         )
@@ -206,14 +222,15 @@ def _same_shape(op: str, x: Array, target: Array) -> None:
         raise BadValue(op, "target", f"shape {tuple(x.shape)}, as input", target.shape)
 
 
-def _spread(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) -> Array | None:
-    """An optional factor, broadcast to the input's shape."""
+def _spread(op: str, name: str, value: Tensor | None, x: Array) -> Array | None:
+    """An optional factor, in the input's dtype and broadcast to its shape."""
     array = _fixed(op, name, value)
     if array is None:
         return None
+    shape = x.shape
     if array.ndim > len(shape) or any(a not in (1, b) for a, b in zip(array.shape[::-1], shape[::-1])):
         raise BadValue(op, name, f"a shape that broadcasts to {shape}", array.shape)
-    return array.expand(shape)
+    return array.cast(x.dtype).expand(shape)
 
 
 @gradient
@@ -232,7 +249,7 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """Binary cross-entropy of sigmoid(input) and the target. Large logits do not overflow.
 
-    input: logits, floating-point; target: in [0, 1], of the input's shape and dtype. weight: a factor for each element;
+    input: logits, floating-point; target: in [0, 1], floating-point, of the input's shape; the loss has its dtype. weight: a factor for each element;
     pos_weight: a factor for the term -target * ln(sigmoid(input)). Both are broadcast to the input's shape. No gradient
     flows to the weights. reduction: "mean", "sum" or "none".
     """
@@ -240,7 +257,11 @@ def binary_cross_entropy_with_logits(
     input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     _same_shape(op, x, t)
-    w, p = _spread(op, "weight", weight, x.shape), _spread(op, "pos_weight", pos_weight, x.shape)
+    if t.dtype is not x.dtype and t.dtype.is_floating_point and x.dtype.is_floating_point:
+        input, mine = _of_one_dtype(input, target)
+        wide = binary_cross_entropy_with_logits(input, mine, weight, size_average, reduce, reduction, pos_weight)
+        return wide.to(target.dtype)
+    w, p = _spread(op, "weight", weight, x), _spread(op, "pos_weight", pos_weight, x)
     number = _reduction(op, reduction, size_average, reduce)
     if will_record(target):
         return _soft_binary_cross_entropy(input, target, weight, pos_weight, number)
@@ -258,7 +279,7 @@ def _soft_binary_cross_entropy(
     loss = (1 - target) * input + factor * wrong
     if weight is not None:
         loss = loss * weight
-    return reduced(loss, _WORDS[number])
+    return reduced(loss, _WORDS[number]).to(target.dtype)  # a weight may have another dtype
 
 
 def _both(kernel: Any) -> Any:
@@ -282,10 +303,19 @@ def _of_difference(
     reduce: bool | None,
     reduction: str,
     weight: Tensor | None,
+    *,
+    bools: bool,
 ) -> Tensor:
+    """bools: whether one of the two may be boolean."""
     input, target = _raised(input, target)
     x, t = as_array(op, "input", input), as_array(op, "target", target)
     _same_shape(op, x, t)
+    if x.dtype is not t.dtype:
+        if not bools and _core.bool in (x.dtype, t.dtype):
+            name = "input" if x.dtype is _core.bool else "target"
+            raise BadType(op, name, "a dtype of numbers", "bool", "convert it with .float()")
+        dtype = promote_types(x.dtype, t.dtype)
+        x, t = x.cast(dtype), t.cast(dtype)
     number = _reduction(op, reduction, size_average, reduce)
     plain = number if weight is None else 0
     loss = kernel(x, t, plain, x.size if plain == 0 else 1).view(x.shape if plain == 0 else ())
@@ -306,13 +336,14 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """(input - target)^2. Unlike in PyTorch, nothing is broadcast: both have the same shape, and a floating-point dtype.
+    """(input - target)^2. Unlike in PyTorch, nothing is broadcast: both have the same shape. At least one is floating-point; the
+    loss has the smallest dtype that holds both.
 
     reduction: "mean", "sum" or "none". weight: a factor for each element; a mean is then divided by the sum of the factors.
     Gradients flow to all three.
     """
     return _of_difference(
-        "mse_loss", K.mse_loss, _mse_loss_backward, input, target, size_average, reduce, reduction, weight
+        "mse_loss", K.mse_loss, _mse_loss_backward, input, target, size_average, reduce, reduction, weight, bools=True
     )
 
 
@@ -324,10 +355,11 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """|input - target|. Unlike in PyTorch, nothing is broadcast: both have the same shape, and a floating-point dtype.
+    """|input - target|. Unlike in PyTorch, nothing is broadcast: both have the same shape. At least one is floating-point; the
+    loss has the smallest dtype that holds both.
 
     reduction and weight as in `mse_loss`. Gradients flow to all three.
     """
     return _of_difference(
-        "l1_loss", K.l1_loss, _l1_loss_backward, input, target, size_average, reduce, reduction, weight
+        "l1_loss", K.l1_loss, _l1_loss_backward, input, target, size_average, reduce, reduction, weight, bools=False
     )

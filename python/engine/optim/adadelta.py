@@ -35,9 +35,9 @@ class Adadelta(Bounded):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
+        chosen = self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
         defaults = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, defaults)
+        super().__init__(params, {**defaults, **chosen})
 
     def _check(self, group: Group) -> None:
         super()._check(group)

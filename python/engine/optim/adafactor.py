@@ -40,7 +40,8 @@ class Adafactor(Bounded):
     ) -> None:
         self._accept(lr)
         defaults = {
-            "lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d, "weight_decay": weight_decay, "maximize": maximize,
+            "lr": lr, "beta2_decay": beta2_decay, "eps": eps, "d": d, "weight_decay": weight_decay, "foreach": foreach,
+            "maximize": maximize,
         }  # fmt: skip
         super().__init__(params, defaults)
 

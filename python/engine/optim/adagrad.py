@@ -36,12 +36,12 @@ class Adagrad(Bounded):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        self._accept(lr, foreach=foreach, fused=fused, differentiable=differentiable)
+        chosen = self._accept(lr, foreach=foreach, fused=fused, differentiable=differentiable)
         defaults = {
             "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
             "initial_accumulator_value": initial_accumulator_value, "maximize": maximize,
         }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, {**defaults, **chosen})
 
     def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
         if not state:

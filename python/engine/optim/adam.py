@@ -52,14 +52,14 @@ class Adam(Bounded):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        self._accept(
+        chosen = self._accept(
             lr, *betas, foreach=foreach, fused=fused, capturable=capturable, differentiable=differentiable
         )  # fmt: skip
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
         }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, {**defaults, **chosen})
 
     def _values(self, group: Group) -> tuple[float, ...] | None:
         if group["amsgrad"]:

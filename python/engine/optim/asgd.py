@@ -35,11 +35,11 @@ class ASGD(Bounded):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
+        chosen = self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
         defaults = {
             "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "maximize": maximize,
         }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, {**defaults, **chosen})
 
     def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
         lr, lambd = float(group["lr"]), group["lambd"]

@@ -38,12 +38,12 @@ class NAdam(Bounded):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
+        chosen = self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay,
             "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize,
         }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, {**defaults, **chosen})
 
     def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
         if not state:

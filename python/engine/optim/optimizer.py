@@ -99,18 +99,18 @@ class Optimizer(Hooks):
         self.__dict__.update(state)
         self._forget()
 
-    def _accept(
-        self,
-        lr: float | Tensor,
-        *betas: float | Tensor,
-        foreach: bool | None = None,
-        fused: bool | None = None,
-        capturable: bool = False,
-        differentiable: bool = False,
-    ) -> None:
-        """Checks what has a meaning in PyTorch alone: which of its implementations computes an update."""
-        require(not differentiable, self._name, "differentiable", False, True, "gradients do not flow through a step")
-        require(not (fused and foreach), self._name, "fused", "False if foreach is True", True, error=BadState)
+    def _accept(self, lr: float | Tensor, *betas: float | Tensor, **options: bool | None) -> Group:
+        """Checks `options`, which have a meaning in PyTorch alone (which of its implementations computes an update), and returns them:
+        groups keep them, as in PyTorch."""
+        foreach, capturable = options.get("foreach"), options.get("capturable")
+        require(
+            not (options.get("fused") and foreach),
+            self._name,
+            "fused",
+            "False if foreach is True",
+            True,
+            error=BadState,
+        )
         kinds = {isinstance(beta, Tensor) for beta in betas}
         require(len(kinds) < 2, self._name, "betas", "two numbers or two tensors", "one of each")
         for name, value in (("lr", lr), *(("betas", beta) for beta in betas)):
@@ -118,6 +118,7 @@ class Optimizer(Hooks):
                 require(value.numel() == 1, self._name, name, "one element", f"shape {tuple(value.shape)}")
                 alone = capturable or not foreach
                 require(alone, self._name, "foreach", f"False if {name} is a tensor and capturable is False", True)
+        return options
 
     def add_param_group(self, param_group: Group) -> None:
         """Adds a group: a dict with "params" and the hyperparameters that differ from the defaults. Errors as in the constructor."""
@@ -332,6 +333,8 @@ class Bounded(Optimizer):
     _not_negative: tuple[str, ...] = ("lr", "eps", "weight_decay", "momentum")
 
     def _check(self, group: Group) -> None:
+        differentiable, hint = group.get("differentiable", False), "gradients do not flow through a step"
+        require(not differentiable, self._name, "differentiable", False, differentiable, hint)
         for name in self._not_negative:
             value = group.get(name, 0)
             require(value >= 0, self._name, name, "a number >= 0", value)

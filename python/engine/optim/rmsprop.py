@@ -38,12 +38,12 @@ class RMSprop(Bounded):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
+        chosen = self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
         defaults = {
             "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
             "weight_decay": weight_decay, "maximize": maximize,
         }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, {**defaults, **chosen})
 
     def _update_one(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: Group) -> None:
         if not state:

@@ -36,8 +36,8 @@ class Rprop(Bounded):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
-        super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
+        chosen = self._accept(lr, foreach=foreach, capturable=capturable, differentiable=differentiable)
+        super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize, **chosen})
 
     def _check(self, group: Group) -> None:
         super()._check(group)

@@ -41,12 +41,12 @@ class SGD(Bounded):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        self._accept(lr, foreach=foreach, fused=fused, differentiable=differentiable)
+        chosen = self._accept(lr, foreach=foreach, fused=fused, differentiable=differentiable)
         defaults = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
             "maximize": maximize,
         }  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, {**defaults, **chosen})
 
     def _check(self, group: Group) -> None:
         super()._check(group)

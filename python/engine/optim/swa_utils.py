@@ -152,7 +152,7 @@ class SWALR(LRScheduler):
         require(known, "SWALR", "anneal_strategy", "'cos' or 'linear'", repr(anneal_strategy))
         right = isinstance(anneal_epochs, int) and anneal_epochs >= 0
         require(right, "SWALR", "anneal_epochs", "an integer >= 0", anneal_epochs)
-        self.anneal_epochs, self.anneal_strategy = anneal_epochs, anneal_strategy
+        self.anneal_epochs, self._anneal_strategy = anneal_epochs, anneal_strategy
         self._take(optimizer)
         for group, rate in zip(optimizer.param_groups, for_each_group("SWALR", "swa_lr", optimizer, swa_lr)):
             group["swa_lr"] = rate
@@ -161,7 +161,7 @@ class SWALR(LRScheduler):
     def _share(self, step: int) -> float:
         """How much of the rate is `swa_lr` at that step."""
         t = max(0.0, min(1.0, step / max(1, self.anneal_epochs)))
-        return t if self.anneal_strategy == "linear" else (1 - math.cos(math.pi * t)) / 2
+        return t if self._anneal_strategy == "linear" else (1 - math.cos(math.pi * t)) / 2
 
     def get_lr(self) -> list[float]:
         step = max(self._step_count - 1, 1 if self.anneal_epochs == 0 else 0)

@@ -7,8 +7,7 @@ import math
 import os
 import struct
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, NamedTuple
 
 from engine import _core
@@ -19,6 +18,8 @@ from engine.entries import read_regular
 from engine.errors import ArgumentError, BadType, BadValue
 from engine.nn import Parameter
 from engine.tensor import Tensor
+from engine.torchfiles.places import Place, place_of
+from engine.torchfiles.plain import NAMES
 from engine.torchfiles.unpickle import Known, unpickle
 
 __all__ = ["load"]
@@ -33,7 +34,7 @@ STORAGES = {
     "ByteStorage": _core.uint8, "BoolStorage": _core.bool,
 }  # fmt: skip
 _ELSEWHERE = ("ComplexFloatStorage", "ComplexDoubleStorage")
-_LEGACY = 0x1950A86A20F9469CFC6C  # the number that a file of PyTorch before 1.6 begins with
+LEGACY = 0x1950A86A20F9469CFC6C  # the number that a file of PyTorch before 1.6 begins with
 _MAX_DIMS = 8
 _MOST_ELEMENTS = 2**48
 
@@ -66,32 +67,33 @@ def load(
     map_location: Any = None,
     pickle_module: Any = None,
     *,
-    weights_only: bool = True,
+    weights_only: bool | None = None,
     mmap: bool | None = None,
+    encoding: str = "utf-8",
 ) -> Any:
     """What `torch.save` or `engine.save` wrote: tensors in lists, tuples, dicts and sets, with numbers, strings and bytes.
 
-    Nothing in the file is executed: it may name only what data need. Tensors that shared memory when they were saved share it again.
-    float8 and complex tensors are errors, because engine has no such dtypes.
+    Nothing in the file is executed, whatever `weights_only` says: it may name only what data need. Tensors that shared memory when they
+    were saved share it again. float8 and complex tensors are errors, because engine has no such dtypes.
 
     Args:
         f: a path, or a binary file that can be read.
-        map_location: a device for the tensors; None: the CPU.
-        pickle_module: must be None.
-        weights_only: must be True: there is no other way here.
-        mmap: accepted as PyTorch's; the file is read into memory.
+        map_location: a device for the tensors; None: the CPU, also for tensors that were on another device. Or a dict such as
+            {"cuda:1": "cuda:0"}, which says where tensors of one device go, or a function of a storage (a flat Tensor on the CPU) and
+            its location ("cuda:1"), which gives the storage in its place, or None for the CPU.
+        weights_only, pickle_module, mmap, encoding: accepted as PyTorch's, and change nothing: engine reads the file into memory with
+            its own reader of data.
 
     Raises:
         FileNotFoundError, IsADirectoryError: if there is no such file.
-        ValueError: if it is damaged, or holds anything but such data; TypeError: for a dtype that engine does not have.
+        ValueError: if it is damaged, or holds anything but such data; the error names what else it holds. TypeError: for a dtype that
+            engine does not have.
     """
-    if not weights_only:
-        raise BadValue("load", "weights_only", "True", weights_only, "engine runs no code of a file")
-    if pickle_module is not None:
-        raise BadValue("load", "pickle_module", "None", repr(pickle_module), "engine has its own reader of pickles")
-    where = None if map_location is None else device_class(map_location)
+    if not isinstance(encoding, str):
+        raise BadType("load", "encoding", "the name of an encoding", type(encoding).__name__)
+    place = place_of(map_location)
     data, source = _bytes_of(f)
-    objects = _Objects(source, where)
+    objects = _Objects(source, place)
     if data[:4] == b"PK\x03\x04":
         return _zip(data, source, objects)
     return _legacy(data, source, objects)
@@ -113,25 +115,23 @@ def _bytes_of(f: Any) -> tuple[bytes, str]:
 class _Objects:
     """What names and storages in a file stand for."""
 
-    def __init__(self, source: str, device: device_class | None) -> None:
-        self.source, self.device = source, device
+    def __init__(self, source: str, place: Place) -> None:
+        self.source, self.place = source, place
         self.read: Callable[[str, int], bytes] = lambda key, count: b""
         self.storages: dict[str, _Storage] = {}
         self.names = {
-            "collections OrderedDict": Known(OrderedDict),
+            **NAMES,
             "torch._utils _rebuild_tensor_v2": Known(self.tensor),
             "torch._utils _rebuild_tensor": Known(self.tensor),
             "torch._utils _rebuild_tensor_v3": Known(self.tensor_of_bytes),
             "torch._utils _rebuild_parameter": Known(self.parameter),
+            "torch._utils _rebuild_parameter_with_state": Known(self.parameter_with_state),
+            "torch._tensor _rebuild_from_type_v2": Known(self.of_type),
+            "torch Tensor": Tensor,
+            "torch.nn.parameter Parameter": Parameter,
             "torch Size": Known(Size),
             "torch device": Known(device_class),
-            "_codecs encode": Known(_encoded),
             "torch.storage UntypedStorage": _Kind("UntypedStorage", _core.uint8),
-            **{
-                f"{module} {name}": Known(set)
-                for module in ("__builtin__", "builtins")
-                for name in ("set", "frozenset")
-            },
             **{f"torch {name}": dtype for name, dtype in DTYPES.items()},
             **{f"torch {name}": _Kind(name, dtype) for name, dtype in STORAGES.items()},
             **{f"torch {name}": _Kind(name, None) for name in _ELSEWHERE},
@@ -139,7 +139,7 @@ class _Objects:
 
     def storage(self, identity: Any) -> _Storage:
         """identity: ("storage", class, key, location, number of elements), and in old files the part of another storage."""
-        _, kind, key, _, count, *part = identity
+        _, kind, key, location, count, *part = identity
         if not isinstance(kind, _Kind) or not isinstance(key, str) or not isinstance(count, int) or count < 0:
             raise TypeError("a storage")
         if kind.dtype is None:
@@ -154,9 +154,9 @@ class _Objects:
             if kind.dtype is _core.bool and data.strip(b"\0\1"):
                 raise BadValue("load", "f", f"0 or 1 as each byte of a BoolStorage in {self.source}", "another byte")
             array = _core.from_bytes(data, (count,), kind.dtype)
-            if self.device is not None:
-                array = Tensor(array).to(self.device)._data
-            self.storages[key] = _Storage(data if kind.name == "UntypedStorage" else b"", array)
+            self.storages[key] = _Storage(
+                data if kind.name == "UntypedStorage" else b"", self.place(array, str(location))
+            )
         return self.storages[key]
 
     def tensor(
@@ -176,6 +176,26 @@ class _Objects:
     def parameter(self, data: Tensor, requires_grad: bool, hooks: Any = None) -> Tensor:
         return Parameter(data, requires_grad=bool(requires_grad))
 
+    def parameter_with_state(self, data: Tensor, requires_grad: bool, hooks: Any, state: Any) -> Tensor:
+        return _with_attributes(self.parameter(data, requires_grad), state)
+
+    def of_type(self, make: Any, kind: Any, arguments: Any, state: Any) -> Tensor:
+        """A tensor that has attributes."""
+        if not isinstance(make, Known) or kind not in (Tensor, Parameter) or not isinstance(arguments, tuple):
+            raise TypeError("a tensor of another class")
+        return _with_attributes(make.make(*arguments), state)
+
+
+def _with_attributes(tensor: Any, state: Any) -> Tensor:
+    """Sets what a user wrote on a tensor. A name that a Tensor has already is an error: a file must not replace a method."""
+    if type(tensor) not in (Tensor, Parameter) or not isinstance(state, Mapping):
+        raise TypeError("attributes of an object")
+    for name, value in state.items():
+        if not isinstance(name, str) or name.startswith("_") or hasattr(tensor, name):
+            raise TypeError(f"an attribute {name!r} of a tensor")
+        setattr(tensor, name, value)
+    return tensor
+
 
 def _view(array: Array | None, offset: int, size: Any, stride: Any, requires_grad: bool) -> Tensor:
     """A tensor of some elements of a flat array. Raises ValueError if it would reach beyond them."""
@@ -191,13 +211,6 @@ def _view(array: Array | None, offset: int, size: Any, stride: Any, requires_gra
     if not all(size):
         return Tensor(_core.empty(size, array.dtype, array.device), requires_grad=bool(requires_grad))
     return Tensor(array.as_strided(size, stride, offset), requires_grad=bool(requires_grad))
-
-
-def _encoded(text: str, encoding: str) -> bytes:
-    """Bytes, which protocol 2 writes as text in Latin-1."""
-    if encoding != "latin1":
-        raise ValueError("bytes in another encoding")
-    return text.encode("latin1")
 
 
 # --- the two forms of a file -------------------------------------------------------------------------------------------
@@ -255,9 +268,9 @@ def _unpickled(data: bytes, objects: _Objects, start: int) -> tuple[Any, int]:
 
 def _legacy(data: bytes, source: str, objects: _Objects) -> Any:
     """A number, a version, facts of the machine, the object, the keys of its storages; then for each its length and its bytes."""
-    plain = _Objects(source, None)
+    plain = _Objects(source, place_of(None))
     number, at = _first(data, plain, source)
-    if number != _LEGACY:
+    if number != LEGACY:
         raise BadValue("load", "f", "a file of torch.save", source)
     for _ in range(2):
         _, at = _unpickled(data, plain, at)
@@ -290,10 +303,11 @@ class _Kinds(_Objects):
     """Sees which storages an object has, and makes tensors of none."""
 
     def __init__(self, source: str) -> None:
-        super().__init__(source, None)
+        super().__init__(source, place_of(None))
         self.sizes: dict[str, int] = {}
-        for name in ("tensor_v2", "tensor", "tensor_v3", "parameter"):
-            self.names[f"torch._utils _rebuild_{name}"] = Known(lambda *arguments: None)
+        for name in self.names:
+            if "._utils _rebuild" in name or "._tensor _rebuild" in name:
+                self.names[name] = Known(lambda *arguments: None)
 
     def storage(self, identity: Any) -> _Storage:
         _, kind, key, *_ = identity

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pickletools import genops
 from typing import Any
 
 from engine.errors import ArgumentError, BadValue
@@ -30,7 +32,8 @@ class _Mark:
 
 _MARK = _Mark()
 _OBJECTS = 2**17  # empty lists and the like, which any file may make; a call counts as four
-_KEYS = (str, int, float, bytes, bool, type(None))
+_NAMED = 20  # names in an error
+_KEYS = (str, int, float, complex, bytes, bool, type(None))
 _CONSTANTS: dict[int, Any] = {0x4E: None, 0x88: True, 0x89: False}  # N, NEWTRUE, NEWFALSE
 _NUMBERS = {0x4A: "<i", 0x4B: "<B", 0x4D: "<H", 0x47: ">d"}  # BININT, BININT1, BININT2, BINFLOAT
 _STRINGS = {0x58: "<I", 0x8C: "<B", 0x8D: "<Q"}  # BINUNICODE, SHORT_BINUNICODE, BINUNICODE8
@@ -166,12 +169,18 @@ class _Reader:
 
     def find(self, name: str) -> None:
         if name not in self.names:
-            readable = name.replace(" ", ".")
+            others = [n.replace(" ", ".") for n in dict.fromkeys((name, *self.named())) if n not in self.names]
+            some = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
             raise BadValue(
-                "load", "f", "tensors, numbers, strings, lists, tuples, dicts and sets", f"{readable} in {self.source}",
+                "load", "f", "tensors, numbers, strings, lists, tuples, dicts and sets", f"{some} in {self.source}",
                 "engine opens data alone and runs no code of a file; save a state_dict() with torch.save instead of the whole object",
             )  # fmt: skip
         self.stack.append(self.names[name])
+
+    def named(self) -> Iterator[str]:
+        """The names in the rest of the pickle, for an error. Of a damaged one, those before the damage."""
+        with suppress(ValueError):
+            yield from (str(argument) for code, argument, _ in genops(self.data[self.at :]) if code.name == "GLOBAL")
 
     def stacked_name(self) -> None:
         name, module = self.pop(), self.pop()

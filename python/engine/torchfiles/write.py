@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import IO, Any
 
 from engine import _core
@@ -17,7 +18,7 @@ from engine.errors import BadType, BadValue
 from engine.files import replace_file
 from engine.nn import Parameter
 from engine.tensor import Tensor
-from engine.torchfiles.read import DTYPES, STORAGES
+from engine.torchfiles.read import DTYPES, LEGACY, STORAGES
 
 __all__ = ["save"]
 
@@ -27,7 +28,13 @@ _ALIGNMENT = 64
 _DEEPEST = 200  # containers in containers
 
 
-def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
+def save(
+    obj: Any,
+    f: str | os.PathLike[str] | IO[bytes],
+    pickle_module: Any = None,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+) -> None:
     """Write tensors in lists, tuples, dicts and sets, with numbers, strings, bytes, None, dtypes and devices.
 
     The file is the one that PyTorch 1.6 and later write, so `torch.load(f)` opens it. Tensors that share memory share it again when
@@ -37,31 +44,46 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     Args:
         obj: what is written.
         f: a path, which is replaced in one step, or a binary file that can be written.
+        pickle_module, pickle_protocol: accepted as PyTorch's, and change nothing: the file has protocol 2, which
+            `torch.load(weights_only=True)` asks for.
+        _use_new_zipfile_serialization: False: the file that PyTorch before 1.6 wrote and later ones open.
 
     Raises:
         TypeError: if `obj` holds anything else; nothing is written then. OSError: if the file cannot be written.
     """
-    pickle = _Pickle()
+    pickle = _Pickle(legacy=not _use_new_zipfile_serialization)
     data = pickle.of(obj)
     if pickle.grown:  # a storage is longer than its first tensor said, which is written already
-        pickle = _Pickle(pickle.storages, pickle.numbers)
+        pickle = _Pickle(pickle.storages, pickle.numbers, legacy=pickle.legacy)
         data = pickle.of(obj)
-    records = [
-        ("data.pkl", data), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little"),
-        *((f"data/{key}", _core.to_bytes(array)) for key, array in enumerate(pickle.storages)), ("version", b"3\n"),
-    ]  # fmt: skip
+    write = _write_legacy if pickle.legacy else _write_zip
     if hasattr(f, "write"):
-        _write(f, "archive", records)
+        write(f, "archive", data, pickle.storages)
         return
     try:
         name = os.fspath(f)
     except TypeError:
         raise BadType("save", "f", "a path or a binary file", type(f).__name__) from None
     folder = os.path.splitext(os.path.basename(str(name)))[0] or "archive"
-    replace_file(name, lambda path: _write(path, folder, records), "save")
+    replace_file(name, lambda path: write(path, folder, data, pickle.storages), "save")
 
 
-def _write(target: Any, folder: str, records: list[tuple[str, bytes]]) -> None:
+def _write_legacy(target: Any, folder: str, data: bytes, storages: list[Array]) -> None:
+    """A number, a version, facts of the machine, the object, the keys of its storages; then of each its length and its bytes."""
+    facts = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    keys = [str(key) for key in range(len(storages))]
+    with nullcontext(target) if hasattr(target, "write") else open(target, "wb") as file:
+        for part in (_Pickle().of(LEGACY), _Pickle().of(1001), _Pickle().of(facts), data, _Pickle().of(keys)):
+            file.write(part)
+        for array in storages:
+            file.write(struct.pack("<q", array.size) + _core.to_bytes(array))
+
+
+def _write_zip(target: Any, folder: str, data: bytes, storages: list[Array]) -> None:
+    records = [
+        ("data.pkl", data), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little"),
+        *((f"data/{key}", _core.to_bytes(array)) for key, array in enumerate(storages)), ("version", b"3\n"),
+    ]  # fmt: skip
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, data in records:
             entry = zipfile.ZipInfo(f"{folder}/{name}", (1980, 1, 1, 0, 0, 0))  # the same object gives the same bytes
@@ -74,7 +96,13 @@ def _write(target: Any, folder: str, records: list[tuple[str, bytes]]) -> None:
 class _Pickle:
     """Writes pickles of protocol 2. `storages`: the arrays that the pickle refers to by number."""
 
-    def __init__(self, storages: list[Array] | None = None, numbers: dict[tuple[int, int], int] | None = None) -> None:
+    def __init__(
+        self,
+        storages: list[Array] | None = None,
+        numbers: dict[tuple[int, int], int] | None = None,
+        legacy: bool = False,
+    ) -> None:
+        self.legacy = legacy
         self.out = bytearray()
         self.memo: dict[int, int] = {}
         self.storages: list[Array] = storages or []
@@ -135,11 +163,14 @@ class _Pickle:
             self.call("torch", "device", *((value.type,) if value.index is None else (value.type, value.index)))
         elif type(value) is bytes:
             self.call("_codecs", "encode", value.decode("latin1"), "latin1")
+        elif type(value) is bytearray:
+            self.made_of("__builtin__", "bytearray", bytes(value), path, depth)
+        elif type(value) is complex:
+            self.call("__builtin__", "complex", value.real, value.imag)
         elif type(value) is Size:
-            self.name("torch", "Size")
-            self.out += b"("
-            self.put(tuple(value), path, depth + 1)
-            self.out += b"tR"
+            self.made_of("torch", "Size", tuple(value), path, depth)
+        elif type(value) is Counter:
+            self.made_of("collections", "Counter", dict(value), path, depth)
         elif isinstance(value, tuple):
             self.out += b"("
             for i, item in enumerate(value):
@@ -155,12 +186,11 @@ class _Pickle:
         elif type(value) in (dict, OrderedDict):
             self.mapping(value, path, depth)
         elif type(value) is set:
-            self.name("__builtin__", "set")
-            self.out += b"("
-            self.put(sorted(value, key=repr), path, depth + 1)
-            self.out += b"tR"
+            self.made_of("__builtin__", "set", sorted(value, key=repr), path, depth)
         else:
-            expected = "tensors, numbers, strings, bytes, None, lists, tuples, dicts, sets, dtypes and devices"
+            expected = (
+                "tensors, numbers, strings, bytes, None, lists, tuples, dicts, Counters, sets, dtypes and devices"
+            )
             hint = "save its state_dict()" if hasattr(value, "state_dict") else "convert it to one of these"
             raise BadType("save", "obj", expected, f"a {type(value).__name__} at {path}", hint)
 
@@ -172,7 +202,7 @@ class _Pickle:
         self.remember(value)
         self.out += b"("
         for key, item in value.items():
-            if not isinstance(key, (str, int, float, bool, bytes, tuple, type(None))):
+            if not isinstance(key, (str, int, float, complex, bool, bytes, tuple, type(None))):
                 raise BadType("save", "obj", "keys that are strings, numbers or tuples", f"{key!r} at {path}")
             self.put(key, f"{path}[{key!r}]", depth + 1)
             self.put(item, f"{path}[{key!r}]", depth + 1)
@@ -181,6 +211,13 @@ class _Pickle:
         if metadata is not None:
             self.put({"_metadata": metadata}, path, depth + 1)
             self.out += b"b"
+
+    def made_of(self, module: str, name: str, part: Any, path: str, depth: int) -> None:
+        """A call of a name with one object."""
+        self.name(module, name)
+        self.out += b"("
+        self.put(part, path, depth + 1)
+        self.out += b"tR"
 
     def call(self, module: str, name: str, *arguments: Any) -> None:
         """A call of a name with strings and numbers."""
@@ -204,7 +241,7 @@ class _Pickle:
         self.text(str(number))
         self.text("cpu" if array.device < 0 else f"cuda:{array.device}")
         self.integer(elements)
-        self.out += b"tQ"
+        self.out += b"NtQ" if self.legacy else b"tQ"  # no part of another storage
         self.integer(array.offset)
         self.put(tuple(array.shape), "", 0)
         self.put(tuple(array.strides), "", 0)

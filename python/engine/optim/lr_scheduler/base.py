@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from types import FunctionType
 from typing import Any
 
 from engine.errors import BadType, BadValue, NotDefined, require
@@ -92,7 +93,7 @@ class LRScheduler:
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything except the optimizer and functions: numbers and lists that JSON can hold."""
+        """Everything except the optimizer and functions, by PyTorch's names: numbers, and lists and dicts that JSON can hold."""
         return {key: value for key, value in self.__dict__.items() if key not in self._not_saved}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -125,6 +126,12 @@ class Factors(LRScheduler):
     def _get_closed_form_lr(self) -> list[float]:
         steps = range(self.last_epoch + 1)
         return [base * prod(self._factor(t, i) for t in steps) for i, base in enumerate(self.base_lrs)]
+
+
+def attributes_of(function: Any) -> dict[str, Any] | None:
+    """What a state keeps of a function: None; of an object that can be called, its attributes."""
+    plain = isinstance(function, FunctionType) or not hasattr(function, "__dict__")
+    return None if plain else dict(vars(function))
 
 
 def set_rate(group: Group, rate: float) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.errors import require
-from engine.optim.lr_scheduler.base import LRScheduler, for_each_group, set_rate
+from engine.optim.lr_scheduler.base import LRScheduler, attributes_of, for_each_group, set_rate
 from engine.optim.optimizer import Optimizer
 
 __all__ = ["CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR"]
 
 Values = float | list[float]
+_PHASE = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")  # a phase of OneCycleLR in a saved state
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
@@ -93,7 +94,7 @@ class CyclicLR(_WithMomentum):
     ("iterations"). cycle_momentum: moves the momentum from max_momentum down to base_momentum while the rate rises.
     """
 
-    _not_saved = ("optimizer", "_scale_fn")
+    _not_saved = ("optimizer", "_scale_fn", "_scale_fn_custom")
 
     def __init__(
         self,
@@ -136,6 +137,15 @@ class CyclicLR(_WithMomentum):
         if self._scale_fn is not None:
             return self._scale_fn(x)
         return {"triangular": 1.0, "triangular2": 0.5 ** (x - 1), "exp_range": self.gamma**x}[self.mode]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "_scale_fn_custom": attributes_of(self._scale_fn)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        attributes = state_dict.get("_scale_fn_custom")
+        if attributes is not None:
+            vars(self._scale_fn).update(attributes)
 
     def get_lr(self) -> list[float]:
         cycle = math.floor(1 + self.last_epoch / self.total_size)
@@ -200,6 +210,19 @@ class OneCycleLR(_WithMomentum):
                 start = rate / div_factor
                 group.update(initial_lr=start, max_lr=rate, min_lr=start / final_div_factor)
         super().__init__(optimizer, last_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        state["_anneal_func_type"] = state.pop("anneal_strategy")
+        state["_schedule_phases"] = [dict(zip(_PHASE, phase)) for phase in state.pop("phases")]
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        state = dict(state_dict)
+        if "_schedule_phases" in state:  # otherwise the state has engine's older names
+            state["anneal_strategy"] = state.pop("_anneal_func_type")
+            state["phases"] = [[phase.get(name) for name in _PHASE] for phase in state.pop("_schedule_phases")]
+        super().load_state_dict(state)
 
     def get_lr(self) -> list[float]:
         step, last = self.last_epoch, len(self.phases) - 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from engine.errors import require
-from engine.optim.lr_scheduler.base import Factors, LRScheduler
+from engine.optim.lr_scheduler.base import Factors, LRScheduler, attributes_of
 from engine.optim.optimizer import Optimizer
 
 __all__ = [
@@ -32,10 +34,24 @@ def _functions(op: str, optimizer: Optimizer, lr_lambda: Function | Sequence[Fun
     return functions
 
 
-class LambdaLR(LRScheduler):
-    """lr = initial_lr * lr_lambda(step); one function, or a list with one for each group."""
+class _OfFunctions(LRScheduler):
+    """Schedules with a function for each group. A state has the attributes of those that are objects, as in PyTorch."""
 
     _not_saved = ("optimizer", "lr_lambdas")
+    lr_lambdas: list[Function]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "lr_lambdas": [attributes_of(function) for function in self.lr_lambdas]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for function, attributes in zip(self.lr_lambdas, state_dict.get("lr_lambdas", ())):
+            if attributes is not None:
+                vars(function).update(attributes)
+
+
+class LambdaLR(_OfFunctions):
+    """lr = initial_lr * lr_lambda(step); one function, or a list with one for each group."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Function | Sequence[Function], last_epoch: int = -1) -> None:
         name = self._take(optimizer)
@@ -46,10 +62,8 @@ class LambdaLR(LRScheduler):
         return [base * function(self.last_epoch) for base, function in zip(self.base_lrs, self.lr_lambdas)]
 
 
-class MultiplicativeLR(Factors):
+class MultiplicativeLR(_OfFunctions, Factors):
     """The rate is multiplied by lr_lambda(step) at each step; one function, or a list with one for each group."""
-
-    _not_saved = ("optimizer", "lr_lambdas")
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Function | Sequence[Function], last_epoch: int = -1) -> None:
         name = self._take(optimizer)
@@ -131,13 +145,21 @@ class MultiStepLR(Factors):
     """The rate is multiplied by gamma at each of the milestones, which are numbers of steps."""
 
     def __init__(
-        self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1
+        self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        self.milestones, self.gamma = sorted(milestones), gamma
+        self.milestones, self.gamma = Counter(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, step: int, group: int) -> float:
-        return float(self.gamma ** self.milestones.count(step))
+        return float(self.gamma ** self.milestones[step])
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        given = self.milestones  # a list, or a dict of a step and how often it is there; JSON makes strings of its keys
+        if isinstance(given, Mapping):
+            self.milestones = Counter({int(step): count for step, count in given.items()})
+        else:
+            self.milestones = Counter(given)
 
 
 class ExponentialLR(Factors):
