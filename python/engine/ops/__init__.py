@@ -39,6 +39,7 @@ from engine.ops.packing import *
 from engine.ops.padding import *
 from engine.ops.pooling import *
 from engine.ops.precision import *
+from engine.ops.printing import *
 from engine.ops.products import *
 from engine.ops.random import *
 from engine.ops.random_fill import *
