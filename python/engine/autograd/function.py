@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from engine._core import Array
 from engine.autograd.tape import Node, filled, needs_grad, no_grad, record, record_inplace
@@ -10,6 +11,8 @@ from engine.autograd.views import OF_FUNCTION, check_inplace, mark_view
 from engine.device import placed
 from engine.errors import BadState, BadType, NotDefined, require
 from engine.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class FunctionCtx:
@@ -143,6 +146,11 @@ class Function:
             return tensors[0]
         rest = iter(tensors)
         return tuple([next(rest) if isinstance(out, Tensor) else out for out in everything])
+
+
+def once_differentiable(fn: F) -> F:
+    """Decorates a backward that has no gradient itself. It changes nothing: engine has no gradients of gradients."""
+    return fn
 
 
 def _check_dirty(

@@ -354,9 +354,9 @@ class Module(Hooks, State):
                     t._data = fn(t)._data
                     if t._grad is not None:
                         t._grad._data = fn(t._grad)._data
-            for name, t in self._buffers.items():
-                if t is not None:
-                    self._buffers[name] = _replaced(t, fn(t))
+            for name, buffer in self._buffers.items():
+                if buffer is not None:
+                    self._buffers[name] = _replaced(buffer, fn(buffer))
         return self
 
     def float(self: Self) -> Self:
