@@ -374,7 +374,6 @@ def test_zero_dimensions():
         (lambda x: x[3], IndexError, "[index] index: expected a number in [-3, 3) along dimension 0, got 3"),
         (lambda x: x[0, -5], IndexError, "along dimension 1, got -5"),
         (lambda x: x[0, 0, 0], IndexError, "[index] index: expected at most 2 indices, got 3"),
-        (lambda x: x[..., ...], IndexError, "Ellipsis"),
         (lambda x: x[[0, 3]], IndexError, "[index] index: expected every index in [-3, 3) along dimension 0, got 3"),
         (lambda x: x[[0, 1], [0, -5]], IndexError, "along dimension 1, got -5"),
         (lambda x: x[[0, 1], [0, 1, 2]], ValueError, "index"),

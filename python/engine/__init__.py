@@ -31,6 +31,7 @@ from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_gra
 from engine.device import device
 from engine.dtypes import *
 from engine.einops_backend import register as _register_einops
+from engine.errors import OutOfMemory as OutOfMemoryError
 from engine.layout import Layout
 from engine.ops import *
 from engine.tensor import Tensor
@@ -53,6 +54,7 @@ _COMPLEX = (
 __all__ = [
     "DType",
     "Layout",
+    "OutOfMemoryError",
     "Tensor",
     "accelerator",
     "autograd",

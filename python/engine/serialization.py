@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, TypedDict
 
 import safetensors
@@ -18,15 +19,38 @@ from engine import _core
 from engine.entries import parse_json, read_json, read_regular
 from engine.errors import ArgumentError, BadFile, BadType, BadValue, FileMissing, require
 from engine.files import replace_file
+from engine.notices import say_once
 from engine.settings import Between, checked
 from engine.tensor import Tensor
 
-__all__ = ["finite", "held_by", "load_file", "read_json", "save_file", "write_json", "write_text"]
+__all__ = [
+    "add_safe_globals",
+    "finite",
+    "held_by",
+    "load_file",
+    "read_json",
+    "safe_globals",
+    "save_file",
+    "write_json",
+    "write_text",
+]
 
 _DTYPES = {
     "F32": _core.float32, "F64": _core.float64, "I32": _core.int32, "I64": _core.int64, "I16": _core.int16,
     "I8": _core.int8, "U8": _core.uint8, "BOOL": _core.bool, "BF16": _core.bfloat16, "F16": _core.float16,
 }  # fmt: skip
+
+
+def add_safe_globals(safe_globals: list[Any]) -> None:
+    """Changes nothing, and says so once: `engine.load` makes tensors, numbers, strings and collections of them, and no other objects."""
+    say_once("engine: add_safe_globals and safe_globals change nothing: engine.load makes no objects of other classes")
+
+
+@contextmanager
+def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
+    """A block in which `add_safe_globals` holds: it changes nothing, too."""
+    add_safe_globals(safe_globals)
+    yield
 
 
 def save_file(

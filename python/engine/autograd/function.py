@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from engine._core import Array
 from engine.autograd.tape import Node, filled, needs_grad, no_grad, record, record_inplace
@@ -10,6 +11,8 @@ from engine.autograd.views import OF_FUNCTION, check_inplace, mark_view
 from engine.device import placed
 from engine.errors import BadState, BadType, NotDefined, require
 from engine.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class FunctionCtx:
@@ -50,8 +53,8 @@ class FunctionCtx:
 class Function:
     """Subclass it with static methods `forward(ctx, *args)` and `backward(ctx, *grad_outputs)`; call `Name.apply(*args)`.
 
-    `forward` gets the arguments of `apply` and returns a Tensor or a tuple of them. `backward` gets a gradient for each output
-    (zeros if an output was not used) and returns one for each argument of `forward`, None for those that are not tensors.
+    `forward` gets the arguments of `apply` and returns a Tensor or a tuple. `backward` gets a gradient for each output (zeros if an
+    output was not used, None for what is no Tensor) and returns one for each argument of `forward`, None for those that are not tensors.
     If the subclass defines `setup_context(ctx, inputs, output)`, `forward` gets no ctx, and `setup_context` is called after it.
 
         class Square(engine.autograd.Function):
@@ -85,8 +88,8 @@ class Function:
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs `forward` and records it.
 
-        An output that shares memory with an argument, without `mark_dirty`, cannot be written in place if it requires grad. Raises
-        TypeError if forward returns anything but Tensors. Keyword arguments reach `forward` but get no gradient."""
+        What forward returns beside Tensors, such as None or numbers, passes through, and backward gets None for it. An output that
+        shares memory with an argument, without `mark_dirty`, cannot be written in place if it requires grad. Keyword arguments reach `forward` but get no gradient."""
         ctx = FunctionCtx()
         name = cls.__name__
         inputs = tuple(a if isinstance(a, Tensor) else None for a in args)
@@ -98,16 +101,19 @@ class Function:
                 outputs = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, outputs)
         single = not isinstance(outputs, tuple | list)
-        made = (outputs,) if single else tuple(outputs)
-        for i, out in enumerate(made):
-            got = type(out).__name__
-            require(isinstance(out, Tensor), name, "forward", f"a Tensor as output {i}", got, error=BadType)
+        everything = (outputs,) if single else tuple(outputs)
+        made = tuple([out for out in everything if isinstance(out, Tensor)])
+        is_tensor = [isinstance(out, Tensor) for out in everything]
+        if not made:
+            return outputs if single else everything
 
         def run_backward(node: Node, *gradients: Any) -> tuple[Any, ...]:
             given = [
                 Tensor(filled(meta, 0.0) if g is None else g) if g is not None or ctx._materialize else None
                 for g, meta in zip(gradients, node.outputs)
             ]
+            rest = iter(given)
+            given = [next(rest) if made else None for made in is_tensor]
             with no_grad():
                 results = cls.backward(ctx, *given)
             results = results if isinstance(results, tuple) else (results,)
@@ -136,7 +142,15 @@ class Function:
             for x in inputs:
                 if x is not None and out._data.shares_storage(x._data):
                     mark_view(tensor, x, OF_FUNCTION if tensor._requires_grad else "")
-        return tensors[0] if single else tuple(tensors)
+        if single:
+            return tensors[0]
+        rest = iter(tensors)
+        return tuple([next(rest) if isinstance(out, Tensor) else out for out in everything])
+
+
+def once_differentiable(fn: F) -> F:
+    """Decorates a backward that has no gradient itself. It changes nothing: engine has no gradients of gradients."""
+    return fn
 
 
 def _check_dirty(

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 from engine import _core
 from engine.device import cuda_backend, cuda_number, current
 from engine.errors import BadState, require
+from engine.errors import OutOfMemory as OutOfMemoryError
 
 __all__ = [
     "DeviceProperties",
     "Event",
+    "OutOfMemoryError",
     "current_device",
     "device",
     "device_count",
@@ -36,6 +38,7 @@ __all__ = [
     "memory_allocated",
     "memory_reserved",
     "memory_stats",
+    "memory_summary",
     "reset_peak_memory_stats",
     "set_device",
     "synchronize",
@@ -184,28 +187,42 @@ def memory_stats(device: Any = None) -> dict[str, int]:
     return dict(cuda_backend().memory_stats(cuda_number(device, "memory_stats")))
 
 
+def _counted(name: str, device: Any) -> int:
+    """One of the counters; 0 if no device is named and there is none, as in PyTorch."""
+    return 0 if device is None and not device_count() else memory_stats(device)[name]
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """The counters of `memory_stats`, a line each; says so if there is no device. abbreviated changes nothing."""
+    if device is None and not device_count():
+        return "no CUDA device"
+    return "\n".join([f"{name:>22}: {value:,}" for name, value in memory_stats(device).items()])
+
+
 def memory_allocated(device: Any = None) -> int:
     """Bytes that tensors take, rounded up to blocks."""
-    return memory_stats(device)["allocated_bytes"]
+    return _counted("allocated_bytes", device)
 
 
 def max_memory_allocated(device: Any = None) -> int:
     """The most bytes that tensors took at any time since `reset_peak_memory_stats`."""
-    return memory_stats(device)["peak_allocated_bytes"]
+    return _counted("peak_allocated_bytes", device)
 
 
 def memory_reserved(device: Any = None) -> int:
     """Bytes taken from the device, for tensors or kept for reuse."""
-    return memory_stats(device)["reserved_bytes"]
+    return _counted("reserved_bytes", device)
 
 
 def max_memory_reserved(device: Any = None) -> int:
     """The most bytes taken from the device at any time since `reset_peak_memory_stats`."""
-    return memory_stats(device)["peak_reserved_bytes"]
+    return _counted("peak_reserved_bytes", device)
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Sets the peaks to what is in use now."""
+    """Sets the peaks to what is in use now. Without a device there is nothing to set."""
+    if device is None and not device_count():
+        return
     cuda_backend().reset_peak_memory_stats(cuda_number(device, "reset_peak_memory_stats"))
 
 
@@ -225,4 +242,6 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
 def __getattr__(name: str) -> Any:
     if name == "amp":  # it stands above this file, and is loaded when it is asked for
         return import_module("engine.cuda.amp")
+    if name in ("get_rng_state", "get_rng_state_all", "set_rng_state", "set_rng_state_all"):
+        return getattr(import_module("engine.cuda.random"), name)
     raise AttributeError(f"module 'engine.cuda' has no attribute {name!r}")

@@ -6,6 +6,7 @@ from engine.ops.activation import *
 from engine.ops.activation_piecewise import *
 from engine.ops.activation_smooth import *
 from engine.ops.attention import *
+from engine.ops.channels import *
 from engine.ops.distance import *
 from engine.ops.dropout import *
 from engine.ops.embedding import *

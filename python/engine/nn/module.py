@@ -7,6 +7,7 @@ Parameters, buffers and submodules are plain attributes, so that reading `self.w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from typing import Any, TypeVar
 
 from engine import _core
@@ -308,7 +309,7 @@ class Module(Hooks, State):
         """to(dtype), to(device), to(device, dtype) or to(tensor): moves all parameters and buffers with their gradients, and converts
         those that are floating-point. Returns this module.
 
-        The Tensor objects stay the same; only their memory is replaced. Two of them that shared memory do not share it afterwards. An
+        The Parameters stay the same objects; only their memory is replaced. Buffers are replaced by new tensors. Two of them that shared memory do not share it afterwards. An
         optimizer may be made before this call, but must not have made a step yet, because its state does not move along.
         memory_format changes nothing.
 
@@ -341,18 +342,21 @@ class Module(Hooks, State):
         return self._apply(lambda t: Tensor(placed(t._data, *goal(t._data), non_blocking)))
 
     def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Gives the parameters, their gradients and the buffers the memory of fn(tensor); the objects stay the same. Modules below
-        come first, by this method of theirs, unless recurse is False. All conversions go through it, so a module that holds other
+        """Gives the parameters and their gradients the memory of fn(tensor); the objects stay the same. A buffer is replaced by
+        fn(buffer), and the tensor that was registered stays as it is. Modules below come first, by this method of theirs, unless recurse is False. All conversions go through it, so a module that holds other
         tensors overrides it. Returns this module."""
         if recurse:
             for module in self.children():
                 module._apply(fn)
         with no_grad():
-            for t in (*self._parameters.values(), *self._buffers.values()):
+            for t in self._parameters.values():
                 if t is not None:
                     t._data = fn(t)._data
                     if t._grad is not None:
                         t._grad._data = fn(t._grad)._data
+            for name, buffer in self._buffers.items():
+                if buffer is not None:
+                    self._buffers[name] = _replaced(buffer, fn(buffer))
         return self
 
     def float(self: Self) -> Self:
@@ -423,6 +427,15 @@ class Module(Hooks, State):
         if not self._modules and "\n" not in extra:
             return f"{name}({text})"
         return f"{name}(\n  " + text.replace("\n", "\n  ") + "\n)"
+
+
+def _replaced(buffer: Tensor, new: Tensor) -> Tensor:
+    """The buffer itself if nothing about it changes; otherwise a new tensor of its type, with its attributes."""
+    if new._data.shares_storage(buffer._data) and new._data.meta == buffer._data.meta:
+        return buffer
+    other = copy(buffer)
+    other._data = new._data
+    return other
 
 
 _KINDS: dict[str, type] = {"_parameters": Parameter, "_modules": Module, "_buffers": Tensor}  # what each registry holds

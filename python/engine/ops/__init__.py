@@ -10,6 +10,7 @@ from engine.ops.asked import *
 from engine.ops.attention import *
 from engine.ops.binary import *
 from engine.ops.bitwise import *
+from engine.ops.channels import *
 from engine.ops.closeness import *
 from engine.ops.comparison import *
 from engine.ops.constants import *
@@ -35,10 +36,13 @@ from engine.ops.multihead import *
 from engine.ops.norm import *
 from engine.ops.operands import *
 from engine.ops.operators import *
+from engine.ops.outside import *
 from engine.ops.packing import *
 from engine.ops.padding import *
+from engine.ops.parts import *
 from engine.ops.pooling import *
 from engine.ops.precision import *
+from engine.ops.printing import *
 from engine.ops.products import *
 from engine.ops.random import *
 from engine.ops.random_fill import *
@@ -49,6 +53,7 @@ from engine.ops.sampling import *
 from engine.ops.scan import *
 from engine.ops.scatter import *
 from engine.ops.shape import *
+from engine.ops.signs import *
 from engine.ops.softmax import *
 from engine.ops.sorting import *
 from engine.ops.special import *
@@ -59,7 +64,8 @@ from engine.ops.typed import *
 from engine.ops.unary import *
 from engine.ops.unique import *
 
-from engine.ops.methods import *  # isort: skip - it is last: it makes methods of what the others attach
+from engine.ops.methods import *  # isort: skip - it comes after the others: it makes methods of what they attach
+from engine.ops.written import *  # isort: skip - it makes functions of those methods
 
 # What the files export. Without it, `from engine.ops import *` would bring the files themselves too.
 __all__ = [name for name, value in globals().items() if not name.startswith("_") and not isinstance(value, _ModuleType)]

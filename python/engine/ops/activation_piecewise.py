@@ -114,7 +114,12 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     floating_array("softshrink", input)
     require(lambd >= 0, "softshrink", "lambd", "a number >= 0", lambd)
     # The difference is 0 between the bounds, and so is its gradient, except that of the bounds themselves.
-    return where(abs(input.detach()) > lambd, input - clamp(input.detach(), -lambd, lambd), input.detach() * 0)
+    return where(abs(input.detach()) <= lambd, input.detach() * 0, input - clamp(input.detach(), -lambd, lambd))
+
+
+def _not_above_0(input: Tensor) -> Tensor:
+    """min(input, 0), whose gradient is 0 above 0, so that it makes no NaN of infinity there; NaN stays NaN with its gradient."""
+    return where(input > 0, 0.0, input)
 
 
 @tensor_method
@@ -134,8 +139,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     shape = [1] * x.ndim
     if x.ndim > 1:
         shape[1] = w.size
-    # Where the input is positive, the other branch is weight * 0, whose gradient is 0 and never NaN.
-    return where(input > 0, input, clamp(input, max=0.0) * weight.reshape(shape))
+    return where(input > 0, input, _not_above_0(input) * weight.reshape(shape))
 
 
 def rrelu(
@@ -152,7 +156,7 @@ def rrelu(
     if inplace:
         return in_place("rrelu_", input, rrelu, lower, upper, training)
     slope = rand_like(input.detach()) * (upper - lower) + lower if training else (lower + upper) / 2
-    return where(input > 0, input, clamp(input, max=0.0) * slope)
+    return where(input > 0, input, _not_above_0(input) * slope)
 
 
 def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:

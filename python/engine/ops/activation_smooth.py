@@ -7,9 +7,7 @@ from engine._core import Array, DType
 from engine.autograd.tape import record
 from engine.errors import BadType, BadValue, require
 from engine.ops.activation import log1p, sigmoid, tanh
-from engine.ops.arithmetic import clamp, minimum
 from engine.ops.comparison import where
-from engine.ops.factory import zeros_like
 from engine.ops.inplace import in_place
 from engine.ops.operands import gradient
 from engine.ops.random import rand_like
@@ -119,14 +117,18 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     if x.dtype is _core.float16 or x.dtype is _core.bfloat16:  # e^threshold overflows float16
         return softplus(input.float(), beta, threshold).to(x.dtype)
     scaled = input * beta
-    curve = log1p(exp(clamp(scaled, max=threshold))) / beta
+    curve = log1p(exp(where(scaled > threshold, threshold, scaled))) / beta
     return where(scaled > threshold, input, curve)
+
+
+_logsigmoid_backward = gradient(lambda dy, x: K.mul(dy, K.sigmoid(K.neg(x))))
 
 
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + e^-input)), without overflow."""
-    floating_array("logsigmoid", input)
-    return minimum(input, zeros_like(input)) - log1p(exp(-abs(input)))
+    x = floating_array("logsigmoid", input)
+    y = K.sub(K.clamp(x, None, 0.0), K.log1p(K.exp(K.neg(K.abs(x)))))
+    return record("logsigmoid", y, (input,), _logsigmoid_backward, x)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:

@@ -52,6 +52,10 @@ _add_backward = gradients(lambda dy: dy, lambda dy: dy)
 def _scaled(op: str, input: Operand, other: Operand, alpha: Number) -> Tensor:
     """alpha * other. Raises TypeError for a float alpha of integers, and ValueError for an integer that their dtype cannot hold."""
     dtype = result_type(input, other)
+    if dtype is _core.bool:
+        expected = "a bool or an integer, as the operands are bool"
+        require(not isinstance(alpha, float), op, "alpha", expected, alpha, error=BadType)
+        return mul(other, bool(alpha))
     if dtype in INTEGER_LIMITS:
         low, high = (-255, 255) if dtype is _core.uint8 else INTEGER_LIMITS[dtype]
         require(not isinstance(alpha, float), op, "alpha", "an integer, as the operands are", alpha, error=BadType)

@@ -25,7 +25,6 @@ __all__ = [
     "get_default_device",
     "is_inference_mode_enabled",
     "scalar_tensor",
-    "set_printoptions",
     "sgn",
     "typename",
     "use_deterministic_algorithms",
@@ -66,19 +65,6 @@ def is_inference_mode_enabled() -> bool:
 def get_default_device() -> device:
     """The device of new tensors if no other is given: the CPU."""
     return CPU
-
-
-def set_printoptions(**options: Any) -> None:
-    """Sets NumPy's options of the same names (precision, threshold, edgeitems, linewidth), with which engine prints tensors.
-
-    sci_mode: True or False chooses numbers with or without exponents. profile is refused (ValueError)."""
-    import numpy as np
-
-    require("profile" not in options, "set_printoptions", "profile", "no value", options.get("profile"))
-    sci_mode = options.pop("sci_mode", None)
-    if sci_mode is not None:
-        options["suppress"] = not sci_mode
-    np.set_printoptions(**options)
 
 
 def typename(obj: Any) -> str:

@@ -99,8 +99,14 @@ def _atan2(y: Tensor, x: Tensor) -> Tensor:
     return where(_negative(y), -angle, angle)
 
 
+def _square_radius(y: Tensor, x: Tensor) -> Tensor:
+    """y^2 + x^2, and infinity instead of 0: the gradients of the angle at the origin are 0."""
+    square = y * y + x * x
+    return where(square == 0.0, math.inf, square)
+
+
 @tensor_method
-@paired(_atan2, lambda y, x: x / (y * y + x * x), lambda y, x: -y / (y * y + x * x))
+@paired(_atan2, lambda y, x: x / _square_radius(y, x), lambda y, x: -y / _square_radius(y, x))
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle in [-pi, pi] of the point with ordinate `input` and abscissa `other`."""
 
@@ -124,7 +130,7 @@ def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
 
 
 @tensor_method
-@paired(_logaddexp, lambda a, b: exp(a - _logaddexp(a, b)), lambda a, b: exp(b - _logaddexp(a, b)))
+@paired(_logaddexp, lambda a, b: 1.0 / (1.0 + exp(b - a)), lambda a, b: 1.0 / (1.0 + exp(a - b)))
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """ln(e^input + e^other), without overflow."""
 

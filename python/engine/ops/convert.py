@@ -1,4 +1,4 @@
-"""Copies, conversions and the printed form of a tensor."""
+"""Copies and conversions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array, DType
+from engine.autograd.modes import is_grad_enabled
 from engine.autograd.tape import record
 from engine.device import device, device_of, number_of, placed, refuse_float64
+from engine.dtypes import can_cast
 from engine.errors import BadState, BadType, require
 from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array, tensor_method
@@ -207,32 +209,25 @@ def _format(self: Tensor, spec: str) -> str:
     return object.__format__(self, spec)
 
 
-@tensor_method("__repr__")
-def _repr(self: Tensor) -> str:
-    import numpy as np
-
-    x = self._data.to_device(-1)
-    if x.dtype is _core.bfloat16:
-        x = x.cast(_core.float32)
-    suffix = "" if x.size or x.ndim == 1 else f", size={tuple(self.shape)}"
-    if self.is_cuda:
-        suffix += f", device='{self.device}'"
-    if self.dtype not in (_core.float32, _core.int64, _core.bool):
-        suffix += f", dtype={self.dtype}"
-    if self.grad_fn is not None:
-        suffix += f", grad_fn=<{self.grad_fn.name()}>"
-    elif self.requires_grad:
-        suffix += ", requires_grad=True"
-    text = np.array2string(np.asarray(x), separator=", ", precision=4, prefix="tensor(") if x.size else "[]"
-    return f"tensor({text}{suffix})"
-
-
 def into(op: str, out: Tensor, result: Tensor) -> Tensor:
-    """Writes the result of `op` to `out` and returns it: what the argument `out` asks for.
+    """Writes the result of `op` to `out` and returns it: what the argument `out` asks for. An `out` without elements gets the
+    result's shape.
 
-    Raises RuntimeError if the result requires grad, because nothing is recorded, and ValueError if `out` has another shape.
+    Raises RuntimeError if the result or `out` requires grad, because nothing is recorded, and if elements of `out` share memory;
+    ValueError if `out` has another shape; TypeError if its dtype cannot hold the result (float to integer, anything to bool).
     """
+    as_array(op, "out", out)
+    if out.requires_grad and is_grad_enabled():
+        raise BadState(op, "out", "a tensor that does not require grad", "one that does")
     require(not result.requires_grad, op, "out", "operands that do not require grad", "one that does", error=BadState)
+    if not can_cast(result.dtype, out.dtype):
+        raise BadType(op, "out", f"a dtype that can hold the result, {result.dtype.name}", out.dtype.name)
+    if out.numel() == 0 and out.shape != result.shape:
+        out._data = placed(result._data, out.dtype, out._data.device).clone()
+        return out
     require(out.shape == result.shape, op, "out", f"shape {tuple(result.shape)}", out.shape)
+    if out._data.overlaps_itself:
+        expected = "a tensor whose elements lie in different places in memory"
+        raise BadState(op, "out", expected, f"an expanded one of shape {tuple(out.shape)}", "use .clone()")
     copy_into(out._data, result._data)
     return out

@@ -59,8 +59,17 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         result, labels = _summed(result, labels, set(output))
     for i, (other, others) in enumerate(named[1:], 2):
         later = {label for _, rest in named[i:] for label in rest} | set(output)
+        if _second_is_first(output, labels, others):
+            (result, labels), (other, others) = (other, others), (result, labels)
         result, labels = _product(result, labels, other, others, later)
     return permute(result, [labels.index(label) for label in output])
+
+
+def _second_is_first(output: Labels, first: Labels, second: Labels) -> bool:
+    """Whether `output` names a dimension that only the second operand has before those of the first: then the product is made in
+    that order, so that the result lies in memory as it is named."""
+    own = [label in second for label in output if (label in first) != (label in second)]
+    return bool(own) and own[0]
 
 
 def _equation_of(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:

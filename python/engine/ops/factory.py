@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from engine import _core
@@ -13,7 +14,8 @@ from engine.device import number_of, placed, refuse_float64, target
 from engine.dtypes import INTEGER_LIMITS, default
 from engine.errors import Argument, BadType, BadValue, require
 from engine.ops.convert import cast, copy_into, from_dlpack
-from engine.ops.operands import gradient, no_gradient, sum_to, zeros_array
+from engine.ops.nested import plain
+from engine.ops.operands import gradient, no_gradient, promote_types, sum_to, zeros_array
 from engine.ops.shape import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -356,12 +358,15 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
     elif not isinstance(data, list | tuple | int | float) and hasattr(data, "__dlpack__"):
         array = from_dlpack(data)._data
     else:
+        dtypes: set[DType] = set()
         try:
-            values = np.asarray(_plain(data))
+            values = np.asarray(plain(data, dtypes))
         except ValueError:
             raise BadValue(op, "data", "nested sequences of equal lengths", "different lengths") from None
-        if values.dtype == np.float64 and dtype is None and not _holds_numpy(data):
-            dtype = default.dtype  # NumPy scalars keep their dtypes
+        if dtype is None and dtypes:
+            dtype = reduce(promote_types, dtypes)
+        elif dtype is None and values.dtype == np.float64:
+            dtype = default.dtype  # no numbers
         limits = None if dtype is None else INTEGER_LIMITS.get(dtype)
         if dtype is not None and limits and values.size and values.dtype.kind in "iuf":
             if dtype is _core.uint8 and values.dtype.kind == "i" and -256 < values.min() < 0:
@@ -373,22 +378,6 @@ def _array_from(op: str, data: Any, dtype: DType | None, copy: bool) -> Array:
         copy = False
     converted = array if dtype is None else array.cast(dtype)
     return array.clone() if copy and converted.shares_storage(array) else converted
-
-
-def _holds_numpy(data: Any) -> bool:
-    """Whether the first number in nested lists is NumPy's."""
-    while isinstance(data, list | tuple) and data:
-        data = data[0]
-    return type(data).__module__ == "numpy"
-
-
-def _plain(data: Any) -> Any:
-    """Nested lists with Tensors in them as nested lists of numbers."""
-    if isinstance(data, Tensor):
-        return data.detach().tolist()
-    if isinstance(data, list | tuple) and any(isinstance(v, list | tuple | Tensor) for v in data):
-        return [_plain(v) for v in data]
-    return data
 
 
 def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
@@ -414,7 +403,9 @@ def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
 def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor, or anything with `__dlpack__`.
 
-    Without `dtype`, lists of floats become float32, lists of integers int64 and lists of bools bool; arrays keep their dtype.
+    Without `dtype`, arrays keep their dtype. In lists floats count as float32, integers as int64 and bools as bool, numbers of
+    NumPy and Tensors with their own dtype; the result has the dtype that all can be converted to. A Tensor of one element in a
+    list counts as a number.
     """
     return _moved("tensor", _array_from("tensor", data, dtype, copy=True), device, requires_grad)
 
@@ -492,8 +483,10 @@ def _copy_backward(ctx: Node, dy: Array) -> Any:
 
 
 @tensor_method("copy_")
-def _copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """self = src, broadcast to its shape and converted to its dtype, from any device. non_blocking as in `to`."""
+def _copy_(self: Tensor, src: Tensor | float | int | bool, non_blocking: bool = False) -> Tensor:
+    """self = src, broadcast to its shape and converted to its dtype, from any device; or a number. non_blocking as in `to`."""
+    if isinstance(src, float | int):
+        return _constant_("copy_", self, src)
     source = as_array("copy_", "src", src)
     check_inplace("copy_", self, src)
     copy_into(self._data, source.expand(self.shape), non_blocking)

@@ -64,7 +64,7 @@ def _index_array(op: str, item: Any, number: int) -> Array | None:
         array = _core.from_buffer(np.ascontiguousarray(values).reshape(values.shape))
     else:
         return None
-    if array.dtype is _core.int32:
+    if array.dtype is _core.int32 or (array.ndim == 0 and array.dtype in (_core.int8, _core.int16)):
         array = array.cast(_core.int64)
     if array.dtype is _core.uint8:
         warn(f"{op} takes an index of uint8 as a mask, as PyTorch does; write bool", stacklevel=2)
@@ -87,23 +87,21 @@ class Plan:
     def __init__(self, op: str, x: Array, key: Any) -> None:
         items = list(key) if isinstance(key, tuple) else [key]
         arrays = [None if type(item) in _PLAIN else _index_array(op, item, x.device) for item in items]
-        used = dots = 0
+        used = 0
         for item, array in zip(items, arrays):
-            if item is Ellipsis:
-                dots += 1
-            elif item is not None:
+            if item is not None and item is not Ellipsis:
                 used += array.ndim if array is not None and array.dtype is _core.bool else 1
         if used > x.ndim:
             raise BadIndex(op, "index", f"at most {x.ndim} indices", used)
-        if dots > 1:
-            raise BadIndex(op, "index", "at most one Ellipsis", dots)
+        rest = x.ndim - used  # the first Ellipsis stands for these dimensions, and another one for none
         self.steps: list[Step] = []
         self.arrays: list[tuple[int, int, Array, int]] = []
         self.base, dim = x, 0
         self.shift = 0  # what to add to a dimension of base to get that of x
         for item, array in zip(items, arrays):
             if item is Ellipsis:
-                dim += x.ndim - used
+                dim += rest
+                rest = 0
             elif item is None:
                 self._step("unsqueeze", dim)
                 dim += 1

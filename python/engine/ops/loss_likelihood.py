@@ -18,7 +18,7 @@ from engine.ops.comparison import where
 from engine.ops.distance import broadcast_shape
 from engine.ops.loss_reduction import floating, reduced, reduction_of
 from engine.ops.operands import gradients
-from engine.ops.unary import abs, exp, log
+from engine.ops.unary import exp, log, sign
 from engine.tensor import Tensor, as_array
 
 __all__ = ["binary_cross_entropy", "gaussian_nll_loss", "huber_loss", "kl_div", "poisson_nll_loss", "smooth_l1_loss"]
@@ -171,7 +171,8 @@ def _distance(op: str, input: Tensor, target: Tensor) -> Tensor:
     if a.shape != b.shape:
         said = f"[{op}] target: shape {tuple(b.shape)} is not that of input, {tuple(a.shape)}; the two are broadcast"
         warnings.warn(said, stacklevel=3)
-    return abs(input - target)
+    difference = input - target
+    return difference * sign(difference.detach())  # as abs, but a gradient of NaN stays NaN
 
 
 def smooth_l1_loss(
@@ -192,7 +193,7 @@ def smooth_l1_loss(
     distance = _distance(op, input, target)
     if beta == 0:
         return reduced(distance, reduction)
-    near = clamp(distance, max=beta)  # the rest of the distance counts in full
+    near = where(distance > beta, beta, distance)  # the rest of the distance counts in full
     return reduced(near.square() * (0.5 / beta) + (distance - near), reduction)
 
 
@@ -208,7 +209,7 @@ def huber_loss(
     reduction = reduction_of(op, reduction)
     require(delta > 0, op, "delta", "a number > 0", delta)
     distance = _distance(op, input, target)
-    near = clamp(distance, max=delta)
+    near = where(distance > delta, delta, distance)
     loss = near.square() * 0.5 + (distance - near) * delta
     if weight is not None:
         require(

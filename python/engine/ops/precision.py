@@ -22,7 +22,13 @@ from engine.notices import say_once
 from engine.ops.convert import cast
 from engine.tensor import Tensor
 
-__all__ = ["autocast", "get_float32_matmul_precision", "is_autocast_enabled", "set_float32_matmul_precision"]
+__all__ = [
+    "autocast",
+    "get_autocast_dtype",
+    "get_float32_matmul_precision",
+    "is_autocast_enabled",
+    "set_float32_matmul_precision",
+]
 
 active = 0  # the number of enabled regions that are open, in all threads
 _lock = threading.Lock()
@@ -44,6 +50,11 @@ _state = _State()
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether this thread is in an enabled `autocast` region. Always False for "cpu"."""
     return device_type == "cuda" and _state.enabled
+
+
+def get_autocast_dtype(device_type: str = "cuda") -> DType:
+    """The dtype in which `autocast` computes: bfloat16."""
+    return _core.bfloat16
 
 
 class autocast(ContextDecorator):

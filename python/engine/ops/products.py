@@ -9,7 +9,7 @@ from engine.errors import BadType, BadValue, require
 from engine.ops.arithmetic import mul
 from engine.ops.convert import cast
 from engine.ops.linear import bmm, matmul, mm
-from engine.ops.naming import called_as
+from engine.ops.naming import called_as, in_old_order
 from engine.ops.operands import Number, promote_types
 from engine.ops.reduction import norm, sum
 from engine.ops.shape import normal_dim, reshape, unsqueeze
@@ -53,36 +53,57 @@ def _plus(op: str, input: Tensor, product: Tensor, beta: Number, alpha: Number) 
     return (input if beta == 1 else input * beta) + scaled
 
 
+def _old_order(op: str, *arguments: Any) -> tuple[Any, ...]:
+    """Three tensors, beta and alpha of a call in PyTorch's order before version 1.5: op(beta, input, alpha, a, b), or without alpha.
+    As a method, input comes first."""
+    tensors = [v for v in arguments if isinstance(v, Tensor)]
+    numbers = [v for v in arguments if not isinstance(v, Tensor)]
+    fits = len(tensors) == 3 and len(numbers) <= 2
+    require(fits, op, "arguments", "three tensors, and beta and alpha", f"{len(arguments)} arguments", error=BadType)
+    in_old_order(op, "beta=number, alpha")
+    return (*tensors, *numbers, 1)[:5]
+
+
 @tensor_method
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *old: Any, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * mat1 · mat2. mat1: (m, k); mat2: (k, n); input broadcasts to (m, n), and is not read if beta is 0."""
+    if old:
+        input, mat1, mat2, beta, alpha = _old_order("addmm", input, mat1, mat2, *old)
     return _plus("addmm", input, called_as("addmm", mm, mat1, mat2, input_as="mat1"), beta, alpha)
 
 
 @tensor_method
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *old: Any, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * batch1 · batch2. batch1: (b, m, k); batch2: (b, k, n); input broadcasts to (b, m, n), and is not
     read if beta is 0."""
+    if old:
+        input, batch1, batch2, beta, alpha = _old_order("baddbmm", input, batch1, batch2, *old)
     return _plus("baddbmm", input, called_as("baddbmm", bmm, batch1, batch2, input_as="batch1"), beta, alpha)
 
 
 @tensor_method
-def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *old: Any, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * the sum over the batch of batch1 · batch2. batch1: (b, m, k); batch2: (b, k, n); input broadcasts
     to (m, n), and is not read if beta is 0."""
+    if old:
+        input, batch1, batch2, beta, alpha = _old_order("addbmm", input, batch1, batch2, *old)
     product = called_as("addbmm", bmm, batch1, batch2, input_as="batch1")
     return _plus("addbmm", input, sum(product, 0, dtype=product.dtype), beta, alpha)
 
 
 @tensor_method
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *old: Any, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * mat · vec. mat: (m, n); vec: (n,); input broadcasts to (m,), and is not read if beta is 0."""
+    if old:
+        input, mat, vec, beta, alpha = _old_order("addmv", input, mat, vec, *old)
     return _plus("addmv", input, called_as("addmv", mv, mat, vec, input_as="mat"), beta, alpha)
 
 
 @tensor_method
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *old: Any, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2). vec1: (m,); vec2: (n,); input broadcasts to (m, n), and is not read if beta is 0."""
+    if old:
+        input, vec1, vec2, beta, alpha = _old_order("addr", input, vec1, vec2, *old)
     product = called_as("addr", outer, vec1, vec2, input_as="vec1")
     dtype = promote_types(as_array("addr", "input", input).dtype, product.dtype)
     return _plus("addr", cast(input, dtype), cast(product, dtype), beta, alpha)

@@ -12,6 +12,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import record
 from engine.errors import BadIndex, BadType, BadValue, require
+from engine.ops.convert import clone
 from engine.ops.factory import from_numpy
 from engine.ops.indexing import index_select
 from engine.ops.naming import called_as
@@ -148,7 +149,9 @@ def _repeat(self: Tensor, *each: Any, repeats: Sequence[int] = ()) -> Tensor:
             result = called_as("repeat", cat, [result] * r, d) if r else narrow(result, d, 0, 0)
         return result
     apart = reshape(self, [n for size in shape for n in (1, size)])
-    return reshape(apart.expand([n for pair in zip(times, shape) for n in pair]), [r * s for r, s in zip(times, shape)])
+    repeated = apart.expand([n for pair in zip(times, shape) for n in pair])
+    # The copy: `reshape` alone would give a view where it can.
+    return reshape(clone(repeated), [r * s for r, s in zip(times, shape)])
 
 
 def tile(input: Tensor, dims: Sequence[int]) -> Tensor:

@@ -58,7 +58,8 @@ def along(kind: Kind, input: Tensor, dim: int | None, dtype: DType | None) -> Te
         x = input._data
     dim = normal_dim(op, _implied(op, x.ndim) if dim is None else dim, x.ndim)
     y = kernel(_rows(_swap(x, dim)))
-    return record(op, _swap(y, dim) if x.ndim else y.view(()), (input,), backward, y, dim)
+    result = _swap(y, dim).contiguous() if x.ndim else y.view(())  # as in PyTorch, contiguous whatever `dim` is
+    return record(op, result, (input,), backward, y, dim)
 
 
 @tensor_method

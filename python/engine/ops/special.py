@@ -21,6 +21,7 @@ from engine.dtypes import default
 from engine.ops.activation import erf, tanh
 from engine.ops.arithmetic import clamp, pow
 from engine.ops.comparison import where
+from engine.ops.factory import full_like
 from engine.ops.unary import abs, cos, exp, log, round, sign, sin, sqrt
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -123,13 +124,13 @@ def acos(input: Tensor) -> Tensor:
 
 
 @tensor_method
-@formula(lambda x: x * (180.0 / math.pi), lambda x: x * 0.0 + 180.0 / math.pi)
+@formula(lambda x: x * (180.0 / math.pi), lambda x: full_like(x, 180.0 / math.pi))
 def rad2deg(input: Tensor) -> Tensor:
     """Radians as degrees."""
 
 
 @tensor_method
-@formula(lambda x: x * (math.pi / 180.0), lambda x: x * 0.0 + math.pi / 180.0)
+@formula(lambda x: x * (math.pi / 180.0), lambda x: full_like(x, math.pi / 180.0))
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees as radians."""
 

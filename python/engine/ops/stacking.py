@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine import _core
+from engine.dtypes import Size
 from engine.errors import BadType, BadValue, require
 from engine.ops.factory import tensor
 from engine.ops.naming import called_as
@@ -48,11 +49,11 @@ def _given(op: str, tensors: tuple[Any, ...]) -> list[Tensor]:
     return items
 
 
-def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+def broadcast_shapes(*shapes: Any) -> Size:
     """The shape to which all the shapes broadcast. Raises ValueError if they do not."""
     sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
     try:
-        return tuple(np.broadcast_shapes(*sizes))
+        return Size(np.broadcast_shapes(*sizes))
     except ValueError:
         text = " and ".join(map(str, sizes))
         raise BadValue("broadcast_shapes", "shapes", "shapes that broadcast with each other", text) from None

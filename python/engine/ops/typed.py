@@ -7,8 +7,8 @@ from typing import Any
 from engine import _core, cuda
 from engine._core import DType
 from engine.device import number_of
-from engine.dtypes import Size, get_default_dtype
-from engine.errors import BadType, BadValue
+from engine.dtypes import Size, get_default_dtype, set_default_dtype
+from engine.errors import BadType, BadValue, require
 from engine.ops.convert import cast, move
 from engine.ops.factory import empty, tensor
 from engine.tensor import Tensor, as_array, tensor_method
@@ -29,6 +29,7 @@ __all__ = [
     "is_nonzero",
     "is_tensor",
     "numel",
+    "set_default_tensor_type",
 ]
 
 
@@ -186,6 +187,18 @@ def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     if number == self._data.device:
         return cast(self, _BY_NAME[name])
     return move(self, number, _BY_NAME[name], non_blocking)
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """`set_default_dtype` of the dtype of a type such as `engine.DoubleTensor`, or of its name. Raises TypeError for anything else,
+    ValueError for another name and for a type of CUDA, because new tensors are on the CPU."""
+    name = t if isinstance(t, str) else "cuda." * t.on_cuda + t.__name__ if isinstance(t, _Typed) else None
+    if name is None:
+        raise BadType("set_default_tensor_type", "t", "a type such as engine.FloatTensor, or its name", repr(t))
+    *room, name = name.split(".")
+    fits = name in _BY_NAME and "cuda" not in room
+    require(fits, "set_default_tensor_type", "t", f"one of {', '.join(_BY_NAME)}", repr(t))
+    set_default_dtype(_BY_NAME[name])
 
 
 @tensor_method("new")

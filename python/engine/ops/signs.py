@@ -1,0 +1,85 @@
+"""Signs, infinities and powers: signbit, copysign, isposinf, isneginf, float_power, matrix_power."""
+
+from __future__ import annotations
+
+import math
+
+from engine import _core
+from engine.errors import BadType, require
+from engine.ops.arithmetic import pow
+from engine.ops.comparison import where
+from engine.ops.convert import cast
+from engine.ops.factory import eye, tensor
+from engine.ops.linear import matmul
+from engine.ops.operands import Operand
+from engine.ops.special import floating
+from engine.ops.unary import abs
+from engine.tensor import Tensor, as_array, tensor_method
+
+__all__ = ["copysign", "float_power", "isneginf", "isposinf", "matrix_power", "signbit"]
+
+
+@tensor_method
+def signbit(input: Tensor) -> Tensor:
+    """Whether each number is below 0, or is -0; bool. False for NaN."""
+    x = as_array("signbit", "input", input)
+    if x.dtype is _core.bool:
+        raise BadType("signbit", "input", "numbers", "bool")
+    number = input.detach()
+    if not x.dtype.is_floating_point:
+        return number < 0
+    return where(number == 0, 1.0 / number, number) < 0
+
+
+@tensor_method
+def copysign(input: Tensor, other: Tensor | float) -> Tensor:
+    """|input| with the sign of `other`, a tensor or a number; of integers the default dtype. No gradient flows to `other`."""
+    x = as_array("copysign", "input", input)
+    size = abs(cast(input, floating(x.dtype)))
+    if isinstance(other, Tensor):
+        return where(signbit(other), -size, size)
+    return -size if math.copysign(1.0, other) < 0 else size * 1
+
+
+@tensor_method
+def isposinf(input: Tensor) -> Tensor:
+    """Whether each number is infinity; bool."""
+    as_array("isposinf", "input", input)
+    return input.detach() == math.inf
+
+
+@tensor_method
+def isneginf(input: Tensor) -> Tensor:
+    """Whether each number is minus infinity; bool."""
+    as_array("isneginf", "input", input)
+    return input.detach() == -math.inf
+
+
+@tensor_method
+def float_power(input: Operand, exponent: Operand) -> Tensor:
+    """`pow` in float64, which a CUDA device does not have (TypeError)."""
+    some = isinstance(input, Tensor) or isinstance(exponent, Tensor)
+    require(some, "float_power", "input", "a Tensor for at least one operand", type(input).__name__, error=BadType)
+    base = cast(input, _core.float64) if isinstance(input, Tensor) else float(input)
+    power = cast(exponent, _core.float64) if isinstance(exponent, Tensor) else float(exponent)
+    return pow(base if isinstance(base, Tensor) else tensor(base, dtype=_core.float64), power)
+
+
+@tensor_method
+def matrix_power(input: Tensor, n: int) -> Tensor:
+    """The product of n equal matrices, for each of (*, m, m); the identity for n = 0. Raises ValueError for n < 0: there is no inverse."""
+    x = as_array("matrix_power", "input", input)
+    square = x.ndim >= 2 and x.shape[-1] == x.shape[-2]
+    require(square, "matrix_power", "input", "square matrices (*, m, m)", f"shape {tuple(x.shape)}")
+    require(n >= 0, "matrix_power", "n", "a number >= 0", n)
+    if n == 0:
+        return eye(x.shape[-1], dtype=x.dtype, device=input.device).expand(x.shape).clone()
+    result: Tensor | None = None
+    power = input
+    while True:
+        if n % 2:
+            result = power if result is None else matmul(result, power)
+        n //= 2
+        if n == 0:
+            return result if result is not input else input.clone()  # type: ignore[return-value]
+        power = matmul(power, power)
