@@ -150,6 +150,8 @@ class TextRun(Run):
         task = parts.task
         manual_seed(trainer.seed)  # the initial weights
         model, self.new = start.build(config, task, weights)
+        if start.init is None:
+            task.begin_head(model, task.targets(parts.tables["train"]))
         if settings.class_weights == "balanced":
             task.balance(task.targets(parts.tables["train"]))
         task.augment_by(settings, tokenizer, trainer.seed)
@@ -244,6 +246,11 @@ class TextRun(Run):
         if "held_out" in report and training["epochs"] > 1 and training["best_step"] == training["steps"]:
             advice.append("The last epoch was the best one. More epochs may give a better model.")
         judged = report.get("test") or report.get("held_out") or {}
+        if judged.get("r2", 0.0) < 0:
+            advice.append(
+                f"The model is worse than an answer that is always the mean (R² {judged['r2']:.2f}). More epochs, more texts or another "
+                "learning rate may help; or the texts do not tell the numbers."
+            )
         missed = [c["label"] for c in judged.get("classes") or () if c["support"] and not c["recall"]]
         if missed:
             names = ", ".join(missed[:5]) + (", ..." if len(missed) > 5 else "")

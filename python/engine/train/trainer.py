@@ -38,7 +38,7 @@ from engine.train.arguments import check_arguments, check_parameters, refuse_unr
 from engine.train.callbacks import Callback, JsonlLog, ProgressBar
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, remove_left_over, save_checkpoint
 from engine.train.config import TrainerConfig
-from engine.train.parameters import parameter_groups
+from engine.train.parameters import in_units, parameter_groups
 from engine.train.sources import BatchStream, in_groups, shares, training_source
 from engine.train.state import TrainerState
 
@@ -124,8 +124,9 @@ class Trainer:
         self.total_steps = total
         if optimizer is not None:
             check_parameters(optimizer, model)
+        groups = parameter_groups(model, config.weight_decay, config.lr, config.layer_wise_lr_decay, config.head_lr)
         self.optimizer = optimizer or AdamW(
-            parameter_groups(model, config.weight_decay, config.lr, config.layer_wise_lr_decay, config.head_lr),
+            in_units(groups, model, self.task.units(model), config.lr, config.eps),
             lr=config.lr, betas=config.betas, eps=config.eps,
         )  # fmt: skip
         self.scheduler = scheduler or self._schedule()
