@@ -14,6 +14,7 @@ from engine.models.pretrained import Pretrained, read_config
 from engine.serialization import read_json
 from engine.tasks import Part, TextTask, task_of
 from engine.text import TextDataset, Tokenizer
+from engine.text.strings import checked_strings
 
 __all__ = ["Predictor"]
 
@@ -138,7 +139,10 @@ class Predictor:
             error=BadType,
         )
         require(top_k >= 1, f"{type(self).__name__}.answer", "top_k", "at least 1", top_k)
-        return self.answer_table(self.task.bare(list(texts), pairs), top_k, batch_size)
+        op = f"{type(self).__name__}.answer"
+        first = checked_strings(op, "texts", texts)
+        second = None if pairs is None else checked_strings(op, "pairs", pairs)
+        return self.answer_table(self.task.bare(first, second), top_k, batch_size)
 
     def answer_table(self, table: Any, top_k: int = 1, batch_size: int = 128) -> list[dict[str, Any]]:
         """As `answer`, for the rows of a table."""

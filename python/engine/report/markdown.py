@@ -17,7 +17,7 @@ from engine.report.blocks import (
     as_markdown,
     as_terminal,
 )
-from engine.report.words import figure_name
+from engine.report.words import counted, figure_name
 
 __all__ = ["format_evaluation", "format_report", "show_evaluation", "show_report"]
 
@@ -103,7 +103,7 @@ def _report(report: Mapping[str, Any]) -> tuple[list[Block], list[str]]:
         *_cleaning(data.get("cleaning") or {}),
         *(f"note: {note}" for note in data.get("notices") or ()),
         f"training: {training['seconds']:.1f} s, {training['tokens_per_second']:,.0f} tokens/s, "
-        f"{training['samples_per_second']:,.0f} samples/s on {environment['threads']} threads ({environment['cpu_isa']})",
+        f"{training['samples_per_second']:,.0f} samples/s on {counted(environment['threads'], 'thread')} ({environment['cpu_isa']})",
         f"padding saved: {training['padding_saved']:.1%} of the cells of batches that are padded to their longest sequence",
         f"peak memory: {report['memory']['peak_resident_bytes'] / 2**20:,.0f} MiB resident, of which arrays "
         f"{report['memory']['peak_array_bytes'] / 2**20:,.0f} MiB",

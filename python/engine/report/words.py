@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-__all__ = ["figure_name", "folded", "is_number", "shortened", "text_width", "visible", "visible_json"]
+__all__ = ["counted", "figure_name", "folded", "is_number", "shortened", "text_width", "visible", "visible_json"]
 
 _NAMES = {
     "f1": "F1", "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "all labels right",
@@ -99,3 +99,8 @@ def folded(text: str, limit: int | None, indent: str = "  ") -> list[str]:
             now += gap + word
         lines.append(now.rstrip())
     return lines
+
+
+def counted(number: int | None, what: str) -> str:
+    """A number and what it counts: "1 thread", "2 threads"."""
+    return f"1 {what}" if number == 1 else f"{number} {what}s"

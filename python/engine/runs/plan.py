@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import _core, cuda
 from engine.inference.sentence_folder import pooling_of
+from engine.report.words import counted
 from engine.runs.facts import peak_memory_bytes, resident_bytes
 from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr
@@ -104,7 +105,8 @@ def _data(run: TextRun) -> list[str]:
     ]
     texts = ", ".join([f"{counts['train']:,} training texts", *others])
     return [
-        f"data: {texts}, {len(run.task.labels)} labels" + (f"; columns: {', '.join(named)}" if named else ""),
+        f"data: {texts}, {counted(len(run.task.labels), 'label')}"
+        + (f"; columns: {', '.join(named)}" if named else ""),
         f"lengths: {lengths.min()} to {lengths.max()} tokens, half of the texts up to {int(np.median(lengths))}; "
         f"longest allowed: {run.data.max_length}",
     ]
@@ -115,12 +117,14 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     parts = [
         f"{trainer.total_steps:,} steps"
         if config.max_steps
-        else f"{_count(config.epochs, 'epoch')}, {trainer.total_steps:,} steps"
+        else f"{counted(config.epochs, 'epoch')}, {trainer.total_steps:,} steps"
     ]
     parts.append(f"learning rate {config.lr:g}")
     if run.start.fits(run.task, run.new):
         parts.append("the head starts from a fit to what the encoder gives")
     lines = [f"plan: {'; '.join(parts)}"]
+    if not config.lr and not config.head_lr:
+        lines.append("plan: the learning rate is 0, so no weight changes")
     if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
         reason = why_mean(run.start, len(run.parts["train"].dataset), run.task)
         lines.append(
@@ -138,10 +142,6 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
             "plan: there are few texts for each label to train a model from scratch. A published encoder needs fewer texts: --init."
         )
     return lines
-
-
-def _count(number: int | None, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def _cost(trainer: Trainer) -> str:
@@ -189,5 +189,5 @@ def _cost(trainer: Trainer) -> str:
         if seconds < 6000
         else f"{seconds / 3600:.1f} h"
     )
-    place = str(trainer.device) if on_gpu else f"{_core.get_num_threads()} threads"
+    place = str(trainer.device) if on_gpu else counted(_core.get_num_threads(), "thread")
     return f"cost: about {spent} of training on {place}, up to {memory / 2**20:,.0f} MiB of {'its ' if on_gpu else ''}memory"

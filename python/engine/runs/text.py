@@ -20,6 +20,7 @@ from engine.errors import Argument, ArgumentError, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
+from engine.report.words import counted
 from engine.runs.folder import (
     check_output,
     file_record,
@@ -34,6 +35,7 @@ from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
 from engine.tasks import Part, TaskConfig
+from engine.tasks.part_remarks import PART_WORDS, part_remarks
 from engine.tasks.remarks import TextLosses
 from engine.text import Tokenizer
 from engine.train import Callback, HeadStart, Trainer, TrainerConfig
@@ -236,7 +238,7 @@ class TextRun(Run):
             "train_samples": counts["train"],
             "held_out_samples": held_out,
             "labels": labels,
-            "description": f"{counts['train']} training texts, {held_out} held out, {labels} labels",
+            "description": f"{counts['train']} training texts, {held_out} held out, {counted(labels, 'label')}",
             **({"cleaning": self.cleaning} if self.cleaning else {}),
             **({"notices": self.notices} if self.notices else {}),
         }
@@ -285,9 +287,9 @@ def _notices(parts: Mapping[str, Part], task: Any, tokenizer: Tokenizer, max_len
     """What a user should know of the data, a sentence each."""
     said = [note for part in parts.values() for note in part.table.notes]
     said += task.remarks(parts["train"].table)
+    said += part_remarks({name: part.table for name, part in parts.items()}, task)
     for name, part in parts.items():
         losses = TextLosses()
         losses.add(part.table, part.dataset, tokenizer, max_length)
-        words = {"train": "training texts", "held_out": "held-out texts", "test": "test texts"}
-        said += losses.sentences(max_length, words[name])
+        said += losses.sentences(max_length, PART_WORDS[name])
     return list(dict.fromkeys(said))

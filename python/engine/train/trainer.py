@@ -72,7 +72,7 @@ class Trainer:
         optimizer: of parameters of this model; None: AdamW by the config, for the parameters that require grad. Vectors do not decay.
         scheduler: of the optimizer, which must be given, too; None: by the config.
         output: a folder, made if it is missing, without an earlier training; None: nothing is written.
-        callbacks: called after the built-in ones.
+        callbacks: called after the log, and before the progress bar, which begins below what they say.
         progress: show a progress bar on standard error (needs tqdm: `pip install engine[cli]`).
 
     Raises:
@@ -143,7 +143,7 @@ class Trainer:
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._log = None if self.output is None else JsonlLog(self.output / "log.jsonl")
         bar = ProgressBar() if progress else None
-        self.callbacks = [each for each in (self._log, bar, *given) if each is not None]
+        self.callbacks = [each for each in (self._log, *given, bar) if each is not None]
 
     # --- training ----------------------------------------------------------------------------------------------------
 
