@@ -269,9 +269,10 @@ def test_ctrl_c_leaves_something_to_resume_and_says_how(run, tmp_path, every):
         err = without_plan(process.stderr.read().decode())
     assert process.returncode == 130
     if every:
-        assert err.strip() == "engine: interrupted"
+        again = f"interrupted before a checkpoint; to begin again: engine train --resume '{folder}'"
+        assert err.splitlines()[-1] == f"engine: {again}"
         return
-    assert err == f"engine: interrupted; to go on: engine train --resume '{folder}'\n"
+    assert err.endswith(f"engine: interrupted; to go on: engine train --resume '{folder}'\n")
     (step,) = (int(path.name[5:]) for path in (folder / "checkpoints").iterdir())
     assert step < 60 * 22
     engine("train", "--resume", folder, "--no-progress")

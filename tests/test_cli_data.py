@@ -266,7 +266,7 @@ def test_unequal_classes_are_named_with_their_remedy(tmp_path):
         "--test",
         tmp_path / "a.csv",
     )
-    assert not any("unequal" in note for note in balanced)
+    assert not any("classes are unequal" in note for note in balanced)
 
 
 # --- tags ---

@@ -17,7 +17,7 @@ from cli_runs import run_engine, write_texts
 from engine.cli import main
 from engine.commands import cli
 from engine.commands.packages import EXTRAS
-from engine.commands.suggestions import _ELSEWHERE, suggestion
+from engine.suggestions import _ELSEWHERE, suggestion
 
 ROOT = Path(__file__).parent.parent
 PATHS = {name: os.path.abspath(path) for name in ("PYTHONPATH",) if (path := os.environ.get(name))}

@@ -212,6 +212,13 @@ def test_a_bar_is_drawn_on_a_terminal_only(place, tmp_path, output):
         assert "72/72" not in on_a_terminal(*command)
 
 
+def test_the_bar_begins_below_the_plan(place, tmp_path):
+    seen = on_a_terminal("train", place / "train.csv", "-o", tmp_path / "run", *SCRATCH[:-1], "2", "--progress")
+    assert "step" in seen
+    plan = seen.partition("of training on")[0]
+    assert "plan:" in plan and "step/s" not in plan and "0%" not in plan
+
+
 def test_evaluation_and_embedding_have_a_bar(place, tmp_path):
     assert "48/48" in on_a_terminal("evaluate", place / "run", place / "train.csv")
     encoder = write_encoder(tmp_path / "encoder")

@@ -107,6 +107,31 @@ def test_temperature_finds_the_one_that_was_applied():
     json.dumps(figures)
 
 
+def test_a_temperature_is_trusted_only_if_it_helps_samples_that_it_was_not_fitted_to():
+    rng = np.random.default_rng(6)
+    logits = rng.normal(size=(2000, 4)) * 2
+    true = (metrics.softmax(logits).cumsum(1) < rng.random((2000, 1))).sum(1)
+    for factor in (0.5, 3.0):  # a model that is too careful, and one that is too sure
+        found = metrics.trusted_temperature(logits * factor, true)
+        assert found == metrics.fit_temperature(logits * factor, true, (0.2, 10.0)) == pytest.approx(factor, rel=0.15)
+        assert metrics.log_loss(true, logits * factor / found) < metrics.log_loss(true, logits * factor)
+    best = logits.argmax(1)
+    assert metrics.trusted_temperature(logits, best) is None  # all right: they only say that T is small
+    few = best.copy()
+    few[:4] = (few[:4] + 1) % 4
+    assert metrics.trusted_temperature(logits, few) is None
+    assert metrics.trusted_temperature(logits, few, fewest=4) is not None
+    assert metrics.trusted_temperature(logits / 1000, true) == 0.2  # the bound
+
+
+def test_a_temperature_that_only_half_of_the_samples_like_is_refused():
+    logits = np.tile([2.0, 0.0], (40, 1))
+    true = np.zeros(40, np.int64)
+    true[0::2] = [0] * 14 + [1] * 6  # of one half a third is wrong, of the other nothing
+    assert metrics.fit_temperature(logits, true) != 1
+    assert metrics.trusted_temperature(logits, true) is None
+
+
 def test_temperature_is_the_minimum_of_a_fine_grid():
     rng = np.random.default_rng(5)
     logits, true = rng.normal(size=(80, 3)) * 6 + 500, rng.integers(0, 3, 80)

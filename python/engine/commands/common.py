@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -16,13 +16,10 @@ from click.shell_completion import CompletionItem
 
 import engine
 from engine.commands.packages import require_packages
-from engine.commands.suggestions import suggestion
 from engine.commands.terminal import page
 from engine.device import number_of
 from engine.errors import ArgumentError, BadValue, NotFinite, require
-
-if TYPE_CHECKING:
-    from engine.train import InterruptAfterStep
+from engine.suggestions import suggestion
 
 __all__ = [
     "PATH",
@@ -372,7 +369,7 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
     if given["resume"] is None:
         need(ctx, "data", "files", "output")
     folder = given["resume"] or given["output"]
-    with _advice(folder, ctrl_c, str(ctx.command.name)):
+    with _advice(folder, given["resume"] is not None, str(ctx.command.name)):
         if given["resume"] is None:
             report = begin(folder, (ctrl_c,))
         else:
@@ -385,24 +382,31 @@ def begin_or_resume(ctx: click.Context, kind: str, begin: Callable[[str, tuple[A
 
 
 @contextmanager
-def _advice(folder: str, ctrl_c: InterruptAfterStep, command: str) -> Iterator[None]:
+def _advice(folder: str, resumes: bool, command: str) -> Iterator[None]:
     """Adds to the error how to continue an interrupted training, or how to begin again after one that failed."""
     from engine.train import latest_checkpoint
 
+    def stamp(path: str) -> int | None:
+        return os.stat(path).st_mtime_ns if os.path.exists(path) else None
+
+    record = os.path.join(folder, "run.json")
+    before = stamp(record)  # of an earlier run
     try:
         yield
     except NotFinite as error:
         error.add_hint(f"to begin again in {folder}, give --overwrite")
         raise
     except KeyboardInterrupt:
-        if not ctrl_c.begun or latest_checkpoint(os.path.join(folder, "checkpoints")) is None:
-            raise
+        if stamp(record) in ((None,) if resumes else (None, before)):
+            raise  # nothing was written
         if sys.stderr.isatty():
             click.echo(err=True)  # below the terminal's ^C
-        raise _Interrupted(f"interrupted; to go on: engine {command} --resume {shlex.quote(folder)}") from None
+        begun = latest_checkpoint(os.path.join(folder, "checkpoints")) is not None
+        what = "interrupted; to go on" if begun else "interrupted before a checkpoint; to begin again"
+        raise Interrupted(f"{what}: engine {command} --resume {shlex.quote(folder)}") from None
 
 
-class _Interrupted(click.ClickException):
+class Interrupted(click.ClickException):
     exit_code = 130
 
 

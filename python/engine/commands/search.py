@@ -9,7 +9,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from engine.commands.common import PATH, Command, flat, option_values, options_by_name, settings_options, threads_option
+from engine.commands.common import (
+    PATH,
+    Command,
+    Interrupted,
+    flat,
+    option_values,
+    options_by_name,
+    settings_options,
+    threads_option,
+)
 from engine.commands.terminal import show
 from engine.commands.train import train, training, training_options
 from engine.errors import ArgumentError, require
@@ -25,6 +34,9 @@ _NOT_READ = {
 }
 # What all trials have in common: they are compared by it.
 _SHARED = {"data", "output", "threads", "task", "metric", "validation", "validation_fraction"}
+
+# What may differ between calls that go on with one search: it changes no figure, or is compared by its contents.
+_MAY_DIFFER = {"data", "output", "threads", "validation", "metric"}
 
 
 @click.command(cls=Command, packages=("tokenizers", "optuna", "tomli_w"), short_help="Search for hyper-parameters.")
@@ -69,6 +81,7 @@ def search(
     """
     from engine.runs import SearchSpace, train_text
     from engine.runs import search as run
+    from engine.runs.folder import sha256_of
     from engine.tasks import task_named
 
     for p in ctx.command.params:
@@ -98,14 +111,18 @@ def search(
         require(metric in figures, "search", "metric", f"one of {known}", repr(metric))
         return float(figures[metric])
 
+    same = {name: repr(options[name]) for name in sorted(shared & options.keys() - _MAY_DIFFER)}
+    same["data"] = ", ".join(sha256_of(path) for path in (*data, *filter(None, [options["validation"]])))
     os.makedirs(output, exist_ok=True)
     try:
         result = run(
-            trial, wanted, output, trials=trials, metric=metric, seed=search_seed, prune=prune,
+            trial, wanted, output, trials=trials, metric=metric, seed=search_seed, prune=prune, shared=same,
             on_trial=lambda record: show(f"trial {record.number}: {record.state} {record.value}  {record.settings}"),
         )  # fmt: skip
     except ArgumentError as error:
         if error.op == "search":
             error.relabel("search", {"seed": "search_seed"})
         raise
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command goes on with the search") from None
     show(f"\nbest {metric} {result.value:.4f}, in {os.path.join(output, 'best.toml')}")

@@ -19,6 +19,8 @@ from engine.layout import ranges
 
 __all__ = ["Elements", "NumberedRows", "NumberedTexts", "Source", "Table", "place_of"]
 
+_SEEN = 3  # a class of so many rows has one in both parts of a split
+
 Row = TypeVar("Row")
 Self = TypeVar("Self", bound="Table[Any]")
 
@@ -128,8 +130,9 @@ class Table(Generic[Row]):
         """Hold out rows at random: (the rest, the held-out rows), both in the order of the table.
 
         If rows have classes (see `strata`) and `stratify` is True, the same share of each class is held out, rounded by
-        largest remainders, and at least one row of each class stays in the rest. The same seed gives the same split on every
-        machine.
+        largest remainders, and at least one row of each class stays in the rest. A class of at least three rows that would hold
+        out none holds out one, instead of the class that holds out the most, if that has several. The same seed gives the same
+        split on every machine.
 
         Args:
             fraction: the share of the rows to hold out.
@@ -228,6 +231,14 @@ def _held_out_rows(n: int, classes: Sequence[Any] | None, fraction: float, seed:
     by_remainder = tie_break[np.argsort(-(shares - quota)[tie_break], kind="stable")]
     takers = by_remainder[quota[by_remainder] < sizes[by_remainder] - 1]
     quota[takers[: max(wanted - int(quota.sum()), 0)]] += 1
+    for rare in np.flatnonzero(
+        (quota == 0) & (sizes >= _SEEN)
+    ):  # instead of a row of the class that holds out the most
+        most = int(quota.argmax())
+        if quota[most] < 2:
+            break
+        quota[most] -= 1
+        quota[rare] = 1
     # The rows of each class in random order; the first `quota` of each are held out.
     by_class = order[np.argsort(numbers[order], kind="stable")]
     rank = ranges(np.zeros_like(sizes), sizes)

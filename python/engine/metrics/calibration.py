@@ -20,6 +20,7 @@ __all__ = [
     "expected_calibration_error",
     "fit_temperature",
     "reliability",
+    "trusted_temperature",
 ]
 
 
@@ -114,6 +115,27 @@ def fit_temperature(logits: ArrayLike, y_true: ArrayLike, bounds: tuple[float, f
         middle = (a + b) / 2
         a, b = (middle, b) if slope(math.exp(middle)) > 0 else (a, middle)
     return math.exp((a + b) / 2)
+
+
+def trusted_temperature(
+    logits: ArrayLike, y_true: ArrayLike, fewest: int = 5, bounds: tuple[float, float] = (0.2, 10.0)
+) -> float | None:
+    """The temperature of `fit_temperature`, or None if the samples do not show that it helps on others.
+
+    Samples that are all right say only that T should be small, and one of `fit_temperature` would claim certainty. So at least
+    `fewest` samples must be wrong, and the temperature of each half of the samples must not make the loss of the other half larger,
+    both together. Arguments and errors as in `fit_temperature`.
+    """
+    x, true = _checked("trusted_temperature", logits, y_true, "logits")
+    if int((x.argmax(1) != true).sum()) < fewest:
+        return None
+    halves = (slice(0, None, 2), slice(1, None, 2))
+    before = after = 0.0
+    for mine, other in (halves, halves[::-1]):
+        temperature = fit_temperature(x[mine], true[mine], bounds)
+        before += len(true[other]) * log_loss(true[other], x[other])
+        after += len(true[other]) * log_loss(true[other], x[other] / temperature)
+    return fit_temperature(x, true, bounds) if after <= before else None
 
 
 def calibration_figures(

@@ -101,6 +101,6 @@ def folded(text: str, limit: int | None, indent: str = "  ") -> list[str]:
     return lines
 
 
-def amount(count: int, thing: str) -> str:
+def amount(count: int | None, thing: str) -> str:
     """A number of things in words: "1 thread", "2 threads"."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -12,6 +12,7 @@ from engine import _core
 from engine.device import device as Device
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
+from engine.report.words import amount
 
 __all__ = ["environment", "memory_facts", "model_facts", "peak_memory_bytes", "resident_bytes", "training_facts"]
 
@@ -45,7 +46,7 @@ def model_facts(model: Module) -> dict[str, Any]:
     if not isinstance(model, Pretrained):
         return {"parameters": parameters, "description": sizes}
     c = model.config
-    layers = f"{c.num_hidden_layers} layers of {c.hidden_size}, {c.num_attention_heads} heads"
+    layers = f"{amount(c.num_hidden_layers, 'layer')} of {c.hidden_size}, {amount(c.num_attention_heads, 'head')}"
     return {
         "parameters": parameters, "layers": c.num_hidden_layers, "hidden_size": c.hidden_size, "heads": c.num_attention_heads,
         "vocab_size": c.vocab_size, "description": f"{layers}, {sizes}, vocabulary of {c.vocab_size:,}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from engine.runs.start import StartConfig, longest_text
 from engine.runs.text import train_text
 from engine.runs.textdata import TextData
 from engine.serialization import write_json, write_text
+from engine.suggestions import suggestion
 from engine.tasks import TaskConfig, task_named
 from engine.text.lists import column_of
 from engine.train import TrainerConfig
@@ -163,9 +163,11 @@ def _configs(kind: Any, init: str | None, settings: dict[str, Any]) -> dict[Any,
         config: {} for config in (TransformerConfig, StartConfig, TextData, TaskConfig, TrainerConfig)
     }
     for name in settings:
-        near = difflib.get_close_matches(name, homes, n=1)
-        hints = [f"did you mean {each}?" for each in near]
-        require(name in homes, "fit", name, "a setting", "an unknown name", *hints, error=BadType)
+        if name not in homes:
+            hint = suggestion(name, [each.replace("_", "-") for each in homes], dashes="")
+            if hint.startswith("Did you"):
+                hint = hint.replace("Did", "did").replace("-", "_")
+            raise BadType("fit", name, "a setting", "an unknown name", *filter(None, [hint.removesuffix(".")]))
     defaults = {name: values[init is not None] for name, values in DEFAULTS.items() if name != "dropout"}
     defaults |= kind.defaults
     defaults["max_length"] = _LONGEST

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,6 +203,7 @@ def search(
     prune: bool = True,
     startup: int = 5,
     on_trial: Callable[[TrialRecord], None] | None = None,
+    shared: Mapping[str, str] = MappingProxyType({}),
 ) -> SearchResult:
     """Trains with `trials` settings of a space and returns the best.
 
@@ -220,10 +222,11 @@ def search(
         prune: whether to end trainings whose metric is worse than the median at the same tenth of the training.
         startup: the number of first trainings whose settings are drawn at random, and which are not pruned.
         on_trial: called after each training of this call.
+        shared: what else all trials have in common, as texts by name: the hashes of the data, other settings.
 
     Raises:
         ImportError: if Optuna or tomli-w is missing (extra `search`).
-        ValueError: if the folder holds a search with another space, metric or seed; or if no trial was completed.
+        ValueError: if the folder holds a search with another space, metric, seed or `shared`; or if no trial was completed.
         BlockingIOError: if another search works in the folder.
         All errors of `train`, except FloatingPointError: that trial has diverged, and the search goes on.
     """
@@ -238,6 +241,7 @@ def search(
     down = metric in MINIMIZED if minimize is None else minimize
     about = {
         "space": space.describe(), "metric": metric, "minimize": down, "seed": seed, "prune": prune, "startup": startup,
+        **shared,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, "search"), _study(optuna, folder, down, startup) as study:

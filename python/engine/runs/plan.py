@@ -121,12 +121,14 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     parts = [
         f"{trainer.total_steps:,} steps"
         if config.max_steps
-        else f"{_count(config.epochs, 'epoch')}, {trainer.total_steps:,} steps"
+        else f"{amount(config.epochs, 'epoch')}, {trainer.total_steps:,} steps"
     ]
     parts.append(f"learning rate {config.lr:g}")
     if run.start.fits(run.task, run.new):
         parts.append("the head starts from a fit to what the encoder gives")
     lines = [f"plan: {'; '.join(parts)}"]
+    if not config.lr and not config.head_lr:
+        lines.append("plan: the learning rate is 0, so no weight changes")
     if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
         reason = why_mean(run.start, len(run.parts["train"].dataset), run.task)
         lines.append(
@@ -144,10 +146,6 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
             "plan: there are few texts for each label to train a model from scratch. A published encoder needs fewer texts: --init."
         )
     return lines
-
-
-def _count(number: int | None, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def _cost(trainer: Trainer) -> str:

@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from glob import escape as glob_escape
+from glob import glob
 from typing import Any
 
-from engine.errors import Argument, ArgumentError, BadType, BadValue, require
+from engine.errors import Argument, ArgumentError, BadType, BadValue, FileMissing, require
 from engine.hub import resolve
 from engine.models import TransformerConfig
 from engine.models.families import FAMILIES
@@ -51,7 +53,23 @@ def _of_init() -> Iterator[None]:
 
 def _published(init: str) -> TransformerConfig:
     with _of_init():
-        return read_config(resolve(init, "train"), "train")
+        folder = resolve(init, "train")
+        if not os.path.exists(os.path.join(folder, "config.json")):
+            inner = sorted(glob(os.path.join(glob_escape(folder), "*", "config.json")))
+            whole = [
+                os.path.dirname(path) for path in inner if glob(f"{glob_escape(os.path.dirname(path))}/*.safetensors")
+            ]
+            hints = [f"the model is in {place}" for place in whole]
+            require(
+                not whole,
+                "train",
+                "directory",
+                "a folder with config.json and weights",
+                folder,
+                *hints,
+                error=FileMissing,
+            )
+        return read_config(folder, "train")
 
 
 def suggested_lr(init: str) -> float:

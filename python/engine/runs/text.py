@@ -35,6 +35,7 @@ from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
 from engine.tasks import Part, TaskConfig
+from engine.tasks.part_remarks import PART_WORDS, part_remarks
 from engine.tasks.remarks import TextLosses
 from engine.text import Tokenizer
 from engine.train import Callback, HeadStart, Trainer, TrainerConfig
@@ -151,6 +152,8 @@ class TextRun(Run):
         task = parts.task
         manual_seed(trainer.seed)  # the initial weights
         model, self.new = start.build(config, task, weights)
+        if start.init is None:
+            task.begin_head(model, task.targets(parts.tables["train"]))
         if settings.class_weights == "balanced":
             task.balance(task.targets(parts.tables["train"]))
         task.augment_by(settings, tokenizer, trainer.seed)
@@ -245,6 +248,11 @@ class TextRun(Run):
         if "held_out" in report and training["epochs"] > 1 and training["best_step"] == training["steps"]:
             advice.append("The last epoch was the best one. More epochs may give a better model.")
         judged = report.get("test") or report.get("held_out") or {}
+        if judged.get("r2", 0.0) < 0:
+            advice.append(
+                f"The model is worse than an answer that is always the mean (R² {judged['r2']:.2f}). More epochs, more texts or another "
+                "learning rate may help; or the texts do not tell the numbers."
+            )
         missed = [c["label"] for c in judged.get("classes") or () if c["support"] and not c["recall"]]
         if missed:
             names = ", ".join(missed[:5]) + (", ..." if len(missed) > 5 else "")
@@ -279,9 +287,9 @@ def _notices(parts: Mapping[str, Part], task: Any, tokenizer: Tokenizer, max_len
     """What a user should know of the data, a sentence each."""
     said = [note for part in parts.values() for note in part.table.notes]
     said += task.remarks(parts["train"].table)
+    said += part_remarks({name: part.table for name, part in parts.items()}, task)
     for name, part in parts.items():
         losses = TextLosses()
         losses.add(part.table, part.dataset, tokenizer, max_length)
-        words = {"train": "training texts", "held_out": "held-out texts", "test": "test texts"}
-        said += losses.sentences(max_length, words[name])
+        said += losses.sentences(max_length, PART_WORDS[name])
     return list(dict.fromkeys(said))

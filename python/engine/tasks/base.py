@@ -99,6 +99,11 @@ class Task(ABC):
         """What `judge` has chosen on held-out data, and answers depend on, for the model's config.json; None: it has not."""
         return {}
 
+    def units(self, model: Module) -> Mapping[str, float]:
+        """By the name of a parameter whose values are in another unit than usual: how many times as large they are. Each learns at so
+        many times the rate."""
+        return {}
+
     def settings(self) -> dict[str, Any]:
         """What the loss depends on, fit for JSON: finite numbers, strings, lists, mappings. A run can be resumed only with the same
         settings."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import require
-from engine.metrics import classification_metrics, evaluation, fit_temperature, softmax, worst_examples
+from engine.metrics import classification_metrics, evaluation, softmax, trusted_temperature, worst_examples
 from engine.models import TransformerConfig
 from engine.nn import Module
 from engine.nn import functional as F
@@ -77,7 +77,7 @@ class Classification(TextTask):
         logits = self.logits(model, part.dataset, batch_size)
         targets = self.targets(part.table)
         if held_out:
-            self.temperature = fit_temperature(logits, targets)
+            self.temperature = trusted_temperature(logits, targets)
         worst = worst_examples(self.texts(part.table), targets, logits, self.labels.names)
         found = [{**example, "where": part.table.where(example["index"])} for example in worst]
         return Judgement(self.report(part.table, part.dataset, logits), found)

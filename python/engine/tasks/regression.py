@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.autograd import no_grad
 from engine.errors import require
 from engine.metrics import regression_evaluation, regression_metrics
 from engine.models import TransformerConfig
@@ -23,13 +24,18 @@ __all__ = ["Regression"]
 
 
 class Regression(TextTask):
-    """Regression: the squared error. There are no classes, so it takes neither label smoothing nor class weights."""
+    """Regression: the squared error. There are no classes, so it takes neither label smoothing nor class weights.
+
+    A new model of a run begins with the mean of the training labels as its answer, and learns in units of their standard deviation,
+    `spread`: its answers are in the labels' own unit, and the losses of its log are those of labels with a variance of 1.
+    """
 
     name = "regression"
     metric = "pearson"
     metrics = ("loss", "mse", "rmse", "mae", "r2", "pearson", "spearman")
     problem_type = "regression"
     has_probabilities = False
+    spread: float = 1.0  # the unit of the loss and of the head
     unused = TextTask.unused | {"label_smoothing", "class_weights", "top_k", "per_class"}
 
     def __init__(
@@ -80,11 +86,29 @@ class Regression(TextTask):
     def targets(self, table: Any) -> np.ndarray:
         return parse_numbers(table.labels or (), source=table.source, lines=table.lines)
 
+    def begin_head(self, model: Any, targets: np.ndarray) -> None:
+        self.spread = float(targets.std(dtype=np.float64)) or 1.0
+        with no_grad():
+            model.classifier.weight.mul_(self.spread)
+            model.classifier.bias.fill_(float(targets.mean(dtype=np.float64)))
+
+    def units(self, model: Any) -> dict[str, float]:
+        if self.spread == 1.0:
+            return {}
+        return dict.fromkeys(("classifier.weight", "classifier.bias"), self.spread)
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), **({} if self.spread == 1.0 else {"spread": self.spread})}
+
     def loss(self, model: Module, batch: PackedBatch) -> Tensor:
-        return F.mse_loss(self.outputs(model, batch).squeeze(1), self.labels_in(batch))
+        outputs, labels = self.outputs(model, batch).squeeze(1), self.labels_in(batch)
+        if self.spread == 1.0:
+            return F.mse_loss(outputs, labels)
+        return F.mse_loss(outputs / self.spread, labels / self.spread)
 
     def figures(self, targets: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-        return regression_metrics(targets, logits)
+        found = regression_metrics(targets, logits)
+        return {**found, "loss": found["mse"] / self.spread**2}  # as that of the training, beside which it stands
 
     def report(self, table: Any, dataset: TextDataset, logits: np.ndarray) -> dict[str, Any]:
         return regression_evaluation(self.targets(table), logits)

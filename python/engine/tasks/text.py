@@ -232,6 +232,9 @@ class TextTask(Task):
             rows |= {str(number): number for number in config.labels}
         return [rows[name] for name in self.labels.names] if rows.keys() >= set(self.labels.names) else None
 
+    def begin_head(self, model: Any, targets: np.ndarray) -> None:
+        """Prepares the head of a new model, and the loss, for the targets of the training texts. Most tasks need nothing."""
+
     def balance(self, targets: np.ndarray) -> None:
         """Sets class weights: each class weighs in the loss as if all had as many samples (scikit-learn's "balanced")."""
         numbers = targets[targets >= 0]

@@ -16,7 +16,7 @@ def checked_strings(op: str, argument: str, values: Iterable[str]) -> list[str]:
     checked = list(values)
     for row, value in enumerate(checked):
         if not isinstance(value, str):
-            raise BadType(op, argument, "strings", f"{type(value).__name__} in row {row}")
+            raise BadType(op, argument, "strings", f"{type(value).__name__} in {argument}[{row}]")
     return checked
 
 
@@ -25,6 +25,6 @@ def checked_texts(op: str, argument: str, texts: Iterable[str]) -> list[str]:
     checked = checked_strings(op, argument, texts)
     for row, text in enumerate(checked):
         if not text.isascii() and SURROGATE.search(text):
-            got = f"half of a surrogate pair in row {row}"
+            got = f"half of a surrogate pair in {argument}[{row}]"
             raise BadValue(op, argument, "valid Unicode", got, "engine.text.clean_text replaces it")
     return checked

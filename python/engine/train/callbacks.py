@@ -120,15 +120,13 @@ def read_log(path: str | os.PathLike[str], size: int | None = None) -> list[dict
 class InterruptAfterStep(Callback):
     """Ctrl-C (SIGINT) ends the training after the present step, with a checkpoint. A second Ctrl-C ends it immediately.
 
-    In other threads than the main thread, which gets the signals, this callback does nothing. begun: whether the training has begun.
+    In other threads than the main thread, which gets the signals, this callback does nothing.
     """
 
     def __init__(self) -> None:
-        self.begun = False
         self._before: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        self.begun = True
         in_main = threading.current_thread() is threading.main_thread()
         if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             return  # another handler is set; or the signal is ignored, as in a shell's background jobs

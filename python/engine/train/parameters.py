@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import BadValue, require
 from engine.nn import Module
 from engine.settings import checked
 
-__all__ = ["freeze", "parameter_groups"]
+__all__ = ["freeze", "in_units", "parameter_groups"]
 
 _LAYER = re.compile(r"(?:^|[._])(?:layers?|blocks?|h)\.(\d+)\.")
 
@@ -63,6 +64,26 @@ def parameter_groups(
             params = [p for name, p in trained if depths[name] == depth and (p.ndim >= 2) is matrices]
             groups.append({"params": params, "weight_decay": decay, "lr": rate})
     return [group for group in groups if group["params"]]
+
+
+def in_units(
+    groups: list[dict[str, Any]], model: Module, units: Mapping[str, float], lr: float, eps: float
+) -> list[dict[str, Any]]:
+    """The groups of `parameter_groups`, with groups of their own, at the end, for parameters in other units.
+
+    units: by the name of a parameter, the number by which its values were multiplied. Adam takes steps of a size that does not depend
+    on that of the gradient. So the parameter's rate is multiplied, its decay and `eps` divided: it is trained as if its values were in
+    the usual unit. lr: the rate of groups without one.
+    """
+    of = {id(p): units[name] for name, p in model.named_parameters() if name in units}
+    usual, others = [], []
+    for group in groups:
+        usual.append({**group, "params": [p for p in group["params"] if id(p) not in of]})
+        for p in group["params"]:
+            if (unit := of.get(id(p))) is not None:
+                rate, decay = group.get("lr", lr) * unit, group["weight_decay"] / unit
+                others.append({**group, "params": [p], "lr": rate, "weight_decay": decay, "eps": eps / unit})
+    return [group for group in (*usual, *others) if group["params"]]
 
 
 def freeze(model: Module, embeddings: bool = True, layers: int = 0) -> list[str]:

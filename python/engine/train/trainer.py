@@ -38,7 +38,7 @@ from engine.train.arguments import check_arguments, check_parameters, refuse_unr
 from engine.train.callbacks import Callback, JsonlLog, ProgressBar
 from engine.train.checkpoint import latest_checkpoint, load_checkpoint, remove_left_over, save_checkpoint
 from engine.train.config import TrainerConfig
-from engine.train.parameters import parameter_groups
+from engine.train.parameters import in_units, parameter_groups
 from engine.train.sources import BatchStream, in_groups, shares, training_source
 from engine.train.state import TrainerState
 
@@ -72,7 +72,7 @@ class Trainer:
         optimizer: of parameters of this model; None: AdamW by the config, for the parameters that require grad. Vectors do not decay.
         scheduler: of the optimizer, which must be given, too; None: by the config.
         output: a folder, made if it is missing, without an earlier training; None: nothing is written.
-        callbacks: called after the built-in ones.
+        callbacks: called after the log, and before the progress bar, which begins below what they say.
         progress: show a progress bar on standard error (needs tqdm: `pip install engine[cli]`).
 
     Raises:
@@ -124,8 +124,9 @@ class Trainer:
         self.total_steps = total
         if optimizer is not None:
             check_parameters(optimizer, model)
+        groups = parameter_groups(model, config.weight_decay, config.lr, config.layer_wise_lr_decay, config.head_lr)
         self.optimizer = optimizer or AdamW(
-            parameter_groups(model, config.weight_decay, config.lr, config.layer_wise_lr_decay, config.head_lr),
+            in_units(groups, model, self.task.units(model), config.lr, config.eps),
             lr=config.lr, betas=config.betas, eps=config.eps,
         )  # fmt: skip
         self.scheduler = scheduler or self._schedule()
@@ -142,7 +143,7 @@ class Trainer:
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._log = None if self.output is None else JsonlLog(self.output / "log.jsonl")
         bar = ProgressBar() if progress else None
-        self.callbacks = [each for each in (self._log, bar, *given) if each is not None]
+        self.callbacks = [each for each in (self._log, *given, bar) if each is not None]
 
     # --- training ----------------------------------------------------------------------------------------------------
 

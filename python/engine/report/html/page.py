@@ -40,7 +40,7 @@ __all__ = ["html_report", "render_report"]
 
 _TITLES = {
     "summary": "Summary", "curves": "Curves", "figures": "Figures", "classes": "Classes", "confusion": "Confusion",
-    "points": "Predictions", "calibration": "Calibration", "groups": "Groups", "examples": "Most wrong",
+    "points": "Predictions", "calibration": "Calibration", "groups": "Groups", "examples": "Highest loss",
     "attention": "Attention", "setup": "How to reproduce",
 }  # fmt: skip
 # The browser fetches nothing, whatever the texts of the data hold.

@@ -1,4 +1,4 @@
-"""What a user may have meant by an option that a command does not have."""
+"""What a user may have meant by an option that a command does not have, or by a setting that a function does not have."""
 
 from __future__ import annotations
 
