@@ -269,7 +269,7 @@ PARTS = [
     "bert.embeddings.word_embeddings", "bert.embeddings.position_embeddings", "bert.embeddings.LayerNorm",
     "bert.encoder.layer.1.attention.self.qkv", "bert.encoder.layer.0.attention.output.dense",
     "bert.encoder.layer.0.attention.output.LayerNorm", "bert.encoder.layer.1.intermediate.dense",
-    "bert.encoder.layer.1.output.LayerNorm", "bert.encoder.layer.0.output.dense", "classifier",
+    "bert.encoder.layer.1.output.LayerNorm", "bert.encoder.layer.0.output.dropout", "bert.encoder.layer.0.output.dense", "classifier",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ Everything between the embeddings and the pooling works on packed tokens, (total
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine import nn, ops
@@ -186,12 +186,14 @@ class _Output(Module):
         super().__init__()
         self.dense = nn.Linear(in_features, c.hidden_size)
         self.LayerNorm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
-        self.p = c.hidden_dropout_prob
+        self.dropout = nn.Dropout(c.hidden_dropout_prob)
 
-    @property
-    def dropout(self) -> float:
-        """The probability with which elements of the part's result are dropped; 0 in evaluation."""
-        return self.p if self.training else 0.0
+    def part(self, compute: Callable[[Tensor], Tensor]) -> Part:
+        """The part of a block that ends with `dense(compute(x))`."""
+        drop = self.dropout
+        if is_plain(drop, nn.Dropout):
+            return Part(lambda x: self.dense(compute(x)), self.LayerNorm, drop.p if drop.training else 0.0)
+        return Part(lambda x: drop(self.dense(compute(x))), self.LayerNorm)
 
 
 def dense_and_act(x: Tensor, dense: Module, act: str) -> Tensor:
@@ -234,9 +236,9 @@ class _Layer(Module):
         self.output = _Output(c, c.intermediate_size)
 
     def forward(self, residual: Residual, layout: Layout, rows: Rows | None) -> Residual:
-        attention, upper, lower = self.attention, self.attention.output, self.output
-        attend = Part(lambda x: upper.dense(attention.self(x, layout, rows)), upper.LayerNorm, upper.dropout)
-        network = Part(lambda x: lower.dense(self.intermediate(x)), lower.LayerNorm, lower.dropout)
+        attention = self.attention
+        attend = attention.output.part(lambda x: attention.self(x, layout, rows))
+        network = self.output.part(self.intermediate)
         return run_block(residual, (attend, network), self.norm_first, layout, rows)
 
 

@@ -28,7 +28,7 @@ from engine.layout import Layout, Rows
 from engine.nn import functional as F
 from engine.nn.layers import LayerNorm
 from engine.nn.module import Module
-from engine.nn.plain import is_plain
+from engine.nn.plain import normalises_rows
 from engine.ops.packing import take_rows
 from engine.tensor import Tensor
 
@@ -69,7 +69,7 @@ class Residual(NamedTuple):
 
 def _join(norm: Module, x: Tensor, added: Tensor, dropout: float, prenorm: bool) -> Any:
     """The norm of x + dropout(added), in one pass if the norm is a plain LayerNorm. prenorm: return (norm, sum)."""
-    if is_plain(norm, LayerNorm) and len(norm.normalized_shape) == 1:
+    if type(norm) is LayerNorm and normalises_rows(norm):
         return norm.dropout_add(added, x, dropout, prenorm)
     x = x + F.dropout(added, dropout)
     return (norm(x), x) if prenorm else norm(x)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["is_plain", "plain"]
+__all__ = ["is_plain", "normalises_rows", "plain"]
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -22,11 +22,11 @@ def plain(kind: Kind) -> Kind:
     return kind
 
 
-def is_plain(module: Any, *kinds: type) -> bool:
-    """Whether the module is exactly of one of these classes (none given: of any that is marked), without hooks and with the class's
-    own `forward`."""
-    kind = type(module)
-    if (kinds and kind not in kinds) or kind not in _FORWARDS or kind.forward is not _FORWARDS[kind]:
+def is_plain(module: Any, kind: type | None = None) -> bool:
+    """Whether the module is exactly of this class (None: of any that is marked), without hooks and with the class's own `forward`."""
+    found = type(module)
+    own = _FORWARDS.get(found)
+    if own is None or found.forward is not own or (kind is not None and found is not kind):
         return False
     mine = module.__dict__
     return not (
@@ -36,3 +36,8 @@ def is_plain(module: Any, *kinds: type) -> bool:
         or mine["_backward_pre_hooks"]
         or "forward" in mine
     )
+
+
+def normalises_rows(norm: Any) -> bool:
+    """Whether a norm is plain and each row is normalised by itself."""
+    return is_plain(norm) and len(norm.__dict__.get("normalized_shape", (0,))) == 1

@@ -21,9 +21,9 @@ from engine.nn import functional as F
 from engine.nn.attention import Door, Keys, MultiheadAttention, refuse_masks
 from engine.nn.block import Part, Residual, run_block
 from engine.nn.containers import ModuleList
-from engine.nn.layers import Dropout, LayerNorm, Linear, RMSNorm
+from engine.nn.layers import Dropout, LayerNorm, Linear
 from engine.nn.module import Module
-from engine.nn.plain import is_plain
+from engine.nn.plain import is_plain, normalises_rows
 from engine.tensor import Tensor
 
 __all__ = ["TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer"]
@@ -83,21 +83,25 @@ class _Layer(Module):
         for name, method in self._blocks:
             if name in mine or getattr(kind, name) is not method:
                 return False
+        for _, drop in _PARTS[: len(self._blocks)]:
+            if not is_plain(mine[drop], Dropout):
+                return False
         for name in self._attentions:
             attention = mine[name]
             if not (is_plain(attention, MultiheadAttention) and attention.packs):
                 return False
             if attention.batch_first is not self.batch_first:
                 return False
-        return all(is_plain(mine[drop], Dropout) for _, drop in _PARTS[: len(self._blocks)])
+        return True
 
     def _takes_rows(self) -> bool:
         """Whether rows can take the place of a rectangle. Hooks and parts of the caller's are to see the rectangle."""
         mine = self.__dict__
-        norms = [mine[norm] for norm, _ in _PARTS[: len(self._blocks)]]
-        if not all(is_plain(part) for part in (mine["linear1"], mine["dropout"], mine["linear2"], *norms)):
-            return False
-        return self._fuses() and all(len(getattr(norm, "normalized_shape", (0,))) == 1 for norm in norms)
+        for norm, _ in _PARTS[: len(self._blocks)]:
+            if not normalises_rows(mine[norm]):
+                return False
+        network = is_plain(mine["linear1"]) and is_plain(mine["dropout"]) and is_plain(mine["linear2"])
+        return network and self._fuses()
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         linear = self.linear1
@@ -150,6 +154,10 @@ class TransformerEncoderLayer(_Layer):
 
     norm_first: normalise before each part (pre-LN) rather than after the residual. activation: "relu", "gelu", "silu",
     "tanh" or a function. dropout: a probability in [0, 1]. Raises ValueError for values out of range.
+
+    Fused ops do the work of several parts. A part that has hooks, is of another class or has another `forward` is called instead, and
+    so are the methods `_sa_block` and `_ff_block` of a subclass. All of them get the rectangle if the layer got one. Packed tokens
+    cannot be combined with another `_sa_block`: that raises ValueError.
     """
 
     _attentions = ("self_attn",)
@@ -294,8 +302,7 @@ class _Stack(Module):
     def _takes_rows(self, kind: type[_Layer]) -> bool:
         """Whether all layers are engine's own, without hooks: a layer of the caller's knows PyTorch's arguments only. The norm is
         then applied to rows too."""
-        norm = self.norm
-        if norm is not None and not (is_plain(norm, LayerNorm, RMSNorm) and len(norm.normalized_shape) == 1):
+        if self.norm is not None and not normalises_rows(self.norm):
             return False
         return all(isinstance(m, kind) and m._is_own() and m._takes_rows() for m in self.layers)
 
