@@ -84,6 +84,7 @@ def training_source(data: Any, config: TrainerConfig) -> DataLoader | BatchStrea
     Raises TypeError for anything else (see `check_data`), ValueError if the config sets what a loader or a stream decides."""
     check_data("Trainer", "train_data", data)
     if not is_list(data) and not gives_batches(data):
+        require(len(data), "Trainer", "train_data", "at least one batch an epoch", "none")
         return DataLoader(
             data, config.batch_size, shuffle=True, bucket_by_length=config.bucket_by_length,
             max_tokens=config.max_tokens, seed=config.seed, prefetch=prefetch_of(data),
