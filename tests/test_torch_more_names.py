@@ -23,6 +23,10 @@ def _places(T):
         lambda T: T.signbit(T.tensor([1, -1])),
         lambda T: T.copysign(T.tensor(NUMBERS), T.tensor(NUMBERS).flip(0)),
         lambda T: T.copysign(T.tensor([1, 2]), -0.0),
+        lambda T: T.copysign(T.tensor([True, False]), T.tensor([True, False])),
+        lambda T: T.copysign(T.ones(2), T.tensor([1.0, -1.0], dtype=T.float64)),
+        lambda T: T.signbit(T.tensor([True, False])),
+        lambda T: T.gradient(T.tensor(CUBES), spacing=None)[0],
         lambda T: T.isposinf(T.tensor(NUMBERS)),
         lambda T: T.isneginf(T.tensor(NUMBERS)),
         lambda T: T.float_power(T.tensor([2, 3]), 2),
@@ -110,6 +114,14 @@ def test_dropout_of_channels_and_for_selu():
     assert low / (low + high) == pytest.approx(0.3, abs=0.02)
     with pytest.raises(ValueError, match="dropout1d"):
         engine.nn.functional.dropout1d(engine.ones(2))
+
+
+def test_the_sign_of_copysign_has_the_gradient_zero():
+    x, y = engine.ones(2, requires_grad=True), engine.tensor([-1.0, 1.0], requires_grad=True)
+    engine.copysign(x, y).sum().backward()
+    assert x.grad.tolist() == [-1.0, 1.0] and y.grad.tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match="gradient"):
+        engine.gradient(engine.ones(3, 3), dim=(1, 1))
 
 
 def test_poisson():

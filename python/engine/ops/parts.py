@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.errors import BadValue, require
 from engine.ops.naming import called_as
-from engine.ops.rearrange import roll
+from engine.ops.rearrange import dims_of, roll
 from engine.ops.shape import cat, narrow, normal_dim
 from engine.ops.stacking import broadcast_tensors
 from engine.tensor import Tensor, as_array, tensor_method
@@ -69,8 +69,8 @@ def gradient(
     """
     x = as_array("gradient", "input", input)
     require(edge_order in (1, 2), "gradient", "edge_order", "1 or 2", edge_order)
-    dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-    along = [normal_dim("gradient", d, x.ndim) for d in dims]
+    along = dims_of("gradient", range(x.ndim) if dim is None else dim, x.ndim, "dim")
+    spacing = 1 if spacing is None else spacing
     steps = list(spacing) if isinstance(spacing, list | tuple) else [spacing] * len(along)
     require(len(steps) == len(along), "gradient", "spacing", f"{len(along)} numbers or tensors", len(steps))
     return tuple([_slope(input, d, step, edge_order) for d, step in zip(along, steps)])

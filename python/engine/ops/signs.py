@@ -23,8 +23,6 @@ __all__ = ["copysign", "float_power", "isneginf", "isposinf", "matrix_power", "s
 def signbit(input: Tensor) -> Tensor:
     """Whether each number is below 0, or is -0; bool. False for NaN."""
     x = as_array("signbit", "input", input)
-    if x.dtype is _core.bool:
-        raise BadType("signbit", "input", "numbers", "bool")
     number = input.detach()
     if not x.dtype.is_floating_point:
         return number < 0
@@ -33,11 +31,15 @@ def signbit(input: Tensor) -> Tensor:
 
 @tensor_method
 def copysign(input: Tensor, other: Tensor | float) -> Tensor:
-    """|input| with the sign of `other`, a tensor or a number; of integers the default dtype. No gradient flows to `other`."""
+    """|input| with the sign of `other`, a tensor or a number; of integers the default dtype. The gradient of `other` is 0."""
     x = as_array("copysign", "input", input)
     size = abs(cast(input, floating(x.dtype)))
     if isinstance(other, Tensor):
-        return where(signbit(other), -size, size)
+        minus = signbit(other)
+        signed = where(minus, -size, size)
+        return where(
+            minus.logical_or(minus.logical_not()), signed, other
+        )  # `other` gives its dtype, and gets the gradient 0
     return -size if math.copysign(1.0, other) < 0 else size * 1
 
 
