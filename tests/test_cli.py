@@ -92,6 +92,8 @@ def test_train_writes_the_run_and_prints_the_report(run):
     out = (run / "stdout").read_text()
     assert f"report: {run / 'run/report.html'}" in out
     assert out.splitlines()[-1] == f"test accuracy {report['test']['accuracy']:.4f}"
+    (repeated,) = report["data"].pop("notices")  # the data of this test are few sentences, repeated
+    assert repeated.startswith("10 of 10 held-out texts are also training texts")
     assert report["test"]["samples"] == 12 and report["data"] == {
         "train_samples": 86,
         "held_out_samples": 10,

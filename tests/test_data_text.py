@@ -302,7 +302,7 @@ def test_label_errors() -> None:
     with pytest.raises(TypeError, match=r"\[Labels.from_labels\] labels: expected a list of strings, got one string"):
         Labels.from_labels("abc")
     for label in (1, None, ["a"]):
-        with pytest.raises(TypeError, match=r"\[Labels.from_labels\] labels: expected strings, got .* in row 1"):
+        with pytest.raises(TypeError, match=r"\[Labels.from_labels\] labels: expected strings, got .* in labels\[1\]"):
             Labels.from_labels(["a", label])  # type: ignore[list-item]
     for number in (-1, 2):
         with pytest.raises(IndexError, match=f"got {number} at position 1"):

@@ -174,7 +174,7 @@ def test_bad_texts(tmp_path: Path) -> None:
         tokenizer.encode_batch(["a", None])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="a list of strings, got one str"):
         tokenizer.encode_batch("abc")
-    with pytest.raises(ValueError, match=r"half of a surrogate pair in row 1 .*clean_text"):
+    with pytest.raises(ValueError, match=r"half of a surrogate pair in texts\[1\] .*clean_text"):
         tokenizer.encode_batch(["a", "\udc00"])
 
 

@@ -159,9 +159,10 @@ class Optimizer(Hooks):
         hint = "pass the tensor from which it was made, or .detach() it"
         require(p.is_leaf, op, argument, "a leaf tensor", "one that an op made", hint)
         require(p.dtype.is_floating_point, op, argument, "a floating-point dtype", p.dtype.name, error=BadType)
-        own = p.is_contiguous() or all(n < 2 or step for n, step in zip(p.shape, p.stride()))
-        got = f"shape {tuple(p.shape)} with strides {p.stride()}"
-        require(own, op, argument, "a place in memory for each element", got, "pass the tensor that was expanded")
+        if not p.is_contiguous() and not all(n < 2 or step for n, step in zip(p.shape, p.stride())):
+            got = f"shape {tuple(p.shape)} with strides {p.stride()}"
+            hint = "pass the tensor that was expanded"
+            raise BadValue(op, argument, "a place in memory for each element", got, hint)
 
     def _check(self, group: Group) -> None:
         """Raises ValueError for hyperparameters out of range. What they may be, the subclass knows."""
