@@ -33,6 +33,11 @@ def without_plan(err: str) -> str:
     return re.sub(r"^(data|lengths|plan|cost): .*\n", "", err, flags=re.M)
 
 
+def without_notes(err: str) -> str:
+    """Standard error without notes on the data, which come before an error."""
+    return re.sub(r"^note: .*\n", "", err, flags=re.M)
+
+
 def _run(arguments: Sequence[Any], code: int, stdin: bytes) -> tuple[str, str]:
     """Standard output and standard error of the command, run in this process; of the latter not the plan of a training."""
     out, err = io.StringIO(), io.StringIO()
@@ -55,6 +60,7 @@ def run_engine(*arguments: Any, code: int = 0, stdin: bytes = b"") -> str:
     """Standard output of the command; with code 2 its one line on standard error."""
     out, line = _run(arguments, code, stdin)
     if code == 2:
+        line = without_notes(line)
         assert not out and line.startswith("engine") and line.count("\n") == 1 and line.endswith("\n"), line
     return out if code == 0 else line
 

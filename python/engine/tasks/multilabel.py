@@ -53,6 +53,7 @@ class MultiLabel(TextTask):
 
     @property
     def between(self) -> str:  # type: ignore[override]
+        """What separates the labels of a text in a field."""
         return self.separator
 
     @classmethod
