@@ -131,8 +131,7 @@ def test_what_a_function_returns():
         def forward(ctx, x):
             return 3
 
-    with pytest.raises(TypeError, match=r"\[NoTensor\] forward: expected a Tensor as output 0, got int"):
-        NoTensor.apply(x)
+    assert NoTensor.apply(x) == 3  # as in PyTorch
 
 
 def test_nonsense_in_modules():
@@ -159,7 +158,6 @@ SMALL = TransformerConfig(
 @pytest.mark.parametrize(
     "call, error, text",
     [
-        (lambda: F.cross_entropy(ONE, ONE.double()), TypeError, "[cross_entropy] target: expected float32"),
         (lambda: F.cross_entropy(ONE, ONE, engine.ones(3)), ValueError, "[cross_entropy] weight: expected shape (2,)"),
         (lambda: engine.zeros(0).max(), ValueError, "[max] input: expected at least one element"),
         (lambda: engine.zeros(0).min(), ValueError, "[min] input: expected at least one element"),

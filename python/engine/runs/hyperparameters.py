@@ -241,8 +241,8 @@ def search(
     down = metric in MINIMIZED if minimize is None else minimize
     about = {
         "space": space.describe(), "metric": metric, "minimize": down, "seed": seed, "prune": prune, "startup": startup,
-        **shared,
     }  # fmt: skip
+    about |= {f"training {name}" if name in about else name: value for name, value in shared.items()}
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, "search"), _study(optuna, folder, down, startup) as study:
         for name, value in about.items():
