@@ -137,12 +137,9 @@ def test_a_task_from_files_to_answers(place, tmp_path, task, file, other, tuned)
         key = keys.get(task, "label")
         assert [json.loads(line)[key] for line in piped[:5]] == [a[key] for a in answers[:5]] and len(piped) == 6
     if task == "classification":
-        top = json.loads(run_engine("predict", run, "the card", "--json", "--top-k", 9, "--calibrated"))["top"]
+        top = json.loads(run_engine("predict", run, "the card", "--json", "--top-k", 9))["top"]
         assert len(top) == 3 and sum(t["probability"] for t in top) == pytest.approx(1, abs=1e-5)
-        plain = json.loads(run_engine("predict", run, "the card", "--json"))["probability"]
-        temperature = report["held_out"]["calibration"]["temperature"]
-        assert temperature == 1 or plain != top[0]["probability"]
-    elif task != "pairs":
+    if task != "pairs":  # five held-out texts are too few to fit a temperature
         assert "expected a temperature in the report of" in run_engine("predict", run, "a", "--calibrated", code=2)
 
     if tuned or task == "tagging":
