@@ -19,7 +19,8 @@ template <class T>
 T value_of(py::handle value, const char* op, const char* argument, const char* expected) {
   py::detail::make_caster<T> caster;
   // To Python True is 1. No setting here is a truth value, and a limit of True would be one byte.
-  if (PyBool_Check(value.ptr()) || !caster.load(value, false)) throw Error(ErrorKind::type, op, argument, expected, Py_TYPE(value.ptr())->tp_name);
+  if (PyBool_Check(value.ptr()) || !caster.load(value, false))
+    throw Error(ErrorKind::type, op, argument, expected, Py_TYPE(value.ptr())->tp_name);
   return py::detail::cast_op<T>(caster);
 }
 
