@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from difflib import get_close_matches
 
-__all__ = ["suggestion"]
+__all__ = ["near", "suggestion"]
 
 # Options of this command, and the names that scripts of transformers, scikit-learn, Keras, Lightning and fairseq have for them.
 _ELSEWHERE = {
@@ -96,11 +96,24 @@ def suggestion(name: str, options: Collection[str], dashes: str = "--") -> str:
 
     name: as the user wrote it, perhaps with underscores. options: those that there are, which begin with these dashes.
     """
-    word = name.lstrip("-").replace("_", "-").lower()
+    close = near(name, options, dashes)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    word = _word(name)
+    return f"It is not needed: {_NOT_NEEDED[word]}." if word in _NOT_NEEDED else ""
+
+
+def near(name: str, options: Collection[str], dashes: str = "--") -> list[str]:
+    """The options that may be meant by an unknown one: the same by another name, or those that are spelled alike. None for a name of
+    something that is not needed here. Arguments as in `suggestion`."""
+    word = _word(name)
     same = [dashes + word] if dashes + word in options else []
     elsewhere = [dashes + option[2:] for option, others in _ELSEWHERE.items() if word in others.split()]
     meant = same or [option for option in elsewhere if option in options]
-    if not meant and word in _NOT_NEEDED:
-        return f"It is not needed: {_NOT_NEEDED[word]}."
-    close = meant or get_close_matches(dashes + word, sorted(options), n=2, cutoff=0.7)
-    return f"Did you mean {' or '.join(close)}?" if close else ""
+    if meant or word in _NOT_NEEDED:
+        return meant
+    return get_close_matches(dashes + word, sorted(options), n=2, cutoff=0.7)
+
+
+def _word(name: str) -> str:
+    return name.lstrip("-").replace("_", "-").lower()

@@ -18,11 +18,12 @@ from engine.runs.folder import check_output
 from engine.runs.given import Names as Names
 from engine.runs.given import given
 from engine.runs.plan import AUTOMATIC, DEFAULTS
+from engine.runs.run import model_record
 from engine.runs.start import StartConfig, longest_text
 from engine.runs.text import train_text
 from engine.runs.textdata import TextData
 from engine.serialization import write_json, write_text
-from engine.suggestions import suggestion
+from engine.suggestions import near, suggestion
 from engine.tasks import TaskConfig, task_named
 from engine.text.lists import column_of
 from engine.train import TrainerConfig
@@ -142,7 +143,7 @@ def fit_as(
         if kind_of_labels is not None:  # who opens the folder gets such labels, too
             config = predictor.model.config
             config.published = {**config.published, "label_type": kind_of_labels}
-            write_json(folder / "config.json", {"architectures": [predictor.model.architecture], **config.to_dict()})
+            write_json(folder / "config.json", model_record(predictor.model))
     return predictor
 
 
@@ -164,10 +165,10 @@ def _configs(kind: Any, init: str | None, settings: dict[str, Any]) -> dict[Any,
     }
     for name in settings:
         if name not in homes:
-            hint = suggestion(name, [each.replace("_", "-") for each in homes], dashes="")
-            if hint.startswith("Did you"):
-                hint = hint.replace("Did", "did").replace("-", "_")
-            raise BadType("fit", name, "a setting", "an unknown name", *filter(None, [hint.removesuffix(".")]))
+            known = [each.replace("_", "-") for each in homes]
+            close = [each.replace("-", "_") for each in near(name, known, "")]
+            hint = f"did you mean {' or '.join(close)}?" if close else suggestion(name, known, "").removesuffix(".")
+            raise BadType("fit", name, "a setting", "an unknown name", *filter(None, [hint]))
     defaults = {name: values[init is not None] for name, values in DEFAULTS.items() if name != "dropout"}
     defaults |= kind.defaults
     defaults["max_length"] = _LONGEST

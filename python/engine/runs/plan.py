@@ -64,9 +64,8 @@ def choose(
     """The settings with those named in `automatic` chosen, if the run starts from a published encoder; `TextData.read` chooses
     validation_fraction.
 
-    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if there is a reason for it (`why_mean`);
-    otherwise as published. lr: `suggested_lr`, half of it for the mean of few
-    texts.
+    epochs: from 4 to 30, so that there are about 600 steps. pooling: "mean" if there is a reason for it (`why_mean`), otherwise as
+    published. lr: `suggested_lr`, half of it for the mean of few texts.
     """
     init = start.init
     if init is None:

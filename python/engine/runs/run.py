@@ -35,7 +35,7 @@ from engine.tensor import Tensor
 from engine.train import Callback, TensorBoardLog, Trainer, TrainerConfig, TrainerState, latest_checkpoint
 from engine.train.checkpoint import remove_checkpoints
 
-__all__ = ["Run"]
+__all__ = ["Run", "model_record"]
 
 
 class _Divergence(Callback):
@@ -169,7 +169,7 @@ class Run:
     def _save_start(self, folder: Path) -> None:
         self.save(folder)
         if isinstance(self.model, Pretrained):
-            write_json(folder / "config.json", _model_record(self.model))
+            write_json(folder / "config.json", model_record(self.model))
 
     def resume(
         self,
@@ -238,7 +238,7 @@ class Run:
             "seed": self.trainer.seed,
             "task": checked_settings(self.task),
             **self.record(),
-            **({"model": _model_record(self.model)} if isinstance(self.model, Pretrained) else {}),
+            **({"model": model_record(self.model)} if isinstance(self.model, Pretrained) else {}),
             "tensorboard": tensorboard,
             "keep_checkpoints": keep,
             "trainer": self.trainer.to_dict(),
@@ -259,7 +259,7 @@ class Run:
             others = {name: value for name, value in self.model.config.published.items() if name not in chosen}
             made = {name: value for name, value in chosen.items() if value is not None}
             self.model.config.published = {**others, **made}
-            write_json(folder / "config.json", _model_record(self.model))
+            write_json(folder / "config.json", model_record(self.model))
         report = {
             "seed": self.trainer.seed,
             "task": self.task.settings().get("name", type(self.task).__name__),
@@ -312,5 +312,6 @@ def _differences(before: Any, now: Any, name: str) -> Iterator[tuple[str, Any, A
         yield name, before, now
 
 
-def _model_record(model: Pretrained) -> dict[str, Any]:
+def model_record(model: Pretrained) -> dict[str, Any]:
+    """What config.json holds of a model: its class and its config."""
     return {"architectures": [model.architecture], **model.config.to_dict()}
