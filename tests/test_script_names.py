@@ -111,7 +111,23 @@ def test_a_module_says_what_it_does_not_have():
         def __getattr__(self, name):
             return 7 if name == "seven" else super().__getattr__(name)
 
+    class Mixed:
+        def __getattr__(self, name):
+            return super().__getattr__("training" if name == "learning" else name)
+
+    class Both(Mixed, Wrapped):
+        pass
+
+    class Mixing(Mixed, nn.Linear):
+        pass
+
     assert Wrapped().seven == 7 and not hasattr(Wrapped(), "eight")
+    assert Both().seven == 7 and Both().learning is True and not hasattr(Both(), "eight")
+    assert Mixing(2, 3).learning is True and Mixing(2, 3)(engine.ones(1, 2)).shape == (1, 3)
+    with pytest.raises(AttributeError, match=r"\[Mixing\] eight: expected an attribute of the module"):
+        print(Mixing(2, 3).eight)
+    assert not hasattr(nn.Linear(2, 3), "eight")
+    assert not hasattr(nn.Linear, "__getattr__")  # it would slow all attributes down
     model = nn.Module()
     model.register_buffer("steps", engine.zeros(1))
     assert model.get_buffer("steps") is model.steps

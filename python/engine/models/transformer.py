@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine import nn, ops
-from engine.errors import BadType, require
+from engine.errors import BadType, BadValue, require
 from engine.layout import Layout, Rows
 from engine.models.config import TransformerConfig
 from engine.models.pretrained import Pretrained
@@ -79,8 +79,8 @@ class Inputs:
         if self.embeds is not None:
             fits = self.embeds.shape[:1] == (tokens,)
             require(fits, op, "inputs_embeds", f"one row for each of {tokens} tokens", self.embeds.shape)
-        expected = f"at most {limit} tokens a sequence (max_position_embeddings)"
-        require(longest <= limit, op, "input_ids", expected, longest)
+        if longest > limit:
+            raise BadValue(op, "input_ids", f"at most {limit} tokens a sequence (max_position_embeddings)", longest)
 
     def _pack(self, name: str, value: Tensor) -> Tensor:
         """The real cells of a rectangle (batch, length, *), or of a single row (1, length, *) that holds for all rows."""
@@ -256,7 +256,8 @@ class _Encoder(Module):
 
     def layers(self) -> list[Any]:
         """The layers in the order in which they run."""
-        return [self.layer[i * len(self.layer) // self.depth] for i in range(self.depth)]
+        held = list(self.layer)
+        return held if len(held) == self.depth else [held[i * len(held) // self.depth] for i in range(self.depth)]
 
     def forward(self, x: Tensor, layout: Layout, rows: Rows | None = None) -> Tensor:
         """Hidden states of all tokens (total_tokens, d), or only of the `rows` (m, d)."""

@@ -28,7 +28,7 @@ from engine.layout import Layout, Rows
 from engine.nn import functional as F
 from engine.nn.layers import LayerNorm
 from engine.nn.module import Module
-from engine.nn.plain import normalises_rows
+from engine.nn.plain import is_plain
 from engine.ops.packing import take_rows
 from engine.tensor import Tensor
 
@@ -69,8 +69,8 @@ class Residual(NamedTuple):
 
 def _join(norm: Module, x: Tensor, added: Tensor, dropout: float, prenorm: bool) -> Any:
     """The norm of x + dropout(added), in one pass if the norm is a plain LayerNorm. prenorm: return (norm, sum)."""
-    if type(norm) is LayerNorm and normalises_rows(norm):
-        return norm.dropout_add(added, x, dropout, prenorm)
+    if is_plain(norm, LayerNorm) and len(norm.normalized_shape) == 1:
+        return F.dropout_add_layer_norm(added, x, norm.weight, norm.bias, dropout, True, norm.eps, prenorm)
     x = x + F.dropout(added, dropout)
     return (norm(x), x) if prenorm else norm(x)
 
@@ -83,7 +83,9 @@ def run_block(
     rows: the positions, chosen from `layout`, whose results are needed; None: all. The first part, an attention, must then compute only
     these, (m, d).
     """
-    x, added, p = residual if norm_first else (residual.sum(), None, 0.0)
+    x, added, p = residual
+    if not norm_first and added is not None:
+        x, added = residual.sum(), None
     for compute, norm, dropout in parts:
         if not norm_first:
             y = x

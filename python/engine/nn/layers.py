@@ -214,10 +214,6 @@ class LayerNorm(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def dropout_add(self, input: Tensor, residual: Tensor, p: float, prenorm: bool = False) -> Any:
-        """The norm over the last dimension of residual + dropout(input, p), in one pass. prenorm: return (norm, sum)."""
-        return F.dropout_add_layer_norm(input, residual, self.weight, self.bias, p, True, self.eps, prenorm)
-
     def extra_repr(self) -> str:
         affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"

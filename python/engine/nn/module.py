@@ -29,6 +29,16 @@ __all__ = ["Module"]
 Self = TypeVar("Self", bound="Module")
 
 
+class _NotFound:
+    """What `super().__getattr__` comes to. Only classes with their own `__getattr__` have this base: with such a method, reading any
+    attribute takes longer."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.__dict__:
+            return self.__dict__[name]
+        raise BadAttribute(type(self).__name__, name, "an attribute of the module", "no such attribute")
+
+
 class Module(Hooks, State):
     """The base of all layers and models: assign parameters and submodules in `__init__`, compute in `forward`."""
 
@@ -83,9 +93,10 @@ class Module(Hooks, State):
 
     # ---- attributes
 
-    def __getattr__(self, name: str) -> Any:
-        """Raises AttributeError. Called for an attribute that is not found; `super().__getattr__` in subclasses needs it."""
-        raise BadAttribute(type(self).__name__, name, "an attribute of the module", "no such attribute")
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "__getattr__") and not issubclass(cls, _NotFound):
+            cls.__bases__ = (*cls.__bases__, _NotFound)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
