@@ -11,6 +11,7 @@ import engine
 from engine import models, nn
 from engine.nn.lora import LoRAConfig, add_lora
 from engine.nn.plain import is_plain
+from engine.text import PackedBatch
 
 torch = pytest.importorskip("torch")
 
@@ -246,11 +247,12 @@ def test_an_output_projection_of_the_callers():
 # ---- models
 
 
-def tiny():
+def tiny(**more):
     engine.manual_seed(0)
     config = models.TransformerConfig(
         vocab_size=20, hidden_size=D, num_hidden_layers=2, num_attention_heads=HEADS, intermediate_size=16,
         max_position_embeddings=8, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=3,
+        **more,
     )  # fmt: skip
     model = models.TransformerClassifier(config).eval()
     for p in model.parameters():
@@ -285,6 +287,97 @@ def test_hooks_and_replaced_parts_of_models(path):
     assert np.abs(logits(model) - before).max() > 1e-3
     model.set_submodule(path, model.get_submodule(path)[0])
     np.testing.assert_array_equal(logits(model), before)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_hooks_on_all_modules_of_a_model(norm_first):
+    """Each module is called, the containers too, and nothing else changes: neither outputs, nor gradients, nor dropout."""
+    model, told = tiny(norm_first=norm_first), []
+    lists = {name for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
+
+    def gradients():
+        model.zero_grad()
+        engine.manual_seed(1)
+        y = model(engine.tensor(IDS))
+        y.square().sum().backward()
+        return [y.detach().numpy(), *(p.grad.numpy() for p in model.parameters() if p.grad is not None)]
+
+    runs = []
+    for p in (0.0, 0.5):
+        for drop in (m for m in model.modules() if isinstance(m, nn.Dropout)):
+            drop.p = p
+        runs.append(gradients())
+        handles = [
+            m.register_forward_hook(lambda m, args, y, name=name: told.append(name))
+            for name, m in model.named_modules()
+        ]
+        model.train(p > 0)
+        y = gradients()
+        for handle in handles:
+            handle.remove()
+        if not p:
+            for one, other in zip(runs[-1], y):
+                np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+        else:
+            assert np.abs(runs[-1][0] - y[0]).max() > 1e-3
+    assert {name for name, _ in model.named_modules()} - set(told) == lists
+
+
+@pytest.mark.parametrize(
+    "path", ["bert.encoder.layer.0.attention", "bert.encoder.layer.1.attention.output", "bert.encoder.layer.1.output"]
+)
+def test_a_container_of_a_model_can_be_replaced(path):
+    class Halved(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, *args):
+            return self.inner(*args) * 0.5
+
+    model = tiny()
+    before = logits(model)
+    inner = model.get_submodule(path)
+    model.set_submodule(path, Halved(inner))
+    assert np.abs(logits(model) - before).max() > 1e-3
+    model.set_submodule(path, inner)
+    np.testing.assert_array_equal(logits(model), before)
+    inner.forward = lambda *args: type(inner).forward(inner, *args) * 0.5
+    assert np.abs(logits(model) - before).max() > 1e-3
+
+
+HEADS_OF = [(f"BertFor{head}", "first") for head in ("SequenceClassification", "TokenClassification", "MaskedLM")]
+
+
+@pytest.mark.parametrize(("kind", "pooling"), [*HEADS_OF, ("BertForSequenceClassification", "mean")])
+def test_the_encoder_under_a_head_is_called(kind, pooling):
+    """Hooks of the encoder see hidden states in the form of the input, and what they return is used."""
+    engine.manual_seed(0)
+    model = getattr(models, kind)(tiny(pooling=pooling).config).eval()
+    mask = engine.tensor(np.arange(LONG) < np.array([[5], [3], [4]]), dtype=engine.int64)
+    rectangle = (engine.tensor(IDS), mask)
+    packed = (PackedBatch.from_sequences([IDS[i, : int(n)].tolist() for i, n in enumerate((5, 3, 4))]),)
+    for args, shape in ((rectangle, (BATCH, LONG, D)), (packed, (12, D))):
+        before, seen = model(*args).detach().numpy(), []
+        handle = model.bert.register_forward_hook(lambda m, args, y, seen=seen: seen.append(y.shape))
+        np.testing.assert_allclose(model(*args).detach().numpy(), before, rtol=1e-4, atol=1e-5)
+        assert seen == [shape]
+        handle.remove()
+        handle = model.bert.register_forward_hook(lambda m, args, y: y * 0.5)
+        assert np.abs(model(*args).detach().numpy() - before).max() > 1e-4
+        handle.remove()
+        np.testing.assert_array_equal(model(*args).detach().numpy(), before)
+
+    class Other(models.TransformerEncoderModel):
+        def forward(self, input_ids, attention_mask=None):
+            x = self.inputs(input_ids, attention_mask)
+            return x.leave(self.encode(x) * 0.5)
+
+    other = Other(model.bert.config).eval()
+    other.load_state_dict(model.bert.state_dict())
+    before = model(*rectangle).detach().numpy()
+    model.bert = other
+    assert np.abs(model(*rectangle).detach().numpy() - before).max() > 1e-4
 
 
 def test_adapters_drop_everywhere():

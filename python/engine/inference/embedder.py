@@ -187,8 +187,8 @@ class SentenceEncoder:
         x = self.model.inputs(batch, None, None)
         rows = {"cls": x.layout.first(), "lasttoken": x.layout.choose(x.layout.offsets[1:] - 1)}
         if len(self.pooling) == 1 and self.pooling[0] in rows:  # the last layer computes only the tokens that are read
-            return self.model.encode(x, rows[self.pooling[0]])
-        hidden, starts = self.model.encode(x), x.layout.cu_seqlens
+            return self.model.read(x, rows[self.pooling[0]])
+        hidden, starts = self.model.read(x), x.layout.cu_seqlens
         lengths = (starts[1:] - starts[:-1]).float().unsqueeze(1)
 
         def part(mode: str) -> Tensor:

@@ -20,6 +20,7 @@ from engine.models.config import TransformerConfig
 from engine.models.pretrained import Pretrained, read_config
 from engine.models.transformer import TransformerClassifier, TransformerEncoderModel, dense_and_act, init_weights
 from engine.nn import functional as F
+from engine.nn.plain import plain
 from engine.tensor import Tensor
 
 __all__ = [
@@ -46,6 +47,7 @@ class EncoderOutput(NamedTuple):
     pooler_output: Tensor | None
 
 
+@plain
 class BertModel(TransformerEncoderModel):
     """The encoder of a published family. `model(batch).last_hidden_state`."""
 
@@ -101,9 +103,9 @@ class _TokenModel(Pretrained):
         op = type(self).__name__
         x = self.bert.inputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, op)
         if rows is None:
-            return x.leave(self._on_top(self.bert.encode(x)))
+            return x.leave(self._on_top(self.bert.read(x)))
         require(x.packed, op, "rows", "None for a rectangle (only packed batches have rows)", "numbers of tokens")
-        return self._on_top(self.bert.encode(x, x.layout.choose(rows, op)))
+        return self._on_top(self.bert.read(x, x.layout.choose(rows, op)))
 
     def loss(self, batch: Any, ignore_index: int = -100, **options: Any) -> Tensor:
         """The cross-entropy of the tokens whose label is not ignore_index. Only the logits of these tokens are computed.

@@ -20,7 +20,7 @@ from engine.nn import functional as F
 from engine.nn.attention import project_apart
 from engine.nn.block import Part, Residual, run_block, run_stack
 from engine.nn.module import Module
-from engine.nn.plain import is_plain
+from engine.nn.plain import all_plain, is_plain, plain
 from engine.ops.naming import called_as
 from engine.ops.packing import pack_padded, pad_packed, take_rows
 from engine.tensor import Tensor
@@ -179,6 +179,7 @@ class _SelfAttention(Module):
         return iter(())
 
 
+@plain
 class _Output(Module):
     """The projection that ends a part of a block, and the norm and the dropout of that part."""
 
@@ -187,13 +188,17 @@ class _Output(Module):
         self.dense = nn.Linear(in_features, c.hidden_size)
         self.LayerNorm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
         self.dropout = nn.Dropout(c.hidden_dropout_prob)
+        self.norm_first = c.norm_first
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        """What the block computes with `part`, as one call: (m, in_features) and (m, d) -> (m, d)."""
+        y = residual + self.dropout(self.dense(x))
+        return y if self.norm_first else self.LayerNorm(y)
 
     def part(self, compute: Callable[[Tensor], Tensor]) -> Part:
-        """The part of a block that ends with `dense(compute(x))`."""
+        """The part of a block that ends with `dense(compute(x))`. The dropout is not called."""
         drop = self.dropout
-        if is_plain(drop, nn.Dropout):
-            return Part(lambda x: self.dense(compute(x)), self.LayerNorm, drop.p if drop.training else 0.0)
-        return Part(lambda x: drop(self.dense(compute(x))), self.LayerNorm)
+        return Part(lambda x: self.dense(compute(x)), self.LayerNorm, drop.p if drop.training else 0.0)
 
 
 def dense_and_act(x: Tensor, dense: Module, act: str) -> Tensor:
@@ -218,11 +223,18 @@ class _Intermediate(Module):
         return dense_and_act(x, self.dense, self.act)
 
 
+@plain
 class _Attention(Module):
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
         self.add_module("self", _SelfAttention(c))
         self.output = _Output(c, c.hidden_size)
+        self.norm_first = c.norm_first
+
+    def forward(self, x: Tensor, layout: Layout, rows: Rows | None) -> Tensor:
+        """(total_tokens, d) -> the same after the residual, or (m, d) if `rows` chooses m tokens."""
+        y = self.self(self.output.LayerNorm(x) if self.norm_first else x, layout, rows)
+        return self.output(y, x if rows is None else take_rows(x, layout, rows))
 
 
 class _Layer(Module):
@@ -235,11 +247,21 @@ class _Layer(Module):
         self.intermediate = _Intermediate(c)
         self.output = _Output(c, c.intermediate_size)
 
+    def _fuses(self) -> bool:
+        """Whether all parts that the block does not call are plain."""
+        attention, output = self.attention, self.output
+        if not all_plain(attention, output):
+            return False
+        first = attention.output
+        return is_plain(first) and all_plain(first.dropout, output.dropout)
+
     def forward(self, residual: Residual, layout: Layout, rows: Rows | None) -> Residual:
-        attention = self.attention
-        attend = attention.output.part(lambda x: attention.self(x, layout, rows))
-        network = self.output.part(self.intermediate)
-        return run_block(residual, (attend, network), self.norm_first, layout, rows)
+        attention, output = self.attention, self.output
+        if self._fuses():
+            attend = attention.output.part(lambda x: attention.self(x, layout, rows))
+            return run_block(residual, (attend, output.part(self.intermediate)), self.norm_first, layout, rows)
+        x = attention(residual.sum(), layout, rows)
+        return Residual(output(self.intermediate(output.LayerNorm(x) if self.norm_first else x), x))
 
 
 class _Encoder(Module):
@@ -288,6 +310,7 @@ def init_weights(module: Module, std: float) -> None:
             nn.init.zeros_(m.weight.detach().select(0, m.padding_idx))
 
 
+@plain
 class TransformerEncoderModel(Pretrained):
     """The encoder. A packed batch gives (total_tokens, hidden_size). input_ids (batch, length) with an attention_mask (1: token, 0:
     padding) give (batch, length, hidden_size), 0 at padding.
@@ -326,6 +349,16 @@ class TransformerEncoderModel(Pretrained):
             return take_rows(self.encoder(y, x.layout), x.layout, rows)
         return self.encoder(y, x.layout, rows)
 
+    def read(self, x: Inputs, rows: Rows | None = None) -> Tensor:
+        """`encode` for what is on top of the encoder. If there are hooks or another `forward`, the encoder is called, with x."""
+        if is_plain(self):
+            return self.encode(x, rows)
+        y = self(x)
+        hidden = y[0] if isinstance(y, tuple) else y
+        if not x.packed:
+            hidden = pack_padded(hidden, x.layout)
+        return hidden if rows is None else take_rows(hidden, x.layout, rows)
+
     def inputs(
         self,
         input: Any,
@@ -335,7 +368,9 @@ class TransformerEncoderModel(Pretrained):
         inputs_embeds: Tensor | None = None,
         op: str | None = None,
     ) -> Inputs:
-        """Reads a packed batch or a rectangle."""
+        """Reads a packed batch or a rectangle. What was read already is returned as it is."""
+        if isinstance(input, Inputs):
+            return input
         name = op or type(self).__name__
         return Inputs(name, input, attention_mask, token_type_ids, position_ids, inputs_embeds, self.config)
 
@@ -359,8 +394,8 @@ class TransformerEncoderModel(Pretrained):
     def encode_pooled(self, x: Inputs) -> Tensor:
         """The pooled hidden states (batch, hidden_size). The last layer computes only the tokens that the pooling reads."""
         if self.config.pooling != "first":
-            return self.pool(self.encode(x), x.layout)
-        y = self.encode(x, x.layout.first())
+            return self.pool(self.read(x), x.layout)
+        y = self.read(x, x.layout.first())
         return y if self.pooler is None else self.pooler(y)
 
 

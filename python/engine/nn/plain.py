@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["is_plain", "normalises_rows", "plain"]
+__all__ = ["all_plain", "is_plain", "normalises_rows", "plain"]
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -36,6 +36,14 @@ def is_plain(module: Any, kind: type | None = None) -> bool:
         or mine["_backward_pre_hooks"]
         or "forward" in mine
     )
+
+
+def all_plain(*modules: Any) -> bool:
+    """Whether all of them are plain, of whatever marked class."""
+    for module in modules:  # noqa: SIM110  (a generator takes longer)
+        if not is_plain(module):
+            return False
+    return True
 
 
 def normalises_rows(norm: Any) -> bool:
