@@ -18,16 +18,39 @@ __all__ = ["Hooks", "call_with_backward_hooks"]
 _SHARED = "an input or output of a module with backward hooks"
 
 
+_KINDS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+class _MadeWhenRead:
+    """A module's hooks of one kind, by number. All kinds are made when one of them is read: most modules never have a hook, and every
+    call of a module looks for hooks."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, module: Any, owner: type | None = None) -> Any:
+        if module is None:
+            return self
+        for kind in _KINDS:
+            module.__dict__.setdefault(kind, {})
+        return module.__dict__[self.name]
+
+
 class Hooks:
     """The part of a Module that keeps hooks and calls `forward` with them."""
+
+    _forward_hooks: Any = _MadeWhenRead()
+    _forward_pre_hooks: Any = _MadeWhenRead()
+    _backward_hooks: Any = _MadeWhenRead()
+    _backward_pre_hooks: Any = _MadeWhenRead()
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
 
     def _call_forward(self, *args: Any, **kwargs: Any) -> Any:
-        before: dict[Any, Any] = self.__dict__["_forward_pre_hooks"]
-        after: dict[Any, Any] = self.__dict__["_forward_hooks"]
+        before: dict[Any, Any] = self._forward_pre_hooks
+        after: dict[Any, Any] = self._forward_hooks
         waiting = dict(after)
         output = None
         try:
@@ -47,12 +70,15 @@ class Hooks:
             raise
         return output
 
+    def _call_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        if self._backward_hooks or self._backward_pre_hooks:
+            return call_with_backward_hooks(self, args, kwargs, self._call_forward)
+        return self._call_forward(*args, **kwargs)
+
     def _has_hooks(self) -> bool:
         """Whether something is to happen before or after `forward`, or in its backward pass."""
         mine = self.__dict__
-        return any(
-            mine[name] for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-        )
+        return "_forward_hooks" in mine and any(mine.get(kind) for kind in _KINDS)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -61,7 +87,7 @@ class Hooks:
 
         with_kwargs: calls hook(module, args, kwargs), which returns None or (args, kwargs). prepend: before the hooks that are there.
         """
-        return RemovableHandle(self.__dict__["_forward_pre_hooks"], (hook, with_kwargs), prepend)
+        return RemovableHandle(self._forward_pre_hooks, (hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self,
@@ -76,7 +102,7 @@ class Hooks:
         with_kwargs: calls hook(module, args, kwargs, output). prepend: before the hooks that are there. always_call: also if forward or
         another hook raises an error; the output is then None, or what it was before the other hook.
         """
-        return RemovableHandle(self.__dict__["_forward_hooks"], (hook, with_kwargs, always_call), prepend)
+        return RemovableHandle(self._forward_hooks, (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_hook(
         self, hook: Callable[[Any, Any, Any], Any], prepend: bool = False
@@ -86,7 +112,7 @@ class Hooks:
 
         The arguments and the output of the module cannot be written in place then. prepend: before the hooks that are there.
         """
-        return RemovableHandle(self.__dict__["_backward_hooks"], hook, prepend)
+        return RemovableHandle(self._backward_hooks, hook, prepend)
 
     def register_full_backward_pre_hook(
         self, hook: Callable[[Any, Any], Any], prepend: bool = False
@@ -94,7 +120,7 @@ class Hooks:
         """Calls hook(module, grad_output) in backward before the gradients inside the module are computed. If the hook returns a tuple,
         that replaces grad_output. prepend: before the hooks that are there.
         """
-        return RemovableHandle(self.__dict__["_backward_pre_hooks"], hook, prepend)
+        return RemovableHandle(self._backward_pre_hooks, hook, prepend)
 
 
 def _before(changed: Any, args: Any, kwargs: Any, with_kwargs: bool) -> tuple[Any, Any]:
@@ -130,7 +156,7 @@ class _Backward:
         """The arguments, those that require grad as outputs of a node that calls the hooks."""
         self.inputs = len(args)
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
-        if not places or not self.module.__dict__["_backward_hooks"]:
+        if not places or not self.module._backward_hooks:
             return args
         self.has_input_node = True
 
@@ -154,11 +180,11 @@ class _Backward:
 
         def backward(node: Node, *gradients: Array | None) -> Any:
             self.grad_output = _told(outputs, places, gradients)
-            for hook in list(self.module.__dict__["_backward_pre_hooks"].values()):
+            for hook in list(self.module._backward_pre_hooks.values()):
                 changed = hook(self.module, self.grad_output)
                 if changed is not None:
                     self.grad_output = _checked("grad_output", changed, self.grad_output)
-            if not self.has_input_node and self.module.__dict__["_backward_hooks"]:
+            if not self.has_input_node and self.module._backward_hooks:
                 self._call_hooks((None,) * self.inputs)
             return tuple([None if self.grad_output[i] is None else self.grad_output[i]._data for i in places])
 
@@ -166,7 +192,7 @@ class _Backward:
         return passed[0] if single else type(output)(passed) if type(output) in (tuple, list) else passed
 
     def _call_hooks(self, grad_input: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook in list(self.module.__dict__["_backward_hooks"].values()):
+        for hook in list(self.module._backward_hooks.values()):
             changed = hook(self.module, grad_input, self.grad_output)
             if changed is not None:
                 if not self.has_input_node:

@@ -16,7 +16,7 @@ from engine.autograd.modes import no_grad
 from engine.device import device as Device
 from engine.device import number_of, placed, refuse_float64
 from engine.errors import BadAttribute, BadKey, BadType, BadValue, NotDefined, require
-from engine.nn.hooks import Hooks, call_with_backward_hooks
+from engine.nn.hooks import Hooks
 from engine.nn.parameter import Buffer, Parameter
 from engine.nn.registry import Registry
 from engine.nn.state import State
@@ -54,10 +54,6 @@ class Module(Hooks, State):
             _buffers=Registry(),
             _modules=Registry(),
             _non_persistent_buffers_set=set(),
-            _forward_hooks={},
-            _forward_pre_hooks={},
-            _backward_hooks={},
-            _backward_pre_hooks={},
             _state_hooks={},
         )
         for registry in _KINDS:
@@ -84,11 +80,8 @@ class Module(Hooks, State):
         raise NotDefined(type(self).__name__, "forward", "a class that defines this method", "one that does not")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        mine = self.__dict__
-        if mine["_backward_hooks"] or mine["_backward_pre_hooks"]:
-            return call_with_backward_hooks(self, args, kwargs, self._call_forward)
-        if mine["_forward_pre_hooks"] or mine["_forward_hooks"]:
-            return self._call_forward(*args, **kwargs)
+        if "_forward_hooks" in self.__dict__ and self._has_hooks():
+            return self._call_with_hooks(*args, **kwargs)
         return self.forward(*args, **kwargs)
 
     # ---- attributes
