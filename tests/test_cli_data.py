@@ -143,7 +143,7 @@ def test_check_leaves_columns_of_zeros_and_ones_as_they_are(tmp_path):
     for named in ((), ("--label-column", "toxic,insult")):
         command = ("check", path, *named, "--remove", "empty,missing_label", "-o", tmp_path / "b.csv")
         said = run_engine(*command)
-        assert "1 rows removed, 4 written" in said and ("name them with --label-column" in said) == (not named)
+        assert "1 row removed, 4 written" in said and ("name them with --label-column" in said) == (not named)
         assert (tmp_path / "b.csv").read_text() == kept
 
 

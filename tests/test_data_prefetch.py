@@ -410,7 +410,7 @@ def test_lazy_datasets_are_checked_at_once(tokenizer: Tokenizer) -> None:
     for options in ({"max_tokens": 5}, {"bucket_by_length": True}):
         with pytest.raises(ValueError, match="expected a dataset with lengths"):
             DataLoader(lazy, **options)
-    assert repr(lazy) == "LazyTextDataset(1 texts)"
+    assert repr(lazy) == "LazyTextDataset(1 text)"
 
 
 # --- from_texts in chunks ---

@@ -405,7 +405,7 @@ def test_wrong_arguments() -> None:
         remove_problems(table, report, ["leaks"])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="got one string"):
         remove_problems(table, report, "leak")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="expected a report on 1 rows, got one on 2"):
+    with pytest.raises(ValueError, match="expected a report on 1 row, got one on 2"):
         remove_problems(table[:1], report, [])
     other = find_problems(TextTable(["x", ""]))
     with pytest.raises(ValueError, match="expected the report on this table, got one with another text in row 1"):

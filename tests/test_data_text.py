@@ -123,7 +123,7 @@ def test_table_access() -> None:
         table.select([3])
     with pytest.raises(TypeError, match=r"\[TextTable.select\] rows: expected an integer, got 1.5"):
         table.select([1.5])  # type: ignore[list-item]
-    with pytest.raises(ValueError, match="labels: expected 1 entries"):
+    with pytest.raises(ValueError, match="labels: expected 1 entry"):
         TextTable(["a"], [])
     with pytest.raises(ValueError, match="label_counts"):
         TextTable(["a"]).label_counts()
@@ -155,11 +155,9 @@ def test_pairs_and_columns_go_with_their_rows() -> None:
 
 
 def test_lists_of_other_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\[TextTable\] pairs: expected 1 entries, one for each row, got 2"):
+    with pytest.raises(ValueError, match=r"\[TextTable\] pairs: expected 1 entry, one for each row, got 2"):
         TextTable(["a"], pairs=["b", "c"])
-    with pytest.raises(
-        ValueError, match=r"\[TextTable\] columns\['city'\]: expected 1 entries, one for each row, got 0"
-    ):
+    with pytest.raises(ValueError, match=r"\[TextTable\] columns\['city'\]: expected 1 entry, one for each row, got 0"):
         TextTable(["a"], columns={"city": []})
 
 

@@ -20,7 +20,7 @@ from engine.commands.common import (
     settings_options,
 )
 from engine.commands.terminal import show
-from engine.errors import ArgumentError
+from engine.errors import ArgumentError, amount
 
 __all__ = ["check"]
 
@@ -110,7 +110,7 @@ def check(
     kind = task_named(options["task"])
     read = partial(_sentences if kind.name == "tagging" else _texts, options=options)
     table, splits = read(data), {name: read(name) for name in others}
-    separator = options["label_separator"] or kind.between
+    separator = options["label_separator"] or {"multilabel": "|", "tagging": " "}.get(kind.name)
     if table.label_column and table.label_column not in table.header:  # columns of 0 and 1: a row may have no 1
         separator = separator or "|"
     least = 1 if kind.name == "regression" else 2  # numbers need not repeat
@@ -131,7 +131,7 @@ def check(
         removed = set(left[1])
         columns = {name: [v for row, v in enumerate(each) if row not in removed] for name, each in columns.items()}
         write_columns("check", columns, output)
-        show(f"{len(left[1])} rows removed, {len(left[0])} written to {output}", err=as_json)
+        show(f"{amount(len(left[1]), 'row')} removed, {len(left[0])} written to {output}", err=as_json)
 
 
 def _texts(path: str, options: dict[str, Any]) -> Any:

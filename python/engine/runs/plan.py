@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import _core, cuda
+from engine.errors import amount
 from engine.inference.sentence_folder import pooling_of
-from engine.report.words import amount
 from engine.runs.facts import peak_memory_bytes, resident_bytes
 from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr

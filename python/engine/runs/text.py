@@ -16,11 +16,10 @@ from types import MappingProxyType
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import Argument, ArgumentError, require
+from engine.errors import Argument, ArgumentError, amount, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
-from engine.report.words import amount
 from engine.runs.folder import (
     check_output,
     file_record,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from engine.data import in_order
-from engine.errors import Argument, ArgumentError, BadType, BadValue, NotFinite, require
+from engine.errors import Argument, ArgumentError, BadType, BadValue, NotFinite, amount, require
 from engine.models import AutoModelForSequenceClassification, TransformerConfig
 from engine.models.forward import compute_logits, counted_rows, labels_on_host
 from engine.nn import Module
@@ -292,11 +292,11 @@ class TextTask(Task):
         """Raises ValueError unless there is a label, and a class weight, for each output of the model."""
         names, weights, op = self._labels, self.class_weights, type(self).__name__
         if names is not None and len(names) != outputs:
-            expected = f"{outputs} names, one for each output of the model"
+            expected = f"{amount(outputs, 'name')}, one for each output of the model"
             raise BadValue(op, "labels", expected, f"{len(names)}: {', '.join(names.names)}")
         if weights is not None and weights.numel() != outputs:
             raise BadValue(
-                op, "class_weights", f"{outputs} numbers, one for each output of the model", weights.tolist()
+                op, "class_weights", f"{amount(outputs, 'number')}, one for each output of the model", weights.tolist()
             )
 
     def weight(self, batch: PackedBatch) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from engine.errors import require
+from engine.errors import amount, require
 from engine.text.table import TextTable
 
 __all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds", "contents"]
@@ -126,7 +126,7 @@ class QualityReport:
         return {**content, "counts": self.counts(), "problems": [asdict(problem) for problem in self.problems]}
 
     def __str__(self) -> str:
-        lines = [f"{self.rows} rows" + (f" of {self.source}" if self.source else "")]
+        lines = [amount(self.rows, "row") + (f" of {self.source}" if self.source else "")]
         for kind in KINDS:
             found = self.of(kind)
             lines.append(f"  {kind.replace('_', ' '):15} {len(found):6}")
