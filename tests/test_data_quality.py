@@ -426,7 +426,7 @@ def test_files_without_lines_have_rows(tmp_path):
         ("a.xlsx", "row 4 'a b c d e f g h' = row 2 'a"),
     ):
         (problem,) = (report := find_problems(read_table(tmp_path / name))).of("duplicate")
-        assert said in str(report) and problem.where == said[:5] and "line" not in str(report)
+        assert said in str(report) and problem.where == said[:5] and "line " not in str(report)
     both = TextTable(["b c d e", "b c d e"], source=["a.csv", "b.csv"], lines=[2, 3])
     assert "line 3 of b.csv 'b c d e' = line 2 of a.csv 'b" in str(find_problems(both))
     assert "row 1 'b c d e' = row 0 'b" in str(find_problems(TextTable(["b c d e", "b c d e"])))
