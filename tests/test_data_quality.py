@@ -422,7 +422,7 @@ def test_files_without_lines_have_rows(tmp_path):
         book.active.append(row)
     book.save(tmp_path / "a.xlsx")
     for name, said in (
-        ("a.parquet", "row 3 'a b c d e f g h' = row 1 'a"),
+        ("a.parquet", "row 2 'a b c d e f g h' = row 0 'a"),
         ("a.xlsx", "row 4 'a b c d e f g h' = row 2 'a"),
     ):
         (problem,) = (report := find_problems(read_table(tmp_path / name))).of("duplicate")
