@@ -23,18 +23,17 @@ def command(tmp_path):
     return ("search", tmp_path / "space.toml", data, "-o", tmp_path / "out", "--epochs", 1, *SIZES)
 
 
-def test_only_our_lines_are_printed(command, capfd):
+def test_only_our_lines_are_printed(command, caplog):
     before = optuna.logging.get_verbosity()
-    optuna.logging.enable_default_handler()
+    optuna.logging.enable_propagation()
     optuna.logging.set_verbosity(logging.INFO)
     try:
-        out, err = _run([*command, "--trials", 1], 0, b"")
+        assert run_engine(*command, "--trials", 1).count("trial 0: complete") == 1
         assert optuna.logging.get_verbosity() == logging.INFO  # as it was
     finally:
+        optuna.logging.disable_propagation()
         optuna.logging.set_verbosity(before)
-    said = capfd.readouterr()
-    assert "study" not in out + err + said.out + said.err
-    assert out.count("trial 0: complete") == 1
+    assert [record.message for record in caplog.records if record.name.startswith("optuna")] == []
 
 
 def test_data_that_changed_are_refused(command, tmp_path):
