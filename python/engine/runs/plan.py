@@ -126,8 +126,6 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     if run.start.fits(run.task, run.new):
         parts.append("the head starts from a fit to what the encoder gives")
     lines = [f"plan: {'; '.join(parts)}"]
-    if not config.lr and not config.head_lr:
-        lines.append("plan: the learning rate is 0, so no weight changes")
     if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
         reason = why_mean(run.start, len(run.parts["train"].dataset), run.task)
         lines.append(

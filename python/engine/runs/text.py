@@ -163,6 +163,8 @@ class TextRun(Run):
             name: Part(task.dataset(table, tokenizer, data.max_length), table) for name, table in parts.tables.items()
         }
         self.notices = _notices(datasets, task, tokenizer, data.max_length)
+        if not (trainer.lr or trainer.head_lr):
+            self.notices.append("the learning rate is 0, so the training changes no weight")
         super().__init__(model, task, trainer, datasets)
 
     @classmethod
@@ -243,6 +245,8 @@ class TextRun(Run):
         }
 
     def advice(self, report: Mapping[str, Any]) -> list[str]:
+        if not (self.trainer.lr or self.trainer.head_lr):
+            return ["The learning rate was 0. A model learns only with a rate above 0."]
         training, advice = report["training"], []
         if "held_out" in report and training["epochs"] > 1 and training["best_step"] == training["steps"]:
             advice.append("The last epoch was the best one. More epochs may give a better model.")
