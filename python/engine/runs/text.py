@@ -58,6 +58,7 @@ def train_text(
     callbacks: Iterable[Callback] = (),
     notify: Callable[[str], None] | None = None,
     tables: Mapping[str, Any] = MappingProxyType({}),
+    own: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Trains a model for a task on texts, evaluates it, and writes the run folder.
 
@@ -74,6 +75,7 @@ def train_text(
         notify: called before the training with each sentence about the data that a user should know: texts that are cut, labels that
             look like mistakes, what reading has left out or guessed. The report has them, too.
         tables: tables of files in `data` that need not be read, by their paths.
+        own: the caller's own labels by their names, where they differ. If all are numbers or truth values, the model answers with such.
 
     Returns:
         The report, as in report.json.
@@ -86,6 +88,7 @@ def train_text(
     """
     check_output(Path(output), overwrite)
     run = _noted(data, trainer, task, start, automatic, notify, tables)
+    run.task.own = own
     if announce is not None:
         run.first = (Announcement(run, announce),)
     return run.train(
@@ -208,11 +211,15 @@ class TextRun(Run):
         places = find_files(data.files, record["data"]["sha256"], record["data"]["absolute"])
         parts = data.moved(places).read(settings)
         tokenizer = tokenizer_of(folder, fresh, lambda: _words(data, start, parts))
-        return cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
+        run = cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
+        run.task.take_label_type(record.get("label_type"), f"the run.json of {folder}")
+        return run
 
     def record(self) -> dict[str, Any]:
+        kind = self.task.label_type()
         return {
             "task": self.settings.to_dict(),
+            **({} if kind is None else {"label_type": kind}),
             "data": {**self.data.to_dict(), **file_record(self.data.files)},
             "cleaning": self.cleaning,
             "start": {**self.start.record(), "initial_values": self.new},
