@@ -413,7 +413,7 @@ def test_unknown_tags_and_wrong_words(tmp_path: Path) -> None:
         tag_dataset(TaggedTable([["a"]], [["B-a"]], source="f", lines=[9]), tokenizer(tmp_path), labels)
     with pytest.raises(ValueError, match="max_length: expected at least 3, got 2"):
         tag_dataset(TaggedTable([["a"]]), tokenizer(tmp_path), labels, max_length=2)
-    with pytest.raises(TypeError, match=r"sentences\[1\]: expected strings, got int in sentences\[1\]\[0\]"):
+    with pytest.raises(TypeError, match=r"sentences\[1\]: expected strings, got 3 \(int\) in sentences\[1\]\[0\]"):
         tokenizer(tmp_path).encode_words([["a"], [3]])  # type: ignore[list-item]
     with pytest.raises(TypeError, match=r"sentences\[0\]: expected a list of strings, got one str"):
         tokenizer(tmp_path).encode_words(["a b"])

@@ -336,7 +336,7 @@ def test_split_labels_and_encode_many_errors() -> None:
         split_labels(["a"], "")
     with pytest.raises(TypeError, match="got one string"):
         split_labels("ab")
-    with pytest.raises(TypeError, match=r"expected strings, got int in labels\[0\]"):
+    with pytest.raises(TypeError, match=r"expected strings, got 3 \(int\) in labels\[0\]"):
         split_labels([3])  # type: ignore[list-item]
     labels = Labels(["ham", "spam"])
     with pytest.raises(
@@ -365,7 +365,7 @@ def test_parse_numbers() -> None:
             parse_numbers(["1", wrong])
     with pytest.raises(ValueError, match=r"got 'x' in line 4 of f\.csv"):
         parse_numbers(["1", "x"], source="f.csv", lines=[2, 4])
-    with pytest.raises(TypeError, match=r"expected strings, got float in labels\[0\]"):
+    with pytest.raises(TypeError, match=r"expected strings, got 1.0 \(float\) in labels\[0\]"):
         parse_numbers([1.0])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="got one string"):
         parse_numbers("12")
