@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from engine.tasks import Classification, Columns, MultiLabel
+from engine.tasks import Classification, Columns, MultiLabel, Regression
 from engine.text import read_table
 
 
@@ -128,3 +128,18 @@ def test_names_that_hold_commas_stay_names(tmp_path, cells):
 def test_a_separator_that_is_used_makes_other_marks_part_of_names(tmp_path):
     cells = ["a, b|c", "d, e", "f, g", "h|k", "h/k", "k"]
     assert _collected(tmp_path, MultiLabel, cells) == ("a, b", "c", "d, e", "f, g", "h", "h/k", "k")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "column"),
+    [
+        ("text,label", 'a,"[1.5, 2.0]"\nb,"[0.5, 1]"', None),
+        ("text,label", "a,1.5|2\nb,0.5|1", None),
+        ("text,label", 'a,"1.5, 2.0"\nb,"0.5, 1"', None),
+        ("text,x,y", "a,1.5,2\nb,0.5,1", "x,y"),
+    ],
+)
+def test_several_numbers_a_text_are_refused_with_the_way_out(tmp_path, header, rows, column):
+    (tmp_path / "a.csv").write_text(f"{header}\n{rows}\n")
+    with pytest.raises(ValueError, match=r"in line 2 .*train one model for each"):
+        Regression(["value"]).targets(Regression.read(str(tmp_path / "a.csv"), Columns(label=column)))

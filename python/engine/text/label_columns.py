@@ -29,7 +29,7 @@ _SEPARATORS = ("|", ",", ";")
 _RARE_SEPARATORS = ("/", "+", "&", "#", "\t", "\n")  # that names may hold, too
 _MOSTLY, _FEW = 0.5, 2
 
-_SEVERAL: Hint = "the task 'multilabel' learns several labels a text"
+_SEVERAL: Hint = "the task 'multilabel' learns several labels a text; for several numbers, train one model for each"
 
 _NONE: Hint = "the task 'multilabel' also takes texts without a label"
 
@@ -93,7 +93,10 @@ def _switched_on(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
             if value in _ON:
                 names.append(name)
             elif value not in _OFF:
-                several = "several columns of labels hold 0 and 1: each is a label of the task 'multilabel'"
+                several = (
+                    "several columns of labels hold 0 and 1: each is a label of the task 'multilabel'; for several numbers, train one "
+                    "model for each column"
+                )
                 raise rows.wrong(row, f"0 or 1 in the column {name!r}", repr(value), several)
     return found
 
