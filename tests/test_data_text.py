@@ -293,7 +293,7 @@ def test_label_errors() -> None:
         Labels(["a", ""])
     with pytest.raises(TypeError, match="one string"):
         Labels("abc")
-    with pytest.raises(TypeError, match=r"int in names\[1\]"):
+    with pytest.raises(TypeError, match=r"1 \(int\) in names\[1\]"):
         Labels(["a", 1])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="one string"):
         Labels(["a"]).encode("a")
