@@ -33,7 +33,7 @@ def test_a_folder_of_parquet_and_csv_names_both(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "way"),
     [
-        ("a.conll", "Ann B-PER\n", "the task 'tagging' reads CoNLL files"),
+        ("a.conll", "Ann B-PER\n", "--task tagging reads CoNLL files"),
         ("a.csv", "text,label\na,\"['x' 'y']\"\nb,\"['x']\"\n", r"write array\.tolist\(\)"),
     ],
 )

@@ -199,3 +199,30 @@ def test_the_checks_of_scikit_learn():
     with pytest.raises(Exception, match="not fitted"):
         check_is_fitted(classifier)
     check_is_fitted(classifier.fit(TEXTS, LABELS))
+
+
+def test_settings_are_parameters_and_weights_of_texts_are_refused():
+    one = TextClassifier(epochs=1, settings={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2})
+    assert one.get_params()["settings__hidden_size"] == 16 and "settings__hidden_size" not in one.get_params(deep=False)
+    before = one.settings
+    assert one.set_params(settings__hidden_size=32, epochs=2) is one and (one.settings["hidden_size"], one.epochs) == (
+        32,
+        2,
+    )
+    assert before["hidden_size"] == 16  # a clone may hold the same dict
+    assert one.set_params(settings__lora_rank=2, settings=None).settings == {"lora_rank": 2}
+    with pytest.raises(ValueError, match=r"hidden_size: expected one of init.*\(if .* settings__hidden_size sets it\)"):
+        one.set_params(hidden_size=3)
+    with pytest.raises(TypeError, match=r"fit\] sample_weight: expected no such argument.*'class_weights': 'balanced'"):
+        one.fit(TEXTS, LABELS, sample_weight=np.ones(len(TEXTS)))
+    with pytest.raises(TypeError, match=r"fit\] groups: expected X and y, got list"):
+        one.fit(TEXTS, LABELS, groups=[])
+
+
+def test_a_grid_of_sizes():
+    selection = pytest.importorskip("sklearn.model_selection")
+    one = TextClassifier(epochs=1, settings={"num_hidden_layers": 1, "num_attention_heads": 2})
+    grid = selection.GridSearchCV(one, {"settings__hidden_size": [8, 16]}, cv=2, error_score="raise").fit(TEXTS, LABELS)
+    best = grid.best_estimator_
+    assert best.predictor_.model.config.hidden_size == grid.best_params_["settings__hidden_size"]
+    assert one.settings == {"num_hidden_layers": 1, "num_attention_heads": 2}

@@ -143,7 +143,7 @@ def test_check_leaves_columns_of_zeros_and_ones_as_they_are(tmp_path):
     for named in ((), ("--label-column", "toxic,insult")):
         command = ("check", path, *named, "--remove", "empty,missing_label", "-o", tmp_path / "b.csv")
         said = run_engine(*command)
-        assert "1 rows removed, 4 written" in said and ("name them with --label-column" in said) == (not named)
+        assert "1 row removed, 4 written" in said and ("name them with --label-column" in said) == (not named)
         assert (tmp_path / "b.csv").read_text() == kept
 
 
@@ -458,3 +458,50 @@ def test_control_characters_never_reach_a_terminal(place, tmp_path):
         ), repr(output)
     assert "\\x1b[31mred" in outputs[0]
     assert json.loads(outputs[1])["text"] == evil
+
+
+# --- words with tags ---
+
+CONLL = "Ann B-PER\nsleeps O\n\nBob B-PER\nsleeps O\n\nAnn O\nsleeps O\n\nAnn B-PER\nsleeps O\n"
+
+
+def test_tagged_words_in_a_text_file_are_checked_and_trained_on(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(CONLL)
+    said = " ".join(run_engine("check", path, "--task", "tagging").split())
+    assert "4 rows of" in said and " duplicate 2 " in said and "label conflict 2 " in said
+    assert "line 10 'Ann sleeps' = line 1 'Ann sleeps'" in said and "note:" not in said
+    run_engine("check", path, "--task", "tagging", "--remove", "label_conflict", "-o", tmp_path / "left.jsonl")
+    assert json.loads((tmp_path / "left.jsonl").read_text()) == {"words": ["Bob", "sleeps"], "tags": ["B-PER", "O"]}
+    path.write_text((CONLL + "\n") * 5)
+    run_engine("train", path, "--task", "tagging", "-o", tmp_path / "run", *SCRATCH)
+    assert json.loads((tmp_path / "run/config.json").read_text())["id2label"] == {"0": "B-PER", "1": "O"}
+    lines = run_engine("predict", tmp_path / "run", "--input", path, "--format", "conll", "--json").splitlines()
+    assert len(lines) == 20 and json.loads(lines[0])["words"] == ["Ann", "sleeps"]
+
+
+def test_a_file_of_tagged_words_that_is_read_as_texts_is_noticed(tmp_path):
+    (tmp_path / "a.txt").write_text(CONLL)
+    assert "it looks like a CoNLL file" in run_engine("check", tmp_path / "a.txt")
+    error = run_engine("train", tmp_path / "a.txt", "-o", tmp_path / "run", *SCRATCH, code=2)
+    assert "use --task tagging" in error
+    for text in ("New B-\nYork O\n", "it is B-O\n\nO\n", "a b\n\nc d\n"):
+        (tmp_path / "a.txt").write_text(text)
+        assert "CoNLL" not in run_engine("check", tmp_path / "a.txt")
+
+
+def test_check_names_tags_that_training_refuses(tmp_path):
+    (tmp_path / "a.conll").write_text(CONLL.replace("O\n", "0\n", 1))
+    said = run_engine("check", tmp_path / "a.conll", "--task", "tagging")
+    assert "note: training refuses these tags: expected 'O', or B-" in said and "the letter O is meant" in said
+    assert "--task tagging reads CoNLL files" in run_engine("check", tmp_path / "a.conll", code=2)
+    assert "--label-separator is not used" in run_engine(
+        "check", tmp_path / "a.conll", "--task", "tagging", "--label-separator", ",", code=2
+    )
+
+
+def test_check_reads_labels_as_the_task_does(tmp_path):
+    write_rows(tmp_path / "a.csv", ("text", "label"), [("one text", "a|b"), ("another", "a"), ("a third", "b")])
+    for task, rare in (("classification", 3), ("multilabel", 0), ("regression", 0)):
+        said = run_engine("check", tmp_path / "a.csv", "--task", task)
+        assert f"rare label {rare}" in " ".join(said.split())

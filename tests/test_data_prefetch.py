@@ -389,7 +389,7 @@ def test_a_dataset_says_whether_its_batches_are_worth_making_ahead(tokenizer: To
 
 def test_lazy_datasets_are_checked_at_once(tokenizer: Tokenizer) -> None:
     op = r"\[LazyTextDataset\] "
-    with pytest.raises(TypeError, match=op + "texts: expected strings, got int in texts\\[1\\]"):
+    with pytest.raises(TypeError, match=op + "texts: expected strings, got 3 \\(int\\) in texts\\[1\\]"):
         LazyTextDataset(["a", 3], tokenizer)  # type: ignore[list-item]
     with pytest.raises(ValueError, match=op + "labels: expected 1, one for each text, got 2"):
         LazyTextDataset(["a"], tokenizer, [0, 1])
@@ -410,7 +410,7 @@ def test_lazy_datasets_are_checked_at_once(tokenizer: Tokenizer) -> None:
     for options in ({"max_tokens": 5}, {"bucket_by_length": True}):
         with pytest.raises(ValueError, match="expected a dataset with lengths"):
             DataLoader(lazy, **options)
-    assert repr(lazy) == "LazyTextDataset(1 texts)"
+    assert repr(lazy) == "LazyTextDataset(1 text)"
 
 
 # --- from_texts in chunks ---
@@ -435,7 +435,9 @@ def test_chunks_give_the_same_dataset_and_tell_how_far_they_are(
     assert [item.input_ids.tolist() for item in map(chunked.__getitem__, range(5))] == ids
     kinds = [item.token_type_ids for item in map(chunked.__getitem__, range(5))]
     assert [kind.tolist() for kind in kinds if kind is not None] == types
-    with pytest.raises(TypeError, match=r"expected strings, got int in texts\[9\]"):  # of all texts, not of its chunk
+    with pytest.raises(
+        TypeError, match=r"expected strings, got 3 \(int\) in texts\[9\]"
+    ):  # of all texts, not of its chunk
         TextDataset.from_texts([*["a"] * 9, 3], tokenizer)  # type: ignore[list-item]
     empty = TextDataset.from_texts([], tokenizer, [], progress=lambda *done: told.append(done))
     assert len(empty) == 0 and len(told) == 4

@@ -14,6 +14,7 @@ from engine.text import (
     TextTable,
     clean_text,
     find_problems,
+    read_table,
     remove_duplicates,
     remove_problems,
     similar_pairs,
@@ -278,7 +279,7 @@ def test_the_report_as_text_and_as_json() -> None:
     assert len(content["problems"]) == sum(report.counts().values())
     leak = next(p for p in content["problems"] if p["kind"] == "leak")
     assert leak["other"] == {
-        "split": "held-out", "row": 0, "line": 2, "text": TEXTS[1], "pair": None, "label": "atm", "similarity": 1.0,
+        "split": "held-out", "row": 0, "line": 2, "where": "line 2", "text": TEXTS[1], "pair": None, "label": "atm", "similarity": 1.0,
         "file": None,
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"\[QualityReport.of\] kinds: expected some of empty, .*, got 'typo'"):
@@ -405,8 +406,27 @@ def test_wrong_arguments() -> None:
         remove_problems(table, report, ["leaks"])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="got one string"):
         remove_problems(table, report, "leak")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="expected a report on 1 rows, got one on 2"):
+    with pytest.raises(ValueError, match="expected a report on 1 row, got one on 2"):
         remove_problems(table[:1], report, [])
     other = find_problems(TextTable(["x", ""]))
     with pytest.raises(ValueError, match="expected the report on this table, got one with another text in row 1"):
         remove_problems(table, other, ["empty"])
+
+
+def test_files_without_lines_have_rows(tmp_path):
+    columns = {"text": ["a b c d e f g h", "another text", "a b c d e f g h"], "label": ["x", "y", "x"]}
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table(columns), tmp_path / "a.parquet")
+    book = pytest.importorskip("openpyxl").Workbook()
+    for row in [[*columns], *zip(*columns.values())]:
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    for name, said in (
+        ("a.parquet", "row 2 'a b c d e f g h' = row 0 'a"),
+        ("a.xlsx", "row 4 'a b c d e f g h' = row 2 'a"),
+    ):
+        (problem,) = (report := find_problems(read_table(tmp_path / name))).of("duplicate")
+        assert said in str(report) and problem.where == said[:5] and "line " not in str(report)
+    both = TextTable(["b c d e", "b c d e"], source=["a.csv", "b.csv"], lines=[2, 3])
+    assert "line 3 of b.csv 'b c d e' = line 2 of a.csv 'b" in str(find_problems(both))
+    assert "row 1 'b c d e' = row 0 'b" in str(find_problems(TextTable(["b c d e", "b c d e"])))

@@ -170,7 +170,7 @@ def test_tables_that_do_not_fit_are_refused() -> None:
         TaggedTable([["a"], ["b"]], [["O"]])
     with pytest.raises(ValueError, match="tags: expected 2, one for each word, got 1 in line 7 of f"):
         TaggedTable([["a", "b"]], [["O"]], source="f", lines=[7])
-    with pytest.raises(ValueError, match="lines: expected 1 entries"):
+    with pytest.raises(ValueError, match="lines: expected 1 entry"):
         TaggedTable([["a"]], lines=[])
     with pytest.raises(TypeError, match="words: expected lists of strings, got one string in row 0"):
         TaggedTable(["a b"])  # type: ignore[list-item]
@@ -212,7 +212,7 @@ def test_conll_of_words_alone_has_no_tags(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (b"a O\nb\n", "expected 2 columns in line 2 of .*a.conll, got 1"),
-        (b"a\n\nb O\n", "expected 1 columns in line 3 of .*a.conll, got 2"),
+        (b"a\n\nb O\n", "expected 1 column in line 3 of .*a.conll, got 2"),
         (b"a\tO\n\tO\n", "expected a word and a tag in line 2 of .*, got an empty field"),
         (b"a\tO\nb\t\n", "expected a word and a tag in line 2 of .*, got an empty field"),
         (b"a O\n\xff O\n", "expected UTF-8 in line 2 of .*, got byte 0xff"),
@@ -413,7 +413,7 @@ def test_unknown_tags_and_wrong_words(tmp_path: Path) -> None:
         tag_dataset(TaggedTable([["a"]], [["B-a"]], source="f", lines=[9]), tokenizer(tmp_path), labels)
     with pytest.raises(ValueError, match="max_length: expected at least 3, got 2"):
         tag_dataset(TaggedTable([["a"]]), tokenizer(tmp_path), labels, max_length=2)
-    with pytest.raises(TypeError, match=r"sentences\[1\]: expected strings, got int in sentences\[1\]\[0\]"):
+    with pytest.raises(TypeError, match=r"sentences\[1\]: expected strings, got 3 \(int\) in sentences\[1\]\[0\]"):
         tokenizer(tmp_path).encode_words([["a"], [3]])  # type: ignore[list-item]
     with pytest.raises(TypeError, match=r"sentences\[0\]: expected a list of strings, got one str"):
         tokenizer(tmp_path).encode_words(["a b"])

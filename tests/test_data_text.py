@@ -123,7 +123,7 @@ def test_table_access() -> None:
         table.select([3])
     with pytest.raises(TypeError, match=r"\[TextTable.select\] rows: expected an integer, got 1.5"):
         table.select([1.5])  # type: ignore[list-item]
-    with pytest.raises(ValueError, match="labels: expected 1 entries"):
+    with pytest.raises(ValueError, match="labels: expected 1 entry"):
         TextTable(["a"], [])
     with pytest.raises(ValueError, match="label_counts"):
         TextTable(["a"]).label_counts()
@@ -155,11 +155,9 @@ def test_pairs_and_columns_go_with_their_rows() -> None:
 
 
 def test_lists_of_other_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\[TextTable\] pairs: expected 1 entries, one for each row, got 2"):
+    with pytest.raises(ValueError, match=r"\[TextTable\] pairs: expected 1 entry, one for each row, got 2"):
         TextTable(["a"], pairs=["b", "c"])
-    with pytest.raises(
-        ValueError, match=r"\[TextTable\] columns\['city'\]: expected 1 entries, one for each row, got 0"
-    ):
+    with pytest.raises(ValueError, match=r"\[TextTable\] columns\['city'\]: expected 1 entry, one for each row, got 0"):
         TextTable(["a"], columns={"city": []})
 
 
@@ -295,7 +293,7 @@ def test_label_errors() -> None:
         Labels(["a", ""])
     with pytest.raises(TypeError, match="one string"):
         Labels("abc")
-    with pytest.raises(TypeError, match=r"int in names\[1\]"):
+    with pytest.raises(TypeError, match=r"1 \(int\) in names\[1\]"):
         Labels(["a", 1])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="one string"):
         Labels(["a"]).encode("a")
@@ -338,7 +336,7 @@ def test_split_labels_and_encode_many_errors() -> None:
         split_labels(["a"], "")
     with pytest.raises(TypeError, match="got one string"):
         split_labels("ab")
-    with pytest.raises(TypeError, match=r"expected strings, got int in labels\[0\]"):
+    with pytest.raises(TypeError, match=r"expected strings, got 3 \(int\) in labels\[0\]"):
         split_labels([3])  # type: ignore[list-item]
     labels = Labels(["ham", "spam"])
     with pytest.raises(
@@ -367,7 +365,7 @@ def test_parse_numbers() -> None:
             parse_numbers(["1", wrong])
     with pytest.raises(ValueError, match=r"got 'x' in line 4 of f\.csv"):
         parse_numbers(["1", "x"], source="f.csv", lines=[2, 4])
-    with pytest.raises(TypeError, match=r"expected strings, got float in labels\[0\]"):
+    with pytest.raises(TypeError, match=r"expected strings, got 1.0 \(float\) in labels\[0\]"):
         parse_numbers([1.0])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="got one string"):
         parse_numbers("12")

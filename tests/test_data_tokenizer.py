@@ -170,7 +170,7 @@ def test_bad_texts(tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_vocab(vocab_file(tmp_path))
     assert tokenizer.encode_batch([]) == []
     assert tokenizer.encode_batch(text for text in ["a"]) == [[2, VOCAB.index("a"), 3]]
-    with pytest.raises(TypeError, match=r"texts: expected strings, got NoneType in texts\[1\]"):
+    with pytest.raises(TypeError, match=r"texts: expected strings, got None \(NoneType\) in texts\[1\]"):
         tokenizer.encode_batch(["a", None])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="a list of strings, got one str"):
         tokenizer.encode_batch("abc")

@@ -9,7 +9,7 @@ import pytest
 
 import engine
 from engine import _core, errors
-from engine.errors import Argument, ArgumentError, BadIndex, BadType, BadValue, FileMissing, OutOfMemory
+from engine.errors import Argument, ArgumentError, BadIndex, BadType, BadValue, FileMissing, OutOfMemory, amount
 from engine.ops.naming import called_as
 
 ROOT = Path(engine.__file__).parent
@@ -219,3 +219,8 @@ except ValueError as error:
     raise TypeError(name.replace("a", "b")) from error
 """
     assert edited(ast.parse(source)) == [4, 7]
+
+
+def test_numbers_of_things_are_in_words():
+    assert [amount(count, "row") for count in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+    assert amount(1, "entry", "entries") == "1 entry" and amount(2, "entry", "entries") == "2 entries"

@@ -55,13 +55,19 @@ def test_the_modules_compute_the_same_logits(tmp_path, changes):
 
 
 @pytest.mark.parametrize("changes", KINDS, ids=str)
-def test_sentence_transformers_gives_the_same_logits(tmp_path, changes):
+def test_sentence_transformers_gives_the_same_logits_and_opens_in_silence(tmp_path, changes, caplog):
     library = pytest.importorskip("sentence_transformers")
+    loggers = pytest.importorskip("transformers").utils.logging
     tokenizer = tokenizer_of()
     model = run_folder(tmp_path / "run", tokenizer, **changes)
-    found = library.SentenceTransformer(
-        str(export_sentence_classifier(tmp_path / "run", tmp_path / "out")), device="cpu"
-    )
+    folder = export_sentence_classifier(tmp_path / "run", tmp_path / "out")
+    caplog.clear()
+    loggers.enable_propagation()
+    try:
+        found = library.SentenceTransformer(str(folder), device="cpu")
+    finally:
+        loggers.disable_propagation()
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
     np.testing.assert_allclose(found.encode(TEXTS), logits(model, tokenizer), atol=1e-4)
 
 

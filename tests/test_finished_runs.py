@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli_runs import SCRATCH, TUNED, read_json, run_engine, write_encoder, write_texts
-from engine.runs import StartConfig, TextData, train_text
+from engine.runs import StartConfig, TextData, resume, train_text
+from engine.runs.folder import locked
 from engine.train import TrainerConfig, latest_checkpoint
 
 
@@ -61,3 +62,16 @@ def test_nothing_can_be_kept_of_nothing(data, tmp_path):
     ):
         train_text(TextData((str(data),)), settings, tmp_path / "run", start=start, keep_checkpoints=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_left_over_checkpoints_are_removed_only_where_no_other_process_works(data, tmp_path):
+    run_engine("train", data, "-o", tmp_path / "run", *SCRATCH)
+    left = tmp_path / "run/checkpoints/step-1.tmp-of-a-killed-process"
+    left.mkdir(parents=True)
+    with locked(tmp_path / "run"):
+        with pytest.raises(BlockingIOError, match="a folder that no other training uses"):
+            resume(tmp_path / "run")
+        assert left.exists()
+    with pytest.raises(ValueError, match="got the finished run"):
+        resume(tmp_path / "run")
+    assert not left.parent.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 pytest.importorskip("tokenizers")
 
 import engine
-from cli_runs import tagged, texts, write_encoder
+from cli_runs import run_engine, tagged, texts, write_encoder, write_rows
 from engine.inference import Predictor
 from engine.runs import DEFAULTS
 from engine.text.lists import column_of, list_of
@@ -147,3 +148,21 @@ def test_the_help_of_the_command_names_the_defaults():
         assert said[name].startswith(f"(default: {scratch:g}; with --init, {'' if tuned is None else f'{tuned:g}'}"), (
             name
         )
+
+
+def test_a_rate_of_0_is_said_and_other_rates_that_learn_nothing_are_refused(tmp_path, caplog):
+    engine.train.fit(TEXTS, LABELS, **SMALL, lr=0, output=tmp_path / "run")
+    assert "fit: the learning rate is 0, so the training changes no weight" in caplog.messages
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert report["advice"] == ["The learning rate was 0. A model learns only with a rate above 0."]
+    for lr in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"lr: expected a finite number >= 0"):
+            engine.train.fit(TEXTS, LABELS, **SMALL, lr=lr)
+
+
+@pytest.mark.parametrize("option", ["--lr", "--head-lr"])
+@pytest.mark.parametrize("rate", ["-1", "nan", "inf", "-1e-9"])
+def test_the_command_refuses_rates_that_are_none(tmp_path, option, rate):
+    data = write_rows(tmp_path / "a.csv", ("text", "label"), texts(2))
+    error = run_engine("train", data, "-o", tmp_path / "run", option, rate, code=2)
+    assert f"{option}: expected " in error and "a finite number >= 0" in error and not (tmp_path / "run").exists()

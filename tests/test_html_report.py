@@ -316,3 +316,11 @@ def test_evaluation_without_details_is_as_before():
     detailed = evaluation(np.array([0, 1]), np.eye(2), ["a", "b"], detail=True)
     assert detailed["confusion"] == {"labels": ["a", "b"], "counts": [[1, 0], [0, 1]]}
     assert detailed["calibration"]["before"]["ece"] == pytest.approx(1 - metrics.softmax(np.eye(2))[0, 0])
+
+
+def test_only_hashes_break_in_the_middle_of_a_word():
+    style = re.search(r"<style>(.*?)</style>", render_report({"title": "x"}), re.DOTALL)[1]
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", style)
+    assert len(rules) > 40
+    breaking = [name.strip() for name, rule in rules if re.search(r"overflow-wrap: anywhere|word-break: break", rule)]
+    assert breaking == ["td.hash"]  # such a cell shrinks to a letter, so words in it break beside other cells

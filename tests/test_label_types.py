@@ -11,6 +11,9 @@ pytest.importorskip("tokenizers")
 
 import engine.train
 from engine.inference import Predictor, TextClassifier
+from engine.runs import fitting, read_run, resume
+from engine.runs.text import TextRun
+from engine.train import Callback
 
 TEXTS = [f"card {n} late" if n % 2 else f"top up {n} failed" for n in range(12)]
 SMALL = {"max_steps": 1, "batch_size": 4, "hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1}
@@ -55,3 +58,30 @@ def test_a_type_that_names_do_not_have_is_refused(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "label_type": "int"}))
     with pytest.raises(ValueError, match="label_type: expected one of int"):
         Predictor.from_pretrained(tmp_path / "run")
+
+
+@pytest.mark.parametrize("break_at", [0, 2])
+def test_a_fit_that_is_resumed_keeps_the_type(tmp_path, monkeypatch, break_at):
+    class Break(Exception):
+        pass
+
+    def breaks(*given, callbacks=(), **options):
+        return train_text(*given, callbacks=(*callbacks, Breaks()), **options)
+
+    class Breaks(Callback):
+        def on_step_end(self, trainer, record):
+            if trainer.state.step > break_at:
+                raise Break
+
+    train_text = fitting.train_text
+    monkeypatch.setattr(fitting, "train_text", breaks)
+    settings = {**SMALL, "max_steps": 4, "checkpoint_every": 2}
+    with pytest.raises(Break):
+        engine.train.fit(TEXTS, [7, 10] * 6, output=tmp_path / "run", **settings)
+    resume(tmp_path / "run")
+    answers = Predictor.from_pretrained(tmp_path / "run").answer(TEXTS)
+    assert {type(answer["label"]) for answer in answers} == {int}
+    run = json.loads((tmp_path / "run/run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps({**run, "label_type": "list"}))
+    with pytest.raises(ValueError, match=r"label_type: expected one of int.* in the run\.json of"):
+        TextRun.begun(tmp_path / "run", read_run(tmp_path / "run"), fresh=True)

@@ -202,7 +202,7 @@ ONES = engine.ones(2, 3)
         (lambda: F.cosine_embedding_loss(ONES, ONES, ONES), ValueError, r"\[cosine_embedding_loss\] target"),
         (lambda: F.ctc_loss(ONES, tensor([1]), [2], [1], blank=3), ValueError, r"\[ctc_loss\] blank: expected a class"),
         (lambda: F.ctc_loss(ONES, tensor([1]), [3], [1]), ValueError, r"\[ctc_loss\] input_lengths: expected lengths"),
-        (lambda: F.ctc_loss(ONES, tensor([1, 1]), [2], [1]), ValueError, r"\[ctc_loss\] targets: expected 1 labels"),
+        (lambda: F.ctc_loss(ONES, tensor([1, 1]), [2], [1]), ValueError, r"\[ctc_loss\] targets: expected 1 label, "),
         (lambda: F.ctc_loss(ONES, tensor([3]), [2], [1]), ValueError, r"\[ctc_loss\] targets: expected class numbers"),
         (lambda: F.gaussian_nll_loss(ONES, ONES, -ONES), ValueError, r"\[gaussian_nll_loss\] var: expected variances"),
         (

@@ -162,7 +162,7 @@ def test_brier_against_sklearn():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: metrics.group_metrics([0], [0], ["a", "b"]), ValueError, "groups: expected 1 values"),
+        (lambda: metrics.group_metrics([0], [0], ["a", "b"]), ValueError, "groups: expected 1 value"),
         (lambda: metrics.group_metrics([0], [0], [3]), TypeError, "groups: expected strings, got int"),
         (lambda: metrics.group_metrics([0, 1], [0, 1], ["a", "b"], 1), ValueError, "y_true: expected 0 to 0, got 1"),
         (lambda: metrics.reliability([[2.0, -1.0]], [0]), ValueError, "probabilities: expected rows"),

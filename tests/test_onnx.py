@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -271,6 +272,18 @@ def test_the_program_for_sentences(tmp_path, tokenizer, monkeypatch):
         expected = SentenceEncoder.from_pretrained(tmp_path / f"sentences{number}").encode(TEXTS)
         np.testing.assert_allclose(found["vectors"], expected, **CLOSE)
         assert "pipeline_tag: sentence-similarity" in (folder / "README.md").read_text("utf-8")
+
+
+def test_the_program_for_tags_prints_words(tmp_path, tokenizer, monkeypatch, capsys):
+    written(tmp_path / "run", tokenizer, BertForTokenClassification)
+    predictor = Predictor.from_pretrained(tmp_path / "run")
+    predictor.tokenizer.model_max_length = 20
+    folder = export_onnx(tmp_path / "run", tmp_path / "out", max_length=20)
+    run_program(folder, monkeypatch, DIRTY)
+    printed = [ast.literal_eval(line) for line in capsys.readouterr().out.splitlines()]
+    answers = predictor.answer([engine.text.clean_text(text) for text in DIRTY])
+    assert printed == [[*zip(answer["words"], answer["tags"])] for answer in answers]
+    assert printed[2][0][0] == "你好" and printed[3][-1] == ("card", None)
 
 
 @pytest.mark.parametrize("kind", [BertModel, BertForMaskedLM, TransformerEncoderModel])

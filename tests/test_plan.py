@@ -266,7 +266,7 @@ def test_a_report_says_what_may_give_a_better_model(place, tmp_path):
     advice = read_json(tmp_path / "run/report.json")["advice"]
     assert all(sentence in out and sentence in (tmp_path / "run/report.html").read_text() for sentence in advice)
     report = {"training": {"epochs": 3, "best_step": 9, "steps": 9}, "held_out": {}}
-    run = type("Run", (), {"task": type("Task", (), {"labels": "abcdefg"})})()
+    run = type("Run", (), {"task": type("Task", (), {"labels": "abcdefg"}), "trainer": TrainerConfig()})()
     (sentence,) = TextRun.advice(run, report)
     assert sentence.startswith("The last epoch was the best one.")
     assert TextRun.advice(run, {**report, "training": {"epochs": 3, "best_step": 6, "steps": 9}}) == []

@@ -170,7 +170,7 @@ def test_repeated_indices() -> None:
         (lambda x: x.flip((0, 0)), r"\[flip\] dims: expected each dimension once, got \(0, 0\)"),
         (lambda x: x.flip(3), r"\[flip\] dims: expected a number in \[-3, 2\], got 3"),
         (lambda x: x.roll((1, 2)), r"\[roll\] shifts: expected one number, because dims is not given, got \(1, 2\)"),
-        (lambda x: x.roll(1, (0, 1)), r"\[roll\] dims: expected 1 dimensions, as many as shifts"),
+        (lambda x: x.roll(1, (0, 1)), r"\[roll\] dims: expected 1 dimension, as many as shifts"),
         (lambda x: x.rot90(1, (0,)), r"\[rot90\] dims: expected two of the input's dimensions"),
         (lambda x: x.repeat(2), r"\[repeat\] repeats: expected at least 3 numbers, one for each dimension, got \(2,\)"),
         (lambda x: x.repeat_interleave(-1), r"\[repeat_interleave\] repeats: expected a number >= 0, got -1"),

@@ -34,6 +34,7 @@ __all__ = [
     "NotFolder",
     "NotInstalled",
     "OutOfMemory",
+    "amount",
     "not_installed",
     "require",
 ]
@@ -194,6 +195,11 @@ class NotFinite(ArgumentError, FloatingPointError):
 
 class NotInstalled(ArgumentError, ImportError):
     """A missing package that an optional part of engine needs. Make this error with `not_installed`."""
+
+
+def amount(count: int | None, thing: str, things: str | None = None) -> str:
+    """A number of things in words: "1 thread", "2 threads". things: the plural, if it is not `thing` and "s"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {things or thing + 's'}"
 
 
 def not_installed(op: str, package: str, extra: str, *hints: Any) -> NotInstalled:

@@ -22,7 +22,7 @@ from engine import _core
 from engine._core import Array
 from engine.device import device as Device
 from engine.device import device_of, number_of
-from engine.errors import ArgumentError, BadIndex, BadType, BadValue
+from engine.errors import ArgumentError, BadIndex, BadType, BadValue, amount
 from engine.tensor import Tensor
 
 __all__ = ["Layout", "Rows", "equal_offsets", "ranges"]
@@ -299,7 +299,7 @@ class Layout:
         """The part of `values`, an array or a Tensor (total, ...), that belongs to each sequence. Raises ValueError for another
         size."""
         if values.shape[:1] != (self.total,):
-            raise BadValue("Layout.split", "values", f"{self.total} rows", f"shape {tuple(values.shape)}")
+            raise BadValue("Layout.split", "values", amount(self.total, "row"), f"shape {tuple(values.shape)}")
         return [values[start:end] for start, end in pairwise(self.offsets.tolist())]
 
     # ---- Python's own

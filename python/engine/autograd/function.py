@@ -9,7 +9,7 @@ from engine._core import Array
 from engine.autograd.tape import Node, filled, needs_grad, no_grad, record, record_inplace
 from engine.autograd.views import OF_FUNCTION, check_inplace, mark_view
 from engine.device import placed
-from engine.errors import BadState, BadType, NotDefined, require
+from engine.errors import BadState, BadType, NotDefined, amount, require
 from engine.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -119,7 +119,7 @@ class Function:
             results = results if isinstance(results, tuple) else (results,)
             if all(extra is None for extra in results[len(args) :]):
                 results = results[: len(args)]
-            expected = f"{len(args)} gradients, one for each argument of forward"
+            expected = f"{amount(len(args), 'gradient')}, one for each argument of forward"
             require(len(results) == len(args), name, "backward", expected, len(results), error=BadState)
             return tuple([_gradient(name, i, r, x) for i, (r, x) in enumerate(zip(results, inputs))])
 

@@ -11,7 +11,7 @@ from engine._core import Array
 from engine.autograd.modes import mode
 from engine.autograd.rows import dense
 from engine.device import device_of
-from engine.errors import BadState, BadValue
+from engine.errors import BadState, BadValue, amount
 from engine.tensor import RemovableHandle, Tensor, as_array
 
 __all__ = ["AccumulateGrad", "Node"]
@@ -206,7 +206,7 @@ def _replaced(node: Node, before: tuple[Tensor | None, ...], result: Any) -> tup
         return before
     given = result if isinstance(result, tuple | list) else (result,)
     if len(given) != len(before):
-        raise BadState(node.op, "hook", f"{len(before)} gradients", len(given))
+        raise BadState(node.op, "hook", amount(len(before), "gradient"), len(given))
     for i, (new, old) in enumerate(zip(given, before)):
         if new is None or old is None:
             continue

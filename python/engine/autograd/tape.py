@@ -21,7 +21,7 @@ from engine.autograd.modes import mode as _mode
 from engine.autograd.node import NOTHING, Edge, Node, described
 from engine.autograd.rows import RowGradient, RowSum, dense
 from engine.autograd.views import check_inplace, mark_view, record_inplace, refresh
-from engine.errors import BadState, BadValue
+from engine.errors import BadState, BadValue, amount
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -172,7 +172,7 @@ def _starts(
     shared = gradients is None or isinstance(gradients, Tensor)
     given: list[Any] = [gradients] * len(outputs) if shared else list(gradients)  # type: ignore[arg-type]
     if len(given) != len(outputs):
-        raise BadValue(op, argument, f"{len(outputs)} gradients, one for each output", len(given))
+        raise BadValue(op, argument, f"{amount(len(outputs), 'gradient')}, one for each output", len(given))
     for output in outputs:
         if isinstance(output, Tensor) and output._base is not None:
             refresh(op, output)
@@ -238,7 +238,9 @@ def _walk(
             if not retain_graph:
                 node.free()
             if len(results) != len(node.edges):
-                raise BadState(node.op, "backward", f"{len(node.edges)} gradients, one for each input", len(results))
+                raise BadState(
+                    node.op, "backward", f"{amount(len(node.edges), 'gradient')}, one for each input", len(results)
+                )
             for edge, g in zip(node.edges, results):
                 if edge is not None and g is not None:
                     send(edge, g)

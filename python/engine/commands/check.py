@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
 
-from engine.commands.common import PATH, Command, NewFile, file_options, file_settings, settings_options
+from engine.commands.common import (
+    PATH,
+    Command,
+    NewFile,
+    complete_task,
+    file_options,
+    file_settings,
+    settings_options,
+)
 from engine.commands.terminal import show
+from engine.errors import ArgumentError, amount
 
 __all__ = ["check"]
 
@@ -23,6 +33,13 @@ __all__ = ["check"]
     type=PATH,
     multiple=True,
     help="A file of test texts; texts of DATA that are also there are leaks. May be repeated.",
+)
+@click.option(
+    "--task",
+    metavar="NAME",
+    default="classification",
+    shell_complete=complete_task,
+    help="What a model is to learn: for tagging, DATA are words with tags, such as a CoNLL file.",
 )
 @click.option("--text-column", help="Column of the texts (default: found by its name).")
 @click.option("--pair-column", help="Column of second texts.")
@@ -78,25 +95,28 @@ def check(
       engine check train.csv --test test.csv
       engine check train.csv --model MiniLM
       engine check train.csv --test test.csv --remove duplicate,leak -o clean.csv
+      engine check train.conll --task tagging
     """  # fmt: skip
     if options["max_length"] and not options["model"]:
         raise click.UsageError("--max-length needs --model.")
     from engine.report.words import visible_json
-    from engine.text import find_problems, read_table, remove_problems
+    from engine.tasks import task_named
+    from engine.text import find_problems, remove_problems
     from engine.text.table_write import write_columns
 
     kinds: Any = [kind.strip() for kind in remove.split(",") if kind.strip()]
     if bool(kinds) != (output is not None):
         raise click.UsageError("--remove and --output must be given together.")
-    columns = {name: options[name] for name in ("text_column", "label_column", "pair_column")}
-    separator = options["label_separator"]
-    settings = {**columns, **file_settings(options), "label_separator": separator or "|", "empty_labels": True}
-    named = options["label_column"] is not None
-    table = _unguessed(read_table(data, **settings), named)
-    splits = {name: _unguessed(read_table(name, **settings), named) for name in others}
+    kind = task_named(options["task"])
+    read = partial(_sentences if kind.name == "tagging" else _texts, options=options)
+    table, splits = read(data), {name: read(name) for name in others}
+    separator = options["label_separator"] or {"multilabel": "|", "tagging": " "}.get(kind.name)
     if table.label_column and table.label_column not in table.header:  # columns of 0 and 1: a row may have no 1
         separator = separator or "|"
-    report = find_problems(table, splits or None, similarity=similarity, label_separator=separator)
+    least = 1 if kind.name == "regression" else 2  # numbers need not repeat
+    report = find_problems(
+        table, splits or None, similarity=similarity, label_separator=separator, min_label_count=least
+    )
     if options["model"]:
         report = replace(report, notes=(*report.notes, *_tokens(table, options["model"], options["max_length"])))
     left = (
@@ -107,22 +127,50 @@ def check(
     else:
         show(str(report))
     if left is not None and output is not None:
-        columns_left = _all_columns(data, table, file_settings(options), set(left[1]))
-        write_columns("check", columns_left, output)
-        show(f"{len(left[1])} rows removed, {len(left[0])} written to {output}", err=as_json)
+        columns = table.columns or _all_columns(data, table, file_settings(options))
+        removed = set(left[1])
+        columns = {name: [v for row, v in enumerate(each) if row not in removed] for name, each in columns.items()}
+        write_columns("check", columns, output)
+        show(f"{amount(len(left[1]), 'row')} removed, {len(left[0])} written to {output}", err=as_json)
 
 
-def _unguessed(table: Any, named: bool) -> Any:
-    """The table without labels if these are columns of 0 and 1 that nobody named: they may be anything."""
-    if named or table.label_column is None or table.label_column in table.header:
+def _texts(path: str, options: dict[str, Any]) -> Any:
+    """The texts of a file. They have no labels if these are columns of 0 and 1 that nobody named: they may be anything."""
+    from engine.text import read_table
+
+    columns = {name: options[name] for name in ("text_column", "label_column", "pair_column")}
+    separator = options["label_separator"] or "|"
+    table = read_table(path, **columns, **file_settings(options), label_separator=separator, empty_labels=True)
+    if options["label_column"] or table.label_column is None or table.label_column in table.header:
         return table
     notes = [note for note in table.notes if "hold 0 and 1" not in note]
     notes.append(f"the columns {table.label_column} hold 0 and 1; if they are labels, name them with --label-column")
     return replace(table, labels=None, label_column=None, notes=tuple(notes))
 
 
-def _all_columns(path: str, table: Any, settings: dict[str, Any], removed: set[int]) -> dict[str, list[Any]]:
-    """All columns of a file as they are there, without the removed rows. Lists of labels are as the table has them."""
+def _sentences(path: str, options: dict[str, Any]) -> Any:
+    """The tagged sentences of a file as texts, whose labels are their tags with spaces between them."""
+    from engine.tasks import Columns, Tagging
+    from engine.text import TextTable
+
+    if options["label_separator"]:
+        raise click.UsageError("--label-separator is not used for tags.")
+    names = ("text_column", "label_column", "pair_column", "encoding", "delimiter", "quoting", "format")
+    text, label, pair, encoding, delimiter, quoting, form = (options[name] for name in names)
+    columns = Columns(text, label, pair, (), encoding, "|", options["columns"], delimiter, quoting, form)
+    tagged = Tagging.read(path, columns)
+    try:
+        notes = (*tagged.notes, *Tagging(Tagging.collect([tagged], columns)).remarks(tagged))
+    except ArgumentError as error:
+        notes = (*tagged.notes, f"training refuses these tags: {error.problem({'label_column': '--label-column'})}")
+    cells = {"words": tagged.words, "tags": tagged.tags}
+    sentences, tags = ([" ".join(each) for each in column] for column in cells.values())
+    header = ("words", "tags")
+    return TextTable(sentences, tags, *header, tagged.source, tagged.lines, columns=cells, notes=notes, header=header)
+
+
+def _all_columns(path: str, table: Any, settings: dict[str, Any]) -> dict[str, list[Any]]:
+    """All columns of a file as they are there. Lists of labels are as the table has them."""
     from engine.text.formats import format_of, open_file, read_rows
     from engine.text.table_columns import LABEL_COLUMNS, TEXT_COLUMNS
 
@@ -133,7 +181,7 @@ def _all_columns(path: str, table: Any, settings: dict[str, Any], removed: set[i
     columns = {name: rows.as_they_are(name) for name in rows.header}
     if any(isinstance(value, list) for value in columns.get(table.label_column, ())):
         columns[table.label_column] = table.labels
-    return {name: [v for row, v in enumerate(values) if row not in removed] for name, values in columns.items()}
+    return columns
 
 
 def _tokens(table: Any, model: str, max_length: int | None) -> list[str]:

@@ -199,7 +199,7 @@ file_options = [
                  help="Whether fields of CSV and TSV may be in double quotes (default: only in CSV)."),
     click.option("--encoding", metavar="NAME", help="Encoding of the files, such as cp1252 (default: by the byte-order mark, otherwise UTF-8)."),
     click.option("--format", metavar="NAME",
-                 help="Form of the files: csv, tsv, jsonl, txt, fasttext, parquet, arrow or excel (default: by their contents and names)."),
+                 help="Form of the files: csv, tsv, jsonl, txt, fasttext, parquet, arrow or excel, for tags also conll (default: by their contents and names)."),
 ]  # fmt: skip
 """How files are read, for all commands that read tables."""
 device_option = click.option(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine import _core
-from engine.errors import BadIndex, BadType, BadValue, require
+from engine.errors import BadIndex, BadType, BadValue, amount, require
 from engine.tensor import Tensor
 
 __all__ = [
@@ -109,7 +109,7 @@ def flatten_like(
     """`flatten_ids` of sequences that must have the same lengths as the argument `owner`: flat int64 (total,)."""
     flat, others = flatten_ids(op, name, sequences, **options)
     if lengths.size != others.size:
-        raise BadValue(op, name, f"{lengths.size} sequences, as many as {owner}", others.size)
+        raise BadValue(op, name, f"{amount(lengths.size, 'sequence')}, as many as {owner}", others.size)
     if not np.array_equal(lengths, others):
         row = int(np.argmax(lengths != others))
         raise BadValue(op, name, f"length {lengths[row]} in row {row}, as in {owner}", others[row])

@@ -18,7 +18,7 @@ from engine import _core
 from engine.data._arrays import from_numpy
 from engine.device import device as Device
 from engine.device import device_of, number_of
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, amount
 from engine.layout import Layout
 from engine.tensor import Tensor
 
@@ -132,11 +132,11 @@ class Batch:
         if self._samples is None:
             return "at least one dimension"
         if layout is not None and layout.batch_size != self._samples:
-            return f"a layout of {self._samples} sequences"
+            return f"a layout of {amount(self._samples, 'sequence')}"
         if layout is not None:
-            return f"{layout.total} rows, one for each position"
+            return f"{amount(layout.total, 'row')}, one for each position"
         totals = dict.fromkeys(f", or {layout.total}, one for each position" for layout in self._layouts.values())
-        return f"{self._samples} rows, one for each sample{''.join(totals)}"
+        return f"{amount(self._samples, 'row')}, one for each sample{''.join(totals)}"
 
     def _check(self, name: str, tensor: Tensor, layout: Layout | None) -> None:
         """Raises TypeError or ValueError for a field that this kind of batch does not take."""

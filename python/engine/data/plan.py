@@ -14,7 +14,7 @@ import numpy as np
 from engine.data._arrays import integer
 from engine.data._random import LOADER, check_seed, permutation
 from engine.data.samplers import BatchSampler, Sampler
-from engine.errors import BadValue, require
+from engine.errors import BadValue, amount, require
 
 __all__ = ["BatchPlan", "BatchesOfPlan", "ItemsOfPlan"]
 
@@ -70,7 +70,7 @@ class BatchPlan:
             for name, wanted in (("bucket_by_length", bucket_by_length), ("max_tokens", max_tokens)):
                 require(not wanted, op, name, "a dataset with lengths, such as TextDataset", "one without")
             return
-        require(len(lengths) == size, op, "dataset", f"{size} lengths", len(lengths))
+        require(len(lengths) == size, op, "dataset", amount(size, "length"), len(lengths))
         if max_tokens is not None and size and lengths.max() > max_tokens:
             expected = f"at least {lengths.max()}, the tokens of item {np.argmax(lengths)}"
             raise BadValue(op, "max_tokens", expected, max_tokens)

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.data._arrays import integers_below
 from engine.data._random import SPLIT, check_seed, permutation
-from engine.errors import Argument, BadValue, require
+from engine.errors import Argument, BadValue, amount, require
 from engine.layout import ranges
 
 __all__ = ["Elements", "NumberedRows", "NumberedTexts", "Source", "Table", "place_of"]
@@ -85,7 +85,9 @@ class Table(Generic[Row]):
             columns["source"] = self.source
         for name, column in columns.items():
             if column is not None and len(column) != len(self):
-                raise BadValue(type(self).__name__, name, f"{len(self)} entries, one for each row", len(column))
+                raise BadValue(
+                    type(self).__name__, name, f"{amount(len(self), 'entry', 'entries')}, one for each row", len(column)
+                )
 
     def __len__(self) -> int:
         return len(getattr(self, self.per_row[0]))
@@ -146,7 +148,7 @@ class Table(Generic[Row]):
         require(0.0 < fraction < 1.0, op, "fraction", "a value strictly between 0 and 1", fraction)
         classes = self.strata() if stratify else None
         held_out = _held_out_rows(len(self), classes, fraction, check_seed(op, seed))
-        got = f"{held_out.sum()} of {len(self)} rows held out at {fraction}"
+        got = f"{held_out.sum()} of {amount(len(self), 'row')} held out at {fraction}"
         hints: tuple[Any, ...] = ()
         if classes is not None:
             single = sum(count == 1 for count in Counter(classes).values())

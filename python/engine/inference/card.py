@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.errors import amount
 from engine.models import TransformerClassifier
 from engine.models.pretrained import Pretrained
 from engine.report.words import figure_name, is_number, visible
@@ -78,7 +79,7 @@ def model_card(
     if head in ("sequence", "token"):
         names = [f"`{_cell(name)}`" for name in c.labels.values()]
         more = ", and more" if len(names) > _LABELS_SHOWN else ""
-        lines += ["", f"{len(names)} labels: {', '.join(names[:_LABELS_SHOWN])}{more}."]
+        lines += ["", f"{amount(len(names), 'label')}: {', '.join(names[:_LABELS_SHOWN])}{more}."]
     program = [
         "```python", f"from transformers import AutoTokenizer, {kind}", "",
         'tokenizer = AutoTokenizer.from_pretrained("this folder")', f'model = {kind}.from_pretrained("this folder")', "```",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import BadAttribute, BadValue, require
+from engine.errors import BadAttribute, BadType, BadValue, require
 from engine.inference.predictor import Predictor
 from engine.metrics import softmax
 from engine.text import Tokenizer
@@ -43,7 +43,7 @@ class TextClassifier:
         validation_fraction: the share of the texts that is held out to choose the best epoch; 0: the last epoch is kept; None: 0.1, or 0
             if the texts are too few.
         seed: decides all random draws. device: where the model runs; None: the CPU.
-        settings: further settings by name, as in `engine.train.fit`, such as {"lora_rank": 8}.
+        settings: further settings by name, as in `engine.train.fit`, such as {"lora_rank": 8}. A grid names one as settings__lora_rank.
 
     Attributes:
         classes_: the labels, sorted, (num_labels,): the columns of `predict_proba`. They are the objects of y: 3 for 3, and " a " for " a ".
@@ -74,10 +74,16 @@ class TextClassifier:
 
     # --- made from texts, or opened
 
-    def fit(self, X: Any, y: Any) -> TextClassifier:
-        """Trains a new model on n texts X and n labels y. Returns itself. Raises the errors of `engine.train.fit`."""
+    def fit(self, X: Any, y: Any, **unused: Any) -> TextClassifier:
+        """Trains a new model on n texts X and n labels y. Returns itself. Raises the errors of `engine.train.fit`, and TypeError for
+        any further argument, such as sample_weight: training has weights of classes, but none of texts."""
         from engine.runs.fitting import Names, fit_as  # made of rooms above this one
 
+        for name, value in unused.items():
+            way = ["settings={'class_weights': 'balanced'} weighs the classes"] * (name == "sample_weight")
+            expected = "no such argument, because each text counts the same"
+            if value is not None or not way:
+                raise BadType("TextClassifier.fit", name, expected if way else "X and y", type(value).__name__, *way)
         op, sets = f"{type(self).__name__}.fit", _sets("TextClassifier.fit", y)
         if sets is None:
             check_present(op, "y", list_of(op, "y", y))
@@ -227,15 +233,24 @@ class TextClassifier:
     # --- what scikit-learn asks of an estimator
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The arguments of the constructor by name. deep: changes nothing, as no argument is an estimator."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        """The arguments of the constructor by name. deep: with each setting, such as settings__lora_rank."""
+        found = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        settings = self.settings if deep and isinstance(self.settings, Mapping) else {}
+        return {**found, **{f"settings__{name}": value for name, value in settings.items()}}
 
     def set_params(self, **params: Any) -> TextClassifier:
-        """Sets arguments of the constructor. Returns itself. Raises ValueError for an unknown name."""
-        known = self.get_params()
-        for name, value in params.items():
-            require(name in known, "TextClassifier.set_params", name, f"one of {', '.join(known)}", "an unknown name")
-            setattr(self, name, value)
+        """Sets arguments of the constructor, and entries of `settings` as settings__lora_rank=8. Returns itself. Raises ValueError for
+        an unknown name."""
+        known = self.get_params(deep=False)
+        for name in sorted(params):  # `settings` before its entries
+            outer, _, inner = name.partition("__")
+            if outer == "settings" and inner:
+                self.settings = {**(self.settings or {}), inner: params[name]}
+                continue
+            hint = f"if it is a setting of engine.train.fit, settings__{name} sets it"
+            expected = f"one of {', '.join(known)}"
+            require(name in known, "TextClassifier.set_params", name, expected, "an unknown name", hint)
+            setattr(self, name, params[name])
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -252,7 +267,7 @@ class TextClassifier:
         defaults = {name: each.default for name, each in inspect.signature(type(self)).parameters.items()}
         changed = {
             name: value
-            for name, value in self.get_params().items()
+            for name, value in self.get_params(deep=False).items()
             if value is not defaults[name] and value != defaults[name]
         }
         return f"TextClassifier({', '.join(f'{name}={value!r}' for name, value in changed.items())})"

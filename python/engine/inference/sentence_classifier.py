@@ -75,7 +75,8 @@ def export_sentence_classifier(
         inner = folder / "0_Transformer"
         _write(inner, about, weights_as(encoder, dtype))
         write_tokenizer(inner, tokenizer, length, encoder.config.type_vocab_size > 1)
-        write_json(inner / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+        without: dict[str, Any] = {"model_args": {"add_pooling_layer": False}} if encoder.config.pooler else {}
+        write_json(inner / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False, **without})
         _write(folder / "1_Pooling", pooling_config(c.hidden_size, (_POOLING[c.pooling],)), {})
         for number, (activation, layer) in enumerate(parts, start=2):
             _write(folder / f"{number}_Dense", _dense(layer, activation), weights_as(layer, dtype, "linear."))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.errors import BadType, require
+from engine.errors import BadType, amount, require
 
 __all__ = [
     "ClassScores",
@@ -147,7 +147,7 @@ class Confusion:
 def most_confused(confusion: NDArray[np.int64], labels: Sequence[str] | None = None, k: int = 10) -> list[Confusion]:
     """The k largest entries off the diagonal of a confusion matrix, largest first (ties: in class order)."""
     names = [str(i) for i in range(len(confusion))] if labels is None else list(labels)
-    require(len(names) == len(confusion), "most_confused", "labels", f"{len(confusion)} names", len(names))
+    require(len(names) == len(confusion), "most_confused", "labels", amount(len(confusion), "name"), len(names))
     off = confusion.copy()
     np.fill_diagonal(off, 0)
     largest = np.argsort(-off, axis=None, kind="stable")[:k]

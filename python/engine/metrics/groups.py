@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from engine.errors import BadType, require
+from engine.errors import BadType, amount, require
 from engine.metrics.classification import confusion_matrix, f1_of, pair_of
 
 __all__ = ["Gap", "GroupScores", "group_figures", "group_gaps", "group_metrics", "wilson_interval"]
@@ -82,7 +82,9 @@ def group_metrics(
         ValueError: for other lengths, or labels out of range; TypeError: if a group is not a string.
     """
     true, pred = pair_of("group_metrics", y_true, y_pred)
-    require(len(groups) == len(true), "group_metrics", "groups", f"{len(true)} values, one a sample", len(groups))
+    require(
+        len(groups) == len(true), "group_metrics", "groups", f"{amount(len(true), 'value')}, one a sample", len(groups)
+    )
     for value in groups:
         require(isinstance(value, str), "group_metrics", "groups", "strings", type(value).__name__, error=BadType)
     classes = len(confusion_matrix(true, pred, num_classes))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.errors import BadType, BadValue, require
+from engine.errors import BadType, BadValue, amount, require
 
 __all__ = ["Span", "SpanScores", "TypeScores", "mark_spans", "span_scores", "tag_spans"]
 
@@ -155,13 +155,13 @@ def span_scores(true: Iterable[Sequence[str]], pred: Iterable[Sequence[str]]) ->
     """
     op = "span_scores"
     truth, guess = list(true), list(pred)
-    require(len(truth) == len(guess), op, "pred", f"{len(truth)} sentences", len(guess))
+    require(len(truth) == len(guess), op, "pred", amount(len(truth), "sentence"), len(guess))
     support: Counter[str] = Counter()
     predicted: Counter[str] = Counter()
     correct: Counter[str] = Counter()
     words = right = 0
     for row, (a, b) in enumerate(zip(truth, guess, strict=True)):
-        require(len(a) == len(b), op, "pred", f"{len(a)} tags in sentence {row}", len(b))
+        require(len(a) == len(b), op, "pred", f"{amount(len(a), 'tag')} in sentence {row}", len(b))
         there, here = _spans(op, a), _spans(op, b)
         support.update(span.type for span in there)
         predicted.update(span.type for span in here)

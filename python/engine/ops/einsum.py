@@ -6,7 +6,7 @@ from collections import Counter
 from math import prod
 from typing import Any
 
-from engine.errors import BadType, BadValue, require
+from engine.errors import BadType, BadValue, amount, require
 from engine.ops.diagonals import diagonal
 from engine.ops.linear import bmm
 from engine.ops.naming import called_as
@@ -39,7 +39,9 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     fits = len(terms) == len(operands)
-    require(fits, "einsum", "operands", f"{len(terms)} tensors, one for each term of {equation!r}", len(operands))
+    require(
+        fits, "einsum", "operands", f"{amount(len(terms), 'tensor')}, one for each term of {equation!r}", len(operands)
+    )
     named: list[tuple[Tensor, Labels]] = []
     for i, (term, operand) in enumerate(zip(terms, operands)):
         named.append(_once(operand, _labels(equation, term, as_array("einsum", f"operands[{i}]", operand).ndim)))

@@ -11,7 +11,7 @@ import numpy as np
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
-from engine.errors import BadType, BadValue, require
+from engine.errors import BadType, BadValue, amount, require
 from engine.ops.indexing import Plan, Rows, replay
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, ids_array, sum_to, zeros_array
@@ -122,7 +122,9 @@ def _masked_scatter(op: str, inplace: bool, input: Tensor, mask: Tensor, source:
     require(_broadcasts(chosen.shape, shape), op, "mask", f"a shape that broadcasts to {shape}", chosen.shape)
     chosen = chosen.expand(shape)
     index = K.nonzero_flat(chosen, K.count_nonzero(chosen).item())
-    require(s.size >= index.size, op, "source", f"at least {index.size} elements, as many as mask is true", s.size)
+    require(
+        s.size >= index.size, op, "source", f"at least {amount(index.size, 'element')}, as many as mask is true", s.size
+    )
     values = s.reshape((s.size,)).slice(0, 0, index.size, 1).view((1, index.size, 1))
 
     def write(y: Array) -> None:

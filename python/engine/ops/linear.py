@@ -9,7 +9,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, needs_grad, record, will_record
 from engine.dtypes import INTEGER_LIMITS
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, amount
 from engine.ops import precision
 from engine.ops.activation import is_tanh
 from engine.ops.naming import called_as
@@ -109,7 +109,7 @@ def _without_broadcasting(op: str, input: Tensor, mat2: Tensor, ndim: int) -> Te
     a, b = as_array(op, "input", input), as_array(op, "mat2", mat2)
     for name, array in (("input", a), ("mat2", b)):
         if array.ndim != ndim:
-            raise BadValue(op, name, f"{ndim} dimensions", f"shape {tuple(array.shape)}")
+            raise BadValue(op, name, amount(ndim, "dimension"), f"shape {tuple(array.shape)}")
     if a.shape[:-2] != b.shape[:-2]:
         raise BadValue(op, "mat2", f"a batch of {a.shape[0]} matrices, as input", f"shape {tuple(b.shape)}")
     return matmul(input, mat2)

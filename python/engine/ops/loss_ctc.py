@@ -11,7 +11,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.modes import no_grad
 from engine.autograd.tape import record
-from engine.errors import BadType, BadValue, require
+from engine.errors import BadType, BadValue, amount, require
 from engine.ops.comparison import where
 from engine.ops.factory import arange, from_numpy, full
 from engine.ops.loss_reduction import floating, reduced, reduction_of
@@ -52,7 +52,7 @@ def _labels(op: str, targets: Tensor, lengths: np.ndarray, classes: int) -> np.n
         rows = values[:, :longest]
     else:
         right = values.ndim == 1 and len(values) == lengths.sum()
-        expected = f"{lengths.sum()} labels, the sum of target_lengths, or shape (n, length)"
+        expected = f"{amount(lengths.sum(), 'label')}, the sum of target_lengths, or shape (n, length)"
         require(right, op, "targets", expected, f"shape {tuple(values.shape)}")
         rows = np.zeros((len(lengths), longest), np.int64)
         rows[np.arange(longest) < lengths[:, None]] = values

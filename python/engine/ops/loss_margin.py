@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine import _core
-from engine.errors import BadType, require
+from engine.errors import BadType, amount, require
 from engine.ops.activation import relu
 from engine.ops.activation_smooth import logsigmoid
 from engine.ops.arithmetic import clamp, minimum
@@ -37,7 +37,7 @@ def _same_dims(op: str, **tensors: Tensor) -> None:
     ndim = as_array(op, first, tensor).ndim
     for name, other in others:
         got = as_array(op, name, other).shape
-        require(len(got) == ndim, op, name, f"{ndim} dimensions, as {first}", f"shape {got}")
+        require(len(got) == ndim, op, name, f"{amount(ndim, 'dimension')}, as {first}", f"shape {got}")
 
 
 # ---------------------------------------------------------------- pairs and triplets
@@ -98,7 +98,7 @@ def cosine_embedding_loss(
     require(
         a.ndim == t.ndim + 1, op, "input1", f"{t.ndim + 1} dimensions, one more than target", f"shape {tuple(a.shape)}"
     )
-    require(b.ndim == a.ndim, op, "input2", f"{a.ndim} dimensions, as input1", f"shape {tuple(b.shape)}")
+    require(b.ndim == a.ndim, op, "input2", f"{amount(a.ndim, 'dimension')}, as input1", f"shape {tuple(b.shape)}")
     broadcast_shape(op, "input2", a, b)
     tiny = 1e-12
     lengths = sqrt(((input1 * input1).sum(-1) + tiny) * ((input2 * input2).sum(-1) + tiny))

@@ -11,7 +11,7 @@ import numpy as np
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import record
-from engine.errors import BadIndex, BadType, BadValue, require
+from engine.errors import BadIndex, BadType, BadValue, amount, require
 from engine.ops.convert import clone
 from engine.ops.factory import from_numpy
 from engine.ops.indexing import index_select
@@ -97,7 +97,7 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
         require(len(by) == 1, "roll", "shifts", "one number, because dims is not given", shifts)
         return reshape(_rolled(reshape(input, (-1,)), by[0], 0), x.shape)
     along = [dims] if isinstance(dims, int) else list(dims)
-    require(len(along) == len(by), "roll", "dims", f"{len(by)} dimensions, as many as shifts", dims)
+    require(len(along) == len(by), "roll", "dims", f"{amount(len(by), 'dimension')}, as many as shifts", dims)
     result = input
     for shift, dim in zip(by, along):
         if x.ndim == 0:
@@ -139,7 +139,9 @@ def _repeat(self: Tensor, *each: Any, repeats: Sequence[int] = ()) -> Tensor:
     """
     x = as_array("repeat", "input", self)
     times = new_sizes("repeat", "repeats", each or (repeats,))
-    require(len(times) >= x.ndim, "repeat", "repeats", f"at least {x.ndim} numbers, one for each dimension", times)
+    require(
+        len(times) >= x.ndim, "repeat", "repeats", f"at least {amount(x.ndim, 'number')}, one for each dimension", times
+    )
     shape = (1,) * (len(times) - x.ndim) + x.shape
     if all(r == 1 for r in times):
         return reshape(self, shape).clone()

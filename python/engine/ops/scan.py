@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from engine import _core
 from engine.autograd.modes import no_grad
-from engine.errors import BadType, require
+from engine.errors import BadType, amount, require
 from engine.ops.arithmetic import sub
 from engine.ops.binary import logaddexp
 from engine.ops.comparison import isnan, logical_xor, where
@@ -83,7 +83,7 @@ def diff(
     parts = [t for t in (prepend, input, append) if t is not None]
     for name, t in (("prepend", prepend), ("append", append)):
         if t is not None:
-            require(as_array("diff", name, t).ndim == x.ndim, "diff", name, f"{x.ndim} dimensions", t.ndim)
+            require(as_array("diff", name, t).ndim == x.ndim, "diff", name, amount(x.ndim, "dimension"), t.ndim)
     result = cat(parts, d) if len(parts) > 1 else input
     size = result.shape[d]
     if n >= size:

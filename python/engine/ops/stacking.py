@@ -10,7 +10,7 @@ import numpy as np
 
 from engine import _core
 from engine.dtypes import Size
-from engine.errors import BadType, BadValue, require
+from engine.errors import BadType, BadValue, amount, require
 from engine.ops.factory import tensor
 from engine.ops.naming import called_as
 from engine.ops.shape import cat, narrow, normal_dim, reshape, sizes_of, split, stack
@@ -206,9 +206,7 @@ def _tensor_split(op: str, input: Tensor, cuts: Any, dim: int) -> tuple[Tensor, 
 
 def _split_even(op: str, input: Tensor, cuts: Any, dim: int, least: int) -> tuple[Tensor, ...]:
     x = as_array(op, "input", input)
-    require(
-        x.ndim >= least, op, "input", f"at least {least} dimensions" if least > 1 else "at least 1 dimension", x.ndim
-    )
+    require(x.ndim >= least, op, "input", f"at least {amount(least, 'dimension')}", x.ndim)
     if isinstance(cuts, int):
         n = x.shape[dim]
         require(cuts > 0 and n % cuts == 0, op, "sections", f"a number that divides {n}", cuts)

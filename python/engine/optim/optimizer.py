@@ -13,7 +13,7 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd import enable_grad, no_grad
 from engine.device import placed
-from engine.errors import BadState, BadType, BadValue, NotDefined, require
+from engine.errors import BadState, BadType, BadValue, NotDefined, amount, require
 from engine.nn.utils import zero_gradients
 from engine.ops.convert import packed
 from engine.optim.hooks import (
@@ -288,11 +288,11 @@ class Optimizer(Hooks):
             changed = before(self, state_dict)
             state_dict = state_dict if changed is None else changed
         saved_groups, groups = state_dict["param_groups"], self.param_groups
-        require(len(saved_groups) == len(groups), op, "param_groups", f"{len(groups)} groups", len(saved_groups))
+        require(len(saved_groups) == len(groups), op, "param_groups", amount(len(groups), "group"), len(saved_groups))
         by_number: dict[int, Tensor] = {}
         for i, (mine, saved) in enumerate(zip(groups, saved_groups)):
             n, got = len(mine["params"]), len(saved["params"])
-            require(n == got, op, f"param_groups[{i}]", f"{n} parameters", got)
+            require(n == got, op, f"param_groups[{i}]", amount(n, "parameter"), got)
             by_number.update(zip(saved["params"], mine["params"]))
         state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         for number, saved in state_dict["state"].items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.errors import amount
 from engine.report.blocks import (
     Block,
     Figures,
@@ -17,7 +18,7 @@ from engine.report.blocks import (
     as_markdown,
     as_terminal,
 )
-from engine.report.words import amount, figure_name
+from engine.report.words import figure_name
 
 __all__ = ["format_evaluation", "format_report", "show_evaluation", "show_report"]
 

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-__all__ = ["amount", "figure_name", "folded", "is_number", "shortened", "text_width", "visible", "visible_json"]
+__all__ = ["figure_name", "folded", "is_number", "shortened", "text_width", "visible", "visible_json"]
 
 _NAMES = {
     "f1": "F1", "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "all labels right",
@@ -99,8 +99,3 @@ def folded(text: str, limit: int | None, indent: str = "  ") -> list[str]:
             now += gap + word
         lines.append(now.rstrip())
     return lines
-
-
-def amount(count: int | None, thing: str) -> str:
-    """A number of things in words: "1 thread", "2 threads"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

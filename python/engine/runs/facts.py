@@ -10,9 +10,9 @@ from typing import Any
 import engine
 from engine import _core
 from engine.device import device as Device
+from engine.errors import amount
 from engine.models.pretrained import Pretrained
 from engine.nn import Module
-from engine.report.words import amount
 
 __all__ = ["environment", "memory_facts", "model_facts", "peak_memory_bytes", "resident_bytes", "training_facts"]
 

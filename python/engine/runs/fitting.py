@@ -18,11 +18,10 @@ from engine.runs.folder import check_output
 from engine.runs.given import Names as Names
 from engine.runs.given import given
 from engine.runs.plan import AUTOMATIC, DEFAULTS
-from engine.runs.run import model_record
 from engine.runs.start import StartConfig, longest_text
 from engine.runs.text import train_text
 from engine.runs.textdata import TextData
-from engine.serialization import write_json, write_text
+from engine.serialization import write_text
 from engine.suggestions import near, suggestion
 from engine.tasks import TaskConfig, task_named
 from engine.text.lists import column_of
@@ -136,14 +135,10 @@ def fit_as(
             progress=progress,
             notify=partial(_log.warning, "fit: %s"),
             tables={str(path): found.table},
+            own=found.own,
         )
         predictor = Predictor.from_pretrained(folder, device=chosen[TrainerConfig].get("device"))
         predictor.task.own = found.own
-        kind_of_labels = predictor.task.label_type()
-        if kind_of_labels is not None:  # who opens the folder gets such labels, too
-            config = predictor.model.config
-            config.published = {**config.published, "label_type": kind_of_labels}
-            write_json(folder / "config.json", model_record(predictor.model))
     return predictor
 
 

@@ -129,13 +129,20 @@ def resumable(folder: Path, kinds: Iterable[str]) -> dict[str, Any]:
     found = record.get("kind")
     hints = [f"{COMMANDS[str(found)]} --resume resumes it"] if found in COMMANDS else []
     require(found in known, "resume", "output", f"a run of the kind {' or '.join(known)}", shortened(found), *hints)
-    done = (folder / "report.json").exists() and latest_checkpoint(folder / "checkpoints") is None
-    if done:  # what is left over if it was killed while it removed them
-        remove_checkpoints(folder / "checkpoints")
+    done = _is_done(folder)
+    if done and (folder / "checkpoints").exists():  # left over if it was killed while it removed them
+        with locked(folder):  # or another process is removing them
+            if _is_done(folder):
+                remove_checkpoints(folder / "checkpoints")
     got = f"the finished run {folder}, which has no checkpoints"
     longer = ("to train longer, begin a new run from its weights with ", Argument("init"))
     require(not done, "resume", "output", "a run that was interrupted", got, longer)
     return record
+
+
+def _is_done(folder: Path) -> bool:
+    """Whether a run is finished, and has no checkpoint with which it could go on."""
+    return (folder / "report.json").exists() and latest_checkpoint(folder / "checkpoints") is None
 
 
 @contextmanager

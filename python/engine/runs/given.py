@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from engine.data.table import Elements
-from engine.errors import Argument, BadType, BadValue, require
+from engine.errors import Argument, BadType, BadValue, amount, require
 from engine.text import TaggedTable, TextTable, clean_text
 from engine.text.cleaning import SURROGATE, clean_label
 from engine.text.decimals import decimal_points
@@ -118,7 +118,7 @@ def _without_texts(found: LabelSets, names: Names) -> list[str]:
     missing = [label for label in found.columns or () if label not in there]
     shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
     return (
-        [f"{len(missing)} columns of {names.labels} have no 1, so nothing is learned of them: {shown}"]
+        [f"no 1 in {amount(len(missing), 'column')} of {names.labels}, so nothing is learned of: {shown}"]
         if missing
         else []
     )
@@ -186,7 +186,7 @@ def _tagged(texts: Any, labels: Any, pairs: Any, names: Names) -> Given:
     _check_length(op, names.labels, tags, len(words))
     known: dict[str, Any] = {}
     for row, (sentence, each) in enumerate(zip(words, tags)):
-        expected, got = f"{len(sentence)} tags, one for each word", f"{len(each)} in {names.labels}[{row}]"
+        expected, got = f"{amount(len(sentence), 'tag')}, one for each word", f"{len(each)} in {names.labels}[{row}]"
         require(len(sentence) == len(each), op, names.labels, expected, got)
         check_present(op, f"{names.labels}[{row}]", each)
         known |= {clean_text(tag): tag for tag in each if clean_text(tag) not in known}

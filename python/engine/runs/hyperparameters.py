@@ -280,12 +280,14 @@ def _optuna() -> Any:
 
 @contextmanager
 def _study(optuna: Any, folder: Path, down: bool, startup: int) -> Iterator[Any]:
-    """The study in a folder. Its file is closed at the end. Errors of its database are OSErrors that name it."""
+    """The study in a folder. Its file is closed at the end. Errors of its database are OSErrors that name it. Optuna is silent
+    meanwhile but for warnings, because `on_trial` and the callers say what happens."""
     from sqlalchemy.exc import SQLAlchemyError
 
     file, storage = (folder / "study.db").resolve(), None
     pruner = optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=2)  # asked by `_Reporter`
-    direction = "minimize" if down else "maximize"
+    direction, verbosity = "minimize" if down else "maximize", optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
         yield optuna.create_study(
@@ -295,6 +297,7 @@ def _study(optuna: Any, folder: Path, down: bool, startup: int) -> Iterator[Any]
         reason = getattr(error, "orig", None) or error.__cause__ or error  # SQLite's own words
         raise BadFile("search", "output", "a database that can be read and written", file, str(reason)) from error
     finally:
+        optuna.logging.set_verbosity(verbosity)
         if storage is not None:
             storage.remove_session()
             storage.engine.dispose()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import _core, cuda
+from engine.errors import amount
 from engine.inference.sentence_folder import pooling_of
-from engine.report.words import amount
 from engine.runs.facts import peak_memory_bytes, resident_bytes
 from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr
@@ -126,8 +126,6 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     if run.start.fits(run.task, run.new):
         parts.append("the head starts from a fit to what the encoder gives")
     lines = [f"plan: {'; '.join(parts)}"]
-    if not config.lr and not config.head_lr:
-        lines.append("plan: the learning rate is 0, so no weight changes")
     if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
         reason = why_mean(run.start, len(run.parts["train"].dataset), run.task)
         lines.append(

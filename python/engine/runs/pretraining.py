@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from engine import manual_seed
-from engine.errors import Argument, require
+from engine.errors import Argument, amount, require
 from engine.models import TransformerConfig
 from engine.runs.folder import (
     check_output,
@@ -325,7 +325,7 @@ class PretrainingRun(Run):
         held_out = self.parts.get("held_out", Part(())).dataset
         tokens = sum(batch.total_tokens for batch in held_out)
         description = (
-            f"{size / 1e6:,.1f} MB of text in {len(data.files)} files, {tokens:,} tokens held out, "
+            f"{size / 1e6:,.1f} MB of text in {amount(len(data.files), 'file')}, {tokens:,} tokens held out, "
             f"sequences of at most {data.max_length} tokens, packing {data.packing!r}"
         )
         return {

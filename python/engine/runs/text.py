@@ -16,11 +16,10 @@ from types import MappingProxyType
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import Argument, ArgumentError, require
+from engine.errors import Argument, ArgumentError, amount, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
-from engine.report.words import amount
 from engine.runs.folder import (
     check_output,
     file_record,
@@ -59,6 +58,7 @@ def train_text(
     callbacks: Iterable[Callback] = (),
     notify: Callable[[str], None] | None = None,
     tables: Mapping[str, Any] = MappingProxyType({}),
+    own: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Trains a model for a task on texts, evaluates it, and writes the run folder.
 
@@ -75,6 +75,7 @@ def train_text(
         notify: called before the training with each sentence about the data that a user should know: texts that are cut, labels that
             look like mistakes, what reading has left out or guessed. The report has them, too.
         tables: tables of files in `data` that need not be read, by their paths.
+        own: the caller's own labels by their names, where they differ. If all are numbers or truth values, the model answers with such.
 
     Returns:
         The report, as in report.json.
@@ -87,6 +88,7 @@ def train_text(
     """
     check_output(Path(output), overwrite)
     run = _noted(data, trainer, task, start, automatic, notify, tables)
+    run.task.own = own
     if announce is not None:
         run.first = (Announcement(run, announce),)
     return run.train(
@@ -164,6 +166,8 @@ class TextRun(Run):
             name: Part(task.dataset(table, tokenizer, data.max_length), table) for name, table in parts.tables.items()
         }
         self.notices = _notices(datasets, task, tokenizer, data.max_length)
+        if not (trainer.lr or trainer.head_lr):
+            self.notices.append("the learning rate is 0, so the training changes no weight")
         super().__init__(model, task, trainer, datasets)
 
     @classmethod
@@ -207,11 +211,15 @@ class TextRun(Run):
         places = find_files(data.files, record["data"]["sha256"], record["data"]["absolute"])
         parts = data.moved(places).read(settings)
         tokenizer = tokenizer_of(folder, fresh, lambda: _words(data, start, parts))
-        return cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
+        run = cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
+        run.task.take_label_type(record.get("label_type"), f"the run.json of {folder}")
+        return run
 
     def record(self) -> dict[str, Any]:
+        kind = self.task.label_type()
         return {
             "task": self.settings.to_dict(),
+            **({} if kind is None else {"label_type": kind}),
             "data": {**self.data.to_dict(), **file_record(self.data.files)},
             "cleaning": self.cleaning,
             "start": {**self.start.record(), "initial_values": self.new},
@@ -244,6 +252,8 @@ class TextRun(Run):
         }
 
     def advice(self, report: Mapping[str, Any]) -> list[str]:
+        if not (self.trainer.lr or self.trainer.head_lr):
+            return ["The learning rate was 0. A model learns only with a rate above 0."]
         training, advice = report["training"], []
         if "held_out" in report and training["epochs"] > 1 and training["best_step"] == training["steps"]:
             advice.append("The last epoch was the best one. More epochs may give a better model.")

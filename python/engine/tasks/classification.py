@@ -47,7 +47,7 @@ class Classification(TextTask):
         expected = "'', so that each label is one name, or no value, because a text has one label"
         require(right, "TaskConfig", "label_separator", expected, repr(columns.separator))
         if columns.separator:
-            refuse_combinations("train", tables, labels.names)
+            refuse_combinations("train", tables)
         return labels
 
     def targets(self, table: Any) -> np.ndarray:

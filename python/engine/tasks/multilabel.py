@@ -66,7 +66,7 @@ class MultiLabel(TextTask):
             name for table in tables for names in _sets(table, columns.separator) for name in names
         )
         require(len(labels), "train", "labels", "at least one text with a label", "none")
-        refuse_combinations("train", tables, labels.names, columns.separator)
+        refuse_combinations("train", tables, columns.separator)
         return labels
 
     def targets(self, table: Any) -> np.ndarray:

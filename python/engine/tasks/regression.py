@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.autograd import no_grad
-from engine.errors import require
+from engine.errors import amount, require
 from engine.metrics import regression_evaluation, regression_metrics
 from engine.models import TransformerConfig
 from engine.nn import Module
@@ -64,7 +64,7 @@ class Regression(TextTask):
             "a model with one output, a number for each text",
             "engine has no regression of several numbers",
         )
-        require(outputs == 1, "Regression", "model", expected, f"{outputs} outputs{names}", hint)
+        require(outputs == 1, "Regression", "model", expected, f"{amount(outputs, 'output')}{names}", hint)
 
     @classmethod
     def from_config(cls, config: TaskConfig, labels: Labels) -> Regression:

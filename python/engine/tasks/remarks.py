@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import amount
 from engine.text import TextDataset, Tokenizer, clean_text
 
 __all__ = ["TextLosses"]
@@ -64,7 +65,9 @@ class TextLosses:
             elif kind == "unknown":
                 said.append(f"{share} have only tokens that the vocabulary does not know; the first is in {place}")
             else:
-                lost = f"{self.words} words get no tag" if self.words else f"the longest has {self.longest} tokens"
+                lost = f"the longest has {self.longest} tokens"
+                if self.words:
+                    lost = f"{amount(self.words, 'word')} {'gets' if self.words == 1 else 'get'} no tag"
                 said.append(
                     f"{share} are longer than {max_length} tokens and were cut: {lost}; the first is in {place}"
                 )

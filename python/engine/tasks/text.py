@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from engine.data import in_order
-from engine.errors import Argument, ArgumentError, BadType, BadValue, NotFinite, require
+from engine.errors import Argument, ArgumentError, BadType, BadValue, NotFinite, amount, require
 from engine.models import AutoModelForSequenceClassification, TransformerConfig
 from engine.models.forward import compute_logits, counted_rows, labels_on_host
 from engine.nn import Module
@@ -173,14 +173,17 @@ class TextTask(Task):
     def of_model(cls, config: TransformerConfig) -> Any:
         """The task of a saved model. It answers with labels of the type that the caller's labels had (`LABEL_TYPES`)."""
         task = cls(names_of(config))
-        kind = config.published.get("label_type")
+        task.take_label_type(config.published.get("label_type"), "config.json")
+        return task
+
+    def take_label_type(self, kind: Any, file: str) -> None:
+        """Makes the labels the caller's own again, by their `label_type`, which a file holds. Raises ValueError if they are no such."""
         if kind is not None:
             try:
-                task.own = {name: LABEL_TYPES[kind](name) for name in task.labels.names}
+                self.own = {name: LABEL_TYPES[kind](name) for name in self.labels.names}
             except (KeyError, TypeError, ValueError):
-                expected = f"one of {', '.join(LABEL_TYPES)}, as the names of the labels are, in config.json"
-                raise BadValue(cls.__name__, "label_type", expected, repr(kind)) from None
-        return task
+                expected = f"one of {', '.join(LABEL_TYPES)}, as the names of the labels are, in {file}"
+                raise BadValue(type(self).__name__, "label_type", expected, repr(kind)) from None
 
     def label_type(self) -> str | None:
         """The type of all of the caller's own labels, if their names say them fully; None: they are strings, or of several kinds."""
@@ -192,7 +195,7 @@ class TextTask(Task):
         return kind if all(str(label) == name for name, label in own) else None
 
     def chosen(self) -> dict[str, Any]:
-        return {"label_type": None}  # a model that the run started from may have had one
+        return {"label_type": self.label_type()}  # a model that the run started from may have had another
 
     @abstractmethod
     def targets(self, table: Any) -> np.ndarray:
@@ -292,11 +295,11 @@ class TextTask(Task):
         """Raises ValueError unless there is a label, and a class weight, for each output of the model."""
         names, weights, op = self._labels, self.class_weights, type(self).__name__
         if names is not None and len(names) != outputs:
-            expected = f"{outputs} names, one for each output of the model"
+            expected = f"{amount(outputs, 'name')}, one for each output of the model"
             raise BadValue(op, "labels", expected, f"{len(names)}: {', '.join(names.names)}")
         if weights is not None and weights.numel() != outputs:
             raise BadValue(
-                op, "class_weights", f"{outputs} numbers, one for each output of the model", weights.tolist()
+                op, "class_weights", f"{amount(outputs, 'number')}, one for each output of the model", weights.tolist()
             )
 
     def weight(self, batch: PackedBatch) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.data._arrays import checked_indices, item_index, label_array, narrow
 from engine.data.dataset import Dataset
-from engine.errors import require
+from engine.errors import amount, require
 from engine.layout import ranges
 from engine.tensor import Tensor
 from engine.text.packed import PackedBatch, flatten_texts
@@ -174,7 +174,7 @@ class TextDataset(Dataset[TextItem]):
     def __repr__(self) -> str:
         kinds = (("labels", self.labels), ("token labels", self._token_labels))
         labels = "".join(f", {name}" for name, values in kinds if values is not None)
-        return f"{type(self).__name__}({len(self)} texts, {self.total_tokens} tokens{labels})"
+        return f"{type(self).__name__}({amount(len(self), 'text')}, {amount(self.total_tokens, 'token')}{labels})"
 
 
 class LazyTextDataset(Dataset[TextItem]):
@@ -242,7 +242,7 @@ class LazyTextDataset(Dataset[TextItem]):
         return self.tokenizer.encode_flat(texts, pairs, self.max_length)
 
     def __repr__(self) -> str:
-        return f"LazyTextDataset({len(self)} texts{'' if self.labels is None else ', labels'})"
+        return f"LazyTextDataset({amount(len(self), 'text')}{'' if self.labels is None else ', labels'})"
 
 
 def _row_labels(op: str, labels: Any, n: int) -> np.ndarray | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.errors import BadValue, require
+from engine.errors import BadValue, amount, require
 from engine.text.cleaning import NormalForm, clean_text
 from engine.text.table import TextTable
 
@@ -37,7 +37,9 @@ class DuplicateReport:
     conflicts: tuple[LabelConflict, ...]
 
     def __str__(self) -> str:
-        return f"{self.kept} kept, {len(self.removed)} removed, {len(self.conflicts)} texts with several labels"
+        return (
+            f"{self.kept} kept, {len(self.removed)} removed, {amount(len(self.conflicts), 'text')} with several labels"
+        )
 
 
 def remove_duplicates(

@@ -52,6 +52,7 @@ _MARKS: dict[bytes, FileFormat] = {
     b"PAR1": "parquet", b"ARROW1": "arrow", b"FEA1": "arrow", b"\xff\xff\xff\xff": "arrow", b"PK\x03\x04": "excel",
 }  # fmt: skip
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+_SPAN_TAG = re.compile(r"O|[BIESLU]-\S+")
 _FASTTEXT = re.compile(r"(?<!\S)__label__(\S+)\s*")
 
 
@@ -83,7 +84,9 @@ def format_of(file: TextFile, given: str | None = None) -> FileFormat:
         return "fasttext"
     if found is None:
         expected, hint = f"a file that ends in {', '.join(ENDINGS)}", ("or name its form with ", Argument("format"))
-        tagged = ["the task 'tagging' reads CoNLL files"] * (file.extension.lstrip(".") in _TAGGED)
+        tagged = ["--task tagging reads CoNLL files (engine.text.read_tagged)"] * (
+            file.extension.lstrip(".") in _TAGGED
+        )
         raise BadValue(file.op, file.argument, expected, file.name, *tagged, hint)
     return found
 
@@ -161,6 +164,11 @@ def read_rows(
             f"{file.name} is read as a text on each line, but its first line looks like the header of a table; if it is one, use "
             f"--format {form} (format={form!r})"
         )
+    elif format == "txt" and _is_tagged(text):
+        rows.notes.append(
+            f"{file.name} is read as a text on each line, but it looks like a CoNLL file, with a word and its tag on each line; if it is "
+            "one, use --task tagging (engine.text.read_tagged), or for predictions --format conll"
+        )
     return rows
 
 
@@ -173,6 +181,14 @@ def table_form(text: str, known: Iterable[str]) -> FileFormat | None:
         if len(names) > 1 and names & {*known} and even:
             return "tsv" if delimiter == "\t" else "csv"
     return None
+
+
+def _is_tagged(text: str) -> bool:
+    """Whether a text looks like CoNLL: an empty line after some lines, and on each other line as many words, of which the last is a tag."""
+    lines = [line for _, line in islice(numbered_lines(text[:100_000]), 1000)]
+    cells = [line.split() for line in lines if line.strip() and not line.startswith("-DOCSTART-")]
+    even = len({len(each) for each in cells}) == 1 and len(cells[0]) > 1
+    return even and len(cells) < len(lines) and all(_SPAN_TAG.fullmatch(each[-1]) for each in cells)
 
 
 class _LineRows(Rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,17 +16,20 @@ from engine.text.table_rows import Rows
 
 __all__ = ["indicator_columns", "labels_in", "list_in", "refuse_combinations"]
 
-_LIST = re.compile(r"\s*(\[.*\]|\{.*\}|\(.*,.*\)|\(\s*\)|(frozen)?set\(.*\))\s*", re.DOTALL)
-_FROZEN = re.compile(r"frozenset\((.+)\)", re.DOTALL)
+_LIST = re.compile(r"\s*(\[.*\]|\{.*\}|\(.*,.*\)|\(\s*\)|((frozen)?set|array)\(.*\))\s*", re.DOTALL)
+_CALLED = re.compile(r"(?:frozenset|array)\((.+?)(?:, dtype=\S+)?\)", re.DOTALL)
 _NAMES = re.compile(r"""\s*[\[{(]([^\[\]{}()'":]*)[\]})]\s*""")  # names without quotes, such as [spam, work]
 _CLOSING = {"[": "]", "{": "}", "(": ")", "'": "'", '"': '"'}
 _NUMBERS = re.compile(r"\s*\[([\d.\s]*)\]\s*")  # as NumPy writes an array: no commas
 _NO_COMMA = re.compile(r"""['"]\s+['"]""")
 _ON, _OFF = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false", ""})
 _DIGITS = frozenset({"0", "1", "0.0", "1.0"})
+_BARE_DIGITS = re.compile(r"\s*[01](?:\s*[\s,;|]\s*[01])+\s*")  # such as 0 1 0
 _SEPARATORS = ("|", ",", ";")
+_RARE_SEPARATORS = ("/", "+", "&", "#", "\t", "\n")  # that names may hold, too
+_MOSTLY, _FEW = 0.5, 2
 
-_SEVERAL: Hint = "the task 'multilabel' learns several labels a text"
+_SEVERAL: Hint = "the task 'multilabel' learns several labels a text; for several numbers, train one model for each"
 
 _NONE: Hint = "the task 'multilabel' also takes texts without a label"
 
@@ -89,7 +93,10 @@ def _switched_on(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
             if value in _ON:
                 names.append(name)
             elif value not in _OFF:
-                several = "several columns of labels hold 0 and 1: each is a label of the task 'multilabel'"
+                several = (
+                    "several columns of labels hold 0 and 1: each is a label of the task 'multilabel'; for several numbers, train one "
+                    "model for each column"
+                )
                 raise rows.wrong(row, f"0 or 1 in the column {name!r}", repr(value), several)
     return found
 
@@ -97,6 +104,9 @@ def _switched_on(rows: Rows, columns: Sequence[str]) -> list[list[str]]:
 def _parsed(rows: Rows, labels: list[str | list[str]], separator: str | None) -> list[str | list[str]]:
     """The labels, with lists in place of strings that spell lists, and names in place of lists of 0 and 1."""
     given = [label for label in labels if label]
+    if given and all(isinstance(label, str) and _BARE_DIGITS.fullmatch(label) for label in given):
+        digits = [re.findall("[01]", str(label)) for label in labels]
+        labels = [*digits] if len({len(each) for each in digits}) == 1 else labels
     if given and all(isinstance(label, str) and _LIST.fullmatch(label) for label in given):
         lists = [list_in(str(label)) if label else [] for label in labels]
         bare = [each if names is None else names for each, names in zip(map(_bare_names, labels), lists)]
@@ -105,10 +115,10 @@ def _parsed(rows: Rows, labels: list[str | list[str]], separator: str | None) ->
             rows.notes.append(
                 f"the labels of {rows.file.name} are read as lists of names without quotes, such as {given[0]!r}"
             )
-        readable = [each is not None for each in lists]
-        if any(names for names in lists):
-            if not all(readable):
-                row = readable.index(False)
+        unread = [row for row, each in enumerate(lists) if each is None]
+        if any(names for names in lists) or any(_value_of(str(labels[row])) is not None for row in unread):
+            if unread:
+                row = unread[0]
                 numpy = ["NumPy writes lists without commas: write array.tolist()"] * bool(
                     _NO_COMMA.search(str(labels[row]))
                 )
@@ -154,47 +164,49 @@ def _refuse_cut_lists(rows: Rows, labels: list[str | list[str]], separator: str 
 
 
 def list_in(text: str) -> list[str] | None:
-    """The strings and numbers of a list or set in Python, JSON or NumPy spelling; None if the text is none."""
-    frozen = _FROZEN.fullmatch(text.strip())
-    text = frozen[1] if frozen else "[]" if text.strip() == "frozenset()" else text
+    """The strings and numbers of a list or set in Python, JSON or NumPy spelling; truth values are 0 and 1; None if the text is none."""
+    called = _CALLED.fullmatch(text.strip())
+    text = called[1] if called else "[]" if text.strip() == "frozenset()" else text
     numbers = _NUMBERS.fullmatch(text)
     if numbers is not None:
         return [number.rstrip(".") for number in numbers[1].split()]
-    value: Any = None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        try:
-            value = None if _NO_COMMA.search(text) else ast.literal_eval(text.strip())  # Python would join 'a' 'b'
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return None
+    value = _value_of(text)
     if not isinstance(value, (list, tuple, set)):
         return None
     names = sorted(value, key=str) if isinstance(value, set) else list(value)
+    if all(isinstance(name, bool) for name in names):
+        return [str(int(name)) for name in names]
     right = all(isinstance(name, (str, int, float)) and not isinstance(name, bool) for name in names)
     return [str(name) for name in names] if right else None
 
 
-def refuse_combinations(op: str, tables: Sequence[TextTable], names: Iterable[str], separator: str = "") -> None:
-    """Raises ValueError if labels are made of other labels, such as 'a,b' beside 'a' and 'b': each combination would be a class.
+def _value_of(text: str) -> Any:
+    """The value that a text spells in JSON or Python; None if it spells none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return None if _NO_COMMA.search(text) else ast.literal_eval(text.strip())  # Python would join 'a' 'b'
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+def refuse_combinations(op: str, tables: Sequence[TextTable], separator: str = "") -> None:
+    """Raises ValueError if labels are several labels with a mark between them, such as 'a,b': each combination would be a class.
 
     Args:
         op: for the error.
         tables: the tables with the labels, to name a line.
-        names: the names of all labels.
-        separator: that between the labels of a text, which is in no name.
+        separator: that between the labels of a text, which is in no name; '': a text has one label.
     """
-    distinct = sorted(set(names))
-    for mark in _SEPARATORS:
-        parts = {name: [part.strip() for part in name.split(mark)] for name in distinct}
-        seen: dict[str, int] = {}
-        for each in parts.values():
-            for part in set(each):
-                seen[part] = seen.get(part, 0) + 1
-        made = [name for name, each in parts.items() if len(each) > 1 and all(seen[part] > 1 for part in each)]
-        if mark == separator or not made:
+    rows = [(table, row, label) for table in tables for row, label in enumerate(table.labels or ())]
+    counts = Counter(name for _, _, label in rows for name in _names(label, separator))
+    used = bool(separator) and any(separator in label for _, _, label in rows)
+    for mark in (*_SEPARATORS, *_RARE_SEPARATORS):
+        made = [] if mark == separator else _made(counts, mark, used)
+        if not made:
             continue
-        rows = ((table, row, label) for table in tables for row, label in enumerate(table.labels or ()))
         place = next(table.where(row) for table, row, label in rows if made[0] in _names(label, separator))
         if separator:
             hint: Hint = (f"name what is between them: {mark!r}, with ", Argument("label_separator"))
@@ -208,6 +220,25 @@ def refuse_combinations(op: str, tables: Sequence[TextTable], names: Iterable[st
         expected = f"one label a text, not several with {mark!r} between them"
         keep = ("if that is one name, set ", Argument("label_separator"), " to ''")
         raise BadValue(op, "labels", expected, f"{made[0]!r} in {place}", _SEVERAL, keep)
+
+
+def _made(counts: Counter[str], mark: str, used: bool) -> list[str]:
+    """The names, sorted, that are probably several labels with this mark between them.
+
+    They are if each of their parts is in another name, too. If nothing shows how labels are separated, they also are if the mark
+    is '|', or if most of them occur only once, because names of classes repeat. With a mark that is often in names of classes, each
+    part must be a name.
+
+    counts: how often each name occurs. used: whether texts have several labels with another separator.
+    """
+    several = {name: {part.strip() for part in name.split(mark)} for name in sorted(counts) if mark in name}
+    if mark in _RARE_SEPARATORS:
+        return [] if used else [name for name, parts in several.items() if parts <= counts.keys() - {name}]
+    if not used and (mark == "|" or len(several) > max(_FEW, _MOSTLY * sum(counts[name] for name in several))):
+        return [*several]
+    seen = Counter(part for parts in several.values() for part in parts)
+    seen.update(name for name in counts if name not in several)
+    return [name for name, parts in several.items() if all(seen[part] > 1 for part in parts)]
 
 
 def _names(label: str, separator: str) -> list[str]:

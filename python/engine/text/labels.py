@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -161,6 +162,10 @@ def split_labels(
     return split
 
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_SEVERAL_NUMBERS = "a text has one number: train one model for each column of numbers"
+
+
 def parse_numbers(labels: Iterable[str], *, source: Source = None, lines: Sequence[int] | None = None) -> np.ndarray:
     """Labels that are numbers, for regression: float32 (n,).
 
@@ -181,6 +186,9 @@ def parse_numbers(labels: Iterable[str], *, source: Source = None, lines: Sequen
         if not abs(number) <= _FLOAT32_MAX:
             got = f"{label!r} in {place_of(row, source, lines)}"
             hints = ["a number has a point before its decimals and no commas, such as 1500 or 1.5"] * ("," in label)
+            parts = re.split(r"[\s,;|\[\]()]+", label.strip())
+            if len([*filter(_NUMBER.fullmatch, parts)]) > 1:
+                hints.append(_SEVERAL_NUMBERS)
             raise BadValue("parse_numbers", "labels", "a finite float32 number", got, *hints)
         numbers.append(number)
     return np.array(numbers, dtype=np.float32)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.errors import BadType, require
+from engine.text.strings import checked_strings
 
 __all__ = ["column_of", "is_missing", "list_of", "names_of_columns", "strings_of"]
 
@@ -44,11 +45,7 @@ def list_of(op: str, argument: str, values: Any) -> list[Any]:
 
 def strings_of(op: str, argument: str, values: Any) -> list[str]:
     """As `list_of`, for texts. Raises TypeError for an element that is not a string, such as a missing value; it names its place."""
-    texts = list_of(op, argument, values)
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise BadType(op, argument, "strings", f"{text!r} ({type(text).__name__}) in {argument}[{row}]")
-    return [str(text) for text in texts]  # NumPy's strings, too
+    return [*map(str, checked_strings(op, argument, list_of(op, argument, values)))]  # NumPy's strings become Python's
 
 
 def column_of(op: str, argument: str, table: Any, name: str) -> Any:

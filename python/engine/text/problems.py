@@ -7,7 +7,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from engine.errors import require
+from engine.data.table import Elements, place_of
+from engine.errors import amount, require
 from engine.text.table import TextTable
 
 __all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds", "contents"]
@@ -45,13 +46,14 @@ class Other:
 
     Attributes:
         split: the name of its split; None: the same table.
-        row, line, text, pair, label, file: as in `Problem`.
+        row, line, where, text, pair, label, file: as in `Problem`.
         similarity: the Jaccard similarity of the two rows, in (0, 1]; 1 if they are equal.
     """
 
     split: str | None
     row: int
     line: int | None
+    where: str
     text: str
     pair: str | None
     label: str | None
@@ -66,7 +68,8 @@ class Problem:
     Attributes:
         kind: one of `ProblemKind`.
         row: the row of the table, from 0.
-        line: its line in the file, from 1, or None if it is not known.
+        line: its line in the file, from 1, or the number of its row in a file without lines; None if it is not known.
+        where: the place in words: "line 7", or "row 7" of Parquet and Excel, with the file's name if there are several.
         file: the name of its file, if the rows of the table come from several; otherwise None.
         text, pair, label: the contents of the row.
         other: for duplicates, conflicts and leaks, the row that it is equal or similar to.
@@ -75,6 +78,7 @@ class Problem:
     kind: ProblemKind
     row: int
     line: int | None
+    where: str
     text: str
     pair: str | None
     label: str | None
@@ -126,7 +130,7 @@ class QualityReport:
         return {**content, "counts": self.counts(), "problems": [asdict(problem) for problem in self.problems]}
 
     def __str__(self) -> str:
-        lines = [f"{self.rows} rows" + (f" of {self.source}" if self.source else "")]
+        lines = [amount(self.rows, "row") + (f" of {self.source}" if self.source else "")]
         for kind in KINDS:
             found = self.of(kind)
             lines.append(f"  {kind.replace('_', ' '):15} {len(found):6}")
@@ -143,9 +147,12 @@ def check_kinds(op: str, kinds: Collection[str]) -> None:
 
 def contents(table: TextTable, row: int) -> dict[str, Any]:
     """The fields of a `Problem` and an `Other` that come from the row."""
+    source = table.source
+    named = source if isinstance(source, (list, Elements)) else None if source is None else type(source)()
     return {
         "row": row,
         "line": None if table.lines is None else table.lines[row],
+        "where": place_of(row, named, table.lines),
         "file": str(table.source[row]) if isinstance(table.source, list) else None,
         "text": table.texts[row],
         "pair": None if table.pairs is None else table.pairs[row],
@@ -159,8 +166,6 @@ def _shown(row: Problem | Other, kind: ProblemKind) -> str:
             return ascii(text)[:_WIDTH]
         return repr(text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…")
 
-    place = f"row {row.row}" if row.line is None else f"line {row.line}"
-    place += f" of {row.file}" if row.file else ""
     texts = " / ".join(short(text) for text in (row.text, row.pair) if text is not None)
     label = f" [{row.label}]" if kind in _WITH_LABEL and row.label else ""
-    return f"{place} {texts}{label}"
+    return f"{row.where} {texts}{label}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
-from engine.errors import BadType, BadValue, require
+from engine.errors import BadType, BadValue, amount, require
 from engine.text.cleaning import INVISIBLE, SURROGATE, clean_text
 from engine.text.label_problems import is_missing, odd_spellings
 from engine.text.labels import split_labels
@@ -93,7 +93,7 @@ def remove_problems(
     op, rows = "remove_problems", len(table)
     require(not isinstance(kinds, str), op, "kinds", "a list of kinds", "one string", error=BadType)
     check_kinds(op, kinds)
-    require(report.rows == rows, op, "report", f"a report on {rows} rows", f"one on {report.rows}")
+    require(report.rows == rows, op, "report", f"a report on {amount(rows, 'row')}", f"one on {report.rows}")
     removed = set()
     for problem in report.problems:
         if table.texts[problem.row] != problem.text:

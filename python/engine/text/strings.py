@@ -16,7 +16,7 @@ def checked_strings(op: str, argument: str, values: Iterable[str]) -> list[str]:
     checked = list(values)
     for row, value in enumerate(checked):
         if not isinstance(value, str):
-            raise BadType(op, argument, "strings", f"{type(value).__name__} in {argument}[{row}]")
+            raise BadType(op, argument, "strings", f"{value!r} ({type(value).__name__}) in {argument}[{row}]")
     return checked
 
 

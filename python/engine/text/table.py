@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.data.table import Source, Table
-from engine.errors import BadValue
+from engine.errors import BadValue, amount
 from engine.text.cleaning import NormalForm, clean_text
 from engine.text.labels import Labels
 from engine.text.markup import strip_markup
@@ -64,11 +64,13 @@ class TextTable(Table[tuple[str, str | None]]):
             object.__setattr__(self, "pair_column", "pair")
 
     def __repr__(self) -> str:
-        labels = "no labels" if self.labels is None else f"{len(set(self.labels))} labels in {self.label_column!r}"
+        labels = (
+            "no labels" if self.labels is None else f"{amount(len(set(self.labels)), 'label')} in {self.label_column!r}"
+        )
         pairs = "" if self.pairs is None else f", pairs in {self.pair_column!r}"
         columns = f", columns {', '.join(map(repr, self.columns))}" if self.columns else ""
         source = f", source={self.source!r}" if isinstance(self.source, str) and self.source else ""
-        return f"TextTable({len(self)} texts in {self.text_column!r}{pairs}, {labels}{columns}{source})"
+        return f"TextTable({amount(len(self), 'text')} in {self.text_column!r}{pairs}, {labels}{columns}{source})"
 
     def row(self, index: int) -> tuple[str, str | None]:
         """(text, label or None)."""

@@ -13,7 +13,7 @@ from itertools import dropwhile, islice
 from typing import Any
 
 from engine.data.table import Source, place_of
-from engine.errors import Argument, BadValue
+from engine.errors import Argument, BadValue, amount
 from engine.text.cleaning import SURROGATE, clean_text
 from engine.text.files import TextFile, json_kind, numbered_lines
 
@@ -108,9 +108,7 @@ class CellRows(Rows):
             )
         for line, cells in records:
             if cells and len(cells) != len(self.header):
-                raise file.wrong(
-                    line, f"{len(self.header)} column{'s' * (len(self.header) != 1)}", str(len(cells)), *hints
-                )
+                raise file.wrong(line, amount(len(self.header), "column"), str(len(cells)), *hints)
         if skip_empty_lines and len(self.header) > 1:
             records = self._without_headers(file, records)
         self.lines = [line for line, _ in records]
@@ -123,9 +121,11 @@ class CellRows(Rows):
         count = len(records) - len(kept)
         if count:
             first = next(line for line, cells in records if self._cleaned((line, cells)) == self.header)
-            repeat, were = ("rows repeat", "were") if count > 1 else ("row repeats", "was")
+            repeat, were = ("repeat", "were") if count > 1 else ("repeats", "was")
             place = place_of(0, file.name, [first])
-            self.notes.append(f"{count} {repeat} the header and {were} left out: {place}{' and later' * (count > 1)}")
+            self.notes.append(
+                f"{amount(count, 'row')} {repeat} the header and {were} left out: {place}{' and later' * (count > 1)}"
+            )
         return kept
 
     def _cleaned(self, record: Record) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice, repeat
 from typing import Any, Literal, NamedTuple
 
-from engine.errors import Argument, FileMissing, require
+from engine.errors import Argument, FileMissing, amount, require
 from engine.text.arrow_files import ArrowRows, arrow_files_in
 from engine.text.cleaning import clean_text
 from engine.text.files import JSON_LINES, TextFile, either, numbered_lines
@@ -149,7 +149,7 @@ def _table(
                 line, "a label in all sentences or in none", "none" if label is None else repr(label)
             )
         if tags is not None and len(tags) != len(words):
-            raise tags_file.wrong(line, f"{len(words)} tags, one for each word", str(len(tags)))
+            raise tags_file.wrong(line, f"{amount(len(words), 'tag')}, one for each word", str(len(tags)))
         if label == "":
             raise label_file.wrong(line, "a label", "an empty label")
     tags_of = [[*map(clean_text, sentence.tags)] for sentence in sentences if sentence.tags is not None]
@@ -201,7 +201,7 @@ def _read_conll(file: TextFile, text: str, tag_column: str | None) -> Iterator[_
                 tag_at < columns, file.op, "tag_column", f"at most {columns}, the columns of {file.name}", tag_column
             )
         if len(cells) != columns:
-            raise file.wrong(number, f"{columns} columns", str(len(cells)))
+            raise file.wrong(number, amount(columns, "column"), str(len(cells)))
         if not (cells[word_at] and cells[tag_at]):
             raise file.wrong(number, "a word and a tag" if columns > 1 else "a word", "an empty field")
         held.append((number, cells[word_at], cells[tag_at]))
@@ -317,7 +317,7 @@ def _read_folder(op: str, folder: str, encoding: str | None) -> TaggedTable:
     rows = {name: [line for _, line in numbered_lines(text)] for name, text in texts.items()}
     n = len(rows["seq.in"])
     for name, lines in rows.items():
-        require(len(lines) == n, op, "path", f"{n} lines in {paths[name]}, as in seq.in", len(lines))
+        require(len(lines) == n, op, "path", f"{amount(n, 'line')} in {paths[name]}, as in seq.in", len(lines))
     file = files["seq.in"]
     sentences = list(_split(file, range(1, n + 1), [rows.get(name) for name in paths]))
     return _table(folder, sentences, files.get("seq.out", file), files.get("label", file))

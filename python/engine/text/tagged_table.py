@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from engine.data.table import Source, Table
-from engine.errors import BadType, BadValue
+from engine.errors import BadType, BadValue, amount
 from engine.text.labels import Labels
 
 __all__ = ["TaggedTable"]
@@ -56,9 +56,9 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
                 raise BadValue("TaggedTable", "tags", f"{len(words)}, one for each word", got)
 
     def __repr__(self) -> str:
-        kinds = "no tags" if self.tags is None else f"{len(set(chain.from_iterable(self.tags)))} tags"
+        kinds = "no tags" if self.tags is None else f"{amount(len(set(chain.from_iterable(self.tags))), 'tag')}"
         source = f", source={self.source!r}" if isinstance(self.source, str) and self.source else ""
-        return f"TaggedTable({len(self)} sentences, {sum(map(len, self.words))} words, {kinds}{source})"
+        return f"TaggedTable({amount(len(self), 'sentence')}, {amount(sum(map(len, self.words)), 'word')}, {kinds}{source})"
 
     def row(self, index: int) -> tuple[list[str], list[str] | None]:
         """(words, tags or None)."""

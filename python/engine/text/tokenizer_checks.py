@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any, TypedDict
 
 from engine.entries import as_kind
-from engine.errors import BadValue, require
+from engine.errors import BadValue, amount, require
 from engine.settings import Between, shortened
 
 __all__ = [
@@ -170,7 +170,7 @@ def _check_template(processor: _Processor, ids: set[int], name: str, op: str) ->
         known = type(number) is int and number in ids
         require(known, op, "path", f"an id of the vocabulary for {shortened(token)} in {name}", shortened(number))
     for token, each in described.items():
-        expected, got = f"as many ids as tokens for {shortened(token)} in {name}", f"{len(each['ids'])} ids"
+        expected, got = f"as many ids as tokens for {shortened(token)} in {name}", f"{amount(len(each['ids']), 'id')}"
         require(len(each["ids"]) == len(each["tokens"]), op, "path", expected, got)
 
 

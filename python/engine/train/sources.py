@@ -9,7 +9,7 @@ from typing import Any
 from engine.data import DataLoader
 from engine.data.dataset import prefetch_of
 from engine.data.loader import gives_batches
-from engine.errors import Argument, BadType, BadValue, require
+from engine.errors import Argument, BadType, BadValue, amount, require
 from engine.tasks.base import check_data, is_list
 from engine.train.config import TrainerConfig
 
@@ -108,5 +108,11 @@ def shares(batches: Sequence[Any], weight: Callable[[Any], float]) -> list[float
         return [1.0]
     weights = [weight(batch) for batch in batches]
     total = sum(weights)
-    require(total > 0, "Trainer", "train_data", f"a target that counts in {len(batches)} batches", "none")
+    require(
+        total > 0,
+        "Trainer",
+        "train_data",
+        f"a target that counts in {amount(len(batches), 'batch', 'batches')}",
+        "none",
+    )
     return [w / total for w in weights]

@@ -29,9 +29,12 @@ for text, row in zip(texts, outputs["logits"]):
     print(text, dict(zip(labels, row)))
 """,
     "tagging": """
-for encoding, rows in zip(encodings, outputs["logits"]):
-    tokens = zip(encoding.tokens, rows, encoding.special_tokens_mask)  # a word has the tag of its first token
-    print([(token, labels[row.argmax()]) for token, row, special in tokens if not special])
+for text, encoding, rows in zip(texts, encodings, outputs["logits"]):
+    text, tags = cleaned(text), {}
+    for (start, end), row in zip(encoding.offsets, rows):
+        if start < end:  # not a special token; a word has the tag of its first token
+            tags.setdefault(text[: end - 1].count(" "), labels[row.argmax()])
+    print([(word, tags.get(number)) for number, word in enumerate(text.split())])
 """,
     "masked": """
 for text, rows in zip(texts, outputs["logits"]):

@@ -7,7 +7,7 @@ from math import prod
 from types import FunctionType
 from typing import Any
 
-from engine.errors import BadType, BadValue, NotDefined, require
+from engine.errors import BadType, BadValue, NotDefined, amount, require
 from engine.optim.optimizer import Group, Optimizer
 from engine.tensor import Tensor
 
@@ -147,5 +147,5 @@ def for_each_group(op: str, argument: str, optimizer: Optimizer, value: Any) -> 
     groups = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
         return [value] * groups
-    require(len(value) == groups, op, argument, f"{groups} values, one for each parameter group", len(value))
+    require(len(value) == groups, op, argument, f"{amount(groups, 'value')}, one for each parameter group", len(value))
     return list(value)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.errors import BadType, require
+from engine.errors import BadType, amount, require
 from engine.optim.lr_scheduler.base import LRScheduler, set_rate
 from engine.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from engine.optim.optimizer import Optimizer
@@ -43,7 +43,7 @@ class _Combined(LRScheduler):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         parts, n = state_dict.get("_schedulers", ()), len(self._schedulers)
         op = f"{type(self).__name__}.load_state_dict"
-        require(len(parts) == n, op, "_schedulers", f"the states of {n} schedules", len(parts))
+        require(len(parts) == n, op, "_schedulers", f"the states of {amount(n, 'schedule')}", len(parts))
         for part, state in zip(self._schedulers, parts):
             part.load_state_dict(state)
         super().load_state_dict(state_dict)  # after them: it sets the current rates

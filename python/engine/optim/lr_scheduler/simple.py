@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.errors import require
+from engine.errors import amount, require
 from engine.optim.lr_scheduler.base import Factors, LRScheduler, attributes_of
 from engine.optim.optimizer import Optimizer
 
@@ -29,7 +29,7 @@ Function = Callable[[int], float]
 def _functions(op: str, optimizer: Optimizer, lr_lambda: Function | Sequence[Function]) -> list[Function]:
     groups = len(optimizer.param_groups)
     functions = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
-    expected, got = f"{groups} functions, one for each parameter group", len(functions)
+    expected, got = f"{amount(groups, 'function')}, one for each parameter group", len(functions)
     require(got == groups, op, "lr_lambda", expected, got)
     return functions
 

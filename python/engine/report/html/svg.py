@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.errors import amount
 from engine.report.panels import Panel
 from engine.report.words import shortened, text_width
 
@@ -108,7 +109,7 @@ def reliability_chart(count: Sequence[int], confidence: Sequence[float], accurac
     bins = len(count)
     for i, (n, p, right) in enumerate(zip(count, confidence, accuracy)):
         if n:
-            about = f"<title>{n} samples: probability {p:.3f}, {right:.3f} right</title>"
+            about = f"<title>{amount(n, 'sample')}: probability {p:.3f}, {right:.3f} right</title>"
             x, y, w = a + b * i / bins, c + d * right, b / bins
             parts.append(
                 f'<rect class="f0" fill-opacity="0.55" x="{x + 0.5:.1f}" y="{y:.1f}" width="{w - 1:.1f}" '
