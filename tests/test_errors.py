@@ -45,6 +45,7 @@ def test_the_table_is_whole():
     kinds = {getattr(errors, name) for name in errors.__all__} - {
         Argument,
         ArgumentError,
+        errors.amount,
         errors.not_installed,
         errors.require,
     }
