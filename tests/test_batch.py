@@ -11,6 +11,7 @@ import pytest
 
 import engine
 from engine.data import Batch, DataLoader, TensorDataset, size_of, to_device
+from engine.data.batch import named_tensors
 from engine.layout import Layout
 from engine.text import PackedBatch
 
@@ -228,3 +229,14 @@ def test_a_batch_lists_its_fields_and_guards_them():
         del batch.labels
     with pytest.raises(ValueError, match="only field"):
         del batch.values
+
+
+def test_tensors_of_a_batch_have_names():
+    one, two = engine.ones(2), engine.zeros(3)
+    boxes, pixels = Layout.from_lengths([1, 2]), Layout.from_lengths([2, 0])
+    batch = Batch({"pixels": one, "boxes": two, "kinds": two}, {"pixels": pixels, "boxes": boxes})
+    names = dict(named_tensors(({"a": one, "b": [two]}, batch, "a word")))
+    expected = {"0.a": one, "0.b.0": two, "1.pixels": one, "1.boxes": two, "1.kinds": two}
+    expected |= {"1.pixels.cu_seqlens": pixels.cu_seqlens, "1.boxes.cu_seqlens": boxes.cu_seqlens}
+    assert {name: tensor.tolist() for name, tensor in names.items()} == {n: t.tolist() for n, t in expected.items()}
+    assert [name for name, _ in named_tensors(one)] == ["batch"]

@@ -178,11 +178,27 @@ def test_early_stopping_and_evaluations_between_epochs(monkeypatch):
     assert (state.step, state.best_step, state.best_metric) == (16, 8, 2.0)
 
 
-def test_a_loss_that_is_no_number_is_named(tmp_path):
-    model = toy_model()
-    _core.kernels.fill(model.classifier.bias._data, float("nan"))
-    with pytest.raises(FloatingPointError, match=r"expected a finite number, got nan at step 1"):
-        Trainer(model, TASK, CONFIG, toy_data(), output=tmp_path).train()
+def test_a_loss_that_is_no_number_is_named_and_its_batch_kept(tmp_path):
+    model, seen = toy_model(), []
+    kept = tmp_path / "not_finite.safetensors"
+
+    class Spoiled(Classification):
+        def loss(self, model, batch):
+            seen.append(batch)
+            if len(seen) == 3:
+                _core.kernels.fill(model.classifier.bias._data, float("nan"))
+            return super().loss(model, batch)
+
+    with pytest.raises(
+        FloatingPointError, match=r"expected a finite number, got nan at step 3 .*the batch is in .*not_finite"
+    ):
+        Trainer(model, Spoiled(), CONFIG, toy_data(), output=tmp_path).train()
+    batch = load_file(kept)
+    assert sorted(batch) == ["cu_seqlens", "input_ids", "labels", "position_ids"]
+    for name, tensor in batch.items():
+        assert tensor.tolist() == getattr(seen[2], name).tolist()
+    Trainer(toy_model(), TASK, CONFIG, toy_data(), output=tmp_path).train(resume=True)
+    assert not kept.exists()
 
 
 # ---- log

@@ -22,7 +22,7 @@ from engine.errors import BadType, BadValue, amount
 from engine.layout import Layout
 from engine.tensor import Tensor
 
-__all__ = ["Batch", "Size", "host_array", "size_of", "to_device"]
+__all__ = ["Batch", "Size", "host_array", "named_tensors", "size_of", "to_device"]
 
 Self = TypeVar("Self", bound="Batch")
 
@@ -347,6 +347,22 @@ def _tensors(batch: Any) -> Iterator[Tensor]:
     elif isinstance(batch, (Mapping, tuple, list)):
         for value in batch.values() if isinstance(batch, Mapping) else batch:
             yield from _tensors(value)
+
+
+def named_tensors(batch: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """All Tensors of a Batch or of a nested structure with names for them: "input_ids", "0" for the first of a tuple, "inputs.ids".
+    The starts of sequences are under "cu_seqlens", or with the name of a field before it if fields have different layouts."""
+    dot = f"{name}." if name else ""
+    if isinstance(batch, Tensor):
+        yield name or "batch", batch
+    elif isinstance(batch, Batch):
+        yield from ((dot + field, tensor) for field, tensor in batch.fields.items())
+        layouts = {id(layout): (field, layout) for field, layout in reversed(batch._layouts.items())}
+        for field, layout in layouts.values():
+            yield f"{dot}{field}.cu_seqlens" if len(layouts) > 1 else f"{dot}cu_seqlens", layout.cu_seqlens
+    elif isinstance(batch, (Mapping, tuple, list)):
+        for key, value in batch.items() if isinstance(batch, Mapping) else enumerate(batch):
+            yield from named_tensors(value, f"{dot}{key}")
 
 
 def host_array(tensor: Tensor) -> np.ndarray:

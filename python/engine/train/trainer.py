@@ -15,6 +15,7 @@ import numpy as np
 
 from engine import _core
 from engine.data import size_of, to_device
+from engine.data.batch import named_tensors
 from engine.errors import Argument, BadType, BadValue, FileExists, NotFinite, require
 from engine.models.forward import compute_logits, device_of_model, evaluating
 from engine.nn import Module
@@ -43,6 +44,8 @@ from engine.train.sources import BatchStream, in_groups, shares, training_source
 from engine.train.state import TrainerState
 
 __all__ = ["Trainer"]
+
+NOT_FINITE = "not_finite.safetensors"  # the batch whose loss was NaN or infinite
 
 FORMAT = 2  # of checkpoints
 
@@ -155,7 +158,7 @@ class Trainer:
         Raises:
             FileExistsError: without `resume`, if `output` has the log or a checkpoint of an earlier training.
             ValueError: for a resume without `output`, or with other settings or data than those of the checkpoint.
-            FloatingPointError: if the loss is not a finite number.
+            FloatingPointError: if the loss is not a finite number. On a CPU, `output` then has the batch in not_finite.safetensors.
             KeyboardInterrupt: after `interrupt()`.
         """
         resume = checked("Trainer.train", "resume", bool, resume)
@@ -170,6 +173,7 @@ class Trainer:
             if self._log is not None and self.output is not None:
                 self._log.open(position)
                 remove_left_over(self.output / "checkpoints")
+                (self.output / NOT_FINITE).unlink(missing_ok=True)
             self._call("on_train_begin")
             self._train()
         return self.state
@@ -268,7 +272,7 @@ class Trainer:
                 raise BadValue("Trainer", "task", "a loss that requires grad", "one that does not")
             if share != 1:
                 loss = loss * share
-            value = loss.detach() if loss.is_cuda else self._finite(float(loss.item()), self.state.step + 1)
+            value = loss.detach() if loss.is_cuda else self._finite(float(loss.item()), self.state.step + 1, batch)
             total = value if total is None else total + value
             loss.backward()
         return total
@@ -284,10 +288,14 @@ class Trainer:
             for name, value in values.items():
                 setattr(self.state, f"{part}_{name}", getattr(self.state, f"{part}_{name}") + value)
 
-    def _finite(self, loss: float, step: int) -> float:
+    def _finite(self, loss: float, step: int, batch: Any = None) -> float:
+        """The loss. Raises FloatingPointError if it is not a finite number; a batch that is given is written to `output` first."""
         if not math.isfinite(loss):
-            hint = ("a lower ", Argument("lr"), " may help")
-            raise NotFinite("Trainer", "loss", "a finite number", f"{loss} at step {step}", hint)
+            hints: list[Any] = [("a lower ", Argument("lr"), " may help")]
+            if self.output is not None and (tensors := dict(named_tensors(batch))):
+                save_file(tensors, self.output / NOT_FINITE, {"step": str(step), "loss": str(loss)})
+                hints.append(f"the batch is in {self.output / NOT_FINITE}")
+            raise NotFinite("Trainer", "loss", "a finite number", f"{loss} at step {step}", *hints)
         return loss
 
     def _read_losses(self) -> None:
