@@ -12,6 +12,7 @@ from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue
 from engine.ops import precision
 from engine.ops.activation import is_tanh
+from engine.ops.convert import into
 from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -66,13 +67,15 @@ def _of_integers(a: Array, b: Array) -> Array:
 
 
 @tensor_method("matmul", "__matmul__")
-def matmul(input: Tensor, other: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Matrix product, by the rules of `torch.matmul`, of floating-point numbers or integers of one dtype.
 
     (m, k) and (k, n) give (m, n). Leading dimensions are batches and are broadcast. A one-dimensional `input` is taken as a
     row and a one-dimensional `other` as a column; the result does not have the dimension that this adds.
     Raises ValueError for sizes that do not fit, TypeError for other or different dtypes.
     """
+    if out is not None:
+        return into("matmul", out, matmul(input, other))
     if precision.active:
         input, other = precision.lowered(input, other)
     a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
@@ -116,14 +119,18 @@ def _without_broadcasting(op: str, input: Tensor, mat2: Tensor, ndim: int) -> Te
 
 
 @tensor_method
-def mm(input: Tensor, mat2: Tensor) -> Tensor:
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Matrix product of (m, k) and (k, n), without broadcasting. Otherwise like `matmul`."""
+    if out is not None:
+        return into("mm", out, mm(input, mat2))
     return _without_broadcasting("mm", input, mat2, 2)
 
 
 @tensor_method
-def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Matrix products of (b, m, k) and (b, k, n), without broadcasting. Otherwise like `matmul`."""
+    if out is not None:
+        return into("bmm", out, bmm(input, mat2))
     return _without_broadcasting("bmm", input, mat2, 3)
 
 

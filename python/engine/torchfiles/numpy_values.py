@@ -25,12 +25,12 @@ def _dtype(name: Any, align: Any = False, copy: Any = True) -> np.dtype[Any]:
     return np.dtype(name, False, True)  # a copy, which may get another order of bytes
 
 
-def _order(dtype: np.dtype[Any], state: Any) -> None:
+def _order(dtype: Any, state: Any) -> None:
     """The state of a dtype. Only the order of the bytes is taken from it."""
     order, *records = state[1:5]
     if order not in ("<", ">", "|") or records != [None, None, None]:
         raise TypeError("a NumPy dtype of records")
-    mine: Any = dtype.__reduce__()[2]
+    mine = dtype.__reduce__()[2]
     if mine[1] != "|" and order != "|":
         dtype.__setstate__((mine[0], order, *mine[2:]))
 
@@ -41,7 +41,7 @@ def _empty(kind: Any, shape: Any, code: Any) -> np.ndarray[Any, Any]:
     return np.ndarray((0,), np.int8)
 
 
-def _contents(array: np.ndarray[Any, Any], state: Any) -> None:
+def _contents(array: Any, state: Any) -> None:
     """The state of an array: version, shape, dtype, whether columns come first, and the bytes."""
     _, shape, dtype, by_columns, data = state
     if type(shape) is not tuple or any(type(n) is not int or not 0 <= n < 2**48 for n in shape):
@@ -73,4 +73,7 @@ NAMES = {
         for name, known in {"scalar": Known(_scalar), "_reconstruct": Known(_empty)}.items()
     },
 }
-STATES = {np.ndarray: _contents, **dict.fromkeys(map(type, map(np.dtype, "?bBhHiIlLqQefdFDSU")), _order)}
+STATES: dict[type, Any] = {
+    np.ndarray: _contents,
+    **dict.fromkeys(map(type, map(np.dtype, "?bBhHiIlLqQefdFDSU")), _order),
+}

@@ -75,4 +75,4 @@ NAMES = {
     },
 }  # fmt: skip
 
-STATES = {Namespace: _attributes}  # how an object takes the state that a pickle hands it
+STATES: dict[type, Any] = {Namespace: _attributes}  # how an object takes the state that a pickle hands it
