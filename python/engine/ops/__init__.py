@@ -40,6 +40,7 @@ from engine.ops.outside import *
 from engine.ops.packing import *
 from engine.ops.padding import *
 from engine.ops.parts import *
+from engine.ops.patches import *
 from engine.ops.pooling import *
 from engine.ops.precision import *
 from engine.ops.printing import *
