@@ -54,6 +54,21 @@ class Hooks:
             mine[name] for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
         )
 
+    def _check_called(self, op: str) -> None:
+        """Raises RuntimeError for a module without `forward`, which nobody calls, so that its hooks would never run.
+
+        Lists and dicts of modules are such modules, too. As in PyTorch, they take hooks, so that a loop over all modules works."""
+        from engine.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
+        from engine.nn.module import Module
+
+        lists = (ModuleDict, ModuleList, ParameterDict, ParameterList)
+        if type(self).forward is Module.forward and "forward" not in vars(self) and not isinstance(self, lists):
+            parts = ", ".join(self._modules) or "none"
+            got = f"a {type(self).__name__} without forward, whose parts are called one by one"
+            raise BadState(
+                op, "self", "a module that is called", got, f"register the hook on one of its parts: {parts}"
+            )
+
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
@@ -61,6 +76,7 @@ class Hooks:
 
         with_kwargs: calls hook(module, args, kwargs), which returns None or (args, kwargs). prepend: before the hooks that are there.
         """
+        self._check_called("register_forward_pre_hook")
         return RemovableHandle(self.__dict__["_forward_pre_hooks"], (hook, with_kwargs), prepend)
 
     def register_forward_hook(
@@ -76,6 +92,7 @@ class Hooks:
         with_kwargs: calls hook(module, args, kwargs, output). prepend: before the hooks that are there. always_call: also if forward or
         another hook raises an error; the output is then None, or what it was before the other hook.
         """
+        self._check_called("register_forward_hook")
         return RemovableHandle(self.__dict__["_forward_hooks"], (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_hook(
@@ -86,6 +103,7 @@ class Hooks:
 
         The arguments and the output of the module cannot be written in place then. prepend: before the hooks that are there.
         """
+        self._check_called("register_full_backward_hook")
         return RemovableHandle(self.__dict__["_backward_hooks"], hook, prepend)
 
     def register_full_backward_pre_hook(
@@ -94,6 +112,7 @@ class Hooks:
         """Calls hook(module, grad_output) in backward before the gradients inside the module are computed. If the hook returns a tuple,
         that replaces grad_output. prepend: before the hooks that are there.
         """
+        self._check_called("register_full_backward_pre_hook")
         return RemovableHandle(self.__dict__["_backward_pre_hooks"], hook, prepend)
 
 
