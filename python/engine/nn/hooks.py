@@ -62,7 +62,8 @@ class Hooks:
         from engine.nn.module import Module
 
         lists = (ModuleDict, ModuleList, ParameterDict, ParameterList)
-        if type(self).forward is Module.forward and "forward" not in vars(self) and not isinstance(self, lists):
+        kind: Any = type(self)
+        if kind.forward is Module.forward and "forward" not in vars(self) and not isinstance(self, lists):
             parts = ", ".join(self._modules) or "none"
             got = f"a {type(self).__name__} without forward, whose parts are called one by one"
             raise BadState(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from engine.errors import require
 from engine.ops.factory import arange, zeros
@@ -83,7 +84,7 @@ def fold(
     wanted = f"({n}, a multiple of {kh * kw}, {rows * columns})"
     require(x.shape[1:] == (channels * kh * kw, rows * columns), "fold", "input", f"shape {wanted}", x.shape)
     parts = input.view(n, channels, kh, kw, rows, columns).transpose(3, 4).reshape(n, channels, kh * rows, kw * columns)
-    made = {"dtype": input.dtype, "device": input.device}
+    made: dict[str, Any] = {"dtype": input.dtype, "device": input.device}
     lines = index_add(zeros(n, channels, kh * rows, w.padded[1], **made), 3, w.places(1, input), parts)
     whole = index_add(zeros(n, channels, *w.padded, **made), 2, w.places(0, input), lines)
     return whole[:, :, up : up + height, left : left + width]
