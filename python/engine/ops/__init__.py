@@ -64,6 +64,7 @@ from engine.ops.strided import *
 from engine.ops.typed import *
 from engine.ops.unary import *
 from engine.ops.unique import *
+from engine.ops.windows import *
 
 from engine.ops.methods import *  # isort: skip - it comes after the others: it makes methods of what they attach
 from engine.ops.written import *  # isort: skip - it makes functions of those methods

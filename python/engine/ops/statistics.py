@@ -25,6 +25,8 @@ from engine.tensor import Tensor, as_array, tensor_method
 __all__ = [
     "aminmax",
     "bincount",
+    "corrcoef",
+    "cov",
     "histc",
     "nanmean",
     "nanquantile",
@@ -228,3 +230,35 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     exponents = arange(count, device=x.device)
     powers = pow(unsqueeze(values, -1), exponents.to(values.dtype) if a.dtype.is_floating_point else exponents)
     return powers if increasing else flip(powers, (1,))
+
+
+# ---------------------------------------------------------------- of several variables
+
+
+@tensor_method
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+) -> Tensor:
+    """The covariance matrix of the rows of `input` (variables, observations), or the variance of one row, a 0-dim tensor.
+
+    The sum of products is divided by the number of observations less `correction`. Weights are refused (ValueError).
+    """
+    x = as_array("cov", "input", input)
+    require(x.ndim <= 2, "cov", "input", "at most 2 dimensions", x.shape)
+    require(fweights is None and aweights is None, "cov", "fweights", "None: there are no weights here", "weights")
+    rows = reshape(input, (1, -1)) if x.ndim < 2 else input
+    rows = rows.to(floating(x.dtype))
+    count = rows.shape[1]
+    centred = rows - sum(rows, 1, keepdim=True) / count
+    result = (centred @ centred.T) / max(count - correction, 0)
+    return reshape(result, ()) if x.ndim < 2 else result
+
+
+@tensor_method
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlations of the rows of `input` (variables, observations), each in [-1, 1]; of one row, a 0-dim 1."""
+    together = cov(input)
+    if together.ndim == 0:
+        return together / together
+    deviations = pow(together.diagonal(), 0.5)
+    return clamp(together / unsqueeze(deviations, 1) / deviations, -1, 1)
