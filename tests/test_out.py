@@ -8,8 +8,8 @@ import engine
 from engine import tensor
 
 A, B = [[1.0, 2.0], [3.0, 4.0]], [[0.5, 2.0], [1.0, -1.0]]
-PAIRS = "add sub mul div pow maximum minimum matmul mm eq ne lt le gt ge"
-SINGLE = "abs exp log sqrt rsqrt sin cos reciprocal sigmoid tanh isnan"
+PAIRS = "add sub mul div remainder pow maximum minimum matmul mm eq ne lt le gt ge"
+SINGLE = "abs exp log sqrt rsqrt sin cos reciprocal sigmoid tanh isnan neg sign floor ceil round"
 
 
 def cases():
@@ -34,6 +34,10 @@ def cases():
         "logical_xor": (engine.logical_xor, (a > 1, b > 0), {}),
         "sum": (engine.sum, (a, 1), {"keepdim": True}),
         "mean": (engine.mean, (a, 0), {}),
+        "lerp": (engine.lerp, (a, b, 0.25), {}),
+        "addcmul": (engine.addcmul, (a, a, b), {"value": 2}),
+        "addcdiv": (engine.addcdiv, (a, a, b), {"value": 2}),
+        "arange": (engine.arange, (1, 7, 2), {}),
         "cumsum": (engine.cumsum, (a, 1), {}),
     }
 

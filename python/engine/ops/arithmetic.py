@@ -193,8 +193,10 @@ _remainder_backward = gradients(lambda dy, a, b: dy, lambda dy, a, b: K.neg(K.mu
 
 
 @tensor_method("remainder", "__mod__")
-def remainder(input: Operand, other: Operand) -> Tensor:
+def remainder(input: Operand, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input - other * floor(input / other), like Python's %. Raises ValueError for an integer divisor of 0."""
+    if out is not None:
+        return into("remainder", out, remainder(input, other))
     a, b = data_of(input), data_of(other)
     if type(a) is not Array and type(b) is not Array:
         raise BadType("remainder", "input", "a Tensor for at least one operand", type(input).__name__)

@@ -136,8 +136,10 @@ _neg_backward = gradient(K.neg)
 
 
 @tensor_method("neg", "__neg__")
-def neg(input: Tensor) -> Tensor:
+def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """-input. Raises TypeError for bool."""
+    if out is not None:
+        return into("neg", out, neg(input))
     return record("neg", K.neg(as_array("neg", "input", input)), (input,), _neg_backward)
 
 
@@ -158,8 +160,10 @@ _zero_backward = gradient(lambda dy: zeros_array(dy.shape, dy))
 
 
 @tensor_method
-def sign(input: Tensor) -> Tensor:
+def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """-1, 0 or 1; 0 for NaN. Its gradient is 0."""
+    if out is not None:
+        return into("sign", out, sign(input))
     x = as_array("sign", "input", input)
     return record("sign", x.clone() if x.dtype is _core.bool else K.sign(x), (input,), _zero_backward)
 
@@ -172,24 +176,30 @@ def _rounded(name: str, kernel: Any, input: Tensor) -> Tensor:
 
 
 @tensor_method
-def floor(input: Tensor) -> Tensor:
+def floor(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The largest integer not above the element, in the input's dtype. Its gradient is 0."""
+    if out is not None:
+        return into("floor", out, floor(input))
     return _rounded("floor", K.floor, input)
 
 
 @tensor_method
-def ceil(input: Tensor) -> Tensor:
+def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The smallest integer not below the element, in the input's dtype. Its gradient is 0."""
+    if out is not None:
+        return into("ceil", out, ceil(input))
     return _rounded("ceil", K.ceil, input)
 
 
 @tensor_method
-def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """The nearest integer, the even one of two that are equally near, in the input's dtype. Its gradient is 0.
 
     decimals: round to this many places after the decimal point; a negative number rounds to tens, hundreds and so on. Raises
     ValueError for decimals other than 0 of an integer tensor.
     """
+    if out is not None:
+        return into("round", out, round(input, decimals=decimals))
     if not decimals:
         return _rounded("round", K.round, input)
     x = as_array("round", "input", input)
