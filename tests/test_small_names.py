@@ -73,3 +73,17 @@ def test_default_device() -> None:
     for call in (lambda: engine.set_default_device("cuda"), lambda: engine.device("cuda:0").__enter__()):
         with pytest.raises(ValueError, match=r"pass device= to the calls that make tensors"):
             call()
+
+
+def test_arguments_of_older_scripts() -> None:
+    x = engine.ones(2, requires_grad=True)
+    unused = engine.ones(1, requires_grad=True)
+    # PyTorch's order: outputs, inputs, grad_outputs, retain_graph, create_graph, only_inputs, allow_unused
+    found, none = engine.autograd.grad((x * 2).sum(), (x, unused), None, True, False, True, True)
+    assert found.tolist() == [2, 2] and none is None
+    with pytest.raises(RuntimeError, match="allow_unused=True"):
+        engine.autograd.grad((x * 2).sum(), (x, unused), None, True, False, True)
+    with pytest.raises(ValueError, match="only_inputs: expected True"):
+        engine.autograd.grad((x * 2).sum(), x, only_inputs=False)
+    assert engine.FloatTensor([1, 2], device="cpu").tolist() == [1, 2]
+    assert engine.LongTensor(2, 3, device=engine.device("cpu")).shape == (2, 3)

@@ -159,7 +159,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input · weightᵀ + bias.
 
     input: (*, in_features), floating-point; weight: (out_features, in_features); bias: (out_features,).
-    Returns (*, out_features). Raises ValueError for shapes that do not fit, TypeError for other or different dtypes.
+    Returns (*, out_features); with a weight (in_features,) and a 0-dim bias (*). Raises ValueError for shapes that do not fit, TypeError for other or different dtypes.
     """
     if precision.active:
         input, weight, bias = precision.lowered(input, weight, bias)
@@ -167,10 +167,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     b = None if bias is None else as_array("linear", "bias", bias)
     try:
         y = K.linear(x, w, b)
-    except TypeError:
-        if x.dtype not in INTEGER_LIMITS:
+    except (TypeError, ValueError):
+        one_output = w.ndim == 1 and (b is None or b.ndim == 0)
+        if not one_output and (x.dtype not in INTEGER_LIMITS or w.ndim != 2):
             raise
-        product = called_as("linear", matmul, input, weight.transpose(-1, -2))
+        product = called_as("linear", matmul, input, weight if one_output else weight.transpose(-1, -2))
         return product if bias is None else product + bias
     first = x if _learns(weight, bias) else None
     second = w if input._requires_grad or (input._base is not None and needs_grad(input)) else None

@@ -88,9 +88,13 @@ class _Typed(type):
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Tensor) and instance.dtype is cls.dtype and instance.is_cuda is cls.on_cuda
 
-    def __call__(cls, *args: Any) -> Any:
+    def __call__(cls, *args: Any, device: Any = None) -> Any:
         made = constructed(cls.__name__, cls.dtype, args)
-        return made.to("cuda") if cls.on_cuda else made
+        if device is None:
+            return made.to("cuda") if cls.on_cuda else made
+        on_cuda = number_of(device) >= 0
+        require(on_cuda is cls.on_cuda, cls.__name__, "device", "a device of this type", repr(str(device)))
+        return made.to(device)
 
 
 class FloatTensor(metaclass=_Typed):
