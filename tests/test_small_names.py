@@ -87,3 +87,15 @@ def test_arguments_of_older_scripts() -> None:
         engine.autograd.grad((x * 2).sum(), x, only_inputs=False)
     assert engine.FloatTensor([1, 2], device="cpu").tolist() == [1, 2]
     assert engine.LongTensor(2, 3, device=engine.device("cpu")).shape == (2, 3)
+
+
+def test_types_of_cuda_are_known_as_such() -> None:
+    """`x.type(engine.cuda.FloatTensor)` moves the tensor, and isinstance asks for the place too."""
+    for name in ("FloatTensor", "LongTensor", "BoolTensor"):
+        there, here = getattr(engine.cuda, name), getattr(engine, name)
+        assert there.on_cuda and not here.on_cuda and there.dtype is here.dtype
+        x = engine.zeros(1, dtype=here.dtype)
+        assert isinstance(x, here) and not isinstance(x, there)
+    if not engine.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            engine.zeros(1).type(engine.cuda.FloatTensor)
