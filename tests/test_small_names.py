@@ -51,8 +51,11 @@ def test_cov_and_corrcoef() -> None:
     assert engine.autograd.gradcheck(engine.cov, (rows.clone().requires_grad_(),))
     with pytest.raises(ValueError, match="at most 2 dimensions"):
         engine.cov(rows.view(1, 3, 6))
-    with pytest.raises(ValueError, match="no weights"):
-        engine.cov(rows, fweights=tensor([1, 2, 1, 1, 1, 1]))
+    often, much = np.array([1, 2, 1, 3, 1, 1]), np.array([0.5, 1, 2, 1, 0.1, 1])
+    weights = {"fweights": tensor(often), "aweights": tensor(much, dtype=engine.float64)}
+    assert np.allclose(engine.cov(rows, **weights).numpy(), np.cov(x, fweights=often, aweights=much))
+    with pytest.raises(ValueError, match=r"fweights: expected shape \(6,\)"):
+        engine.cov(rows, fweights=tensor([1, 2]))
 
 
 def test_views_and_aliases() -> None:

@@ -65,7 +65,9 @@ def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair =
     (up, left), (kh, kw), (rows, columns) = w.padding, w.kernel, w.counts
     wide = pad(input, (left, left, up, up)) if up or left else input
     parts = wide.index_select(2, w.places(0, input)).index_select(3, w.places(1, input))
-    return parts.view(*x.shape[:2], kh, rows, kw, columns).transpose(3, 4).reshape(x.shape[0], -1, rows * columns)
+    n, channels = x.shape[:2]
+    apart = parts.view(n, channels, kh, rows, kw, columns).transpose(3, 4)
+    return apart.reshape(n, channels * kh * kw, rows * columns)
 
 
 def fold(
