@@ -151,3 +151,17 @@ def test_grouped_mm_is_matmul_of_each_group(device, precision, tolerance):
     finally:
         engine.set_float32_matmul_precision("highest")
     assert np.abs(found.cpu().numpy() - y).max() <= tolerance * np.abs(y).max()
+
+
+def test_a_weight_of_one_output() -> None:
+    """As in PyTorch, a weight without a dimension for outputs gives none."""
+    x, w = engine.arange(6.0).view(2, 3), engine.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    bias = engine.tensor(0.5, requires_grad=True)
+    y = engine.nn.functional.linear(x, w, bias)
+    assert y.tolist() == [8.5, 26.5] and engine.nn.functional.linear(x[0], w).shape == ()
+    y.sum().backward()
+    assert w.grad.tolist() == [3, 5, 7] and bias.grad.item() == 2
+    with pytest.raises(ValueError, match=r"\[linear\]"):
+        engine.nn.functional.linear(x, w[:2])
+    with pytest.raises(ValueError, match=r"\[linear\] bias"):
+        engine.nn.functional.linear(x, engine.ones(4, 3), engine.ones(3))

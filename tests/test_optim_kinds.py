@@ -519,3 +519,21 @@ def test_strided_parameters_step_as_pytorch(name):
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
     with pytest.raises(ValueError, match="expected a place in memory for each element"):
         engine.optim.SGD([engine.nn.Parameter(engine.ones(1, 3).expand(2, 3))])
+
+
+def test_a_mask_among_the_parameters() -> None:
+    """A Parameter that is no number of floating point never gets a gradient. Scripts hand all parameters of a module over."""
+    model = engine.nn.Linear(2, 1)
+    model.mask = engine.nn.Parameter(engine.tensor([True, False]), requires_grad=False)
+    for kind in (engine.optim.SGD, engine.optim.AdamW, engine.optim.RMSprop):
+        optimizer = kind(model.parameters(), lr=0.1)
+        before = model.weight.detach().clone()
+        model(engine.ones(1, 2)).sum().backward()
+        engine.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        assert not engine.equal(model.weight, before) and model.mask.tolist() == [True, False]
+        again = kind(model.parameters(), lr=0.1)
+        again.load_state_dict(optimizer.state_dict())
+    with pytest.raises(TypeError, match="a floating-point dtype, got int64"):
+        engine.optim.SGD([engine.tensor([1])], lr=0.1)

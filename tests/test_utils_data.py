@@ -548,3 +548,61 @@ def test_samplers_of_a_loader_can_be_iterated() -> None:
         assert numbers(loader) == lists and list(chain(*lists)) == order and sorted(order) == list(range(10))
     assert loader.batch_sampler.batch_size == 4 and len(loader.batch_sampler) == 3
     assert list(DataLoader(Squares(3)).sampler) == [0, 1, 2] and DataLoader(Squares(3), None).batch_sampler is None
+
+
+class Named(Dataset):
+    """Four numbers; `names` are further attributes."""
+
+    def __init__(self, **names):
+        self.__dict__.update(names)
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        return engine.tensor([i])
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        [1, 2, 3, 4],
+        [1, 2],
+        {"a": 1},
+        5,
+        lambda: 3,
+        [0.5] * 4,
+        [[1], [2, 3], [4], []],
+        "abcd",
+        engine.tensor([1, 2, 3, 4]),
+    ],
+)
+def test_lengths_of_a_dataset_that_makes_no_batches(lengths):
+    """The name is a common one. It changes nothing about batches that PyTorch would make."""
+    data = Named(lengths=lengths)
+    assert [len(batch) for batch in DataLoader(data)] == [1, 1, 1, 1]
+    assert [batch.flatten().tolist() for batch in DataLoader(data, 3)] == [[0, 1, 2], [3]]
+    assert [batch.flatten().tolist() for batch in DataLoader(data, None)] == [[0], [1], [2], [3]]
+
+
+def test_lengths_are_read_where_they_are_asked_for():
+    lengths = [4, 1, 3, 2]
+    batches = [b.flatten().tolist() for b in DataLoader(Named(lengths=lengths), max_tokens=5)]
+    assert len(batches) < 4 and all(sum(lengths[i] for i in batch) <= 5 for batch in batches)
+    with pytest.raises(ValueError, match="expected a dataset with lengths"):
+        DataLoader(Named(lengths=[1, 2]), 2, bucket_by_length=True)
+
+
+def test_a_method_gather_of_another_kind():
+    class Own(Named):
+        def gather(self, tensor, group):
+            raise AssertionError
+
+    assert [b.flatten().tolist() for b in DataLoader(Own(), 2)] == [[0, 1], [2, 3]]
+
+
+def test_a_tensor_is_a_dataset():
+    x = engine.arange(5)
+    assert [b.tolist() for b in DataLoader(x, 2)] == [[0, 1], [2, 3], [4]]
+    assert [b.tolist() for b in DataLoader(Subset(x, [3, 1]), 2)] == [[3, 1]]
+    assert sorted(n for b in DataLoader(x, 2, shuffle=True) for n in b.tolist()) == [0, 1, 2, 3, 4]

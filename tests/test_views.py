@@ -314,3 +314,19 @@ def test_hooks_of_leaves_that_were_not_asked_for_do_not_run():
         return found, x.grad is None, w.grad.tolist()
 
     assert seen(engine) == seen(torch)
+
+
+def test_write_to_a_view_that_no_grad_took() -> None:
+    """Such a view is not in the history of its source: a recorded write would leave the gradient of the old values."""
+    x = engine.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 1
+    with engine.no_grad():
+        of_leaf, of_result = x.view(2, 1), y.view(2, 1)
+    for view in (of_leaf, of_result, of_leaf[0]):
+        with pytest.raises(RuntimeError, match="taken under no_grad"):
+            view.mul_(2)
+    assert x.tolist() == y.tolist() == [1.0, 2.0]
+    with engine.no_grad():
+        of_leaf.mul_(3)
+    assert x.tolist() == [3.0, 6.0]
+    assert y.detach().mul_(2).tolist() == [2.0, 4.0]  # a detached tensor may be written

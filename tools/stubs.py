@@ -107,6 +107,8 @@ def method_stub(name: str, function: Any) -> str:
             parameters.append(f"**{p.name}: {annotation(p.annotation)}")
         elif i == 0:
             parameters.append("self")
+        elif p.kind is p.KEYWORD_ONLY and name.startswith("__"):
+            continue  # an operator passes no keywords
         else:
             if p.kind is p.KEYWORD_ONLY and not star:
                 parameters.append("*")
@@ -119,8 +121,7 @@ def method_stub(name: str, function: Any) -> str:
             given = "" if p.default is p.empty else f" = {default(p.default)}"
             parameters.append(f"{p.name}: {annotation(p.annotation)}{given}")
     result = annotation(inspect.signature(function).return_annotation)
-    ignore = "  # type: ignore[misc]" if name == "__itruediv__" else ""
-    return f"    def {name}({', '.join(parameters)}) -> {result}: ...{ignore}"
+    return f"    def {name}({', '.join(parameters)}) -> {result}: ..."
 
 
 def tensor_stub() -> str:

@@ -40,12 +40,12 @@ __version__ = "0.2.0"
 
 # These are imported at first use: `engine.nn.Linear` works without a second import, and `import engine` stays quick.
 _PACKAGES = (
-    "amp", "backends", "compiler", "data", "distributed", "distributions", "fx", "hub", "inference", "jit", "linalg", "metrics", "models",
-    "multiprocessing", "nn", "onnx", "optim", "random", "report", "runs", "serialization", "tasks", "testing", "text",
+    "amp", "backends", "compiler", "data", "distributed", "distributions", "func", "fx", "hub", "inference", "jit", "linalg", "metrics", "models",
+    "multiprocessing", "nn", "onnx", "optim", "random", "report", "runs", "serialization", "special", "tasks", "testing", "text",
     "torchfiles", "train", "utils",
 )  # fmt: skip
 # Functions that are loaded with their package at first use.
-_FUNCTIONS = {"compile": "compiler", "load": "torchfiles", "save": "torchfiles"}
+_FUNCTIONS = {"compile": "compiler", "load": "torchfiles", "save": "torchfiles", "vmap": "func"}
 
 _COMPLEX = (
     "cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "polar", "view_as_complex", "view_as_real",

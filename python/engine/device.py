@@ -26,6 +26,7 @@ __all__ = [
     "number_of",
     "placed",
     "refuse_float64",
+    "set_default_device",
     "target",
 ]
 
@@ -76,6 +77,29 @@ class device:
 
     def __reduce__(self) -> Any:
         return device, (self.type, self.index)
+
+    def __enter__(self) -> device:
+        """`with device("cpu"):` changes nothing, because new tensors go to the CPU. Raises ValueError for another device."""
+        _default(self, "device", "type")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+def _default(wanted: Any, op: str, argument: str) -> None:
+    """Raises ValueError for a device that new tensors cannot go to unless a call names it."""
+    if wanted is not None and device(wanted).type != "cpu":
+        hint = "pass device= to the calls that make tensors, or move a module with .to(device)"
+        raise BadValue(op, argument, "the CPU, where new tensors go", repr(str(device(wanted))), hint)
+
+
+def set_default_device(device: Any) -> None:
+    """Accepts the CPU and None, and changes nothing: new tensors go to the CPU unless a call says device=.
+
+    Raises ValueError for another device: not all functions of this library could follow it.
+    """
+    _default(device, "set_default_device", "device")
 
 
 _device = device  # for functions with a parameter of that name

@@ -21,7 +21,7 @@ from engine.autograd.modes import mode as _mode
 from engine.autograd.node import NOTHING, Edge, Node, described
 from engine.autograd.rows import RowGradient, RowSum, dense
 from engine.autograd.views import check_inplace, mark_view, record_inplace, refresh
-from engine.errors import BadState, BadValue, amount
+from engine.errors import BadState, BadValue, amount, require
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -329,6 +329,7 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     *,
     materialize_grads: bool = False,
@@ -336,8 +337,9 @@ def grad(
     """The gradients of `outputs`, weighted by `grad_outputs`, with respect to `inputs`. No `.grad` changes.
 
     allow_unused: gives None for an input on which the outputs do not depend; otherwise that is a RuntimeError.
-    materialize_grads: gives zeros instead. The other arguments and errors as in `backward`. An input may be named twice.
+    materialize_grads: gives zeros instead. only_inputs is PyTorch's, and must be True. The other arguments and errors as in `backward`. An input may be named twice.
     """
+    require(only_inputs, "grad", "only_inputs", "True", only_inputs)
     starts = _starts("grad", outputs, grad_outputs, "grad_outputs", create_graph)
     wanted = _wanted("grad", inputs)
     edges = [_edge(tensor) for tensor in wanted]

@@ -138,6 +138,10 @@ def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
             refresh(name, value)
         needed = needed or value._requires_grad
     if not needed:
+        if tensor._base is not None and tensor._base[2] is _UNRECORDED:  # the source's history would not follow
+            raise BadState(
+                name, "self", "a view that follows its source", _UNRECORDED, "write under engine.no_grad() too"
+            )
         return
     if tensor._requires_grad and tensor._node is None:
         got = "a leaf that requires grad"

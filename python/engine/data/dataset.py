@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from inspect import signature
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -236,11 +237,33 @@ def offers(dataset: Any, *methods: str) -> bool:
 
 
 def makes_batches(dataset: Any) -> bool:
-    """Whether a dataset's `gather` gives what its items give: no subclass has changed `__getitem__` alone."""
+    """Whether a dataset's `gather` makes a batch of rows, and gives what its items give: no subclass has changed `__getitem__` alone.
+
+    A method of that name that takes other arguments than one is the dataset's own matter. So is that of a Tensor."""
     for cls in type(dataset).__mro__:
         if "gather" in vars(cls) or "__getitem__" in vars(cls):
-            return "gather" in vars(cls)
+            return "gather" in vars(cls) and _takes_one(dataset.gather)
     return False
+
+
+def _takes_one(method: Any) -> bool:
+    """Whether it can be called with one argument."""
+    try:
+        signature(method).bind(None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def lengths_of(dataset: Any) -> np.ndarray | None:
+    """The `lengths` of a dataset that has one integer for each item; None for a dataset without, or with something else of that name."""
+    found = getattr(dataset, "lengths", None)
+    if isinstance(found, Tensor):
+        found = found.detach().cpu().numpy()
+    if isinstance(found, list | tuple) and all(isinstance(n, int | np.integer) for n in found):
+        found = np.asarray(found, np.int64)
+    right = isinstance(found, np.ndarray) and found.dtype.kind in "iu" and found.shape == (len(dataset),)
+    return found if right else None
 
 
 def unwrap(dataset: Dataset[Any]) -> tuple[Dataset[Any], np.ndarray | None]:

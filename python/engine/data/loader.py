@@ -18,7 +18,7 @@ from engine import _core
 from engine.data._arrays import integer
 from engine.data.batch import Batch
 from engine.data.collate import default_collate, default_convert
-from engine.data.dataset import Dataset, IterableDataset, makes_batches, offers, prefetch_of, unwrap
+from engine.data.dataset import Dataset, IterableDataset, lengths_of, makes_batches, offers, prefetch_of, unwrap
 from engine.data.epochs import Epochs, Place
 from engine.data.plan import BatchesOfPlan, BatchPlan, ItemsOfPlan
 from engine.data.samplers import BatchSampler, RandomSampler, SequentialSampler, in_lists, number_of_lists
@@ -71,8 +71,8 @@ class DataLoader(Epochs):
         dataset: has a length and items by number, or gives items one after the other (`IterableDataset`). If it has a method
             `gather(indices)`, as `TextDataset` does, that method makes the batches, also for a `Subset` of it; otherwise
             `collate_fn` makes them from lists of items.
-        batch_size: the most items in a batch; by default 1, and 32 for a dataset with `lengths`. None: no batches, each item alone;
-            for a dataset with `lengths` 32, or no limit if `max_tokens` is given.
+        batch_size: the most items in a batch; by default 1, and 32 for a dataset with `lengths` and `gather`. None: no batches, each item
+            alone; for a dataset with these two 32, or no limit if `max_tokens` is given.
         shuffle: a new random order each epoch.
         sampler: gives the indices of an epoch, instead of `shuffle`.
         batch_sampler: gives the lists of indices of an epoch, instead of `batch_size`, `shuffle`, `sampler` and `drop_last`.
@@ -148,16 +148,17 @@ class DataLoader(Epochs):
         self._set_prefetch(prefetch, num_workers, prefetch_factor, persistent_workers)
 
         self._base, self._rows = (dataset, None) if self._iterable else unwrap(dataset)
-        lengths = None if self._iterable else getattr(self._base, "lengths", None)
-        if lengths is not None:
-            lengths = np.asarray(lengths)[slice(None) if self._rows is None else self._rows]
+        lengths = None if self._iterable else lengths_of(self._base)
+        if lengths is not None and self._rows is not None:
+            lengths = lengths[self._rows]
+        packs = lengths is not None and makes_batches(self._base)
         if batch_sampler is not None:
             size = None if batch_size is _OWN_SIZE or batch_size == 1 else batch_size
             chosen = (("batch_size", size), ("shuffle", shuffle), ("sampler", sampler), ("drop_last", drop_last))
             self._refuse("batch_sampler decides the batches", *chosen)
             batch_size = None
-        elif batch_size is _OWN_SIZE or (batch_size is None and lengths is not None):
-            batch_size = (1 if lengths is None else 32) if max_tokens is None else None
+        elif batch_size is _OWN_SIZE or (batch_size is None and packs):
+            batch_size = (32 if packs else 1) if max_tokens is None else None
         self._alone = batch_size is None and max_tokens is None and batch_sampler is None
         require(not (self._alone and drop_last), "DataLoader", "drop_last", "False with batch_size=None", drop_last)
         self.batch_size, self.drop_last = batch_size, bool(drop_last)

@@ -21,6 +21,7 @@ from engine.nn import (
     pads,
     parallel,
     parameter,
+    patches,
     transformer,
     transformer_model,
     utils,
@@ -42,6 +43,7 @@ from engine.nn.module import Module
 from engine.nn.pads import *
 from engine.nn.parallel import DataParallel
 from engine.nn.parameter import Buffer, Parameter, UninitializedParameter
+from engine.nn.patches import *
 from engine.nn.transformer import *
 from engine.nn.transformer_model import *
 
@@ -72,5 +74,6 @@ __all__ += losses.__all__
 __all__ += losses_likelihood.__all__
 __all__ += losses_margin.__all__
 __all__ += pads.__all__
+__all__ += patches.__all__
 __all__ += transformer.__all__
 __all__ += transformer_model.__all__

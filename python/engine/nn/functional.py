@@ -21,6 +21,7 @@ from engine.ops.multihead import *
 from engine.ops.norm import *
 from engine.ops.packing import pack_padded, pad_packed
 from engine.ops.padding import *
+from engine.ops.patches import *
 from engine.ops.pooling import *
 from engine.ops.softmax import LOG_SOFTMAX as _LOG_SOFTMAX
 from engine.ops.softmax import SOFTMAX as _SOFTMAX

@@ -40,6 +40,7 @@ from engine.ops.outside import *
 from engine.ops.packing import *
 from engine.ops.padding import *
 from engine.ops.parts import *
+from engine.ops.patches import *
 from engine.ops.pooling import *
 from engine.ops.precision import *
 from engine.ops.printing import *
@@ -63,6 +64,7 @@ from engine.ops.strided import *
 from engine.ops.typed import *
 from engine.ops.unary import *
 from engine.ops.unique import *
+from engine.ops.windows import *
 
 from engine.ops.methods import *  # isort: skip - it comes after the others: it makes methods of what they attach
 from engine.ops.written import *  # isort: skip - it makes functions of those methods

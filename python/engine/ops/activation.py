@@ -21,25 +21,25 @@ __all__ = ["erf", "gelu", "leaky_relu", "leaky_relu_", "log1p", "relu", "relu_",
 
 @tensor_method
 @unary(K.sigmoid, K.sigmoid_backward, saves_output=True)
-def sigmoid(input: Tensor) -> Tensor:
+def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """1 / (1 + e^-input)."""
 
 
 @tensor_method
 @unary(K.tanh, K.tanh_backward, saves_output=True)
-def tanh(input: Tensor) -> Tensor:
+def tanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The hyperbolic tangent."""
 
 
 @tensor_method
 @unary(K.erf, K.erf_backward)
-def erf(input: Tensor) -> Tensor:
+def erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The error function."""
 
 
 @tensor_method
 @unary(K.log1p, K.log1p_backward, in_float32=True)
-def log1p(input: Tensor) -> Tensor:
+def log1p(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """ln(1 + input), accurate for small input too."""
 
 

@@ -193,8 +193,10 @@ _remainder_backward = gradients(lambda dy, a, b: dy, lambda dy, a, b: K.neg(K.mu
 
 
 @tensor_method("remainder", "__mod__")
-def remainder(input: Operand, other: Operand) -> Tensor:
+def remainder(input: Operand, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input - other * floor(input / other), like Python's %. Raises ValueError for an integer divisor of 0."""
+    if out is not None:
+        return into("remainder", out, remainder(input, other))
     a, b = data_of(input), data_of(other)
     if type(a) is not Array and type(b) is not Array:
         raise BadType("remainder", "input", "a Tensor for at least one operand", type(input).__name__)
@@ -221,11 +223,13 @@ def _like(a: Array, dy: Array) -> Array:
 
 
 @tensor_method("pow", "__pow__")
-def pow(input: Operand, exponent: Operand) -> Tensor:
+def pow(input: Operand, exponent: Operand, *, out: Tensor | None = None) -> Tensor:
     """input ^ exponent, element by element. The numbers 2, 3, 0.5 and -1 as exponents cost no more than a product.
 
     Raises ValueError if the input is an integer and the exponent a negative integer number.
     """
+    if out is not None:
+        return into("pow", out, pow(input, exponent))
     if precision.active:
         input, exponent = precision.raised(input), precision.raised(exponent)
     a, b = data_of(input), data_of(exponent)
@@ -254,15 +258,19 @@ _minimum_backward = gradients(K.minimum_backward, lambda dy, a, b: K.minimum_bac
 
 
 @tensor_method
-def maximum(input: Tensor, other: Tensor) -> Tensor:
+def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The larger of each pair of elements, NaN if one of them is NaN. Equal elements get half of the gradient each."""
+    if out is not None:
+        return into("maximum", out, maximum(input, other))
     a, b = as_array("maximum", "input", input), as_array("maximum", "other", other)
     return record("maximum", K.maximum(a, b), (input, other), _maximum_backward, a, b)
 
 
 @tensor_method
-def minimum(input: Tensor, other: Tensor) -> Tensor:
+def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The smaller of each pair of elements, NaN if one of them is NaN. Equal elements get half of the gradient each."""
+    if out is not None:
+        return into("minimum", out, minimum(input, other))
     a, b = as_array("minimum", "input", input), as_array("minimum", "other", other)
     return record("minimum", K.minimum(a, b), (input, other), _minimum_backward, a, b)
 
@@ -294,11 +302,15 @@ def _one_by_one(low: Any, high: Any) -> bool:
 
 
 @tensor_method("clamp", "clip")
-def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+def clamp(
+    input: Tensor, min: Operand | None = None, max: Operand | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """min(max(input, min), max). The bounds are numbers, Tensors that broadcast with input, or None.
 
     The gradient passes to input where min <= input <= max, and elsewhere to the bound that holds.
     """
+    if out is not None:
+        return into("clamp", out, clamp(input, min, max))
     x = as_array("clamp", "input", input)
     low, high = _bounds("clamp", min, max)
     inputs = (input, tensor_of(min), tensor_of(max))

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import _core
 from engine.autograd.modes import is_grad_enabled
-from engine.device import CPU, device
+from engine.device import CPU, device, set_default_device
 from engine.dtypes import strided
 from engine.errors import require
 from engine.notices import say_once
@@ -19,12 +19,15 @@ from engine.ops.unary import sign
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
+    "adjoint",
     "are_deterministic_algorithms_enabled",
     "block_diag",
+    "detach",
     "dist",
     "get_default_device",
     "is_inference_mode_enabled",
     "scalar_tensor",
+    "set_default_device",
     "sgn",
     "typename",
     "use_deterministic_algorithms",
@@ -101,6 +104,20 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
     from engine.dtypes import get_default_dtype
 
     return tensor(s, dtype=dtype or get_default_dtype(), device=device, requires_grad=requires_grad)
+
+
+@tensor_method
+def adjoint(input: Tensor) -> Tensor:
+    """The matrices (*, m, n) transposed, (*, n, m): a view. PyTorch also conjugates complex numbers."""
+    ndim = as_array("adjoint", "input", input).ndim
+    require(ndim >= 2, "adjoint", "input", "at least 2 dimensions", input.shape)
+    return input.transpose(-2, -1)
+
+
+def detach(input: Tensor) -> Tensor:
+    """`input.detach()`: the same memory, cut off from the tape."""
+    as_array("detach", "input", input)
+    return input.detach()
 
 
 @tensor_method

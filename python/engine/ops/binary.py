@@ -19,6 +19,7 @@ from engine.errors import BadType, require
 from engine.ops.activation import log1p
 from engine.ops.arithmetic import add, clamp, maximum, minimum, mul, sub
 from engine.ops.comparison import isnan, where
+from engine.ops.convert import into
 from engine.ops.naming import in_old_order
 from engine.ops.operands import Number, Operand, gradients, result_type, tensor_of
 from engine.ops.special import atan, computed, floating
@@ -187,11 +188,13 @@ def clamp_max(input: Tensor, max: Operand) -> Tensor:
 
 
 @tensor_method
-def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
+def lerp(input: Tensor, end: Tensor, weight: Operand, *, out: Tensor | None = None) -> Tensor:
     """input + weight * (end - input); exactly `end` at weight 1. weight: a number, or a Tensor that is broadcast.
 
     Raises TypeError unless input, end and a weight that is a Tensor have one floating dtype.
     """
+    if out is not None:
+        return into("lerp", out, lerp(input, end, weight))
     a = as_array("lerp", "input", input)
     require(a.dtype.is_floating_point, "lerp", "input", "a floating-point dtype", a.dtype.name, error=BadType)
     for name, value in (("end", end), ("weight", weight)):
@@ -205,8 +208,12 @@ def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
 
 
 @tensor_method
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *, value: Number = 1) -> Tensor:
+def addcmul(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *, value: Number = 1, out: Tensor | None = None
+) -> Tensor:
     """input + value * tensor1 * tensor2."""
+    if out is not None:
+        return into("addcmul", out, addcmul(input, tensor1, tensor2, old, value=value))
     if old is not None:
         in_old_order("addcmul", "value")
         value, tensor1, tensor2 = tensor1, tensor2, old  # type: ignore[assignment]
@@ -216,8 +223,12 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *,
 
 
 @tensor_method
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *, value: Number = 1) -> Tensor:
+def addcdiv(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, old: Any = None, *, value: Number = 1, out: Tensor | None = None
+) -> Tensor:
     """input + value * tensor1 / tensor2. Raises TypeError if both tensor1 and tensor2 are integers."""
+    if out is not None:
+        return into("addcdiv", out, addcdiv(input, tensor1, tensor2, old, value=value))
     if old is not None:
         in_old_order("addcdiv", "value")
         value, tensor1, tensor2 = tensor1, tensor2, old  # type: ignore[assignment]

@@ -15,6 +15,7 @@ from engine._core import Array
 from engine.autograd.tape import check_inplace, record, record_inplace
 from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadValue
+from engine.ops.convert import into
 from engine.ops.indexing import nonzero
 from engine.ops.naming import called_as
 from engine.ops.operands import Operand, data_of, gradients, promote_types, tensor_of
@@ -62,14 +63,18 @@ def _in_reach(value: Any, other: Any) -> Any:
 
 
 @tensor_method
-def eq(input: Tensor, other: Operand) -> Tensor:
+def eq(input: Tensor, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input == other, a bool tensor."""
+    if out is not None:
+        return into("eq", out, eq(input, other))
     return _compared(K.eq, input, other)
 
 
 @tensor_method
-def ne(input: Tensor, other: Operand) -> Tensor:
+def ne(input: Tensor, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input != other, a bool tensor."""
+    if out is not None:
+        return into("ne", out, ne(input, other))
     return _compared(K.ne, input, other)
 
 
@@ -88,26 +93,34 @@ def _ne(input: Tensor, other: Any) -> Any:
 
 
 @tensor_method("lt", "__lt__")
-def lt(input: Tensor, other: Operand) -> Tensor:
+def lt(input: Tensor, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input < other, a bool tensor."""
+    if out is not None:
+        return into("lt", out, lt(input, other))
     return _compared(K.lt, input, other)
 
 
 @tensor_method("le", "__le__")
-def le(input: Tensor, other: Operand) -> Tensor:
+def le(input: Tensor, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input <= other, a bool tensor."""
+    if out is not None:
+        return into("le", out, le(input, other))
     return _compared(K.le, input, other)
 
 
 @tensor_method("gt", "__gt__")
-def gt(input: Tensor, other: Operand) -> Tensor:
+def gt(input: Tensor, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input > other, a bool tensor."""
+    if out is not None:
+        return into("gt", out, gt(input, other))
     return _compared(K.gt, input, other)
 
 
 @tensor_method("ge", "__ge__")
-def ge(input: Tensor, other: Operand) -> Tensor:
+def ge(input: Tensor, other: Operand, *, out: Tensor | None = None) -> Tensor:
     """input >= other, a bool tensor."""
+    if out is not None:
+        return into("ge", out, ge(input, other))
     return _compared(K.ge, input, other)
 
 
@@ -119,44 +132,50 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 
 @tensor_method
-def logical_and(input: Tensor, other: Tensor) -> Tensor:
+def logical_and(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether neither of the two elements is 0."""
+    if out is not None:
+        return into("logical_and", out, logical_and(input, other))
     return Tensor(K.logical_and(as_array("logical_and", "input", input), as_array("logical_and", "other", other)))
 
 
 @tensor_method
-def logical_or(input: Tensor, other: Tensor) -> Tensor:
+def logical_or(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether at least one of the two elements is not 0."""
+    if out is not None:
+        return into("logical_or", out, logical_or(input, other))
     return Tensor(K.logical_or(as_array("logical_or", "input", input), as_array("logical_or", "other", other)))
 
 
 @tensor_method
-def logical_xor(input: Tensor, other: Tensor) -> Tensor:
+def logical_xor(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether exactly one of the two elements is not 0."""
+    if out is not None:
+        return into("logical_xor", out, logical_xor(input, other))
     return Tensor(K.logical_xor(as_array("logical_xor", "input", input), as_array("logical_xor", "other", other)))
 
 
 @tensor_method
 @unary(K.logical_not)
-def logical_not(input: Tensor) -> Tensor:
+def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether the element is 0."""
 
 
 @tensor_method
 @unary(K.isnan)
-def isnan(input: Tensor) -> Tensor:
+def isnan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether the element is NaN."""
 
 
 @tensor_method
 @unary(K.isinf)
-def isinf(input: Tensor) -> Tensor:
+def isinf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether the element is infinite."""
 
 
 @tensor_method
 @unary(K.isfinite)
-def isfinite(input: Tensor) -> Tensor:
+def isfinite(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether the element is neither infinite nor NaN."""
 
 

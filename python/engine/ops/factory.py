@@ -13,7 +13,7 @@ from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
 from engine.dtypes import INTEGER_LIMITS, default
 from engine.errors import Argument, BadType, BadValue, require
-from engine.ops.convert import cast, copy_into, from_dlpack
+from engine.ops.convert import cast, copy_into, from_dlpack, into
 from engine.ops.nested import plain
 from engine.ops.operands import gradient, no_gradient, promote_types, sum_to, zeros_array
 from engine.ops.shape import new_sizes
@@ -239,6 +239,7 @@ def arange(
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """start, start + step, start + 2 step and so on, `end` excluded; `arange(end)` starts at 0.
 
@@ -246,6 +247,8 @@ def arange(
     dropped, and for int64 that of end. Raises ValueError if a number is not finite, if step is 0 or leads away from end, or if
     the dtype cannot hold the numbers.
     """
+    if out is not None:
+        return into("arange", out, arange(start, end, step, dtype=dtype or out.dtype, device=device))
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))

@@ -20,6 +20,7 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace, record_view
 from engine.device import placed
 from engine.errors import BadIndex, BadType, BadValue
+from engine.ops.convert import into
 from engine.ops.factory import as_tensor, fill_array
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, ids_array, sum_to, zeros_array
@@ -335,11 +336,13 @@ def _index_select_backward(dy: Array, shape: tuple[int, ...], dim: int, index: A
 
 
 @tensor_method
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """A copy of the entries `index` of dimension `dim`, which gets the length of `index`: (m,), int64 or int32.
 
     Raises IndexError for an index outside [0, size).
     """
+    if out is not None:
+        return into("index_select", out, index_select(input, dim, index))
     x, entries = as_array("index_select", "input", input), ids_array("index_select", "index", index)
     if entries.ndim != 1:
         if entries.ndim:
@@ -363,13 +366,15 @@ def _gather_backward(dy: Array, shape: tuple[int, ...], dim: int, index: Array) 
 
 
 @tensor_method
-def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+def gather(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """y[i][j][k] = input[index[i][j][k]][j][k] for dim = 0 and three dimensions, and so on. Returns the shape of `index`.
 
     index: int64 or int32, with as many dimensions as `input`; none of its sizes may exceed that of input, except in `dim`.
 
     Raises IndexError for an index outside [0, size).
     """
+    if out is not None:
+        return into("gather", out, gather(input, dim, index))
     x, entries = as_array("gather", "input", input), as_array("gather", "index", index)
     entries = ids_array("gather", "index", index) if entries.size else entries.cast(_core.int64)
     dim = normal_dim("gather", dim, x.ndim)

@@ -12,6 +12,7 @@ from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue, amount
 from engine.ops import precision
 from engine.ops.activation import is_tanh
+from engine.ops.convert import into
 from engine.ops.naming import called_as
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -66,13 +67,15 @@ def _of_integers(a: Array, b: Array) -> Array:
 
 
 @tensor_method("matmul", "__matmul__")
-def matmul(input: Tensor, other: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Matrix product, by the rules of `torch.matmul`, of floating-point numbers or integers of one dtype.
 
     (m, k) and (k, n) give (m, n). Leading dimensions are batches and are broadcast. A one-dimensional `input` is taken as a
     row and a one-dimensional `other` as a column; the result does not have the dimension that this adds.
     Raises ValueError for sizes that do not fit, TypeError for other or different dtypes.
     """
+    if out is not None:
+        return into("matmul", out, matmul(input, other))
     if precision.active:
         input, other = precision.lowered(input, other)
     a, b = as_array("matmul", "input", input), as_array("matmul", "other", other)
@@ -116,14 +119,18 @@ def _without_broadcasting(op: str, input: Tensor, mat2: Tensor, ndim: int) -> Te
 
 
 @tensor_method
-def mm(input: Tensor, mat2: Tensor) -> Tensor:
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Matrix product of (m, k) and (k, n), without broadcasting. Otherwise like `matmul`."""
+    if out is not None:
+        return into("mm", out, mm(input, mat2))
     return _without_broadcasting("mm", input, mat2, 2)
 
 
 @tensor_method
-def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Matrix products of (b, m, k) and (b, k, n), without broadcasting. Otherwise like `matmul`."""
+    if out is not None:
+        return into("bmm", out, bmm(input, mat2))
     return _without_broadcasting("bmm", input, mat2, 3)
 
 
@@ -152,7 +159,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input · weightᵀ + bias.
 
     input: (*, in_features), floating-point; weight: (out_features, in_features); bias: (out_features,).
-    Returns (*, out_features). Raises ValueError for shapes that do not fit, TypeError for other or different dtypes.
+    Returns (*, out_features); with a weight (in_features,) and a 0-dim bias (*). Raises ValueError for shapes that do not fit, TypeError for other or different dtypes.
     """
     if precision.active:
         input, weight, bias = precision.lowered(input, weight, bias)
@@ -160,10 +167,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     b = None if bias is None else as_array("linear", "bias", bias)
     try:
         y = K.linear(x, w, b)
-    except TypeError:
-        if x.dtype not in INTEGER_LIMITS:
+    except (TypeError, ValueError):
+        one_output = w.ndim == 1 and (b is None or b.ndim == 0)
+        if not one_output and (x.dtype not in INTEGER_LIMITS or w.ndim != 2):
             raise
-        product = called_as("linear", matmul, input, weight.transpose(-1, -2))
+        product = called_as("linear", matmul, input, weight if one_output else weight.transpose(-1, -2))
         return product if bias is None else product + bias
     first = x if _learns(weight, bias) else None
     second = w if input._requires_grad or (input._base is not None and needs_grad(input)) else None

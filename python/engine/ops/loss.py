@@ -13,14 +13,11 @@ from engine._core import Array
 from engine.autograd.tape import record, will_record
 from engine.errors import BadType, BadValue
 from engine.ops import precision
-from engine.ops.activation import log1p
-from engine.ops.arithmetic import minimum
-from engine.ops.factory import zeros_like
+from engine.ops.activation_smooth import logsigmoid
 from engine.ops.loss_reduction import reduced, reduction_of
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, gradients, promote_types
 from engine.ops.softmax import log_softmax
-from engine.ops.unary import abs, exp
 from engine.tensor import Tensor, as_array
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
@@ -274,7 +271,7 @@ def _soft_binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, number: int
 ) -> Tensor:
     """The same, made of ops through which gradients flow to both."""
-    wrong = log1p(exp(-abs(input))) - minimum(input, zeros_like(input))  # -log(sigmoid(input))
+    wrong = -logsigmoid(input)
     factor = 1.0 if pos_weight is None else (pos_weight - 1) * target + 1
     loss = (1 - target) * input + factor * wrong
     if weight is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.errors import BadType, BadValue, require
 from engine.ops.arithmetic import mul
-from engine.ops.convert import cast
+from engine.ops.convert import cast, into
 from engine.ops.linear import bmm, matmul, mm
 from engine.ops.naming import called_as, in_old_order
 from engine.ops.operands import Number, promote_types
@@ -65,17 +65,31 @@ def _old_order(op: str, *arguments: Any) -> tuple[Any, ...]:
 
 
 @tensor_method
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *old: Any, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *old: Any, beta: Number = 1, alpha: Number = 1, out: Tensor | None = None
+) -> Tensor:
     """beta * input + alpha * mat1 · mat2. mat1: (m, k); mat2: (k, n); input broadcasts to (m, n), and is not read if beta is 0."""
+    if out is not None:
+        return into("addmm", out, addmm(input, mat1, mat2, *old, beta=beta, alpha=alpha))
     if old:
         input, mat1, mat2, beta, alpha = _old_order("addmm", input, mat1, mat2, *old)
     return _plus("addmm", input, called_as("addmm", mm, mat1, mat2, input_as="mat1"), beta, alpha)
 
 
 @tensor_method
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *old: Any, beta: Number = 1, alpha: Number = 1) -> Tensor:
+def baddbmm(
+    input: Tensor,
+    batch1: Tensor,
+    batch2: Tensor,
+    *old: Any,
+    beta: Number = 1,
+    alpha: Number = 1,
+    out: Tensor | None = None,
+) -> Tensor:
     """beta * input + alpha * batch1 · batch2. batch1: (b, m, k); batch2: (b, k, n); input broadcasts to (b, m, n), and is not
     read if beta is 0."""
+    if out is not None:
+        return into("baddbmm", out, baddbmm(input, batch1, batch2, *old, beta=beta, alpha=alpha))
     if old:
         input, batch1, batch2, beta, alpha = _old_order("baddbmm", input, batch1, batch2, *old)
     return _plus("baddbmm", input, called_as("baddbmm", bmm, batch1, batch2, input_as="batch1"), beta, alpha)
@@ -123,8 +137,10 @@ def _need(op: str, ndim: int, **tensors: Any) -> None:
 
 
 @tensor_method
-def dot(input: Tensor, tensor: Tensor) -> Tensor:
+def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The sum of the products of the elements of two vectors (n,) of one dtype: 0-dim."""
+    if out is not None:
+        return into("dot", out, dot(input, tensor))
     _need("dot", 1, input=input, tensor=tensor)
     require(input.shape == tensor.shape, "dot", "tensor", f"shape {tuple(input.shape)}, as input", tensor.shape)
     return sum(mul(input, tensor), dtype=input.dtype)
@@ -137,8 +153,10 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 
 
 @tensor_method
-def mv(input: Tensor, vec: Tensor) -> Tensor:
+def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of a matrix (m, n) and a vector (n,): (m,)."""
+    if out is not None:
+        return into("mv", out, mv(input, vec))
     as_array("mv", "input", input), as_array("mv", "vec", vec)
     require(input.ndim == 2, "mv", "input", "2 dimensions", f"shape {tuple(input.shape)}")
     require(vec.ndim == 1, "mv", "vec", "1 dimension", f"shape {tuple(vec.shape)}")
@@ -146,8 +164,10 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 
 @tensor_method("outer", "ger")
-def outer(input: Tensor, vec2: Tensor) -> Tensor:
+def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All products of an element of (m,) and one of (n,): (m, n)."""
+    if out is not None:
+        return into("outer", out, outer(input, vec2))
     for name, value in (("input", input), ("vec2", vec2)):
         ndim = as_array("outer", name, value).ndim
         require(ndim == 1, "outer", name, "1 dimension", f"{ndim} dimensions")

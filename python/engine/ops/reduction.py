@@ -106,6 +106,7 @@ def sum(
     dtype: DType | None = None,
     axis: Dims = None,
     keepdims: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Sum over the dimensions `dim` (None: all): int64 for bool and integers, 0 if there are no elements.
 
@@ -113,6 +114,8 @@ def sum(
 
     float32 is added up in blocks, and the blocks in float64: the error does not grow with the number of elements.
     """
+    if out is not None:
+        return into("sum", out, sum(input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims))
     if precision.active:
         input = precision.raised(input)
     input, x, mask = _prepared("sum", input, dim if axis is None else axis, dtype)
@@ -136,8 +139,11 @@ def mean(
     dtype: DType | None = None,
     axis: Dims = None,
     keepdims: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Mean over the dimensions `dim` (None: all), of a floating-point dtype. NaN if there are no elements. dtype as in `sum`."""
+    if out is not None:
+        return into("mean", out, mean(input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims))
     input, x, mask = _prepared("mean", input, dim if axis is None else axis, dtype)
     return record("mean", K.mean(x, mask, keepdim or keepdims), (input,), _mean_backward, x.shape, mask)
 
@@ -304,8 +310,10 @@ _cumsum_backward = gradient(lambda dy, dim: K.cumsum(dy, dim, True))
 
 
 @tensor_method
-def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
     """Running sums along a dimension: int64 for bool and integers. dtype as in `sum`."""
+    if out is not None:
+        return into("cumsum", out, cumsum(input, dim, dtype=dtype))
     if precision.active:
         input = precision.raised(input)
     as_array("cumsum", "input", input)

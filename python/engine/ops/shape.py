@@ -16,6 +16,7 @@ from engine._core import Array, DType
 from engine.autograd.tape import Node, record, record_view
 from engine.autograd.views import mark_view
 from engine.errors import BadIndex, BadType, BadValue, require
+from engine.ops.convert import into
 from engine.ops.operands import gradient, sum_to, zeros_array
 from engine.ops.strided import as_dtype
 from engine.tensor import Tensor, as_array, tensor_method
@@ -416,11 +417,13 @@ def _cat_backward(ctx: Node, dy: Array) -> Any:
     return tuple(gradients)
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None) -> Tensor:
     """Tensors one after the other along dimension `dim` (or `axis`, NumPy's name). Their other sizes must be equal; dtypes are promoted.
 
     As in PyTorch, empty tensors of shape (0,) are left out.
     """
+    if out is not None:
+        return into("cat", out, cat(tensors, dim, axis=axis))
     dtype, arrays = _joined_arrays("cat", tensors)
     left_out = [a.shape == (0,) for a in arrays]
     if all(left_out):
@@ -430,13 +433,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         raise BadValue("cat", "tensors", "at least one dimension", "a 0-dim tensor")
     dim = normal_dim("cat", dim if axis is None else axis, first.ndim)
     before, after = first.shape[:dim], first.shape[dim + 1 :]
-    for i, (a, out) in enumerate(zip(arrays, left_out)):
-        if not out and (a.ndim != first.ndim or a.shape[:dim] != before or a.shape[dim + 1 :] != after):
+    for i, (a, empty) in enumerate(zip(arrays, left_out)):
+        if not empty and (a.ndim != first.ndim or a.shape[:dim] != before or a.shape[dim + 1 :] != after):
             raise BadValue(
                 "cat", f"tensors[{i}]", f"the sizes of {tuple(first.shape)} except in dimension {dim}", a.shape
             )
-    parts = [a.cast(dtype) for a, out in zip(arrays, left_out) if not out]
-    lengths = [None if out else a.shape[dim] for a, out in zip(arrays, left_out)]
+    parts = [a.cast(dtype) for a, empty in zip(arrays, left_out) if not empty]
+    lengths = [None if empty else a.shape[dim] for a, empty in zip(arrays, left_out)]
     y = join(parts, dim, (*before, sum(n or 0 for n in lengths), *after))
     return record("cat", y, list(tensors), _cat_backward, dim, lengths, [a.dtype for a in arrays])
 
@@ -449,8 +452,10 @@ def _stack_backward(ctx: Node, dy: Array) -> Any:
     return tuple([dy.select(dim, i).cast(d) if ctx.needs[i] else None for i, d in enumerate(dtypes)])
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None) -> Tensor:
     """Tensors of one shape joined along a new dimension `dim` (or `axis`, NumPy's name); dtypes are promoted."""
+    if out is not None:
+        return into("stack", out, stack(tensors, dim, axis=axis))
     dtype, arrays = _joined_arrays("stack", tensors)
     shape = arrays[0].shape
     for i, a in enumerate(arrays):

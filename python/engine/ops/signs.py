@@ -16,7 +16,7 @@ from engine.ops.special import floating
 from engine.ops.unary import abs
 from engine.tensor import Tensor, as_array, tensor_method
 
-__all__ = ["copysign", "float_power", "isneginf", "isposinf", "matrix_power", "signbit"]
+__all__ = ["copysign", "float_power", "heaviside", "isneginf", "isposinf", "matrix_power", "signbit"]
 
 
 @tensor_method
@@ -65,6 +65,16 @@ def float_power(input: Operand, exponent: Operand) -> Tensor:
     base = cast(input, _core.float64) if isinstance(input, Tensor) else float(input)
     power = cast(exponent, _core.float64) if isinstance(exponent, Tensor) else float(exponent)
     return pow(base if isinstance(base, Tensor) else tensor(base, dtype=_core.float64), power)
+
+
+@tensor_method
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 where input is below 0, `values` where it is 0, 1 above; NaN for NaN. The two are broadcast and have one dtype; no gradient flows."""
+    x, v = as_array("heaviside", "input", input), as_array("heaviside", "values", values)
+    require(x.dtype is v.dtype, "heaviside", "values", f"{x.dtype.name}, as input", v.dtype.name, error=BadType)
+    number = input.detach()
+    above = (number > 0).to(x.dtype)
+    return where(number == 0, values.detach(), where(number != number, number, above))
 
 
 @tensor_method

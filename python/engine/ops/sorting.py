@@ -5,6 +5,7 @@ NaN counts as the largest number. Sorting keeps the order of equal elements. Gra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
 from engine.errors import BadIndex, BadValue, require
+from engine.ops.convert import into
 from engine.ops.factory import as_tensor
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, promote_types, zeros_array
@@ -66,12 +68,22 @@ def _recorded(
 # ---------------------------------------------------------------- sorting
 
 
+def both_into(op: str, out: Sequence[Tensor], result: ValuesAndIndices) -> ValuesAndIndices:
+    """Writes values and indices to the two tensors that `out` holds."""
+    require(len(out) == 2, op, "out", "(values, indices)", out)
+    return ValuesAndIndices(into(op, out[0], result.values), into(op, out[1], result.indices))
+
+
 @tensor_method
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesAndIndices:
+def sort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Sequence[Tensor] | None = None
+) -> ValuesAndIndices:
     """(values, indices): `input` in rising order along `dim`, and where each element was (int64). Both have input's shape.
 
     Equal elements keep their order, whatever `stable` says; with `descending` too. NaN counts as the largest number.
     """
+    if out is not None:
+        return both_into("sort", out, sort(input, dim, descending))
     x = as_array("sort", "input", input)
     dim = normal_dim("sort", dim, x.ndim)
     return _recorded("sort", input, dim, *sorted_arrays(x, dim, bool(descending)), x.shape)
@@ -91,12 +103,22 @@ def msort(input: Tensor) -> Tensor:
 
 
 @tensor_method
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices:
+def topk(
+    input: Tensor,
+    k: int,
+    dim: int = -1,
+    largest: bool = True,
+    sorted: bool = True,
+    *,
+    out: Sequence[Tensor] | None = None,
+) -> ValuesAndIndices:
     """(values, indices) of the k largest elements along `dim`, or the smallest, which becomes k long. indices: int64.
 
     They are in order, the largest (or smallest) first, whatever `sorted` says; of equal elements the first come first.
     Raises ValueError for a k that is not in [0, size].
     """
+    if out is not None:
+        return both_into("topk", out, topk(input, k, dim, largest))
     x = as_array("topk", "input", input)
     dim = normal_dim("topk", dim, x.ndim)
     three = _three(x, dim)

@@ -25,6 +25,8 @@ from engine.tensor import Tensor, as_array, tensor_method
 __all__ = [
     "aminmax",
     "bincount",
+    "corrcoef",
+    "cov",
     "histc",
     "nanmean",
     "nanquantile",
@@ -228,3 +230,45 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     exponents = arange(count, device=x.device)
     powers = pow(unsqueeze(values, -1), exponents.to(values.dtype) if a.dtype.is_floating_point else exponents)
     return powers if increasing else flip(powers, (1,))
+
+
+# ---------------------------------------------------------------- of several variables
+
+
+@tensor_method
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+) -> Tensor:
+    """The covariance matrix of the rows of `input` (variables, observations), or the variance of one row, a 0-dim tensor.
+
+    The sum of products is divided by the number of observations less `correction`. fweights: how often each observation counts,
+    integers (observations,); aweights: how much each counts, of the input's dtype.
+    """
+    x = as_array("cov", "input", input)
+    require(x.ndim <= 2, "cov", "input", "at most 2 dimensions", x.shape)
+    rows = (reshape(input, (1, -1)) if x.ndim < 2 else input).to(floating(x.dtype))
+    weights = ones(rows.shape[1], dtype=rows.dtype, device=rows.device)
+    whole = fweights is None or not as_array("cov", "fweights", fweights).dtype.is_floating_point
+    require(whole, "cov", "fweights", "integers", "floating-point numbers", error=BadType)
+    for name, given in (("fweights", fweights), ("aweights", aweights)):
+        if given is not None:
+            fits = as_array("cov", name, given).shape == weights.shape
+            require(fits, "cov", name, f"shape {tuple(weights.shape)}", given.shape)
+            weights = weights * given.to(rows.dtype)
+    total = sum(weights)
+    # With weights of importance, the observations that `correction` takes away count as much as they do on average.
+    away = 1.0 if aweights is None else sum(weights * aweights.to(rows.dtype)) / total
+    divisor = total - correction * away
+    centred = rows - sum(rows * weights, 1, keepdim=True) / total
+    result = (centred * weights) @ centred.T / clamp(divisor, 0)
+    return reshape(result, ()) if rows.shape[0] == 1 else result
+
+
+@tensor_method
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlations of the rows of `input` (variables, observations), each in [-1, 1]; of one row, a 0-dim 1."""
+    together = cov(input)
+    if together.ndim == 0:
+        return together / together
+    deviations = pow(together.diagonal(), 0.5)
+    return clamp(together / unsqueeze(deviations, 1) / deviations, -1, 1)

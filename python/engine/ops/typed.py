@@ -88,9 +88,13 @@ class _Typed(type):
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Tensor) and instance.dtype is cls.dtype and instance.is_cuda is cls.on_cuda
 
-    def __call__(cls, *args: Any) -> Any:
+    def __call__(cls, *args: Any, device: Any = None) -> Any:
         made = constructed(cls.__name__, cls.dtype, args)
-        return made.to("cuda") if cls.on_cuda else made
+        if device is None:
+            return made.to("cuda") if cls.on_cuda else made
+        on_cuda = number_of(device) >= 0
+        require(on_cuda is cls.on_cuda, cls.__name__, "device", "a device of this type", repr(str(device)))
+        return made.to(device)
 
 
 class FloatTensor(metaclass=_Typed):
@@ -158,7 +162,12 @@ _TYPES: tuple[Any, ...] = (
 )  # fmt: skip
 _BY_NAME = {t.__name__: t.dtype for t in _TYPES}
 for _type_here in _TYPES:  # `engine.cuda.FloatTensor` and its siblings, on the current CUDA device
-    setattr(cuda, _type_here.__name__, _Typed(_type_here.__name__, (), {"dtype": _type_here.dtype, "on_cuda": True}))
+    _doc = f"As `engine.{_type_here.__name__}`, on the current device."
+    setattr(
+        cuda,
+        _type_here.__name__,
+        _Typed(_type_here.__name__, (), {"dtype": _type_here.dtype, "on_cuda": True, "__doc__": _doc}),
+    )
 _NAMES = {t.dtype: t.__name__ for t in _TYPES}
 
 
@@ -213,23 +222,3 @@ def _from_arguments(args: tuple[Any, ...]) -> Any:
 
 
 setattr(Tensor, "_from_arguments", staticmethod(_from_arguments))  # noqa: B010 - a static method
-
-
-def _on_cuda(kind: Any) -> Any:
-    """The type of that name in `engine.cuda`: its tensors are on the current CUDA device."""
-
-    class Typed(_Typed):
-        def __instancecheck__(cls, instance: Any) -> bool:
-            return super().__instancecheck__(instance) and instance.is_cuda
-
-        def __call__(cls, *args: Any) -> Any:
-            return move(constructed(cls.__name__, cls.dtype, args), number_of("cuda"))
-
-    return Typed(
-        kind.__name__, (), {"dtype": kind.dtype, "__doc__": f"As `engine.{kind.__name__}`, on the current device."}
-    )
-
-
-for _kind in _TYPES:
-    if _kind is not DoubleTensor:  # float64 stays on the CPU
-        setattr(cuda, _kind.__name__, _on_cuda(_kind))

@@ -16,6 +16,7 @@ from engine.autograd.tape import check_inplace, record, record_inplace
 from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadValue
 from engine.ops import precision
+from engine.ops.convert import into
 from engine.ops.operands import gradient, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -53,11 +54,13 @@ def unary(
     in_float32: `autocast` gives the op its input as float32.
     """
 
-    def declare(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def declare(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         name = function.__name__
 
         @wraps(function)
-        def plain(input: Tensor) -> Tensor:
+        def plain(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+            if out is not None:
+                return into(name, out, plain(input))
             return Tensor(kernel(as_array(name, "input", input)))
 
         if backward is None:
@@ -65,7 +68,9 @@ def unary(
         dx = gradient(backward)
 
         @wraps(function)
-        def differentiable(input: Tensor) -> Tensor:
+        def differentiable(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+            if out is not None:
+                return into(name, out, differentiable(input))
             if in_float32 and precision.active:
                 input = precision.raised(input)
             x = as_array(name, "input", input)
@@ -79,49 +84,49 @@ def unary(
 
 @tensor_method("abs", "absolute", "__abs__")
 @unary(K.abs, K.abs_backward)
-def abs(input: Tensor) -> Tensor:
+def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """|input|. The gradient at 0 is 0."""
 
 
 @tensor_method
 @unary(K.exp, K.mul, saves_output=True, in_float32=True)
-def exp(input: Tensor) -> Tensor:
+def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """e ^ input. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.log, K.div, in_float32=True)
-def log(input: Tensor) -> Tensor:
+def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Natural logarithm: NaN below 0, minus infinity at 0. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.sqrt, K.sqrt_backward, saves_output=True)
-def sqrt(input: Tensor) -> Tensor:
+def sqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Square root: NaN below 0. The gradient at 0 is infinite. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.rsqrt, K.rsqrt_backward, saves_output=True, in_float32=True)
-def rsqrt(input: Tensor) -> Tensor:
+def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """1 / sqrt(input). The root and the quotient are each correctly rounded. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.sin, K.sin_backward)
-def sin(input: Tensor) -> Tensor:
+def sin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Sine of an angle in radians. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(K.cos, K.cos_backward)
-def cos(input: Tensor) -> Tensor:
+def cos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Cosine of an angle in radians. Integers give the default dtype."""
 
 
 @tensor_method
 @unary(lambda x: K.div(1, x), lambda dy, y: K.neg(K.mul(dy, K.pow(y, 2))), saves_output=True, in_float32=True)
-def reciprocal(input: Tensor) -> Tensor:
+def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """1 / input. Integers give the default dtype."""
 
 
@@ -131,8 +136,10 @@ _neg_backward = gradient(K.neg)
 
 
 @tensor_method("neg", "__neg__")
-def neg(input: Tensor) -> Tensor:
+def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """-input. Raises TypeError for bool."""
+    if out is not None:
+        return into("neg", out, neg(input))
     return record("neg", K.neg(as_array("neg", "input", input)), (input,), _neg_backward)
 
 
@@ -153,8 +160,10 @@ _zero_backward = gradient(lambda dy: zeros_array(dy.shape, dy))
 
 
 @tensor_method
-def sign(input: Tensor) -> Tensor:
+def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """-1, 0 or 1; 0 for NaN. Its gradient is 0."""
+    if out is not None:
+        return into("sign", out, sign(input))
     x = as_array("sign", "input", input)
     return record("sign", x.clone() if x.dtype is _core.bool else K.sign(x), (input,), _zero_backward)
 
@@ -167,24 +176,30 @@ def _rounded(name: str, kernel: Any, input: Tensor) -> Tensor:
 
 
 @tensor_method
-def floor(input: Tensor) -> Tensor:
+def floor(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The largest integer not above the element, in the input's dtype. Its gradient is 0."""
+    if out is not None:
+        return into("floor", out, floor(input))
     return _rounded("floor", K.floor, input)
 
 
 @tensor_method
-def ceil(input: Tensor) -> Tensor:
+def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The smallest integer not below the element, in the input's dtype. Its gradient is 0."""
+    if out is not None:
+        return into("ceil", out, ceil(input))
     return _rounded("ceil", K.ceil, input)
 
 
 @tensor_method
-def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """The nearest integer, the even one of two that are equally near, in the input's dtype. Its gradient is 0.
 
     decimals: round to this many places after the decimal point; a negative number rounds to tens, hundreds and so on. Raises
     ValueError for decimals other than 0 of an integer tensor.
     """
+    if out is not None:
+        return into("round", out, round(input, decimals=decimals))
     if not decimals:
         return _rounded("round", K.round, input)
     x = as_array("round", "input", input)

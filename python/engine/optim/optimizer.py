@@ -14,6 +14,7 @@ from engine._core import Array, DType
 from engine.autograd import enable_grad, no_grad
 from engine.device import placed
 from engine.errors import BadState, BadType, BadValue, NotDefined, amount, require
+from engine.nn.parameter import Parameter
 from engine.nn.utils import zero_gradients
 from engine.ops.convert import packed
 from engine.optim.hooks import (
@@ -158,7 +159,9 @@ class Optimizer(Hooks):
         require(isinstance(p, Tensor), op, argument, "a Tensor", type(p).__name__, error=BadType)
         hint = "pass the tensor from which it was made, or .detach() it"
         require(p.is_leaf, op, argument, "a leaf tensor", "one that an op made", hint)
-        require(p.dtype.is_floating_point, op, argument, "a floating-point dtype", p.dtype.name, error=BadType)
+        # A Parameter of another dtype, such as a mask, may be among those of a module. It never gets a gradient.
+        trains = p.dtype.is_floating_point or isinstance(p, Parameter)
+        require(trains, op, argument, "a floating-point dtype", p.dtype.name, error=BadType)
         if not p.is_contiguous() and not all(n < 2 or step for n, step in zip(p.shape, p.stride())):
             got = f"shape {tuple(p.shape)} with strides {p.stride()}"
             hint = "pass the tensor that was expanded"

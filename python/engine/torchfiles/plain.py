@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
 from typing import Any
 
 from engine.torchfiles.unpickle import Known
 
-__all__ = ["NAMES"]
+__all__ = ["NAMES", "STATES"]
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -15,6 +16,11 @@ def _encoded(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise ValueError("bytes in another encoding")
     return text.encode("latin1")
+
+
+def _bytes() -> bytes:
+    """No bytes, which protocol 2 writes as a call."""
+    return b""
 
 
 def _bytearray(data: bytes = b"") -> bytearray:
@@ -39,6 +45,13 @@ def _defaultdict(factory: Any = None) -> defaultdict[Any, Any]:
     return defaultdict(None if factory is None else factory.make)
 
 
+def _attributes(namespace: Namespace, state: Any) -> None:
+    """The arguments of a command. A name of the class itself is an error, because it would replace a method."""
+    if type(state) is not dict or any(type(name) is not str or hasattr(Namespace, name) for name in state):
+        raise TypeError("attributes of a Namespace")
+    vars(namespace).update(state)
+
+
 # What a defaultdict may make: without arguments, because an int of a long text would take minutes.
 _FACTORIES = {
     "int": Known(lambda: 0), "float": Known(lambda: 0.0), "bool": Known(lambda: False), "str": Known(lambda: ""),
@@ -51,11 +64,15 @@ NAMES = {
     "collections Counter": Known(_counter),
     "collections defaultdict": Known(_defaultdict),
     "_codecs encode": Known(_encoded),
+    "argparse Namespace": Known(lambda: Namespace()),
     **{
         f"{module} {name}": known
         for module in ("__builtin__", "builtins")
         for name, known in {
-            "frozenset": Known(frozenset), "bytearray": Known(_bytearray), "complex": Known(_complex), **_FACTORIES,
+            "frozenset": Known(frozenset), "bytearray": Known(_bytearray), "complex": Known(_complex), "bytes": Known(_bytes),
+            **_FACTORIES,
         }.items()
     },
 }  # fmt: skip
+
+STATES: dict[type, Any] = {Namespace: _attributes}  # how an object takes the state that a pickle hands it

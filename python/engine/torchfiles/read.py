@@ -18,8 +18,9 @@ from engine.entries import read_regular
 from engine.errors import ArgumentError, BadType, BadValue
 from engine.nn import Parameter
 from engine.tensor import Tensor
+from engine.torchfiles import numpy_values
 from engine.torchfiles.places import Place, place_of
-from engine.torchfiles.plain import NAMES
+from engine.torchfiles.plain import NAMES, STATES
 from engine.torchfiles.unpickle import Known, unpickle
 
 __all__ = ["load"]
@@ -36,6 +37,7 @@ STORAGES = {
 _ELSEWHERE = ("ComplexFloatStorage", "ComplexDoubleStorage")
 LEGACY = 0x1950A86A20F9469CFC6C  # the number that a file of PyTorch before 1.6 begins with
 _MAX_DIMS = 8
+_STATES = {**STATES, **numpy_values.STATES}
 _MOST_ELEMENTS = 2**48
 
 
@@ -71,7 +73,8 @@ def load(
     mmap: bool | None = None,
     encoding: str = "utf-8",
 ) -> Any:
-    """What `torch.save` or `engine.save` wrote: tensors in lists, tuples, dicts and sets, with numbers, strings and bytes.
+    """What `torch.save` or `engine.save` wrote: tensors in lists, tuples, dicts and sets, with numbers, strings and bytes, NumPy's
+    numbers and arrays, and an `argparse.Namespace` of these.
 
     Nothing in the file is executed, whatever `weights_only` says: it may name only what data need. Tensors that shared memory when they
     were saved share it again. float8 and complex tensors are errors, because engine has no such dtypes.
@@ -121,6 +124,7 @@ class _Objects:
         self.storages: dict[str, _Storage] = {}
         self.names = {
             **NAMES,
+            **numpy_values.NAMES,
             "torch._utils _rebuild_tensor_v2": Known(self.tensor),
             "torch._utils _rebuild_tensor": Known(self.tensor),
             "torch._utils _rebuild_tensor_v3": Known(self.tensor_of_bytes),
@@ -259,7 +263,7 @@ def _zip(data: bytes, source: str, objects: _Objects) -> Any:
 
 def _unpickled(data: bytes, objects: _Objects, start: int) -> tuple[Any, int]:
     try:
-        return unpickle(data, objects.names, objects.storage, start, objects.source)
+        return unpickle(data, objects.names, objects.storage, start, objects.source, _STATES)
     except ArgumentError:
         raise
     except ValueError as error:

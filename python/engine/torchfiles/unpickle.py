@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pickletools import genops
+from types import MappingProxyType
 from typing import Any
 
 from engine.errors import ArgumentError, BadValue
@@ -46,7 +47,12 @@ _TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}  # TUPLE1, TUPLE2, TUPLE3
 
 
 def unpickle(
-    data: bytes, names: Mapping[str, Any], persistent: Callable[[Any], Any], start: int = 0, source: str = "a file"
+    data: bytes,
+    names: Mapping[str, Any],
+    persistent: Callable[[Any], Any],
+    start: int = 0,
+    source: str = "a file",
+    states: Mapping[type, Callable[[Any, Any], None]] = MappingProxyType({}),
 ) -> tuple[Any, int]:
     """The object in a pickle that begins at `start`, and where the pickle ends.
 
@@ -54,11 +60,12 @@ def unpickle(
         names: "module name" -> what it stands for. Only a `Known` may be called.
         persistent: makes an object of what the file says about one that is kept outside of the pickle.
         source: what an error calls the file.
+        states: how an object of a type takes the state that the pickle hands it.
 
     Raises:
         ValueError: for a name that is not in `names`, an unknown instruction, or a damaged pickle.
     """
-    reader = _Reader(data, names, persistent, start, source)
+    reader = _Reader(data, names, persistent, start, source, states)
     try:
         return reader.run(), reader.at
     except ArgumentError:
@@ -71,9 +78,16 @@ def unpickle(
 
 class _Reader:
     def __init__(
-        self, data: bytes, names: Mapping[str, Any], persistent: Callable[[Any], Any], at: int, source: str
+        self,
+        data: bytes,
+        names: Mapping[str, Any],
+        persistent: Callable[[Any], Any],
+        at: int,
+        source: str,
+        states: Mapping[type, Callable[[Any, Any], None]],
     ) -> None:
         self.data, self.names, self.persistent, self.at, self.source = data, names, persistent, at, source
+        self.states = states
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.left = _OBJECTS + len(data) // 8
@@ -194,11 +208,14 @@ class _Reader:
         self.stack.append(function.make(*arguments))
 
     def build(self) -> None:
-        """Attributes of an object. A `state_dict` has one, `_metadata`; nothing here has others."""
+        """The state of an object. A `state_dict` has one attribute, `_metadata`; what else may have a state is in `states`."""
         state, target = self.pop(), self.stack[-1]
-        if type(target) is not OrderedDict or not isinstance(state, dict) or set(state) - {"_metadata"}:
+        if type(target) in self.states:
+            self.states[type(target)](target, state)
+        elif type(target) is not OrderedDict or not isinstance(state, dict) or set(state) - {"_metadata"}:
             raise TypeError("attributes of an object")
-        vars(target).update(state)
+        else:
+            vars(target).update(state)
 
     def set_items(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
@@ -216,6 +233,10 @@ class _Reader:
         if not isinstance(target, list):
             raise TypeError("items of something that is no list")
         target.extend(items)
+
+    def frozen(self) -> None:
+        self.count(1)
+        self.stack.append(frozenset(_key(item) for item in self.items()))
 
     def add_items(self) -> None:
         items, target = self.items(), self.stack[-1]
@@ -247,4 +268,6 @@ _OTHERS: dict[int, Callable[[_Reader], None]] = {
     0x65: lambda reader: reader.extend(reader.items()),  # APPENDS
     0x61: lambda reader: reader.extend([reader.pop()]),  # APPEND
     0x90: _Reader.add_items,
+    0x91: _Reader.frozen,
+    0x81: _Reader.reduce,  # NEWOBJ: cls.__new__(cls, *arguments)
 }

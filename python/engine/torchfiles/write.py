@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import IO, Any
 
+import numpy as np
+
 from engine import _core
 from engine._core import Array, DType
 from engine.device import device as device_class
@@ -39,7 +41,7 @@ def save(
 
     The file is the one that PyTorch 1.6 and later write, so `torch.load(f)` opens it. Tensors that share memory share it again when
     they are loaded, and an object that occurs twice is one object again. As in PyTorch, the whole memory that a view looks at is
-    written; `x.clone()` makes a view small. For weights alone `engine.serialization.save_file` (safetensors) is the safer format.
+    written; `x.clone()` makes a view small. A number of NumPy becomes Python's, which `torch.load` takes with weights_only=True. For weights alone `engine.serialization.save_file` (safetensors) is the safer format.
 
     Args:
         obj: what is written.
@@ -169,6 +171,8 @@ class _Pickle:
             self.call("__builtin__", "complex", value.real, value.imag)
         elif type(value) is Size:
             self.made_of("torch", "Size", tuple(value), path, depth)
+        elif isinstance(value, np.generic) and value.dtype.kind in "biufU":
+            self.put(value.item(), path, depth)
         elif type(value) is Counter:
             self.made_of("collections", "Counter", dict(value), path, depth)
         elif isinstance(value, tuple):

@@ -9,8 +9,16 @@ from typing import Any
 from engine.autograd import checkpoint
 from engine.errors import require
 from engine.nn import Sequential
+from engine.ops import get_rng_state, set_rng_state
+from engine.tensor import Tensor
 
-__all__ = ["checkpoint", "checkpoint_sequential", "set_checkpoint_early_stop"]
+__all__ = [
+    "checkpoint",
+    "checkpoint_sequential",
+    "get_device_states",
+    "set_checkpoint_early_stop",
+    "set_device_states",
+]
 
 
 def checkpoint_sequential(
@@ -39,6 +47,18 @@ def _run(functions: list[Callable[..., Any]], input: Any) -> Any:
     for function in functions:
         input = function(input)
     return input
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
+    """(devices, states): the numbers of the CUDA devices on which tensors among the arguments are, and the random state for each."""
+    devices = sorted({x.get_device() for x in args if isinstance(x, Tensor) and x.is_cuda})
+    return devices, [get_rng_state() for _ in devices]
+
+
+def set_device_states(devices: Sequence[int], states: Sequence[Any], *, device_type: str | None = None) -> None:
+    """Restores what `get_device_states` gave. engine has one random state for all devices."""
+    for state in states[:1]:
+        set_rng_state(state)
 
 
 @contextmanager
