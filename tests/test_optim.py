@@ -252,7 +252,7 @@ def test_state_dict_mistakes():
     for p in params:
         p.grad = make(np.ones(p.shape, np.float32))
     optimizer.step()
-    with pytest.raises(ValueError, match="expected 1 groups, got 2"):
+    with pytest.raises(ValueError, match="expected 1 group, got 2"):
         optimizer.load_state_dict({"state": {}, "param_groups": optimizer.state_dict()["param_groups"] * 2})
     with pytest.raises(ValueError, match=r"param_groups\[0\]: expected 2 parameters, got 7"):
         optim.Adam(params[:2]).load_state_dict(optimizer.state_dict())
@@ -424,7 +424,7 @@ def test_schedule_mistakes():
         lr_scheduler.StepLR(optimizer, 2, last_epoch=3)
     with pytest.raises(ValueError, match="step_size"):
         lr_scheduler.StepLR(optimizer, 0)
-    with pytest.raises(ValueError, match="expected 1 functions, one for each parameter group, got 2"):
+    with pytest.raises(ValueError, match="expected 1 function, one for each parameter group, got 2"):
         lr_scheduler.LambdaLR(optimizer, [lambda s: 1.0, lambda s: 2.0])
     with pytest.raises(TypeError, match="optimizer"):
         lr_scheduler.StepLR([1], 2)  # type: ignore[arg-type]
