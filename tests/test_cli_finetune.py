@@ -278,7 +278,7 @@ WRONG = [
     (
         NUMBER,
         ("--task", "regression", "--group-column", "label"),
-        "--group-column: expected no value, got ('label',) (the task 'regression' does not use it)",
+        "--group-column: expected no value, got 'label' (the task 'regression' does not use it)",
     ),
     (TAG, ("--task", "tagging", "--augment", "swap=0.1"), "--augment: expected mask= alone"),
     (

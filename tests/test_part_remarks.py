@@ -29,9 +29,9 @@ def test_texts_of_two_parts_are_counted_after_cleaning():
     test = table(["zero", "one", "five"], "abb", "c.csv")
     assert said(train, held_out=held_out, test=test) == [
         "2 of 4 held-out texts are also training texts, so the figures may be too good; the first is in line 3 of b.csv; --clean leak "
-        "takes them out of the training",
-        "1 of 3 test texts are also training texts, so the figures may be too good; the first is in line 3 of c.csv; --clean leak takes "
-        "them out of the training",
+        '(clean=["leak"]) takes them out of the training',
+        "1 of 3 test texts are also training texts, so the figures may be too good; the first is in line 3 of c.csv; --clean leak "
+        '(clean=["leak"]) takes them out of the training',
         "1 of 3 test texts are also held-out texts, so the figures may be too good; the first is in line 2 of c.csv",
     ]
     assert said(train, held_out=table(["six", "seven"], "ab")) == []
@@ -41,7 +41,7 @@ def test_equal_texts_with_different_labels_are_counted():
     found = said(table(["one", "two", "ONE", "one ", "two", "", ""], "abbbbab"))
     assert found == [
         "1 training text has different labels in different rows; the first is in line 2 of a.csv and line 5 of a.csv; --clean "
-        "label_conflict takes them out"
+        'label_conflict (clean=["label_conflict"]) takes them out'
     ]
     both = said(table(["one", "two", "one", "two"], "abba"))
     assert both[0].startswith("2 training texts have different labels in different rows; the first is in line 2")

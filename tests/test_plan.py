@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from engine.nn import functional as F
 from engine.runs import AUTOMATIC, StartConfig, TextData, resume, train_text
 from engine.runs.plan import choose
 from engine.runs.text import TextRun
-from engine.tasks import TaskConfig
+from engine.tasks import Classification, TaskConfig
 from engine.train import BatchStream, Callback, HeadStart, Trainer, TrainerConfig, read_log
 from engine.train.head_start import fit_linear
 
@@ -246,7 +247,7 @@ def test_from_scratch_with_few_texts_recommends_a_published_encoder(place, tmp_p
         StartConfig(sizes={"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2}),
     )
     train_text(TextData((str(place / "few.csv"),)), trainer, tmp_path / "run", start=start, announce=said.append)
-    assert "A published encoder needs fewer texts: --init" in said[0]
+    assert "A published encoder needs fewer: --init" in said[0]
 
 
 def test_a_report_says_what_may_give_a_better_model(place, tmp_path):
@@ -266,13 +267,13 @@ def test_a_report_says_what_may_give_a_better_model(place, tmp_path):
     advice = read_json(tmp_path / "run/report.json")["advice"]
     assert all(sentence in out and sentence in (tmp_path / "run/report.html").read_text() for sentence in advice)
     report = {"training": {"epochs": 3, "best_step": 9, "steps": 9}, "held_out": {}}
-    run = type("Run", (), {"task": type("Task", (), {"labels": "abcdefg"}), "trainer": TrainerConfig()})()
+    run = SimpleNamespace(task=Classification(list("abcdefg")), trainer=TrainerConfig())
     (sentence,) = TextRun.advice(run, report)
     assert sentence.startswith("The last epoch was the best one.")
     assert TextRun.advice(run, {**report, "training": {"epochs": 3, "best_step": 6, "steps": 9}}) == []
     classes = [{"label": name, "support": 2, "recall": float(name == "g")} for name in "abcdefg"]
     (_, sentence) = TextRun.advice(run, {**report, "test": {"classes": classes}})
-    assert sentence.startswith("No text of 6 of the 7 labels was recognised: a, b, c, d, e, ...")
+    assert sentence.startswith("No text of 6 of the 7 labels was recognised: a, b, c, d, e and 1 more. More texts with")
 
 
 def test_from_scratch_the_defaults_are_those_of_the_help(place, tmp_path):

@@ -241,7 +241,7 @@ def test_texts_refuse_what_another_setting_decides(place, given, name):
         ({"train": Path("train.csv")}, TypeError, "train: expected a list"),
         ({"train": []}, ValueError, "train: expected at least one file"),
         ({"group_columns": "group"}, TypeError, "group_columns: expected a list, got 'group'"),
-        ({"examples_per_class": 0}, ValueError, "examples_per_class: expected None or at least 1, got 0"),
+        ({"examples_per_class": 0}, ValueError, "examples_per_class: expected at least 1, got 0"),
         ({"max_length": 2}, ValueError, "max_length: expected at least 3, got 2"),
         ({"validation_fraction": 0, "clean": ["leak"]}, ValueError, "clean: expected kinds without 'leak'"),
     ],

@@ -25,11 +25,12 @@ from typing import Any, TypeVar, overload
 from engine.errors import ArgumentError, BadFile, BadValue, FileMissing, IsFolder
 from engine.settings import checked, shortened
 
-__all__ = ["as_kind", "check_tree", "decode_row", "inside", "parse_json", "read_json", "read_regular"]
+__all__ = ["as_kind", "check_tree", "decode_row", "inside", "parse_json", "read_json", "read_regular", "refuse_pointer"]
 
 T = TypeVar("T")
 
 _LEVELS = 100
+_GIT_LFS = b"version https://git-lfs.github.com/spec/"
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # perhaps with its other half
 
 
@@ -75,7 +76,7 @@ def read_regular(path: str | os.PathLike[str], op: str, argument: str) -> bytes:
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise BadFile(op, argument, "a file", f"the pipe, socket or device {name}")
         with open(name, "rb") as stream:
-            return stream.read()
+            data = stream.read()
     except FileNotFoundError:
         raise FileMissing(op, argument, "an existing file", name) from None
     except IsADirectoryError:
@@ -84,6 +85,15 @@ def read_regular(path: str | os.PathLike[str], op: str, argument: str) -> bytes:
         raise
     except (OSError, ValueError) as error:  # a name that is too long or has a NUL, a link to itself
         raise BadFile(op, argument, "a file that can be read", shortened(name), error) from None
+    refuse_pointer(op, argument, name, data[: len(_GIT_LFS)])
+    return data
+
+
+def refuse_pointer(op: str, argument: str, name: str, start: bytes) -> None:
+    """Raises ValueError if a file, of which `start` are the first bytes (8 are enough), is only a pointer of Git LFS."""
+    if len(start) >= 8 and start[: len(_GIT_LFS)] == _GIT_LFS[: len(start)]:
+        hint = "`git lfs pull` in its repository fetches the contents"
+        raise BadValue(op, argument, "a file with its contents", f"{name}, which is a pointer of Git LFS", hint)
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypedDict
 import safetensors
 
 from engine import _core
-from engine.entries import parse_json, read_json, read_regular
+from engine.entries import parse_json, read_json, read_regular, refuse_pointer
 from engine.errors import ArgumentError, BadFile, BadType, BadValue, FileMissing, require
 from engine.files import replace_file
 from engine.notices import say_once
@@ -156,6 +156,7 @@ def _check_header(
 ) -> dict[str, _Described]:
     """The tensors in a header, which is strict JSON: the library takes the last of two entries of one name. What it checks itself, such
     as that the bytes of all tensors fill the file, is not repeated here."""
+    refuse_pointer(op, argument, name, length)
     size = int.from_bytes(length, "little")
     header = read(size) if len(length) == 8 and size < 2**31 else b""
     try:

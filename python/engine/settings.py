@@ -54,7 +54,8 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in names and value != field.default:
-                raise BadValue(type(self).__name__, field.name, "no value", repr(value), reason)
+                got = ",".join(map(str, value)) if isinstance(value, tuple) else value
+                raise BadValue(type(self).__name__, field.name, "no value", repr(got), reason)
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, fit for JSON."""

@@ -32,6 +32,8 @@ from engine.errors import BadValue
 
 __all__ = ["predict"]
 
+_TEMPERATURE = "a training keeps one only if five or more held-out texts got a wrong answer, and if it helps on others"
+
 
 @click.command(cls=Command, packages=("tokenizers",), short_help="Label texts with a run's model.")
 @click.argument("run", type=RUN)
@@ -123,7 +125,7 @@ def predict(
     if calibrated:
         temperature = read_temperature(run)
         if temperature is None:
-            raise BadValue("predict", "calibrated", f"a temperature in the report of {run}", "none")
+            raise BadValue("predict", "calibrated", f"a temperature in the report of {run}", "none", _TEMPERATURE)
         predictor.temperature = temperature
     trained = columns_of(run)
     task.separator = trained.get("label_separator", task.separator)
@@ -143,6 +145,10 @@ def predict(
         lists = _parts(texts, batch_size) if texts else _stdin_batches(batch_size)
         lists = lists if texts else _header_noted(lists)
         batches = _numbered(task, lists, NumberedTexts("the command line") if texts else "standard input")
+        for text in filter(os.path.isfile, texts):
+            say(
+                f"{text!r} is labelled as a text, although it is also the name of a file; --input {text} labels the texts in it"
+            )
     losses, total = TextLosses(), len(table) if source else len(texts) or None
     apart = output is not None or not sys.stdout.isatty()  # a bar would be drawn among answers on the same terminal
     with progress_bar(options["bar"] and apart, total) as advance:

@@ -70,7 +70,7 @@ training_options = [
     click.option("--dropout", type=float, help=f"Dropout in the layers {_DEFAULT['dropout']}."),
     click.option("--pooling", type=click.Choice(["max", "mean", "first", "pooler"]),
                  help="What a classifier reads of the tokens (default: max; with --init pooler, or mean if there are few texts for "
-                 "each label). pooler: the first token, as BERT does; such a model can be exported."),
+                 "each label). pooler: the first token, as BERT does; `transformers` opens only such a model."),
     click.option("--fit-head/--no-fit-head", default=True, show_default=True,
                  help="With --init: fit the new head to what the encoder gives before the first step."),
     click.option("--freeze-embeddings", is_flag=True, help="Do not train the embeddings."),

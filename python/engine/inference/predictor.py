@@ -77,6 +77,10 @@ class Predictor:
             model.to(device)
         return cls(model, Tokenizer.from_pretrained(directory))
 
+    def __repr__(self) -> str:
+        counted = f"{len(self.labels)} {self.task.label_word}s, " if self.task.label_word else ""
+        return f"{type(self).__name__}({self.task.name}, {counted}texts of at most {self.max_length} tokens)"
+
     def to(self: Self, device: Any) -> Self:
         """Moves the model to a device; returns the predictor."""
         self.model.to(device)

@@ -51,7 +51,7 @@ def format_evaluation(figures: Mapping[str, Any], per_class: bool = False) -> st
 
 def show_evaluation(figures: Mapping[str, Any], metric: str, per_class: bool, page: Page) -> str:
     """An evaluation for a terminal. The last line is the figure `metric`."""
-    main = Sentence(f"{metric.replace('_', ' ')} {figures[metric]:.4f}")
+    main = Sentence(f"{figure_name(metric)} {figures[metric]:.4f}")
     return as_terminal([*_evaluation(figures, per_class), main], page) + "\n"
 
 

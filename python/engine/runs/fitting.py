@@ -100,6 +100,9 @@ def fit_as(
 ) -> Predictor:
     """As `fit`, with errors in the words of another function."""
     kind = task_named(task)
+    if labels is None and isinstance(texts, (str, os.PathLike)):
+        hint = "engine.text.read_table(path) reads a file: pass its texts and its labels"
+        raise BadType("fit", names.texts, "a list of texts, or a table", "one string or path", hint)
     if labels is None or text is not None or label is not None:
         require(labels is None, "fit", "labels", "None, because text= and label= name columns", "labels")
         pairs = column_of("fit", "pairs", texts, pairs) if isinstance(pairs, str) else pairs

@@ -23,7 +23,7 @@ from engine.train import Callback, Trainer, TrainerConfig
 if TYPE_CHECKING:
     from engine.runs.text import TextRun
 
-__all__ = ["AUTOMATIC", "DEFAULTS"]
+__all__ = ["AUTOMATIC", "DEFAULTS", "counted_labels"]
 
 AUTOMATIC = ("epochs", "lr", "pooling", "validation_fraction")
 """The settings that a run can choose if it starts from a published encoder."""
@@ -100,6 +100,11 @@ class Announcement(Callback):
             self.say(announcement(self.run, trainer))
 
 
+def counted_labels(task: TextTask) -> list[str]:
+    """How many labels a task has, in words; nothing for a task of numbers."""
+    return [amount(len(task.labels), task.label_word)] if task.label_word else []
+
+
 def _data(run: TextRun) -> list[str]:
     counts = {name: len(part.dataset) for name, part in run.parts.items()}
     others = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if name != "train"]
@@ -107,9 +112,9 @@ def _data(run: TextRun) -> list[str]:
     named = [
         f"{what} {name!r}" for what in ("text", "pair", "label") if (name := getattr(table, f"{what}_column", None))
     ]
-    texts = ", ".join([f"{counts['train']:,} training texts", *others])
+    texts = ", ".join([f"{counts['train']:,} training texts", *others, *counted_labels(run.task)])
     return [
-        f"data: {texts}, {amount(len(run.task.labels), 'label')}" + (f"; columns: {', '.join(named)}" if named else ""),
+        f"data: {texts}" + (f"; columns: {', '.join(named)}" if named else ""),
         f"lengths: {lengths.min()} to {lengths.max()} tokens, half of the texts up to {int(np.median(lengths))}; "
         f"longest allowed: {run.data.max_length}",
     ]
@@ -140,7 +145,7 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     few = len(run.parts["train"].dataset) < 100 * len(run.task.labels)
     if run.start.init is None and few:
         lines.append(
-            "plan: there are few texts for each label to train a model from scratch. A published encoder needs fewer texts: --init."
+            "plan: there are too few texts to train a good model from scratch. A published encoder needs fewer: --init."
         )
     return lines
 
@@ -184,11 +189,13 @@ def _cost(trainer: Trainer) -> str:
         memory = max(resident_bytes() + moments + max(best, _DRAWING), peak_memory_bytes())
     seconds *= trainer.total_steps * trainer.config.gradient_accumulation_steps
     spent = (
-        f"{seconds:.0f} s"
+        "less than 1 s"
+        if seconds < 1
+        else f"{seconds:.0f} s"
         if seconds < 100
         else f"{seconds / 60:.0f} min"
         if seconds < 6000
         else f"{seconds / 3600:.1f} h"
     )
     place = str(trainer.device) if on_gpu else amount(_core.get_num_threads(), "thread")
-    return f"cost: about {spent} of training on {place}, up to {memory / 2**20:,.0f} MiB of {'its ' if on_gpu else ''}memory"
+    return f"cost: {'about ' * (seconds >= 1)}{spent} of training on {place}, up to {memory / 2**20:,.0f} MiB of {'its ' if on_gpu else ''}memory"

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import Argument, ArgumentError, amount, require
+from engine.errors import Argument, ArgumentError, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
@@ -29,7 +29,7 @@ from engine.runs.folder import (
     recorded_model,
     tokenizer_of,
 )
-from engine.runs.plan import AUTOMATIC, Announcement, announcement, choose
+from engine.runs.plan import AUTOMATIC, Announcement, announcement, choose, counted_labels
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
@@ -240,13 +240,13 @@ class TextRun(Run):
 
     def facts(self) -> dict[str, Any]:
         counts = {name: len(part.dataset) for name, part in self.parts.items()}
-        labels = len(self.task.labels)
+        labels, named = len(self.task.labels), counted_labels(self.task)
         held_out = counts.get("held_out", 0)
         return {
             "train_samples": counts["train"],
             "held_out_samples": held_out,
             "labels": labels,
-            "description": f"{counts['train']} training texts, {held_out} held out, {amount(labels, 'label')}",
+            "description": ", ".join([f"{counts['train']:,} training texts", f"{held_out:,} held out", *named]),
             **({"cleaning": self.cleaning} if self.cleaning else {}),
             **({"notices": self.notices} if self.notices else {}),
         }
@@ -265,10 +265,11 @@ class TextRun(Run):
             )
         missed = [c["label"] for c in judged.get("classes") or () if c["support"] and not c["recall"]]
         if missed:
-            names = ", ".join(missed[:5]) + (", ..." if len(missed) > 5 else "")
-            remedy = "More texts of these labels, more epochs, or class weights may help."
+            names = ", ".join(missed[:5]) + (f" and {len(missed) - 5} more" if len(missed) > 5 else "")
+            sample, kind = self.task.judged_words()
+            remedy = f"More texts with these {kind}s, more epochs, or class weights may help."
             advice.append(
-                f"No text of {len(missed)} of the {len(self.task.labels)} labels was recognised: {names}. {remedy}"
+                f"No {sample} of {len(missed)} of the {len(judged['classes'])} {kind}s was recognised: {names}. {remedy}"
             )
         return advice
 

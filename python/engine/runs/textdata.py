@@ -79,7 +79,7 @@ class TextData(Settings):
         self.require("validation_fraction", 0 <= self.validation_fraction < 1, "a number in [0, 1)")
         self.require("max_length", self.max_length >= 3, "at least 3")
         few = self.examples_per_class
-        self.require("examples_per_class", few is None or few >= 1, "None or at least 1")
+        self.require("examples_per_class", few is None or few >= 1, "at least 1")
         for kind in self.clean:
             require(kind in KINDS, "TextData", "clean", f"some of {', '.join(KINDS)}", repr(kind))
         if self.validation is None and not self.validation_fraction and self.test is None:

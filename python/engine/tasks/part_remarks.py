@@ -26,7 +26,7 @@ def part_remarks(tables: Mapping[str, Any], task: Any) -> list[str]:
         for other in dict.fromkeys(known.values()):
             rows = [row for row, text in enumerate(each) if known.get(text) == other]
             if rows:
-                hint = "; --clean leak takes them out of the training" if other == "train" else ""
+                hint = '; --clean leak (clean=["leak"]) takes them out of the training' if other == "train" else ""
                 said.append(
                     f"{len(rows)} of {len(each)} {PART_WORDS[name]} are also {PART_WORDS[other]}, so the figures may be too good; the "
                     f"first is in {tables[name].where(rows[0])}{hint}"
@@ -54,7 +54,7 @@ def _conflicts(texts: list[str], table: Any, task: Any) -> list[str]:
     one, two = next(iter(found.values()))
     return [
         f"{len(found)} training {'text has' if len(found) == 1 else 'texts have'} different labels in different rows; the first is in "
-        f"{table.where(one)} and {table.where(two)}; --clean label_conflict takes them out"
+        f'{table.where(one)} and {table.where(two)}; --clean label_conflict (clean=["label_conflict"]) takes them out'
     ]
 
 

@@ -32,6 +32,7 @@ class Regression(TextTask):
 
     name = "regression"
     metric = "pearson"
+    label_word = ""
     metrics = ("loss", "mse", "rmse", "mae", "r2", "pearson", "spearman")
     problem_type = "regression"
     has_probabilities = False

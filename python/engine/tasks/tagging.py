@@ -36,6 +36,7 @@ class Tagging(TextTask):
 
     name = "tagging"
     metric = "f1"
+    label_word = "tag"
     metrics: tuple[str, ...] = ("loss", "accuracy", "precision", "recall", "f1")
     auto = AutoModelForTokenClassification
     scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
@@ -147,6 +148,9 @@ class Tagging(TextTask):
         """The figures of single tags. `evaluate` gives those of spans, which need whole sentences."""
         figures = classification_metrics(targets, logits)
         return figures if self.spans else {name: figures[name] for name in ("loss", "accuracy", "macro_f1")}
+
+    def judged_words(self) -> tuple[str, str]:
+        return ("span", "type") if self.spans else ("word", "tag")
 
     def evaluate(self, model: Module, batches: Iterable[PackedBatch]) -> Mapping[str, float]:
         """The figures over the words that have a token: loss and accuracy of their tags, with precision, recall and F1 of spans or

@@ -84,6 +84,7 @@ class TextTask(Task):
         stratified: whether a sample has exactly one label, so that each label can be held out in proportion.
         several_labels: whether a sample may have any number of labels, also none.
         has_probabilities: whether its logits are scores of labels, which a temperature can scale.
+        label_word: what people call one of its labels; "" if it has none.
     """
 
     name: ClassVar[str]
@@ -98,6 +99,7 @@ class TextTask(Task):
     stratified: ClassVar[bool] = False
     several_labels: ClassVar[bool] = False
     has_probabilities: ClassVar[bool] = True
+    label_word: ClassVar[str] = "label"
     separator: str = ""  # between the labels of a text that has several
     between: str | None = None  # the entries of a list in a cell of CSV or TSV; None: lists are JSON there
     temperature: float | None = None  # of calibrated probabilities
@@ -122,6 +124,10 @@ class TextTask(Task):
         self._labels = labels
         self.augment, self.label_smoothing = transform, smoothing
         self.class_weights = None if class_weights is None else _class_weights(op, class_weights)
+
+    def judged_words(self) -> tuple[str, str]:
+        """What people call that which recall counts, and its classes."""
+        return "text", self.label_word
 
     @property
     def labels(self) -> Labels:

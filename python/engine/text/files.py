@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from engine.data.table import place_of
-from engine.entries import decode_row
+from engine.entries import decode_row, refuse_pointer
 from engine.errors import Argument, BadFile, BadType, BadValue, FileMissing, Hint, IsFolder, require
 from engine.text.compression import decompressed, without_compression
 
@@ -114,11 +114,13 @@ class TextFile:
             return stream.read()
 
     def begin(self) -> bytes:
-        """The first bytes, decompressed; none of a stream."""
+        """The first bytes, decompressed; none of a stream. Raises ValueError if the file is only a pointer of Git LFS."""
         if self._stream is not None:
             return b""
         with decompressed(self.op, self.argument, self.name) as stream:
-            return bytes(stream.peek(64)[:64])
+            start = bytes(stream.peek(64)[:64])
+        refuse_pointer(self.op, self.argument, self.name, start)
+        return start
 
     def read(self, encoding: str | None = None, inner_marks: bool = False) -> str:
         """The whole text, without a byte-order mark.

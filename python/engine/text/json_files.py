@@ -86,4 +86,5 @@ def _refuse_whole(file: TextFile, text: str) -> None:
     )
     got = got if inner or columns else "one object over several lines"
     hint = "pandas writes such files with to_json(orient='records', lines=True)"
+    hint = f"save only the array that is in {inner[0]!r}" if inner else hint
     raise file.wrong(1, "an object on each line, or an array of objects", got, hint)

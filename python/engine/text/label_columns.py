@@ -30,7 +30,10 @@ _RARE_SEPARATORS = ("/", "+", "&", "#", "\t", "\n")  # that names may hold, too
 _MOSTLY, _FEW = 0.5, 2
 
 _SEVERAL: Hint = "the task 'multilabel' learns several labels a text; for several numbers, train one model for each"
-
+_LEFT_OUT: Hint = (
+    "--clean missing_label leaves such rows out of the training texts; `engine check --remove missing_label --output FILE` writes a copy "
+    "of a file without them"
+)
 _NONE: Hint = "the task 'multilabel' also takes texts without a label"
 
 
@@ -57,7 +60,7 @@ def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, e
     if empty and not empty_labels:
         many = f" ({len(empty)} rows have none)" if len(empty) > 1 else ""
         got = f"an empty field{many}" if isinstance(columns, str) else f"no 1 in {', '.join(columns)}{many}"
-        ways = ("training leaves such rows out with --clean missing_label", _NONE)
+        ways = (_LEFT_OUT, _NONE)
         raise rows.wrong(empty[0], "a label", got, *ways, *hints)
     labels = []
     for row, label in enumerate(found):

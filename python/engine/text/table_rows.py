@@ -80,14 +80,20 @@ class CellRows(Rows):
         records: its lines.
         columns: the names of the columns, for a file without a header; None: the first row names them.
         skip_empty_lines: False keeps them as rows of empty cells, and keeps rows that repeat the header.
-        hints: for the error about a row of another length.
+        hints: for the error about a row of another length. longer: more of them, for a row that is too long.
 
     Raises:
         ValueError: if a row has another number of cells than the header; the error names the line.
     """
 
     def __init__(
-        self, file: TextFile, records: list[Record], columns: Sequence[str] | None, skip_empty_lines: bool, *hints: Any
+        self,
+        file: TextFile,
+        records: list[Record],
+        columns: Sequence[str] | None,
+        skip_empty_lines: bool,
+        *hints: Any,
+        longer: tuple[str, ...] = (),
     ) -> None:
         super().__init__(file)
         self.named_by_file = columns is None
@@ -108,7 +114,8 @@ class CellRows(Rows):
             )
         for line, cells in records:
             if cells and len(cells) != len(self.header):
-                raise file.wrong(line, amount(len(self.header), "column"), str(len(cells)), *hints)
+                more = longer if len(cells) > len(self.header) else ()
+                raise file.wrong(line, amount(len(self.header), "column"), str(len(cells)), *hints, *more)
         if skip_empty_lines and len(self.header) > 1:
             records = self._without_headers(file, records)
         self.lines = [line for line, _ in records]
@@ -199,7 +206,8 @@ class DelimitedRows(CellRows):
                 csv.field_size_limit(limit)
         if named is not None:
             records = records[1:]
-        super().__init__(file, records, columns, skip_empty_lines, *hints)
+        in_quotes = f"a field with {_spelled(delimiter)} inside is written in double quotes"
+        super().__init__(file, records, columns, skip_empty_lines, *hints, longer=(in_quotes,) if quoting else ())
         if quoting:
             self._note_swallowed(file, records, delimiter)
         elif asked is None:
@@ -263,6 +271,10 @@ def delimiter_of(text: str, usual: str = ",", columns: Sequence[str] | None = No
     return best or (candidates[0] if candidates else usual)
 
 
+def _spelled(delimiter: str) -> str:
+    return "a tab" if delimiter == "\t" else repr(delimiter)
+
+
 def _first_line(text: str) -> str:
     return next((line for _, line in numbered_lines(text) if line.strip()), "")
 
@@ -285,8 +297,10 @@ def _quoted(file: TextFile, text: str, delimiter: str, hints: list[Any]) -> Iter
             expected, got = "a second quote for the field that begins with a quote", "none until the end of the file"
             raise file.wrong(begin, expected, got, *hints) from None
         if "expected after" in str(error):
-            named = {"\t": "a tab"}.get(delimiter, repr(delimiter))
-            expected, got = f"{named} or the end of the line after the quote that ends a field", "other characters"
+            expected, got = (
+                f"{_spelled(delimiter)} or the end of the line after the quote that ends a field",
+                "other characters",
+            )
             several = reader.line_num - begin
             more = [f"the row ends in line {reader.line_num}"] if several else []
             twice = 'a quote inside a field in quotes is written twice: ""'

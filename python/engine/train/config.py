@@ -88,12 +88,12 @@ class TrainerConfig(Settings):
             object.__setattr__(self, "epochs", _EPOCHS)
         for name in ("epochs", "max_steps", "batch_size", "max_tokens", "eval_every", "early_stopping"):
             value = getattr(self, name)
-            self.require(name, value is None or value >= 1, "None or at least 1")
+            self.require(name, value is None or value >= 1, "at least 1")
         for name in ("gradient_accumulation_steps", "keep_checkpoints", "log_every", "eval_batch_size"):
             self.require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("lr", "weight_decay", "eps"):
             self.require(name, 0 <= getattr(self, name) < math.inf, "a finite number >= 0")
-        self.require("head_lr", self.head_lr is None or 0 <= self.head_lr < math.inf, "None or a finite number >= 0")
+        self.require("head_lr", self.head_lr is None or 0 <= self.head_lr < math.inf, "a finite number >= 0")
         limited = self.batch_size is not None or self.max_tokens is not None
         self.require("batch_size", limited, "a number, because max_tokens is None")
         self.require("layer_wise_lr_decay", 0 < self.layer_wise_lr_decay <= 1, "a number in (0, 1]")
@@ -101,8 +101,8 @@ class TrainerConfig(Settings):
         self.require("schedule", self.schedule in ("linear", "cosine", "constant"), "'linear', 'cosine' or 'constant'")
         self.require("warmup_ratio", 0 <= self.warmup_ratio <= 1, "a number in [0, 1]")
         norm = self.max_grad_norm
-        self.require("max_grad_norm", norm is None or 0 < norm < math.inf, "None or a finite number > 0")
+        self.require("max_grad_norm", norm is None or 0 < norm < math.inf, "a finite number > 0")
         self.require("seed", 0 <= self.seed < 2**63, "an integer in [0, 2**63)")
         self.require("metric", self.metric != "", "the name of a figure")
-        self.require("checkpoint_every", (self.checkpoint_every or 0) >= 0, "None or at least 0")
+        self.require("checkpoint_every", (self.checkpoint_every or 0) >= 0, "at least 0")
         self.require("precision", self.precision in ("float32", "bfloat16"), "'float32' or 'bfloat16'")

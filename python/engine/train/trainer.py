@@ -357,7 +357,7 @@ class Trainer:
 
     def _check_metric(self, figures: Iterable[str]) -> None:
         metric = str(self.config.metric)
-        require(metric in figures, "Trainer", "metric", f"one of {', '.join(figures)}", f"{metric!r} in the config")
+        require(metric in figures, "Trainer", "metric", f"one of {', '.join(figures)}", repr(metric))
 
     def _keep_weights(self) -> None:
         if self.output is None:
