@@ -11,6 +11,7 @@ from engine.device import placed, target
 from engine.dtypes import INTEGER_LIMITS, default
 from engine.errors import require
 from engine.ops.arithmetic import pow
+from engine.ops.blame import explained
 from engine.ops.factory import fill_array, linspace, new_array_like
 from engine.ops.operands import zeros_array
 from engine.tensor import Tensor, as_array
@@ -20,6 +21,7 @@ __all__ = ["fill", "logspace"]
 K = _core.kernels
 
 
+@explained
 def logspace(
     start: Any,
     end: Any,

@@ -8,6 +8,7 @@ from math import prod
 from engine._core import Array
 from engine.errors import BadType, BadValue, require
 from engine.ops.arithmetic import clamp
+from engine.ops.blame import explained
 from engine.ops.convert import cast
 from engine.ops.linear import matmul
 from engine.ops.operands import promote_types
@@ -62,6 +63,7 @@ def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
     return x / (length + (clamp(length.detach(), min=eps) - length.detach()))
 
 
+@explained
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last dimension: (n, d) and (n, d) -> (n,). The two are broadcast.
 

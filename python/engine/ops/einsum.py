@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from engine.errors import BadType, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.diagonals import diagonal
 from engine.ops.linear import bmm
 from engine.ops.naming import called_as
@@ -21,6 +22,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Labels = list[int]
 
 
+@explained
 def einsum(equation: Any, *operands: Any) -> Tensor:
     """The sums of products that `equation` names: "bij,bjk->bik" is a product of batches of matrices.
 

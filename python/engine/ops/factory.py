@@ -13,10 +13,11 @@ from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
 from engine.dtypes import INTEGER_LIMITS, default
 from engine.errors import Argument, BadType, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.convert import cast, copy_into, from_dlpack
 from engine.ops.nested import plain
 from engine.ops.operands import gradient, no_gradient, promote_types, sum_to, zeros_array
-from engine.ops.shape import new_sizes
+from engine.ops.sizes import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
 if TYPE_CHECKING:
@@ -208,10 +209,11 @@ def _newnew_array(
 
 
 @tensor_method("new_full")
+@explained
 def _new_full(
     self: Tensor,
     size: Any,
-    fill_value: Any,
+    fill_value: float,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -221,6 +223,7 @@ def _new_full(
 
 
 @tensor_method("new_tensor")
+@explained
 def _new_tensor(
     self: Tensor, data: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -231,6 +234,7 @@ def _new_tensor(
 # ---------------------------------------------------------------- sequences and matrices
 
 
+@explained
 def arange(
     start: Any,
     end: Any = None,
@@ -275,6 +279,7 @@ def arange(
     return Tensor(placed(wide, dtype, number), requires_grad)
 
 
+@explained
 def linspace(
     start: Any,
     end: Any,
@@ -332,6 +337,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _triangle("triu", input, diagonal, True)
 
 
+@explained
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 (*) -> int64 (*, num_classes): zeros, with a 1 at each index. num_classes = -1: the largest index + 1.
 
@@ -419,6 +425,7 @@ def _moved(op: str, array: Array, device: Any, requires_grad: bool) -> Tensor:
     return Tensor(array, requires_grad)
 
 
+@explained
 def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
     """Like `tensor`, but without a copy if nothing has to be converted: the result then shares the memory of a NumPy array or
     an object with `__dlpack__`, and a Tensor is returned itself, with its history."""

@@ -12,6 +12,7 @@ from engine.errors import BadType, require
 from engine.ops.activation import relu
 from engine.ops.activation_smooth import logsigmoid
 from engine.ops.arithmetic import clamp, minimum
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.distance import broadcast_shape, pairwise_distance
 from engine.ops.loss_reduction import floating, reduced, reduction_of
@@ -108,6 +109,7 @@ def cosine_embedding_loss(
     return reduced(loss, reduction)
 
 
+@explained
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -134,6 +136,7 @@ def triplet_margin_loss(
     return _triplet(op, anchor, positive, negative, distance, margin, swap, reduction)
 
 
+@explained
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -192,6 +195,7 @@ def _class_numbers(op: str, target: Tensor, least: int, classes: int) -> None:
     require(inside, op, "target", f"class numbers in [{least}, {classes})", "another number")
 
 
+@explained
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -13,7 +13,8 @@ from engine.ops.convert import copy_into
 from engine.ops.factory import arange, fill_array
 from engine.ops.indexing import index_select
 from engine.ops.operands import gradient
-from engine.ops.shape import narrow, narrow_array, sizes_of
+from engine.ops.shape import narrow, narrow_array
+from engine.ops.sizes import sizes_of
 from engine.ops.unary import abs
 from engine.tensor import Tensor, as_array
 

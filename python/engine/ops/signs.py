@@ -7,6 +7,7 @@ import math
 from engine import _core
 from engine.errors import BadType, require
 from engine.ops.arithmetic import pow
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.convert import cast
 from engine.ops.factory import eye, tensor
@@ -30,6 +31,7 @@ def signbit(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def copysign(input: Tensor, other: Tensor | float) -> Tensor:
     """|input| with the sign of `other`, a tensor or a number; of integers the default dtype. The gradient of `other` is 0."""
     x = as_array("copysign", "input", input)
@@ -58,6 +60,7 @@ def isneginf(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def float_power(input: Operand, exponent: Operand) -> Tensor:
     """`pow` in float64, which a CUDA device does not have (TypeError)."""
     some = isinstance(input, Tensor) or isinstance(exponent, Tensor)
@@ -68,6 +71,7 @@ def float_power(input: Operand, exponent: Operand) -> Tensor:
 
 
 @tensor_method
+@explained
 def matrix_power(input: Tensor, n: int) -> Tensor:
     """The product of n equal matrices, for each of (*, m, m); the identity for n = 0. Raises ValueError for n < 0: there is no inverse."""
     x = as_array("matrix_power", "input", input)

@@ -12,11 +12,12 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
 from engine.errors import BadIndex, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.factory import as_tensor
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, promote_types, zeros_array
 from engine.ops.reduction import ValuesAndIndices
-from engine.ops.shape import normal_dim
+from engine.ops.sizes import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -91,6 +92,7 @@ def msort(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices:
     """(values, indices) of the k largest elements along `dim`, or the smallest, which becomes k long. indices: int64.
 
@@ -134,6 +136,7 @@ def _prepared(op: str, input: Tensor, dim: int) -> tuple[int, Array, Array]:
 
 
 @tensor_method
+@explained
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """(value, index) of the k-th smallest element along `dim`, counted from 1. The index is int64.
 
@@ -246,6 +249,7 @@ def _searched(op: str, sequence: Tensor, values: Any, right: bool, out_int32: bo
     return Tensor(found.cast(_core.int32) if out_int32 else found)
 
 
+@explained
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,

@@ -10,13 +10,15 @@ from engine._core import DType
 from engine.errors import BadType, require
 from engine.ops.arithmetic import clamp, pow
 from engine.ops.binary import lerp
+from engine.ops.blame import explained
 from engine.ops.comparison import isnan, logical_not, where
 from engine.ops.convert import cast
 from engine.ops.factory import arange, as_tensor, ones, zeros
 from engine.ops.indexing import gather
 from engine.ops.rearrange import flip
 from engine.ops.reduction import Dims, amax, amin, any, sum
-from engine.ops.shape import movedim, narrow, normal_dim, reshape, unsqueeze
+from engine.ops.shape import movedim, narrow, reshape, unsqueeze
+from engine.ops.sizes import normal_dim
 from engine.ops.sorting import sort
 from engine.ops.special import floating
 from engine.ops.unary import ceil, floor, round
@@ -54,6 +56,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 
 @tensor_method
+@explained
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """`sum` in which NaN counts as 0 and gets no gradient."""
     x = as_array("nansum", "input", input)
@@ -61,6 +64,7 @@ def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTy
 
 
 @tensor_method
+@explained
 def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """The mean of the elements that are not NaN, of a floating dtype; NaN if there are none."""
     x = as_array("nanmean", "input", input)
@@ -73,6 +77,7 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DT
 
 
 @tensor_method
+@explained
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each number from 0 on comes in `input`, integers >= 0 of shape (n,): int64 (largest + 1,), or longer with minlength.
 
@@ -99,6 +104,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 @tensor_method
+@explained
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` parts of equal width between min and max, of the input's floating dtype: (bins,).
 
@@ -129,7 +135,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def _quantile(op: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Tensor:
+def _quantile(op: str, input: Tensor, q: float | Tensor, dim: int | None, keepdim: bool, interpolation: str) -> Tensor:
     x = as_array(op, "input", input)
     right = x.dtype in (_core.float32, _core.float64)
     require(right, op, "input", "float32 or float64", x.dtype.name, error=BadType)
@@ -171,8 +177,9 @@ def _quantile(op: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, in
 
 
 @tensor_method
+@explained
 def quantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
     """The number below which the share q of the elements along a dimension lies (None: of all). NaN if one is NaN.
 
@@ -183,8 +190,9 @@ def quantile(
 
 
 @tensor_method
+@explained
 def nanquantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
     """`quantile` of the elements that are not NaN; NaN if there are none."""
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation)
