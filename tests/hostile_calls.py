@@ -355,7 +355,7 @@ def finding(name: str, args: list[Any], named: dict[str, Any], torch: Any = None
         return None, "hostile"
     if type(raised) is TypeError and _ARITY.match(str(raised)):
         return None, "refused"
-    flags = [p.name for p in _parameters(name) if str(p.annotation) == "bool"]
+    flags = [p.name for p in _parameters(name) if "bool" in str(p.annotation)]
     places = dict(zip([p.name for p in _parameters(name)], args)) | named
     if str(raised).startswith("The truth value of an") and any(isinstance(places.get(f), np.ndarray) for f in flags):
         return None, "hostile"  # NumPy's words for an array that is to be True or False

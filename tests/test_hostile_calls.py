@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 import engine
 import hostile_calls
 from engine import nn
-from engine.models import TransformerConfig, TransformerEncoderModel
 from engine.ops.blame import explained
 from hostile_calls import explore, finding, functions
 
@@ -57,9 +57,7 @@ def test_a_crash_is_a_finding(tmp_path, monkeypatch):
     (tmp_path / "hostile_calls.py").write_text(script)
     monkeypatch.setattr(hostile_calls, "__file__", str(tmp_path / "hostile_calls.py"))
     counts, findings = explore(0, 6)
-    assert [(number, said) for number, _, said, _ in findings] == [
-        (3, f"ended by signal {int(__import__('signal').SIGABRT)}")
-    ]
+    assert [(number, said) for number, _, said, _ in findings] == [(3, f"ended by signal {int(signal.SIGABRT)}")]
     assert counts["crashed"] == 1 and counts["before a crash"] == 3
 
 
@@ -92,7 +90,7 @@ def test_errors_of_right_arguments_stay_as_they_are():
     def broken(input: engine.Tensor) -> None:
         raise ValueError("inside")
 
-    with pytest.raises(ValueError, match="^inside$"):
+    with pytest.raises(ValueError, match=r"^inside$"):
         broken(engine.ones(1))
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         _example(engine.ones(1))
@@ -109,7 +107,6 @@ LARGE = 10**12
         lambda: nn.Transformer(8, 2, LARGE, 1, 16),
         lambda: nn.Sequential(nn.Linear(2, 2)) * LARGE,
         lambda: nn.Sequential(nn.Identity()) * LARGE,
-        lambda: TransformerEncoderModel(TransformerConfig(10, 8, LARGE, 2, 16)),
         lambda: nn.Linear(LARGE, LARGE),
         lambda: nn.Embedding(LARGE, 4),
         lambda: engine.eye(LARGE),

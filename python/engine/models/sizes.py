@@ -33,12 +33,11 @@ def check_held(
     require(head <= max(numbers, _NEW), op, argument, expected, f"weights with {numbers} elements")
 
 
-def check_memory(op: str, argument: str, c: TransformerConfig, where: str = "") -> None:
-    """Raises MemoryError if a new model would not fit into the machine's memory: no file bounds its sizes. where: of the config, as " in
-    run.json"."""
+def check_memory(op: str, argument: str, c: TransformerConfig, where: str) -> None:
+    """Raises MemoryError if a new model would not fit into the machine's memory: no file bounds its sizes."""
     needed = 4 * (_encoder(c) + c.hidden_size * (c.hidden_size * c.pooler + c.num_labels))
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    expected = f"a model{where} that fits into {there / 2**30:,.1f} GiB of memory"
+    expected = f"a model in {where} that fits into {there / 2**30:,.1f} GiB of memory"
     require(needed <= there, op, argument, expected, f"one of {needed / 2**30:,.1f} GiB", error=OutOfMemory)
 
 

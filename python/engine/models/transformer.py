@@ -16,7 +16,6 @@ from engine.errors import BadType, require
 from engine.layout import Layout, Rows
 from engine.models.config import TransformerConfig
 from engine.models.pretrained import Pretrained
-from engine.models.sizes import check_memory
 from engine.nn import functional as F
 from engine.nn.attention import project_apart
 from engine.nn.block import Part, Residual, run_block, run_stack
@@ -250,7 +249,6 @@ class _Encoder(Module):
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
-        check_memory("TransformerConfig", "num_hidden_layers", c)
         self.depth = c.num_hidden_layers
         held = min(self.depth, c.num_hidden_groups or self.depth)
         self.layer = nn.ModuleList([_Layer(c) for _ in range(held)])

@@ -22,14 +22,14 @@ List = TypeVar("List", bound="_Indexed")
 _OBJECT = 1000  # bytes that a module takes beside its numbers, at least
 
 
-def copies(modules: Sequence[Module], times: int) -> list[Module]:
+def copies(op: str, argument: str, modules: Sequence[Module], times: int) -> list[Module]:
     """That many copies of each of the modules. Raises MemoryError, before a copy is made, if they do not fit into memory."""
     kept = [[t.numel() * t.element_size() for t in (*m.parameters(), *m.buffers())] for m in modules]
     needed = times * (sum(map(sum, kept)) + _OBJECT * sum(len(list(m.modules())) for m in modules))
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         expected = f"copies of the module that fit into {there / 2**30:,.1f} GiB of memory"
-        raise OutOfMemory("copies", "times", expected, f"{times:,} of {needed // times:,} bytes")
+        raise OutOfMemory(op, argument, expected, f"{times:,} of {needed // times:,} bytes")
     return [deepcopy(module) for _ in range(times) for module in modules]
 
 
@@ -127,7 +127,7 @@ class Sequential(_Indexed):
 
     def __mul__(self, times: int) -> Sequential:
         require(times >= 1, "Sequential", "times", "a number >= 1", times)
-        return Sequential(*self, *copies(list(self), times - 1))
+        return Sequential(*self, *copies("Sequential", "times", list(self), times - 1))
 
     __rmul__ = __mul__
 

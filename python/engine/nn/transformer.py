@@ -294,7 +294,7 @@ class _Stack(Module):
     def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
         super().__init__()
         require(num_layers >= 1, type(self).__name__, "num_layers", "a number >= 1", num_layers)
-        self.layers = copies_of(layer, num_layers)
+        self.layers = ModuleList(copies(type(self).__name__, "num_layers", [layer], num_layers))
         self.num_layers = num_layers
         self.norm = norm
 
@@ -397,7 +397,7 @@ class TransformerDecoder(_Stack):
 
 def copies_of(module: Module, N: int) -> ModuleList:
     """N copies of a module. Raises MemoryError if they do not fit into memory."""
-    return ModuleList(copies([module], N))
+    return ModuleList(copies("copies_of", "N", [module], N))
 
 
 def activation_named(activation: str, op: str = "activation") -> Callable[[Tensor], Tensor]:

@@ -101,6 +101,7 @@ def _threshold(input: Tensor, threshold: float, value: float) -> Tensor:
     return input.masked_fill(input <= threshold, value if input.is_floating_point() else int(value))
 
 
+@explained
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """`threshold` in place."""
     return in_place("threshold_", input, _threshold, threshold, value)

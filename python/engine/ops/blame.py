@@ -8,7 +8,7 @@ time is a kernel's small one check by themselves.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, wraps
 from inspect import Parameter, signature
 from types import NoneType, UnionType
@@ -41,7 +41,7 @@ def explained(function: F) -> F:
         except ArgumentError:
             raise
         except (TypeError, AttributeError, ValueError, OverflowError) as error:
-            found = misfit(function, args, kwargs)
+            found = misfit(function, args, kwargs, type(error) is OverflowError)
             if found is None:
                 raise
             raise found from error
@@ -49,27 +49,41 @@ def explained(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def misfit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ArgumentError | None:
-    """The error about the first argument that does not fit its annotation; None if all fit."""
+def misfit(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], overflow: bool
+) -> ArgumentError | None:
+    """The error about the first argument that does not fit its annotation; None if all fit. overflow: no integer may be larger than
+    64 bits, wherever it stands."""
     try:
         given = signature(function).bind(*args, **kwargs).arguments
     except TypeError:  # too many arguments or too few: Python's own words say so
         return None
+    pairs = list(_given(function, given))
     op = function.__name__ if function.__name__[:2] == "__" else function.__name__.lstrip("_")
-    kinds, parameters = _hints(function), signature(function).parameters
-    for name, value in given.items():
-        kind, several = kinds.get(name, Any), parameters[name].kind
-        pairs = [(name, value)]
-        if several is Parameter.VAR_POSITIONAL:
-            pairs = [(f"{name}[{i}]", v) for i, v in enumerate(value)]
-        elif several is Parameter.VAR_KEYWORD:
-            pairs = list(value.items())
-        for argument, one in pairs:
-            if not _fits(kind, one):
-                large = _is_integer(one) and any(int in (k, *get_args(k)) for k in _choices(kind))
-                got = str(operator.index(one)) if large else _got(one)
-                return (BadValue if large else BadType)(op, argument, _expected(kind), got)
+    for argument, kind, value in pairs:
+        if overflow and _is_integer(value) and not -(2**63) <= operator.index(value) < 2**63:
+            return BadValue(op, argument, "a number of 64 bits", str(operator.index(value)))
+        if not _fits(kind, value):
+            large = _is_integer(value) and int in _choices(kind)
+            got = str(operator.index(value)) if large else _got(value)
+            return (BadValue if large else BadType)(op, argument, _expected(kind), got)
+    for argument, kind, value in pairs:  # what only promises to be an integer cannot be compared with one
+        if int in _choices(kind) and not isinstance(value, int | np.integer | Tensor | NoneType):
+            return BadType(op, argument, _expected(kind), _got(value))
     return None
+
+
+def _given(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The name, the annotation and the value of each argument."""
+    kinds, parameters = _hints(function), signature(function).parameters
+    for name, value in arguments.items():
+        kind = kinds.get(name, Any)
+        if parameters[name].kind is Parameter.VAR_POSITIONAL:
+            yield from ((f"{name}[{i}]", kind, one) for i, one in enumerate(value))
+        elif parameters[name].kind is Parameter.VAR_KEYWORD:
+            yield from ((key, kind, one) for key, one in value.items())
+        else:
+            yield name, kind, value
 
 
 @cache

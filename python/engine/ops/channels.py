@@ -37,11 +37,13 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _of_channels("dropout1d", input, p, training, inplace, 1)
 
 
+@explained
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels: input (n, c, h, w) or (c, h, w). inplace as in `dropout`."""
     return _of_channels("dropout2d", input, p, training, inplace, 2)
 
 
+@explained
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels: input (n, c, d, h, w) or (c, d, h, w). inplace as in `dropout`."""
     return _of_channels("dropout3d", input, p, training, inplace, 3)

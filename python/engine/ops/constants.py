@@ -23,8 +23,8 @@ K = _core.kernels
 
 @explained
 def logspace(
-    start: Any,
-    end: Any,
+    start: float | Tensor,
+    end: float | Tensor,
     steps: int,
     base: float = 10.0,
     *,
@@ -49,6 +49,7 @@ def _fill_backward(ctx: Node, dy: Array) -> Any:
     return dinput, None if value is None else placed(value, dtype, number)
 
 
+@explained
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the shape, dtype and device of `input` in which every element is `value`, a number or a 0-dim Tensor."""
     x = as_array("fill", "input", input)

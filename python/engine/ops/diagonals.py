@@ -15,7 +15,7 @@ from engine.ops.naming import called_as
 from engine.ops.operands import gradient, zeros_array
 from engine.ops.reduction import sum
 from engine.ops.shape import reshape, transpose
-from engine.ops.sizes import normal_dim
+from engine.ops.sizes import new_sizes, normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -87,7 +87,8 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         raise BadIndex("diag_embed", "input", "at least one dimension", "a 0-dim tensor")
     a, b = (normal_dim("diag_embed", d, x.ndim + 1, name) for d, name in ((dim1, "dim1"), (dim2, "dim2")))
     require(a != b, "diag_embed", "dim2", f"another dimension than dim1, {dim1}", dim2)
-    side, rest = x.shape[-1] + abs(offset), iter(x.shape[:-1])
+    (side,) = new_sizes("diag_embed", "offset", (x.shape[-1] + abs(offset),))
+    rest = iter(x.shape[:-1])
     y = zeros_array(tuple([side if d in (a, b) else next(rest) for d in range(x.ndim + 1)]), x)
     K.copy(_diagonal(y, offset, a, b), x)
     return record("diag_embed", y, (input,), _embed_backward, offset, a, b)
@@ -113,6 +114,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 
 
 @tensor_method
+@explained
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix: 0-dim, int64 for bool and integers."""
     require(as_array("trace", "input", input).ndim == 2, "trace", "input", "2 dimensions", input.ndim)
@@ -144,6 +146,7 @@ def _unfold_backward(dy: Array, shape: tuple[int, ...], dim: int, size: int, ste
 
 
 @tensor_method("unfold")
+@explained
 def _unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """A view of all windows of `size` elements along `dimension`, one at every `step`; each window is in a new last dimension."""
     x = as_array("unfold", "input", self)

@@ -185,6 +185,7 @@ def _defaults(self: Tensor, dtype: DType | None, device: Any) -> dict[str, Any]:
 
 
 @tensor_method("new_zeros")
+@explained
 def _new_zeros(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -193,6 +194,7 @@ def _new_zeros(
 
 
 @tensor_method("new_ones")
+@explained
 def _new_ones(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -236,9 +238,9 @@ def _new_tensor(
 
 @explained
 def arange(
-    start: Any,
-    end: Any = None,
-    step: Any = 1,
+    start: float,
+    end: float | None = None,
+    step: float = 1,
     *,
     dtype: DType | None = None,
     device: Any = None,
@@ -281,8 +283,8 @@ def arange(
 
 @explained
 def linspace(
-    start: Any,
-    end: Any,
+    start: float | Tensor,
+    end: float | Tensor,
     steps: int,
     *,
     dtype: DType | None = None,

@@ -44,6 +44,7 @@ def _same_dims(op: str, **tensors: Tensor) -> None:
 # ---------------------------------------------------------------- pairs and triplets
 
 
+@explained
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -60,6 +61,7 @@ def margin_ranking_loss(
     return reduced(clamp(-target * (input1 - input2) + margin, min=0), reduction)
 
 
+@explained
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -79,6 +81,7 @@ def hinge_embedding_loss(
     return reduced(far + near, reduction)
 
 
+@explained
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -229,6 +232,7 @@ def multi_margin_loss(
     return reduced(loss.reshape(input.shape[:-1]), reduction)
 
 
+@explained
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -255,6 +259,7 @@ def multilabel_margin_loss(
     return reduced(loss.reshape(input.shape[:-1]), reduction)
 
 
+@explained
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -270,6 +275,7 @@ def soft_margin_loss(
     return reduced(-logsigmoid(input * target), reduction)
 
 
+@explained
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -286,6 +286,7 @@ def scatter_reduce(
 
 
 @tensor_method("scatter_reduce_")
+@explained
 def _scatter_reduce_(
     self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:

@@ -17,7 +17,7 @@ from engine.autograd.views import mark_view
 from engine.errors import BadIndex, BadType, BadValue, require
 from engine.ops.blame import explained
 from engine.ops.operands import gradient, sum_to, zeros_array
-from engine.ops.sizes import listed, normal_dim, sizes_of
+from engine.ops.sizes import few_enough, listed, normal_dim, sizes_of
 from engine.ops.strided import as_dtype
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -364,6 +364,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     require(chunks > 0, "chunk", "chunks", "a number > 0", chunks)
     dim = _part_dim("chunk", x, dim)
     if x.shape[dim] == 0:
+        few_enough("chunk", "chunks", chunks)
         return _parts("chunk", input, dim, [0] * chunks)
     return split(input, -(-x.shape[dim] // chunks), dim)
 

@@ -21,6 +21,7 @@ __all__ = ["copysign", "float_power", "isneginf", "isposinf", "matrix_power", "s
 
 
 @tensor_method
+@explained
 def signbit(input: Tensor) -> Tensor:
     """Whether each number is below 0, or is -0; bool. False for NaN."""
     x = as_array("signbit", "input", input)
@@ -46,6 +47,7 @@ def copysign(input: Tensor, other: Tensor | float) -> Tensor:
 
 
 @tensor_method
+@explained
 def isposinf(input: Tensor) -> Tensor:
     """Whether each number is infinity; bool."""
     as_array("isposinf", "input", input)
@@ -53,6 +55,7 @@ def isposinf(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def isneginf(input: Tensor) -> Tensor:
     """Whether each number is minus infinity; bool."""
     as_array("isneginf", "input", input)

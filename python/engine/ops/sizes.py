@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from engine.errors import BadIndex, BadType, BadValue
+from engine.errors import BadIndex, BadType, BadValue, OutOfMemory
 
 
 def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
@@ -41,6 +41,12 @@ def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
     if not -limit <= dim < limit:
         raise BadIndex(op, arg, f"a number in [{-limit}, {limit - 1}]", dim)
     return dim + limit if dim < 0 else dim
+
+
+def few_enough(op: str, arg: str, views: int) -> None:
+    """Raises MemoryError for a number of views that would take gigabytes, each of which is an object."""
+    if views > 2**24:
+        raise OutOfMemory(op, arg, "at most 2^24 views", views)
 
 
 def listed(op: str, arg: str, values: Any) -> Sequence[Any]:

@@ -10,12 +10,12 @@ import numpy as np
 
 from engine import _core
 from engine.dtypes import Size
-from engine.errors import BadType, BadValue, OutOfMemory, require
+from engine.errors import BadType, BadValue, require
 from engine.ops.blame import explained
 from engine.ops.factory import tensor
 from engine.ops.naming import called_as
 from engine.ops.shape import cat, narrow, reshape, split, stack
-from engine.ops.sizes import listed, normal_dim, sizes_of
+from engine.ops.sizes import few_enough, listed, normal_dim, sizes_of
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -74,12 +74,14 @@ def cartesian_prod(*tensors: Any) -> Tensor:
     return items[0] if len(items) == 1 else stack(meshgrid(*items), -1).reshape(-1, len(items))
 
 
+@explained
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of `r` elements of a tensor (n,), in the order of their positions: (choices, r). with_replacement: an element may be
     chosen again."""
     x = as_array("combinations", "input", input)
     require(x.ndim == 1, "combinations", "input", "1 dimension", x.ndim)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    require(r >= 0, "combinations", "r", "a number >= 0", r)
     rows = list(choose(range(input.shape[0]), r))
     return input[tensor(rows, dtype=_core.int64, device=input.device).reshape(len(rows), r)]
 
@@ -146,8 +148,8 @@ def atleast_3d(*tensors: Any) -> Any:
 
 
 def _several(op: str, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors given in a list; a Tensor counts as the list of its parts, as in PyTorch."""
-    right = isinstance(tensors, list | tuple | Tensor)
+    """Tensors given in a list."""
+    right = isinstance(tensors, list | tuple)
     require(right, op, "tensors", "a list or tuple of Tensors", type(tensors).__name__, error=BadType)
     return _given(op, (list(tensors),))
 
@@ -208,7 +210,7 @@ def _tensor_split(op: str, input: Tensor, cuts: Any, dim: int) -> tuple[Tensor, 
         cuts = cuts.tolist()
     if isinstance(cuts, int):
         require(cuts > 0, op, "sections", "a number > 0", cuts)
-        require(cuts < 2**31, op, "sections", "a number of views that fits into memory", cuts, error=OutOfMemory)
+        few_enough(op, "sections", cuts)
         small, more = divmod(n, cuts)
         return called_as(op, split, input, [small + (i < more) for i in range(cuts)], dim)
     ends = [

@@ -49,6 +49,7 @@ class MinAndMax(NamedTuple):
 
 
 @tensor_method
+@explained
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax:
     """(min, max) along one dimension (None: over all), as `amin` and `amax`."""
     dims: Any = () if dim is None else dim
@@ -201,6 +202,7 @@ def nanquantile(
 # ---------------------------------------------------------------- areas and powers
 
 
+@explained
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """The area under y along a dimension, of trapezoids between neighbours. x: the places of y, broadcast with it or (n,); without
     x they are `dx` apart."""
@@ -226,6 +228,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
 trapz = trapezoid
 
 
+@explained
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """(n,) -> (n, N), the powers x^(N-1) to x^0 of each element; in rising order with increasing. None: N = n."""
     a = as_array("vander", "x", x)

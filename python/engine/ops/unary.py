@@ -16,6 +16,7 @@ from engine.autograd.tape import check_inplace, record, record_inplace
 from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadValue
 from engine.ops import precision
+from engine.ops.blame import explained
 from engine.ops.operands import gradient, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -179,6 +180,7 @@ def ceil(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest integer, the even one of two that are equally near, in the input's dtype. Its gradient is 0.
 

@@ -158,7 +158,7 @@ def recorded_model(record: Mapping[str, Any], folder: Path) -> TransformerConfig
         config = TransformerConfig.from_dict(record["model"])
     checkpoint = latest_checkpoint(folder / "checkpoints")
     if checkpoint is None:
-        check_memory("resume", "output", config, f" in {folder}/run.json")
+        check_memory("resume", "output", config, f"{folder}/run.json")
     else:
         held = held_by(checkpoint / "model.safetensors", "resume", "output")
         check_held("resume", "output", config, *held, f"{folder}/run.json", config.num_labels)
