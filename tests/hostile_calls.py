@@ -48,7 +48,7 @@ LEFT_OUT = {
         "compile", "empty_cache", "load", "save", "manual_seed", "seed", "set_cpu_isa", "set_default_dtype",
         "set_default_device", "set_float32_matmul_precision", "set_grad_enabled", "set_memory_limit", "set_num_threads",
         "set_num_interop_threads", "set_printoptions", "set_rng_state", "set_autocast_enabled", "set_autocast_dtype",
-        "set_default_tensor_type", "from_file",
+        "set_default_tensor_type", "from_file", "use_deterministic_algorithms",
     },
     "functional": set(),
     "Tensor": {"share_memory_"},
@@ -359,6 +359,8 @@ def finding(name: str, args: list[Any], named: dict[str, Any], torch: Any = None
     places = dict(zip([p.name for p in _parameters(name)], args)) | named
     if str(raised).startswith("The truth value of an") and any(isinstance(places.get(f), np.ndarray) for f in flags):
         return None, "hostile"  # NumPy's words for an array that is to be True or False
+    if type(raised) is BufferError and any(isinstance(v, np.ndarray) for v in (*args, *named.values())):
+        return None, "hostile"  # NumPy exports no such array
     if type(raised) is MemoryError and any(isinstance(v, _Sequence) for v in (*args, *named.values())):
         return None, "hostile"  # a list of it cannot be made
     if not isinstance(raised, ArgumentError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, needs_grad, record, record_inplace
@@ -53,10 +55,10 @@ _add_backward = gradients(lambda dy: dy, lambda dy: dy)
 def _scaled(op: str, input: Operand, other: Operand, alpha: Number) -> Tensor:
     """alpha * other. Raises TypeError for a float alpha of integers, and ValueError for an integer that their dtype cannot hold."""
     if not isinstance(alpha, int | float):  # a number of NumPy, or a Tensor of one element
-        try:
-            alpha = alpha.item()
-        except (AttributeError, ValueError):
-            raise BadType(op, "alpha", "a number", type(alpha).__name__) from None
+        one = alpha.item() if isinstance(alpha, Tensor | np.generic) and np.prod(alpha.shape) == 1 else alpha
+        if not isinstance(one, int | float):
+            raise BadType(op, "alpha", "a number", type(alpha).__name__)
+        alpha = one
     dtype = result_type(input, other)
     if dtype is _core.bool:
         expected = "a bool or an integer, as the operands are bool"

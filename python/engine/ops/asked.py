@@ -97,6 +97,7 @@ def _is_shared(self: Tensor) -> bool:
 # ---------------------------------------------------------------- small ones
 
 
+@explained
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A 0-dim tensor of the number, of the default dtype."""
     from engine.dtypes import get_default_dtype

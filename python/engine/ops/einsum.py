@@ -78,6 +78,10 @@ def _equation_of(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """The equation and the operands of a call with lists of numbers."""
 
     def term(numbers: Any) -> str:
+        right = isinstance(numbers, list | tuple)
+        require(
+            right, "einsum", "operands", "a list of numbers behind each tensor", type(numbers).__name__, error=BadType
+        )
         for n in numbers:
             good = n is Ellipsis or (isinstance(n, int) and 0 <= n < len(_LETTERS))
             require(good, "einsum", "operands", f"lists of numbers in [0, {len(_LETTERS) - 1}]", repr(n))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -265,7 +264,7 @@ def arange(
     limits = INTEGER_LIMITS.get(dtype)
     n = 0 if whole else math.ceil((end - start) / step)
     if whole or limits:
-        start, step = (operator.index(v) if whole else int(v) for v in (start, step))
+        start, step = (int(v) for v in (start, step))
         if not step and dtype is _core.int64:
             raise BadValue("arange", "step", f"a number that is not 0 as {dtype.name}", step)
         if whole or dtype is _core.int64:
@@ -408,6 +407,7 @@ def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
         return _core.from_buffer(np.ascontiguousarray(values))
 
 
+@explained
 def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor, or anything with `__dlpack__`.
 
@@ -436,6 +436,7 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     return _moved("as_tensor", _array_from("as_tensor", data, dtype, copy=False), device, False)
 
 
+@explained
 def asarray(
     obj: Any, *, dtype: DType | None = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -461,6 +462,8 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 
     if not isinstance(ndarray, np.ndarray):
         raise BadType("from_numpy", "ndarray", "a NumPy array", type(ndarray).__name__)
+    if ndarray.dtype.kind not in "biuf":
+        raise BadType("from_numpy", "ndarray", "an array of numbers", f"dtype {ndarray.dtype}")
     return Tensor(_core.from_buffer(ndarray))
 
 

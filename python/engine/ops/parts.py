@@ -52,6 +52,7 @@ def slice_scatter(
     as_array("slice_scatter", "src", src)
     result = as_copy("slice_scatter", input)
     d = normal_dim("slice_scatter", dim, result.ndim)
+    require(step != 0, "slice_scatter", "step", "a number other than 0", step)
     place = called_as("slice_scatter", result.__getitem__, (*[slice(None)] * d, slice(start, end, step)))
     require(place.shape == src.shape, "slice_scatter", "src", f"shape {tuple(place.shape)}", src.shape)
     place.copy_(src)

@@ -18,6 +18,7 @@ from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue, require
 from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
+from engine.ops.blame import explained
 from engine.ops.convert import cast, into
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, zeros_array
@@ -253,6 +254,7 @@ _count_backward = gradient(lambda dy, shape: zeros_array(shape, dy))
 
 
 @tensor_method
+@explained
 def norm(
     input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False, dtype: DType | None = None
 ) -> Tensor:

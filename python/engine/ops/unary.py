@@ -14,7 +14,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import check_inplace, record, record_inplace
 from engine.dtypes import INTEGER_LIMITS
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.ops import precision
 from engine.ops.blame import explained
 from engine.ops.operands import gradient, zeros_array
@@ -192,6 +192,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     x = as_array("round", "input", input)
     if not x.dtype.is_floating_point:
         raise BadValue("round", "decimals", f"0 for {x.dtype.name}", decimals)
+    require(-300 <= decimals <= 300, "round", "decimals", "a number from -300 to 300", decimals)
     scale = 10.0 ** builtins.abs(decimals)
     there, back = (K.mul, K.div) if decimals > 0 else (K.div, K.mul)
     return record("round", back(K.round(there(x, scale)), scale), (input,), _zero_backward)
