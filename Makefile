@@ -6,6 +6,8 @@ PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 # There is one build: the tests look at the wheel that is installed.
 DIST = $(VENV)/dist
 WHEEL = $$(ls $(DIST)/engine-*.whl)
+# Archives of one commit have the same bytes: their files carry the time of the commit.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 # The tests run in this many processes.
 WORKERS ?= 2
 SOURCES = pyproject.toml CMakeLists.txt tools/pack.py $(shell find csrc cmake python -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h' -o -name '*.def' -o -name '*.cmake' -o -name '*.S' -o -name '*.py')

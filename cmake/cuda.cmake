@@ -10,6 +10,7 @@ file(GLOB CUDA_DEVICE CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} csr
 pybind11_add_module(_cuda NO_EXTRAS ${CUDA_HOST} cmake/images.S)
 target_include_directories(_cuda PRIVATE csrc ${CMAKE_BINARY_DIR})
 target_compile_definitions(_cuda PRIVATE ENGINE_CUDA_TOOLKIT=${NVCC_VERSION})
+target_compile_options(_cuda PRIVATE ${ENGINE_PLAIN_PATHS})
 target_link_libraries(_cuda PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
 embed_cuda(_cuda PTX 80 CUBINS ${ENGINE_CUBINS} SOURCES ${CUDA_DEVICE})
 

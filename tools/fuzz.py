@@ -5,6 +5,8 @@
 Prints a line for each finding, and a table of cases at the end. `--keep` writes the files behind the findings into a folder, named by
 their reader. The exit code is 1 if there are findings. A crash of the process leaves the last file in the folder that is printed first.
 With `--large`, files of 1 MB that make as much work as they can; what is within the limits, and what is beyond, is printed.
+With `--calls`, the public functions of `engine`, `engine.nn.functional` and `Tensor` get arguments that nobody expects; `--function`
+takes only those of that name, and with PyTorch installed the answers are compared. The calls run in processes of their own.
 With `--atheris`, coverage of the Python code guides the mutations of one reader (pip install atheris).
 """
 
@@ -33,12 +35,16 @@ def main() -> int:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--atheris", action="store_true")
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--calls", action="store_true")
+    parser.add_argument("--function")
     given = parser.parse_args()
     faulthandler.enable()
     if given.atheris:
         return _atheris(given)
     if given.large:
         return _large()
+    if given.calls:
+        return _calls(given)
     from hostile_files import READERS, finding, mutated
 
     place = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -78,6 +84,25 @@ def main() -> int:
         f"{'all':<14}{cases.total():>10,}{refused.total():>10,}\n{len(seen)} findings in {seconds:.0f} s, seed {given.seed}"
     )
     return 1 if seen else 0
+
+
+def _calls(given: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from hostile_calls import explore
+
+    began = time.monotonic()
+    compare = find_spec("torch") is not None
+    counts, findings = explore(given.seed, 10**12, given.function, compare, deadline=time.monotonic() + given.seconds)
+    kinds = Counter((name, said.split(" at 0x")[0][:90]) for _, name, said, _ in findings)
+    for number, name, said, arguments in findings:
+        if times := kinds.pop((name, said.split(" at 0x")[0][:90]), 0):
+            print(f"{number} ({times} times) {name}: {said}\n    {arguments[:300]}")
+    calls = sum(counts.values()) - counts["crashed"]
+    print(
+        f"{calls:,} calls in {time.monotonic() - began:.0f} s, seed {given.seed}: {dict(counts)}, {len(findings)} findings"
+    )
+    return 1 if findings else 0
 
 
 def _large() -> int:

@@ -2,6 +2,7 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include "bindings/interpreter.h"
 #include "core/array.h"
 #include "core/errors.h"
 #include "core/view.h"
@@ -35,17 +36,5 @@ void copy_elements(const Kernels& kernels, InOut dst, In src);
 
 // Moving or combining this many elements is done before the GIL could change hands: it is kept.
 constexpr int64_t kQuick = 2048;
-
-class ReleaseGil {
- public:
-  explicit ReleaseGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
-  ReleaseGil(const ReleaseGil&) = delete;
-  ~ReleaseGil() {
-    if (state_) PyEval_RestoreThread(state_);
-  }
-
- private:
-  PyThreadState* state_;
-};
 
 } // namespace engine

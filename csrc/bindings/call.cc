@@ -204,6 +204,26 @@ void Call::make_output(int i) {
   values[i].view = &views[i];
 }
 
+bool Call::is_vast_and_empty() const {
+  constexpr int64_t kVast = int64_t(1) << 32;
+  bool vast = false;
+  for (size_t i = row.params.size(); i-- > 0;) { // outputs come last, and are nearly never empty
+    if (is_list(row.params[i].kind)) return false;
+    if (!is_array(row.params[i].kind) && row.params[i].kind != Kind::out) continue;
+    const View* v = values[i].view;
+    if (!v) continue;
+    int64_t rows = 1; // as many as memory could not hold if they had elements
+    bool empty = false;
+    for (int k = 0; k < v->ndim; k++) {
+      empty |= v->shape[k] == 0;
+      if (v->shape[k] > 1) rows = rows > kVast / v->shape[k] ? kVast : rows * v->shape[k];
+    }
+    if (!empty && row.params[i].kind >= Kind::inout) return false;
+    vast |= empty && rows >= kVast;
+  }
+  return vast;
+}
+
 // Results of a kernel that ran in another dtype than T: rounded once, at the end.
 void Call::write_back() {
   for (size_t i = 0; i < row.params.size(); i++) {

@@ -70,6 +70,8 @@ struct Call {
   void make_output(int i);
   void write_back();
   void separate_overlaps();
+  // Nothing would be written, but an array has so many rows of no elements that the loop over them would not end.
+  bool is_vast_and_empty() const;
   std::string expected_shape(const ParamSpec& p) const;
   int64_t broadcast_size() const {
     int64_t n = 1;

@@ -51,7 +51,7 @@ PyObject* call_row(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
         call.lay_out(i);
     if (any_inout) call.separate_overlaps();
     for (int i = row.inputs; i < n; i++) call.make_output(i);
-    {
+    if (!call.is_vast_and_empty()) {
       const bool on_cpu = call.device == kCpu;
       ReleaseGil release(!row.all_broadcast || !on_cpu || call.broadcast_size() > kQuick);
       FlushDenormals flush;

@@ -4,7 +4,7 @@
 
 namespace py = pybind11;
 
-PYBIND11_MODULE(_core, m) {
+ENGINE_MODULE(_core, m) {
   m.doc() = "Arrays and kernels of engine; use the names of the package `engine` instead.";
   engine::register_errors();
   engine::bind_array(m);

@@ -60,7 +60,7 @@ void bind_runtime(py::module_& m) {
       "set_num_threads",
       [](py::handle n) {
         const int64_t number = value_of<int64_t>(n, "set_num_threads", "n", "an integer of 64 bits");
-        py::gil_scoped_release release;
+        ReleaseGil release;
         set_num_threads(number);
       },
       py::arg("n"));

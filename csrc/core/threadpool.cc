@@ -13,6 +13,7 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -55,20 +56,21 @@ bool spin_until(const Ready& ready) {
 class Pool {
  public:
   explicit Pool(int workers) {
-    for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
+    try {
+      for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
+    } catch (const std::system_error& error) {
+      const std::string started = std::to_string(threads_.size());
+      stop();
+      throw Error(ErrorKind::runtime, "set_num_threads", "n", "as many threads as the system starts",
+                  std::to_string(workers + 1),
+                  "it started " + started + " beside the one that asks, and then said: " + error.what());
+    }
 #ifdef __linux__
     may_move_ = sched_getaffinity(0, sizeof allowed_, &allowed_) == 0 && CPU_COUNT(&allowed_) > workers;
 #endif
   }
 
-  ~Pool() {
-    {
-      std::lock_guard<std::mutex> lock(sleep_mutex_);
-      stop_.store(true);
-    }
-    wake_.notify_all();
-    for (std::thread& t : threads_) t.join();
-  }
+  ~Pool() { stop(); }
 
   // After a fork the child has none of the threads: the object is left as it is, not destroyed.
   void run(int64_t n, void (*fn)(void*, int64_t), void* context) {
@@ -93,6 +95,16 @@ class Pool {
   }
 
  private:
+  void stop() {
+    {
+      std::lock_guard<std::mutex> lock(sleep_mutex_);
+      stop_.store(true);
+    }
+    wake_.notify_all();
+    for (std::thread& t : threads_) t.join();
+    threads_.clear();
+  }
+
   // claims_ holds the job's number and how many chunks are unclaimed. A claim that succeeds keeps the job alive until
   // the chunk is counted in done_, so fn_, context_ and n_ may be read after it.
   bool claim_one(uint32_t job) {

@@ -46,7 +46,7 @@ f32 exp_series(f32 r) {
 }
 // 2^n as a float, for n in [-126, 127].
 ENGINE_INLINE
-f32 power_of_two(f32 shifted) { return (f32)(((i32)shifted << 23) + 0x3f800000); }
+f32 power_of_two(f32 shifted) { return (f32)(((u32)shifted << 23) + 0x3f800000u); }
 
 // e^x for x in [-104, 88] and NaN; 0 where that is below the smallest normal number.
 ENGINE_INLINE
@@ -68,7 +68,7 @@ f32 exp(f32 x) {
   // 2^n and the series are joined by adding exponents: n may be 128 where the series is below 1.
   const Reduced a = reduce_exp(x);
   const f32 one = broadcast(1.0f), p = fma(fma(exp_series(a.r), a.r, one), a.r, one);
-  const f32 y = (f32)((i32)p + ((i32)a.shifted << 23)), infinity = broadcast(__builtin_inff());
+  const f32 y = (f32)((u32)p + ((u32)a.shifted << 23)), infinity = broadcast(__builtin_inff());
   const f32 high = x <= 0x1.62e42ep+6f ? y : x + infinity; // x + infinity: infinity, or the NaN that x is
   return x < -87.33654f ? zero<float>() : high;
 #endif
@@ -77,8 +77,8 @@ f32 exp(f32 x) {
 ENGINE_INLINE
 f32 log(f32 x) {
   // x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2))
-  const i32 bits = (i32)x - 0x3f3504f3, e = bits >> 23;
-  const f32 f = (f32)((i32)x - (e << 23)) - broadcast(1.0f), n = to_float(e), ff = f * f;
+  const i32 e = (i32)((u32)x - 0x3f3504f3u) >> 23;
+  const f32 f = (f32)((u32)x - ((u32)e << 23)) - broadcast(1.0f), n = to_float(e), ff = f * f;
   f32 p = fma(broadcast(-0.076344975f), f, broadcast(0.12761578f));
   p = fma(p, f, broadcast(-0.13160183f));
   p = fma(p, f, broadcast(0.14201757f));

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/errors.h"
+#include "bindings/interpreter.h"
 #include "core/device.h"
 #include "cuda/driver.h"
 #include "cuda/memory.h"
@@ -98,7 +99,7 @@ std::string unpacked_by_zlib(const unsigned char* data, size_t bytes) {
 } // namespace
 } // namespace engine::cuda
 
-PYBIND11_MODULE(_cuda, m) {
+ENGINE_MODULE(_cuda, m) {
   using namespace engine::cuda;
   unpack_image = &unpacked_by_zlib;
   m.doc() = "The CUDA backend of engine; use engine.cuda instead.";
@@ -126,7 +127,7 @@ PYBIND11_MODULE(_cuda, m) {
     }
     return list;
   });
-  m.def("synchronize", &synchronize, py::call_guard<py::gil_scoped_release>());
+  m.def("synchronize", &synchronize, py::call_guard<engine::ReleaseGil>());
   m.def("memory_stats", &stats_dict);
   m.def("reset_peak_memory_stats", &reset_peak_memory_stats);
   m.def("empty_cache", [](int device) {
@@ -144,7 +145,7 @@ PYBIND11_MODULE(_cuda, m) {
       .def(py::init<bool>())
       .def("record", &Event::record)
       .def("query", &Event::query)
-      .def("synchronize", &Event::wait, py::call_guard<py::gil_scoped_release>())
+      .def("synchronize", &Event::wait, py::call_guard<engine::ReleaseGil>())
       .def("elapsed_time", &Event::milliseconds_until);
   m.def("get_matmul_precision", [] { return int(matmul_precision()); }); // 0 highest, 1 high, 2 medium
 }

@@ -52,7 +52,7 @@ class device:
         elif isinstance(type, str) and ":" in type and index is None:
             type, _, number = type.partition(":")
             index = int(number) if number.isascii() and number.isdigit() else -1
-        if type != "cpu" and type != "cuda":
+        if not isinstance(type, str) or (type != "cpu" and type != "cuda"):
             raise BadValue(
                 "device", "type", "'cpu', 'cuda', or a CUDA device with its number, as 'cuda:0'", repr(given)
             )

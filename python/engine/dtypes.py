@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import DType
-from engine.errors import BadType
+from engine.errors import BadType, require
 
 __all__ = [
     "Size",
@@ -150,6 +150,14 @@ def set_default_dtype(d: DType) -> None:
 
 
 def _category(dtype: DType) -> Any:
+    require(
+        isinstance(dtype, _core.DType),
+        "can_cast",
+        "from_ and to",
+        "dtypes such as engine.float32",
+        dtype,
+        error=BadType,
+    )
     return 2 if dtype.is_floating_point else 0 if dtype is _core.bool else 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,7 +10,7 @@ from engine import _core
 from engine._core import Array, DType
 from engine.device import device, device_of
 from engine.dtypes import Size, channels_last, contiguous_format
-from engine.errors import BadBuffer, BadState, BadType, BadValue, require
+from engine.errors import BadBuffer, BadIndex, BadState, BadType, BadValue, require
 from engine.storage import copied
 
 if TYPE_CHECKING:
@@ -98,11 +99,22 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """The shape as a `Size`, a tuple that has `numel()`; or the size of dimension `dim`."""
-        return self._data.sizes if dim is None else self._data.shape[dim]
+        return self._data.sizes if dim is None else self._data.shape[self._dim("size", dim)]
 
     def stride(self, dim: int | None = None) -> Any:
         """The strides in elements, or the stride of dimension `dim`."""
-        return self._data.strides if dim is None else self._data.strides[dim]
+        return self._data.strides if dim is None else self._data.strides[self._dim("stride", dim)]
+
+    def _dim(self, op: str, dim: Any) -> int:
+        """`dim` as an index of the shape."""
+        n = self._data.ndim
+        try:
+            index = operator.index(dim)
+        except TypeError:
+            raise BadType(op, "dim", "None or an integer", type(dim).__name__) from None
+        if not -n <= index < n:
+            raise BadIndex(op, "dim", f"a number in [{-n}, {n})", dim)
+        return index
 
     def is_contiguous(self, memory_format: Any = contiguous_format) -> bool:
         """Whether the elements lie in memory without gaps, in the order of their indices, the last index changing fastest."""

@@ -9,7 +9,7 @@ it saved after its visit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -21,7 +21,7 @@ from engine.autograd.modes import mode as _mode
 from engine.autograd.node import NOTHING, Edge, Node, described
 from engine.autograd.rows import RowGradient, RowSum, dense
 from engine.autograd.views import check_inplace, mark_view, record_inplace, refresh
-from engine.errors import BadState, BadValue, amount, require
+from engine.errors import BadState, BadType, BadValue, amount, require
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -170,6 +170,8 @@ def _starts(
         return [(_edge(tensors), _seed(op, tensors, None))]
     outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     shared = gradients is None or isinstance(gradients, Tensor)
+    if not shared and not isinstance(gradients, list | tuple):
+        raise BadType(op, argument, "None, a Tensor or a list of Tensors", type(gradients).__name__)
     given: list[Any] = [gradients] * len(outputs) if shared else list(gradients)  # type: ignore[arg-type]
     if len(given) != len(outputs):
         raise BadValue(op, argument, f"{amount(len(outputs), 'gradient')}, one for each output", len(given))
@@ -254,8 +256,11 @@ def _walk(
 
 def _wanted(op: str, inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """The tensors of which gradients are asked for."""
+    if not isinstance(inputs, Tensor | list | tuple):
+        inputs = tuple(inputs) if isinstance(inputs, Iterable) else (inputs,)
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for i, tensor in enumerate(wanted):
+        as_array(op, f"inputs[{i}]", tensor)
         if not tensor._requires_grad:
             raise BadState(op, f"inputs[{i}]", "a tensor that requires grad", "one that does not")
         if tensor._base is not None:

@@ -15,7 +15,7 @@ from engine._core import Array
 from engine.autograd.modes import mode
 from engine.autograd.node import Node
 from engine.errors import BadState
-from engine.tensor import Tensor, tensor_method
+from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["check_inplace", "mark_view", "record_inplace"]
 
@@ -120,7 +120,7 @@ def _follow_base(self: Tensor) -> None:
 def check_inplace(name: str, tensor: Tensor, value: Any = None) -> None:
     """Raises RuntimeError if writing `value` to `tensor` in place would make gradients wrong, or write to one place in memory
     twice. Call it before anything is written."""
-    if tensor._data.overlaps_itself:
+    if as_array(name, "self", tensor).overlaps_itself:
         raise BadState(
             name,
             "self",

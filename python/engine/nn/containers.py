@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from engine.errors import BadIndex, BadKey, require
+from engine.errors import BadIndex, BadKey, OutOfMemory, require
 from engine.nn.module import Module
 from engine.nn.parameter import Parameter
 from engine.tensor import Tensor
@@ -17,6 +18,19 @@ from engine.tensor import Tensor
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 List = TypeVar("List", bound="_Indexed")
+
+_OBJECT = 1000  # bytes that a module takes beside its numbers, at least
+
+
+def copies(op: str, argument: str, modules: Sequence[Module], times: int) -> list[Module]:
+    """That many copies of each of the modules. Raises MemoryError, before a copy is made, if they do not fit into memory."""
+    kept = [[t.numel() * t.element_size() for t in (*m.parameters(), *m.buffers())] for m in modules]
+    needed = times * (sum(map(sum, kept)) + _OBJECT * sum(len(list(m.modules())) for m in modules))
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        expected = f"copies of the module that fit into {there / 2**30:,.1f} GiB of memory"
+        raise OutOfMemory(op, argument, expected, f"{times:,} of {needed // times:,} bytes")
+    return [deepcopy(module) for _ in range(times) for module in modules]
 
 
 class _Indexed(Module):
@@ -113,7 +127,7 @@ class Sequential(_Indexed):
 
     def __mul__(self, times: int) -> Sequential:
         require(times >= 1, "Sequential", "times", "a number >= 1", times)
-        return Sequential(*self, *(deepcopy(module) for _ in range(times - 1) for module in self))
+        return Sequential(*self, *copies("Sequential", "times", list(self), times - 1))
 
     __rmul__ = __mul__
 

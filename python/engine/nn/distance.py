@@ -10,7 +10,7 @@ from engine.nn import init
 from engine.nn.layers import new_parameter
 from engine.nn.module import Module
 from engine.nn.parameter import Parameter
-from engine.ops.shape import new_sizes
+from engine.ops.sizes import new_sizes
 from engine.tensor import Tensor
 
 __all__ = ["Bilinear", "CosineSimilarity", "PairwiseDistance"]

@@ -14,7 +14,7 @@ from engine.nn import init
 from engine.nn.module import Module
 from engine.nn.parameter import Parameter
 from engine.nn.plain import plain
-from engine.ops.shape import new_sizes, sizes_of
+from engine.ops.sizes import new_sizes, sizes_of
 from engine.tensor import Tensor
 
 __all__ = ["Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear", "RMSNorm", "Unflatten"]

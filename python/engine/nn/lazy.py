@@ -8,7 +8,7 @@ from engine._core import DType
 from engine.nn.layers import Linear
 from engine.nn.module import Module
 from engine.nn.parameter import UninitializedParameter
-from engine.ops.shape import new_sizes
+from engine.ops.sizes import new_sizes
 from engine.tensor import Tensor
 
 __all__ = ["LazyLinear"]

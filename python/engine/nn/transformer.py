@@ -11,7 +11,6 @@ nothing for padding, and its output is 0 there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Any
 
 from engine import _core, ops
@@ -20,7 +19,7 @@ from engine.errors import BadValue, require
 from engine.nn import functional as F
 from engine.nn.attention import Door, Keys, MultiheadAttention, refuse_masks
 from engine.nn.block import Part, Residual, run_block
-from engine.nn.containers import ModuleList
+from engine.nn.containers import ModuleList, copies
 from engine.nn.layers import Dropout, LayerNorm, Linear
 from engine.nn.module import Module
 from engine.nn.plain import is_plain, normalises_rows
@@ -295,7 +294,7 @@ class _Stack(Module):
     def __init__(self, layer: Module, num_layers: int, norm: Module | None) -> None:
         super().__init__()
         require(num_layers >= 1, type(self).__name__, "num_layers", "a number >= 1", num_layers)
-        self.layers = copies_of(layer, num_layers)
+        self.layers = ModuleList(copies(type(self).__name__, "num_layers", [layer], num_layers))
         self.num_layers = num_layers
         self.norm = norm
 
@@ -397,8 +396,8 @@ class TransformerDecoder(_Stack):
 
 
 def copies_of(module: Module, N: int) -> ModuleList:
-    """N copies of a module."""
-    return ModuleList([deepcopy(module) for _ in range(N)])
+    """N copies of a module. Raises MemoryError if they do not fit into memory."""
+    return ModuleList(copies("copies_of", "N", [module], N))
 
 
 def activation_named(activation: str, op: str = "activation") -> Callable[[Tensor], Tensor]:

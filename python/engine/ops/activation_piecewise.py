@@ -8,6 +8,7 @@ from engine.autograd.tape import record
 from engine.errors import BadValue, require
 from engine.ops.activation_smooth import floating_array
 from engine.ops.arithmetic import clamp
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.inplace import in_place
 from engine.ops.operands import gradient
@@ -48,6 +49,7 @@ def _hardtanh(op: str, input: Tensor, low: float, high: float) -> Tensor:
     return record(op, y, (input,), _hardtanh_backward, x, low, high)
 
 
+@explained
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """min(max(input, min_val), max_val). Unlike in `clamp`, the gradient at the bounds is 0.
 
@@ -59,6 +61,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     return _hardtanh("hardtanh", input, min_val, max_val)
 
 
+@explained
 def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """`hardtanh` in place."""
     return hardtanh(input, min_val, max_val, True)
@@ -83,6 +86,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return in_place("hardswish_", input, hardswish) if inplace else input * hardsigmoid(input)
 
 
+@explained
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """input if it is above `threshold`, otherwise `value`. inplace as in `hardtanh`."""
     x = as_array("threshold", "input", input)
@@ -97,6 +101,7 @@ def _threshold(input: Tensor, threshold: float, value: float) -> Tensor:
     return input.masked_fill(input <= threshold, value if input.is_floating_point() else int(value))
 
 
+@explained
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """`threshold` in place."""
     return in_place("threshold_", input, _threshold, threshold, value)
@@ -109,6 +114,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return input.masked_fill(abs(input.detach()) <= lambd, 0.0)
 
 
+@explained
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """input moved towards 0 by lambd, and 0 if |input| <= lambd. Raises ValueError for lambd < 0."""
     floating_array("softshrink", input)
@@ -142,6 +148,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return where(input > 0, input, _not_above_0(input) * weight.reshape(shape))
 
 
+@explained
 def rrelu(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -159,6 +166,7 @@ def rrelu(
     return where(input > 0, input, _not_above_0(input) * slope)
 
 
+@explained
 def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
     """`rrelu` in place."""
     return rrelu(input, lower, upper, training, True)

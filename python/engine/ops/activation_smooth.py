@@ -7,11 +7,13 @@ from engine._core import Array, DType
 from engine.autograd.tape import record
 from engine.errors import BadType, BadValue, require
 from engine.ops.activation import log1p, sigmoid, tanh
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.inplace import in_place
 from engine.ops.operands import gradient
 from engine.ops.random import rand_like
-from engine.ops.shape import chunk, normal_dim
+from engine.ops.shape import chunk
+from engine.ops.sizes import normal_dim
 from engine.ops.softmax import softmax
 from engine.ops.unary import abs, exp
 from engine.tensor import Tensor, as_array
@@ -66,6 +68,7 @@ def _elu(op: str, input: Tensor, alpha: float, scale: float, rate: float) -> Ten
     return record(op, y, (input,), _elu_backward, x, float(alpha), scale, rate)
 
 
+@explained
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """input if it is positive, otherwise alpha * (e^input - 1) (Clevert et al. 2016, arXiv 1511.07289).
 
@@ -94,6 +97,7 @@ def selu_(input: Tensor) -> Tensor:
     return selu(input, True)
 
 
+@explained
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """input if it is positive, otherwise alpha * (e^(input / alpha) - 1) (Barron 2017, arXiv 1704.07483). inplace as in `elu`.
 
@@ -155,6 +159,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 # ---------------------------------------------------------------- along a dimension
 
 
+@explained
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
     """softmax(-input) along `dim`. None: as in `softmax`."""
     return softmax(-input, dim, dtype=dtype)
@@ -175,6 +180,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return a * sigmoid(b)
 
 
+@explained
 def gumbel_softmax(logits: Tensor, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """A sample of the Gumbel-softmax distribution (Jang et al. 2017, arXiv 1611.01144), of the shape of `logits`.
 

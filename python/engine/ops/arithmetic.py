@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, needs_grad, record, record_inplace
 from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue, require
 from engine.ops import precision
+from engine.ops.blame import explained
 from engine.ops.convert import into
 from engine.ops.inplace import in_place
 from engine.ops.naming import in_old_order
@@ -51,6 +54,11 @@ _add_backward = gradients(lambda dy: dy, lambda dy: dy)
 
 def _scaled(op: str, input: Operand, other: Operand, alpha: Number) -> Tensor:
     """alpha * other. Raises TypeError for a float alpha of integers, and ValueError for an integer that their dtype cannot hold."""
+    if not isinstance(alpha, int | float):  # a number of NumPy, or a Tensor of one element
+        one = alpha.item() if isinstance(alpha, Tensor | np.generic) and np.prod(alpha.shape) == 1 else alpha
+        if not isinstance(one, int | float):
+            raise BadType(op, "alpha", "a number", type(alpha).__name__)
+        alpha = one
     dtype = result_type(input, other)
     if dtype is _core.bool:
         expected = "a bool or an integer, as the operands are bool"
@@ -75,7 +83,7 @@ def add(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
     if old is not None:
         in_old_order("add", "alpha")
         alpha, other = other, old  # type: ignore[assignment]
-    if alpha != 1:
+    if type(alpha) not in (int, float) or alpha != 1:
         other = _scaled("add", input, other, alpha)
     return record("add", K.add(data_of(input), data_of(other)), (tensor_of(input), tensor_of(other)), _add_backward)
 
@@ -99,7 +107,7 @@ def sub(input: Operand, other: Operand, old: Any = None, *, alpha: Number = 1, o
     if old is not None:
         in_old_order("sub", "alpha")
         alpha, other = other, old  # type: ignore[assignment]
-    if alpha != 1:
+    if type(alpha) not in (int, float) or alpha != 1:
         other = _scaled("sub", input, other, alpha)
     y = K.sub(data_of(input), data_of(other))
     return record("sub", y, (tensor_of(input), tensor_of(other)), _sub_backward)
@@ -113,6 +121,7 @@ def _minus(input: Tensor, other: Operand) -> Tensor:
 
 
 @tensor_method("rsub", "__rsub__")
+@explained
 def rsub(input: Tensor, other: Operand, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
     as_array("rsub", "input", input)
@@ -158,6 +167,8 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None, out
     if out is not None:
         return into("div", out, div(input, other, rounding_mode=rounding_mode))
     if rounding_mode is not None:
+        if not isinstance(rounding_mode, str):
+            raise BadType("div", "rounding_mode", "None, 'trunc' or 'floor'", type(rounding_mode).__name__)
         if rounding_mode == "floor":
             return floor_divide(input, other)
         if rounding_mode != "trunc":
@@ -328,7 +339,7 @@ def _add_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -
         in_old_order("add_", "alpha")
         alpha, other = other, old  # type: ignore[assignment]
     check_inplace("add_", self, other)
-    if alpha != 1:
+    if type(alpha) not in (int, float) or alpha != 1:
         other = _scaled("add_", self, other, alpha)
     K.add_(self._data, data_of(other))
     return record_inplace("add_", self, (self, tensor_of(other)), _add_backward)
@@ -341,7 +352,7 @@ def _sub_(self: Tensor, other: Operand, old: Any = None, *, alpha: Number = 1) -
         in_old_order("sub_", "alpha")
         alpha, other = other, old  # type: ignore[assignment]
     check_inplace("sub_", self, other)
-    if alpha != 1:
+    if type(alpha) not in (int, float) or alpha != 1:
         other = _scaled("sub_", self, other, alpha)
     K.sub_(self._data, data_of(other))
     return record_inplace("sub_", self, (self, tensor_of(other)), _sub_backward)

@@ -11,6 +11,7 @@ from engine.device import CPU, device, set_default_device
 from engine.dtypes import strided
 from engine.errors import require
 from engine.notices import say_once
+from engine.ops.blame import explained
 from engine.ops.factory import tensor, zeros
 from engine.ops.matrix_norms import vector_norm
 from engine.ops.operands import promote_types, result_type
@@ -99,6 +100,7 @@ def _is_shared(self: Tensor) -> bool:
 # ---------------------------------------------------------------- small ones
 
 
+@explained
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A 0-dim tensor of the number, of the default dtype."""
     from engine.dtypes import get_default_dtype
@@ -127,11 +129,13 @@ def sgn(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def dist(input: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm of input - other, a 0-dim tensor."""
     return vector_norm(input - other, p)
 
 
+@explained
 def block_diag(*tensors: Tensor) -> Tensor:
     """A matrix with the tensors (matrices, or rows) on its diagonal and zeros elsewhere. Gradients flow through."""
     parts = [atleast_2d(t) for t in tensors]
@@ -150,6 +154,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
 
 
 @tensor_method("fill_diagonal_")
+@explained
 def _fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     """Writes the number to the diagonal of a matrix. wrap=True is refused (ValueError)."""
     require(

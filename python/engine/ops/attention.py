@@ -25,7 +25,7 @@ K = _core.kernels
 
 def _side_by_side(x: Array) -> Array:
     """`x` with the elements of each head next to each other, as the kernel needs them. It takes any other strides."""
-    return x if x.strides[-1] == 1 or x.shape[-1] <= 1 else x.contiguous()
+    return x if not x.ndim or x.strides[-1] == 1 or x.shape[-1] <= 1 else x.contiguous()
 
 
 def _default_scale(scale: float | None, d: int) -> float:

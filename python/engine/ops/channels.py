@@ -7,6 +7,7 @@ from math import prod
 
 from engine.errors import BadValue, require
 from engine.ops.activation_smooth import floating_array
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.dropout import dropout
 from engine.ops.inplace import in_place
@@ -30,16 +31,19 @@ def _of_channels(op: str, input: Tensor, p: float, training: bool, inplace: bool
     return input.mul_(mask) if inplace else input * mask
 
 
+@explained
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels: input (n, c, l) or (c, l). inplace as in `dropout`."""
     return _of_channels("dropout1d", input, p, training, inplace, 1)
 
 
+@explained
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels: input (n, c, h, w) or (c, h, w). inplace as in `dropout`."""
     return _of_channels("dropout2d", input, p, training, inplace, 2)
 
 
+@explained
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels: input (n, c, d, h, w) or (c, d, h, w). inplace as in `dropout`."""
     return _of_channels("dropout3d", input, p, training, inplace, 3)
@@ -48,6 +52,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 _LOWEST = -1.7580993408473766  # what selu gives for minus infinity
 
 
+@explained
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout for `selu` (Klambauer et al. 2017, arXiv 1706.02515): elements become the lowest value of selu with probability p, and
     all are scaled and shifted so that mean 0 and variance 1 stay. inplace as in `dropout`."""
@@ -65,6 +70,7 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     return where(kept, input, _LOWEST) * scale - scale * p * _LOWEST
 
 
+@explained
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, c r r, h, w) -> (*, c, h r, w r): channels become places (Shi et al. 2016, arXiv 1609.05158)."""
     x, r = as_array("pixel_shuffle", "input", input), upscale_factor
@@ -77,6 +83,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return reshape(permute(apart, (0, 1, 4, 2, 5, 3)), (*front, c, h * r, w * r))
 
 
+@explained
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, c, h r, w r) -> (*, c r r, h, w): the inverse of `pixel_shuffle`."""
     x, r = as_array("pixel_unshuffle", "input", input), downscale_factor

@@ -6,6 +6,7 @@ import math
 
 from engine import _core
 from engine.errors import BadType, require
+from engine.ops.blame import explained
 from engine.ops.comparison import eq, isfinite, isnan, logical_not, where
 from engine.ops.factory import as_tensor
 from engine.ops.operands import Operand
@@ -25,6 +26,7 @@ _LARGEST = {
 
 
 @tensor_method
+@explained
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether |input - other| <= atol + rtol * |other|: bool. Infinite numbers are near equal ones alone. equal_nan: NaN is near
     NaN. Both tensors have one dtype."""
@@ -44,6 +46,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
 
 
 @tensor_method
+@explained
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether all elements are near each other, by the rule of `isclose`."""
     return bool(all(isclose(input, other, rtol, atol, equal_nan)))

@@ -11,6 +11,7 @@ from engine.device import placed, target
 from engine.dtypes import INTEGER_LIMITS, default
 from engine.errors import require
 from engine.ops.arithmetic import pow
+from engine.ops.blame import explained
 from engine.ops.factory import fill_array, linspace, new_array_like
 from engine.ops.operands import zeros_array
 from engine.tensor import Tensor, as_array
@@ -20,9 +21,10 @@ __all__ = ["fill", "logspace"]
 K = _core.kernels
 
 
+@explained
 def logspace(
-    start: Any,
-    end: Any,
+    start: float | Tensor,
+    end: float | Tensor,
     steps: int,
     base: float = 10.0,
     *,
@@ -47,6 +49,7 @@ def _fill_backward(ctx: Node, dy: Array) -> Any:
     return dinput, None if value is None else placed(value, dtype, number)
 
 
+@explained
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the shape, dtype and device of `input` in which every element is `value`, a number or a 0-dim Tensor."""
     x = as_array("fill", "input", input)

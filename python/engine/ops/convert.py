@@ -69,6 +69,8 @@ def cast(input: Tensor, dtype: DType, copy: bool = False) -> Tensor:
     x = input._data
     if x.dtype is dtype:
         return clone(input) if copy else input
+    if not isinstance(dtype, DType):
+        raise BadType("to", "dtype", "a dtype such as engine.float32", type(dtype).__name__)
     if x.device >= 0:
         refuse_float64("to", dtype, x.device)
     if not dtype.is_floating_point:

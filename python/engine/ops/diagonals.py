@@ -8,12 +8,14 @@ from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import record, record_view
 from engine.errors import BadIndex, BadType, require
+from engine.ops.blame import explained
 from engine.ops.factory import ones, tril, triu
 from engine.ops.indexing import nonzero
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, zeros_array
 from engine.ops.reduction import sum
-from engine.ops.shape import normal_dim, reshape, transpose
+from engine.ops.shape import reshape, transpose
+from engine.ops.sizes import new_sizes, normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -60,6 +62,7 @@ def _two_dims(op: str, x: Array, dim1: int, dim2: int) -> tuple[int, int]:
 
 
 @tensor_method
+@explained
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A view of the diagonals of the matrices in dimensions dim1 and dim2, as the last dimension.
 
@@ -76,6 +79,7 @@ def _embed_backward(dy: Array, offset: int, dim1: int, dim2: int) -> Array:
 
 
 @tensor_method
+@explained
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """(*, n) -> zeros with the last dimension of `input` on the diagonal of the new dimensions dim1 and dim2, both n + |offset|."""
     x = as_array("diag_embed", "input", input)
@@ -83,13 +87,15 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         raise BadIndex("diag_embed", "input", "at least one dimension", "a 0-dim tensor")
     a, b = (normal_dim("diag_embed", d, x.ndim + 1, name) for d, name in ((dim1, "dim1"), (dim2, "dim2")))
     require(a != b, "diag_embed", "dim2", f"another dimension than dim1, {dim1}", dim2)
-    side, rest = x.shape[-1] + abs(offset), iter(x.shape[:-1])
+    (side,) = new_sizes("diag_embed", "offset", (x.shape[-1] + abs(offset),))
+    rest = iter(x.shape[:-1])
     y = zeros_array(tuple([side if d in (a, b) else next(rest) for d in range(x.ndim + 1)]), x)
     K.copy(_diagonal(y, offset, a, b), x)
     return record("diag_embed", y, (input,), _embed_backward, offset, a, b)
 
 
 @tensor_method
+@explained
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """Of a matrix a copy of its diagonal; of (n,) a matrix with these numbers on its diagonal."""
     n = as_array("diag", "input", input).ndim
@@ -100,6 +106,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 
 @tensor_method
+@explained
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """A matrix with all elements of `input` on its diagonal."""
     as_array("diagflat", "input", input)
@@ -107,6 +114,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 
 
 @tensor_method
+@explained
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix: 0-dim, int64 for bool and integers."""
     require(as_array("trace", "input", input).ndim == 2, "trace", "input", "2 dimensions", input.ndim)
@@ -138,6 +146,7 @@ def _unfold_backward(dy: Array, shape: tuple[int, ...], dim: int, size: int, ste
 
 
 @tensor_method("unfold")
+@explained
 def _unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """A view of all windows of `size` elements along `dimension`, one at every `step`; each window is in a new last dimension."""
     x = as_array("unfold", "input", self)
@@ -160,11 +169,13 @@ def _indices(op: str, triangle: Any, row: int, col: int, offset: int, dtype: DTy
     return found.to(device=device, dtype=dtype)
 
 
+@explained
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Any = None) -> Tensor:
     """The places of the lower triangle of a (row, col) matrix: int64 (2, n), the rows above the columns, in row-major order."""
     return _indices("tril_indices", tril, row, col, offset, dtype, device)
 
 
+@explained
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Any = None) -> Tensor:
     """The places of the upper triangle of a (row, col) matrix: int64 (2, n), the rows above the columns, in row-major order."""
     return _indices("triu_indices", triu, row, col, offset, dtype, device)

@@ -8,6 +8,7 @@ from math import prod
 from engine._core import Array
 from engine.errors import BadType, BadValue, require
 from engine.ops.arithmetic import clamp
+from engine.ops.blame import explained
 from engine.ops.convert import cast
 from engine.ops.linear import matmul
 from engine.ops.operands import promote_types
@@ -17,6 +18,7 @@ from engine.tensor import Tensor, as_array
 __all__ = ["bilinear", "cosine_similarity", "normalize", "pairwise_distance"]
 
 
+@explained
 def normalize(
     input: Tensor, p: float = 2.0, dim: int | Sequence[int] = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
@@ -43,6 +45,7 @@ def broadcast_shape(op: str, name: str, a: Array, b: Array) -> tuple[int, ...]:
     return tuple([j if i == 1 else i for i, j in zip(m, n)])
 
 
+@explained
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between x1 and x2 along `dim`, which the result lacks. The two are broadcast.
 
@@ -62,6 +65,7 @@ def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
     return x / (length + (clamp(length.detach(), min=eps) - length.detach()))
 
 
+@explained
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last dimension: (n, d) and (n, d) -> (n,). The two are broadcast.
 
@@ -71,6 +75,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return norm(x1 - x2 + eps, p, -1, keepdim)
 
 
+@explained
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[..., k] = input1 weight[k] input2 + bias[k]: (*, m) and (*, n) -> (*, k).
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import _core
 from engine.autograd.tape import check_inplace, record, record_inplace
-from engine.errors import BadValue
+from engine.errors import BadType, BadValue
 from engine.ops.convert import copy_into
 from engine.ops.operands import gradient
 from engine.tensor import Tensor, as_array
@@ -23,7 +23,11 @@ def drawn(op: str, p: Any, training: bool, argument: str = "p") -> tuple[float, 
     If training is False or p is 0, the probability is 0 and no random number is used up. Raises ValueError if p is outside
     [0, 1].
     """
-    if not 0.0 <= p <= 1.0:
+    try:
+        right = 0.0 <= p <= 1.0
+    except TypeError:
+        raise BadType(op, argument, "a probability in [0, 1]", type(p).__name__) from None
+    if not right:
         raise BadValue(op, argument, "a probability in [0, 1]", p)
     if not training or p == 0.0:
         return 0.0, 0, 0

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from engine.errors import BadType, BadValue, amount, require
+from engine.ops.blame import explained
 from engine.ops.diagonals import diagonal
 from engine.ops.linear import bmm
 from engine.ops.naming import called_as
@@ -21,6 +22,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Labels = list[int]
 
 
+@explained
 def einsum(equation: Any, *operands: Any) -> Tensor:
     """The sums of products that `equation` names: "bij,bjk->bik" is a product of batches of matrices.
 
@@ -78,6 +80,10 @@ def _equation_of(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """The equation and the operands of a call with lists of numbers."""
 
     def term(numbers: Any) -> str:
+        right = isinstance(numbers, list | tuple)
+        require(
+            right, "einsum", "operands", "a list of numbers behind each tensor", type(numbers).__name__, error=BadType
+        )
         for n in numbers:
             good = n is Ellipsis or (isinstance(n, int) and 0 <= n < len(_LETTERS))
             require(good, "einsum", "operands", f"lists of numbers in [0, {len(_LETTERS) - 1}]", repr(n))

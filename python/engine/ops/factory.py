@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,11 @@ from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.device import number_of, placed, refuse_float64, target
 from engine.dtypes import INTEGER_LIMITS, default
 from engine.errors import Argument, BadType, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.convert import cast, copy_into, from_dlpack, into
 from engine.ops.nested import plain
 from engine.ops.operands import gradient, no_gradient, promote_types, sum_to, zeros_array
-from engine.ops.shape import new_sizes
+from engine.ops.sizes import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ def _defaults(self: Tensor, dtype: DType | None, device: Any) -> dict[str, Any]:
 
 
 @tensor_method("new_zeros")
+@explained
 def _new_zeros(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -192,6 +193,7 @@ def _new_zeros(
 
 
 @tensor_method("new_ones")
+@explained
 def _new_ones(
     self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -208,10 +210,11 @@ def _newnew_array(
 
 
 @tensor_method("new_full")
+@explained
 def _new_full(
     self: Tensor,
     size: Any,
-    fill_value: Any,
+    fill_value: float,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -221,6 +224,7 @@ def _new_full(
 
 
 @tensor_method("new_tensor")
+@explained
 def _new_tensor(
     self: Tensor, data: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -231,10 +235,11 @@ def _new_tensor(
 # ---------------------------------------------------------------- sequences and matrices
 
 
+@explained
 def arange(
-    start: Any,
-    end: Any = None,
-    step: Any = 1,
+    start: float,
+    end: float | None = None,
+    step: float = 1,
     *,
     dtype: DType | None = None,
     device: Any = None,
@@ -262,7 +267,7 @@ def arange(
     limits = INTEGER_LIMITS.get(dtype)
     n = 0 if whole else math.ceil((end - start) / step)
     if whole or limits:
-        start, step = (operator.index(v) if whole else int(v) for v in (start, step))
+        start, step = (int(v) for v in (start, step))
         if not step and dtype is _core.int64:
             raise BadValue("arange", "step", f"a number that is not 0 as {dtype.name}", step)
         if whole or dtype is _core.int64:
@@ -278,9 +283,10 @@ def arange(
     return Tensor(placed(wide, dtype, number), requires_grad)
 
 
+@explained
 def linspace(
-    start: Any,
-    end: Any,
+    start: float | Tensor,
+    end: float | Tensor,
     steps: int,
     *,
     dtype: DType | None = None,
@@ -335,6 +341,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _triangle("triu", input, diagonal, True)
 
 
+@explained
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 (*) -> int64 (*, num_classes): zeros, with a 1 at each index. num_classes = -1: the largest index + 1.
 
@@ -403,6 +410,7 @@ def _from_numpy(op: str, values: np.ndarray, dtype: DType | None) -> Array:
         return _core.from_buffer(np.ascontiguousarray(values))
 
 
+@explained
 def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, a NumPy array, a Tensor, or anything with `__dlpack__`.
 
@@ -422,6 +430,7 @@ def _moved(op: str, array: Array, device: Any, requires_grad: bool) -> Tensor:
     return Tensor(array, requires_grad)
 
 
+@explained
 def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
     """Like `tensor`, but without a copy if nothing has to be converted: the result then shares the memory of a NumPy array or
     an object with `__dlpack__`, and a Tensor is returned itself, with its history."""
@@ -430,6 +439,7 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     return _moved("as_tensor", _array_from("as_tensor", data, dtype, copy=False), device, False)
 
 
+@explained
 def asarray(
     obj: Any, *, dtype: DType | None = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -455,6 +465,8 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 
     if not isinstance(ndarray, np.ndarray):
         raise BadType("from_numpy", "ndarray", "a NumPy array", type(ndarray).__name__)
+    if ndarray.dtype.kind not in "biuf":
+        raise BadType("from_numpy", "ndarray", "an array of numbers", f"dtype {ndarray.dtype}")
     return Tensor(_core.from_buffer(ndarray))
 
 

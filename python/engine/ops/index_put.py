@@ -12,6 +12,7 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
 from engine.errors import BadType, BadValue, amount, require
+from engine.ops.blame import explained
 from engine.ops.indexing import Plan, Rows, replay
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, ids_array, sum_to, zeros_array
@@ -67,6 +68,7 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 
 
 @tensor_method
+@explained
 def index_put(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of `input` with `values` (of its dtype, broadcast) written to input[indices].
 
@@ -77,6 +79,7 @@ def index_put(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, a
 
 
 @tensor_method("index_put_")
+@explained
 def _index_put_(self: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """`index_put` in place."""
     return _index_put("index_put_", True, self, indices, values, accumulate)

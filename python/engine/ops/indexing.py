@@ -20,12 +20,13 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace, record_view
 from engine.device import placed
 from engine.errors import BadIndex, BadType, BadValue
+from engine.ops.blame import explained
 from engine.ops.convert import into
 from engine.ops.factory import as_tensor, fill_array
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, ids_array, sum_to, zeros_array
 from engine.ops.reduction import sum
-from engine.ops.shape import normal_dim
+from engine.ops.sizes import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -385,6 +386,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None)
 
 
 @tensor_method
+@explained
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with input and indices broadcast in all dimensions except `dim`; negative indices count from the end. None: both are
     flattened first."""
@@ -428,6 +430,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def count_nonzero(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """The number of elements that are not 0, over the dimensions `dim` (None: all): int64."""
     x = as_array("count_nonzero", "input", input)

@@ -55,8 +55,9 @@ def _no_grad(op: str, name: str, value: Tensor | None) -> None:
 
 def _fixed(op: str, name: str, value: Tensor | None) -> Array | None:
     """An optional argument through which no gradient flows."""
+    array = None if value is None else as_array(op, name, value)
     _no_grad(op, name, value)
-    return None if value is None else as_array(op, name, value)
+    return array
 
 
 # ---- classes: input (n, c), (n, c, d1, ...) or (c,); the kernels see (rows, c)

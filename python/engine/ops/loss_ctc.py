@@ -12,6 +12,7 @@ from engine._core import Array
 from engine.autograd.modes import no_grad
 from engine.autograd.tape import record
 from engine.errors import BadType, BadValue, amount, require
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.factory import arange, from_numpy, full
 from engine.ops.loss_reduction import floating, reduced, reduction_of
@@ -83,6 +84,7 @@ def _ctc_backward(dy: Array, log_probs: Array, occupied: Array, inside: Array) -
     return where(Tensor(inside) & (weight != 0), slope * weight, 0.0)._data
 
 
+@explained
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -14,6 +14,7 @@ from engine._core import Array
 from engine.autograd.tape import record
 from engine.errors import require
 from engine.ops.arithmetic import clamp
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.distance import broadcast_shape
 from engine.ops.loss_reduction import floating, reduced, reduction_of
@@ -175,6 +176,7 @@ def _distance(op: str, input: Tensor, target: Tensor) -> Tensor:
     return difference * sign(difference.detach())  # as abs, but a gradient of NaN stays NaN
 
 
+@explained
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -197,6 +199,7 @@ def smooth_l1_loss(
     return reduced(near.square() * (0.5 / beta) + (distance - near), reduction)
 
 
+@explained
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:

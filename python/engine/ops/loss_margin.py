@@ -12,6 +12,7 @@ from engine.errors import BadType, amount, require
 from engine.ops.activation import relu
 from engine.ops.activation_smooth import logsigmoid
 from engine.ops.arithmetic import clamp, minimum
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.distance import broadcast_shape, pairwise_distance
 from engine.ops.loss_reduction import floating, reduced, reduction_of
@@ -43,6 +44,7 @@ def _same_dims(op: str, **tensors: Tensor) -> None:
 # ---------------------------------------------------------------- pairs and triplets
 
 
+@explained
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -59,6 +61,7 @@ def margin_ranking_loss(
     return reduced(clamp(-target * (input1 - input2) + margin, min=0), reduction)
 
 
+@explained
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -78,6 +81,7 @@ def hinge_embedding_loss(
     return reduced(far + near, reduction)
 
 
+@explained
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -108,6 +112,7 @@ def cosine_embedding_loss(
     return reduced(loss, reduction)
 
 
+@explained
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -134,6 +139,7 @@ def triplet_margin_loss(
     return _triplet(op, anchor, positive, negative, distance, margin, swap, reduction)
 
 
+@explained
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -192,6 +198,7 @@ def _class_numbers(op: str, target: Tensor, least: int, classes: int) -> None:
     require(inside, op, "target", f"class numbers in [{least}, {classes})", "another number")
 
 
+@explained
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -225,6 +232,7 @@ def multi_margin_loss(
     return reduced(loss.reshape(input.shape[:-1]), reduction)
 
 
+@explained
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -251,6 +259,7 @@ def multilabel_margin_loss(
     return reduced(loss.reshape(input.shape[:-1]), reduction)
 
 
+@explained
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -266,6 +275,7 @@ def soft_margin_loss(
     return reduced(-logsigmoid(input * target), reduction)
 
 
+@explained
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,

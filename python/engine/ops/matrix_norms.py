@@ -15,7 +15,8 @@ from engine.ops import reduction
 from engine.ops.convert import cast
 from engine.ops.naming import called_as
 from engine.ops.reduction import Dims, amax, amin, sum
-from engine.ops.shape import movedim, normal_dim, squeeze, unsqueeze
+from engine.ops.shape import movedim, squeeze, unsqueeze
+from engine.ops.sizes import normal_dim
 from engine.ops.unary import abs
 from engine.tensor import Tensor, as_array
 

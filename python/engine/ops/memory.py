@@ -11,8 +11,10 @@ from engine import _core
 from engine._core import Array
 from engine.device import device, device_of
 from engine.errors import BadState, BadType, require
+from engine.ops.blame import explained
 from engine.ops.reduction import sum
-from engine.ops.shape import new_sizes, reshape
+from engine.ops.shape import reshape
+from engine.ops.sizes import new_sizes
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["UntypedStorage"]
@@ -65,6 +67,7 @@ def _detach_(self: Tensor) -> Tensor:
 
     Raises RuntimeError for a view, whose base would keep its history: use `detach()`.
     """
+    as_array("detach_", "self", self)
     require(
         self._base is None, "detach_", "self", "a tensor that is no view", "a view", "use .detach()", error=BadState
     )
@@ -110,6 +113,7 @@ def _resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
 
 
 @tensor_method("resize_as_")
+@explained
 def _resize_as_(self: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
     """`resize_` to the sizes of another tensor."""
     return _resized("resize_as_", self, as_array("resize_as_", "the_template", the_template).shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -14,6 +13,7 @@ from engine.errors import BadValue
 from engine.ops import precision
 from engine.ops.dropout import drawn
 from engine.ops.operands import zeros_array
+from engine.ops.sizes import listed, sizes_of
 from engine.tensor import Tensor, as_array
 
 __all__ = ["dropout_add_layer_norm", "layer_norm", "rms_norm"]
@@ -38,8 +38,8 @@ def _flat(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) -> A
 
 
 def _normal_shape(op: str, x: Array, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    given = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    shape = tuple([operator.index(size) for size in given])
+    given = listed(op, "normalized_shape", normalized_shape)
+    shape = sizes_of(op, "normalized_shape", (given,))
     if not shape:
         raise BadValue(op, "normalized_shape", "at least one dimension", "()")
     if x.shape[-len(shape) :] != shape:

@@ -40,6 +40,9 @@ def tensor_of(value: Any) -> Tensor | None:
 
 def promote_types(type1: DType, type2: DType) -> DType:
     """The smallest dtype that both can be converted to: bool, integers, floats, each category by size."""
+    for name, dtype in (("type1", type1), ("type2", type2)):
+        if not isinstance(dtype, DType):
+            raise BadType("promote_types", name, "a dtype such as engine.float32", dtype)
     return _core.promote_types(type1, type2)
 
 

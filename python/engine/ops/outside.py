@@ -8,7 +8,8 @@ import numpy as np
 
 from engine import _core
 from engine._core import DType
-from engine.errors import require
+from engine.errors import BadType, require
+from engine.ops.blame import explained
 from engine.ops.factory import from_numpy
 from engine.ops.generator import Generator
 from engine.ops.random import randint
@@ -17,13 +18,18 @@ from engine.tensor import Tensor, as_array
 __all__ = ["frombuffer", "poisson"]
 
 
+@explained
 def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
     """(count,): a tensor that shares the memory of an object with Python's buffer protocol, such as bytes or bytearray.
 
     count: the number of elements; -1: all from byte `offset` on. In-place ops refuse a tensor of read-only memory. Raises ValueError
     for an empty buffer, and where the elements do not fit into the bytes.
     """
-    size, length = dtype.itemsize, memoryview(buffer).nbytes
+    try:
+        size, length = dtype.itemsize, memoryview(buffer).nbytes
+    except TypeError:
+        expected = "an object with Python's buffer protocol, such as bytes"
+        raise BadType("frombuffer", "buffer", expected, type(buffer).__name__) from None
     require(length, "frombuffer", "buffer", "at least one byte", "none")
     require(0 <= offset < length, "frombuffer", "offset", f"a number in [0, {length})", offset)
     room = length - offset

@@ -14,6 +14,7 @@ from engine._core import Array
 from engine.autograd.tape import record, record_view
 from engine.errors import BadType, BadValue
 from engine.layout import Layout, Rows
+from engine.ops.blame import explained
 from engine.ops.operands import gradient
 from engine.ops.pooling import pool_packed
 from engine.tensor import Tensor, as_array
@@ -103,6 +104,7 @@ def take_tokens(input: Tensor, indices: Tensor) -> Tensor:
     return record("take_tokens", _take(x, rows), (input,), _take_tokens_backward, rows, x.shape[0])
 
 
+@explained
 def take_rows(input: Tensor, layout: Layout, rows: Rows) -> Tensor:
     """The packed positions that `rows`, made by `layout`, names: (total, d) -> (m, d). Raises ValueError if `rows` asks for the
     first position of each sequence and a sequence is empty."""

@@ -9,11 +9,13 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import record
 from engine.errors import BadValue, require
+from engine.ops.blame import explained
 from engine.ops.convert import copy_into
 from engine.ops.factory import arange, fill_array
 from engine.ops.indexing import index_select
 from engine.ops.operands import gradient
-from engine.ops.shape import narrow, narrow_array, sizes_of
+from engine.ops.shape import narrow, narrow_array
+from engine.ops.sizes import sizes_of
 from engine.ops.unary import abs
 from engine.tensor import Tensor, as_array
 
@@ -55,6 +57,7 @@ _SOURCES: dict[str, Any] = {
 }
 
 
+@explained
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """`input` with entries added before and after its last dimensions.
 

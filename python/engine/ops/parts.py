@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.errors import BadValue, require
+from engine.ops.blame import explained
 from engine.ops.naming import called_as
 from engine.ops.rearrange import dims_of, roll
-from engine.ops.shape import cat, narrow, normal_dim
+from engine.ops.shape import cat, narrow
+from engine.ops.sizes import normal_dim
 from engine.ops.stacking import broadcast_tensors
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -30,6 +32,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
 
 
 @tensor_method
+@explained
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of `input` with `src` in the place of `input.select(dim, index)`. Gradients flow to both."""
     as_array("select_scatter", "src", src)
@@ -41,6 +44,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 
 @tensor_method
+@explained
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
@@ -48,6 +52,7 @@ def slice_scatter(
     as_array("slice_scatter", "src", src)
     result = as_copy("slice_scatter", input)
     d = normal_dim("slice_scatter", dim, result.ndim)
+    require(step != 0, "slice_scatter", "step", "a number other than 0", step)
     place = called_as("slice_scatter", result.__getitem__, (*[slice(None)] * d, slice(start, end, step)))
     require(place.shape == src.shape, "slice_scatter", "src", f"shape {tuple(place.shape)}", src.shape)
     place.copy_(src)

@@ -12,7 +12,8 @@ from engine.ops.linear import bmm, matmul, mm
 from engine.ops.naming import called_as, in_old_order
 from engine.ops.operands import Number, promote_types
 from engine.ops.reduction import norm, sum
-from engine.ops.shape import normal_dim, reshape, unsqueeze
+from engine.ops.shape import reshape, unsqueeze
+from engine.ops.sizes import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [

@@ -20,6 +20,7 @@ from engine.autograd.tape import check_inplace, record_inplace
 from engine.device import target
 from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.factory import new_array, new_array_like, sizes_of
 from engine.ops.generator import Generator, default_generator, next_random, state_numbers
 from engine.ops.operands import data_of, no_gradient
@@ -180,9 +181,10 @@ def randn_like(
     return Tensor(draw("randn_like", array, K.normal, 0.0, 1.0, generator), requires_grad)
 
 
+@explained
 def normal(
-    mean: Any = 0.0,
-    std: Any = 1.0,
+    mean: float | Tensor = 0.0,
+    std: float | Tensor = 1.0,
     size: Any = (),
     *,
     generator: Generator | None = None,
@@ -231,6 +233,7 @@ def draw_integers(op: str, array: Array, low: int, high: int, generator: Generat
     return array.cast(dtype)
 
 
+@explained
 def randint(
     low: int,
     high: Any = None,
@@ -251,6 +254,7 @@ def randint(
     return Tensor(draw_integers("randint", array, low, high, generator), requires_grad)
 
 
+@explained
 def randint_like(
     input: Tensor,
     low: int,
@@ -268,6 +272,7 @@ def randint_like(
     return Tensor(draw_integers("randint_like", array, low, high, generator), requires_grad)
 
 
+@explained
 def randperm(
     n: int,
     *,
@@ -302,6 +307,7 @@ def _draw_into(op: str, self: Tensor, kernel: Any, first: float, second: float, 
 
 
 @tensor_method("uniform_")
+@explained
 def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with uniform numbers in [a, b)."""
     require(a <= b, "uniform_", "b", f"a number >= {a}", b)
@@ -309,6 +315,7 @@ def _uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Genera
 
 
 @tensor_method("normal_")
+@explained
 def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with normal numbers of the given mean and standard deviation."""
     require(std >= 0, "normal_", "std", "a number >= 0", std)
@@ -316,6 +323,7 @@ def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Ge
 
 
 @tensor_method("bernoulli_")
+@explained
 def _bernoulli_(self: Tensor, p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with 1 with probability p, otherwise 0."""
     require(0 <= p <= 1, "bernoulli_", "p", "a probability in [0, 1]", p)

@@ -14,6 +14,7 @@ from engine._core import Array
 from engine.autograd.tape import check_inplace, record_inplace
 from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, require
+from engine.ops.blame import explained
 from engine.ops.convert import copy_into
 from engine.ops.generator import Generator
 from engine.ops.operands import no_gradient
@@ -43,6 +44,7 @@ def _need_floating(op: str, self: Tensor) -> None:
 
 
 @tensor_method("exponential_")
+@explained
 def _exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with numbers of the exponential distribution of rate `lambd`, whose mean is 1 / lambd.
 
@@ -53,6 +55,7 @@ def _exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | No
 
 
 @tensor_method("geometric_")
+@explained
 def _geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with numbers of trials, 1 or more, until the first success, if each succeeds with probability p.
 
@@ -65,6 +68,7 @@ def _geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -
 
 
 @tensor_method("cauchy_")
+@explained
 def _cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with numbers of the Cauchy distribution: half of them lie within `sigma` of the median.
 
@@ -80,6 +84,7 @@ def _cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator
 
 
 @tensor_method("log_normal_")
+@explained
 def _log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with e to the power of normal numbers of that mean and standard deviation.
 
@@ -90,6 +95,7 @@ def _log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator
 
 
 @tensor_method("random_")
+@explained
 def _random_(self: Tensor, *bounds: int | None, generator: Generator | None = None, **named: int | None) -> Tensor:
     """Fills the tensor with uniform integers: random_() from 0 to the largest that the dtype holds, random_(to) in [0, to),
     random_(from, to) in [from, to); to = None: up to the largest that the dtype holds.

@@ -12,12 +12,14 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import record
 from engine.errors import BadIndex, BadType, BadValue, amount, require
+from engine.ops.blame import explained
 from engine.ops.convert import clone
 from engine.ops.factory import from_numpy
 from engine.ops.indexing import index_select
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient
-from engine.ops.shape import cat, narrow, new_sizes, normal_dim, reshape, sizes_of, transpose
+from engine.ops.shape import cat, narrow, reshape, transpose
+from engine.ops.sizes import listed, new_sizes, normal_dim, sizes_of
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -35,7 +37,7 @@ K = _core.kernels
 
 def dims_of(op: str, dims: Any, ndim: int, arg: str = "dims") -> list[int]:
     """Dimensions given as one number or several, counted from the front. Raises ValueError if one comes twice."""
-    found = [normal_dim(op, d, ndim, arg) for d in ([dims] if isinstance(dims, int) else dims)]
+    found = [normal_dim(op, d, ndim, arg) for d in listed(op, arg, dims)]
     require(len(set(found)) == len(found), op, arg, "each dimension once", dims)
     return found
 
@@ -91,12 +93,12 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     One shift for each dimension; a dimension may come more than once. None: the flattened tensor is rolled by one shift.
     """
     x = as_array("roll", "input", input)
-    by = [shifts] if isinstance(shifts, int) else list(shifts)
+    by = sizes_of("roll", "shifts", (listed("roll", "shifts", shifts),))
     require(by, "roll", "shifts", "at least one number", "none")
-    if dims is None or (not isinstance(dims, int) and not dims):
+    along = () if dims is None else listed("roll", "dims", dims)
+    if not along:
         require(len(by) == 1, "roll", "shifts", "one number, because dims is not given", shifts)
         return reshape(_rolled(reshape(input, (-1,)), by[0], 0), x.shape)
-    along = [dims] if isinstance(dims, int) else list(dims)
     require(len(along) == len(by), "roll", "dims", f"{amount(len(by), 'dimension')}, as many as shifts", dims)
     result = input
     for shift, dim in zip(by, along):
@@ -116,6 +118,7 @@ def _rolled(input: Tensor, shift: int, dim: int) -> Tensor:
 
 
 @tensor_method
+@explained
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """The planes of the two dimensions `dims` turned k times by 90 degrees, from the first dimension towards the second."""
     n = as_array("rot90", "input", input).ndim
@@ -171,6 +174,7 @@ def _tile(self: Tensor, *each: Any, dims: Sequence[int] = ()) -> Tensor:
 
 
 @tensor_method
+@explained
 def repeat_interleave(
     input: Tensor, repeats: int | Tensor | None = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:

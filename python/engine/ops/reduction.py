@@ -9,17 +9,20 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from engine import _core
 from engine._core import Array, DType
 from engine.autograd.tape import Node, check_inplace, record
 from engine.dtypes import INTEGER_LIMITS
-from engine.errors import BadValue, require
+from engine.errors import BadType, BadValue, require
 from engine.ops import precision
 from engine.ops.arithmetic import maximum, minimum
+from engine.ops.blame import explained
 from engine.ops.convert import cast, into
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, zeros_array
-from engine.ops.shape import normal_dim
+from engine.ops.sizes import listed, normal_dim
 from engine.ops.unary import abs
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -60,10 +63,10 @@ class ValuesAndIndices(NamedTuple):
 
 def _mask(op: str, dim: Dims, ndim: int) -> int:
     """The dimensions to reduce as bits, as the kernels take them; None or an empty sequence: all."""
-    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
+    if dim is None or (type(dim) is tuple and not dim):
         return (1 << ndim) - 1
     mask = 0
-    for d in (dim,) if isinstance(dim, int) else dim:
+    for d in (dim,) if isinstance(dim, int) else listed(op, "dim", dim) or range(ndim):
         bit = 1 << normal_dim(op, d, ndim)
         if mask & bit:
             raise BadValue(op, "dim", "each dimension once", dim)
@@ -84,6 +87,7 @@ def _prepared(op: str, input: Tensor, dim: Dims, dtype: DType | None) -> tuple[T
     """The input, converted to `dtype`; its array; the dimensions to reduce as bits."""
     x = as_array(op, "input", input)
     if dtype is not None:
+        require(isinstance(dtype, DType), op, "dtype", "None or a dtype such as engine.float32", dtype, error=BadType)
         input = cast(input, dtype)
         x = input._data
     return input, x, _mask(op, dim, x.ndim)
@@ -176,6 +180,8 @@ def _variance(op: str, input: Tensor, dim: Any, unbiased: bool | None, correctio
         raise BadValue(op, "correction", "only one of unbiased and correction", "both")
     if correction is None:
         correction = 0 if unbiased is False else 1
+    elif not isinstance(correction, int | float | np.number):
+        raise BadType(op, "correction", "a number", type(correction).__name__)
     _, x, mask = _prepared(op, input, dim, None)
     is_std = op.startswith("std")
     y, mean = called_as(op, K.std if is_std else K.var, x, mask, keepdim, float(correction))
@@ -254,6 +260,7 @@ _count_backward = gradient(lambda dy, shape: zeros_array(shape, dy))
 
 
 @tensor_method
+@explained
 def norm(
     input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False, dtype: DType | None = None
 ) -> Tensor:

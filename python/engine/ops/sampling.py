@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine import _core
 from engine._core import Array
 from engine.errors import BadType, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.generator import Generator, next_random
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -30,6 +31,7 @@ def _checked(op: str, x: Array) -> None:
 
 
 @tensor_method
+@explained
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:

@@ -9,11 +9,13 @@ from engine.autograd.modes import no_grad
 from engine.errors import BadType, amount, require
 from engine.ops.arithmetic import sub
 from engine.ops.binary import logaddexp
+from engine.ops.blame import explained
 from engine.ops.comparison import isnan, logical_xor, where
 from engine.ops.factory import arange
 from engine.ops.indexing import gather
 from engine.ops.reduction import ValuesAndIndices
-from engine.ops.shape import cat, narrow, normal_dim, reshape
+from engine.ops.shape import cat, narrow, reshape
+from engine.ops.sizes import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["cummax", "cummin", "diff", "logcumsumexp"]
@@ -71,6 +73,7 @@ def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
 
 
 @tensor_method
+@explained
 def diff(
     input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
 ) -> Tensor:

@@ -14,10 +14,11 @@ from engine._core import Array
 from engine.autograd.tape import Node, check_inplace, record, record_inplace
 from engine.dtypes import INTEGER_LIMITS
 from engine.errors import BadType, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.factory import fill_array
 from engine.ops.naming import called_as
 from engine.ops.operands import Number, Operand, ids_array, zeros_array
-from engine.ops.shape import normal_dim
+from engine.ops.sizes import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -271,6 +272,7 @@ def _scatter_reduce(
 
 
 @tensor_method
+@explained
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -284,6 +286,7 @@ def scatter_reduce(
 
 
 @tensor_method("scatter_reduce_")
+@explained
 def _scatter_reduce_(
     self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:

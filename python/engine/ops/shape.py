@@ -6,7 +6,6 @@ tensor's shape. The outputs of split, chunk and unbind belong to one node: their
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
@@ -16,8 +15,10 @@ from engine._core import Array, DType
 from engine.autograd.tape import Node, record, record_view
 from engine.autograd.views import mark_view
 from engine.errors import BadIndex, BadType, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.convert import into
 from engine.ops.operands import gradient, sum_to, zeros_array
+from engine.ops.sizes import few_enough, listed, normal_dim, sizes_of
 from engine.ops.strided import as_dtype
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -45,40 +46,6 @@ __all__ = [
 ]
 
 K = _core.kernels
-
-
-def sizes_of(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
-    """A shape given as `f(2, 3)` or as `f((2, 3))`."""
-    if len(values) == 1 and isinstance(values[0], list | tuple):
-        values = tuple(values[0])
-    try:
-        sizes = tuple([operator.index(v) for v in values])
-    except TypeError:
-        raise BadType(op, arg, "integers", repr(values)) from None
-    for size in sizes:
-        if not -(2**63) <= size < 2**63:
-            raise BadValue(op, arg, "integers of 64 bits", size)
-    return sizes
-
-
-def new_sizes(op: str, arg: str, values: tuple[Any, ...]) -> tuple[int, ...]:
-    """`sizes_of` for a new tensor: no size may be negative."""
-    sizes = sizes_of(op, arg, values)
-    if min(sizes, default=0) < 0:
-        raise BadValue(op, arg, "sizes >= 0", sizes)
-    return sizes
-
-
-def normal_dim(op: str, dim: int, ndim: int, arg: str = "dim") -> int:
-    """A dimension counted from the front. Raises IndexError if it does not exist; a 0-dim tensor has dimensions 0 and -1."""
-    try:
-        dim = operator.index(dim)
-    except TypeError:
-        raise BadType(op, arg, "an integer", repr(dim)) from None
-    limit = max(ndim, 1)
-    if not -limit <= dim < limit:
-        raise BadIndex(op, arg, f"a number in [{-limit}, {limit - 1}]", dim)
-    return dim + limit if dim < 0 else dim
 
 
 # ---------------------------------------------------------------- one shape for another
@@ -116,13 +83,13 @@ def view(input: Tensor, *shape: Any, size: Sequence[int] = (), dtype: DType | No
 @tensor_method("view_as")
 def _view_as(input: Tensor, other: Tensor) -> Tensor:
     """`view` in other's shape."""
-    return view(input, other.shape)
+    return view(input, as_array("view_as", "other", other).shape)
 
 
 @tensor_method("reshape_as")
 def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """`reshape` to other's shape."""
-    return reshape(input, other.shape)
+    return reshape(input, as_array("reshape_as", "other", other).shape)
 
 
 @tensor_method
@@ -145,9 +112,9 @@ def ravel(input: Tensor) -> Tensor:
 @tensor_method
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension `dim` replaced by dimensions of the given sizes, whose product is its size; one of them may be -1."""
-    shape = as_array("unflatten", "input", input).shape
-    dim = normal_dim("unflatten", dim, len(shape))
-    sizes = sizes_of("unflatten", "sizes", (tuple(sizes),))
+    x = as_array("unflatten", "input", input)
+    dim, shape = _part_dim("unflatten", x, dim), x.shape
+    sizes = sizes_of("unflatten", "sizes", (listed("unflatten", "sizes", sizes),))
     known = prod(s for s in sizes if s != -1)
     if sizes.count(-1) > 1 or (known != shape[dim] if -1 not in sizes else known < 1 or shape[dim] % known):
         raise BadValue("unflatten", "sizes", f"sizes whose product is {shape[dim]}", sizes)
@@ -161,7 +128,7 @@ _squeeze_backward = gradient(Array.view)
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """The tensor without its dimensions of size 1. dim: consider only these dimensions."""
     x = as_array("squeeze", "input", input)
-    dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+    dims = range(x.ndim) if dim is None else listed("squeeze", "dim", dim)
     chosen = {normal_dim("squeeze", d, x.ndim) for d in dims}
     shape = tuple([s for i, s in enumerate(x.shape) if s != 1 or i not in chosen])
     return record_view("squeeze", x.view(shape), input, _squeeze_backward, x.shape)
@@ -171,7 +138,11 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """The tensor with a new dimension of size 1 at position `dim` of the result."""
     x = as_array("unsqueeze", "input", input)
-    return record_view("unsqueeze", x.unsqueeze(dim), input, _squeeze_backward, x.shape)
+    try:
+        y = x.unsqueeze(dim)
+    except TypeError:
+        y = x.unsqueeze(normal_dim("unsqueeze", dim, x.ndim + 1))
+    return record_view("unsqueeze", y, input, _squeeze_backward, x.shape)
 
 
 # ---------------------------------------------------------------- the order of dimensions
@@ -204,7 +175,12 @@ _transpose_backward = gradient(Array.transpose)
 @tensor_method("transpose", "swapaxes", "swapdims")
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Dimensions dim0 and dim1 exchanged."""
-    y = as_array("transpose", "input", input).transpose(dim0, dim1)
+    x = as_array("transpose", "input", input)
+    try:
+        y = x.transpose(dim0, dim1)
+    except TypeError:
+        dim0, dim1 = normal_dim("transpose", dim0, x.ndim, "dim0"), normal_dim("transpose", dim1, x.ndim, "dim1")
+        y = x.transpose(dim0, dim1)
     return record_view("transpose", y, input, _transpose_backward, dim0, dim1)
 
 
@@ -240,7 +216,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     """Dimensions `source` moved to the places `destination`; the others keep their order."""
     n = as_array("movedim", "input", input).ndim
     sources, targets = (
-        [normal_dim("movedim", d, n, arg) for d in ([dims] if isinstance(dims, int) else dims)]
+        [normal_dim("movedim", d, n, arg) for d in listed("movedim", arg, dims)]
         for dims, arg in ((source, "source"), (destination, "destination"))
     )
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
@@ -272,7 +248,7 @@ def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
 @tensor_method("expand_as")
 def _expand_as(input: Tensor, other: Tensor) -> Tensor:
     """`expand` to other's shape."""
-    return expand(input, other.shape)
+    return expand(input, as_array("expand_as", "other", other).shape)
 
 
 # ---------------------------------------------------------------- parts
@@ -290,6 +266,7 @@ def _narrow_backward(dy: Array, shape: tuple[int, ...], dim: int, start: int) ->
 
 
 @tensor_method
+@explained
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Elements start to start + length - 1 of dimension `dim`. A negative start counts from the end."""
     x = as_array("narrow", "input", input)
@@ -314,7 +291,13 @@ def _select_backward(dy: Array, shape: tuple[int, ...], dim: int, index: int) ->
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Element `index` of dimension `dim`, without that dimension."""
     x = as_array("select", "input", input)
-    return record_view("select", x.select(dim, index), input, _select_backward, x.shape, dim, index)
+    try:
+        y = x.select(dim, index)
+    except TypeError:
+        dim = _part_dim("select", x, dim)
+        index = normal_dim("select", index, x.shape[dim], "index")
+        y = x.select(dim, index)
+    return record_view("select", y, input, _select_backward, x.shape, dim, index)
 
 
 def join(arrays: Sequence[Array], dim: int, shape: tuple[int, ...]) -> Array:
@@ -350,11 +333,13 @@ def _parts(name: str, input: Tensor, dim: int, lengths: Sequence[int], drop: boo
 
 
 @tensor_method("split")
+@explained
 def _split(self: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views along `dim`: of the given size each (the last may be smaller), or of the given sizes one by one."""
     return split(self, split_size, dim)
 
 
+@explained
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views along `dim`: of the given size each (the last may be smaller), or of the given sizes one by one."""
     x = as_array("split", "tensor", tensor)
@@ -365,19 +350,22 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
         if size < 0 or (size == 0 and n > 0):
             raise BadValue("split", "split_size_or_sections", "a number > 0", size)
         return _parts("split", tensor, dim, [min(size, n - at) for at in range(0, n, size)] if n else [0])
-    lengths = sizes_of("split", "split_size_or_sections", (tuple(split_size_or_sections),))
+    given = listed("split", "split_size_or_sections", split_size_or_sections)
+    lengths = sizes_of("split", "split_size_or_sections", (given,))
     if sum(lengths) != n or any(s < 0 for s in lengths):
         raise BadValue("split", "split_size_or_sections", f"sizes >= 0 that add up to {n}", lengths)
     return _parts("split", tensor, dim, lengths)
 
 
 @tensor_method
+@explained
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views along `dim`, of the same size except for the last, which may be smaller."""
     x = as_array("chunk", "input", input)
     require(chunks > 0, "chunk", "chunks", "a number > 0", chunks)
     dim = _part_dim("chunk", x, dim)
     if x.shape[dim] == 0:
+        few_enough("chunk", "chunks", chunks)
         return _parts("chunk", input, dim, [0] * chunks)
     return split(input, -(-x.shape[dim] // chunks), dim)
 

@@ -7,6 +7,7 @@ import math
 from engine import _core
 from engine.errors import BadType, require
 from engine.ops.arithmetic import pow
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.convert import cast
 from engine.ops.factory import eye, tensor
@@ -20,6 +21,7 @@ __all__ = ["copysign", "float_power", "heaviside", "isneginf", "isposinf", "matr
 
 
 @tensor_method
+@explained
 def signbit(input: Tensor) -> Tensor:
     """Whether each number is below 0, or is -0; bool. False for NaN."""
     x = as_array("signbit", "input", input)
@@ -30,6 +32,7 @@ def signbit(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def copysign(input: Tensor, other: Tensor | float) -> Tensor:
     """|input| with the sign of `other`, a tensor or a number; of integers the default dtype. The gradient of `other` is 0."""
     x = as_array("copysign", "input", input)
@@ -44,6 +47,7 @@ def copysign(input: Tensor, other: Tensor | float) -> Tensor:
 
 
 @tensor_method
+@explained
 def isposinf(input: Tensor) -> Tensor:
     """Whether each number is infinity; bool."""
     as_array("isposinf", "input", input)
@@ -51,6 +55,7 @@ def isposinf(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def isneginf(input: Tensor) -> Tensor:
     """Whether each number is minus infinity; bool."""
     as_array("isneginf", "input", input)
@@ -58,6 +63,7 @@ def isneginf(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def float_power(input: Operand, exponent: Operand) -> Tensor:
     """`pow` in float64, which a CUDA device does not have (TypeError)."""
     some = isinstance(input, Tensor) or isinstance(exponent, Tensor)
@@ -78,6 +84,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def matrix_power(input: Tensor, n: int) -> Tensor:
     """The product of n equal matrices, for each of (*, m, m); the identity for n = 0. Raises ValueError for n < 0: there is no inverse."""
     x = as_array("matrix_power", "input", input)

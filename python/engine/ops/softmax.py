@@ -13,7 +13,7 @@ from engine.autograd.tape import record
 from engine.errors import require
 from engine.ops import precision
 from engine.ops.operands import gradient
-from engine.ops.shape import normal_dim
+from engine.ops.sizes import listed, normal_dim
 from engine.ops.special import floating
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -91,7 +91,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
         input = precision.raised(input)
     x = as_array("logsumexp", "input", input)
     x = x.cast(floating(x.dtype))
-    dims = [normal_dim("logsumexp", d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim or range(x.ndim))]
+    dims = [normal_dim("logsumexp", d, x.ndim) for d in listed("logsumexp", "dim", dim) or range(x.ndim)]
     require(len(set(dims)) == len(dims), "logsumexp", "dim", "each dimension once", dim)
     if x.ndim == 0:  # normal_dim takes 0 and -1, but there is nothing to move
         dims = []

@@ -13,12 +13,13 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
 from engine.errors import BadIndex, BadValue, require
+from engine.ops.blame import explained
 from engine.ops.convert import into
 from engine.ops.factory import as_tensor
 from engine.ops.naming import called_as
 from engine.ops.operands import gradient, promote_types, zeros_array
 from engine.ops.reduction import ValuesAndIndices
-from engine.ops.shape import normal_dim
+from engine.ops.sizes import normal_dim
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -103,6 +104,7 @@ def msort(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def topk(
     input: Tensor,
     k: int,
@@ -156,6 +158,7 @@ def _prepared(op: str, input: Tensor, dim: int) -> tuple[int, Array, Array]:
 
 
 @tensor_method
+@explained
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """(value, index) of the k-th smallest element along `dim`, counted from 1. The index is int64.
 
@@ -268,6 +271,7 @@ def _searched(op: str, sequence: Tensor, values: Any, right: bool, out_int32: bo
     return Tensor(found.cast(_core.int32) if out_int32 else found)
 
 
+@explained
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,

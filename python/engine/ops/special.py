@@ -20,6 +20,7 @@ from engine.autograd.tape import Node, record
 from engine.dtypes import default
 from engine.ops.activation import erf, tanh
 from engine.ops.arithmetic import clamp, pow
+from engine.ops.blame import explained
 from engine.ops.comparison import where
 from engine.ops.factory import full_like
 from engine.ops.unary import abs, cos, exp, log, round, sign, sin, sqrt
@@ -209,6 +210,7 @@ def _logit(input: Tensor) -> Tensor:
 
 
 @tensor_method
+@explained
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """ln(input / (1 - input)), the inverse of sigmoid: NaN outside [0, 1].
 

@@ -11,9 +11,11 @@ import numpy as np
 from engine import _core
 from engine.dtypes import Size
 from engine.errors import BadType, BadValue, amount, require
+from engine.ops.blame import explained
 from engine.ops.factory import tensor
 from engine.ops.naming import called_as
-from engine.ops.shape import cat, narrow, normal_dim, reshape, sizes_of, split, stack
+from engine.ops.shape import cat, narrow, reshape, split, stack
+from engine.ops.sizes import few_enough, listed, normal_dim, sizes_of
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = [
@@ -51,7 +53,7 @@ def _given(op: str, tensors: tuple[Any, ...]) -> list[Tensor]:
 
 def broadcast_shapes(*shapes: Any) -> Size:
     """The shape to which all the shapes broadcast. Raises ValueError if they do not."""
-    sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    sizes = [sizes_of("broadcast_shapes", "shapes", (listed("broadcast_shapes", "shapes", s),)) for s in shapes]
     try:
         return Size(np.broadcast_shapes(*sizes))
     except ValueError:
@@ -72,11 +74,14 @@ def cartesian_prod(*tensors: Any) -> Tensor:
     return items[0] if len(items) == 1 else stack(meshgrid(*items), -1).reshape(-1, len(items))
 
 
+@explained
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of `r` elements of a tensor (n,), in the order of their positions: (choices, r). with_replacement: an element may be
     chosen again."""
-    require(input.ndim == 1, "combinations", "input", "1 dimension", input.ndim)
+    x = as_array("combinations", "input", input)
+    require(x.ndim == 1, "combinations", "input", "1 dimension", x.ndim)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    require(r >= 0, "combinations", "r", "a number >= 0", r)
     rows = list(choose(range(input.shape[0]), r))
     return input[tensor(rows, dtype=_core.int64, device=input.device).reshape(len(rows), r)]
 
@@ -142,15 +147,22 @@ def atleast_3d(*tensors: Any) -> Any:
 # ---------------------------------------------------------------- joining and splitting
 
 
+def _several(op: str, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors given in a list."""
+    right = isinstance(tensors, list | tuple)
+    require(right, op, "tensors", "a list or tuple of Tensors", type(tensors).__name__, error=BadType)
+    return _given(op, (list(tensors),))
+
+
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors joined along dimension 1, or 0 if they have one dimension."""
-    items = list(atleast_1d(list(tensors)))
+    items = list(atleast_1d(_several("hstack", tensors)))
     return called_as("hstack", cat, items, 0 if items and items[0].ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors joined along dimension 0; (n,) counts as (1, n)."""
-    return called_as("vstack", cat, list(atleast_2d(list(tensors))), 0)
+    return called_as("vstack", cat, list(atleast_2d(_several("vstack", tensors))), 0)
 
 
 row_stack = vstack
@@ -158,12 +170,12 @@ row_stack = vstack
 
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors joined along dimension 2; (n,) counts as (1, n, 1), and (m, n) as (m, n, 1)."""
-    return called_as("dstack", cat, list(atleast_3d(list(tensors))), 2)
+    return called_as("dstack", cat, list(atleast_3d(_several("dstack", tensors))), 2)
 
 
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors joined along dimension 1; (n,) counts as a column (n, 1)."""
-    items = _given("column_stack", (list(tensors),))
+    items = _several("column_stack", tensors)
     return called_as("column_stack", cat, [t if t.ndim > 1 else reshape(t, (t.numel(), 1)) for t in items], 1)
 
 
@@ -174,6 +186,7 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
 
 
 @tensor_method
+@explained
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views along `dim`. A number n, or a 0-dim Tensor: n views whose sizes differ by 1 at most. Several numbers, or a Tensor
     (m,): the views end before these indices, and the last at the end."""
@@ -197,9 +210,13 @@ def _tensor_split(op: str, input: Tensor, cuts: Any, dim: int) -> tuple[Tensor, 
         cuts = cuts.tolist()
     if isinstance(cuts, int):
         require(cuts > 0, op, "sections", "a number > 0", cuts)
+        few_enough(op, "sections", cuts)
         small, more = divmod(n, cuts)
         return called_as(op, split, input, [small + (i < more) for i in range(cuts)], dim)
-    ends = [min(max(c + n if c < 0 else c, 0), n) for c in sizes_of(op, "indices", (tuple(cuts),))]
+    ends = [
+        min(max(c + n if c < 0 else c, 0), n)
+        for c in sizes_of(op, "indices", (listed(op, "indices_or_sections", cuts),))
+    ]
     starts = [0, *ends]
     return tuple([narrow(input, dim, a, max(b - a, 0)) for a, b in zip(starts, [*ends, n])])
 
@@ -216,7 +233,8 @@ def _split_even(op: str, input: Tensor, cuts: Any, dim: int, least: int) -> tupl
 @tensor_method
 def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     """`tensor_split` along dimension 1, or 0 if there is one dimension. A number must divide the size."""
-    return _split_even("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
+    one = as_array("hsplit", "input", input).ndim == 1
+    return _split_even("hsplit", input, indices_or_sections, 0 if one else 1, 1)
 
 
 @tensor_method

@@ -10,13 +10,15 @@ from engine._core import DType
 from engine.errors import BadType, require
 from engine.ops.arithmetic import clamp, pow
 from engine.ops.binary import lerp
+from engine.ops.blame import explained
 from engine.ops.comparison import isnan, logical_not, where
 from engine.ops.convert import cast
 from engine.ops.factory import arange, as_tensor, ones, zeros
 from engine.ops.indexing import gather
 from engine.ops.rearrange import flip
 from engine.ops.reduction import Dims, amax, amin, any, sum
-from engine.ops.shape import movedim, narrow, normal_dim, reshape, unsqueeze
+from engine.ops.shape import movedim, narrow, reshape, unsqueeze
+from engine.ops.sizes import normal_dim
 from engine.ops.sorting import sort
 from engine.ops.special import floating
 from engine.ops.unary import ceil, floor, round
@@ -49,6 +51,7 @@ class MinAndMax(NamedTuple):
 
 
 @tensor_method
+@explained
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax:
     """(min, max) along one dimension (None: over all), as `amin` and `amax`."""
     dims: Any = () if dim is None else dim
@@ -56,6 +59,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 
 @tensor_method
+@explained
 def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """`sum` in which NaN counts as 0 and gets no gradient."""
     x = as_array("nansum", "input", input)
@@ -63,6 +67,7 @@ def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTy
 
 
 @tensor_method
+@explained
 def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """The mean of the elements that are not NaN, of a floating dtype; NaN if there are none."""
     x = as_array("nanmean", "input", input)
@@ -75,6 +80,7 @@ def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DT
 
 
 @tensor_method
+@explained
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each number from 0 on comes in `input`, integers >= 0 of shape (n,): int64 (largest + 1,), or longer with minlength.
 
@@ -101,6 +107,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 @tensor_method
+@explained
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` parts of equal width between min and max, of the input's floating dtype: (bins,).
 
@@ -131,7 +138,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def _quantile(op: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Tensor:
+def _quantile(op: str, input: Tensor, q: float | Tensor, dim: int | None, keepdim: bool, interpolation: str) -> Tensor:
     x = as_array(op, "input", input)
     right = x.dtype in (_core.float32, _core.float64)
     require(right, op, "input", "float32 or float64", x.dtype.name, error=BadType)
@@ -173,8 +180,9 @@ def _quantile(op: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, in
 
 
 @tensor_method
+@explained
 def quantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
     """The number below which the share q of the elements along a dimension lies (None: of all). NaN if one is NaN.
 
@@ -185,8 +193,9 @@ def quantile(
 
 
 @tensor_method
+@explained
 def nanquantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
     """`quantile` of the elements that are not NaN; NaN if there are none."""
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation)
@@ -195,6 +204,7 @@ def nanquantile(
 # ---------------------------------------------------------------- areas and powers
 
 
+@explained
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """The area under y along a dimension, of trapezoids between neighbours. x: the places of y, broadcast with it or (n,); without
     x they are `dx` apart."""
@@ -220,6 +230,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
 trapz = trapezoid
 
 
+@explained
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """(n,) -> (n, N), the powers x^(N-1) to x^0 of each element; in rising order with increasing. None: N = n."""
     a = as_array("vander", "x", x)

@@ -8,7 +8,8 @@ from engine import _core
 from engine._core import DType
 from engine.autograd.tape import needs_grad, record_view
 from engine.autograd.views import Place, part_backward
-from engine.errors import BadState, require
+from engine.errors import BadState, BadType, require
+from engine.ops.sizes import listed, sizes_of
 from engine.tensor import Tensor, as_array, tensor_method
 
 __all__ = ["as_strided"]
@@ -25,7 +26,12 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
     a place in memory.
     """
     x = as_array("as_strided", "input", input)
-    y = x.as_strided(tuple(size), tuple(stride), x.offset if storage_offset is None else storage_offset)
+    sizes, strides = (
+        sizes_of("as_strided", name, (listed("as_strided", name, v),))
+        for name, v in (("size", size), ("stride", stride))
+    )
+    (start,) = (x.offset,) if storage_offset is None else sizes_of("as_strided", "storage_offset", (storage_offset,))
+    y = x.as_strided(sizes, strides, start)
     if needs_grad(input):
         alone = not x.overlaps_itself
         expected = "a tensor whose elements lie in different places in memory, if it requires grad"
@@ -40,6 +46,7 @@ def as_dtype(input: Tensor, dtype: DType) -> Tensor:
     Raises ValueError if the last dimension does not fill whole elements, or holds bytes other than 0 and 1 that are to be bool.
     """
     x = as_array("view", "input", input)
+    require(isinstance(dtype, DType), "view", "dtype", "a dtype such as engine.float32", dtype, error=BadType)
     if x.dtype is dtype:
         return input.view(x.shape)
     if dtype is _core.bool and x.size:

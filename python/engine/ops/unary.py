@@ -14,8 +14,9 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import check_inplace, record, record_inplace
 from engine.dtypes import INTEGER_LIMITS
-from engine.errors import BadValue
+from engine.errors import BadValue, require
 from engine.ops import precision
+from engine.ops.blame import explained
 from engine.ops.convert import into
 from engine.ops.operands import gradient, zeros_array
 from engine.tensor import Tensor, as_array, tensor_method
@@ -192,6 +193,7 @@ def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 @tensor_method
+@explained
 def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """The nearest integer, the even one of two that are equally near, in the input's dtype. Its gradient is 0.
 
@@ -205,6 +207,7 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     x = as_array("round", "input", input)
     if not x.dtype.is_floating_point:
         raise BadValue("round", "decimals", f"0 for {x.dtype.name}", decimals)
+    require(-300 <= decimals <= 300, "round", "decimals", "a number from -300 to 300", decimals)
     scale = 10.0 ** builtins.abs(decimals)
     there, back = (K.mul, K.div) if decimals > 0 else (K.div, K.mul)
     return record("round", back(K.round(there(x, scale)), scale), (input,), _zero_backward)

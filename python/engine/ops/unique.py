@@ -9,8 +9,9 @@ from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
 from engine.errors import NotDefined
+from engine.ops.blame import explained
 from engine.ops.operands import zeros_array
-from engine.ops.shape import normal_dim
+from engine.ops.sizes import normal_dim
 from engine.ops.sorting import sorted_arrays
 from engine.tensor import Tensor, as_array, tensor_method
 
@@ -115,6 +116,7 @@ def unique(
 
 
 @tensor_method
+@explained
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:

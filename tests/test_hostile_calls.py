@@ -1,0 +1,147 @@
+"""Bad calls: each public function gives an answer or an error by the rule. `python tools/fuzz.py --calls` is the long form."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import engine
+import hostile_calls
+from engine import nn
+from engine.ops.blame import explained
+from hostile_calls import explore, finding, functions
+
+
+def test_calls_are_answered_or_refused():
+    """Three calls of each function, the same in every run."""
+    calls = 3 * len(functions())
+    counts, findings = explore(7, calls, patience=300)
+    assert not findings, findings[:5]
+    assert sum(counts.values()) == calls and min(counts["answer"], counts["refused"]) > calls / 5
+
+
+def test_the_judge_of_calls_finds_faults(monkeypatch):
+    def breaks(input):
+        raise KeyError("x")
+
+    def writes(input):
+        input.add_(1)
+        return input
+
+    def overruns(input):
+        import ctypes
+
+        ctypes.memset(input._data.data_ptr - 1, 0, 1)
+
+    for function, said in ((breaks, "KeyError: 'x'"), (writes, "changed tensor 0 of its arguments")):
+        monkeypatch.setitem(functions(), f"engine.{function.__name__}", function)
+        assert finding(f"engine.{function.__name__}", [engine.ones(3)], {})[0] == said
+    monkeypatch.setitem(functions(), "engine.overruns", overruns)
+    engine._core.set_guards(True)
+    try:
+        assert finding("engine.overruns", [engine.ones(3)], {})[0] == "wrote outside of its memory"
+    finally:
+        engine._core.set_guards(False)
+    assert finding("engine.relu", ["x"], {}) == (None, "refused")
+    assert finding("engine.relu", [engine.ones(2)], {}) == (None, "answer")
+
+
+def test_a_crash_is_a_finding(tmp_path, monkeypatch):
+    script = (
+        Path(hostile_calls.__file__)
+        .read_text()
+        .replace("said, outcome = finding(", "os.abort() if number == 3 else None\n        said, outcome = finding(")
+    )
+    (tmp_path / "hostile_calls.py").write_text(script)
+    monkeypatch.setattr(hostile_calls, "__file__", str(tmp_path / "hostile_calls.py"))
+    counts, findings = explore(0, 6)
+    assert [(number, said) for number, _, said, _ in findings] == [(3, f"ended by signal {int(signal.SIGABRT)}")]
+    assert counts["crashed"] == 1 and counts["before a crash"] == 3
+
+
+@explained
+def _example(input: engine.Tensor, n: int, p: float = 0.5, sizes: list[int] | None = None) -> object:
+    return input.numpy()[:n] * p + len(sizes or ())
+
+
+@pytest.mark.parametrize(
+    "arguments, error, text",
+    [
+        ((3, 1), TypeError, "[example] input: expected a Tensor, got int"),
+        ((engine.ones(2), "x"), TypeError, "[example] n: expected an integer of 64 bits, got 'x'"),
+        ((engine.ones(2), 1, None), TypeError, "[example] p: expected a number, got NoneType"),
+        (
+            (engine.ones(2), 1, 0.5, 3),
+            TypeError,
+            "[example] sizes: expected a list of integers of 64 bits or None, got int",
+        ),
+    ],
+)
+def test_the_argument_that_does_not_fit_is_named(arguments, error, text):
+    with pytest.raises(error) as caught:
+        _example(*arguments)
+    assert str(caught.value) == text
+
+
+def test_errors_of_right_arguments_stay_as_they_are():
+    @explained
+    def broken(input: engine.Tensor) -> None:
+        raise ValueError("inside")
+
+    with pytest.raises(ValueError, match=r"^inside$"):
+        broken(engine.ones(1))
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        _example(engine.ones(1))
+
+
+LARGE = 10**12
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), LARGE),
+        lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), LARGE),
+        lambda: nn.Transformer(8, 2, LARGE, 1, 16),
+        lambda: nn.Sequential(nn.Linear(2, 2)) * LARGE,
+        lambda: nn.Sequential(nn.Identity()) * LARGE,
+        lambda: nn.Linear(LARGE, LARGE),
+        lambda: nn.Embedding(LARGE, 4),
+        lambda: engine.eye(LARGE),
+        lambda: engine.ones(2).tensor_split(LARGE),
+        lambda: engine.ones(2).repeat(LARGE),
+    ],
+)
+def test_sizes_beyond_memory_are_refused_at_once(make):
+    with pytest.raises(MemoryError, match=r"^\[.*expected .*, got "):
+        make()
+
+
+def test_rows_without_elements_need_no_loop():
+    """An empty array of 2^40 rows takes no memory, and no time."""
+    x = engine.ones(1).expand(2**40, 0)
+    for result in (x.tril(), engine.softmax(x, -1), x + x, x.exp(), x.clone()):
+        assert result.shape == (2**40, 0)
+
+
+def test_a_thousand_refusals_keep_nothing():
+    """Errors that the extension throws hold on to none of their arguments."""
+    import gc
+    import sys
+
+    x = engine.ones(3)
+    before = sys.getrefcount(x), sys.getrefcount(x._data), engine.memory_stats()["allocated_bytes"]
+    wrong = [lambda: x.view(7), lambda: engine.add(x, "x"), lambda: x.transpose(0, 9), lambda: x.select(0, 5),
+             lambda: x.as_strided((9,), (9,)), lambda: engine.from_dlpack(3), lambda: engine.cat([x, x.reshape(1, 3)]),
+             lambda: x.__dlpack__(stream=4), lambda: engine.matmul(x, engine.ones(4))]  # fmt: skip
+    for call in wrong:
+        for _ in range(1000):
+            try:
+                call()
+            except engine.errors.ArgumentError:
+                continue
+            raise AssertionError
+    gc.collect()
+    assert (sys.getrefcount(x), sys.getrefcount(x._data), engine.memory_stats()["allocated_bytes"]) == before
