@@ -1,7 +1,7 @@
 """What has to have the same bits on every instruction set with fma: the kernels, and trainings of 50 steps at any number of threads.
 
 `python tests/same_bits.py` trains on each instruction set that this machine has, and prints the hashes of the weights. With
---write "MACHINE" it puts them into tests/golden/bits.json, with the machine's name as the record of where they were checked. They
+--write "MACHINE" it puts them into tests/same_bits.json, with the machine's name as the record of where they were checked. They
 change only if the arithmetic of a kernel does; then all instruction sets have to be checked again. --kernels FILE writes a hash for
 each row of tests/specs in float32, to be compared with the file of another machine.
 """
@@ -29,7 +29,7 @@ from specs import SPECS
 from specs.spec import Spec
 from test_specs import draw, run
 
-RECORD = Path(__file__).parent / "golden/bits.json"
+RECORD = Path(__file__).parent / "same_bits.json"
 STEPS, TEXTS, CLASSES, VOCABULARY, LONGEST = 50, 14, 5, 60, 45
 FUSED = ("avx2", "avx512", "neon")  # the instruction sets whose fma rounds once
 SUPPORTED = tuple(isa["name"] for isa in _core.cpu_isas() if isa["supported"])
@@ -108,7 +108,7 @@ def train(name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", metavar="MACHINE", help="put the hashes and this record into tests/golden/bits.json")
+    parser.add_argument("--write", metavar="MACHINE", help="put the hashes and this record into tests/same_bits.json")
     parser.add_argument("--kernels", metavar="FILE", type=Path, help="write a hash for each row of tests/specs")
     options = parser.parse_args()
     machine = options.write
