@@ -102,6 +102,13 @@ def place(request):
 
 
 def pytest_terminal_summary(terminalreporter):
+    if any("test_bits.py" in getattr(r, "nodeid", "") for rs in terminalreporter.stats.values() for r in rs):
+        from same_bits import FUSED
+
+        terminalreporter.section("one set of bits")
+        for name in FUSED:
+            why = "checked" if name in SUPPORTED_ISAS else "NOT CHECKED: this machine or build does not have it"
+            terminalreporter.write_line(f"{name:8}  {why}")
     if not _seconds:
         return
     where = "on the simulator, checker on" if cuda_device.on_simulator() else "on a GPU"

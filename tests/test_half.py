@@ -160,6 +160,17 @@ def test_training(optimizer: str, dtype: str) -> None:
     assert all(p.dtype is getattr(engine, dtype) and p.grad.dtype is p.dtype for p in model.parameters())
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+def test_clipping(dtype: str) -> None:
+    p = engine.zeros(5, dtype=getattr(engine, dtype), requires_grad=True)
+    p.grad = made((5,), dtype, 1.0, 3.0)
+    wide = p.grad.float()
+    norm = nn.utils.clip_grad_norm_([p], 0.5)
+    assert norm.item() == wide.norm().item()
+    factor = np.float32(0.5 / (norm.item() + 1e-6))
+    assert p.grad.dtype is p.dtype and engine.equal(p.grad, (wide * float(factor)).to(p.dtype))
+
+
 def test_gradients_of_a_conversion_between_float32_and_half() -> None:
     weight = engine.ones(3, requires_grad=True)
     (weight.bfloat16() * made((3,), "bfloat16")).sum().backward()

@@ -6,7 +6,7 @@
 #include "cpu/microkernel.h"
 #include "cpu/parallel.h"
 #include "cpu/philox.h"
-#include "cpu/vmath.h"
+#include "cpu/rows.h"
 
 namespace engine::ENGINE_ISA {
 
@@ -50,16 +50,6 @@ struct Problem {
   Dropout dropout;
 };
 
-template <class T>
-struct Integer;
-template <>
-struct Integer<float> {
-  using type = int32_t;
-};
-template <>
-struct Integer<double> {
-  using type = int64_t;
-};
 template <class T>
 using Bits = V<typename Integer<T>::type>; // all ones or zeros a lane
 
@@ -115,25 +105,37 @@ static const T* bias_row(const Mask& mask, int64_t unit, int64_t row, int64_t fr
 // Query i of a block sees the keys of a tile before i + shift + 1; this shift lets it see all.
 constexpr int64_t kNotCausal = int64_t(1) << 40;
 
-// C (m x n) in strips of even height, each panel of columns meeting all strips. limit(i, height, column, width, depth,
-// from) may cut what the rows [i, i + height) need of the panel: its width, the depth, and where the depth starts.
+// C (m x n) in even groups of rows and tiles within them, each panel of columns meeting all of them. limit(part, group,
+// column) may cut what a part, the rows of a tile, needs of the panel. Depths are cut for the whole group, which is the
+// same on every ISA while tiles differ in height: what is left out is 0 * x, and that is NaN for some x.
+constexpr int64_t kGroupRows = 12;
+struct Span {
+  int64_t first, end;
+};
+struct Part {
+  int64_t width, depth, from; // columns of the panel; where k ends and starts
+};
 template <class T, class Limit>
 ENGINE_INLINE
 void product(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to, const Limit& limit) {
-  constexpr int64_t R = Tile<T>::rows, C = Tile<T>::columns, L = kLanes<T>;
-  const int64_t strips = (m + R - 1) / R, even = strips ? (m + strips - 1) / strips : 1;
+  constexpr int64_t R = Tile<T>::rows, C = Tile<T>::columns, L = kLanes<T>, kTiles = (kGroupRows + R - 1) / R;
+  const int64_t groups = (m + kGroupRows - 1) / kGroupRows, even = groups ? (m + groups - 1) / groups : 1;
+  const int64_t tile = even <= R ? even : (even + kTiles - 1) / kTiles;
   for (int64_t j = 0; j < n; j += C) {
     const T* panel = b.data + j / C * b.panel;
-    for (int64_t i = 0; i < m; i += even) {
-      const int64_t height = m - i < even ? m - i : even;
-      int64_t width = n - j < C ? n - j : C, depth = k, from = 0;
-      limit(i, height, j, width, depth, from);
-      if (width <= 0) continue;
-      const Operand<T> left = {a.data + i * a.row + from * a.column, a.row, a.column};
-      const Result<T> out = {to.c + i * to.row + j, to.row, to.start ? to.start + i * to.start_row + j : nullptr,
-                             to.start_row};
-      tile_for<T>(height, width)(depth > from ? depth - from : 0, left, panel + from * b.row, b.row, out,
-                                 width % L ? width % L : L);
+    for (Span group = {0, 0}; group.first < m; group.first = group.end) {
+      group.end = m - group.first < even ? m : group.first + even;
+      for (int64_t i = group.first; i < group.end; i += tile) {
+        const int64_t height = group.end - i < tile ? group.end - i : tile;
+        Part part = {n - j < C ? n - j : C, k, 0};
+        limit(Span{i, i + height}, group, j, part);
+        if (part.width <= 0) continue;
+        const Operand<T> left = {a.data + i * a.row + part.from * a.column, a.row, a.column};
+        const Result<T> out = {to.c + i * to.row + j, to.row, to.start ? to.start + i * to.start_row + j : nullptr,
+                               to.start_row};
+        tile_for<T>(height, part.width)(part.depth > part.from ? part.depth - part.from : 0, left,
+                                        panel + part.from * b.row, b.row, out, part.width % L ? part.width % L : L);
+      }
     }
   }
 }
@@ -141,27 +143,26 @@ void product(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<
 // Scores (m x n): those that row i does not see may be left out.
 template <class T>
 static void product_to_scores(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to, int64_t shift) {
-  product(m, n, k, a, b, to,
-          [&](int64_t i, int64_t height, int64_t j, int64_t& width, int64_t&, int64_t&) ENGINE_LAMBDA {
-            const int64_t seen = i + height + shift - j;
-            if (seen < width) width = seen;
-          });
+  product(m, n, k, a, b, to, [&](Span tile, Span, int64_t j, Part& part) ENGINE_LAMBDA {
+    const int64_t seen = tile.end + shift - j;
+    if (seen < part.width) part.width = seen;
+  });
 }
 // Scores (m x k) times b: those that row i does not see are zeros and need not be multiplied.
 template <class T>
 static void product_of_scores(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to, int64_t shift) {
-  product(m, n, k, a, b, to, [&](int64_t i, int64_t height, int64_t, int64_t&, int64_t& depth, int64_t&) ENGINE_LAMBDA {
-    const int64_t seen = i + height + shift;
-    if (seen < depth) depth = seen;
+  product(m, n, k, a, b, to, [&](Span, Span group, int64_t, Part& part) ENGINE_LAMBDA {
+    const int64_t seen = group.end + shift;
+    if (seen < part.depth) part.depth = seen;
   });
 }
 // The scores' transpose (keys m x queries k) times b, likewise.
 template <class T>
 static void product_of_transposed(int64_t m, int64_t n, int64_t k, Operand<T> a, Panels<T> b, Result<T> to,
                                   int64_t shift) {
-  product(m, n, k, a, b, to, [&](int64_t i, int64_t, int64_t, int64_t&, int64_t& depth, int64_t& from) ENGINE_LAMBDA {
-    const int64_t first = i - shift; // query that sees key i
-    from = first <= 0 ? 0 : first < depth ? first : depth;
+  product(m, n, k, a, b, to, [&](Span, Span group, int64_t, Part& part) ENGINE_LAMBDA {
+    const int64_t first = group.first - shift; // query that sees the group's first key
+    part.from = first <= 0 ? 0 : first < part.depth ? first : part.depth;
   });
 }
 
@@ -279,15 +280,6 @@ static void ask_for(Heads<T> x, int64_t token, int64_t n, int64_t head, int64_t 
 template <class T>
 constexpr T kInf = T(__builtin_inf());
 
-template <class T>
-ENGINE_INLINE
-V<T> lanes_below(int64_t n, V<T> x, T other) { // x in the first n lanes
-  using I = typename Integer<T>::type;
-  Bits<T> iota;
-  for (int i = 0; i < kLanes<T>; i++) iota[i] = I(i);
-  return iota < broadcast(I(n < kLanes<T> ? n : kLanes<T>)) ? x : broadcast(other);
-}
-
 // e^x for x <= 0 (a rounding above it does no harm).
 ENGINE_INLINE
 f32 exp_falling(f32 x) { return exp_inside(max(broadcast(-104.0f), x)); }
@@ -301,24 +293,6 @@ static void scale_row(T* x, int64_t n, T factor) {
   int64_t i = 0;
   for (; i + L <= n; i += L) store(x + i, load(x + i) * f);
   if (i < n) store_n(x + i, load_n(x + i, n - i) * f, n - i);
-}
-
-template <class T>
-ENGINE_INLINE
-T dot(const T* a, const T* b, int64_t n) {
-  constexpr int L = kLanes<T>;
-  V<T> total = zero<T>(), second = total;
-  int64_t i = 0;
-  for (; i + 2 * L <= n; i += 2 * L) {
-    total = fma(load(a + i), load(b + i), total);
-    second = fma(load(a + i + L), load(b + i + L), second);
-  }
-  if (i + L <= n) {
-    total = fma(load(a + i), load(b + i), total);
-    i += L;
-  }
-  if (i < n) second = fma(load_n(a + i, n - i), load_n(b + i, n - i), second);
-  return sum(total + second);
 }
 
 // How many keys of a tile row i of a block sees.

@@ -44,8 +44,8 @@ static void backward_row(T* s, T* dp, T scale, const T* bias, T lse, T delta, T 
     if (bias) x += load_n(bias + j, count);
     V<T> p = exp_falling(x);
     if (count < L) {
-      p = lanes_below(count, p, T(0));
-      g = lanes_below(count, g, T(0));
+      p = first_lanes(p, count, T(0));
+      g = first_lanes(g, count, T(0));
     }
     if constexpr (kDrop) {
       const Bits<T> kept = load(keep + j);
@@ -97,7 +97,7 @@ static void backward_unit(const Problem<T>& p, const Gradients<T>& g, int64_t s,
   if (!partial) ask_for(g.dq, q0, queries, head, p.d);
   for (int64_t i = first_row(p, key0); i < queries; i++) {
     room.lse[i] = lse[i] == -kInf<T> ? kInf<T> : lse[i]; // a row that saw nothing: exp(s - inf) = 0
-    room.delta[i] = dot(g.dout.at(q0 + i, head), g.out.at(q0 + i, head), p.e);
+    room.delta[i] = row_dot(g.dout.at(q0 + i, head), g.out.at(q0 + i, head), p.e);
   }
   for (int64_t t0 = key0; t0 < key1; t0 += kBackwardKeys) {
     const int64_t n = key1 - t0 < kBackwardKeys ? key1 - t0 : kBackwardKeys, width = padded<T>(n), lds = width + kApart;

@@ -37,21 +37,6 @@ static void add_bias(T* s, T scale, const T* bias, int64_t n) {
 }
 
 template <class T>
-static T highest_of(const T* s, int64_t n) {
-  constexpr int L = kLanes<T>;
-  const T low = -kInf<T>;
-  if (n <= L) return highest(lanes_below(n, load(s), low));
-  V<T> top = load(s), second = lanes_below(n - L, load(s + L), low);
-  int64_t j = 2 * L;
-  for (; j + 2 * L <= n; j += 2 * L) {
-    top = max(load(s + j), top);
-    second = max(load(s + j + L), second);
-  }
-  for (; j < n; j += L) top = max(lanes_below(n - j, load(s + j), low), top);
-  return highest(max(top, second));
-}
-
-template <class T>
 static bool any_nan(const T* s, int64_t n) {
   for (int64_t j = 0; j < n; j++)
     if (s[j] != s[j]) return true;
@@ -64,20 +49,14 @@ template <class T, bool kDrop>
 static T exponentials(T* s, T scale, T top, int64_t n, int64_t width, const typename Integer<T>::type* keep) {
   constexpr int L = kLanes<T>;
   const V<T> f = broadcast(scale), low = broadcast(-top);
-  V<T> total = zero<T>();
-  int64_t j = 0;
-  for (; j + L <= n; j += L) {
-    const V<T> e = exp_falling(fma(load(s + j), f, low));
-    total += e;
+  Wide<T> total;
+  walk<T>(n, [&](int p, int64_t j, int64_t k) ENGINE_LAMBDA {
+    V<T> e = exp_falling(fma(load(s + j), f, low));
+    if (k < L) e = first_lanes(e, k, T(0));
+    total[p] += e;
     store(s + j, kDrop ? (V<T>)((Bits<T>)e & load(keep + j)) : e);
-  }
-  if (j < n) {
-    const V<T> e = lanes_below(n - j, exp_falling(fma(load(s + j), f, low)), T(0));
-    total += e;
-    store(s + j, kDrop ? (V<T>)((Bits<T>)e & load(keep + j)) : e);
-    j += L;
-  }
-  for (; j < width; j += L) store(s + j, zero<T>());
+  });
+  for (int64_t j = padded<T>(n); j < width; j += L) store(s + j, zero<T>());
   return sum(total);
 }
 
@@ -94,7 +73,7 @@ static void softmax_rows(const Problem<T>& p, const ForwardRoom<T>& room, int64_
     const int64_t seen = keys_seen(i, shift, n);
     if (biased)
       add_bias(score, p.scale, p.mask.data ? bias_row(p.mask, unit, r0 + i, t0, seen, room.bias) : nullptr, seen);
-    room.found[i] = highest_of(score, seen);
+    room.found[i] = row_highest<T>(seen, [&](int64_t j, int64_t) ENGINE_LAMBDA { return load(score + j); });
   }
   for (int64_t i = 0; i < rows; i += L) {
     const V<T> low = broadcast(-kInf<T>), found = load(room.found + i);

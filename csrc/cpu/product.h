@@ -15,14 +15,10 @@ namespace engine::ENGINE_ISA {
 #ifndef ENGINE_TUNABLE // a tuning program may turn the numbers below into variables
 #define ENGINE_TUNABLE(name, value) constexpr int64_t name = value
 #endif
-// Steps of k that one pass takes, in bytes of a row. Row-major A: C's trips through memory cost more than a panel of B
-// that comes from the second-level cache. Transposed A: a pass should leave room in that cache for the next one's
-// operands.
-#if defined(ENGINE_ISA_avx512)
-ENGINE_TUNABLE(kDepthBytes, 3072);
-#else
+// Steps of k that one pass takes, in bytes of a row; where k is cut decides the bits, so these are the same on every
+// ISA. Row-major A: C's trips through memory cost more than a panel of B that comes from the second-level cache.
+// Transposed A: a pass should leave room in that cache for the next one's operands.
 ENGINE_TUNABLE(kDepthBytes, 2048);
-#endif
 ENGINE_TUNABLE(kTransposedDepthBytes, 1024);
 // The block of C that a task computes, at most: B's share of it stays in the second-level cache, or nearly.
 ENGINE_TUNABLE(kBlockRows, 512);

@@ -12,6 +12,7 @@
 #pragma once
 #include "core/allocator.h"
 #include "cpu/elementwise.h"
+#include "cpu/wide.h"
 
 namespace engine::ENGINE_ISA {
 
@@ -155,23 +156,15 @@ struct SumOf {
   static Part join(Part a, Part b) { return Part(W<Part>(a) + W<Part>(b)); }
 
   static Part row(const T* x, int64_t n, const T* s, int64_t) {
-    const T s0 = *s;
-    const Vec sv = simd::broadcast(s0);
+    const Vec sv = simd::broadcast(*s);
     Part total = 0;
     for (; n > 0; x += kBlockOfRow, n -= kBlockOfRow) {
-      const int64_t m = n < kBlockOfRow ? n : kBlockOfRow;
-      Vec a = {}, b = {}, c = {}, d = {};
-      int64_t i = 0;
-      for (; i + 4 * L <= m; i += 4 * L) {
-        a += M::of(simd::load(x + i), sv);
-        b += M::of(simd::load(x + i + L), sv);
-        c += M::of(simd::load(x + i + 2 * L), sv);
-        d += M::of(simd::load(x + i + 3 * L), sv);
-      }
-      for (; i + L <= m; i += L) a += M::of(simd::load(x + i), sv);
-      T rest = 0;
-      for (; i < m; i++) rest = T(W<T>(rest) + W<T>(M::of(x[i], s0)));
-      total = join(total, join(Part(simd::sum((a + b) + (c + d))), Part(rest)));
+      simd::Wide<T, 4> sum;
+      walk<T, 4>(n < kBlockOfRow ? n : kBlockOfRow, [&](int p, int64_t i, int64_t k) ENGINE_LAMBDA {
+        const Vec v = M::of(load_some(x + i, k), sv);
+        sum[p] += k < L ? first_lanes(v, k, T(0)) : v;
+      });
+      total = join(total, Part(simd::sum(sum)));
     }
     return total;
   }
@@ -204,9 +197,14 @@ struct SumOf {
       c = cols - L;
       return tile<1>(x + c, stride, rows, s + c * step, step, parts + c);
     }
-    for (; c < cols; c++) {
+    for (; c < cols; c++) { // as a lane of a tile
       Part total = 0;
-      for (int64_t r = 0; r < rows; r++) total = join(total, Part(M::of(x[r * stride + c], s[c * step])));
+      for (int64_t r = 0; r < rows; r += kBlockOfColumn) {
+        const int64_t end = rows - r < kBlockOfColumn ? rows : r + kBlockOfColumn;
+        T sum = 0;
+        for (int64_t i = r; i < end; i++) sum = T(W<T>(sum) + W<T>(M::of(x[i * stride + c], s[c * step])));
+        total = join(total, Part(sum));
+      }
       parts[c] = total;
     }
   }
@@ -232,24 +230,18 @@ struct Extreme {
   }
 
   static Part row(const T* x, int64_t n, const T*, int64_t) {
-    T best = x[0];
-    if (n < L) {
+    constexpr int kParts = simd::Wide<T>::kParts;
+    if (n < kParts * L) {
+      T best = x[0];
       for (int64_t i = 1; i < n; i++) best = join(best, x[i]);
       return best;
     }
-    Vec a = simd::load(x), b = a, c = a, d = a;
-    int64_t i = 0;
-    for (; i + 4 * L <= n; i += 4 * L) {
-      a = join(a, simd::load(x + i));
-      b = join(b, simd::load(x + i + L));
-      c = join(c, simd::load(x + i + 2 * L));
-      d = join(d, simd::load(x + i + 3 * L));
-    }
-    for (; i + L <= n; i += L) a = join(a, simd::load(x + i));
-    a = join(join(join(a, b), join(c, d)), simd::load(x + n - L));
-    best = a[0];
-    for (int l = 1; l < L; l++) best = join(best, T(a[l]));
-    return best;
+    simd::Wide<T, 4> best;
+    for (int p = 0; p < 4 * kParts; p++) best[p] = simd::load(x + p % kParts * L);
+    walk<T, 4>(n / (kParts * L) * (kParts * L),
+               [&](int p, int64_t i, int64_t) ENGINE_LAMBDA { best[p] = join(best[p], simd::load(x + i)); });
+    for (int p = 0; p < kParts; p++) best[p] = join(best[p], simd::load(x + n - (kParts - p) * L));
+    return simd::fold(best, [](auto a, auto b) ENGINE_LAMBDA { return join(a, b); });
   }
 
   static ENGINE_INLINE

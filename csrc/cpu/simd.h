@@ -13,12 +13,16 @@
 
 namespace engine::ENGINE_ISA::simd {
 
+// kFused: whether fma(a, b, c) rounds once. All ISAs that do give the same bits (cpu/wide.h).
 #if defined(ENGINE_ISA_avx512)
 constexpr int kVectorBytes = 64;
+constexpr bool kFused = true;
 #elif defined(ENGINE_ISA_avx2)
 constexpr int kVectorBytes = 32;
+constexpr bool kFused = true;
 #else
 constexpr int kVectorBytes = 16;
+constexpr bool kFused = false;
 #endif
 
 template <class T>
@@ -65,6 +69,8 @@ f32 load_n(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(mask16(n), 
 ENGINE_INLINE
 f64 load_n(const double* p, int64_t n) { return _mm512_maskz_loadu_pd(mask8(n), p); }
 ENGINE_INLINE
+i64 load_n(const int64_t* p, int64_t n) { return (i64)_mm512_maskz_loadu_epi64(mask8(n), p); }
+ENGINE_INLINE
 void store_n(float* p, f32 v, int64_t n) { _mm512_mask_storeu_ps(p, mask16(n), v); }
 ENGINE_INLINE
 void store_n(double* p, f64 v, int64_t n) { _mm512_mask_storeu_pd(p, mask8(n), v); }
@@ -79,6 +85,10 @@ ENGINE_INLINE
 f32 load_n(const float* p, int64_t n) { return _mm256_maskload_ps(p, mask8(n)); }
 ENGINE_INLINE
 f64 load_n(const double* p, int64_t n) { return _mm256_maskload_pd(p, mask4(n)); }
+ENGINE_INLINE
+i64 load_n(const int64_t* p, int64_t n) {
+  return (i64)_mm256_maskload_epi64(reinterpret_cast<const long long*>(p), mask4(n));
+}
 ENGINE_INLINE
 void store_n(float* p, f32 v, int64_t n) { _mm256_maskstore_ps(p, mask8(n), v); }
 ENGINE_INLINE
@@ -190,14 +200,14 @@ i32 to_int(f32 a) { return __builtin_convertvector(a, i32); } // towards zero
 ENGINE_INLINE
 f32 to_float(i32 a) { return __builtin_convertvector(a, f32); }
 
-// Sums and maxima of the lanes, halves onto halves: an order that depends on the width alone.
+// The two halves of a vector.
 template <class E, int N>
-struct Fold {
+struct Halves {
   typedef E half __attribute__((vector_size(N / 2 * sizeof(E))));
   half low, high;
   template <class U>
   ENGINE_INLINE
-  explicit Fold(U v) {
+  explicit Halves(U v) {
 #if defined(ENGINE_ISA_avx512)
     if constexpr (sizeof(U) == 64) { // g++ would go through memory, and warns of the cast
       low = (half)_mm512_maskz_extractf64x4_pd(0xf, (f64)v, 0);
@@ -209,26 +219,17 @@ struct Fold {
     __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
   }
 };
-template <class U>
+// The lanes of v, elements of type E, joined halves onto halves. This order depends on the width: sums and maxima are
+// taken of a Wide (cpu/wide.h), whose order does not.
+template <class E, class U, class Fn>
 ENGINE_INLINE
-auto sum(U v) -> decltype(+v[0]) {
-  constexpr int n = sizeof(U) / sizeof(v[0]);
+E fold(U v, const Fn& join) {
+  constexpr int n = sizeof(U) / sizeof(E);
   if constexpr (n == 2) {
-    return v[0] + v[1];
+    return join(E(v[0]), E(v[1]));
   } else {
-    const Fold<decltype(+v[0]), n> f(v);
-    return sum(f.low + f.high);
-  }
-}
-template <class U>
-ENGINE_INLINE
-auto highest(U v) -> decltype(+v[0]) {
-  constexpr int n = sizeof(U) / sizeof(v[0]);
-  if constexpr (n == 2) {
-    return v[0] > v[1] ? v[0] : v[1];
-  } else {
-    const Fold<decltype(+v[0]), n> f(v);
-    return highest(max(f.low, f.high));
+    const Halves<E, n> h(v);
+    return fold<E>(join(h.low, h.high), join);
   }
 }
 

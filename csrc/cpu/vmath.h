@@ -3,7 +3,9 @@
 // float32: own polynomials after a Cody-Waite reduction, within 2 units in the last place of the true value for every
 // float (2.2 for tanh in the baseline, which has no fma; tests/test_vmath.py); infinities, NaNs and zeros give what C
 // gives. Denormal arguments count as zero and denormal results are zero, as everywhere in kernels. GELU's forms are
-// within 1e-6 of the larger of |y| and 0.3 min(|x|, 3). float64, there for checking gradients: each lane through libm.
+// within 1e-6 of the larger of |y| and 0.3 min(|x|, 3). The bits are the same on every ISA with fma: what an ISA does
+// in its own way (scaling by 2^n) is exact, and nothing starts from an approximate instruction. float64, there for
+// checking gradients: each lane through libm.
 #pragma once
 #include "cpu/simd.h"
 
@@ -103,43 +105,16 @@ f32 log1p(f32 x) {
   return x == 0.0f ? x : (inside ? y + rounding / u : y);
 }
 
-// 1 / d for d in [1, 2^60] and NaN, within a unit in the last place.
-ENGINE_INLINE
-f32 reciprocal(f32 d) {
-#if defined(ENGINE_ISA_avx512)
-  const f32 r =
-      _mm512_maskz_rcp14_ps(0xffff, d); // 14 bits, doubled by one step of Newton: several times faster than dividing
-  return fma(r, fma(-d, r, broadcast(1.0f)), r);
-#else
-  return broadcast(1.0f) / d;
-#endif
-}
-
-// a / d for d in [1, 2^60].
-ENGINE_INLINE
-f32 quotient(f32 a, f32 d) {
-#if defined(ENGINE_ISA_avx512)
-  const f32 r = _mm512_maskz_rcp14_ps(0xffff, d), q = a * r;
-  return fma(fma(-q, d, a), r, q);
-#else
-  return a / d;
-#endif
-}
 // a / (d + lost); `lost` is what rounding took from d.
 ENGINE_INLINE
 f32 quotient(f32 a, f32 d, f32 lost) {
-#if defined(ENGINE_ISA_avx512) || defined(ENGINE_ISA_avx2)
-#if defined(ENGINE_ISA_avx512)
-  const f32 r = _mm512_maskz_rcp14_ps(0xffff, d);
-#else
-  const f32 r = broadcast(1.0f) / d;
-#endif
-  const f32 q = a * r;
-  return fma(fma(-q, lost, fma(-q, d, a)), r, q);
-#else
-  const f32 q = a / d;
-  return q - q * (lost / d);
-#endif
+  if constexpr (kFused) {
+    const f32 r = 1.0f / d, q = a * r;
+    return fma(fma(-q, lost, fma(-q, d, a)), r, q);
+  } else {
+    const f32 q = a / d;
+    return q - q * (lost / d);
+  }
 }
 
 ENGINE_INLINE
@@ -159,8 +134,7 @@ struct Logistic {
 };
 ENGINE_INLINE
 Logistic logistic(f32 x) {
-  const f32 one = broadcast(1.0f), z = exp_inside(max(broadcast(-104.0f), -abs(x))), r = reciprocal(one + z),
-            zr = z * r;
+  const f32 one = broadcast(1.0f), z = exp_inside(max(broadcast(-104.0f), -abs(x))), r = one / (one + z), zr = z * r;
   return {x < 0.0f ? zr : r, zr * r};
 }
 ENGINE_INLINE
@@ -201,7 +175,7 @@ Normal normal(f32 x) {
   const f32 one = broadcast(1.0f), t = min(broadcast(14.0f), abs(x)), square = t * t, lost = fma(t, t, -square);
   f32 e = exp_inside(square * broadcast(-0.5f));
   e = fma(e, lost * broadcast(-0.5f), e);
-  const f32 w = t * reciprocal(t + broadcast(3.8f));
+  const f32 w = t * (one / (t + broadcast(3.8f)));
   f32 p = fma(broadcast(0.030771881f), w, broadcast(-0.098557942f));
   p = fma(p, w, broadcast(0.058538426f));
   p = fma(p, w, broadcast(0.12404288f));
@@ -228,7 +202,7 @@ f32 gelu(f32 x) {
   q = fma(q, z, broadcast(0.0289784271f));
   q = fma(q, z, broadcast(0.256223707f));
   q = fma(q, z, broadcast(1.0f));
-  const f32 y = x * max(zero<float>(), broadcast(0.5f) + quotient(c * p, q));
+  const f32 y = x * max(zero<float>(), broadcast(0.5f) + c * p / q);
   return x < -5.3f ? zero<float>() : y;
 }
 ENGINE_INLINE

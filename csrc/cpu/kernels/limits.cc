@@ -24,7 +24,7 @@ void fma_peak(int64_t n, int64_t iterations, Out y, Out rate) {
       for (int c = 0; c < kChains; c++) chain[c] = fma(chain[c], factor, add);
     }
     for (int c = 1; c < kChains; c++) chain[0] += chain[c];
-    out[i] = sum(chain[0]);
+    out[i] = fold<T>(chain[0], [](auto a, auto b) ENGINE_LAMBDA { return a + b; });
   });
 }
 

@@ -115,7 +115,6 @@ static void all_rows(CrossEntropy<T>& a, int64_t reduction, double divisor, T* o
                      const F& row) {
   a.scale = reduction == kMean ? T(1 / divisor) : T(1);
   const double total = chunked_sum(a.n, row_grain(a.c), [&](int64_t begin, int64_t end) {
-    constexpr int64_t kTogether = 16;
     const int64_t together = a.c <= 1024 ? kTogether : 1; // few enough to stay in the cache until their turn
     double sum = 0;
     for (int64_t first = begin; first < end; first += together) {

@@ -162,19 +162,16 @@ static void norm_backward(const NormBackward<T>& a, int64_t n, int64_t d) {
     for (int64_t r = c * kChunk; r < end; r++) {
       const T *x = a.x + r * d, *g = a.dy + r * d, *w = a.weight;
       const V<T> vm = broadcast(Centred ? a.mean[r] : T(0)), vr = broadcast(a.rstd[r]);
-      V<T> sum_g = zero<T>(), sum_gx = zero<T>();
-      auto add = [&](int64_t i, int64_t k) ENGINE_LAMBDA {
+      Wide<T> sum_g, sum_gx;
+      walk<T>(d, [&](int p, int64_t i, int64_t k) ENGINE_LAMBDA {
         const V<T> vg = load_some(g + i, k), xhat = (load_some(x + i, k) - vm) * vr, gw = vg * load_some(w + i, k);
         if constexpr (Centred) {
-          sum_g += gw;
+          sum_g[p] += gw;
           store_some(pb + i, load_some(pb + i, k) + vg, k);
         }
-        sum_gx = fma(gw, xhat, sum_gx); // lanes behind the end have gw = 0
+        sum_gx[p] = fma(gw, xhat, sum_gx[p]); // lanes behind the end have gw = 0
         store_some(pw + i, fma(vg, xhat, load_some(pw + i, k)), k);
-      };
-      int64_t i = 0;
-      for (; i + L <= d; i += L) add(i, L);
-      if (i < d) add(i, d - i);
+      });
       const V<T> mg = broadcast(T(sum(sum_g) / T(d))), mgx = broadcast(T(sum(sum_gx) / T(d)));
       const T* more = a.more ? a.more + r * d : nullptr;
       const T* keep = a.dropped ? keep_factors(decisions, r * d, r * d + d, scratch) : nullptr;
@@ -194,7 +191,8 @@ static void norm_backward(const NormBackward<T>& a, int64_t n, int64_t d) {
         if (dx) to(dx + i, v);
         if (dz) to(dz + i, dropped(v, load_some(keep + i, k)));
       };
-      for (i = 0; i + L <= d; i += L) finish(i, L);
+      int64_t i = 0;
+      for (; i + L <= d; i += L) finish(i, L);
       if (i < d) finish(i, d - i);
     }
     if (past) fence();

@@ -8,7 +8,7 @@
 #include "core/raise.h"
 #include "core/view.h"
 #include "cpu/parallel.h"
-#include "cpu/simd.h"
+#include "cpu/wide.h"
 
 namespace engine::ENGINE_ISA {
 
@@ -74,6 +74,14 @@ static void check_rows(const char* op, In row, In table) {
 //   m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g * g
 //   p -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
 
+// base^n for a whole n >= 0, by squaring. The C library's pow may round in another way on another machine.
+static double power(double base, double n) {
+  double result = 1;
+  for (uint64_t rest = uint64_t(n); rest; rest >>= 1, base *= base)
+    if (rest & 1) result *= base;
+  return result;
+}
+
 template <class T>
 struct Adam {
   V<T> scale, keep, l2, rate1, beta2, rate2, root, eps, step_size;
@@ -87,9 +95,9 @@ struct Adam {
     rate1 = broadcast(T(1 - h[1]));
     beta2 = broadcast(T(h[2]));
     rate2 = broadcast(T(1 - h[2]));
-    root = broadcast(T(__builtin_sqrt(1 - __builtin_pow(h[2], step))));
+    root = broadcast(T(__builtin_sqrt(1 - power(h[2], step))));
     eps = broadcast(T(h[3]));
-    step_size = broadcast(T(lr / (1 - __builtin_pow(h[1], step))));
+    step_size = broadcast(T(lr / (1 - power(h[1], step))));
   }
   ENGINE_INLINE
   void update(V<T>& p, V<T> g, V<T>& m, V<T>& v) const {
@@ -262,25 +270,16 @@ void sgd_momentum_step(InOutList params, InList grads, InOutList momentum_buffer
 // double.
 template <class T>
 static double squares(const T* x, int64_t n) {
-  constexpr int L = kLanes<T>;
-  constexpr int64_t kBlock = 128 * L;
+  constexpr int64_t kBlock = 8192 / sizeof(T);
   double total = 0;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t end = begin + kBlock < n ? begin + kBlock : n;
-    V<T> a = zero<T>(), b = zero<T>(), c = zero<T>(), d = zero<T>();
-    int64_t i = begin;
-    for (; i + 4 * L <= end; i += 4 * L) {
-      const V<T> w = load(x + i), y = load(x + i + L), z = load(x + i + 2 * L), u = load(x + i + 3 * L);
-      a = fma(w, w, a);
-      b = fma(y, y, b);
-      c = fma(z, z, c);
-      d = fma(u, u, d);
-    }
-    for (; i < end; i += L) {
-      const V<T> w = load_n(x + i, end - i < L ? end - i : L);
-      a = fma(w, w, a);
-    }
-    total += double(sum((a + b) + (c + d)));
+    const T* from = x + begin;
+    Wide<T, 4> block;
+    walk<T, 4>(n - begin < kBlock ? n - begin : kBlock, [&](int p, int64_t i, int64_t k) ENGINE_LAMBDA {
+      const V<T> v = load_some(from + i, k);
+      block[p] = fma(v, v, block[p]);
+    });
+    total += double(sum(block));
   }
   return total;
 }

@@ -35,16 +35,27 @@ void softmax_backward(In dy, In y, Out dinput) {
   });
 }
 
+// fn(r, high, rest) for each row r of d elements: see row_logs. Rows that together stay in the cache until their turn.
+template <class T, class Fn>
+static void for_each_row_logs(const T* x, int64_t n, int64_t d, const Fn& fn) {
+  parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
+    const int64_t together = d <= 1024 ? kTogether : 1;
+    T high[kTogether], rest[kTogether];
+    for (int64_t r = begin; r < end; r += together) {
+      const int64_t rows = end - r < together ? end - r : together;
+      row_logs(x + r * d, rows, d, high, rest);
+      for (int64_t i = 0; i < rows; i++) fn(r + i, high[i], rest[i]);
+    }
+  });
+}
+
 template <class T>
 void log_softmax(In input, Out y) {
   const int64_t d = input.size(-1);
-  parallel_ranges(input.rows(), row_grain(d), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; r++) {
-      const T* x = input.data<T>() + r * d;
-      const T high = row_max(x, d), rest = scalar_log(row_exp(x, high, d, static_cast<T*>(nullptr)));
-      row_map(d, y.data<T>() + r * d, x,
-              [m = broadcast(high), l = broadcast(rest)](V<T> v) ENGINE_LAMBDA { return (v - m) - l; });
-    }
+  const T* x = input.data<T>();
+  for_each_row_logs(x, input.rows(), d, [&](int64_t r, T high, T rest) {
+    row_map(d, y.data<T>() + r * d, x + r * d,
+            [m = broadcast(high), l = broadcast(rest)](V<T> v) ENGINE_LAMBDA { return (v - m) - l; });
   });
 }
 
@@ -71,14 +82,10 @@ static T unless_nan(T high, const T* x, int64_t d) {
 template <class T>
 void logsumexp(In input, Out y) {
   const int64_t d = input.size(-1);
-  parallel_ranges(input.rows(), row_grain(d), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; r++) {
-      const T* x = input.data<T>() + r * d;
-      const T high = row_max(x, d);
-      // An infinite maximum is the result, unless there is a NaN.
-      y.data<T>()[r] =
-          high - high != 0 ? unless_nan(high, x, d) : high + scalar_log(row_exp(x, high, d, static_cast<T*>(nullptr)));
-    }
+  const T* x = input.data<T>();
+  for_each_row_logs(x, input.rows(), d, [&](int64_t r, T high, T rest) {
+    // An infinite maximum is the result, unless there is a NaN.
+    y.data<T>()[r] = high - high != 0 ? unless_nan(high, x + r * d, d) : high + rest;
   });
 }
 

@@ -103,10 +103,14 @@ def _total_norm(
     return Tensor(norm)
 
 
+def _accumulator(arrays: list[Array]) -> DType:
+    """The dtype of norms and factors of these arrays, which have one dtype: float32 for halves."""
+    return _core.float64 if arrays[0].dtype is _core.float64 else _core.float32
+
+
 def _small_norm(arrays: list[Array], p: float) -> Array:
     """The norm of the arrays' norms for p <= 0, for which there is no kernel; arrays of one dtype on one device."""
-    acc = _core.float64 if arrays[0].dtype is _core.float64 else _core.float32
-    norms = ops.stack([Tensor(array.cast(acc)).norm(p) for array in arrays])
+    norms = ops.stack([Tensor(array.cast(_accumulator(arrays))).norm(p) for array in arrays])
     return norms.norm(p)._data
 
 
@@ -158,11 +162,10 @@ def _scale(gradients: list[Tensor], norm: Tensor, max_norm: float) -> None:
 def _multiply(gradients: list[Tensor], coefficient: float | Tensor) -> None:
     if isinstance(coefficient, Tensor):
         for arrays in _by_dtype(gradients):
-            dtype = _core.float64 if arrays[0].dtype is _core.float64 else _core.float32
-            K.scale_list(arrays, placed(coefficient._data, dtype, arrays[0].device))
+            K.scale_list(arrays, placed(coefficient._data, _accumulator(arrays), arrays[0].device))
     else:  # also if it is NaN, as in PyTorch
         for arrays in _by_dtype(gradients, whole=math.isnan(coefficient)):
-            factor = _core.empty((), arrays[0].dtype)
+            factor = _core.empty((), _accumulator(arrays))
             K.fill(factor, coefficient)
             K.scale_list(arrays, factor)
 
