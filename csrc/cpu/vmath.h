@@ -128,7 +128,7 @@ f32 quotient(f32 a, f32 d) {
 // a / (d + lost); `lost` is what rounding took from d.
 ENGINE_INLINE
 f32 quotient(f32 a, f32 d, f32 lost) {
-#if defined(ENGINE_ISA_avx512) || defined(ENGINE_ISA_avx2)
+#if defined(ENGINE_ISA_avx512) || defined(ENGINE_ISA_avx2) || defined(ENGINE_ISA_neon)
 #if defined(ENGINE_ISA_avx512)
   const f32 r = _mm512_maskz_rcp14_ps(0xffff, d);
 #else

@@ -35,7 +35,10 @@ static T reciprocal_root(T x, double eps) {
 template <class T>
 static __attribute__((noinline)) void scaled_moments(const T* x, double eps, int64_t d, T* mean, T* rstd) {
   double scale = 0, sum = 0, squares = 0;
-  for (int64_t i = 0; i < d; i++) scale = __builtin_fmax(scale, __builtin_fabs(double(x[i])));
+  for (int64_t i = 0; i < d; i++) { // (g++ 12 for aarch64 fails at the same with fmax)
+    const double magnitude = __builtin_fabs(double(x[i]));
+    scale = magnitude > scale ? magnitude : scale;
+  }
   for (int64_t i = 0; i < d; i++) sum += double(x[i]) / scale;
   const double centre = sum / double(d);
   for (int64_t i = 0; i < d; i++) {
