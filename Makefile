@@ -12,13 +12,16 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 
 WORKERS ?= 2
 SOURCES = pyproject.toml CMakeLists.txt tools/pack.py $(shell find csrc cmake python -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h' -o -name '*.def' -o -name '*.cmake' -o -name '*.S' -o -name '*.py')
 
-.PHONY: train test bench lint docs stubs dev clean
+.PHONY: train test emulated bench lint docs stubs dev clean
 
 train: $(VENV)/installed ## train on BANKING77 and print the report; the last line is "test accuracy 0.xxxx"
 	$(BIN)/python examples/banking77/train.py
 
 test: $(VENV)/installed-dev ## run the whole test suite with the installed package
 	ENGINE_WHEEL=$(WHEEL) $(BIN)/python -m pytest -n $(WORKERS)
+
+emulated: $(VENV)/installed-dev ## on Debian 12, run engine under qemu as older x86-64 CPUs, and for aarch64
+	PYTHON=$(BIN)/python WORKERS=$(WORKERS) tools/emulation/run build/emulation
 
 bench: $(VENV)/installed-dev ## run a short version of every benchmark
 	$(BIN)/python -m bench --quick

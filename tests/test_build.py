@@ -53,6 +53,7 @@ def test_only_system_libraries_are_linked() -> None:
         "libpthread.so.0",
         "libdl.so.2",
         "ld-linux-x86-64.so.2",
+        "ld-linux-aarch64.so.1",
     }
 
 

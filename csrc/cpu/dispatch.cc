@@ -12,9 +12,16 @@
 
 namespace engine {
 
+#ifdef ENGINE_HAS_BASELINE
 namespace baseline {
 extern const Kernels table;
 }
+#endif
+#ifdef ENGINE_HAS_NEON
+namespace neon {
+extern const Kernels table;
+}
+#endif
 #ifdef ENGINE_HAS_AVX2
 namespace avx2 {
 extern const Kernels table;
@@ -51,9 +58,12 @@ std::vector<Isa> compiled() {
   std::vector<Isa> isas;
 #if defined(__x86_64__)
   Cpu cpu;
-  isas.push_back({"baseline", &baseline::table, true, "x86-64"});
-#else
+#endif
+#ifdef ENGINE_HAS_BASELINE
   isas.push_back({"baseline", &baseline::table, true, "any CPU"});
+#endif
+#ifdef ENGINE_HAS_NEON
+  isas.push_back({"neon", &neon::table, true, "any CPU"});
 #endif
 #ifdef ENGINE_HAS_AVX2
   isas.push_back({"avx2", &avx2::table, cpu.avx2, "AVX2, FMA, F16C and BMI2, saved by the operating system"});

@@ -17,6 +17,8 @@ struct Tile {
   static constexpr int rows = 12, vectors = 2;
 #elif defined(ENGINE_ISA_avx2)
   static constexpr int rows = 6, vectors = 2;
+#elif defined(ENGINE_ISA_neon)
+  static constexpr int rows = 6, vectors = 4; // 24 accumulators, 4 vectors of B and 4 registers for elements of A
 #else
   static constexpr int rows = 4, vectors = 2;
 #endif
@@ -94,6 +96,17 @@ Result<T> accumulate(T* c, int64_t row) { return {c, row, c, row}; }
 // Hides from the compiler how a pointer moves, so that it keeps the few address registers chosen here.
 #define ENGINE_OPAQUE(x) __asm__("" : "+r"(x))
 
+// *p in all lanes, to multiply by.
+template <class T>
+ENGINE_INLINE
+simd::V<T> factor(const T* p) {
+  T x = *p;
+#if defined(ENGINE_ISA_neon)
+  __asm__("" : "+w"(x)); // fma takes an element of a register; a load that spreads it would need the same units as fma
+#endif
+  return simd::broadcast(x);
+}
+
 // One tile of M rows and N vectors; the last vector has `tail` columns where Masked.
 template <class T, int M, int N, bool Masked>
 static void tile(int64_t k, const Operand<T>& left, const T* b, int64_t b_row, const Result<T>& to, int64_t tail) {
@@ -115,7 +128,7 @@ static void tile(int64_t k, const Operand<T>& left, const T* b, int64_t b_row, c
     for (int j = 0; j < N; j++) row[j] = Masked && j == N - 1 ? load_n(b + j * L, tail) : load(b + j * L);
 #pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
-      const V<T> x = broadcast(base[i / 3][i % 3 * step]);
+      const V<T> x = factor(base[i / 3] + i % 3 * step);
 #pragma GCC unroll 4
       for (int j = 0; j < N; j++) acc[i][j] = fma(x, row[j], acc[i][j]);
     }

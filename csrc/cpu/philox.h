@@ -53,6 +53,8 @@ u64 multiply_low(u64 a, u64 m) {
   return (u64)_mm256_mul_epu32((__m256i)a, (__m256i)m);
 #elif defined(__x86_64__)
   return (u64)_mm_mul_epu32((__m128i)a, (__m128i)m);
+#elif defined(ENGINE_ISA_neon)
+  return (u64)vmull_u32(vmovn_u64(a), vmovn_u64(m));
 #else
   return (a & 0xffffffffu) * m;
 #endif

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define ENGINE_INLINE inline __attribute__((always_inline))
@@ -19,6 +21,9 @@ constexpr int kVectorBytes = 64;
 constexpr bool kFused = true;
 #elif defined(ENGINE_ISA_avx2)
 constexpr int kVectorBytes = 32;
+constexpr bool kFused = true;
+#elif defined(ENGINE_ISA_neon)
+constexpr int kVectorBytes = 16;
 constexpr bool kFused = true;
 #else
 constexpr int kVectorBytes = 16;
@@ -93,6 +98,34 @@ ENGINE_INLINE
 void store_n(float* p, f32 v, int64_t n) { _mm256_maskstore_ps(p, mask8(n), v); }
 ENGINE_INLINE
 void store_n(double* p, f64 v, int64_t n) { _mm256_maskstore_pd(p, mask4(n), v); }
+#elif defined(ENGINE_ISA_neon)
+// No masks here: whole halves, then the odd lane.
+ENGINE_INLINE
+f32 load_n(const float* p, int64_t n) {
+  if (n >= 4) return vld1q_f32(p);
+  const float32x2_t none = vdup_n_f32(0);
+  if (n >= 2) return vcombine_f32(vld1_f32(p), n == 3 ? vld1_lane_f32(p + 2, none, 0) : none);
+  return vcombine_f32(n == 1 ? vld1_lane_f32(p, none, 0) : none, none);
+}
+ENGINE_INLINE
+f64 load_n(const double* p, int64_t n) {
+  if (n >= 2) return vld1q_f64(p);
+  return n == 1 ? vld1q_lane_f64(p, vdupq_n_f64(0), 0) : vdupq_n_f64(0);
+}
+ENGINE_INLINE
+i64 load_n(const int64_t* p, int64_t n) { return (i64)load_n(reinterpret_cast<const double*>(p), n); }
+ENGINE_INLINE
+void store_n(float* p, f32 v, int64_t n) {
+  if (n >= 4) return vst1q_f32(p, v);
+  if (n >= 2) vst1_f32(p, vget_low_f32(v));
+  if (n == 3) vst1q_lane_f32(p + 2, v, 2);
+  if (n == 1) vst1q_lane_f32(p, v, 0);
+}
+ENGINE_INLINE
+void store_n(double* p, f64 v, int64_t n) {
+  if (n >= 2) return vst1q_f64(p, v);
+  if (n == 1) vst1q_lane_f64(p, v, 0);
+}
 #else
 template <class T>
 ENGINE_INLINE
@@ -134,6 +167,17 @@ ENGINE_INLINE
 f64 sqrt(f64 a) { return _mm256_sqrt_pd(a); }
 ENGINE_INLINE
 f32 round(f32 a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+#elif defined(ENGINE_ISA_neon)
+ENGINE_INLINE
+f32 fma(f32 a, f32 b, f32 c) { return vfmaq_f32(c, a, b); }
+ENGINE_INLINE
+f64 fma(f64 a, f64 b, f64 c) { return vfmaq_f64(c, a, b); }
+ENGINE_INLINE
+f32 sqrt(f32 a) { return vsqrtq_f32(a); }
+ENGINE_INLINE
+f64 sqrt(f64 a) { return vsqrtq_f64(a); }
+ENGINE_INLINE
+f32 round(f32 a) { return vrndnq_f32(a); }
 #else
 ENGINE_INLINE
 f32 fma(f32 a, f32 b, f32 c) { return a * b + c; }
@@ -155,7 +199,8 @@ ENGINE_INLINE
 f32 round(f32 a) { return (a + 12582912.0f) - 12582912.0f; }
 #endif
 
-// p = v past the caches, p a multiple of kVectorBytes; others see it after a fence().
+// p = v past the caches, p a multiple of kVectorBytes; others see it after a fence(). (CPUs with NEON notice long runs
+// of whole lines themselves, and then do not read what is overwritten: there it is a plain store.)
 #if defined(ENGINE_ISA_avx512)
 ENGINE_INLINE
 void stream(float* p, f32 v) { _mm512_stream_ps(p, v); }
@@ -334,6 +379,22 @@ void transpose(f64 (&r)[2]) {
   const f64 a = r[0];
   r[0] = _mm_unpacklo_pd(a, r[1]);
   r[1] = _mm_unpackhi_pd(a, r[1]);
+}
+#elif defined(ENGINE_ISA_neon)
+ENGINE_INLINE
+void transpose(f32 (&r)[4]) {
+  const f64 a = (f64)vzip1q_f32(r[0], r[1]), b = (f64)vzip2q_f32(r[0], r[1]);
+  const f64 c = (f64)vzip1q_f32(r[2], r[3]), d = (f64)vzip2q_f32(r[2], r[3]);
+  r[0] = (f32)vzip1q_f64(a, c);
+  r[1] = (f32)vzip2q_f64(a, c);
+  r[2] = (f32)vzip1q_f64(b, d);
+  r[3] = (f32)vzip2q_f64(b, d);
+}
+ENGINE_INLINE
+void transpose(f64 (&r)[2]) {
+  const f64 a = r[0];
+  r[0] = vzip1q_f64(a, r[1]);
+  r[1] = vzip2q_f64(a, r[1]);
 }
 #else
 template <class U, int N>

@@ -271,12 +271,12 @@ template <class U>
 ENGINE_INLINE
 U gelu_tanh_grad(U x) {
   using T = typename Element<U>::type;
-  // Bounded where the sigmoid is 0 or 1 for long, or the slope would overflow.
-  const U square = min(broadcast(T(1e4)), x * x);
+  // Bounded where the sigmoid is 0 or 1 for long, or the slope would overflow. (NaN stays: it comes second.)
+  const U limit = broadcast(T(100)), c = min(limit, max(-limit, x)), square = c * c;
   const U inner = fma(square, broadcast(T(0.071354816272600247)), broadcast(T(1.5957691216057307)));
   const U slope = fma(square, broadcast(T(0.21406444881780074)), broadcast(T(1.5957691216057307)));
-  const auto s = logistic(x * inner);
-  return fma(x * slope, s.slope, s.value);
+  const auto s = logistic(c * inner);
+  return fma(c * slope, s.slope, s.value);
 }
 
 // ---- both: silu, x * sigmoid(x)

@@ -9,18 +9,25 @@ namespace engine::ENGINE_ISA {
 
 using namespace simd;
 
-// Each of n chunks runs `iterations` rounds of 12 independent chains of vector fma: 2 * 12 * lanes * iterations
-// operations. y[i] is a value that depends on all of them, so that nothing can be left out; rate is operations a round.
+// As many as fit the registers with the two factors, and keep all units busy: some CPUs with NEON have four.
+#if defined(ENGINE_ISA_neon)
+constexpr int kChains = 24;
+#else
+constexpr int kChains = 12;
+#endif
+
+// Each of n chunks runs `iterations` rounds of kChains independent chains of vector fma: 2 * kChains * lanes *
+// iterations operations. y[i] is a value that depends on all of them, so that nothing can be left out; rate is
+// operations a round.
 template <class T>
 void fma_peak(int64_t n, int64_t iterations, Out y, Out rate) {
-  constexpr int kChains = 12; // with the two factors they fit 16 registers
   T* out = y.data<T>();
   *rate.data<int64_t>() = 2 * kChains * kLanes<T>;
   parallel_for(n, [&](int64_t i) {
     V<T> chain[kChains], factor = broadcast(T(0.999)), add = broadcast(T(0.001));
     for (int c = 0; c < kChains; c++) chain[c] = broadcast(T(1) + T(c));
     for (int64_t k = 0; k < iterations; k++) {
-#pragma GCC unroll 16
+#pragma GCC unroll 24
       for (int c = 0; c < kChains; c++) chain[c] = fma(chain[c], factor, add);
     }
     for (int c = 1; c < kChains; c++) chain[0] += chain[c];

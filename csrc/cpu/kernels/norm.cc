@@ -30,20 +30,28 @@ static T reciprocal_root(T x, double eps) {
   return T(1) / T(__builtin_sqrt(double(x) + eps));
 }
 
-// Mean and 1 / sqrt(variance + eps) of a row whose squares are beyond the largest T: of the row divided by its largest
-// magnitude. NaNs if the row is not finite.
+// A normalised row whose squares are beyond the largest T: of the row divided by its largest magnitude. NaNs if the row
+// is not finite. b null: rms_norm, without a mean.
 template <class T>
-static __attribute__((noinline)) void scaled_moments(const T* x, double eps, int64_t d, T* mean, T* rstd) {
+static __attribute__((noinline)) void scaled_row(const T* x, const T* w, const T* b, double eps, int64_t d, T* out,
+                                                 T* mean, T* rstd) {
   double scale = 0, sum = 0, squares = 0;
-  for (int64_t i = 0; i < d; i++) scale = __builtin_fmax(scale, __builtin_fabs(double(x[i])));
-  for (int64_t i = 0; i < d; i++) sum += double(x[i]) / scale;
+  for (int64_t i = 0; i < d; i++) { // (g++ 12 for aarch64 fails at the same with fmax)
+    const double magnitude = __builtin_fabs(double(x[i]));
+    scale = magnitude > scale ? magnitude : scale;
+  }
+  if (b)
+    for (int64_t i = 0; i < d; i++) sum += double(x[i]) / scale;
   const double centre = sum / double(d);
   for (int64_t i = 0; i < d; i++) {
     const double u = double(x[i]) / scale - centre;
     squares += u * u;
   }
-  *mean = T(centre * scale);
-  *rstd = T(1 / __builtin_sqrt(squares / double(d) + eps / scale / scale) / scale);
+  const double root = 1 / __builtin_sqrt(squares / double(d) + eps / scale / scale);
+  for (int64_t i = 0; i < d; i++)
+    out[i] = T((double(x[i]) / scale - centre) * root * double(w[i]) + (b ? double(b[i]) : 0));
+  if (b) *mean = T(centre * scale);
+  *rstd = T(root / scale);
 }
 
 // out = (x - mean) * rstd * w + b for a row whose elements add up to `total`.
@@ -52,18 +60,15 @@ static ENGINE_INLINE
 void normalize_row(const T* x, T total, const T* w, const T* b, double eps, int64_t d, T* out, T* mean, T* rstd,
                    bool past) {
   constexpr int L = kLanes<T>;
-  T mu = total / T(d);
-  V<T> vm = broadcast(mu);
+  const T mu = total / T(d);
+  const V<T> vm = broadcast(mu);
   const T squares = row_total<T>(d, [&](int64_t i, int64_t k) ENGINE_LAMBDA {
     V<T> u = load_some(x + i, k) - vm;
     if (k < L) u = first_lanes(u, k, T(0));
     return u * u;
   });
-  T rs = reciprocal_root(squares / T(d), eps);
-  if (squares - squares != 0) {
-    scaled_moments(x, eps, d, &mu, &rs);
-    vm = broadcast(mu);
-  }
+  if (squares - squares != 0) return scaled_row(x, w, b, eps, d, out, mean, rstd);
+  const T rs = reciprocal_root(squares / T(d), eps);
   *mean = mu;
   *rstd = rs;
   const V<T> vr = broadcast(rs);
@@ -164,7 +169,9 @@ static void norm_backward(const NormBackward<T>& a, int64_t n, int64_t d) {
       const V<T> vm = broadcast(Centred ? a.mean[r] : T(0)), vr = broadcast(a.rstd[r]);
       Wide<T> sum_g, sum_gx;
       walk<T>(d, [&](int p, int64_t i, int64_t k) ENGINE_LAMBDA {
-        const V<T> vg = load_some(g + i, k), xhat = (load_some(x + i, k) - vm) * vr, gw = vg * load_some(w + i, k);
+        const V<T> vg = load_some(g + i, k), gw = vg * load_some(w + i, k);
+        V<T> xhat = (load_some(x + i, k) - vm) * vr;
+        if (k < L) xhat = first_lanes(xhat, k, T(0)); // behind the end it may be infinite
         if constexpr (Centred) {
           sum_g[p] += gw;
           store_some(pb + i, load_some(pb + i, k) + vg, k);
@@ -246,7 +253,12 @@ void rms_norm(In input, Opt weight, double eps, Out y, Out rstd) {
   parallel_ranges(n, row_grain(d), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const T* x = xs + r * d;
-      const V<T> rs = broadcast(rstds[r] = reciprocal_root(row_dot(x, x, d) / T(d), eps));
+      const T squares = row_dot(x, x, d);
+      if (squares - squares != 0) {
+        scaled_row<T>(x, w, nullptr, eps, d, ys + r * d, nullptr, rstds + r);
+        continue;
+      }
+      const V<T> rs = broadcast(rstds[r] = reciprocal_root(squares / T(d), eps));
       row_map(d, ys + r * d, x, w, [rs](V<T> a, V<T> b) ENGINE_LAMBDA { return a * rs * b; });
     }
   });
