@@ -17,6 +17,7 @@ from engine.runs.text import TextRun
 from engine.serialization import load_file
 from engine.tasks import Classification, Regression, Tagging
 from engine.text import Tokenizer, read_table
+from engine.train import TrainerConfig
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 90868376\n"
 
@@ -83,7 +84,7 @@ def test_a_remark_on_tags_counts_spans_and_types():
         ),
         (["city", "name"], "No word of 1 of the 2 tags was recognised: name. More texts with these tags"),
     ):
-        (sentence,) = TextRun.advice(SimpleNamespace(task=Tagging(tags)), report)
+        (sentence,) = TextRun.advice(SimpleNamespace(task=Tagging(tags), trainer=TrainerConfig()), report)
         assert sentence.startswith(said)
 
 

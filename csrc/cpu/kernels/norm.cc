@@ -246,6 +246,13 @@ void dropout_add_layer_norm_backward(In dy, Opt dsum, In sum, Opt weight, In mea
 }
 
 template <class T>
+static bool all_finite(const T* x, int64_t d) {
+  bool finite = true;
+  for (int64_t i = 0; i < d; i++) finite = finite && x[i] - x[i] == 0;
+  return finite;
+}
+
+template <class T>
 void rms_norm(In input, Opt weight, double eps, Out y, Out rstd) {
   const int64_t n = input.rows(), d = input.size(-1);
   const T *xs = input.data<T>(), *w = or_constant(weight, d, T(1), 1);
@@ -254,7 +261,7 @@ void rms_norm(In input, Opt weight, double eps, Out y, Out rstd) {
     for (int64_t r = begin; r < end; r++) {
       const T* x = xs + r * d;
       const T squares = row_dot(x, x, d);
-      if (squares - squares != 0) {
+      if (squares - squares != 0 && all_finite(x, d)) {
         scaled_row<T>(x, w, nullptr, eps, d, ys + r * d, nullptr, rstds + r);
         continue;
       }

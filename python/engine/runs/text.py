@@ -279,11 +279,17 @@ class TextRun(Run):
         return {"examples": examples, "attention": attention}
 
 
+def _vocabulary(texts: list[str]) -> int:
+    """The most tokens for so much text: what occurs a few times only teaches a model nothing about other texts."""
+    return min(8000, max(2000, sum(len(text.split()) for text in texts) // 35))
+
+
 def _words(data: TextData, start: StartConfig, parts: Parts) -> Tokenizer:
     """The tokenizer of the settings, or one that is trained on the texts."""
     source = data.tokenizer or start.folder()
     if source is None:
-        tokenizer = Tokenizer.train(parts.texts(), data.vocab_size)
+        texts = list(parts.texts())
+        tokenizer = Tokenizer.train(texts, _vocabulary(texts) if data.vocab_size is None else data.vocab_size)
     else:
         try:
             tokenizer = load_tokenizer(source)

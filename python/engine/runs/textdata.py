@@ -36,7 +36,7 @@ class TextData(Settings):
         text_column, label_column: names of columns; None: the usual names are looked for.
         tokenizer: a vocab.txt, a tokenizer.json, or a folder with one. None: that of the model to start from; if there is none,
             a WordPiece tokenizer is trained on the training texts.
-        vocab_size: the most tokens of a trained tokenizer.
+        vocab_size: the most tokens of a trained tokenizer; None: one for each 35 words of the training texts, from 2,000 to 8,000.
         max_length: the most tokens in a text; longer texts are cut.
         encoding: of all files; None: the one of the byte-order mark, or UTF-8.
         columns: the names of all columns in order, for files without a header.
@@ -57,7 +57,7 @@ class TextData(Settings):
     text_column: str | None = None
     label_column: str | None = None
     tokenizer: str | None = None
-    vocab_size: int = 8000
+    vocab_size: int | None = None
     max_length: int = 128
     encoding: str | None = None
     columns: tuple[str, ...] = ()
