@@ -38,6 +38,8 @@ def _flat(op: str, name: str, value: Tensor | None, shape: tuple[int, ...]) -> A
 
 
 def _normal_shape(op: str, x: Array, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    if type(normalized_shape) is tuple and normalized_shape == x.shape[-1:] != () and type(normalized_shape[0]) is int:
+        return normalized_shape  # as a module gives it
     given = listed(op, "normalized_shape", normalized_shape)
     shape = sizes_of(op, "normalized_shape", (given,))
     if not shape:
