@@ -53,9 +53,12 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
         value = value.item()
     if not isinstance(value, bool | int | float):
         try:
-            value = value.item()  # a NumPy scalar
+            number = value.item()  # a NumPy scalar
         except (AttributeError, ValueError):
-            raise BadType(op, arg, "a number", type(value).__name__) from None
+            number = None
+        if not isinstance(number, bool | int | float):
+            raise BadType(op, arg, "a number", type(value).__name__)
+        value = number
     limits = INTEGER_LIMITS.get(array.dtype)
     if array.dtype is _core.uint8 and not isinstance(value, float) and -256 < value < 0:
         value += 256  # wraps around, as in PyTorch

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.errors import require
+from engine.ops.blame import explained
 from engine.ops.factory import arange, zeros
 from engine.ops.padding import pad
 from engine.ops.scatter import index_add
@@ -51,6 +52,7 @@ class _Windows:
         return (step.unsqueeze(1) + start).reshape(-1)
 
 
+@explained
 def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Tensor:
     """(batch, channels, height, width) -> (batch, channels * kernel height * kernel width, patches): each patch as a column.
 
@@ -70,6 +72,7 @@ def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair =
     return apart.reshape(n, channels * kh * kw, rows * columns)
 
 
+@explained
 def fold(
     input: Tensor, output_size: Pair, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1
 ) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import Node, record
-from engine.errors import BadIndex, BadValue, require
+from engine.errors import BadIndex, BadType, BadValue, require
 from engine.ops.blame import explained
 from engine.ops.convert import into
 from engine.ops.factory import as_tensor
@@ -71,7 +71,8 @@ def _recorded(
 
 def both_into(op: str, out: Sequence[Tensor], result: ValuesAndIndices) -> ValuesAndIndices:
     """Writes values and indices to the two tensors that `out` holds."""
-    require(len(out) == 2, op, "out", "(values, indices)", out)
+    pair = isinstance(out, list | tuple) and len(out) == 2
+    require(pair, op, "out", "(values, indices)", out, error=BadType)
     return ValuesAndIndices(into(op, out[0], result.values), into(op, out[1], result.indices))
 
 

@@ -247,6 +247,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
 
 @tensor_method
+@explained
 def cov(
     input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
 ) -> Tensor:
@@ -276,6 +277,7 @@ def cov(
 
 
 @tensor_method
+@explained
 def corrcoef(input: Tensor) -> Tensor:
     """The correlations of the rows of `input` (variables, observations), each in [-1, 1]; of one row, a 0-dim 1."""
     together = cov(input)

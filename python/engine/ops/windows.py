@@ -9,6 +9,7 @@ from typing import Any
 from engine._core import DType
 from engine.dtypes import default
 from engine.errors import BadType, require
+from engine.ops.blame import explained
 from engine.ops.factory import arange, ones, zeros
 from engine.ops.unary import abs, cos
 from engine.tensor import Tensor
@@ -37,6 +38,7 @@ def _window(
     return made.requires_grad_() if grad else made
 
 
+@explained
 def hann_window(
     window_length: int,
     periodic: bool = True,
@@ -49,6 +51,7 @@ def hann_window(
     return hamming_window(window_length, periodic, 0.5, 0.5, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@explained
 def hamming_window(
     window_length: int,
     periodic: bool = True,
@@ -67,6 +70,7 @@ def hamming_window(
     return _window("hamming_window", window_length, periodic, dtype, device, requires_grad, curve)
 
 
+@explained
 def blackman_window(
     window_length: int,
     periodic: bool = True,
@@ -83,6 +87,7 @@ def blackman_window(
     return _window("blackman_window", window_length, periodic, dtype, device, requires_grad, curve)
 
 
+@explained
 def bartlett_window(
     window_length: int,
     periodic: bool = True,
