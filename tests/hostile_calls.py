@@ -51,7 +51,7 @@ LEFT_OUT = {
         "set_default_tensor_type", "from_file", "use_deterministic_algorithms",
     },
     "functional": set(),
-    "Tensor": {"share_memory_"},
+    "Tensor": {"cuda", "pin_memory", "share_memory_"},
 }  # fmt: skip
 WRITES = {"fill_diagonal_", "resize_", "set_", "copysign_", "requires_grad_", "data"}
 RANDOM = {

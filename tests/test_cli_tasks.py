@@ -196,7 +196,7 @@ def test_labels_of_all_kinds_survive(tmp_path):
     rows = [(f"{words[i]} {words[i]} number {j}", names[i]) for j in range(6) for i in range(6)]
     data = write_rows(tmp_path / "data.csv", ("text", "label"), rows)
     exact = ("--epochs", 40, "--dropout", 0, "--token-dropout", 0, "--label-smoothing", 0)
-    out = run_engine("train", data, "--test", data, "-o", tmp_path / "run", *SCRATCH, *exact)
+    out = run_engine("train", data, "--test", data, "-o", tmp_path / "run", "--label-separator", "", *SCRATCH, *exact)
     assert read_json(tmp_path / "run/report.json")["test"]["accuracy"] == 1
     assert "投诉" in run_engine("evaluate", tmp_path / "run", data, "--per-class")
     assert not any(line.startswith("lines") for line in out.splitlines())

@@ -37,7 +37,7 @@ def test_the_columns_and_the_separator_that_a_run_was_trained_with_are_kept(tmp_
     data = write_rows(tmp_path / "y.csv", ("text", "labels"), [("the card is late", "a;b"), ("reset it", "")])
     assert run_engine("evaluate", RUNS / "multilabel", data).splitlines()[-1].startswith("micro F1 ")
     (tmp_path / "z.conll").write_text("fly O\nto O\nberlin B-city\n")
-    assert run_engine("evaluate", RUNS / "tagging", tmp_path / "z.conll").splitlines()[-1].startswith("f1 ")
+    assert run_engine("evaluate", RUNS / "tagging", tmp_path / "z.conll").splitlines()[-1].startswith("F1 ")
 
 
 def test_exports(tmp_path):

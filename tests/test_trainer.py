@@ -450,7 +450,7 @@ def test_token_dropout():
 @pytest.mark.parametrize(
     ("setting", "text"),
     [
-        ({"epochs": 0}, "epochs: expected None or at least 1, got 0"),
+        ({"epochs": 0}, "epochs: expected at least 1, got 0"),
         ({"schedule": "step"}, "schedule: expected 'linear'"),
         ({"warmup_ratio": 1.5}, r"warmup_ratio: expected a number in \[0, 1\]"),
         ({"batch_size": None}, "batch_size: expected a number, because max_tokens is None"),
@@ -462,7 +462,7 @@ def test_token_dropout():
         ({"eps": float("inf")}, "eps: expected a finite number >= 0"),
         ({"betas": (0.9, float("inf"))}, r"betas: expected two numbers in \[0, 1\)"),
         ({"warmup_ratio": float("nan")}, "warmup_ratio: expected"),
-        ({"max_grad_norm": float("inf")}, "max_grad_norm: expected None or a finite number > 0"),
+        ({"max_grad_norm": float("inf")}, "max_grad_norm: expected a finite number > 0"),
     ],
 )
 def test_settings_out_of_range(setting, text):

@@ -24,7 +24,7 @@ def test_a_setting_by_another_name_is_understood(name, meant):
 
 
 def test_an_element_is_named_by_its_number():
-    with pytest.raises(TypeError, match=r"got NoneType in texts\[1\]"):
+    with pytest.raises(TypeError, match=r"got None \(NoneType\) in texts\[1\]"):
         checked_strings("answer", "texts", ["a", None])  # type: ignore[list-item]
 
 
