@@ -10,7 +10,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, wraps
-from inspect import Parameter, signature
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -54,6 +53,8 @@ def misfit(
 ) -> ArgumentError | None:
     """The error about the first argument that does not fit its annotation; None if all fit. overflow: no integer may be larger than
     64 bits, wherever it stands."""
+    from inspect import signature  # takes longer to import than all of engine.ops, and is rarely needed
+
     try:
         given = signature(function).bind(*args, **kwargs).arguments
     except TypeError:  # too many arguments or too few: Python's own words say so
@@ -75,6 +76,8 @@ def misfit(
 
 def _given(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """The name, the annotation and the value of each argument."""
+    from inspect import Parameter, signature
+
     kinds, parameters = _hints(function), signature(function).parameters
     for name, value in arguments.items():
         kind = kinds.get(name, Any)
