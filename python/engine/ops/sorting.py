@@ -71,8 +71,9 @@ def _recorded(
 
 def both_into(op: str, out: Sequence[Tensor], result: ValuesAndIndices) -> ValuesAndIndices:
     """Writes values and indices to the two tensors that `out` holds."""
-    pair = isinstance(out, list | tuple) and len(out) == 2
-    require(pair, op, "out", "(values, indices)", out, error=BadType)
+    if not isinstance(out, list | tuple):
+        raise BadType(op, "out", "(values, indices)", type(out).__name__)
+    require(len(out) == 2, op, "out", "(values, indices)", out)
     return ValuesAndIndices(into(op, out[0], result.values), into(op, out[1], result.indices))
 
 
