@@ -107,7 +107,7 @@ def _calls(given: argparse.Namespace) -> int:
 
 def _large() -> int:
     """Each file in a process of its own, because the largest memory of a process does not go back."""
-    from hostile_files import READERS, megabytes, wrong_error
+    from hostile_files import READERS, megabytes, peak, wrong_error
 
     print(f"{'file of 1 MB':<22}{'memory':>10}{'processor':>12}  outcome")
     for name, (reader, file, data) in megabytes().items():
@@ -117,22 +117,16 @@ def _large() -> int:
         (folder / file).write_bytes(data)
         sys.stdout.flush()
         if os.fork() == 0:
-            before, started, outcome = _peak(), time.process_time(), "an answer"
+            before, started, outcome = peak(), time.process_time(), "an answer"
             try:
                 READERS[reader].read(folder)
             except BaseException as error:
                 outcome = wrong_error(error) or str(error).replace(str(folder), "")[:110]
             seconds = time.process_time() - started
-            print(f"{name:<22}{(_peak() - before) / 2**20:>6.0f} MiB{seconds:>10.2f} s  {outcome}", flush=True)
+            print(f"{name:<22}{(peak() - before) / 2**20:>6.0f} MiB{seconds:>10.2f} s  {outcome}", flush=True)
             os._exit(0)
         os.wait()
     return 0
-
-
-def _peak() -> int:
-    """The largest memory of this process, in bytes. `getrusage` would count what the process that it was forked from had, too."""
-    with open("/proc/self/status", encoding="ascii") as stream:
-        return 1024 * next(int(line.split()[1]) for line in stream if line.startswith("VmHWM:"))
 
 
 def _atheris(given: argparse.Namespace) -> int:
