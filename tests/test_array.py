@@ -273,3 +273,9 @@ def test_bytes_round_trip() -> None:
     assert np.array_equal(np.asarray(_core.from_bytes(raw, [3, 2], _core.float32)), a.T)
     with pytest.raises(ValueError, match=r"\[from_bytes\] raw: expected 16 bytes, got 24"):
         _core.from_bytes(raw, [4], _core.float32)
+
+
+@pytest.mark.parametrize("make", [Array, lambda: Array.__new__(Array), lambda: object.__new__(Array)])
+def test_an_array_that_holds_nothing_cannot_be_made(make):
+    with pytest.raises(TypeError):
+        make()

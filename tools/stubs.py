@@ -55,12 +55,11 @@ def core_stub() -> str:
         for name, member in sorted(vars(cls).items()):
             if isinstance(member, property):
                 result = re.search(r"-> (.*)$", (member.fget.__doc__ or "").strip().split("\n")[0])
-                kind = {"shape": "tuple[int, ...]", "strides": "tuple[int, ...]", "dtype": "DType"}.get(
-                    name, extension_type(result[1]) if result else "Any"
-                )
+                kind = extension_type(result[1]) if result else "Any"
                 lines += ["    @property", f"    def {name}(self) -> {kind}: ..."]
-            elif inspect.isgetsetdescriptor(member):
-                lines += ["    @property", f"    def {name}(self) -> Size: ..."]
+            elif inspect.isgetsetdescriptor(member):  # its description begins with the type
+                kind = str(member.__doc__).partition(":")[0].replace("bool", "_bool")
+                lines += ["    @property", f"    def {name}(self) -> {kind}: ..."]
             elif callable(member) and (not name.startswith("_") or name.startswith("__dlpack")):
                 lines.append("    " + extension_function(name, member, True))
             elif callable(member) and name == "__buffer__":

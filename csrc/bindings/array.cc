@@ -18,8 +18,6 @@ struct PyDType {
   int code;
 };
 
-py::object dtype_object(DType t) { return *dtypes[int(t)]; }
-
 constexpr const char* kBufferFormat[kNumDTypes] = {"f", "d", "i", "q", "B", "?", nullptr, "e", "b", "h"};
 
 DType dtype_of_buffer(const std::string& format, int64_t itemsize) {
@@ -173,18 +171,6 @@ void copy_into(const Array& dst, const Array& src, bool non_blocking) {
 // What the host may read.
 Array on_cpu(const Array& a) { return a.device() == kCpu ? a : to_device(a, kCpu); }
 
-py::tuple shape_tuple(const Array& a) {
-  py::tuple t(a.ndim);
-  for (int i = 0; i < a.ndim; i++) t[i] = a.shape[i];
-  return t;
-}
-
-py::tuple stride_tuple(const Array& a) {
-  py::tuple t(a.ndim);
-  for (int i = 0; i < a.ndim; i++) t[i] = a.strides[i];
-  return t;
-}
-
 // The one element as a Python number.
 py::object item(const Array& a) {
   if (a.numel() != 1)
@@ -214,6 +200,8 @@ py::object item(const Array& a) {
 }
 
 } // namespace
+
+py::object dtype_object(DType t) { return *dtypes[int(t)]; }
 
 Array* array_in(PyObject* o) {
   if (Py_TYPE(o) != array_type) return nullptr;
@@ -252,10 +240,11 @@ void bind_array(py::module_& m) {
   py::class_<Array> array(m, "Array", py::buffer_protocol(), py::is_final(),
                           "A typed, strided block of memory. engine.Tensor wraps it.");
   array_type = reinterpret_cast<PyTypeObject*>(array.ptr());
-  array.def_property_readonly("shape", &shape_tuple)
-      .def_property_readonly("strides", &stride_tuple, "In elements.")
-      .def_property_readonly("dtype", [](const Array& a) { return dtype_object(a.dtype); })
-      .def_property_readonly("device", &Array::device, "-1: the CPU; else the number of the device.")
+  array_type->tp_new = [](PyTypeObject*, PyObject*, PyObject*) { // an object without an Array would be read as one
+    return PyErr_Format(PyExc_TypeError, "Arrays are made by functions, such as engine.empty");
+  };
+  bind_attributes(m, array);
+  array
       .def(
           "to_device",
           [](const Array& a, int device, bool non_blocking) {
@@ -267,17 +256,9 @@ void bind_array(py::module_& m) {
       .def("pin", &pinned)
       .def_property_readonly("is_pinned", [](const Array& a) { return a.storage->pinned; })
       .def_property_readonly("overlaps_itself", &Array::overlaps_itself)
-      .def_property_readonly(
-          "meta", [](const Array& a) { return py::make_tuple(shape_tuple(a), dtype_object(a.dtype), a.device()); },
-          "(shape, dtype, device): in one call what the tape keeps of every output.")
-      .def_property_readonly("ndim", [](const Array& a) { return a.ndim; })
-      .def_property_readonly("size", &Array::numel)
       .def_property_readonly("offset", [](const Array& a) { return a.offset; })
       .def_property_readonly("data_ptr", [](const Array& a) { return reinterpret_cast<uintptr_t>(a.data()); })
-      .def_property_readonly("version", [](const Array& a) { return a.storage->version.load(); })
       .def_property_readonly("readonly", [](const Array& a) { return a.storage->readonly; })
-      .def_property_readonly("is_contiguous", &Array::is_contiguous)
-      .def_property_readonly("owns_storage_alone", [](const Array& a) { return a.storage.use_count() == 1; })
       .def_property_readonly("storage_size", [](const Array& a) { return a.storage->bytes / item_size(a.dtype); })
       .def("shares_storage", [](const Array& a, const Array& b) { return a.storage == b.storage; })
       .def("item", &item)

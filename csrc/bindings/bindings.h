@@ -10,11 +10,14 @@
 namespace engine {
 
 void bind_array(pybind11::module_& m);
+void bind_attributes(pybind11::module_& m, pybind11::handle array);
 void bind_dlpack(pybind11::module_& m, pybind11::class_<Array>& array);
 void bind_kernels(pybind11::module_& m);
 void bind_runtime(pybind11::module_& m);
 void bind_size(pybind11::module_& m, pybind11::handle array);
 
+// The one Python object of a dtype.
+pybind11::object dtype_object(DType t);
 // The Array in a Python object, or null. The type is final, so its first value slot is the Array.
 Array* array_in(PyObject* object);
 // A new Python object that holds the Array. Throws error_already_set if there is no memory.

@@ -63,7 +63,7 @@ PyObject* sizes(PyObject* self, void*) {
 }
 
 PyMethodDef methods[] = {{"numel", numel, METH_NOARGS, "The product of the sizes."}, {}};
-PyGetSetDef shape_of_array = {"sizes", sizes, nullptr, "shape as a Size.", nullptr};
+PyGetSetDef shape_of_array = {"sizes", sizes, nullptr, "Size: the shape, with numel().", nullptr};
 
 template <class F>
 void* slot(F* function) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import _local
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 
-class _Mode(threading.local):
+class _Mode(_local):  # threading.local, without the 1.5 ms of importing `threading`
     enabled = True
     recorder: Any = None  # inside a checkpoint: recorder(node, saved) takes what a node saves and returns what it keeps
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from engine._core import Array
+from engine._core import Array, first_changed, versions
 from engine.autograd.modes import mode
 from engine.autograd.rows import dense
 from engine.device import device_of
@@ -27,7 +27,7 @@ class Node:
 
     # Defaults are set on the class, because every op of a training step pays for what `__init__` sets.
     outputs: tuple[tuple[tuple[int, ...], Any, int], ...] = ()  # shape, dtype and device of each
-    _versions: Sequence[int | None] = ()
+    _versions: tuple[int | None, ...] = ()
     _hooks: dict[int, dict[int, Any]] = NOTHING  # by output, then by the hook's number
     _retained: dict[int, weakref.ref[Tensor]] = NOTHING  # by output
     made_at: str | None = None  # with anomaly detection: the line of the program that called the op
@@ -47,7 +47,7 @@ class Node:
         if place is not None:
             self.made_at = place()
         if saved:
-            self._versions = [a.version if type(a) is Array else None for a in saved]
+            self._versions = versions(saved)
             if mode.recorder is not None:
                 self._saved = mode.recorder(self, saved)
 
@@ -116,15 +116,16 @@ class Node:
         """What the op saved. Raises RuntimeError if it was freed or has been overwritten since."""
         if self._call is not None:
             self._call.again()
-        if self._saved is None:
+        saved = self._saved
+        if saved is None:
             raise freed(self.op)
-        for i, version in enumerate(self._versions):
-            if version is not None and self._saved[i].version != version:
-                array = self._saved[i]
-                got = f"array {i} of shape {array.shape}, modified by an in-place operation"
-                hint = f"it was saved at version {version} and is at version {array.version}"
-                raise BadState(self.op, "backward", "the arrays that the op saved, unchanged", got, hint)
-        return self._saved
+        changed = first_changed(saved, self._versions)
+        if changed >= 0:
+            array, version = saved[changed], self._versions[changed]
+            got = f"array {changed} of shape {array.shape}, modified by an in-place operation"
+            hint = f"it was saved at version {version} and is at version {array.version}"
+            raise BadState(self.op, "backward", "the arrays that the op saved, unchanged", got, hint)
+        return saved
 
     def hooks_of(self, index: int) -> dict[int, Any]:
         """The hooks of the output with that number; the caller may add to them."""

@@ -8,9 +8,8 @@ it saved after its visit.
 
 from __future__ import annotations
 
-import threading
+from _thread import RLock
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heappop, heappush
 from typing import Any
 
 from engine import _core
@@ -41,7 +40,7 @@ __all__ = [
 
 K = _core.kernels
 _new = Tensor.__new__
-_accumulating = threading.RLock()  # held while a gradient is added to `.grad`
+_accumulating = RLock()  # held while a gradient is added to `.grad`
 
 
 def record(
@@ -191,8 +190,10 @@ def _walk(
     """Calls `leaf` with each leaf and its gradient, and puts the gradients of the outputs of nodes that `found` has into it.
 
     asked: the only leaves that count; the hooks of others do not run."""
-    pending: dict[Node, list[Array | None]] = {}
-    heap: list[tuple[int, Node]] = []
+    from heapq import heappop, heappush
+
+    pending: dict[int, tuple[Node, list[Array | None]]] = {}  # by -number of the node
+    heap: list[int] = []
     leaves: dict[Tensor, Array | RowSum] = {}
 
     def send(edge: Edge, gradient: Array | RowSum) -> None:
@@ -200,12 +201,16 @@ def _walk(
             first = edge not in leaves
             leaves[edge] = gradient if first else K.add(dense(leaves[edge]), dense(gradient))
             return
-        gradient = dense(gradient)
+        if type(gradient) is not Array:
+            gradient = dense(gradient)
         node, index = edge
-        slots = pending.get(node)
-        if slots is None:
-            slots = pending[node] = [None] * len(node.outputs)
-            heappush(heap, (-node.number, node))
+        number = -node.number
+        if number in pending:
+            slots = pending[number][1]
+        else:
+            slots = [None] * len(node.outputs)
+            pending[number] = node, slots
+            heappush(heap, number)
         before = slots[index]
         slots[index] = gradient if before is None else K.add(before, gradient)
 
@@ -215,8 +220,7 @@ def _walk(
         for edge, seed in starts:
             send(edge, seed)
         while heap:
-            node = heappop(heap)[1]
-            slots = pending.pop(node)
+            node, slots = pending.pop(heappop(heap))
             if node._hooks or node._retained or found:
                 for i, g in enumerate(slots):
                     if g is None:
@@ -293,7 +297,8 @@ def backward(
             elif type(g) is RowSum:
                 tensor._grad = RowGradient(g)
             else:
-                g = dense(g)
+                if type(g) is not Array:
+                    g = dense(g)
                 if id(g) in taken or not g.owns_storage_alone or not g.is_contiguous:
                     g = g.clone()
                 taken[id(g)] = g

@@ -7,7 +7,7 @@ a generator draws what engine draws after the same `manual_seed`, and works for 
 from __future__ import annotations
 
 import os
-import threading
+from _thread import allocate_lock
 from typing import Any
 
 from engine import _core
@@ -27,7 +27,7 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         self.device = Device(device)
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._set(67280421310721, 0)
 
     def manual_seed(self, seed: int) -> Generator:

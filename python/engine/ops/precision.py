@@ -7,7 +7,7 @@ but only if `active` says that some thread is inside. Tensors on the CPU are lef
 
 from __future__ import annotations
 
-import threading
+from _thread import _local, allocate_lock
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from typing import Any
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 active = 0  # the number of enabled regions that are open, in all threads
-_lock = threading.Lock()
+_lock = allocate_lock()
 
 
-class _State(threading.local):
+class _State(_local):
     enabled = False
     cached = True
     depth = 0

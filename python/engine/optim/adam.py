@@ -9,7 +9,7 @@ from typing import Any
 
 from engine import _core
 from engine._core import Array
-from engine.autograd.rows import RowSum, kept_rows
+from engine.autograd.rows import RowGradient, RowSum
 from engine.ops.arithmetic import maximum
 from engine.ops.factory import zeros_like
 from engine.optim.optimizer import Bounded, Group, Scale
@@ -107,13 +107,12 @@ class Adam(Bounded):
         state["step"] += 1
 
     def _update(self, params: list[Tensor], rows: list[int], lines: list[tuple[float, ...]], scale: Scale) -> None:
-        sparse = [kept_rows(p._grad) for p in params]
-        for p, r, gradient in zip(params, rows, sparse):
-            if gradient is not None:
-                self._update_rows(p, gradient, lines[r], scale)
-        whole = [i for i, gradient in enumerate(sparse) if gradient is None]
-        if len(whole) < len(params):
-            params, rows = [params[i] for i in whole], [rows[i] for i in whole]
+        kept = {i: p._grad.row_sum for i, p in enumerate(params) if type(p._grad) is RowGradient and p._grad.row_sum}
+        if kept:
+            for i, gradient in kept.items():
+                self._update_rows(params[i], gradient, lines[rows[i]], scale)
+            params = [p for i, p in enumerate(params) if i not in kept]
+            rows = [r for i, r in enumerate(rows) if i not in kept]
         if not params:
             return
         states = [self.state[p] for p in params]

@@ -193,9 +193,11 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
 
 def zero_gradients(parameters: Iterable[Tensor], set_to_none: bool = True) -> None:
     """Removes the gradients of the parameters, or with set_to_none=False fills them with zeros."""
-    for p in parameters:
-        if set_to_none:
+    if set_to_none:
+        for p in parameters:
             p._grad = None
-        elif p._grad is not None:
+        return
+    for p in parameters:
+        if p._grad is not None:
             p._grad = p._grad.detach()
             K.fill(p._grad._data, 0.0)
