@@ -1,40 +1,48 @@
 """engine: a small tensor engine with hand-written kernels, made to train transformer classifiers on text without padding."""
 
 import builtins as _builtins
+import gc as _gc
 import importlib as _importlib
 from typing import Any as _Any
 
-from engine import accelerator, autograd, cuda, dtypes, errors, ops, xpu
-from engine._core import (
-    DType,
-    bfloat16,
-    empty_cache,
-    float16,
-    float32,
-    float64,
-    get_cpu_isa,
-    get_num_threads,
-    int8,
-    int16,
-    int32,
-    int64,
-    memory_stats,
-    reset_peak_memory_stats,
-    set_cpu_isa,
-    set_memory_limit,
-    set_num_threads,
-    uint8,
-)
-from engine._core import DType as dtype
-from engine._core import bool as bool
-from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from engine.device import device
-from engine.dtypes import *
-from engine.einops_backend import register as _register_einops
-from engine.errors import OutOfMemory as OutOfMemoryError
-from engine.layout import Layout
-from engine.ops import *
-from engine.tensor import Tensor
+# All that these imports make stays: Python's collector, which would look through it again and again, waits.
+_collects = _gc.isenabled()
+_gc.disable()
+try:
+    from engine import accelerator, autograd, cuda, dtypes, errors, ops, xpu
+    from engine._core import (
+        DType,
+        bfloat16,
+        empty_cache,
+        float16,
+        float32,
+        float64,
+        get_cpu_isa,
+        get_num_threads,
+        int8,
+        int16,
+        int32,
+        int64,
+        memory_stats,
+        reset_peak_memory_stats,
+        set_cpu_isa,
+        set_memory_limit,
+        set_num_threads,
+        uint8,
+    )
+    from engine._core import DType as dtype
+    from engine._core import bool as bool
+    from engine.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+    from engine.device import device
+    from engine.dtypes import *
+    from engine.einops_backend import register as _register_einops
+    from engine.errors import OutOfMemory as OutOfMemoryError
+    from engine.layout import Layout
+    from engine.ops import *
+    from engine.tensor import Tensor
+finally:
+    if _collects:
+        _gc.enable()
 
 __version__ = "0.2.0"
 

@@ -6,7 +6,7 @@ Each thread has its own current CUDA device (`engine.cuda.set_device`).
 
 from __future__ import annotations
 
-import threading
+from _thread import _local
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -129,7 +129,7 @@ def number_of(device: Any) -> int:
 # ---------------------------------------------------------------- the CUDA backend
 
 
-class _Current(threading.local):
+class _Current(_local):
     number = 0
 
 
