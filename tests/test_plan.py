@@ -17,8 +17,9 @@ from engine import nn
 from engine.models import AutoModelForSequenceClassification
 from engine.nn import functional as F
 from engine.runs import AUTOMATIC, StartConfig, TextData, resume, train_text
-from engine.runs.plan import choose
+from engine.runs.plan import choose, few_to_learn
 from engine.runs.text import TextRun
+from engine.runs.textdata import are_few
 from engine.tasks import Classification, TaskConfig
 from engine.train import BatchStream, Callback, HeadStart, Trainer, TrainerConfig, read_log
 from engine.train.head_start import fit_linear
@@ -102,7 +103,7 @@ def run(place: Path, tmp_path: Path, name: str = "few", automatic: Any = AUTOMAT
     start = StartConfig(**{"init": str(place / "encoder"), **more.pop("start", {})})
     trainer = TrainerConfig(**{"epochs": 1, "batch_size": 8, "lr": 0.01, **more.pop("trainer", {})})
     train_text(
-        TextData((str(place / f"{name}.csv"),), max_length=24),
+        TextData((str(place / f"{name}.csv"),), max_length=24, **more.pop("data", {})),
         trainer,
         folder,
         start=start,
@@ -119,6 +120,23 @@ def test_few_texts_read_the_mean_and_hold_nothing_out(place, tmp_path):
     record = read_json(run(place, tmp_path, "many") / "run.json")
     assert record["data"]["validation_fraction"] == 0.1 and record["model"].get("pooling", "first") == "first"
     assert record["trainer"]["lr"] == pytest.approx(1e-3)
+
+
+def test_few_are_40_texts_for_each_label_or_1000_in_all():
+    intents, spam = Classification([str(i) for i in range(77)]), Classification(["ham", "spam"])
+    for task, limit in ((intents, 40 * 77), (spam, 1000)):
+        assert few_to_learn(limit - 1, task) and not few_to_learn(limit, task)
+    assert are_few(40 * 77 - 1, intents) and not are_few(40 * 77, intents)
+    assert are_few(199, spam) and not are_few(200, spam)
+
+
+def test_a_fit_to_a_part_of_the_texts_does_not_replace_a_trained_head(place):
+    data = TextData((str(place / "few.csv"),), max_length=24)
+    run = TextRun.begin(data, TaskConfig("classification"), StartConfig(init=str(place / "encoder")), TrainerConfig())
+    run.task = Classification([str(i) for i in range(1000)])
+    for count, again in ((20_000, True), (20_001, False)):
+        run.parts["train"] = SimpleNamespace(dataset=range(count))
+        assert run.fits_head_again is again
 
 
 def sentence_encoder(place: Path, folder: Path, pooling: Any) -> Path:
@@ -205,6 +223,24 @@ def test_the_head_starts_from_a_fit(place, tmp_path):
     assert fitted < random - 0.02
 
 
+def test_with_few_texts_the_head_is_fitted_again(place, tmp_path):
+    """Its weights are those that `HeadStart` gives for the trained encoder; with many texts they are those of the last step."""
+
+    class Last(Callback):
+        def on_train_end(self, trainer: Trainer) -> None:
+            self.trainer, self.weight = trainer, trainer.model.classifier.weight.detach().numpy().copy()
+
+    plain = {"sizes": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
+    for name, again in (("few", True), ("many", False)):
+        last = Last()
+        folder = run(place, tmp_path, name, (), start=plain, callbacks=(last,), data={"validation_fraction": 0.0})
+        found = AutoModelForSequenceClassification.from_pretrained(folder).classifier.weight.detach().numpy()
+        assert np.array_equal(found, last.weight) is not again
+        if again:
+            HeadStart().fit(last.trainer)
+            assert np.array_equal(found, last.trainer.model.classifier.weight.detach().numpy())
+
+
 class Interrupt(Callback):
     def __init__(self, step: int) -> None:
         self.step = step
@@ -216,7 +252,7 @@ class Interrupt(Callback):
 
 def test_a_resumed_run_has_the_same_bits(place, tmp_path):
     whole = run(place, tmp_path, trainer={"checkpoint_every": 1})
-    for step in (1, 4):
+    for step in (1, 4, 180):  # after the last one the head is fitted again
         place_of_step = tmp_path / f"at-{step}"
         place_of_step.mkdir()
         with pytest.raises(KeyboardInterrupt):
@@ -235,6 +271,7 @@ def test_what_is_said_changes_nothing(place, tmp_path):
     assert [line.partition(":")[0] for line in lines] == ["data", "lengths", "plan", "plan", "plan", "cost"]
     assert lines[0] == "data: 48 training texts, 3 labels; columns: text 'text', label 'label'"
     assert "30 epochs, 180 steps; learning rate 0.0005; the head starts from a fit" in lines[2]
+    assert "and is fitted again after the last step" in lines[2]
     assert "the model reads the mean" in lines[3] and "--pooling pooler" in lines[3]
     assert "--validation-fraction 0.1" in lines[4]
     assert without_plan(text + "\n") == ""

@@ -73,7 +73,7 @@ training_options = [
                  help="What a classifier reads of the tokens (default: max; with --init pooler, or mean if there are few texts for "
                  "each label). pooler: the first token, as BERT does; `transformers` opens only such a model."),
     click.option("--fit-head/--no-fit-head", default=True, show_default=True,
-                 help="With --init: fit the new head to what the encoder gives before the first step."),
+                 help="With --init: fit the new head to what the encoder gives before the first step, and with few texts after the last one."),
     click.option("--freeze-embeddings", is_flag=True, help="Do not train the embeddings."),
     click.option("--freeze-layers", type=int, default=0, metavar="N", help="Do not train the lowest N layers."),
     click.option("--lora-rank", type=int, default=0, metavar="R", help="Train LoRA adapters of rank R instead of the weights."),

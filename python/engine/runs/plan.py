@@ -51,10 +51,11 @@ def why_mean(start: StartConfig, texts: int, task: TextTask) -> str | None:
         return None
     if pooling_of(Path(folder), "train") == "mean":
         return "the encoder was trained so"
-    return "there are few texts" if _few(texts, task) else None
+    return "there are few texts" if few_to_learn(texts, task) else None
 
 
-def _few(texts: int, task: TextTask) -> bool:
+def few_to_learn(texts: int, task: TextTask) -> bool:
+    """Whether a task has few training texts: fewer than `FEW_TEXTS` for each label, or than 1,000 in all."""
     return texts < max(FEW_TEXTS * len(task.labels), _FOR_FIRST_TOKEN)
 
 
@@ -79,7 +80,7 @@ def choose(
         start = replace(start, sizes={**start.sizes, "pooling": "mean"})
     if "lr" in automatic:
         lr = suggested_lr(init)
-        gently = start.sizes.get("pooling") == "mean" and _few(len(table), task)
+        gently = start.sizes.get("pooling") == "mean" and few_to_learn(len(table), task)
         trainer = replace(trainer, lr=lr / 2 if gently else lr)
     return trainer, start
 
@@ -128,8 +129,9 @@ def _plan(run: TextRun, trainer: Trainer) -> list[str]:
         else f"{amount(config.epochs, 'epoch')}, {trainer.total_steps:,} steps"
     ]
     parts.append(f"learning rate {config.lr:g}")
-    if run.start.fits(run.task, run.new):
-        parts.append("the head starts from a fit to what the encoder gives")
+    if run.fits_head:
+        again = ", and is fitted again after the last step" if run.fits_head_again else ""
+        parts.append(f"the head starts from a fit to what the encoder gives{again}")
     lines = [f"plan: {'; '.join(parts)}"]
     if "pooling" in run.chosen and run.start.sizes.get("pooling") == "mean":
         reason = why_mean(run.start, len(run.parts["train"].dataset), run.task)

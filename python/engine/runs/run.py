@@ -110,8 +110,8 @@ class Run:
     def save(self, folder: Path) -> None:
         """Writes further files, such as a tokenizer. Called before the first step."""
 
-    def finish(self, folder: Path) -> None:
-        """Called between the training and the evaluation of the finished model."""
+    def finish(self, folder: Path, trainer: Trainer) -> None:
+        """Called between the training and the evaluation of the finished model; again if the run is resumed after its last step."""
 
     def facts(self) -> dict[str, Any]:
         """What the report says of the data; "description" is a sentence."""
@@ -252,7 +252,7 @@ class Run:
 
     def _go(self, trainer: Trainer, folder: Path, started: float, resume: bool, keep: bool) -> dict[str, Any]:
         state = trainer.train(resume)
-        self.finish(folder)
+        self.finish(folder, trainer)
         judged = self._judged(trainer.config.eval_batch_size)
         chosen = self.task.chosen()
         if chosen and isinstance(self.model, Pretrained):

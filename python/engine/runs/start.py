@@ -100,8 +100,8 @@ class StartConfig(Settings):
             the end.
         lora_alpha, lora_dropout: scale and dropout of the adapters.
         lora_targets: the layers that get an adapter, by the ends of their names.
-        fit_head: before the first step, fit a new head to what the published encoder gives (see `engine.train.HeadStart`). Only for
-            tasks on whole texts.
+        fit_head: before the first step, fit a new head to what the published encoder gives (see `engine.train.HeadStart`); with few
+            texts, fit it again after the last step. Only for tasks on whole texts.
         gradient_checkpointing: compute each layer again in the backward pass instead of keeping what it needs. This takes less
             memory and one more forward pass, and gives the same bits.
     """

@@ -29,7 +29,7 @@ from engine.runs.folder import (
     recorded_model,
     tokenizer_of,
 )
-from engine.runs.plan import AUTOMATIC, Announcement, announcement, choose, counted_labels
+from engine.runs.plan import AUTOMATIC, Announcement, announcement, choose, counted_labels, few_to_learn
 from engine.runs.run import Run
 from engine.runs.start import StartConfig, check_types
 from engine.runs.textdata import Parts, TextData
@@ -38,6 +38,7 @@ from engine.tasks.part_remarks import PART_WORDS, part_remarks
 from engine.tasks.remarks import TextLosses
 from engine.text import Tokenizer
 from engine.train import Callback, HeadStart, Trainer, TrainerConfig
+from engine.train.head_start import MOST
 
 __all__ = ["TextRun", "text_plan", "train_text"]
 
@@ -212,6 +213,7 @@ class TextRun(Run):
         parts = data.moved(places).read(settings)
         tokenizer = tokenizer_of(folder, fresh, lambda: _words(data, start, parts))
         run = cls(data, settings, start, trainer, parts, tokenizer, config, fresh)
+        run.new = record["start"]["initial_values"]
         run.task.take_label_type(record.get("label_type"), f"the run.json of {folder}")
         return run
 
@@ -226,16 +228,30 @@ class TextRun(Run):
         }
 
     def _trainer(self, folder: Path, progress: bool, tensorboard: bool, callbacks: Iterable[Callback]) -> Trainer:
-        fit = (HeadStart(),) if self.start.fits(self.task, self.new) else ()
+        fit = (HeadStart(),) if self.fits_head else ()
         return super()._trainer(folder, progress, tensorboard, (*self.first, *fit, *callbacks))
 
     def save(self, folder: Path) -> None:
         self.tokenizer.save(folder)
 
-    def finish(self, folder: Path) -> None:
+    @property
+    def fits_head(self) -> bool:
+        """Whether the head is new and starts from a fit."""
+        return self.start.fits(self.task, self.new)
+
+    @property
+    def fits_head_again(self) -> bool:
+        """Whether the head is also fitted after the last step, because the texts are few, and the fit reads all of them."""
+        texts = len(self.parts["train"].dataset)
+        return self.fits_head and texts <= MOST and few_to_learn(texts, self.task)
+
+    def finish(self, folder: Path, trainer: Trainer) -> None:
+        if self.fits_head_again:
+            HeadStart().fit(trainer)
         if self.start.lora_rank:
             save_lora(self.model, folder / "adapter", self.start.init)
             merge_lora(self.model)
+        if self.fits_head_again or self.start.lora_rank:
             self.model.save_weights(folder / "model.safetensors")
 
     def facts(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ __all__ = ["TextData"]
 
 _COMPARING = ("leak", "near_leak")  # kinds of problems that need other data than those of the training
 # With fewer texts, for each label or in all, those held out would be too few to tell which weights are best.
-FEW_TEXTS, FEW_IN_ALL = 20, 200
+FEW_TEXTS, FEW_IN_ALL = 40, 200
 MARKUP = "markup"  # the only kind that changes texts and keeps their rows
 
 

@@ -1,4 +1,4 @@
-"""A new head starts from a fit to what the encoder gives before it is trained."""
+"""A new head is fitted to what the encoder gives: before the training, and perhaps again after it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["HeadStart"]
 
-_MOST = 20_000  # samples to fit to: more would take time and change little
+MOST = 20_000  # samples to fit to: more would take time and change little
 _ROWS = 4_000  # so many rows with dropout, if the samples are fewer
 
 
 class HeadStart(Callback):
-    """Fits the model's last layer to what the encoder gives, before the first step.
+    """Fits the model's last layer to what the encoder gives, before the first step. `fit` does it at any time.
 
     A head of random numbers has large gradients, which spoil the encoder in the first steps (Kumar et al. 2022, arXiv 2202.10054). The
     loss is the task's own, with the dropout before the head as in training, plus decay / (2 n) times the squared norm of the weights,
     for n samples and features that are scaled to a variance of 1. It reads the batches of the first epoch, up to 20,000 samples. A
     training that is resumed after its first step is left alone.
+
+    After a training on few texts, call `fit` again. Such a training sees each text many times, until its loss is nearly 0; its head is
+    then too sure of what it says. The head with the least loss for the trained encoder, and a decay, is right more often.
 
     The last layer is `model.classifier`, a Linear; the dropout before it is `model.dropout`, if there is one. The task's loss calls the
     model once. decay: above 0.
@@ -43,8 +46,11 @@ class HeadStart(Callback):
         self.decay = decay
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        if trainer.state.step:
-            return
+        if not trainer.state.step:
+            self.fit(trainer)
+
+    def fit(self, trainer: Trainer) -> None:
+        """Fits the last layer of `trainer.model`. Dropout draws from the global generator."""
         head = getattr(trainer.model, "classifier", None)
         if not isinstance(head, Linear):
             raise BadType("HeadStart", "model", "a model with a Linear `classifier`", f"one with {type(head).__name__}")
@@ -71,7 +77,7 @@ def _read(trainer: Trainer, head: Linear) -> tuple[Tensor, Tensor]:
         for batch, _ in run_batches(trainer.model, trainer.train_loader):
             labels.append(batch.labels)
             count += len(batch.labels)
-            if count >= _MOST:
+            if count >= MOST:
                 break
     finally:
         handle.remove()
