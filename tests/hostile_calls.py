@@ -8,6 +8,7 @@ same arguments, another answer than PyTorch's. A crash or a hang ends the proces
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import inspect
 import io
 import mmap
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,10 @@ EDGES = (
     0, -1, 1, 2**31 - 1, 2**31, 2**32, 2**32 + 1, 2**62, 2**63 - 1, 2**63, -(2**31) - 1, -(2**63), -(2**63) - 1, 2**64, 10**30,
 )  # fmt: skip
 
+DEVICES = (
+    "cpu", "cpu:0", "cpu:1", "cuda", "cuda:0", "cuda:99", "cuda:-1", f"cuda:{2**64}", "meta", "mps", "", "CPU", "cpu:", -1, 0, 10**30, engine.device("cpu"),
+)  # fmt: skip
+
 # Not called: they change the process, read or write files, print, or wait for what does not come.
 LEFT_OUT = {
     "engine": {
@@ -51,6 +56,7 @@ LEFT_OUT = {
         "set_default_tensor_type", "from_file", "use_deterministic_algorithms",
     },
     "functional": set(),
+    "linalg": set(),
     "Tensor": {"cuda", "pin_memory", "share_memory_"},
 }  # fmt: skip
 WRITES = {"fill_diagonal_", "resize_", "set_", "copysign_", "requires_grad_", "data"}
@@ -92,20 +98,67 @@ class _Array:
         return f"Array({self.value!r})"
 
 
+class _Tensor(ctypes.Structure):
+    """DLPack's `DLManagedTensor`: a DLTensor, a context, a deleter."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device", ctypes.c_int32), ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16), ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)), ("offset", ctypes.c_uint64), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p),
+    ]  # fmt: skip
+
+
+_MEMORY = (ctypes.c_float * 16)()
+# What a DLPack capsule can lie about, as far as its reader can see it.
+CAPSULES: dict[str, dict[str, Any]] = {
+    "product beyond 64 bits": {"shape": (2**32, 2**32)}, "product of 2^60": {"shape": (2**30, 2**30), "strides": (0, 0)},
+    "product beyond 64 bits beside 0": {"shape": (2**40, 0, 2**40)}, "a negative size": {"shape": (-1, 2)}, "no sizes": {"shape": None, "ndim": 2},
+    "the smallest size": {"shape": (-(2**63), 2)}, "steps beyond 64 bits": {"shape": (3, 3), "strides": (2**62, 2**62)},
+    "negative steps": {"shape": (3, 3), "strides": (-3, 1)}, "nine dimensions": {"shape": (1,) * 9}, "dimensions of 2^31 - 1": {"ndim": 2**31 - 1},
+    "negative dimensions": {"ndim": -1}, "no memory": {"data": None}, "other bits": {"bits": 7}, "lanes": {"lanes": 4}, "other code": {"code": 200},
+    "other device": {"device_type": 99}, "a device of CUDA": {"device_type": 2, "device": -1}, "between elements": {"offset": 2},
+}  # fmt: skip
+
+
+def capsule(shape: tuple[int, ...] | None = (2, 2), strides: tuple[int, ...] | None = None, **lies: Any) -> Any:
+    """A DLPack capsule whose fields are as given, by default a right one of floats. Nothing frees it."""
+    sizes = (ctypes.c_int64 * len(shape))(*shape) if shape is not None else None
+    steps = (ctypes.c_int64 * len(strides))(*strides) if strides is not None else None
+    fields = {
+        "data": ctypes.addressof(_MEMORY),
+        "device_type": 1,
+        "ndim": len(shape or ()),
+        "code": 2,
+        "bits": 32,
+        "lanes": 1,
+        **lies,
+    }
+    made = _Tensor(shape=sizes, strides=steps, **fields)
+    _kept.append((made, sizes, steps))
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+    return new(ctypes.addressof(made), b"dltensor", None)
+
+
+_kept: deque[Any] = deque(maxlen=1000)  # what a capsule points to must outlive it
+
+
 class _DLPack:
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    def __init__(self, value: Any, device: Any = (1, 0)) -> None:
+        self.value, self.device = value, device
 
     def __dlpack_device__(self) -> Any:
-        return (1, 0)
+        if self.device is Hostile:
+            raise Hostile("__dlpack_device__")
+        return self.device
 
     def __dlpack__(self, **_: Any) -> Any:
         if self.value is None:
             raise Hostile("__dlpack__")
-        return self.value
+        return capsule(**CAPSULES[self.value]) if self.value in CAPSULES else self.value
 
     def __repr__(self) -> str:
-        return f"DLPack({self.value!r})"
+        return f"DLPack({self.value!r}, {self.device!r})"
 
 
 class _Sequence:
@@ -129,9 +182,12 @@ class _Sequence:
 def functions() -> dict[str, Callable[..., Any]]:
     """Every public function, by a name such as "functional.gelu" or "Tensor.add"."""
     found: dict[str, Callable[..., Any]] = {}
-    for place, holder in (("engine", engine), ("functional", F), ("Tensor", engine.Tensor)):
-        names = engine.__all__ if holder is engine else dir(holder)
-        names = sorted({*names, *(n for n in dir(holder) if not n.startswith("_"))})
+    for place, holder in (("engine", engine), ("functional", F), ("linalg", engine.linalg), ("Tensor", engine.Tensor)):
+        names = (
+            engine.linalg.__all__
+            if holder is engine.linalg
+            else sorted({*getattr(holder, "__all__", ()), *dir(holder)})
+        )
         for name in names:
             if name.startswith("_") or name in LEFT_OUT[place] or (holder is engine and name in engine._PACKAGES):
                 continue
@@ -185,7 +241,9 @@ def tensor(chance: random.Random, dtype: Any = None, shape: tuple[int, ...] | No
 def _plain(chance: random.Random, parameter: inspect.Parameter) -> Any:
     """What the parameter probably wants."""
     name, kind = parameter.name, str(parameter.annotation)
-    if name in ("device", "layout", "memory_format", "generator", "out"):
+    if name == "device":
+        return chance.choice((None, None, None, *DEVICES))
+    if name in ("layout", "memory_format", "generator", "out"):
         return None if parameter.default is inspect.Parameter.empty else parameter.default
     if "DType" in kind or name == "dtype":
         return chance.choice(DTYPES)
@@ -230,7 +288,8 @@ def _wild(chance: random.Random) -> Any:
     if kind == 8:
         return _Array(chance.choice((None, 3, "x", np.zeros(2), np.array([object()]), np.zeros((2, 0), np.complex64))))
     if kind == 9:
-        return _DLPack(chance.choice((None, 3, "x", np.zeros(2))))
+        device = chance.choice(((1, 0), (1, 0), (2, 0), (99, 0), (10**12, 0), (), "x", ("x", 0), None, 3, Hostile))
+        return _DLPack(chance.choice((None, 3, "x", *CAPSULES)), device)
     if kind == 10:
         return _Sequence(chance.choice((0, 1, 2, 2**31, 2**62)))
     if kind == 11:
@@ -398,7 +457,7 @@ def _as_torch(torch: Any, value: Any) -> Any:
 def _theirs(torch: Any, name: str, args: list[Any], named: dict[str, Any]) -> Any:
     """PyTorch's answer, in a list; None if it has none."""
     place, _, short = name.rpartition(".")
-    holder = {"engine": torch, "functional": torch.nn.functional, "Tensor": torch.Tensor}[place]
+    holder = {"engine": torch, "functional": torch.nn.functional, "linalg": torch.linalg, "Tensor": torch.Tensor}[place]
     try:
         converted = [_as_torch(torch, v) for v in args], {k: _as_torch(torch, v) for k, v in named.items()}
     except _Foreign:
@@ -427,7 +486,7 @@ def _differs(ours: Any, theirs: list[Any]) -> str | None:
     good = np.isclose(a, b, tolerance, tolerance, equal_nan=True)
     if good.all():
         return None
-    at = tuple(int(i[0]) for i in np.nonzero(~good))
+    at = np.unravel_index(int(np.argmin(good)), good.shape)
     return f"another answer than PyTorch's: {a[at]!r} and {b[at]!r}"
 
 

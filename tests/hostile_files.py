@@ -1,5 +1,5 @@
-"""What `test_hostile_files.py` and `tools/fuzz.py` share: the readers of files, whole files for them, mutations, and what a reader
-may do with a damaged file.
+"""What `test_hostile_files.py` and `tools/fuzz.py` share: the readers of files, whole files for them, and what a reader may do with a
+damaged file. Mutations are in `hostile_mutations.py`, the search that coverage guides in `hostile_guided.py`.
 
 A reader gets a folder in which one file was replaced. It may give anything, or raise an error of `engine.errors` that is a ValueError,
 an OSError or a MemoryError. Everything else is a finding, and so is memory far beyond the size of the file.
@@ -12,7 +12,6 @@ import gzip
 import io
 import json
 import lzma
-import random
 import struct
 import time
 import zipfile
@@ -21,18 +20,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors
+
 import engine
 from engine import nn
 from engine.commands.common import flat
-from engine.errors import ArgumentError, BadType
+from engine.entries import as_kind, parse_json
+from engine.errors import ArgumentError, BadType, BadValue
 from engine.inference.sentence_folder import read_modules
 from engine.models import AutoModelForSequenceClassification, BertForSequenceClassification, TransformerConfig
 from engine.nn.lora import LoRAConfig, add_lora, load_lora, save_lora
 from engine.runs import SearchSpace
-from engine.runs.folder import read_run, read_temperature, recorded_model
+from engine.runs.folder import _Run, read_run, read_temperature, recorded_model
 from engine.runs.toml import read_toml
-from engine.serialization import load_file, save_file
+from engine.serialization import _check_header, load_file, save_file
 from engine.text import Tokenizer, read_table, read_tagged
+from engine.text.tokenizer_checks import check_tokenizer
 from engine.train.callbacks import read_log
 from engine.train.checkpoint import load_checkpoint, save_checkpoint
 
@@ -216,9 +219,28 @@ def _table(name: str) -> Callable[[Path], Any]:
 
 
 def _pt(folder: Path) -> None:
-    engine.save(
-        {"a": engine.zeros(3, 2), "b": [engine.ones(2, dtype=engine.bool), 1, "x", (None, True)]}, folder / "x.pt"
-    )
+    engine.save(_objects(), folder / "x.pt")
+
+
+def _legacy(folder: Path) -> None:
+    engine.save(_objects(), folder / "x.bin", _use_new_zipfile_serialization=False)
+
+
+def _objects() -> dict[str, Any]:
+    weight = nn.Parameter(engine.zeros(3, 2))
+    plain = [
+        engine.ones(2, dtype=engine.bool),
+        1,
+        "x",
+        (None, True),
+        {"y"},
+        2.5,
+        1j,
+        b"z",
+        engine.float32,
+        engine.Size((2,)),
+    ]
+    return {"a": weight, "b": plain, "c": nn.Linear(2, 2).state_dict(), "d": {3: 2**70, (1, "k"): engine.device("cpu")}}
 
 
 LINES = b"".join(json.dumps(each).encode() + b"\n" for each in RECORDS)
@@ -229,6 +251,7 @@ READERS: dict[str, Reader] = {
     "safetensors": Reader(lambda f: save_file({"a": engine.zeros(3, 2), "b": engine.ones(2, dtype=engine.bool)}, f / "x.safetensors"),
                           ("x.safetensors",), lambda f: load_file(f / "x.safetensors")),
     "pt": Reader(_pt, ("x.pt",), lambda f: engine.load(f / "x.pt")),
+    "legacy": Reader(_legacy, ("x.bin",), lambda f: engine.load(f / "x.bin")),
     "model": Reader(_model, ("config.json", "model.safetensors"), _read_model),
     "shards": Reader(_shards, ("model.safetensors.index.json", "model-1.safetensors"), _read_model),
     "tokenizer": Reader(_tokenizer, ("tokenizer.json", "tokenizer_config.json"), _read_tokenizer),
@@ -257,141 +280,42 @@ READERS: dict[str, Reader] = {
 }  # fmt: skip
 
 
-# --- mutations -----------------------------------------------------------------------------------------------------------------------
-
-_NUMBERS = (0, -1, 1, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, 0.5, -0.0, 1e308)
-_WORDS = (
-    "",
-    "../x",
-    "/etc/passwd",
-    "..",
-    ".",
-    "a/b",
-    "\0",
-    "\ud83d",
-    "é",
-    "e\u0301",
-    "None",
-    "true",
-    "0",
-    "01",
-    "x" * 3000,
-    "\x1b[31m",
-)
+# --- what readers do with bytes in memory: without a file, thousands of cases a second ------------------------------------------------
 
 
-def _hostile(chance: random.Random) -> Any:
-    deep: Any = 0
-    for _ in range(chance.choice([3, 90, 150, 400])):
-        deep = [deep] if chance.random() < 0.5 else {"a": deep}
-    rest = [None, True, False, [], {}, [[]], {"": {}}, deep, float("nan"), float("inf")]
-    return chance.choice([chance.choice(_NUMBERS), chance.choice(_WORDS), chance.choice(rest)])
+@dataclass(frozen=True)
+class Core:
+    """of, file: the reader whose file this is. read: takes its contents."""
+
+    of: str
+    file: str
+    read: Callable[[bytes], Any]
 
 
-def _places(value: Any) -> list[tuple[Any, Any]]:
-    """(container, key) of all that is in a tree."""
-    found, todo = [], [value]
-    while todo:
-        each = todo.pop()
-        items = each.items() if isinstance(each, dict) else enumerate(each)
-        for key, inner in items:
-            found.append((each, key))
-            if isinstance(inner, (dict, list)):
-                todo.append(inner)
-    return found
+def _strict(data: bytes) -> Any:
+    try:
+        return parse_json(data)
+    except ValueError as error:
+        raise BadValue("parse_json", "text", "JSON", "another text", str(error)) from None
 
 
-def mutated_json(data: bytes, chance: random.Random) -> bytes:
-    """A JSON text with hostile values, and sometimes with a key twice."""
-    value = json.loads(data)
-    for _ in range(chance.choice([1, 1, 1, 2, 5])):
-        places = _places(value) if isinstance(value, (dict, list)) else []
-        if not places or chance.random() < 0.02:
-            value = _hostile(chance)
-            continue
-        container, key = chance.choice(places)
-        act = chance.random()
-        if act < 0.15:
-            del container[key]
-        elif act < 0.3:
-            other, name = chance.choice(places)
-            container[key] = json.loads(json.dumps(other[name])) if isinstance(other, list) or name in other else None
-        elif act < 0.4 and isinstance(container, dict):
-            container[chance.choice(_WORDS)] = container[key]
-        elif act < 0.5 and type(container[key]) in (int, float):
-            container[key] = container[key] * chance.choice([-1, 2, 10**6]) + chance.choice([-1, 0, 1])
-        else:
-            container[key] = _hostile(chance)
-    text = json.dumps(value)
-    if chance.random() < 0.1 and '"' in text[2:]:
-        text = text.replace("{", '{"a": 1, "a": 2, ', 1)
-    return text.encode()
+def _weights(data: bytes) -> None:
+    _check_header("load_file", "filename", "x", data[:8], lambda size: data[8 : 8 + size])
+    try:
+        safetensors.deserialize(data)
+    except safetensors.SafetensorError as error:  # as `load_file` does
+        raise BadValue("load_file", "filename", "a safetensors file", "x", str(error)) from None
 
 
-def mutated_bytes(data: bytes, chance: random.Random) -> bytes:
-    """Some bytes changed, cut, inserted, repeated."""
-    out = bytearray(data)
-    for _ in range(chance.choice([1, 1, 2, 4, 16])):
-        at = chance.randrange(len(out) + 1)
-        size = chance.choice([1, 1, 2, 4, 8, 64, 1000])
-        act = chance.randrange(7)
-        if act == 0:
-            out[at : at + 1] = bytes([chance.randrange(256)])
-        elif act == 1:
-            del out[at : at + size]
-        elif act == 2:
-            out[at:at] = out[chance.randrange(len(out) + 1) :][:size]
-        elif act == 3:
-            number = chance.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1, chance.getrandbits(64)])
-            out[at : at + 8] = struct.pack(chance.choice("<>") + "Q", number)
-        elif act == 4:
-            del out[at:]
-        elif act == 5:
-            out[at:at] = bytes([chance.choice(b"\0\xff[]{}\",\n\r\t'\\.:(N}])q")]) * size
-        elif out:
-            out[min(at, len(out) - 1)] ^= 1 << chance.randrange(8)
-    return bytes(out)
-
-
-def _mutated_safetensors(data: bytes, chance: random.Random) -> bytes:
-    size = int.from_bytes(data[:8], "little")
-    header = mutated_json(data[8 : 8 + size], chance)
-    length = len(header) if chance.random() < 0.95 else chance.choice([0, 2**31, 2**63, 2**64 - 1, len(header) - 1])
-    return struct.pack("<Q", length) + header + data[8 + size :]
-
-
-def _mutated_zip(data: bytes, chance: random.Random) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
-        names = old.namelist()
-        chosen = chance.choice([name for name in names if name.endswith((".pkl", ".xml"))] + names[:1])
-        for info in old.infolist():
-            content = old.read(info)
-            new.writestr(info, mutated_bytes(content, chance) if info.filename == chosen else content)
-    return out.getvalue()
-
-
-_PACKERS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
-    ".gz": (gzip.decompress, gzip.compress), ".bz2": (bz2.decompress, bz2.compress), ".xz": (lzma.decompress, lzma.compress),
+CORES: dict[str, Core] = {
+    "bytes: JSON": Core("model", "config.json", _strict),
+    "bytes: config": Core("model", "config.json", lambda data: TransformerConfig.from_dict(_strict(data))),
+    "bytes: run": Core("run", "run.json", lambda data: as_kind(_strict(data), _Run, "x", "run", "folder")),
+    "bytes: tokenizer": Core("tokenizer", "tokenizer.json", lambda data: check_tokenizer(_strict(data), "x", "read")),
+    "bytes: safetensors": Core("safetensors", "x.safetensors", _weights),
+    "bytes: pt": Core("pt", "x.pt", lambda data: engine.load(io.BytesIO(data))),
+    "bytes: legacy": Core("legacy", "x.bin", lambda data: engine.load(io.BytesIO(data))),
 }  # fmt: skip
-
-
-def mutated(name: str, data: bytes, chance: random.Random) -> bytes:
-    """A mutation that suits the kind of file: half of them keep what is around the content whole."""
-    if chance.random() < 0.5:
-        return mutated_bytes(data, chance)
-    if name.endswith(".json"):
-        return mutated_json(data, chance)
-    if name.endswith(".safetensors"):
-        return _mutated_safetensors(data, chance)
-    if name.endswith((".pt", ".xlsx")):
-        return _mutated_zip(data, chance)
-    if name.endswith(".jsonl"):
-        lines = data.splitlines()
-        number = chance.randrange(len(lines))
-        return b"\n".join([*lines[:number], mutated_json(lines[number], chance), *lines[number + 1 :]]) + b"\n"
-    unpack, pack = _PACKERS.get(name[name.rfind(".") :], (bytes, bytes))
-    return pack(mutated_bytes(unpack(data), chance))
 
 
 # --- files of one megabyte ------------------------------------------------------------------------------------------------------------

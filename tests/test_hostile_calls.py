@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import engine
 import hostile_calls
 from engine import nn
+from engine.errors import ArgumentError, BadType, BadValue
+from engine.nn import functional as F
 from engine.ops.blame import explained
-from hostile_calls import explore, finding, functions
+from hostile_calls import CAPSULES, capsule, explore, finding, functions
 
 
 def test_calls_are_answered_or_refused():
@@ -59,6 +62,51 @@ def test_a_crash_is_a_finding(tmp_path, monkeypatch):
     counts, findings = explore(0, 6)
     assert [(number, said) for number, _, said, _ in findings] == [(3, f"ended by signal {int(signal.SIGABRT)}")]
     assert counts["crashed"] == 1 and counts["before a crash"] == 3
+
+
+@pytest.mark.parametrize("lie", CAPSULES)
+def test_a_capsule_that_lies_is_refused(lie):
+    assert engine.from_dlpack(capsule(shape=(2, 3))).tolist() == [[0.0] * 3] * 2
+    with pytest.raises((BadValue, BadType), match=r"^\[from_dlpack\] input: expected "):
+        engine.from_dlpack(capsule(**CAPSULES[lie]))
+
+
+@pytest.mark.parametrize("device", [(), "", ("x", 0), None, 3, (10**12, 0)])
+def test_a_wrong_answer_of_dlpack_device_is_an_error_by_the_rule(device):
+    class Wrong:
+        def __dlpack_device__(self):
+            return device
+
+        def __dlpack__(self, **_):
+            return capsule()
+
+    with pytest.raises(
+        BadType, match=r"^\[from_dlpack\] input: expected \(type, number\) from __dlpack_device__, got "
+    ):
+        engine.from_dlpack(Wrong())
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros(0), 0, "", [], False, "float32", float])
+def test_what_is_no_dtype_is_refused(wrong):
+    """Not one of the wrong values counts as not given, and a truth value is asked of none."""
+    x = engine.ones(2, 2)
+    for make in (
+        lambda: engine.empty(2, dtype=wrong), lambda: engine.full((2,), 1, dtype=wrong), lambda: engine.zeros_like(x, dtype=wrong),
+        lambda: x.new_ones(2, dtype=wrong), lambda: engine.arange(3, dtype=wrong), lambda: engine.linspace(0, 1, 3, dtype=wrong),
+        lambda: engine.randint(0, 3, (2,), dtype=wrong), lambda: engine.randperm(3, dtype=wrong), lambda: engine.eye(3, dtype=wrong),
+        lambda: x.prod(dtype=wrong), lambda: engine.softmax(x, 0, dtype=wrong), lambda: engine.hann_window(3, dtype=wrong),
+        lambda: engine.linalg.vector_norm(x, dtype=wrong), lambda: engine.scalar_tensor(3, dtype=wrong), lambda: x.cumsum(0, dtype=wrong),
+    ):  # fmt: skip
+        with pytest.raises(BadType, match=r"^\[\w+\] dtype: expected "):
+            make()
+
+
+def test_an_array_of_strings_is_no_size():
+    x = engine.ones(1, 4, 1)
+    for wrong in (np.array("x"), np.array(["x"]), np.array(["2", "2"])):
+        for arguments in ((wrong, 2), (2, wrong), (2, 2, wrong)):
+            with pytest.raises(ArgumentError, match=r"^\[fold\] (output_size|kernel_size|dilation): expected "):
+                F.fold(x, *arguments)
 
 
 @explained

@@ -27,7 +27,8 @@ from engine.models import AutoModelForSequenceClassification, BertForSequenceCla
 from engine.settings import Between, checked
 from engine.text import Tokenizer, read_table
 from engine.text.files import TextFile
-from hostile_files import READERS, Reader, finding, mutated
+from hostile_files import READERS, Reader, finding
+from hostile_mutations import mutated
 
 CORPUS = Path(__file__).parent / "hostile"
 CASES = sorted(path for path in CORPUS.glob("*/*/*") if path.is_file())
@@ -58,7 +59,7 @@ def test_a_lie_is_refused(place, path):
 
 
 def test_the_corpus_is_small_and_knows_every_reader():
-    assert sum(path.stat().st_size for path in CASES) < 200_000
+    assert sum(path.stat().st_size for path in CASES) < 250_000
     assert {path.parent.parent.name for path in CASES} == set(READERS)
 
 
@@ -71,6 +72,18 @@ def test_mutated_files_are_errors_or_answers(place, name):
             hostile = mutated(file, whole, chance)
             said, _ = finding(READERS[name], folder, file, hostile, whole)
             assert said is None or said.endswith(" s"), (said, hostile[:2000])
+
+
+def test_a_switch_that_is_null_is_not_given(tmp_path):
+    Tokenizer.train(["a Cat", "a dog"], 30).save(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    for values in ({"tokenizer_class": "BertTokenizer"}, {}):
+        path.write_text(json.dumps(values))
+        whole = Tokenizer.from_pretrained(tmp_path).backend.to_str()
+        path.write_text(
+            json.dumps({**values, "do_lower_case": None, "strip_accents": None, "tokenize_chinese_chars": None})
+        )
+        assert Tokenizer.from_pretrained(tmp_path).backend.to_str() == whole
 
 
 def test_the_judge_of_readers_finds_faults(tmp_path, place):

@@ -1,9 +1,11 @@
 """Fuzzes the readers of files: damaged and hostile files must give an error by the rule, within a second and 64 MiB.
 
-    python tools/fuzz.py --seconds 600 --seed 1 [--reader safetensors ...] [--keep FOLDER]
+    python tools/fuzz.py --seconds 600 --seed 1 [--cases 10000000] [--state FOLDER] [--reader safetensors ...] [--keep FOLDER]
 
-Prints a line for each finding, and a table of cases at the end. `--keep` writes the files behind the findings into a folder, named by
-their reader. The exit code is 1 if there are findings. A crash of the process leaves the last file in the folder that is printed first.
+Each reader gets the same time. Files that reach new lines of engine are mutated further (tests/hostile_guided.py). Prints a line for each
+finding, and a table of cases at the end. The files behind the findings lie in FOLDER/findings, or where `--keep` says. The exit code is
+1 if there are findings. With `--state` the search goes on where it was ended, also behind a crash of the process, which is a finding.
+With `--smallest FILE` nothing is tried: of the files in FOLDER, the fewest that reach the same lines are written, for the tests.
 With `--large`, files of 1 MB that make as much work as they can; what is within the limits, and what is beyond, is printed.
 With `--calls`, the public functions of `engine`, `engine.nn.functional` and `Tensor` get arguments that nobody expects; `--function`
 takes only those of that name, and with PyTorch installed the answers are compared. The calls run in processes of their own.
@@ -15,16 +17,22 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import hashlib
+import json
 import os
-import random
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).parent.parent
+LIES = ROOT / "tests" / "hostile"
 sys.path[:0] = [str(ROOT / "python"), str(ROOT / "tests")]
+if TYPE_CHECKING:
+    from hostile_guided import Search
 
 
 def main() -> int:
@@ -32,7 +40,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", action="append")
+    parser.add_argument("--cases", type=int, default=10**12)
+    parser.add_argument("--state", type=Path)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--smallest", type=Path)
     parser.add_argument("--atheris", action="store_true")
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--calls", action="store_true")
@@ -45,43 +56,117 @@ def main() -> int:
         return _large()
     if given.calls:
         return _calls(given)
-    from hostile_files import READERS, finding, mutated
+    return _files(given)
 
-    place = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    print(f"files in {place}", flush=True)
-    names = given.reader or list(READERS)
-    whole = {}
-    for name in names:
-        folder = place / name
+
+def _searches(given: argparse.Namespace, place: Path, kept: list[tuple[str, str, bytes]]) -> dict[str, Search]:
+    """A search for each file of each reader, and for what works in memory. `kept` is what earlier runs found."""
+    from hostile_files import CORES, READERS
+    from hostile_guided import Search
+
+    searches: dict[str, Search] = {}
+
+    def add(name: str, of: str, file: str, whole: bytes, read: Callable[[bytes], Any]) -> None:
+        begun = [data for by, at, data in kept if (by, at) == (name, file)]
+        if not begun:
+            lies = sorted((LIES / of / file.replace("/", "~")).glob("*"))
+            begun = [path.read_bytes() for path in lies if "unpacks" not in path.name]  # these take long
+        searches[f"{name}/{file}"] = Search(name, file, whole, read, given.seed, begun)
+
+    for name in given.reader or [*READERS, *CORES]:
+        of = CORES[name].of if name in CORES else name
+        folder, reader = place / name, READERS[of]
         folder.mkdir()
-        READERS[name].build(folder)
-        READERS[name].read(folder)  # a whole folder is read, and what is loaded once is loaded
-        whole |= {(name, file): (folder / file).read_bytes() for file in READERS[name].files}
-    chance, cases, refused = random.Random(given.seed), Counter[str](), Counter[str]()
-    seen, began, slowest = Counter[str](), time.monotonic(), Counter[str]()
-    while time.monotonic() - began < given.seconds:
-        for (name, file), data in whole.items():
-            hostile = mutated(file, data, chance)
-            started = time.process_time()
-            said, error = finding(READERS[name], place / name, file, hostile, data)
-            slowest[name] = max(slowest[name], round(1000 * (time.process_time() - started)))
-            cases[name] += 1
-            refused[name] += error
-            if said is not None:
-                key = f"{name}/{file}: {said.split(' at 0x')[0][:90]}"
-                seen[key] += 1
-                if seen[key] == 1:
-                    print(f"{name}/{file}: {said}", flush=True)
-                    if given.keep:
-                        given.keep.mkdir(parents=True, exist_ok=True)
-                        digest = hashlib.sha256(hostile).hexdigest()[:8]
-                        (given.keep / f"{name}--{file.replace('/', '~')}--{digest}").write_bytes(hostile)
-    print(f"\n{'reader':<14}{'cases':>10}{'refused':>10}{'slowest':>10}")
-    for name in names:
-        print(f"{name:<14}{cases[name]:>10,}{refused[name]:>10,}{slowest[name]:>7} ms")
-    seconds = time.monotonic() - began
+        reader.build(folder)
+        reader.read(folder)  # what is loaded once is loaded
+        if name in CORES:
+            add(name, of, CORES[name].file, (folder / CORES[name].file).read_bytes(), CORES[name].read)
+            continue
+        for file in reader.files:
+
+            def read(data: bytes, path: Path = folder / file, reader: Any = reader, folder: Path = folder) -> None:
+                path.write_bytes(data)
+                reader.read(folder)
+
+            add(name, name, file, (folder / file).read_bytes(), read)
+    return searches
+
+
+def _files(given: argparse.Namespace) -> int:
+    from hostile_guided import read_corpus, smallest, write_corpus
+
+    state = given.state or Path(tempfile.mkdtemp(prefix="fuzz-"))
+    state.mkdir(parents=True, exist_ok=True)
+    known = json.loads((state / "state.json").read_text()) if (state / "state.json").exists() else {}
+    # A file system on a disk takes most of the time, to cut files and to fill them again.
+    place = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    print(f"files in {place}, what is kept in {state}", flush=True)
+    searches = _searches(given, place, read_corpus(state / "kept.zip") if known else [])
+    for key in searches.keys() & known.keys():
+        for name in ("number", "seconds", "counts"):
+            setattr(searches[key], name, known[key][name])
+    if given.smallest:
+        write_corpus(given.smallest, ((s.name, s.file, data) for s in searches.values() for data in smallest(s)))
+        print(f"{given.smallest}: {given.smallest.stat().st_size:,} bytes of {len(read_corpus(given.smallest))} files")
+        shutil.rmtree(place)
+        return 0
+    at, seen = state / "at.json", Counter[str](known.get("findings", {}))
+    if at.exists():  # the process that wrote it ended while it tried this batch
+        ended = json.loads(at.read_text())
+        print(
+            f"{ended['search']}: the process ended in batch {ended['number']}; files, the last one, too, are in {ended['place']}",
+            flush=True,
+        )
+        seen[f"{ended['search']}: a crash"] += 1
+        searches[ended["search"]].number = ended["number"] + 1
+
+    def save() -> None:
+        write_corpus(state / "new.zip", ((s.name, s.file, data) for s in searches.values() for data in s.kept))
+        facts = {key: {"number": s.number, "seconds": s.seconds, "counts": s.counts} for key, s in searches.items()}
+        (state / "new.json").write_text(json.dumps({**facts, "findings": seen}))
+        (state / "new.zip").replace(state / "kept.zip")
+        (state / "new.json").replace(state / "state.json")
+
+    def cases() -> int:
+        return sum(s.counts["cases"] for s in searches.values())
+
+    began = saved = said_last = time.monotonic()
+    while (now := time.monotonic()) - began < given.seconds and cases() < given.cases:
+        seconds = Counter[str]()
+        for s in searches.values():
+            seconds[s.name] += s.seconds
+        key, search = min(searches.items(), key=lambda each: (seconds[each[1].name], each[1].seconds))
+        at.write_text(json.dumps({"search": key, "number": search.number, "place": str(place)}))
+        faulthandler.dump_traceback_later(900, exit=True)
+        for said, data in search.batch():
+            kind = f"{key}: {said.split(' at 0x')[0][:90]}"
+            seen[kind] += 1
+            if seen[kind] == 1:
+                digest = hashlib.sha256(data).hexdigest()[:8]
+                print(f"{key}: {said} ({digest})", flush=True)
+                folder = given.keep or state / "findings"
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{key.replace('/', '~')}--{digest}").write_bytes(data)
+        if now - saved > 60:
+            save()
+            saved = now
+        if now - said_last > 600:
+            print(f"{now - began:.0f} s: {cases():,} cases, {len(seen)} findings", flush=True)
+            said_last = now
+    faulthandler.cancel_dump_traceback_later()
+    at.unlink(missing_ok=True)
+    save()
+    shutil.rmtree(place)
+    print(f"\n{'reader and file':<42}{'cases':>11}{'refused':>11}{'slowest':>10}{'kept':>6}{'lines':>7}")
+    for key, s in searches.items():
+        count = s.counts
+        print(
+            f"{key:<42}{count['cases']:>11,}{count['refused']:>11,}{count['slowest']:>7} ms{len(s.kept):>6}{len(s.lines):>7}"
+        )
+    refused = sum(s.counts["refused"] for s in searches.values())
+    used = sum(s.seconds for s in searches.values())
     print(
-        f"{'all':<14}{cases.total():>10,}{refused.total():>10,}\n{len(seen)} findings in {seconds:.0f} s, seed {given.seed}"
+        f"{'all':<42}{cases():>11,}{refused:>11,}\n{len(seen)} findings, {used:,.0f} s of processor, seed {given.seed}"
     )
     return 1 if seen else 0
 

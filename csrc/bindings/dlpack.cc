@@ -151,7 +151,8 @@ Array imported(M* m, bool readonly) {
   if (!on_host && a.dtype == DType::f64)
     fail(ErrorKind::type, "a dtype that the device computes in", "float64", "float64 stays on the CPU");
   a.ndim = t.ndim;
-  int64_t n = 1, span = 1;
+  if (t.ndim && !t.shape) fail(ErrorKind::value, "sizes", "a null pointer");
+  int64_t n = 1, span = 1, counted = 1, reach;
   for (int i = a.ndim - 1; i >= 0; i--) {
     a.shape[i] = t.shape[i];
     if (a.shape[i] < 0) fail(ErrorKind::value, "no negative size", std::to_string(a.shape[i]));
@@ -160,7 +161,10 @@ Array imported(M* m, bool readonly) {
     if (a.shape[i] > 1 && a.strides[i] < 0)
       fail(ErrorKind::value, "non-negative strides", std::to_string(a.strides[i]));
     if (a.shape[i] <= 1) a.strides[i] = 1;
-    span += (a.shape[i] - 1) * a.strides[i];
+    if (__builtin_mul_overflow(counted, a.shape[i] ? a.shape[i] : 1, &counted) || counted > INT64_MAX / 16 ||
+        __builtin_mul_overflow(a.shape[i] - 1, a.strides[i], &reach) || __builtin_add_overflow(span, reach, &span) ||
+        span > INT64_MAX / 16)
+      fail(ErrorKind::value, "at most 2^59 elements, and as many places in memory", shape_text(t.shape, t.ndim));
   }
   if (n && !t.data) fail(ErrorKind::value, "memory", "a null pointer");
   void* data = static_cast<char*>(t.data) + t.byte_offset;
@@ -177,14 +181,21 @@ Array imported(M* m, bool readonly) {
   return a;
 }
 
+int device_type(const py::object& device) {
+  try {
+    return py::cast<int>(py::object(device[py::int_(0)]));
+  } catch (const py::error_already_set&) {
+  } catch (const py::cast_error&) {}
+  throw Error(ErrorKind::type, "from_dlpack", "input", "(type, number) from __dlpack_device__", py::repr(device));
+}
+
 Array from_dlpack(py::object source) {
   py::object capsule = source;
   if (!PyCapsule_CheckExact(source.ptr())) {
     if (!py::hasattr(source, "__dlpack__"))
       throw Error(ErrorKind::type, "from_dlpack", "input", "an object with __dlpack__", Py_TYPE(source.ptr())->tp_name);
     py::dict order; // of an array on a device: work here is queued on the legacy default stream, number 1
-    if (py::hasattr(source, "__dlpack_device__") &&
-        py::cast<int>(source.attr("__dlpack_device__")()[py::int_(0)]) == kCuda)
+    if (py::hasattr(source, "__dlpack_device__") && device_type(source.attr("__dlpack_device__")()) == kCuda)
       order["stream"] = py::int_(1);
     try {
       capsule = source.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 0), **order);

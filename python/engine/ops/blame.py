@@ -122,7 +122,7 @@ def _fits_one(kind: Any, value: Any) -> bool:
     if kind is bool:
         return isinstance(value, bool | np.bool_ | int)
     if origin in (list, tuple, Sequence, Iterable):
-        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
             return False
         return all(_fits(part, v) for part in get_args(kind)[:1] for v in value)
     if origin is Callable or get_origin(kind) is not None:

@@ -34,7 +34,7 @@ def logspace(
 ) -> Tensor:
     """base ^ each of `steps` evenly spaced exponents from start to end, both included. float32 by default. For an integer dtype the
     fractions of start and end are dropped first, and then those of the numbers."""
-    dtype = dtype or default.dtype
+    dtype = default.dtype if dtype is None else dtype
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     if dtype in INTEGER_LIMITS:
         start, end = int(start), int(end)

@@ -84,7 +84,7 @@ _move_backward = gradient(placed)
 def move(input: Tensor, number: int, dtype: DType | None = None, non_blocking: bool = False) -> Tensor:
     """`input` on the device with that number, converted if `dtype` is given. Its gradient goes back to the first device."""
     x = input._data
-    dtype = dtype or x.dtype
+    dtype = x.dtype if dtype is None else dtype
     refuse_float64("to", dtype, number)
     y = placed(x, dtype, number, non_blocking)
     if not dtype.is_floating_point:
@@ -197,7 +197,8 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor that shares the memory of a DLPack capsule or of an object with `__dlpack__`, such as an array of NumPy, PyTorch
     or JAX, on the CPU or a CUDA device."""
     where = getattr(ext_tensor, "__dlpack_device__", None)
-    if where is not None and where()[0] == _DLPACK_CUDA:
+    place = None if where is None else where()
+    if isinstance(place, tuple) and place[:1] == (_DLPACK_CUDA,):  # the extension refuses other answers
         number_of("cuda")  # loads the backend, or raises an error that says why there is none
     return Tensor(_core.from_dlpack(ext_tensor))
 

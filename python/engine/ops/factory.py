@@ -76,7 +76,7 @@ def fill_array(op: str, array: Array, value: Any, arg: str = "fill_value") -> Ar
 
 def new_array(op: str, size: tuple[Any, ...], dtype: DType | None, device: Any) -> Array:
     """An array of the given sizes, float32 by default, whose contents are undefined."""
-    dtype = dtype or default.dtype
+    dtype = default.dtype if dtype is None else dtype
     return _core.empty(new_sizes(op, "size", size), dtype, target(op, device, dtype))
 
 
@@ -127,7 +127,7 @@ def full(
 def new_array_like(op: str, input: Tensor, dtype: DType | None, device: Any) -> Array:
     """An array of the shape and, by default, dtype and device of `input`, whose contents are undefined."""
     x = as_array(op, "input", input)
-    dtype = dtype or x.dtype
+    dtype = x.dtype if dtype is None else dtype
     number = x.device if device is None else number_of(device)
     refuse_float64(op, dtype, number)
     return _core.empty(x.shape, dtype, number)
@@ -183,7 +183,7 @@ def full_like(
 
 
 def _defaults(self: Tensor, dtype: DType | None, device: Any) -> dict[str, Any]:
-    return {"dtype": dtype or self.dtype, "device": self.device if device is None else device}
+    return {"dtype": self.dtype if dtype is None else dtype, "device": self.device if device is None else device}
 
 
 @tensor_method("new_zeros")
@@ -256,7 +256,7 @@ def arange(
     the dtype cannot hold the numbers.
     """
     if out is not None:
-        return into("arange", out, arange(start, end, step, dtype=dtype or out.dtype, device=device))
+        return into("arange", out, arange(start, end, step, dtype=out.dtype if dtype is None else dtype, device=device))
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
@@ -266,7 +266,7 @@ def arange(
     if (end - start) * step < 0:
         raise BadValue("arange", "end", f"a number that steps of {step} reach from {start}", end)
     whole = all(not isinstance(v, float) and hasattr(v, "__index__") for v in (start, end, step))
-    dtype = dtype or (_core.int64 if whole else default.dtype)
+    dtype = (_core.int64 if whole else default.dtype) if dtype is None else dtype
     limits = INTEGER_LIMITS.get(dtype)
     n = 0 if whole else math.ceil((end - start) / step)
     if whole or limits:
@@ -300,7 +300,7 @@ def linspace(
     start and end are dropped first, and then those of the numbers."""
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     require(steps >= 0, "linspace", "steps", "a number >= 0", steps)
-    dtype = dtype or default.dtype
+    dtype = default.dtype if dtype is None else dtype
     number = target("linspace", device, dtype)
     if dtype in INTEGER_LIMITS:
         start, end = int(start), int(end)
@@ -315,7 +315,7 @@ def eye(
 ) -> Tensor:
     """(n, m), or (n, n), with ones on the diagonal and zeros elsewhere. float32 by default."""
     (n,), (m,) = new_sizes("eye", "n", (n,)), new_sizes("eye", "m", (n if m is None else m,))
-    dtype = dtype or default.dtype
+    dtype = default.dtype if dtype is None else dtype
     array = _core.empty((n, m), dtype, target("eye", device, dtype))
     K.fill(array, 0.0)
     K.fill(array.as_strided((min(n, m),), (m + 1,), 0), 1.0)
@@ -438,7 +438,7 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     """Like `tensor`, but without a copy if nothing has to be converted: the result then shares the memory of a NumPy array or
     an object with `__dlpack__`, and a Tensor is returned itself, with its history."""
     if isinstance(data, Tensor):
-        return cast(data, dtype or data.dtype) if device is None else data.to(device, dtype)
+        return cast(data, data.dtype if dtype is None else dtype) if device is None else data.to(device, dtype)
     return _moved("as_tensor", _array_from("as_tensor", data, dtype, copy=False), device, False)
 
 

@@ -12,6 +12,7 @@ from engine._core import Array, DType, from_buffer
 from engine.autograd.tape import Node, record
 from engine.errors import BadType, BadValue, require
 from engine.ops import reduction
+from engine.ops.blame import explained
 from engine.ops.convert import cast
 from engine.ops.naming import called_as
 from engine.ops.reduction import Dims, amax, amin, sum
@@ -21,6 +22,7 @@ from engine.ops.unary import abs
 from engine.tensor import Tensor, as_array
 
 
+@explained
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
@@ -38,6 +40,7 @@ def vector_norm(
     return called_as("vector_norm", reduction.norm, x, ord, dim, keepdim, dtype, input_as="x")
 
 
+@explained
 def matrix_norm(
     A: Tensor,
     ord: float | str = "fro",
@@ -88,6 +91,7 @@ def singular_values(op: str, input: Tensor) -> Tensor:
     return record(op, from_buffer(np.ascontiguousarray(s)).to_device(x.device), (input,), _singular_backward, u, v)
 
 
+@explained
 def norm(A: Tensor, ord: Any = None, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """`matrix_norm` if dim names two dimensions, or if it is None, ord is given and A has two; otherwise `vector_norm`.
 

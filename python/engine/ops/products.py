@@ -133,7 +133,7 @@ def _need(op: str, ndim: int, **tensors: Any) -> None:
     for name, tensor in tensors.items():
         x = as_array(op, name, tensor)
         require(x.ndim == ndim, op, name, f"{ndim} dimension{'s' if ndim > 1 else ''}", f"shape {tuple(x.shape)}")
-        dtype = dtype or x.dtype
+        dtype = x.dtype if dtype is None else dtype
         require(x.dtype is dtype, op, name, f"dtype {dtype.name}", x.dtype.name, error=BadType)
 
 

@@ -250,7 +250,7 @@ def randint(
     elif high is None:  # one bound, and size by keyword
         low, high = 0, low
     require(size is not None, "randint", "size", "a tuple of sizes", None, error=BadType)
-    array = new_array("randint", (size,), dtype or _core.int64, device)
+    array = new_array("randint", (size,), _core.int64 if dtype is None else dtype, device)
     return Tensor(draw_integers("randint", array, low, high, generator), requires_grad)
 
 
@@ -284,7 +284,7 @@ def randperm(
     """The numbers 0 to n - 1 in random order (Fisher and Yates). int64 by default."""
     n = operator.index(n)
     require(n >= 0, "randperm", "n", "a number >= 0", n)
-    dtype = dtype or _core.int64
+    dtype = _core.int64 if dtype is None else dtype
     number = target("randperm", device, dtype)
     return Tensor(K.randperm(n, *next_random("randperm", generator), device=number).cast(dtype), requires_grad)
 

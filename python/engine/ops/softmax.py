@@ -12,6 +12,7 @@ from engine._core import Array, DType
 from engine.autograd.tape import record
 from engine.errors import require
 from engine.ops import precision
+from engine.ops.convert import cast
 from engine.ops.operands import gradient
 from engine.ops.sizes import listed, normal_dim
 from engine.ops.special import floating
@@ -54,7 +55,7 @@ def along(kind: Kind, input: Tensor, dim: int | None, dtype: DType | None) -> Te
         input = precision.raised(input)
     x = as_array(op, "input", input)
     if dtype is not None and dtype is not x.dtype:
-        input = input.to(dtype)
+        input = cast(input, dtype)
         x = input._data
     dim = normal_dim(op, _implied(op, x.ndim) if dim is None else dim, x.ndim)
     y = kernel(_rows(_swap(x, dim)))

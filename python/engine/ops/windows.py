@@ -28,9 +28,9 @@ def _window(
 ) -> Tensor:
     """curve(x) at `length` places x in [0, 1]; periodic: those of a window that is one longer, without the last."""
     require(length >= 0, op, "window_length", "a number >= 0", length)
-    dtype = dtype or default.dtype
-    if not dtype.is_floating_point:
-        raise BadType(op, "dtype", "a floating-point dtype", dtype.name)
+    dtype = default.dtype if dtype is None else dtype
+    if not isinstance(dtype, DType) or not dtype.is_floating_point:
+        raise BadType(op, "dtype", "a floating-point dtype", getattr(dtype, "name", type(dtype).__name__))
     if length < 2:
         made = ones(length, dtype=dtype, device=device) if length else zeros(0, dtype=dtype, device=device)
     else:

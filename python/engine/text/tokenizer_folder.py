@@ -126,7 +126,8 @@ def _by_class(
     changed = False
     for part in (state.get("normalizer"), state.get("pre_tokenizer"), state.get("post_processor")):
         for key, inside, default in _SETTINGS.get(str((part or {}).get("type")), ()):
-            value = config.get(key, default) if family is not None or key in config else part[inside]
+            given = config.get(key) is not None or (key in config and default is None)  # null is no switch
+            value = config[key] if given else default if family is not None else part[inside]
             if part[inside] != value:
                 part[inside] = value
                 changed = True
