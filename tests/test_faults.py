@@ -54,6 +54,13 @@ def test_a_fault_at_some_calls(name, server, found, root):
         scenario.check(server, root / "place", at=k, error=faults[i % len(faults)], half=i % 2)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_that_vanishes(name, server, found, root):
+    """One of its calls finds the folder gone; when it is there again, the command can be given again."""
+    for fault in random.Random(name).sample(found[name].faults("vanished", server, root / "place", 0), 2):
+        found[name].check(server, root / "place", **fault)
+
+
 @pytest.mark.parametrize("name", ["train", "resume"])
 def test_kills_at_some_moments(name, server, found, root):
     """SIGKILL at moments that the clock chooses, also between calls to the system."""

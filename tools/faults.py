@@ -2,11 +2,12 @@
 
     python tools/faults.py --seconds 3600 --seed 1 --log FILE [--kind calls ...] [--command train ...]
 
-Kinds of faults: `calls`, every call to the file system, with each error and a kill; `kills`, 100 of each command at moments that the
-clock chooses; `limits`, 100 values of `engine.set_memory_limit`; `allocations` and `own`, one of 500 allocations, of the process or of
-the engine's C++. FILE gets a line for each case when it is
-done; with the same file and seed, a later run does the others. The table at the end counts what is in the file. The exit code is 1 if a
-case broke a promise: its line in FILE says which.
+Kinds of faults: `calls`, every call to the file system, with each error and a kill; `vanished`, the folder is moved away before one of
+them, and put back when the command has ended; `kills`, 100 of each command at moments that the clock chooses; `limits`, 100 values of
+`engine.set_memory_limit`; `allocations` and `own`, one of 500 allocations, of the process or of the engine's C++.
+
+FILE gets a line for each case when it is done; with the same file and seed, a later run does the others. The table at the end counts
+what is in the file. The exit code is 1 if a case broke a promise: its line in FILE says which.
 """
 
 from __future__ import annotations

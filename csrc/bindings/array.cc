@@ -233,6 +233,24 @@ PyObject* array_out(Array&& a) {
   return object;
 }
 
+// pybind11's buffer, but an error is what was raised, by type and words, and not "Error getting buffer" with that as
+// its cause.
+getbufferproc pybind_buffer;
+
+int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  const int failed = pybind_buffer(self, view, flags);
+  if (!failed) return 0;
+  py::error_already_set error;
+  PyObject* cause = PyException_GetCause(error.value().ptr());
+  if (cause) {
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(cause)), cause);
+    Py_DECREF(cause);
+  } else {
+    error.restore();
+  }
+  return failed;
+}
+
 void bind_array(py::module_& m) {
   py::class_<PyDType> dtype(m, "DType",
                             "An element type. Compare with `is` or ==; engine.float32 and so on are its only objects.");
@@ -252,6 +270,7 @@ void bind_array(py::module_& m) {
   py::class_<Array> array(m, "Array", py::buffer_protocol(), py::is_final(),
                           "A typed, strided block of memory. engine.Tensor wraps it.");
   array_type = reinterpret_cast<PyTypeObject*>(array.ptr());
+  pybind_buffer = std::exchange(array_type->tp_as_buffer->bf_getbuffer, get_buffer);
   array.def_property_readonly("shape", &shape_tuple)
       .def_property_readonly("strides", &stride_tuple, "In elements.")
       .def_property_readonly("dtype", [](const Array& a) { return dtype_object(a.dtype); })
@@ -309,6 +328,11 @@ void bind_array(py::module_& m) {
         std::vector<py::ssize_t> shape(a.shape, a.shape + a.ndim), strides(a.ndim);
         for (int i = 0; i < a.ndim; i++) strides[i] = a.strides[i] * item_size(a.dtype);
         return py::buffer_info(a.data(), item_size(a.dtype), format, a.ndim, shape, strides, a.storage->readonly);
+      })
+      // NumPy asks for this if it got no buffer. It drops the error of the buffer, and would make an array of one
+      // object.
+      .def("__array__", [](const py::object& self, const py::args& args, const py::kwargs& named) {
+        return py::module_::import("numpy").attr("asarray")(py::memoryview(self), *args, **named);
       });
   m.def(
       "empty",

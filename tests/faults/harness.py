@@ -33,8 +33,8 @@ HERE = Path(__file__).parent
 ALL = 127  # all kinds of calls to the file system that the shim knows
 WRITE, RENAME = 2, 8
 MEMORY, OWN = 128, 256  # each allocation of the process; those of the engine's C++
-KINDS = ("calls", "kills", "limits", "allocations", "own")
-KILL = 0
+KINDS = ("calls", "vanished", "kills", "limits", "allocations", "own")
+KILL, VANISH = 0, -1  # instead of an errno
 ERRORS = {KILL: "kill", errno.ENOSPC: "ENOSPC", errno.EIO: "EIO", errno.EACCES: "EACCES"}
 
 
@@ -108,6 +108,8 @@ class Scenario:
         draw = random.Random(f"{seed} {self.name} {kind}")
         if kind == "calls":
             return [{"at": k, "error": e, "half": k % 2} for k in range(1, self.calls + 1) for e in ERRORS]
+        if kind == "vanished":
+            return [{"at": k, "error": VANISH} for k in range(1, self.calls + 1)]
         if kind == "kills":
             return [{"kill_after": draw.uniform(0, self.seconds)} for _ in range(100)]
         if kind == "limits":
@@ -126,14 +128,22 @@ class Scenario:
         said, status = answer["output"], answer["status"]
         note = f"{self.name} {fault} at {answer['hit']}: status {status}\n{said}"
         memory = fault.get("error") == errno.ENOMEM or "memory_limit" in fault
+        others = fault.get("kinds") == MEMORY  # what Python and libraries say without memory is theirs
         if os.WIFSIGNALED(status):
             aborted = memory and "memory allocation of" in said  # Rust ends the process when it gets no memory
             assert os.WTERMSIG(status) == (signal.SIGABRT if aborted else signal.SIGKILL), note
         else:
             code = os.waitstatus_to_exitcode(status)
-            assert code in (0, 2) and "Traceback" not in said and "Exception ignored" not in said, note
-            named = "memory" in said if memory else str(place) in said
+            assert others or (code in (0, 2) and "Traceback" not in said and "Exception ignored" not in said), note
+            named = others or ("memory" in said if memory else str(place) in said)
             assert code == 0 or named, f"it does not say what failed: {note}"
+        gone = place.with_name(f"{place.name}.gone")
+        if gone.exists():  # it comes back, unless the command has made another and everything in it
+            if place.exists() and not status:
+                shutil.rmtree(gone)
+            else:
+                shutil.rmtree(place, ignore_errors=True)
+                gone.rename(place)
         whole(place, note)
         if status:
             answer["again"] = server(self.again(place))

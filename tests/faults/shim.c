@@ -2,7 +2,8 @@
 //
 // faults_arm(folder, kinds, at, error, half) begins: calls of the kinds, a set of bits below, on paths in the folder are counted from 1.
 // Call number `at` fails with errno `error`, or the process is killed there if `error` is 0; `at` 0: they are only counted. A write may
-// write the first half of its bytes before (`half`). A full disk (ENOSPC) stays full: later writes and new files fail, too.
+// write the first half of its bytes before (`half`). A full disk (ENOSPC) stays full: later writes and new files fail, too. If `error` is
+// VANISH, the folder gets another name, `folder.gone`, before the call, which is then made.
 //
 // Allocations know no paths: MEMORY is each malloc and kin, and each anonymous mmap, of the whole process; OWN is those among them that
 // the engine's C++ makes, itself or with operator new.
@@ -20,10 +21,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 enum { OPEN = 1, WRITE = 2, SYNC = 4, RENAME = 8, MMAP = 16, MAKE = 32, REMOVE = 64, MEMORY = 128, OWN = 256 };
+enum { VANISH = -1 };
 
 static char folder[PATH_MAX];
 static int kinds, failing, half_first, full;
@@ -89,6 +92,12 @@ static int fault(int kind, int base, const char* path, int* torn) {
   if (!at && hit_size + strlen(where) + 2 < sizeof hit) hit_size += sprintf(hit + hit_size, "%s\n", where);
   if (calls != at) return 0;
   snprintf(hit, sizeof hit, "%s", where);
+  if (failing == VANISH) {
+    char gone[PATH_MAX + 8];
+    snprintf(gone, sizeof gone, "%s.gone", folder);
+    syscall(SYS_renameat2, AT_FDCWD, folder, AT_FDCWD, gone, 0); // not the rename below, which would count
+    return 0;
+  }
   if (torn && half_first) *torn = 1;
   else if (!failing) kill(getpid(), SIGKILL);
   if (failing == ENOSPC) full = 1;
