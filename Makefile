@@ -20,8 +20,8 @@ train: $(VENV)/installed ## train on BANKING77 and print the report; the last li
 test: $(VENV)/installed-dev ## run the whole test suite with the installed package
 	ENGINE_WHEEL=$(WHEEL) $(BIN)/python -m pytest -n $(WORKERS)
 
-emulated: $(VENV)/installed-dev ## on Debian 12, run engine under qemu as older x86-64 CPUs, and for aarch64
-	PYTHON=$(BIN)/python WORKERS=$(WORKERS) tools/emulation/run build/emulation
+emulated: $(VENV)/installed-dev ## on Debian 12, run engine under qemu as older x86-64 CPUs, and for aarch64; elsewhere it says that this is not checked
+	PYTHON=$(BIN)/python WORKERS=$(WORKERS) tools/emulation/run build/emulation || [ $$? = 69 ]
 
 bench: $(VENV)/installed-dev ## run a short version of every benchmark
 	$(BIN)/python -m bench --quick

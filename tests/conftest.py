@@ -101,6 +101,24 @@ def place(request):
     _core.set_cpu_isa(before)
 
 
+def pytest_addoption(parser):
+    about = "of all cases in tests/specs, run about N, of each family some: an emulator has no time for all"
+    parser.addoption("--some-specs", type=int, metavar="N", help=about)
+
+
+def pytest_collection_modifyitems(config, items):
+    count = config.getoption("--some-specs")
+    if count is None:
+        return
+    from specs import some
+
+    kept = some(count)
+    given = {item: getattr(item, "callspec", None) and item.callspec.params for item in items}
+    left_out = [i for i, p in given.items() if p and "spec" in p and (p["spec"].name, p["number"]) not in kept]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_terminal_summary(terminalreporter):
     if any("test_bits.py" in getattr(r, "nodeid", "") for rs in terminalreporter.stats.values() for r in rs):
         from same_bits import FUSED

@@ -66,12 +66,22 @@ def test_functions(name: str, fused: list[str]) -> None:
 
 @pytest.mark.parametrize("name", same_bits.TRAININGS)
 def test_weights_after_50_steps(name: str, fused: list[str], threads) -> None:
-    wanted = json.loads(same_bits.RECORD.read_text())["weights"][name]
     for isa in fused:
         _core.set_cpu_isa(isa)
         for n in (1, 2, 3, 7):
             threads(n)
-            assert same_bits.train(name) == wanted, f"{isa}, {n} threads: other weights than on record"
+            assert same_bits.train(name) == same_bits.on_record(name), (
+                f"{isa}, {n} threads: other weights than on record"
+            )
+
+
+@pytest.mark.parametrize("name", same_bits.TRAININGS)
+def test_weights_after_3_steps(name: str, fused: list[str]) -> None:
+    """For an emulator, which has no time for the test above."""
+    wanted = same_bits.on_record(name)["3"]
+    for isa in fused:
+        _core.set_cpu_isa(isa)
+        assert same_bits.train(name, 3) == {"3": wanted}, f"{isa}: other weights than on record"
 
 
 def test_the_record_says_where_it_was_checked() -> None:

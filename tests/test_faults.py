@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,30 +54,18 @@ def test_a_fault_at_some_calls(name, server, found, root):
         scenario.check(server, root / "place", at=k, error=faults[i % len(faults)], half=i % 2)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("error", ERRORS, ids=ERRORS.values())
 @pytest.mark.parametrize("name", NAMES)
-def test_a_fault_at_every_call(name, error, server, found, root):
-    for k in range(1, found[name].calls + 1):
-        found[name].check(server, root / "place", at=k, error=error, half=k % 2)
+def test_a_folder_that_vanishes(name, server, found, root):
+    """One of its calls finds the folder gone; when it is there again, the command can be given again."""
+    for fault in random.Random(name).sample(found[name].faults("vanished", server, root / "place", 0), 2):
+        found[name].check(server, root / "place", **fault)
 
 
 @pytest.mark.parametrize("name", ["train", "resume"])
 def test_kills_at_some_moments(name, server, found, root):
-    kill_at_random(found[name], server, root / "place", 3)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", NAMES)
-def test_kills_at_many_moments(name, server, found, root):
-    kill_at_random(found[name], server, root / "place", 100)
-
-
-def kill_at_random(scenario: Scenario, server: Server, place: Path, times: int) -> None:
     """SIGKILL at moments that the clock chooses, also between calls to the system."""
-    draw = random.Random(scenario.name)
-    for _ in range(times):
-        scenario.check(server, place, kill_after=draw.uniform(0, scenario.seconds))
+    for fault in found[name].faults("kills", server, root / "place", 0)[:3]:
+        found[name].check(server, root / "place", **fault)
 
 
 def test_a_second_kill_while_going_on(server, found, root):
@@ -92,25 +81,20 @@ def test_a_second_kill_while_going_on(server, found, root):
         assert answer["status"] == 0 and train.result(place) == train.expected, answer["output"]
 
 
+@pytest.mark.parametrize("kind", ["limits", "allocations", "own"])
 @pytest.mark.parametrize("name", ["train", "pretrain"])
-def test_too_little_memory(name, server, found, root):
-    """Whatever the limit, the command ends with its result or with one line, and can be given again."""
-    memory(found[name], server, root / "place", 3)
+def test_too_little_memory(name, kind, server, found, root):
+    """The command ends with its result, with one line, or as a library ends it, and can be given again."""
+    scenario, failed = found[name], 0
+    for fault in scenario.faults(kind, server, root / "place", 0)[:: 125 if kind != "limits" else 34]:
+        failed += scenario.check(server, root / "place", **fault)["status"] != 0
+    assert failed
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["train", "pretrain", "tune", "resume", "predict"])
-def test_too_little_memory_at_many_limits(name, server, found, root):
-    memory(found[name], server, root / "place", 100)
-
-
-def memory(scenario: Scenario, server: Server, place: Path, times: int) -> None:
-    draw, failed = random.Random(scenario.name), 0
-    for i in range(times):
-        answer = scenario.check(server, place, memory_limit=(1 << 16) + i * draw.randrange(1, 1 << 21) // times)
-        failed += answer["status"] != 0
-        assert answer["status"] == 0 or "memory" in answer["output"].lower() or "bytes" in answer["output"]
-    assert failed
+def test_all_faults(tmp_path):
+    tool = Path(__file__).parents[1] / "tools/faults.py"
+    subprocess.run([sys.executable, tool, "--seconds", "inf", "--log", tmp_path / "log"], check=True)
 
 
 def test_the_shim_sees_every_language(server, found, root):

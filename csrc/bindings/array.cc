@@ -221,6 +221,24 @@ PyObject* array_out(Array&& a) {
   return object;
 }
 
+// pybind11's buffer, but an error is what was raised, by type and words, and not "Error getting buffer" with that as
+// its cause.
+getbufferproc pybind_buffer;
+
+int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  const int failed = pybind_buffer(self, view, flags);
+  if (!failed) return 0;
+  py::error_already_set error;
+  PyObject* cause = PyException_GetCause(error.value().ptr());
+  if (cause) {
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(cause)), cause);
+    Py_DECREF(cause);
+  } else {
+    error.restore();
+  }
+  return failed;
+}
+
 void bind_array(py::module_& m) {
   py::class_<PyDType> dtype(m, "DType",
                             "An element type. Compare with `is` or ==; engine.float32 and so on are its only objects.");
@@ -243,6 +261,7 @@ void bind_array(py::module_& m) {
   array_type->tp_new = [](PyTypeObject*, PyObject*, PyObject*) { // an object without an Array would be read as one
     return PyErr_Format(PyExc_TypeError, "Arrays are made by functions, such as engine.empty");
   };
+  pybind_buffer = std::exchange(array_type->tp_as_buffer->bf_getbuffer, get_buffer);
   bind_attributes(m, array);
   array
       .def(
@@ -290,6 +309,11 @@ void bind_array(py::module_& m) {
         std::vector<py::ssize_t> shape(a.shape, a.shape + a.ndim), strides(a.ndim);
         for (int i = 0; i < a.ndim; i++) strides[i] = a.strides[i] * item_size(a.dtype);
         return py::buffer_info(a.data(), item_size(a.dtype), format, a.ndim, shape, strides, a.storage->readonly);
+      })
+      // NumPy asks for this if it got no buffer. It drops the error of the buffer, and would make an array of one
+      // object.
+      .def("__array__", [](const py::object& self, const py::args& args, const py::kwargs& named) {
+        return py::module_::import("numpy").attr("asarray")(py::memoryview(self), *args, **named);
       });
   m.def(
       "empty",

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,6 +52,13 @@ size_t machine_memory() {
   return bytes;
 }
 
+std::string most_memory() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < machine_memory())
+    return std::to_string(limit.rlim_cur) + " bytes that RLIMIT_AS (ulimit -v) allows the process";
+  return std::to_string(machine_memory()) + " bytes of the machine";
+}
+
 struct Block {
   size_t bytes;
   bool free;
@@ -77,10 +85,13 @@ class Arena {
     std::lock_guard<std::mutex> lock(mutex_);
     size_t rounded = block_bytes(bytes);
     stats_.allocated_bytes -= rounded;
-    if (rounded <= kSmallLimit)
-      small_[rounded].push_back(data);
-    else
-      give_large(static_cast<char*>(data));
+    try {
+      if (rounded <= kSmallLimit)
+        small_[rounded].push_back(data);
+      else
+        give_large(static_cast<char*>(data));
+    } catch (const std::bad_alloc&) { // no memory to note it: the block is not used again. A destructor must not throw.
+    }
   }
 
   MemoryStats stats() {
@@ -140,15 +151,20 @@ class Arena {
       fit = free_.lower_bound({bytes, nullptr});
     }
     char* data = fit->second;
-    free_.erase(fit);
     Block& block = blocks_.at(data);
-    block.free = false;
     if (block.bytes > bytes) {
       char* rest = data + bytes;
-      blocks_.emplace(rest, Block{block.bytes - bytes, true, block.segment});
       free_.insert({block.bytes - bytes, rest});
+      try {
+        blocks_.emplace(rest, Block{block.bytes - bytes, true, block.segment});
+      } catch (...) {
+        free_.erase({block.bytes - bytes, rest});
+        throw;
+      }
       block.bytes = bytes;
     }
+    block.free = false;
+    free_.erase(fit);
     return data;
   }
 
@@ -181,12 +197,18 @@ class Arena {
       data = map_within_memory(size);
     }
     if (!data)
-      throw Error(ErrorKind::memory, "allocate", "bytes",
-                  "at most the " + std::to_string(machine_memory()) + " bytes of the machine in all",
+      throw Error(ErrorKind::memory, "allocate", "bytes", "at most the " + most_memory() + " in all",
                   std::to_string(size) + " bytes beside the " + std::to_string(stats_.reserved_bytes) + " in use");
-    segments_[data] = size;
-    blocks_.emplace(data, Block{size, true, data});
-    free_.insert({size, data});
+    try {
+      segments_[data] = size;
+      blocks_.emplace(data, Block{size, true, data});
+      free_.insert({size, data});
+    } catch (...) {
+      segments_.erase(data);
+      blocks_.erase(data);
+      munmap(data, size);
+      throw;
+    }
     stats_.reserved_bytes += size;
     stats_.peak_reserved_bytes = std::max(stats_.peak_reserved_bytes, stats_.reserved_bytes);
   }

@@ -59,11 +59,15 @@ class Pool {
     try {
       for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
     } catch (const std::system_error& error) {
-      const std::string started = std::to_string(threads_.size());
+      const size_t started = threads_.size();
       stop();
-      throw Error(ErrorKind::runtime, "set_num_threads", "n", "as many threads as the system starts",
-                  std::to_string(workers + 1),
-                  "it started " + started + " beside the one that asks, and then said: " + error.what());
+      throw Error(
+          ErrorKind::runtime, "set_num_threads", "n", "as many threads as the system starts",
+          std::to_string(workers + 1),
+          "it started " + std::to_string(started) + " beside the one that asks, and then said: " + error.what());
+    } catch (...) { // no memory; a thread that is destroyed while it runs would end the process
+      stop();
+      throw;
     }
 #ifdef __linux__
     may_move_ = sched_getaffinity(0, sizeof allowed_, &allowed_) == 0 && CPU_COUNT(&allowed_) > workers;

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
         absent = ", ".join(name for name in ("click", "tqdm", "tokenizers") if find_spec(name) is None)
         _fail(f"the command needs {absent}: pip install 'engine[cli]'")
     from engine.commands import cli
-    from engine.commands.common import drop_output, of_output
+    from engine.commands.common import drop_output, worded
 
     try:
         code = cli.main(args=arguments, prog_name="engine", standalone_mode=False)
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (ArgumentError, ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
         if "--debug" in (sys.argv[1:] if arguments is None else arguments)[:1]:
             raise
-        _fail(str(of_output(error)))
+        _fail(str(worded(error)))
     sys.exit(code if isinstance(code, int) else 0)
 
 

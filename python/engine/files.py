@@ -20,7 +20,7 @@ from pathlib import Path
 
 from engine.errors import ArgumentError, BadFile, IsFolder
 
-__all__ = ["filled", "is_partial", "lock", "named", "remove_folder", "replace_file", "scratch_folder"]
+__all__ = ["filled", "is_partial", "lock", "mode_to_write", "named", "remove_folder", "replace_file", "scratch_folder"]
 
 _ENDING = ".engine-partial"
 _LONGEST = 50  # characters of NAME in a temporary name: file systems have a limit of 255 bytes
@@ -33,13 +33,7 @@ def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None],
     folder, a pipe, a device) or cannot be written; the file is then as it was, or complete.
     """
     name = os.fspath(filename)
-    try:
-        mode = os.stat(name).st_mode
-    except FileNotFoundError:  # a new file gets the mode that open() would give it
-        mode = stat.S_IFREG | 0o666 & ~_umask()
-    if not stat.S_ISREG(mode):
-        kind, what = (IsFolder, "the folder") if stat.S_ISDIR(mode) else (BadFile, "the pipe, socket or device")
-        raise kind(op, "filename", "a regular file or a new name", f"{what} {name}")
+    mode = mode_to_write(name, op)
     target = Path(os.path.realpath(name))
     try:
         with scratch_folder(target) as folder:
@@ -51,6 +45,18 @@ def replace_file(filename: str | os.PathLike[str], write: Callable[[str], None],
             os.replace(temporary, target)
     except OSError as error:
         raise named(error, op, name) from None
+
+
+def mode_to_write(name: str, op: str) -> int:
+    """The mode of a file that is to be written: that of the file that is there, or what open() gives a new one. Raises as `replace_file`."""
+    try:
+        mode = os.stat(name).st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG | 0o666 & ~_umask()
+    if not stat.S_ISREG(mode):
+        kind, what = (IsFolder, "the folder") if stat.S_ISDIR(mode) else (BadFile, "the pipe, socket or device")
+        raise kind(op, "filename", "a regular file or a new name", f"{what} {name}")
+    return mode
 
 
 @contextmanager

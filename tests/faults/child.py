@@ -2,7 +2,8 @@
 
 Started with the shim in LD_PRELOAD. Reads a job as a line of JSON from standard input, and answers with one on standard output.
 A job: {"arguments": [...], "folder": ..., "kinds": bits, "at": k, "error": errno or 0 for a kill, "half": whether a write does its first
-half, "kill_after": seconds, "memory_limit": bytes}; all but the arguments may be missing. The answer: {"status": of waitpid, "calls": how
+half, "kill_after": seconds, "memory_limit": bytes}; all but the arguments may be missing. With no arguments, it runs the Python code of
+"code", after that of "before", and prints `result`; after a MemoryError it runs the code again, and the exit code is 3. The answer: {"status": of waitpid, "calls": how
 many calls were counted, "hit": the path at which the fault came (at 0: all paths), "output": what the command printed, both streams, "seconds": of CPU}.
 """
 
@@ -71,10 +72,14 @@ def _run(shim: Any, job: dict[str, Any], output: int, counts: int) -> None:
         os.dup2(output, 2)
         if "memory_limit" in job:
             _core.set_memory_limit(job["memory_limit"])
+        space: dict[str, Any] = {}
+        exec(job.get("before", ""), space)
         if "folder" in job:
             given = (job["folder"].encode(), job["kinds"], job["at"], job["error"], job.get("half", 0))
             shim.faults_arm(*given)
-        main(job["arguments"])
+        if job["arguments"]:
+            main(job["arguments"])
+        code = _compute(shim, job["code"], space)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0
     except BaseException:
@@ -86,6 +91,18 @@ def _run(shim: Any, job: dict[str, Any], output: int, counts: int) -> None:
         sys.stderr.flush()
         os.write(counts, f"{calls} ".encode() + hit)
         os._exit(code)
+
+
+def _compute(shim: Any, code: str, space: dict[str, Any]) -> int:
+    failed = 0
+    try:
+        exec(code, space)
+    except MemoryError:
+        failed = 3
+        shim.faults_arm(b"", 0, 0, 0, 0)
+        exec(code, space)
+    print(space["result"])
+    return failed
 
 
 if __name__ == "__main__":

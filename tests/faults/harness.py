@@ -1,7 +1,7 @@
 """Faults in every command that writes: what is there afterwards, and whether the command can be given again.
 
-A case is one command with one fault: the k-th call to the file system below its folder fails, or the process is killed there. `check`
-runs it, looks at what it left, gives the command again, and compares the result with that of a command without a fault.
+A case is one command with one fault: the k-th call to the file system below its folder or the k-th allocation fails, or the process is
+killed there. `check` runs it, looks at what it left, gives the command again, and compares the result with that of a command without a fault.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -29,9 +30,11 @@ from engine.serialization import load_file
 from engine.train import latest_checkpoint, load_checkpoint, read_log
 
 HERE = Path(__file__).parent
-ALL = 127  # all kinds of calls that the shim knows
+ALL = 127  # all kinds of calls to the file system that the shim knows
 WRITE, RENAME = 2, 8
-KILL = 0
+MEMORY, OWN = 128, 256  # each allocation of the process; those of the engine's C++
+KINDS = ("calls", "vanished", "kills", "limits", "allocations", "own")
+KILL, VANISH = 0, -1  # instead of an errno
 ERRORS = {KILL: "kill", errno.ENOSPC: "ENOSPC", errno.EIO: "EIO", errno.EACCES: "EACCES"}
 
 
@@ -57,7 +60,7 @@ class Server:
 
     def __call__(self, arguments: list[str], **job: Any) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"arguments": arguments, **job}) + "\n")
+        self._process.stdin.write(json.dumps({"arguments": arguments} | job) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer, "the process that runs the commands has ended"
@@ -100,18 +103,47 @@ class Scenario:
         assert answer["status"] == 0, answer["output"]
         self.calls, self.expected = answer["calls"], self.result(place)
 
+    def faults(self, kind: str, server: Server, place: Path, seed: int) -> list[dict[str, Any]]:
+        """All faults of a kind; of memory as many as are run."""
+        draw = random.Random(f"{seed} {self.name} {kind}")
+        if kind == "calls":
+            return [{"at": k, "error": e, "half": k % 2} for k in range(1, self.calls + 1) for e in ERRORS]
+        if kind == "vanished":
+            return [{"at": k, "error": VANISH} for k in range(1, self.calls + 1)]
+        if kind == "kills":
+            return [{"kill_after": draw.uniform(0, self.seconds)} for _ in range(100)]
+        if kind == "limits":
+            return [{"memory_limit": draw.randrange(1 << 16, 1 << 21)} for _ in range(100)]
+        self.prepare(place)
+        armed = {"kinds": MEMORY if kind == "allocations" else OWN, "error": errno.ENOMEM}
+        answer = server(self.command(place), folder=str(place), at=0, **armed)
+        assert answer["status"] == 0, answer["output"]
+        made = range(1, answer["calls"] + 1)
+        return [{"at": k, **armed} for k in sorted(draw.sample(made, min(500, len(made))))]
+
     def check(self, server: Server, place: Path, **fault: Any) -> dict[str, Any]:
         """One case. Raises AssertionError if a promise is broken."""
         self.prepare(place)
-        answer = server(self.command(place), **({"folder": str(place), "kinds": ALL} if "at" in fault else {}), **fault)
+        answer = server(self.command(place), **({"folder": str(place), "kinds": ALL} if "at" in fault else {}) | fault)
         said, status = answer["output"], answer["status"]
         note = f"{self.name} {fault} at {answer['hit']}: status {status}\n{said}"
+        memory = fault.get("error") == errno.ENOMEM or "memory_limit" in fault
+        others = fault.get("kinds") == MEMORY  # what Python and libraries say without memory is theirs
         if os.WIFSIGNALED(status):
-            assert os.WTERMSIG(status) == signal.SIGKILL, note
+            aborted = memory and "memory allocation of" in said  # Rust ends the process when it gets no memory
+            assert os.WTERMSIG(status) == (signal.SIGABRT if aborted else signal.SIGKILL), note
         else:
             code = os.waitstatus_to_exitcode(status)
-            assert code in (0, 2) and "Traceback" not in said and "Exception ignored" not in said, note
-            assert code == 0 or "at" not in fault or str(place) in said, f"no file is named: {note}"
+            assert others or (code in (0, 2) and "Traceback" not in said and "Exception ignored" not in said), note
+            named = others or ("memory" in said if memory else str(place) in said)
+            assert code == 0 or named, f"it does not say what failed: {note}"
+        gone = place.with_name(f"{place.name}.gone")
+        if gone.exists():  # it comes back, unless the command has made another and everything in it
+            if place.exists() and not status:
+                shutil.rmtree(gone)
+            else:
+                shutil.rmtree(place, ignore_errors=True)
+                gone.rename(place)
         whole(place, note)
         if status:
             answer["again"] = server(self.again(place))

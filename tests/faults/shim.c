@@ -1,32 +1,59 @@
-// Makes one call to the file system fail, or kills the process there. Loaded with LD_PRELOAD.
+// Makes one call to the file system or one allocation fail, or kills the process there. Loaded with LD_PRELOAD.
 //
 // faults_arm(folder, kinds, at, error, half) begins: calls of the kinds, a set of bits below, on paths in the folder are counted from 1.
 // Call number `at` fails with errno `error`, or the process is killed there if `error` is 0; `at` 0: they are only counted. A write may
-// write the first half of its bytes before (`half`). A full disk (ENOSPC) stays full: later writes and new files fail, too.
+// write the first half of its bytes before (`half`). A full disk (ENOSPC) stays full: later writes and new files fail, too. If `error` is
+// VANISH, the folder gets another name, `folder.gone`, before the call, which is then made.
+//
+// Allocations know no paths: MEMORY is each malloc and kin, and each anonymous mmap, of the whole process; OWN is those among them that
+// the engine's C++ makes, itself or with operator new.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { OPEN = 1, WRITE = 2, SYNC = 4, RENAME = 8, MMAP = 16, MAKE = 32, REMOVE = 64 };
+enum { OPEN = 1, WRITE = 2, SYNC = 4, RENAME = 8, MMAP = 16, MAKE = 32, REMOVE = 64, MEMORY = 128, OWN = 256 };
+enum { VANISH = -1 };
 
 static char folder[PATH_MAX];
 static int kinds, failing, half_first, full;
 static long at, calls;
 static char hit[1 << 18]; // the path of the call that failed; if calls are only counted, all their paths, a line each
 static size_t hit_size;
+static struct {
+  uintptr_t begin, end;
+} own[8]; // where the code of engine's module and of operator new is loaded
+static int owns;
+
+static int find_own(struct dl_phdr_info* module, size_t size, void* data) {
+  (void)size, (void)data;
+  if (!strstr(module->dlpi_name, "/engine/_core.") && !strstr(module->dlpi_name, "/libstdc++.")) return 0;
+  for (int i = 0; i < module->dlpi_phnum; i++) {
+    const ElfW(Phdr)* part = &module->dlpi_phdr[i];
+    if (part->p_type != PT_LOAD || !(part->p_flags & PF_X) || owns == sizeof own / sizeof *own) continue;
+    own[owns].begin = module->dlpi_addr + part->p_vaddr;
+    own[owns].end = own[owns].begin + part->p_memsz;
+    owns++;
+  }
+  return 0;
+}
 
 void faults_arm(const char* where, int which, long number, int error, int half) {
+  owns = 0;
+  dl_iterate_phdr(find_own, NULL);
   snprintf(folder, sizeof folder, "%s", where);
   kinds = which, at = number, failing = error, half_first = half, calls = 0, full = 0, hit[0] = 0, hit_size = 0;
 }
@@ -65,10 +92,30 @@ static int fault(int kind, int base, const char* path, int* torn) {
   if (!at && hit_size + strlen(where) + 2 < sizeof hit) hit_size += sprintf(hit + hit_size, "%s\n", where);
   if (calls != at) return 0;
   snprintf(hit, sizeof hit, "%s", where);
+  if (failing == VANISH) {
+    char gone[PATH_MAX + 8];
+    snprintf(gone, sizeof gone, "%s.gone", folder);
+    syscall(SYS_renameat2, AT_FDCWD, folder, AT_FDCWD, gone, 0); // not the rename below, which would count
+    return 0;
+  }
   if (torn && half_first) *torn = 1;
   else if (!failing) kill(getpid(), SIGKILL);
   if (failing == ENOSPC) full = 1;
   return failing ? failing : EINTR;
+}
+
+static int no_memory(const void* caller) {
+  if (!(kinds & (MEMORY | OWN))) return 0;
+  if (kinds & OWN) {
+    int found = 0;
+    for (int i = 0; i < owns; i++) found |= (uintptr_t)caller >= own[i].begin && (uintptr_t)caller < own[i].end;
+    if (!found) return 0;
+  }
+  if (__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) != at) return 0;
+  Dl_info module;
+  snprintf(hit, sizeof hit, "%s", dladdr(caller, &module) && module.dli_fname ? module.dli_fname : "?");
+  errno = failing;
+  return 1;
 }
 
 #define REAL(result, name, ...)                                  \
@@ -210,13 +257,63 @@ int unlinkat(int base, const char* path, int flags) {
   return real(base, path, flags);
 }
 
-void* mmap64(void* place, size_t size, int protection, int flags, int fd, off64_t from) {
+int rmdir(const char* path) {
+  REAL(int, "rmdir", const char*);
+  const int error = fault(REMOVE, AT_FDCWD, path, NULL);
+  if (error) FAIL(error, -1);
+  return real(path);
+}
+
+int chmod(const char* path, mode_t mode) {
+  REAL(int, "chmod", const char*, mode_t);
+  const int error = fault(MAKE, AT_FDCWD, path, NULL);
+  if (error) FAIL(error, -1);
+  return real(path, mode);
+}
+
+int renameat2(int base, const char* from, int other, const char* to, unsigned flags) {
+  REAL(int, "renameat2", int, const char*, int, const char*, unsigned);
+  const int error = fault(RENAME, other, to, NULL);
+  if (error) FAIL(error, -1);
+  return real(base, from, other, to, flags);
+}
+
+static void* map(void* place, size_t size, int protection, int flags, int fd, off64_t from, const void* caller) {
   REAL(void*, "mmap64", void*, size_t, int, int, int, off64_t);
+  if (fd < 0 && no_memory(caller)) return MAP_FAILED;
   const int error = fd < 0 ? 0 : fault(MMAP, fd, NULL, NULL);
   if (error) FAIL(error, MAP_FAILED);
   return real(place, size, protection, flags, fd, from);
 }
 
+void* mmap64(void* place, size_t size, int protection, int flags, int fd, off64_t from) {
+  return map(place, size, protection, flags, fd, from, __builtin_return_address(0));
+}
+
 void* mmap(void* place, size_t size, int protection, int flags, int fd, off_t from) {
-  return mmap64(place, size, protection, flags, fd, from);
+  return map(place, size, protection, flags, fd, from, __builtin_return_address(0));
+}
+
+// glibc's own names: dlsym allocates, so it cannot be asked for these.
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* __libc_memalign(size_t, size_t);
+
+void* malloc(size_t size) { return no_memory(__builtin_return_address(0)) ? NULL : __libc_malloc(size); }
+
+void* calloc(size_t n, size_t size) { return no_memory(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size); }
+
+void* realloc(void* old, size_t size) {
+  return no_memory(__builtin_return_address(0)) ? NULL : __libc_realloc(old, size);
+}
+
+void* aligned_alloc(size_t alignment, size_t size) {
+  return no_memory(__builtin_return_address(0)) ? NULL : __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void** out, size_t alignment, size_t size) {
+  if (no_memory(__builtin_return_address(0))) return ENOMEM;
+  *out = __libc_memalign(alignment, size);
+  return *out ? 0 : ENOMEM;
 }

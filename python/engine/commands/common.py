@@ -19,6 +19,7 @@ from engine.commands.packages import require_packages
 from engine.commands.terminal import page
 from engine.device import number_of
 from engine.errors import ArgumentError, BadValue, NotFinite, require
+from engine.files import mode_to_write
 from engine.suggestions import suggestion
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
     "file_settings",
     "model_sizes",
     "need",
-    "of_output",
+    "worded",
     "one_text_only",
     "option_values",
     "options_by_name",
@@ -54,7 +55,7 @@ RUN = click.Path(exists=True, file_okay=False)
 
 
 class NewFile(click.Path):
-    """A file to write, in a folder that exists. endings: how its name may end; none: as it likes."""
+    """A file to write, new or regular, in a folder that exists. endings: how its name may end; none: as it likes."""
 
     def __init__(self, *endings: str) -> None:
         super().__init__(dir_okay=False, writable=True)
@@ -69,6 +70,10 @@ class NewFile(click.Path):
             self.fail(f"expected a folder that may be written to, got {folder}", param, ctx)
         if self.endings and not path.lower().endswith(self.endings):
             self.fail(f"expected a file name that ends in {' or '.join(self.endings)}, got {path}", param, ctx)
+        try:  # now, and not after the work
+            mode_to_write(path, "output")
+        except OSError as error:
+            self.fail(error.problem() if isinstance(error, ArgumentError) else str(error), param, ctx)
         return path
 
 
@@ -124,7 +129,7 @@ class Command(click.Command):
 
     def _in_options(self, error: Exception) -> str:
         if not isinstance(error, ArgumentError):
-            return str(of_output(error))
+            return str(worded(error))
         given = [p for p in self.params if isinstance(p, click.Option) and p.name]
         options = {str(p.name): p.opts[0] for p in given}
         options |= {f"{p.name}=True": p.opts[0] for p in given if p.secondary_opts}
@@ -146,8 +151,11 @@ def drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def of_output(error: Exception) -> Exception:
-    """The error, with a name if it is one of standard output: who writes a file names it, so a disk without a name is there."""
+def worded(error: Exception) -> Exception:
+    """The error, with words that it lacks: Python and C++ say little or nothing when there is no memory, and nothing when it is standard
+    output that fails. (Who writes a file names it, so an error of a disk without a name is one of standard output.)"""
+    if isinstance(error, MemoryError) and str(error) in ("", "std::bad_alloc"):
+        return MemoryError("not enough memory: the system refused an allocation")
     if isinstance(error, OSError) and error.filename is None and error.errno in _OF_DISKS:
         drop_output()
         return OSError(error.errno, error.strerror, "standard output")
