@@ -141,7 +141,7 @@ def test_check_leaves_columns_of_zeros_and_ones_as_they_are(tmp_path):
     path.write_text("id,text,toxic,insult\n1,my card,1,0\n2,the weather,0,0\n3,,0,1\n4,your money,1,1\n5,a song,0,1\n")
     kept = "".join(line + "\n" for line in path.read_text().splitlines() if not line.startswith("3"))
     for named in ((), ("--label-column", "toxic,insult")):
-        command = ("check", path, *named, "--remove", "empty,missing_label", "-o", tmp_path / "b.csv")
+        command = ("check", path, *named, "--remove", "empty,missing_label", "--overwrite", "-o", tmp_path / "b.csv")
         said = run_engine(*command)
         assert "1 row removed, 4 written" in said and ("name them with --label-column" in said) == (not named)
         assert (tmp_path / "b.csv").read_text() == kept
@@ -437,7 +437,7 @@ def test_unknown_endings_are_refused_before_the_work(tmp_path):
 def test_a_file_appears_whole_or_not_at_all(place, tmp_path):
     (tmp_path / "o.csv").write_text("old")
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": 3}\n')
-    run_engine("predict", place / "run", "-i", tmp_path / "a.jsonl", "-o", tmp_path / "o.csv", code=2)
+    run_engine("predict", place / "run", "-i", tmp_path / "a.jsonl", "-o", tmp_path / "o.csv", "--overwrite", code=2)
     assert (tmp_path / "o.csv").read_text() == "old"
 
 

@@ -284,7 +284,7 @@ WRONG = [
     (
         TAG,
         ("--task", "tagging", "--text-column", "text"),
-        "--text-column: expected no value, got 'text' (the task 'tagging' does not use it)",
+        "--text-column: expected the number of a column, from 1, got 'text'",
     ),
     (
         TAG,

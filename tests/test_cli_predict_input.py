@@ -22,7 +22,8 @@ def test_an_output_over_the_input_is_refused(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text\nmy card\n")
     done = _predict("--input", path, "--output", path)
-    assert done.returncode == 2 and "--output names the file of --input" in done.stderr
+    assert done.returncode == 2 and "--output: expected another file" in done.stderr
+    assert "expected another file" in _predict("--input", path, "--output", path, "--overwrite").stderr
     assert path.read_text() == "text\nmy card\n"
 
 

@@ -27,7 +27,7 @@ def place(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("predict tagging -i tags.conll --text-column text", "--text-column: expected no value"),
+        ("predict tagging -i tags.conll --text-column text", "--text-column: expected the number of a column"),
         ("predict tagging -i tags.conll --pair-column text", "--pair-column"),
         ("predict tagging -i tags.conll --encoding ascii", "got byte 0xe4 (name its encoding with --encoding"),
         ("predict classes x --quotes", "--quotes needs --input"),
@@ -35,7 +35,7 @@ def place(tmp_path_factory) -> Path:
         ("predict regression --top-k 2 x", "--top-k is for tasks with labels of texts"),
         ("predict classes -i train.csv --pair-column intent", "this run's model takes one text"),
         ("predict classes x -o nowhere/out.txt", "Invalid value for '--output' / '-o': No such file or directory"),
-        ("evaluate tagging tags.conll --text-column text", "--text-column: expected no value"),
+        ("evaluate tagging tags.conll --text-column text", "--text-column: expected the number of a column"),
         ("evaluate tagging tags.conll --label-column tag", "--label-column: expected the number of a column"),
         ("evaluate regression numbers.csv --per-class", "--per-class is for tasks with classes"),
         ("evaluate classes train.csv --per-class --json", "--per-class cannot be combined with --json"),

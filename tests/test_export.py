@@ -270,7 +270,7 @@ def test_transformers_gives_the_same_logits(tmp_path, kind, lowercase, changes):
         assert slow(TEXTS)["input_ids"] == tokenizer.encode_batch(TEXTS)
 
 
-@pytest.mark.parametrize("family", ["distilbert", "electra", "albert", "roberta", "xlm-roberta"])
+@pytest.mark.parametrize("family", ["distilbert", "electra", "albert", "roberta", "xlm-roberta", "camembert"])
 def test_families(tmp_path, family):
     """A tokenizer of ours beside each family's tiny model; token types only where the model takes them."""
     torch = pytest.importorskip("torch")

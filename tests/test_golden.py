@@ -18,9 +18,9 @@ LENGTHS = [9, 4, 1, 6]
 
 def test_families_and_size() -> None:
     assert {name.split("/")[0] for name in MODELS} == {
-        "albert", "bert", "distilbert", "electra", "roberta", "xlm-roberta"
+        "albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"
     }  # fmt: skip
-    assert len(MODELS) == 19
+    assert len(MODELS) == 23
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 1_500_000
 
 

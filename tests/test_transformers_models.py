@@ -26,7 +26,7 @@ HEADS = {
     "ForTokenClassification": AutoModelForTokenClassification,
     "ForMaskedLM": AutoModelForMaskedLM,
 }
-FAMILIES = ("Bert", "DistilBert", "Roberta", "XLMRoberta", "Electra", "Albert")
+FAMILIES = ("Bert", "DistilBert", "Roberta", "XLMRoberta", "Electra", "Albert", "Camembert")
 MASKS = ("none", "right", "left", "holes")
 
 
@@ -51,7 +51,7 @@ def random_config(family: str, rng: np.random.Generator) -> Any:
     if family == "Albert":
         sizes |= {"num_hidden_groups": int(rng.integers(1, layers + 1)), "hidden_dropout_prob": 0.0}
     pad = int(rng.integers(3))
-    if "oberta" in family:
+    if "oberta" in family or family == "Camembert":
         common["max_position_embeddings"] += pad
     return getattr(transformers, f"{family}Config")(**common, **sizes, pad_token_id=pad, bos_token_id=3, eos_token_id=4)
 

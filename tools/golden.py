@@ -36,6 +36,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "xlm-roberta": ("XLMRoberta", ROBERTA | {"num_attention_heads": 4}, ["Model", SEQUENCE]),
     "electra": ("Electra", SIZES | {"embedding_size": 8}, ["Model", SEQUENCE, TOKEN]),
     "albert": ("Albert", SIZES | {"embedding_size": 8, "num_hidden_groups": 1}, ["Model", SEQUENCE]),
+    "camembert": ("Camembert", ROBERTA, ["Model", SEQUENCE, TOKEN, MASKED]),
 }
 FOLDERS = {"Model": "model", SEQUENCE: "sequence", TOKEN: "token", MASKED: "masked"}
 # Which gradients are kept: of the first parameter that ends so, and of the last.

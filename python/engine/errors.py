@@ -198,8 +198,8 @@ class NotInstalled(ArgumentError, ImportError):
 
 
 def amount(count: int | None, thing: str, things: str | None = None) -> str:
-    """A number of things in words: "1 thread", "2 threads". things: the plural, if it is not `thing` and "s"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {things or thing + 's'}"
+    """A number of things in words: "1 thread", "2,000 threads". things: the plural, if it is not `thing` and "s"."""
+    return f"1 {thing}" if count == 1 else f"{count if count is None else format(count, ',')} {things or thing + 's'}"
 
 
 def not_installed(op: str, package: str, extra: str, *hints: Any) -> NotInstalled:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable
 
-__all__ = ["near", "suggestion"]
+__all__ = ["closest", "near", "other_command", "suggestion"]
 
 # Options of this command, and the names that scripts of transformers, scikit-learn, Keras, Lightning and fairseq have for them.
 _ELSEWHERE = {
@@ -80,6 +79,12 @@ _ELSEWHERE = {
     "--remove": "drop fix dedup deduplicate clean",
     "--similarity": "threshold near-duplicate-threshold",
 }  # fmt: skip
+_LONG = 5  # letters of a name from elsewhere that may be misspelled
+_COMMANDS = {
+    "train": "fit finetune fine-tune run", "evaluate": "eval test score validate", "predict": "infer inference classify label tag",
+    "embed": "encode embedding embeddings vectorize", "export": "convert save", "search": "tune optimize sweep hpo",
+    "check": "lint inspect clean", "pretrain": "mlm", "info": "env version about",
+}  # fmt: skip
 # Names for what is no option here, and what to do instead.
 _NOT_NEEDED = {
     "do-train": "`engine train` trains", "do-eval": "`engine train` evaluates on --validation or --test; `engine evaluate` on other files",
@@ -108,11 +113,44 @@ def near(name: str, options: Collection[str], dashes: str = "--") -> list[str]:
     something that is not needed here. Arguments as in `suggestion`."""
     word = _word(name)
     same = [dashes + word] if dashes + word in options else []
-    elsewhere = [dashes + option[2:] for option, others in _ELSEWHERE.items() if word in others.split()]
-    meant = same or [option for option in elsewhere if option in options]
+    others = [(each, dashes + option[2:]) for option, names in _ELSEWHERE.items() for each in names.split()]
+    others = [(each, option) for each, option in others if option in options]
+    meant = same or [option for each, option in others if each == word]
     if meant or word in _NOT_NEEDED:
         return meant
-    return get_close_matches(dashes + word, sorted(options), n=2, cutoff=0.7)
+    known = {each: option for each, option in others if len(each) >= _LONG} | {_word(each): each for each in options}
+    return list(dict.fromkeys(known[each] for each in closest(word, known)))
+
+
+def other_command(name: str) -> str | None:
+    """The command that other programs call so; None: there is none."""
+    return next((command for command, others in _COMMANDS.items() if name in others.split()), None)
+
+
+def closest(word: str, names: Iterable[str]) -> list[str]:
+    """The names that are spelled most alike, by the fewest letters that were left out, added, replaced or swapped with the next one; at
+    most two. Otherwise those that begin with the word. None if all are too different."""
+    known = sorted(names)
+    distances = {each: _distance(word, each) for each in known}
+    least = min(distances.values(), default=0)
+    begun = [each for each in known if each.startswith(word)]
+    found = [each for each in known if distances[each] == least] if least <= max(1, len(word) // 4) else begun
+    return found if len(found) <= 2 else []
+
+
+def _distance(a: str, b: str) -> int:
+    """The distance of two words by Damerau (1964) and Levenshtein, in which each pair of letters is swapped at most once."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row, above = before, [i], row
+        for j, y in enumerate(b, 1):
+            cost = min(row[-1] + 1, above[j] + 1, above[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+        before = above
+    return row[-1]
 
 
 def _word(name: str) -> str:

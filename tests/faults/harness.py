@@ -281,8 +281,12 @@ def scenarios(server: Server, root: Path) -> dict[str, Scenario]:
     old.mkdir()
     (old / "labels.csv").write_text("what was there\n", encoding="utf-8")
     found["export"] = once("export", None, ["export", str(run)], "out")
-    found["predict"] = once("predict", old, ["predict", str(run), "--input", str(data), "--output"], "labels.csv")
-    found["embed"] = once("embed", None, ["embed", str(run), str(data), "--text-column", "text", "--output"], "v.npy")
+    found["predict"] = once(
+        "predict", old, ["predict", str(run), "--overwrite", "--input", str(data), "--output"], "labels.csv"
+    )
+    found["embed"] = once(
+        "embed", None, ["embed", str(run), str(data), "--overwrite", "--text-column", "text", "--output"], "v.npy"
+    )
     looking = [str(root / "space.toml"), str(data), *(o for o in SCRATCH if o != "--no-progress")]
     looking += ["--trials", "2", "--validation-fraction", "0.25"]
 

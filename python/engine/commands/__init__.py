@@ -16,6 +16,7 @@ from engine.commands.pretrain import pretrain
 from engine.commands.search import search
 from engine.commands.terminal import colours
 from engine.commands.train import train
+from engine.suggestions import closest, other_command
 
 __all__ = ["cli"]
 
@@ -27,6 +28,17 @@ class _Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
+            other = other_command(name)
+            meant = [other] if other else closest(name, self.commands)
+            hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

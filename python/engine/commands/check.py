@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from engine.commands.common import (
     complete_task,
     file_options,
     file_settings,
+    overwrite_option,
     settings_options,
 )
 from engine.commands.terminal import show
@@ -75,6 +77,7 @@ __all__ = ["check"]
     type=NewFile(".csv", ".tsv", ".jsonl", ".parquet"),
     help="A CSV, TSV, JSON Lines or Parquet file for the rows that remain.",
 )
+@overwrite_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(
     data: str,
@@ -102,23 +105,28 @@ def check(
     from engine.report.words import visible_json
     from engine.tasks import task_named
     from engine.text import find_problems, remove_problems
+    from engine.text.table_columns import in_words
     from engine.text.table_write import write_columns
 
     kinds: Any = [kind.strip() for kind in remove.split(",") if kind.strip()]
     if bool(kinds) != (output is not None):
         raise click.UsageError("--remove and --output must be given together.")
-    kind = task_named(options["task"])
+    kind = task_named("multilabel" if _several(options) else options["task"])
     read = partial(_sentences if kind.name == "tagging" else _texts, options=options)
-    table, splits = read(data), {name: read(name) for name in others}
+    (table, taken), found = read(data), {name: read(name) for name in others}
+    splits = {name: split for name, (split, _) in found.items()}
     separator = options["label_separator"] or {"multilabel": "|", "tagging": " "}.get(kind.name)
     if table.label_column and table.label_column not in table.header:  # columns of 0 and 1: a row may have no 1
         separator = separator or "|"
-    least = 1 if kind.name == "regression" else 2  # numbers need not repeat
+    numbers = kind.name == "regression"  # which need not repeat
     report = find_problems(
-        table, splits or None, similarity=similarity, label_separator=separator, min_label_count=least
-    )
+        table, splits or None, similarity=similarity, label_separator=separator, min_label_count=1 if numbers else 2, numbers=numbers,
+    )  # fmt: skip
+    notes = [] if table.labels is None else _training_says(kind, data, _columns(options, separator))
+    notes += [f"columns of {name}: {in_words(each)}" for name, (_, each) in found.items() if each != taken]
     if options["model"]:
-        report = replace(report, notes=(*report.notes, *_tokens(table, options["model"], options["max_length"])))
+        notes += _tokens(table, options["model"], options["max_length"])
+    report = replace(report, columns=taken, notes=(*report.notes, *notes))
     left = (
         None if output is None else remove_problems(table, report, kinds)
     )  # may refuse a kind, before anything is printed
@@ -131,42 +139,71 @@ def check(
         removed = set(left[1])
         columns = {name: [v for row, v in enumerate(each) if row not in removed] for name, each in columns.items()}
         write_columns("check", columns, output)
-        show(f"{amount(len(left[1]), 'row')} removed, {len(left[0])} written to {output}", err=as_json)
+        show(f"{amount(len(left[1]), 'row')} removed, {len(left[0]):,} written to {output}", err=as_json)
 
 
-def _texts(path: str, options: dict[str, Any]) -> Any:
-    """The texts of a file. They have no labels if these are columns of 0 and 1 that nobody named: they may be anything."""
+def _several(options: dict[str, Any]) -> bool:
+    """Whether texts have several labels, although nobody named that task."""
+    return options["task"] == "classification" and bool(options["label_separator"])
+
+
+def _columns(options: dict[str, Any], separator: str | None) -> Any:
+    """The columns of a file, as training takes them."""
+    from engine.tasks import Columns
+
+    names = ("text_column", "label_column", "pair_column", "encoding", "delimiter", "quoting", "format")
+    text, label, pair, encoding, delimiter, quoting, form = (options[name] for name in names)
+    return Columns(text, label, pair, (), encoding, separator or "|", options["columns"], delimiter, quoting, form)
+
+
+def _training_says(kind: Any, path: str, columns: Any) -> list[str]:
+    """What a training says of the labels in a file, a sentence each."""
+    from engine.tasks import TaskConfig
+
+    try:
+        table = kind.read(path, columns)
+        task = kind.from_config(
+            TaskConfig(kind.name, label_separator=columns.separator), kind.collect([table], columns)
+        )
+        task.targets(table)
+        return task.remarks(table)
+    except ArgumentError as error:
+        names = ("text_column", "label_column", "label_separator")
+        options = {name: f"--{name.replace('_', '-')}" for name in names}
+        return [f"training refuses these {kind.label_word or 'number'}s: {error.problem(options)}"]
+
+
+def _texts(path: str, options: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """The texts of a file, and the columns that they come from. They have no labels if these are columns of 0 and 1 that nobody named: they may be anything."""
     from engine.text import read_table
 
     columns = {name: options[name] for name in ("text_column", "label_column", "pair_column")}
     separator = options["label_separator"] or "|"
     table = read_table(path, **columns, **file_settings(options), label_separator=separator, empty_labels=True)
     if options["label_column"] or table.label_column is None or table.label_column in table.header:
-        return table
+        return table, table.taken
     notes = [note for note in table.notes if "hold 0 and 1" not in note]
     notes.append(f"the columns {table.label_column} hold 0 and 1; if they are labels, name them with --label-column")
-    return replace(table, labels=None, label_column=None, notes=tuple(notes))
+    table = replace(table, labels=None, label_column=None, notes=tuple(notes))
+    return table, table.taken
 
 
-def _sentences(path: str, options: dict[str, Any]) -> Any:
-    """The tagged sentences of a file as texts, whose labels are their tags with spaces between them."""
-    from engine.tasks import Columns, Tagging
+def _sentences(path: str, options: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """The tagged sentences of a file as texts, whose labels are their tags with spaces between them, and the columns that they come
+    from."""
+    from engine.tasks import Tagging
     from engine.text import TextTable
 
     if options["label_separator"]:
         raise click.UsageError("--label-separator is not used for tags.")
-    names = ("text_column", "label_column", "pair_column", "encoding", "delimiter", "quoting", "format")
-    text, label, pair, encoding, delimiter, quoting, form = (options[name] for name in names)
-    columns = Columns(text, label, pair, (), encoding, "|", options["columns"], delimiter, quoting, form)
-    tagged = Tagging.read(path, columns)
-    try:
-        notes = (*tagged.notes, *Tagging(Tagging.collect([tagged], columns)).remarks(tagged))
-    except ArgumentError as error:
-        notes = (*tagged.notes, f"training refuses these tags: {error.problem({'label_column': '--label-column'})}")
+    tagged = Tagging.read(path, _columns(options, None))
     cells = {"words": tagged.words, "tags": tagged.tags}
     sentences, tags = ([" ".join(each) for each in column] for column in cells.values())
     header = ("words", "tags")
-    return TextTable(sentences, tags, *header, tagged.source, tagged.lines, columns=cells, notes=notes, header=header)
+    table = TextTable(
+        sentences, tags, *header, tagged.source, tagged.lines, columns=cells, notes=tagged.notes, header=header
+    )
+    return table, tagged.taken
 
 
 def _all_columns(path: str, table: Any, settings: dict[str, Any]) -> dict[str, list[Any]]:
@@ -192,12 +229,12 @@ def _tokens(table: Any, model: str, max_length: int | None) -> list[str]:
     from engine.tasks.remarks import TextLosses
     from engine.tasks.text import encode_texts
 
-    tokenizer = load_tokenizer(model)
+    tokenizer = load_tokenizer(model, "check", "model")
     trained = tokenizer.model_max_length if os.path.exists(os.path.join(model, "run.json")) else None
     limit = max_length or trained or 128
     lengths = encode_texts(table.texts, tokenizer, 2**31 - 1, pairs=table.pairs).lengths
     middle, most = np.quantile(lengths, (0.5, 0.95), method="higher").tolist()
     losses = TextLosses()
     losses.add(table, encode_texts(table.texts, tokenizer, limit, pairs=table.pairs), tokenizer, limit)
-    spread = f"tokens in a text: half have at most {middle}, 95 % at most {most}, the longest {lengths.max()}"
+    spread = f"tokens in a text: half have at most {middle:,}, 95 % at most {most:,}, the longest {lengths.max():,}"
     return [spread, *losses.sentences(limit)]

@@ -18,7 +18,7 @@ import engine
 from engine.commands.packages import require_packages
 from engine.commands.terminal import page
 from engine.device import number_of
-from engine.errors import ArgumentError, BadValue, NotFinite, require
+from engine.errors import Argument, ArgumentError, BadValue, FileExists, NotFinite, require
 from engine.files import mode_to_write
 from engine.suggestions import suggestion
 
@@ -43,6 +43,7 @@ __all__ = [
     "one_text_only",
     "option_values",
     "options_by_name",
+    "overwrite_option",
     "run_options",
     "settings_options",
     "set_threshold",
@@ -77,14 +78,14 @@ class NewFile(click.Path):
         return path
 
 
-# Fields of a model's config and other arguments whose option has another name.
+# Fields of a model's config and other arguments whose option has another name; of several the first that the command has.
 _SIZES = {
     "hidden_size": "dim", "num_hidden_layers": "layers", "num_attention_heads": "heads", "intermediate_size": "ff",
 }  # fmt: skip
 _DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _OTHERS = {
     "extra_columns": "group_columns", "kinds": "remove", "name": "task", "tag_column": "label_column", "tables": "source",
-    "folder": "run", "directory": "run", "run_folder": "run",
+    "folder": "run", "directory": "run model init", "run_folder": "run", "word_column": "text_column",
 }  # fmt: skip
 _OF_FILES = ("path", "paths")  # these errors name the file
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -113,6 +114,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         with self._errors_in_options(ctx):
+            check_new_files(ctx)
             require_packages(ctx, self.packages)
             return super().invoke(ctx)
 
@@ -135,11 +137,12 @@ class Command(click.Command):
         options |= {f"{p.name}=True": p.opts[0] for p in given if p.secondary_opts}
         options |= {f"{p.name}=False": p.secondary_opts[0] for p in given if p.secondary_opts}
         shown = {str(p.name): _shown(p) for p in self.params} | options
-        for name, option in {**_SIZES, **dict.fromkeys(_DROPOUT, "dropout"), **_OTHERS}.items():
-            if option in options:
-                options[name] = options[option]
-            if option in shown:
-                shown.setdefault(name, shown[option])
+        for name, others in {**_SIZES, **dict.fromkeys(_DROPOUT, "dropout"), **_OTHERS}.items():
+            for option in others.split():
+                if option in options:
+                    options.setdefault(name, options[option])
+                if option in shown:
+                    shown.setdefault(name, shown[option])
         if error.argument in _OF_FILES:
             return error.problem(options)
         inner = error.argument.replace("_", " ") if error.argument.isidentifier() else error.argument
@@ -236,6 +239,25 @@ def settings_options(options: Iterable[Any]) -> Any:
         return function
 
     return decorate
+
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the file that is written, if it is there.")
+
+
+def check_new_files(ctx: click.Context) -> None:
+    """Raises FileExistsError if a file that the command writes is there, unless --overwrite is given; ValueError if the command also
+    reads it."""
+    op, paths = str(ctx.command.name), [p for p in ctx.command.params if isinstance(p.type, click.Path)]
+    given = {str(p.name): ctx.params.get(str(p.name)) for p in paths if not isinstance(p.type, NewFile)}
+    read = [path for value in given.values() for path in ([value] if isinstance(value, str) else value or ())]
+    for p in paths:
+        name, path = str(p.name), ctx.params.get(str(p.name))
+        if not isinstance(p.type, NewFile) or path is None or not os.path.exists(path):
+            continue
+        same = any(os.path.exists(each) and os.path.samefile(each, path) for each in read)
+        require(not same, op, name, "another file", path, "the command reads that file, and would replace it")
+        got, way = f"{path}, which is there", ("replace it with ", Argument("overwrite"))
+        require(ctx.params["overwrite"], op, name, "a new file", got, way, error=FileExists)
 
 
 run_options = settings_options([
@@ -441,26 +463,36 @@ def file_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_UNNAMED = ("txt", "conll", None)  # forms of files whose columns have no names
+
+
 def columns_for(
-    path: str, options: Mapping[str, Any], trained: Mapping[str, Any], extra: tuple[str, ...] | None, separator: str
+    path: str, options: Mapping[str, Any], trained: Mapping[str, Any], separator: str, labelled: bool
 ) -> Any:
     """The columns of a file: those of the options or, if an option is not given, those of the training.
 
-    The names of the training's columns do not hold for files without named columns; how its delimited files were read holds only for
-    delimited files."""
+    The names of the training's columns hold for files with named columns, and how its files were read holds for delimited files; both
+    hold for files of the training's form, unless they are plain texts. labelled: whether labels are read, and groups to compare; if
+    not, all other columns are."""
     from engine.tasks import Columns
     from engine.text.files import extension_of
     from engine.text.formats import DELIMITED, ENDINGS
 
-    form = options["format"] or ENDINGS.get(extension_of(path))
-    named = trained if form not in ("txt", None) else {}
-    read = trained if form in DELIMITED else {}
+    def form_of(name: str, given: str | None) -> str | None:
+        return given or ENDINGS.get(extension_of(name))
+
+    form, before = form_of(path, options["format"]), form_of((trained.get("train") or [""])[0], trained.get("format"))
+    alike = form == before and (labelled or form != "txt")
+    named = trained if alike or form not in _UNNAMED else {}
+    read = trained if alike or form in DELIMITED else {}
     text, label, pair = (options.get(n) or named.get(n) for n in ("text_column", "label_column", "pair_column"))
     names = options["columns"] or tuple(read.get("columns") or ())
     delimiter = options["delimiter"] or (read.get("delimiter") if form != "excel" else None)
     quoting = options["quoting"] if options["quoting"] is not None or form == "excel" else read.get("quoting")
-    encoding, form = options["encoding"], options["format"]
-    return Columns(text, label, pair, extra, encoding, separator, names, delimiter, quoting, form)
+    extra = options["group_columns"] if labelled else None
+    return Columns(
+        text, label if labelled else None, pair, extra, options["encoding"], separator, names, delimiter, quoting, options["format"]
+    )  # fmt: skip
 
 
 def columns_of(run: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from engine.commands.common import (
     device_option,
     file_options,
     file_settings,
+    overwrite_option,
     settings_options,
     threads_option,
 )
@@ -32,6 +33,7 @@ __all__ = ["embed"]
     type=NewFile(".npy", ".jsonl"),
     help="A .npy file for the vectors, or a .jsonl file for the texts with their vectors.",
 )
+@overwrite_option
 @click.option("--text-column", help="Column of the texts (default: found by its name).")
 @settings_options(file_options)
 @click.option(
@@ -76,4 +78,4 @@ def embed(model: str, data: str, output: str, device: str | None, **options: Any
             before = done
 
         shape = embed_file(encoder, table, output, batch_size=options["batch_size"], chunk=1024, on_chunk=reach)
-    show(f"{shape[0]} vectors of {shape[1]} numbers written to {output}")
+    show(f"{shape[0]:,} vectors of {shape[1]:,} numbers written to {output}")

@@ -18,6 +18,7 @@ from engine.commands.common import (
     device_option,
     file_options,
     one_text_only,
+    overwrite_option,
     set_threshold,
     settings_options,
     threads_option,
@@ -43,6 +44,7 @@ __all__ = ["evaluate"]
 @settings_options(file_options)
 @click.option("--per-class", is_flag=True, help="Also show precision, recall and F1 of each class.")
 @click.option("--picture", type=NewFile(".png", ".pdf", ".svg"), help="Draw the confusion matrix into a PNG file.")
+@overwrite_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @threshold_option
 @progress_option
@@ -82,7 +84,7 @@ def evaluate(
     one_text_only(run, options["pair_column"])
     task.groups, task.temperature = groups, read_temperature(run)
     task.separator = trained.get("label_separator") or task.separator
-    table = task.read(data, columns_for(data, options, trained, groups, task.separator))
+    table = task.read(data, columns_for(data, options, trained, task.separator, labelled=True))
     dataset, losses = predictor.encode(table), TextLosses()
     with progress_bar(options["bar"], len(dataset)) as advance:
         predictor.model.register_forward_hook(lambda model, given, logits: advance(given[0].batch_size))

@@ -22,6 +22,7 @@ from engine.commands.common import (
     device_option,
     file_options,
     one_text_only,
+    overwrite_option,
     set_threshold,
     settings_options,
     threads_option,
@@ -57,6 +58,7 @@ _TEMPERATURE = "a training keeps one only if five or more held-out texts got a w
     type=NewFile(".csv", ".tsv", ".jsonl", ".parquet"),
     help="Write a CSV, TSV, JSON Lines or Parquet file with the columns of the input and the answers.",
 )
+@overwrite_option
 @click.option(
     "--spreadsheet-safe",
     is_flag=True,
@@ -99,8 +101,6 @@ def predict(
         if options[name] not in (None, ()) and not source:
             shown = {True: "quotes", False: "no-quotes"}[options[name]] if name == "quoting" else name.replace("_", "-")
             raise click.UsageError(f"--{shown} needs --input.")
-    if source and output and os.path.exists(output) and os.path.samefile(source, output):
-        raise click.UsageError("--output names the file of --input, which it would replace: name another file.")
     if texts == ("-",):  # as most programs call standard input
         texts = ()
     if spreadsheet_safe and output is None:
@@ -131,7 +131,7 @@ def predict(
     task.separator = trained.get("label_separator", task.separator)
     batches: Iterable[Any]
     if source:
-        columns = columns_for(source, options, {**trained, "label_column": None}, None, task.separator)
+        columns = columns_for(source, options, trained, task.separator, labelled=False)
         table = task.read(source, columns, labelled=False)
         for notice in table.notes:
             say(notice)

@@ -175,6 +175,11 @@ def training(ctx: click.Context, data: tuple[str, ...], options: dict[str, Any])
     }
 
 
+def _without_notices(report: dict[str, Any]) -> dict[str, Any]:
+    """The report for a terminal on which the notices were said before the training. The files of the run have them."""
+    return {**report, "data": {name: value for name, value in report["data"].items() if name != "notices"}}
+
+
 @click.command(cls=Command, packages=("tokenizers",), short_help="Train a model on labelled texts.")
 @click.argument("data", nargs=-1, type=PATH)
 @run_options
@@ -216,8 +221,8 @@ def train(ctx: click.Context, data: tuple[str, ...], **options: Any) -> None:
         return
     begin_or_resume(
         ctx, "text",
-        lambda folder, callbacks: train_text(
+        lambda folder, callbacks: _without_notices(train_text(
             **training(ctx, data, options), output=folder, callbacks=callbacks, notify=say, announce=announce,
             **{name: options[name] for name in ("progress", "overwrite", "tensorboard", "keep_checkpoints")},
-        ),
+        )),
     )  # fmt: skip

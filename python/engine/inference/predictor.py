@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 
 from engine.errors import FileMissing, require
+from engine.hub import check_parts
 from engine.models import TransformerConfig
 from engine.models.pretrained import Pretrained, read_config
 from engine.serialization import read_json
@@ -26,6 +27,7 @@ class _Architectures(TypedDict, total=False):
 
 def architecture_of(folder: str | os.PathLike[str], op: str, argument: str) -> str:
     """The class that a folder's config.json names; "" if it names none. Errors speak of the call `op` and its argument."""
+    check_parts(folder, op, argument)
     names = read_json(os.path.join(folder, "config.json"), op, argument, _Architectures).get("architectures")
     return names[0] if names else ""
 
@@ -68,8 +70,8 @@ class Predictor:
         """
         op, folder = f"{cls.__name__}.from_pretrained", os.fspath(directory)
         require(os.path.isdir(folder), op, "directory", "an existing folder", folder, error=FileMissing)
-        config = read_config(folder, op)
-        auto = task_of(config, architecture_of(folder, op, "directory")).auto
+        name = architecture_of(folder, op, "directory")
+        auto = task_of(read_config(folder, op), name).auto
         model, info = auto.from_pretrained(folder, output_loading_info=True)
         got = f"a model in {folder} that lacks the weights {', '.join(info.missing_keys)}"
         require(not info.missing_keys, op, "directory", "a model trained for a task", got)

@@ -1,4 +1,4 @@
-"""Published encoders (BERT, DistilBERT, RoBERTa, XLM-RoBERTa, ELECTRA, ALBERT: see `families.py`) and their heads.
+"""Published encoders (BERT, DistilBERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, ALBERT: see `families.py`) and their heads.
 
 There is one class for each head, and it serves all families. `config.model_type` names the family of a model. The family decides the
 pooler, the names in its files and the class that its config.json names. `AutoModel` and the other Auto classes choose the class of

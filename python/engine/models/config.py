@@ -57,7 +57,7 @@ class TransformerConfig:
     problem_type: what a classifier's logits mean, by the names of `transformers`: "single_label_classification",
         "multi_label_classification" or "regression"; None: a single label.
     model_type: the published family with whose config.json and weight names the model is saved ("bert", "distilbert", "roberta",
-        "xlm-roberta", "electra", "albert"); None: engine's own format.
+        "xlm-roberta", "camembert", "electra", "albert"); None: engine's own format.
     embedding_size: width of the embedding tables, if a projection to hidden_size follows them (ELECTRA, ALBERT); None: hidden_size.
     num_hidden_groups: how many layers have weights; the others share them (ALBERT). None: all layers.
     position_offset: the row of the position table that the first token of a sequence gets (RoBERTa: pad_token_id + 1).

@@ -1,15 +1,15 @@
 """The published families of encoders: their names for engine's config fields and for engine's weights.
 
 Every family here is BERT's encoder (Devlin et al. 2019, arXiv 1810.04805) with other names and a few other settings: DistilBERT
-(Sanh et al. 2019, 1910.01108), RoBERTa (Liu et al. 2019, 1907.11692) and XLM-RoBERTa (Conneau et al. 2019, 1911.02116), ELECTRA
-(Clark et al. 2020, 2003.10555), ALBERT (Lan et al. 2019, 1909.11942). The names are those of `transformers`, so that each library
+(Sanh et al. 2019, 1910.01108), RoBERTa (Liu et al. 2019, 1907.11692), XLM-RoBERTa (Conneau et al. 2019, 1911.02116) and CamemBERT
+(Martin et al. 2019, 1911.03894), ELECTRA (Clark et al. 2020, 2003.10555), ALBERT (Lan et al. 2019, 1909.11942). The names are those of `transformers`, so that each library
 opens the other's checkpoints. A new family is a row in `FAMILIES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import require
@@ -157,10 +157,7 @@ FAMILIES: dict[str, Family] = {
         last_projection="vocab_projector.weight",
     ),
     "roberta": _ROBERTA,
-    "xlm-roberta": Family(
-        "XLMRoberta", "roberta", defaults={**_ROBERTA.defaults, "vocab_size": 30522}, heads=_ROBERTA.heads,
-        pooler=_ROBERTA.pooler, last_projection=_ROBERTA.last_projection, masked_act=_ROBERTA.masked_act, offset=True,
-    ),
+    "xlm-roberta": replace(_ROBERTA, title="XLMRoberta", defaults={**_ROBERTA.defaults, "vocab_size": 30522}),
     "electra": Family(
         "Electra",
         "electra",
@@ -197,6 +194,7 @@ FAMILIES: dict[str, Family] = {
         heads={"masked": _masked("predictions.dense.", "predictions.LayerNorm.", "predictions.bias")},
         last_projection="predictions.decoder.weight",
     ),
+    "camembert": replace(_ROBERTA, title="Camembert", defaults={**_ROBERTA.defaults, "vocab_size": 30522}),
 }  # fmt: skip
 
 

@@ -278,9 +278,13 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer of a vocab.txt, a tokenizer.json, or a folder with one."""
+def load_tokenizer(path: str | os.PathLike[str], op: str, argument: str) -> Tokenizer:
+    """The tokenizer of a vocab.txt, a tokenizer.json, or a folder with one. Errors name the call `op` and its argument."""
     path = os.fspath(path)
-    if os.path.isdir(path):
-        return Tokenizer.from_pretrained(path)
-    return Tokenizer.from_file(path) if path.endswith(".json") else Tokenizer.from_vocab(path)
+    try:
+        if os.path.isdir(path):
+            return Tokenizer.from_pretrained(path)
+        return Tokenizer.from_file(path) if path.endswith(".json") else Tokenizer.from_vocab(path)
+    except ArgumentError as error:
+        error.relabel(op, dict.fromkeys(("directory", "path"), argument))
+        raise

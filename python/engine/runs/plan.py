@@ -18,6 +18,8 @@ from engine.runs.heads import brings_head
 from engine.runs.start import StartConfig, suggested_lr
 from engine.runs.textdata import FEW_TEXTS, Parts
 from engine.tasks import TextTask
+from engine.tasks.part_remarks import PART_WORDS
+from engine.text.table_columns import in_words
 from engine.train import Callback, Trainer, TrainerConfig
 
 if TYPE_CHECKING:
@@ -110,14 +112,17 @@ def _data(run: TextRun) -> list[str]:
     counts = {name: len(part.dataset) for name, part in run.parts.items()}
     others = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if name != "train"]
     table, lengths = run.parts["train"].table, run.parts["train"].dataset.lengths
-    named = [
-        f"{what} {name!r}" for what in ("text", "pair", "label") if (name := getattr(table, f"{what}_column", None))
+    columns = [in_words(table.taken)] if table.taken else []
+    columns += [
+        f"of the {PART_WORDS[name]} {in_words(part.table.taken)}"
+        for name, part in run.parts.items()
+        if part.table.taken != table.taken
     ]
     texts = ", ".join([f"{counts['train']:,} training texts", *others, *counted_labels(run.task)])
     return [
-        f"data: {texts}" + (f"; columns: {', '.join(named)}" if named else ""),
-        f"lengths: {lengths.min()} to {lengths.max()} tokens, half of the texts up to {int(np.median(lengths))}; "
-        f"longest allowed: {run.data.max_length}",
+        f"data: {texts}" + (f"; columns: {'; '.join(columns)}" if columns else ""),
+        f"lengths: {lengths.min():,} to {lengths.max():,} tokens, half of the texts up to {int(np.median(lengths)):,}; "
+        f"longest allowed: {run.data.max_length:,}",
     ]
 
 

@@ -140,7 +140,7 @@ class CorpusData(Settings):
         """The tokenizer in `source`; None: one that is learned from the beginning of the text."""
         self._refuse_no_text()
         if source is not None:
-            words = load_tokenizer(source)
+            words = load_tokenizer(source, "pretrain", "tokenizer" if self.tokenizer else "init")
         else:
             words = Tokenizer.train(_beginning(self.texts(), _VOCABULARY_CHARACTERS), self.vocab_size)
         words.model_max_length = self.max_length

@@ -11,7 +11,7 @@ from glob import glob
 from typing import Any
 
 from engine.errors import Argument, ArgumentError, BadType, BadValue, FileMissing, require
-from engine.hub import resolve
+from engine.hub import check_parts, resolve
 from engine.models import TransformerConfig
 from engine.models.families import FAMILIES
 from engine.models.pretrained import Pretrained, read_config
@@ -69,6 +69,7 @@ def _published(init: str) -> TransformerConfig:
                 *hints,
                 error=FileMissing,
             )
+        check_parts(folder, "train", "directory")
         return read_config(folder, "train")
 
 
@@ -134,8 +135,12 @@ class StartConfig(Settings):
 
     def folder(self) -> str | None:
         """The directory of the published model, which is downloaded if `init` is a name on the hub; None: there is no `init`."""
+        if self.init is None:
+            return None
         with _of_init():
-            return None if self.init is None else resolve(self.init, "train")
+            folder = resolve(self.init, "train")
+            check_parts(folder, "train", "directory")
+        return folder
 
     def config(self, task: Any, tokenizer: Tokenizer, max_length: int, pairs: bool = False) -> TransformerConfig:
         """The config of the model; pairs: whether a sample has two texts, which have token types.

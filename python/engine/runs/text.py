@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine import manual_seed
-from engine.errors import Argument, ArgumentError, require
+from engine.errors import Argument, require
 from engine.inference import attention_of, explain_examples
 from engine.models import TransformerConfig
 from engine.nn.lora import merge_lora, save_lora
@@ -166,7 +166,7 @@ class TextRun(Run):
         datasets = {
             name: Part(task.dataset(table, tokenizer, data.max_length), table) for name, table in parts.tables.items()
         }
-        self.notices = _notices(datasets, task, tokenizer, data.max_length)
+        self.notices = _notices(datasets, task.remarks(parts.labelled), task, tokenizer, data.max_length)
         if not (trainer.lr or trainer.head_lr):
             self.notices.append("the learning rate is 0, so the training changes no weight")
         super().__init__(model, task, trainer, datasets)
@@ -281,11 +281,11 @@ class TextRun(Run):
             )
         missed = [c["label"] for c in judged.get("classes") or () if c["support"] and not c["recall"]]
         if missed:
-            names = ", ".join(missed[:5]) + (f" and {len(missed) - 5} more" if len(missed) > 5 else "")
+            names = ", ".join(missed[:5]) + (f" and {len(missed) - 5:,} more" if len(missed) > 5 else "")
             sample, kind = self.task.judged_words()
             remedy = f"More texts with these {kind}s, more epochs, or class weights may help."
             advice.append(
-                f"No {sample} of {len(missed)} of the {len(judged['classes'])} {kind}s was recognised: {names}. {remedy}"
+                f"No {sample} of {len(missed):,} of the {len(judged['classes']):,} {kind}s was recognised: {names}. {remedy}"
             )
         return advice
 
@@ -307,19 +307,16 @@ def _words(data: TextData, start: StartConfig, parts: Parts) -> Tokenizer:
         texts = list(parts.texts())
         tokenizer = Tokenizer.train(texts, _vocabulary(texts) if data.vocab_size is None else data.vocab_size)
     else:
-        try:
-            tokenizer = load_tokenizer(source)
-        except ArgumentError as error:
-            error.relabel("train", dict.fromkeys(("directory", "path"), "tokenizer" if data.tokenizer else "init"))
-            raise
+        tokenizer = load_tokenizer(source, "train", "tokenizer" if data.tokenizer else "init")
     tokenizer.model_max_length = data.max_length  # predictions cut texts as training did
     return tokenizer
 
 
-def _notices(parts: Mapping[str, Part], task: Any, tokenizer: Tokenizer, max_length: int) -> list[str]:
+def _notices(
+    parts: Mapping[str, Part], of_labels: list[str], task: Any, tokenizer: Tokenizer, max_length: int
+) -> list[str]:
     """What a user should know of the data, a sentence each."""
-    said = [note for part in parts.values() for note in part.table.notes]
-    said += task.remarks(parts["train"].table)
+    said = [*(note for part in parts.values() for note in part.table.notes), *of_labels]
     said += part_remarks({name: part.table for name, part in parts.items()}, task)
     for name, part in parts.items():
         losses = TextLosses()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -13,8 +13,9 @@ from engine.errors import Argument, ArgumentError, require
 from engine.settings import Settings
 from engine.tasks import Columns, TaskConfig, TextTask, task_named
 from engine.text import find_problems, remove_problems, strip_markup
-from engine.text.label_problems import is_missing, no_classes
+from engine.text.label_problems import missing_names, no_classes
 from engine.text.quality import KINDS
+from engine.text.table_columns import in_words
 
 __all__ = ["TextData"]
 
@@ -128,7 +129,7 @@ class TextData(Settings):
         found = found if whole_rows else [*map(_labelled, found)]  # before the names of the labels are collected
         unlabelled = read - sum(map(len, found))
         task = kind.from_config(settings, kind.collect(found, columns))
-        whole = type(found[0]).concat(found)
+        whole = type(found[0]).concat([*_of_other_columns(self.train, found)])
         parts = {"train": whole}
         if self.validation is not None:
             parts["held_out"] = kind.read(self.validation, columns)
@@ -151,7 +152,8 @@ class TextData(Settings):
             parts["train"] = _few(parts["train"], self.examples_per_class)
         for table in parts.values():
             task.targets(table)  # raises if a label is missing in the training texts
-        return Parts(parts, task, cleaning)
+        all_there = cleaning.get("rows_removed", 0) == unlabelled and self.examples_per_class is None
+        return Parts(parts, task, cleaning, whole if all_there else parts["train"])
 
     def _used(self, table: Any) -> int:
         """How many rows of a table are trained on."""
@@ -184,12 +186,14 @@ def are_few(texts: int, task: TextTask) -> bool:
 class Parts:
     """The tables of the data by name ("train", and perhaps "held_out" and "test"), with their task.
 
-    cleaning: how many texts or rows each kind of cleaning changed, or {}.
+    cleaning: how many texts or rows each kind of cleaning changed, or {}. labelled: the training texts with those that are held out of
+    them; only the training texts, if rows were chosen or removed.
     """
 
     tables: dict[str, Any]
     task: TextTask
     cleaning: dict[str, Any]
+    labelled: Any
 
     def texts(self) -> list[str]:
         """The training texts, for a tokenizer to learn from."""
@@ -198,9 +202,19 @@ class Parts:
 
 def _labelled(table: Any) -> Any:
     """The rows whose label is not missing. Raises ValueError if there is none."""
-    kept = [row for row, label in enumerate(table.labels) if not is_missing(label)]
+    missing = missing_names(table.labels)
+    kept = [row for row, label in enumerate(table.labels) if label not in missing]
     require(kept, "train", "clean", "kinds that leave at least one training text", "none left")
     return table.select(kept)
+
+
+def _of_other_columns(paths: Sequence[str], tables: Sequence[Any]) -> Iterator[Any]:
+    """The tables of files. One that has other columns than the first notes that."""
+    for path, table in zip(paths, tables):
+        if table.taken != tables[0].taken:
+            note = f"columns of {path}: {in_words(table.taken)}; of {paths[0]}: {in_words(tables[0].taken)}"
+            table = replace(table, notes=(*table.notes, note))
+        yield table
 
 
 def _few(table: Any, count: int) -> Any:

@@ -59,8 +59,8 @@ class Classification(TextTask):
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if self.class_weights is None and counts[most] >= _UNEQUAL * counts[least]:
             said.append(
-                f"classes are unequal: {most!r} has {counts[most]} texts ({counts[most] / len(table):.0%}), {least!r} has "
-                f"{counts[least]}; --class-weights balanced and --metric macro_f1 make rare classes count"
+                f"classes are unequal: {most!r} has {counts[most]:,} texts ({counts[most] / len(table):.0%}), {least!r} has "
+                f"{counts[least]:,}; --class-weights balanced and --metric macro_f1 make rare classes count"
             )
         return said
 

@@ -26,9 +26,10 @@ def part_remarks(tables: Mapping[str, Any], task: Any) -> list[str]:
         for other in dict.fromkeys(known.values()):
             rows = [row for row, text in enumerate(each) if known.get(text) == other]
             if rows:
-                hint = '; --clean leak (clean=["leak"]) takes them out of the training' if other == "train" else ""
+                cleans = other == "train" and "clean" not in task.unused
+                hint = '; --clean leak (clean=["leak"]) takes them out of the training' if cleans else ""
                 said.append(
-                    f"{len(rows)} of {len(each)} {PART_WORDS[name]} are also {PART_WORDS[other]}, so the figures may be too good; the "
+                    f"{len(rows):,} of {len(each):,} {PART_WORDS[name]} are also {PART_WORDS[other]}, so the figures may be too good; the "
                     f"first is in {tables[name].where(rows[0])}{hint}"
                 )
         for text in filter(None, each):
@@ -53,7 +54,7 @@ def _conflicts(texts: list[str], table: Any, task: Any) -> list[str]:
         return []
     one, two = next(iter(found.values()))
     return [
-        f"{len(found)} training {'text has' if len(found) == 1 else 'texts have'} different labels in different rows; the first is in "
+        f"{len(found):,} training {'text has' if len(found) == 1 else 'texts have'} different labels in different rows; the first is in "
         f'{table.where(one)} and {table.where(two)}; --clean label_conflict (clean=["label_conflict"]) takes them out'
     ]
 
@@ -64,6 +65,6 @@ def _missing(train: Any, table: Any, words: str, task: Any) -> list[str]:
     names = [task.labels.names[number] for number in np.unique(task.targets(train)).tolist() if number not in there]
     if not names:
         return []
-    shown = ", ".join(map(repr, names[:_SHOWN])) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-    classes = "one class has" if len(names) == 1 else f"{len(names)} classes have"
+    shown = ", ".join(map(repr, names[:_SHOWN])) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
+    classes = "one class has" if len(names) == 1 else f"{len(names):,} classes have"
     return [f"{classes} no {words}, so the figures say nothing of them: {shown}"]

@@ -59,16 +59,16 @@ class TextLosses:
         """What was lost, a sentence each. what: what the texts are called."""
         said = []
         for kind, (count, place) in self.found.items():
-            share = f"{count} of {self.texts} {what} ({count / self.texts:.1%})"
+            share = f"{count:,} of {self.texts:,} {what} ({count / self.texts:.1%})"
             if kind == "empty":
                 said.append(f"{share} are empty; the first is in {place}")
             elif kind == "unknown":
                 said.append(f"{share} have only tokens that the vocabulary does not know; the first is in {place}")
             else:
-                lost = f"the longest has {self.longest} tokens"
+                lost = f"the longest has {self.longest:,} tokens"
                 if self.words:
                     lost = f"{amount(self.words, 'word')} {'gets' if self.words == 1 else 'get'} no tag"
                 said.append(
-                    f"{share} are longer than {max_length} tokens and were cut: {lost}; the first is in {place}"
+                    f"{share} are longer than {max_length:,} tokens and were cut: {lost}; the first is in {place}"
                 )
         return said

@@ -18,6 +18,7 @@ from engine.tensor import Tensor
 from engine.text import Labels, PackedBatch, TaggedTable, TextDataset, Tokenizer, read_table, read_tagged, tag_dataset
 from engine.text.files import extension_of
 from engine.text.formats import ENDINGS
+from engine.text.label_problems import name_remarks, same_name
 from engine.text.tagged_files import has_word_rows
 
 __all__ = ["Tagging"]
@@ -40,9 +41,7 @@ class Tagging(TextTask):
     metrics: tuple[str, ...] = ("loss", "accuracy", "precision", "recall", "f1")
     auto = AutoModelForTokenClassification
     scratch: ClassVar[Mapping[str, Any]] = {"model_type": "bert", "type_vocab_size": 2}
-    unused = TextTask.unused | {
-        "pair_column", "clean", "text_column", "columns", "delimiter", "quoting", "pooling", "top_k",
-    }  # fmt: skip
+    unused = TextTask.unused | {"pair_column", "clean", "pooling", "top_k"}
     defaults: ClassVar[Mapping[str, Any]] = {"token_dropout": 0.0}
     between = " "
 
@@ -56,26 +55,26 @@ class Tagging(TextTask):
     def read(cls, path: str, columns: Columns, labelled: bool = True) -> Any:
         """As `read_tagged`. If labels are not read, the file may also be a table or lines of texts, which are split into words at
         white space."""
-        form = columns.format or ENDINGS.get(extension_of(path))
-        in_columns = not labelled and form in ("txt", "csv", "tsv", "excel", "fasttext")
-        in_columns = in_columns and not (columns.text is None and has_word_rows(path, columns.encoding))
-        unread: dict[str, Any] = {"pair_column": columns.pair}
-        if not in_columns:
-            unread |= {"text_column": columns.text, "columns": columns.names or None}
-            unread |= {"delimiter": columns.delimiter, "quoting": columns.quoting}
-        for name, value in unread.items():
-            require(value is None, "Tagging.read", name, "no value, because tagged words do not use it", repr(value))
-        if in_columns:
+        got = repr(columns.pair)
+        require(columns.pair is None, "Tagging.read", "pair_column", "None, because tagged words do not use it", got)
+        form, names = columns.format or ENDINGS.get(extension_of(path)), columns.names or None
+        settings = {name: getattr(columns, name) for name in ("delimiter", "quoting", "encoding")}
+        texts = not labelled and form in ("txt", "csv", "tsv", "excel", "fasttext")
+        if texts and not has_word_rows(path, columns.text, names, **settings):
             table = read_table(
-                path, columns.text, None, columns.format, read_labels=False, encoding=columns.encoding, columns=columns.names or None,
-                delimiter=columns.delimiter, quoting=columns.quoting, extra_columns=None, skip_empty_lines=False,
+                path, columns.text, None, columns.format, read_labels=False, columns=names, extra_columns=None,
+                skip_empty_lines=False, **settings,
             )  # fmt: skip
             words = [text.split() for text in table.texts]
             return TaggedTable(words, source=table.source, lines=table.lines, notes=table.notes, columns=table.columns)
         try:
-            tagged = read_tagged(path, columns.format, tag_column=columns.label, encoding=columns.encoding)
+            tagged = read_tagged(
+                path, columns.format, word_column=columns.text, tag_column=columns.label, columns=names, read_tags=labelled, **settings
+            )  # fmt: skip
         except ArgumentError as error:
-            error.relabel("train" if labelled else "predict", {"tag_column": "label_column"})
+            error.relabel(
+                "train" if labelled else "predict", {"word_column": "text_column", "tag_column": "label_column"}
+            )
             raise
         tags = not labelled or tagged.tags is not None
         hint = ("name their column with ", Argument("label_column"))
@@ -108,14 +107,17 @@ class Tagging(TextTask):
         for tags in table.tags or ():
             for tag in tags:
                 if tag not in self.labels:
-                    raise BadValue("train", "tags", expected, f"{tag!r} {_place(table, tag)}")
+                    same = same_name(tag, self.labels.names)
+                    hints = [f"{same!r} is known, which differs only in spelling"] if same else []
+                    raise BadValue("train", "tags", expected, f"{tag!r} {_place(table, tag)}", *hints)
         return self.labels.encode([tag for tags in table.tags or () for tag in tags])
 
     def remarks(self, table: Any) -> list[str]:
+        said = name_remarks(table, table.tags or (), removable=False)
         if self.spans:
-            return []
+            return said
         shown = ", ".join(self.labels.names[:4])
-        return [f"the tags ({shown}, ...) mark no spans: they are judged one by one, by accuracy and macro F1"]
+        return [*said, f"the tags ({shown}, ...) mark no spans: they are judged one by one, by accuracy and macro F1"]
 
     def augment_by(self, config: TaskConfig, tokenizer: Tokenizer, seed: int) -> None:
         kinds = {part.partition("=")[0].strip() for part in (config.augment or "mask").split(",")}

@@ -32,9 +32,12 @@ from engine.text import (
     read_table,
 )
 from engine.text.augment import transform_settings
+from engine.text.table_columns import LABEL_COLUMNS, taken_by
+from engine.text.table_columns import Columns as AskedColumns
 
 __all__ = ["Columns", "TextTask", "names_of"]
 
+_OF_EACH_LABEL = "a report has the figures of each label without it"
 _BOOLS = {"True": True, "False": False}
 LABEL_TYPES: Mapping[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": _BOOLS.__getitem__}
 """Types of labels, apart from strings, that a saved model remembers; and how a label is made of its name."""
@@ -161,8 +164,7 @@ class TextTask(Task):
             )
             some = any(text.strip() for text in table.texts)
             require(some, "train", "text_column", expected, f"{len(table)} empty ones", hint)
-            hints = [("name it with ", Argument("label_column")), *table.notes]
-            require(table.labels is not None, "train", "label_column", f"a column of labels in {path}", "none", *hints)
+            _check_labels(table, path, columns)
         return table
 
     @classmethod
@@ -382,6 +384,24 @@ def _class_weights(op: str, weights: Any) -> Tensor:
     right = given.ndim == 1 and given.size and bool((np.isfinite(given) & (given >= 0)).all())
     require(right, op, "class_weights", expected, given.tolist())
     return from_numpy(given.astype(np.float32))
+
+
+def _check_labels(table: TextTable, path: str, columns: Columns) -> None:
+    """Raises ValueError for a table without labels, and for a column of comparisons that is one of the texts or labels."""
+    name_it = ("name it with ", Argument("label_column"))
+    if table.labels is None:
+        asked = AskedColumns(None, None, columns.pair, columns.extra)
+        argument, name = taken_by(asked, table.header, LABEL_COLUMNS) or ("label_column", None)
+        if name is not None:
+            ways: list[Any] = [("name the column of the labels with ", Argument("label_column"))]
+            ways += [_OF_EACH_LABEL] * (argument == "extra_columns")
+            raise BadValue("train", argument, "a column other than the label's", repr(name), *ways)
+        raise BadValue("train", argument, f"a column of labels in {path}", "none", name_it, *table.notes)
+    read = {table.text_column: "texts", table.pair_column: "second texts", table.label_column: "labels"}
+    for name in columns.extra or ():
+        expected, got = "a column that divides the texts into groups", f"{name!r}, the column of the {read.get(name)}"
+        hint = _OF_EACH_LABEL if name == table.label_column else "name another one"
+        require(name not in read, "train", "group_columns", expected, got, hint)
 
 
 def names_of(config: TransformerConfig) -> Labels:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from engine.text.label_problems import missing_names
+
 __all__ = ["decimal_points"]
 
 _COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
@@ -19,17 +21,19 @@ def decimal_points(labels: Sequence[str]) -> tuple[list[str], str | None]:
 
     Commas are decimal if no label has a point, and at least one comma cannot be that of thousands: '3,5', but not '1,500'.
     """
-    points = [label for label in labels if _POINTS.fullmatch(label)]
-    if len(points) > 1 and all(_POINTS.fullmatch(label) or _WHOLE.fullmatch(label) for label in labels):
+    missing = missing_names(labels)
+    numbers = [label for label in labels if label not in missing]
+    points = [label for label in numbers if _POINTS.fullmatch(label)]
+    if len(points) > 1 and all(_POINTS.fullmatch(label) or _WHOLE.fullmatch(label) for label in numbers):
         number = points[0].strip()
         return list(
             labels
         ), f"numbers such as {number!r} are read with a decimal point, not as {number.replace('.', '')!r}"
     with_comma = [label for label in labels if "," in label]
-    numbers = all(_COMMA.fullmatch(label) for label in with_comma)
-    rest = all("," in label or _WHOLE.fullmatch(label) for label in labels)
+    decimal = all(_COMMA.fullmatch(label) for label in with_comma)
+    rest = all("," in label or _WHOLE.fullmatch(label) for label in numbers)
     sure = [label for label in with_comma if not _THOUSANDS.fullmatch(label)]
-    if not (numbers and rest and sure):
+    if not (decimal and rest and sure):
         return list(labels), None
     note = (
         f"numbers such as {sure[0].strip()!r} are read with a decimal comma, as {sure[0].strip().replace(',', '.')!r}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.errors import Argument, BadValue, Hint
 from engine.text.cleaning import clean_label, clean_text
+from engine.text.label_problems import LEFT_OUT
 from engine.text.table import TextTable
 from engine.text.table_rows import Rows
 
@@ -30,10 +31,6 @@ _RARE_SEPARATORS = ("/", "+", "&", "#", "\t", "\n")  # that names may hold, too
 _MOSTLY, _FEW = 0.5, 2
 
 _SEVERAL: Hint = "the task 'multilabel' learns several labels a text; for several numbers, train one model for each"
-_LEFT_OUT: Hint = (
-    "--clean missing_label leaves such rows out of the training texts; `engine check --remove missing_label --output FILE` writes a copy "
-    "of a file without them"
-)
 _NONE: Hint = "the task 'multilabel' also takes texts without a label"
 
 
@@ -58,9 +55,9 @@ def labels_in(rows: Rows, columns: str | Sequence[str], separator: str | None, e
         found = [*_switched_on(rows, columns)]
     empty = [row for row, label in enumerate(found) if not label or (isinstance(label, str) and not clean_text(label))]
     if empty and not empty_labels:
-        many = f" ({len(empty)} rows have none)" if len(empty) > 1 else ""
+        many = f" ({len(empty):,} rows have none)" if len(empty) > 1 else ""
         got = f"an empty field{many}" if isinstance(columns, str) else f"no 1 in {', '.join(columns)}{many}"
-        ways = (_LEFT_OUT, _NONE)
+        ways = (LEFT_OUT, _NONE)
         raise rows.wrong(empty[0], "a label", got, *ways, *hints)
     labels = []
     for row, label in enumerate(found):

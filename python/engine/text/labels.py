@@ -12,6 +12,7 @@ import numpy as np
 from engine.data._arrays import integers_below
 from engine.data.table import Source, place_of
 from engine.errors import BadValue, require
+from engine.text.label_problems import LEFT_OUT, missing_names, same_name
 from engine.text.strings import checked_strings
 
 __all__ = ["Labels", "parse_numbers", "split_labels"]
@@ -113,7 +114,10 @@ class Labels:
             few = len(self.names) <= 8
             known = ", ".join(map(repr, self.names)) if few else f"{len(self.names)} known labels"
             near = () if few else difflib.get_close_matches(label, self.names, n=1)
-            hints = [f"the nearest known label is {name!r}" for name in near]
+            same = same_name(label, self.names)
+            hints = [f"{same!r} is known, which differs only in spelling"] if same else []
+            hints += [f"the nearest known label is {name!r}" for name in near if not same]
+            hints += [LEFT_OUT] * (label in missing_names([label]))
             raise BadValue(op, argument, f"one of {known}", f"{label!r} in {place_of(row, source, lines)}", *hints)
         return number
 
@@ -189,6 +193,7 @@ def parse_numbers(labels: Iterable[str], *, source: Source = None, lines: Sequen
             parts = re.split(r"[\s,;|\[\]()]+", label.strip())
             if len([*filter(_NUMBER.fullmatch, parts)]) > 1:
                 hints.append(_SEVERAL_NUMBERS)
+            hints += [LEFT_OUT] * (label.strip() in missing_names([label.strip()]))
             raise BadValue("parse_numbers", "labels", "a finite float32 number", got, *hints)
         numbers.append(number)
     return np.array(numbers, dtype=np.float32)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from engine.data.table import Elements, place_of
 from engine.errors import amount, require
 from engine.text.table import TextTable
+from engine.text.table_columns import TakenColumns, in_words
 
 __all__ = ["KINDS", "Other", "Problem", "ProblemKind", "QualityReport", "check_kinds", "contents"]
 
@@ -104,6 +105,7 @@ class QualityReport:
         similarity, shingle: the least similarity of near-duplicates, and the number of characters in a shingle.
         problems: all problems, by kind in the order of `ProblemKind`, then by row.
         notes: further sentences: what reading has left out or guessed.
+        columns: the columns of the file that were read, by what they hold.
     """
 
     rows: int
@@ -112,6 +114,7 @@ class QualityReport:
     shingle: int
     problems: tuple[Problem, ...] = field(repr=False)
     notes: tuple[str, ...] = ()
+    columns: TakenColumns = field(default_factory=dict)
 
     def of(self, kind: ProblemKind) -> list[Problem]:
         """The problems of one kind. Raises ValueError if the kind is unknown."""
@@ -126,11 +129,12 @@ class QualityReport:
     def to_dict(self) -> dict[str, Any]:
         """The whole report as lists and dictionaries, for JSON."""
         content = {name: getattr(self, name) for name in ("rows", "source", "similarity", "shingle")}
-        content["notes"] = list(self.notes)
+        content |= {"columns": dict(self.columns), "notes": list(self.notes)}
         return {**content, "counts": self.counts(), "problems": [asdict(problem) for problem in self.problems]}
 
     def __str__(self) -> str:
         lines = [amount(self.rows, "row") + (f" of {self.source}" if self.source else "")]
+        lines += [f"columns: {in_words(self.columns)}"] * bool(self.columns)
         for kind in KINDS:
             found = self.of(kind)
             lines.append(f"  {kind.replace('_', ' '):15} {len(found):6}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.errors import BadType, BadValue, amount, require
 from engine.text.cleaning import INVISIBLE, SURROGATE, clean_text
-from engine.text.label_problems import is_missing, odd_spellings
+from engine.text.label_problems import missing_names, odd_spellings
 from engine.text.labels import split_labels
 from engine.text.markup import strip_markup
 from engine.text.problems import KINDS, Other, Problem, ProblemKind, QualityReport, check_kinds, contents
@@ -32,6 +32,7 @@ def find_problems(
     max_characters: int = 2000,
     min_label_count: int = 2,
     label_separator: str | None = None,
+    numbers: bool = False,
 ) -> QualityReport:
     """Find the problems of a table of texts. Nothing is changed.
 
@@ -47,6 +48,7 @@ def find_problems(
         min_label_count: the fewest rows of a label that is not "rare".
         label_separator: the string between the names, if a text has several labels. Such labels conflict if their sets
             differ, and each name is counted separately. None: each label is one name.
+        numbers: whether labels are numbers, which may be spelled in several ways.
 
     Raises:
         ValueError: if a number is out of range; if one table has second texts and another has none.
@@ -61,12 +63,12 @@ def find_problems(
         require(value >= 1, "find_problems", argument, "at least 1", value)
     require(0 < similarity <= 1, "find_problems", "similarity", "a number in (0, 1]", similarity)
     found = [*_odd_texts(table, max_characters), *_rare_labels(table, min_label_count, label_separator)]
-    found += _odd_labels(table, label_separator)
+    found += _odd_labels(table, label_separator, numbers)
     found += _Comparison(table, splits, similarity, shingle, label_separator).problems()
     order = {kind: place for place, kind in enumerate(KINDS)}
     found.sort(key=lambda problem: (order[problem.kind], problem.row))
     source = table.source if isinstance(table.source, str) else None
-    return QualityReport(len(table), source, similarity, shingle, tuple(found), table.notes)
+    return QualityReport(len(table), source, similarity, shingle, tuple(found), table.notes, table.taken)
 
 
 def remove_problems(
@@ -130,13 +132,14 @@ def _rare_labels(table: TextTable, least: int, separator: str | None) -> Iterato
             yield Problem("rare_label", **contents(table, row))
 
 
-def _odd_labels(table: TextTable, separator: str | None) -> Iterator[Problem]:
+def _odd_labels(table: TextTable, separator: str | None, numbers: bool) -> Iterator[Problem]:
     labels = _label_sets(table, separator)
-    odd = odd_spellings(Counter(name for names in labels for name in names))
+    counts = Counter(name for names in labels for name in names)
+    odd, missing = {} if numbers else odd_spellings(counts), missing_names(counts)
     for row, names in enumerate(labels):
         if any(name in odd for name in names):
             yield Problem("label_spelling", **contents(table, row))
-        if any(map(is_missing, names)) or (separator is None and not any(names)):
+        if any(name in missing for name in names) or (separator is None and not any(names)):
             yield Problem("missing_label", **contents(table, row))
 
 

@@ -14,6 +14,7 @@ from engine.errors import BadValue, amount
 from engine.text.cleaning import NormalForm, clean_text
 from engine.text.labels import Labels
 from engine.text.markup import strip_markup
+from engine.text.table_columns import TakenColumns
 
 __all__ = ["TextTable", "train_test_split"]
 
@@ -71,6 +72,12 @@ class TextTable(Table[tuple[str, str | None]]):
         columns = f", columns {', '.join(map(repr, self.columns))}" if self.columns else ""
         source = f", source={self.source!r}" if isinstance(self.source, str) and self.source else ""
         return f"TextTable({amount(len(self), 'text')} in {self.text_column!r}{pairs}, {labels}{columns}{source})"
+
+    @property
+    def taken(self) -> TakenColumns:
+        """The columns of the file that were read, by what they hold."""
+        names = {"text": self.text_column, "pair": self.pair_column, "label": self.label_column}
+        return {what: name for what, name in names.items() if name is not None}
 
     def row(self, index: int) -> tuple[str, str | None]:
         """(text, label or None)."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from engine.errors import Argument, BadValue, Hint, require
 from engine.text.files import TextFile
 
-__all__ = ["LABEL_COLUMNS", "TEXT_COLUMNS", "Columns", "choose_columns"]
+__all__ = ["LABEL_COLUMNS", "TEXT_COLUMNS", "Columns", "TakenColumns", "choose_columns", "in_words", "taken_by"]
 
 TEXT_COLUMNS = (
     "text", "sentence", "question", "utterance", "query", "review", "message", "content", "document", "comment",
@@ -34,6 +34,17 @@ class Columns(NamedTuple):
     pair: str | None
     extra: tuple[str, ...] | None
     labels: tuple[str, ...] = ()
+
+
+TakenColumns = Mapping[str, str | int]
+"""By what a column holds ("text", "label", "words"): its name, or its number from 1 in a file whose columns have no names."""
+
+
+def in_words(taken: TakenColumns) -> str:
+    """The columns that were read: "text 'title', label 'topic'", or "words in column 1"."""
+    return ", ".join(
+        f"{what} in column {name}" if isinstance(name, int) else f"{what} {name!r}" for what, name in taken.items()
+    )
 
 
 def choose_columns(
@@ -62,22 +73,22 @@ def choose_columns(
         require(found, file.op, argument, f"one of the columns of {file.name} ({there})", repr(name))
     if label not in header:
         label = None
+    name_it = ("name the column of the texts with ", Argument("text_column"))
     differs = text is None or text != label
-    require(differs, file.op, "label_column", "a column other than the text's", repr(label))
+    require(differs, file.op, "label_column", "a column other than the text's", repr(label), name_it)
     differs = pair is None or pair not in (text, label)
-    require(differs, file.op, "pair_column", "a column other than the text's and the label's", repr(pair))
+    require(differs, file.op, "pair_column", "a column other than the text's and the label's", repr(pair), name_it)
     if label is None and not labels:
-        label = _first_known([name for name in header if name not in (text, pair, *further)], LABEL_COLUMNS)
+        label = usual_name([name for name in header if name not in (text, pair, *further)], LABEL_COLUMNS)
     if text is None:
         others = [name for name in header if name not in (label, pair, *further, *labels)]
-        text = _first_known(others, TEXT_COLUMNS)
-        if text is None and wanted.label is not None and wanted.label.casefold() in TEXT_COLUMNS:
-            text_is_label = not others or any(name.casefold() in LABEL_COLUMNS for name in others)
-            hint = ("name the column of the texts with ", Argument("text_column"))
-            expected = "a column other than the text's"
-            require(not text_is_label, file.op, "label_column", expected, repr(wanted.label), hint)
-        if text is None and len(others) == 1 and (label is not None or not named_by_file):
+        text = usual_name(others, TEXT_COLUMNS)
+        lone = text is None and len(others) == 1 and (label is not None or not named_by_file)
+        taken = None if text is not None else taken_by(wanted, header, TEXT_COLUMNS)
+        if lone and not (taken and others[0].casefold() in LABEL_COLUMNS):
             text = others[0]
+        elif taken:
+            raise BadValue(file.op, taken[0], "a column other than the text's", repr(taken[1]), name_it)
     if text is None:
         hints: list[Hint] = [("name it with ", Argument("text_column"))]
         if named_by_file:
@@ -98,7 +109,16 @@ def choose_columns(
     return text, label, pair, extra
 
 
-def _first_known(names: Sequence[str], known: Sequence[str]) -> str | None:
+def taken_by(wanted: Columns, header: Sequence[str], known: Sequence[str]) -> tuple[str, str] | None:
+    """A column with a name of `known` that the caller asks for as something else, after the argument that names it; None: there is
+    none."""
+    asked = [("label_column", name) for name in (wanted.label, *wanted.labels)]
+    asked += [("pair_column", wanted.pair), *(("extra_columns", name) for name in wanted.extra or ())]
+    there = [(by, name) for by, name in asked if name is not None and name in header]
+    return next(((by, name) for by, name in there if name.casefold() in known), None)
+
+
+def usual_name(names: Sequence[str], known: Sequence[str]) -> str | None:
     """The first name of `known` that is among `names` in any case."""
     by_folded = {name.casefold(): name for name in reversed(names)}
     return next((by_folded[name] for name in known if name in by_folded), None)

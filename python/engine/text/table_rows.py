@@ -228,9 +228,9 @@ class DelimitedRows(CellRows):
         found = [] if n < 2 else [(line, rows) for line, cells in records if (rows := _swallowed(cells, n, delimiter))]
         if found:
             line, rows = found[0]
-            several = f" (and {len(found) - 1} more such fields)" if len(found) > 1 else ""
+            several = f" (and {len(found) - 1:,} more such fields)" if len(found) > 1 else ""
             self.notes.append(
-                f"the quoted field that begins in {place_of(0, file.name, [line])} holds {rows} line {'ends' if rows > 1 else 'end'}, and its lines look "
+                f"the quoted field that begins in {place_of(0, file.name, [line])} holds {rows:,} line {'ends' if rows > 1 else 'end'}, and its lines look "
                 f"like rows{several}: a stray quote may have swallowed them; --no-quotes (quoting=False) reads quotes as "
                 "ordinary characters"
             )

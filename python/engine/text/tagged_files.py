@@ -4,49 +4,58 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice, repeat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice, repeat
 from typing import Any, Literal, NamedTuple
 
-from engine.errors import Argument, FileMissing, amount, require
+from engine.errors import Argument, BadType, FileMissing, amount, require
 from engine.text.arrow_files import ArrowRows, arrow_files_in
 from engine.text.cleaning import clean_text
+from engine.text.conll_files import is_universal, read_conll
 from engine.text.files import JSON_LINES, TextFile, either, numbered_lines
-from engine.text.formats import ENDINGS, OTHER_ENCODING, marked_format
+from engine.text.formats import ENDINGS, OTHER_ENCODING, marked_format, read_rows
 from engine.text.json_files import json_records
 from engine.text.label_columns import list_in
-from engine.text.table_rows import DelimitedRows, delimiter_of
-from engine.text.tagged_table import TaggedTable
-from engine.text.tagged_words import column_named, has_one_word_rows, has_words, sentences_of
+from engine.text.table_columns import TakenColumns
+from engine.text.tagged_table import Sentence, TaggedTable
+from engine.text.tagged_words import (
+    SINGLE_WORDS,
+    TAG_COLUMNS,
+    WORD_COLUMNS,
+    cells_of,
+    column_named,
+    has_sentences,
+    sentences_of,
+    word_column_of,
+)
 
 __all__ = ["has_word_rows", "read_tagged"]
 
-TaggedFormat = Literal["conll", "jsonl", "folder", "tsv", "csv", "parquet"]
+TaggedFormat = Literal["conll", "jsonl", "folder", "tsv", "csv", "excel", "parquet"]
 
 _WORDS, _LABELS = ("tokens", "words"), ("label", "intent")
 _TAGS = ("tags", "labels", "ner_tags", "pos_tags", "chunk_tags")
 # Of tables, where "labels" may be those of sentences.
 _TABLE_TAGS = ("tags", "tag", "ner_tags", "ner", "pos_tags", "pos", "chunk_tags")
-_TEXTS = ("text", "sentence", *_WORDS)  # columns of a TSV that hold words
+_TEXTS = ("text", "sentence", *_WORDS)  # columns of a table that hold words
+_TABLES = ("csv", "tsv", "excel")
 _LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 _TAG_LIST = re.compile(
     r"""\s*"?[\[(](.*[,'"].*|[\d.\s]*)[\])]"?\s*""", re.DOTALL
 )  # a tag may be in brackets, several are a list
-_UNIVERSAL = re.compile(r"(#.*\n|\s*\n)*1(-\d+)?(\t[^\t\n]*){9}\r?\n")  # how a CoNLL-U file begins
-
-
-class _Sentence(NamedTuple):
-    line: int  # that it begins in
-    words: list[str]
-    tags: list[str] | None
-    label: str | None
 
 
 def read_tagged(
     path: str | os.PathLike[str],
     format: TaggedFormat | None = None,
     *,
+    word_column: str | None = None,
     tag_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    quoting: bool | None = None,
+    read_tags: bool = True,
     encoding: str | None = None,
 ) -> TaggedTable:
     """Read tagged sentences, in UTF-8 unless a byte-order mark or `encoding` says otherwise.
@@ -60,11 +69,10 @@ def read_tagged(
     - 'parquet': a Parquet, Arrow or Feather file, or a folder of them that `datasets` saved, with these columns.
     - 'folder': one sentence in each line of `seq.in`, its tags in `seq.out` and its label in `label`, if these files exist;
       words and tags are separated by spaces.
-    - 'tsv', 'csv': one sentence in each line below a header, words in 'text' (or 'sentence', 'tokens', 'words'), tags in 'tags' (or
-      'ner_tags', 'pos_tags', 'chunk_tags'), the
-      sentence's label in 'label' (or 'intent'); words and tags are separated by spaces, or are lists such as ['a', 'b'], in the
+    - 'tsv', 'csv', 'excel': one sentence in each row below a header, words in 'text' (or 'sentence', 'tokens', 'words'), tags in 'tags'
+      (or 'ner_tags', 'pos_tags', 'chunk_tags'), the sentence's label in 'label' (or 'intent'); words and tags are separated by spaces, or are lists such as ['a', 'b'], in the
       spelling of Python or JSON. Fields of CSV may be in quotes. Names of columns may be in any case. If there is a column 'word' or
-      'token', each line has one word, with its tag in 'tag' (or a similar column), and a column such as 'Sentence #' or empty lines say
+      'token', each row has one word, with its tag in 'tag' (or a similar column), and a column such as 'Sentence #' or empty rows say
       where a sentence begins. So it is if 'words' or 'tokens' has one word in each row.
 
     Tags are cleaned with `clean_text`, so that two spellings of a character are one. Files may be compressed.
@@ -73,72 +81,141 @@ def read_tagged(
         path: a file or a folder.
         format: None: by the contents and the extension. A file is 'tsv' if its first line is a header that names words and tags, and
             'conll' if nothing else says what it is.
-        tag_column: the name of the column, or the key, of the tags; in 'conll' its number, from 1. None: as above.
+        word_column, tag_column: the name of the column, or the key, of the words (or sentences) and of the tags; in 'conll' the number of
+            the column, from 1, or one of `columns`. None: as above.
+        columns: the names of the columns in order, for a table without a header, such as ("sentence", "word", "tag"), and for 'conll'.
+        delimiter, quoting: of CSV and TSV, as in `read_table`.
+        read_tags: False reads no tags, whether there are any or not.
         encoding: of text files; None: the encoding that the byte-order mark names, or UTF-8 without a mark.
 
     Raises:
         FileNotFoundError: if there is no such file, or no data in the folder.
         ImportError: if the format needs a library of the extra `files`.
-        ValueError: if the format is unknown, there is no sentence, or words, tags and labels do not match; the error names
-            file and line.
+        ValueError: if the format is unknown or does not use a setting, a column is missing, there is no sentence, or words, tags and
+            labels do not match; the error names file and line.
+        TypeError: if `columns` is one string.
     """
     op = "read_tagged"
-    known = (None, "conll", "jsonl", "folder", "tsv", "csv", "parquet")
+    known = (None, "conll", "jsonl", "folder", "tsv", "csv", "excel", "parquet")
     require(format in known, op, "format", ", ".join(map(repr, known[1:])), repr(format))
-    tags = _TAGS if tag_column is None else (tag_column,)
+    require(not isinstance(columns, str), op, "columns", "a list of names", "one string", error=BadType)
+    asked = _Asked(word_column, tag_column, tuple(columns or ()), delimiter, quoting, read_tags, encoding)
     if format == "folder" or (format is None and os.path.isdir(path)):
         folder = os.fspath(path)
         files = None if format or os.path.exists(os.path.join(folder, "seq.in")) else arrow_files_in(op, folder)
         if files is not None:
-            return _read_arrow([TextFile(op, each) for each in files], folder, tags)
-        require(tag_column is None, op, "tag_column", "None, because seq.out holds the tags", repr(tag_column))
-        table = _read_folder(op, folder, encoding)
+            return _read_arrow([TextFile(op, each) for each in files], folder, asked)
+        asked.refuse(op, "folder")
+        for argument, column in (("word_column", word_column), ("tag_column", tag_column)):
+            expected = "None, because seq.in holds the words and seq.out the tags"
+            require(column is None, op, argument, expected, repr(column))
+        table = _read_folder(op, folder, asked)
     else:
         file = TextFile(op, path, hint=OTHER_ENCODING)
-        if format == "parquet" or (format is None and marked_format(file) in ("parquet", "arrow")):
-            return _read_arrow([file], file.name, tags)
-        text = file.read(encoding)
-        require(text.strip(), op, "path", "at least one sentence", f"none in {file.name}")
-        if format is None:
-            by_header = ENDINGS.get(file.extension) == "csv" or _begins_with_header(text, tags)
-            usual: TaggedFormat = "csv" if ENDINGS.get(file.extension) == "csv" else "tsv"
-            format = "jsonl" if file.extension in JSON_LINES else usual if by_header else "conll"
+        found = format or marked_format(file)
+        if found in ("parquet", "arrow"):
+            return _read_arrow([file], file.name, asked)
+        text = "" if found == "excel" else file.read(encoding)
+        require(text.strip() or found == "excel", op, "path", "at least one sentence", f"none in {file.name}")
+        found = found or _form_of(file, text, asked)
+        asked.refuse(op, found)
         notes: list[str] = []
-        if format == "jsonl":
+        if found == "jsonl":
             records = json_records(file, text)
-            notes += _other_tags(file.name, next((record for _, record in records if record), {}), tags)
-            sentences = _from_records(((file, *record) for record in records), tags)
-        elif format == "conll":
-            sentences = _read_conll(file, text, tag_column)
+            first = next((record for _, record in records if record), {})
+            notes += _other_tags(file.name, first, asked)
+            taken = asked.taken(first)
+            sentences = _from_records(((file, *record) for record in records), asked)
+        elif found == "conll":
+            sentences, taken = read_conll(file, text, asked.columns, word_column, tag_column, read_tags)
+            if taken.get("tags") == 4 and tag_column is None and is_universal(text):
+                notes.append(f"the tags of {file.name} are those of CoNLL-U's fourth column (UPOS)")
         else:
-            sentences = _read_table(file, text, format == "csv", _TABLE_TAGS if tag_column is None else tags, notes)
-        if format == "conll" and tag_column is None and _UNIVERSAL.match(text):
-            notes.append(f"the tags of {file.name} are those of CoNLL-U's fourth column (UPOS)")
-        read = list(sentences)
-        table = _table(file.name, read, file, file, tuple(notes))
+            sentences, taken = _read_table(file, found, asked, notes)
+        table = _table(file.name, list(sentences), file, file, tuple(notes), taken)
     require(len(table), op, "path", "at least one sentence", f"none in {table.source}")
     return table
 
 
-def has_word_rows(path: str | os.PathLike[str], encoding: str | None = None) -> bool:
-    """Whether a file is CSV or TSV with a word in each row, by its name and its first line."""
+class _Asked(NamedTuple):
+    """What the caller of `read_tagged` asks for."""
+
+    word_column: str | None
+    tag_column: str | None
+    columns: tuple[str, ...]
+    delimiter: str | None
+    quoting: bool | None
+    read_tags: bool
+    encoding: str | None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The keys that may hold the words."""
+        return _WORDS if self.word_column is None else (self.word_column,)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The keys that may hold the tags."""
+        return () if not self.read_tags else _TAGS if self.tag_column is None else (self.tag_column,)
+
+    def taken(self, header: Iterable[str]) -> TakenColumns:
+        """Those of the keys that are there."""
+        there = {*header}
+        found = {
+            what: next((key for key in keys if key in there), None)
+            for what, keys in (("words", self.words), ("tags", self.tags))
+        }
+        return {what: key for what, key in found.items() if key is not None}
+
+    def refuse(self, op: str, format: str) -> None:
+        """Raises ValueError for a setting that files of the format do not use."""
+        for argument, value, formats in (
+            ("columns", self.columns or None, (*_TABLES, "conll")), ("delimiter", self.delimiter, _TABLES[:2]),
+            ("quoting", self.quoting, _TABLES[:2]), ("encoding", self.encoding, (*_TABLES[:2], "conll", "jsonl", "folder")),
+        ):  # fmt: skip
+            used = value is None or format in formats
+            require(used, op, argument, f"None, because files of the format {format!r} do not use it", repr(value))
+
+
+def _form_of(file: TextFile, text: str, asked: _Asked) -> TaggedFormat:
+    """The format of a file of text, by its name and its first line."""
+    if file.extension in JSON_LINES:
+        return "jsonl"
+    ending = ENDINGS.get(file.extension)
+    if ending == "csv":
+        return "csv"
+    said = asked.delimiter is not None or asked.quoting is not None
+    as_table = (said and ending in ("tsv", "txt")) or (asked.columns and ending == "tsv")
+    return "tsv" if as_table or _begins_with_header(text, asked) else "conll"
+
+
+def has_word_rows(
+    path: str | os.PathLike[str], text_column: str | None, columns: Sequence[str] | None, **settings: Any
+) -> bool:
+    """Whether a file is CSV, TSV or Excel with a word in each row, by its name and its columns.
+
+    text_column: the column of the words or texts, if it is known. Its texts may have one word each, so that something must tell
+    sentences apart. columns, settings: those of `read_tagged` that say how the file is read."""
     file = TextFile("read_tagged", path, hint=OTHER_ENCODING)
     form = ENDINGS.get(file.extension)
-    if form not in ("csv", "tsv", "txt"):
+    if form == "txt":  # a line of text may begin with "Word, "
+        first = next((line for _, line in numbered_lines(file.read(settings["encoding"])) if line.strip()), "")
+        form = "tsv" if column_named(first.split("\t"), SINGLE_WORDS) else None
+    if form not in _TABLES:
         return False
-    text = file.read(encoding)
-    first = next((line for _, line in numbered_lines(text) if line.strip()), "")
-    delimiter = delimiter_of(first, known=("word", "token", "words", "tokens"))
-    if delimiter not in first or (form == "txt" and delimiter != "\t"):  # a line of text may begin with "Word, "
-        return False
-    header = [clean_text(name.strip('"')) for name in first.split(delimiter)]
-    if has_words(header) or column_named(header, _WORDS) is None:
-        return has_words(header)
-    return has_one_word_rows(DelimitedRows(file, text, None, delimiter, form == "csv", skip_empty_lines=True))
+    known = [name.casefold() for name in (*WORD_COLUMNS, text_column) if name]
+    rows = read_rows(file, form, columns=columns, known=known, **settings)
+    named = None if text_column is None else column_named(rows.header, (text_column,))
+    return word_column_of(rows, named) is not None and (named is None or has_sentences(rows))
 
 
 def _table(
-    source: str, sentences: list[_Sentence], tags_file: TextFile, label_file: TextFile, notes: tuple[str, ...] = ()
+    source: str,
+    sentences: list[Sentence],
+    tags_file: TextFile,
+    label_file: TextFile,
+    notes: tuple[str, ...],
+    taken: TakenColumns,
 ) -> TaggedTable:
     """The table of sentences, whose tags and labels it checks. Errors name the files that hold the tags and the labels."""
     for line, words, tags, label in sentences:
@@ -156,90 +233,57 @@ def _table(
     labels = [sentence.label for sentence in sentences if sentence.label is not None]
     lines = [sentence.line for sentence in sentences]
     return TaggedTable(
-        [sentence.words for sentence in sentences], tags_of or None, labels or None, source, lines, notes
+        [sentence.words for sentence in sentences], tags_of or None, labels or None, source, lines, notes, taken=taken
     )
 
 
-def _cells(line: str) -> list[str]:
-    """The words or tags of a line. Only ASCII spaces and tabs separate them: other white space may be part of a word."""
-    return [cell for cell in line.replace("\t", " ").split(" ") if cell]
-
-
-def _begins_with_header(text: str, tags: tuple[str, ...]) -> bool:
+def _begins_with_header(text: str, asked: _Asked) -> bool:
     names = [cell.strip() for _, line in islice(numbered_lines(text), 1) for cell in line.split("\t")]
-    named = _TABLE_TAGS if tags == _TAGS else tags
-    texts = column_named(names, _TEXTS) is not None or has_words(names)
-    return texts and column_named(names, named) is not None
+    texts = column_named(names, _TEXTS if asked.word_column is None else (asked.word_column,)) or column_named(
+        names, SINGLE_WORDS
+    )
+    tags = _TABLE_TAGS if asked.tag_column is None else (asked.tag_column,)
+    return texts is not None and column_named(names, tags) is not None
 
 
-def _read_conll(file: TextFile, text: str, tag_column: str | None) -> Iterator[_Sentence]:
-    universal = _UNIVERSAL.match(text) is not None
-    word_at, tag_at = (1, 3) if universal else (0, -1)
-    if tag_column is not None:
-        right = tag_column.isdecimal() and int(tag_column) >= 1
-        require(right, file.op, "tag_column", "the number of a column, from 1", repr(tag_column))
-        tag_at = int(tag_column) - 1
-    held: list[tuple[int, str, str]] = []  # the line, word and tag of each word in a sentence
-    columns, tabs = 0, False
-    for number, line in chain(numbered_lines(text), [(0, "")]):
-        cells = _cells(line)
-        if universal and cells and (line.startswith("#") or not cells[0].isdecimal()):
-            continue  # a comment, or a token beside those that are counted
-        if not cells or cells[0] == "-DOCSTART-":
-            if held:
-                lines, words, tags = zip(*held)
-                yield _Sentence(lines[0], list(words), list(tags) if columns > 1 else None, None)
-            held = []
-            continue
-        if not columns:
-            tabs = "\t" in line
-        if tabs:
-            cells = [cell.strip(" ") for cell in line.split("\t")]
-        if not columns:
-            columns = len(cells)
-            require(
-                tag_at < columns, file.op, "tag_column", f"at most {columns}, the columns of {file.name}", tag_column
-            )
-        if len(cells) != columns:
-            raise file.wrong(number, amount(columns, "column"), str(len(cells)))
-        if not (cells[word_at] and cells[tag_at]):
-            raise file.wrong(number, "a word and a tag" if columns > 1 else "a word", "an empty field")
-        held.append((number, cells[word_at], cells[tag_at]))
-
-
-def _read_arrow(files: list[TextFile], name: str, keys: tuple[str, ...]) -> TaggedTable:
+def _read_arrow(files: list[TextFile], name: str, asked: _Asked) -> TaggedTable:
+    asked.refuse("read_tagged", "parquet")
     rows = ArrowRows(files, name)
-    columns = {column: rows.as_they_are(column) for column in rows.header if column in (*_WORDS, *_LABELS, *keys)}
+    keys = (*asked.words, *asked.tags, *_LABELS)
+    columns = {column: rows.as_they_are(column) for column in rows.header if column in keys}
     sources = rows.source if isinstance(rows.source, list) else [rows.file.name] * len(rows.lines)
     named = {source: TextFile.named("read_tagged", source) for source in set(sources)}
     records = (
         (named[source], line, {column: values[row] for column, values in columns.items()})
         for row, (source, line) in enumerate(zip(sources, rows.lines))
     )
-    notes = _other_tags(name, rows.header, keys)
-    table = _table(name, list(_from_records(records, keys)), rows.file, rows.file, notes)
+    notes = _other_tags(name, rows.header, asked)
+    table = _table(name, list(_from_records(records, asked)), rows.file, rows.file, notes, asked.taken(rows.header))
     require(len(table), "read_tagged", "path", "at least one sentence", f"none in {name}")
-    return TaggedTable(table.words, table.tags, table.labels, rows.source, table.lines, table.notes)
+    return replace(table, source=rows.source)
 
 
-def _other_tags(name: str, header: Iterable[str], keys: tuple[str, ...]) -> tuple[str, ...]:
+def _other_tags(name: str, header: Iterable[str], asked: _Asked) -> tuple[str, ...]:
     """Says which of several columns of tags is read."""
-    there = [key for key in keys if key in header]
+    there = [key for key in asked.tags if key in header]
+    return _said_of_tags(name, there)
+
+
+def _said_of_tags(name: str, there: Sequence[str]) -> tuple[str, ...]:
     return (f"the tags of {name} are those at {there[0]!r}, not at {either(there[1:])}",) if len(there) > 1 else ()
 
 
-def _from_records(
-    records: Iterable[tuple[TextFile, int, dict[str, Any] | None]], keys: tuple[str, ...]
-) -> Iterator[_Sentence]:
+def _from_records(records: Iterable[tuple[TextFile, int, dict[str, Any] | None]], asked: _Asked) -> Iterator[Sentence]:
     for file, number, record in records:
         if record is None:
             continue
-        words = _strings(file, number, record, _WORDS)
+        words = _strings(file, number, record, asked.words)
+        keys = asked.tags
         tags = _strings(file, number, record, keys, "tags") if any(key in record for key in keys) else None
         label = next((record[key] for key in _LABELS if key in record and key not in keys), None)
         if not (label is None or isinstance(label, str)):
             raise file.wrong(number, f"a string at {either(_LABELS)}", repr(label))
-        yield _Sentence(number, words, tags, label)
+        yield Sentence(number, words, tags, label)
 
 
 def _strings(
@@ -255,30 +299,46 @@ def _strings(
 
 
 def _read_table(
-    file: TextFile, text: str, quoting: bool, tags: tuple[str, ...], notes: list[str]
-) -> Iterator[_Sentence]:
-    """The sentences of CSV or TSV. notes: gets what was left out or guessed."""
-    usual, known = "," if quoting else "\t", (*_TEXTS, *tags, "word", "token")
-    rows = DelimitedRows(file, text, None, None, quoting, skip_empty_lines=True, usual=usual, known=known)
+    file: TextFile, format: Any, asked: _Asked, notes: list[str]
+) -> tuple[Iterator[Sentence], TakenColumns]:
+    """The sentences of CSV, TSV or Excel, and their columns. notes: gets what was left out or guessed."""
+    known = [
+        name.casefold() for name in (*_TEXTS, *_TABLE_TAGS, *WORD_COLUMNS, asked.word_column, asked.tag_column) if name
+    ]
+    rows = read_rows(
+        file, format, columns=asked.columns or None, delimiter=asked.delimiter, quoting=asked.quoting, encoding=asked.encoding, known=known,
+    )  # fmt: skip
     notes += rows.notes
-    if tags == _TABLE_TAGS:
-        of_tags = tuple(column_named(rows.header, (key,)) or key for key in tags)
-        notes += _other_tags(file.name, rows.header, of_tags)
-    if has_words(rows.header) or has_one_word_rows(rows):
-        for line, sentence, named in sentences_of(file, rows, None if tags == _TABLE_TAGS else tags[0]):
-            yield _Sentence(line, sentence, named, None)
-        return
-    names = [column_named(rows.header, keys) for keys in (_TEXTS, tags, _LABELS)]
-    there = ", ".join(map(repr, rows.header)) or "nothing"
-    if names[0] is None or (names[1] is None and tags != _TABLE_TAGS):
-        hint = ("name the column of the tags with ", Argument("tag_column"))
-        raise file.wrong(1, f"a header with {either(_TEXTS)}, and {either(tags)} for tags", there, hint)
-    words, tag_cells, labels = [None if name is None else rows.values(name) for name in names]
+    given = None if asked.word_column is None else column_named(rows.header, (asked.word_column,))
+    if given is None and asked.word_column is not None:
+        hint = ("name another with ", Argument("word_column"))
+        raise file.wrong(1, f"a column {asked.word_column!r}", ", ".join(map(repr, rows.header)), hint)
+    single = word_column_of(rows, given)
+    text_at = single or given or column_named(rows.header, _TEXTS)
+    usual: tuple[str, ...] = TAG_COLUMNS if single else _TABLE_TAGS
+    tags = usual if asked.tag_column is None else (asked.tag_column,)
+    there = [name for key in tags if (name := column_named(rows.header, (key,))) is not None] if asked.read_tags else []
+    if text_at is None or (asked.tag_column is not None and asked.read_tags and not there):
+        expected = f"a column {tags[0]!r}" if single else f"a header with {either(_TEXTS)}, and {either(tags)} for tags"
+        hints = [("name the column of the tags with ", Argument("tag_column"))]
+        if text_at is None:
+            hints.append(("that of the words with ", Argument("word_column")))
+            hints.append(("and all columns of a file without a header with ", Argument("columns")))
+        raise file.wrong(1, expected, ", ".join(map(repr, rows.header)) or "nothing", *hints)
+    notes += _said_of_tags(file.name, list(dict.fromkeys(there)))
+    tag_at = there[0] if there else None
+    require(tag_at != text_at, file.op, "tag_column", "a column other than the words'", repr(tag_at))
+    taken = {"words": text_at} | ({} if tag_at is None else {"tags": tag_at})
+    if single:
+        found = sentences_of(file, rows, single, tag_at)
+        return (Sentence(line, words, named, None) for line, words, named in found), taken
+    label_at = column_named([name for name in rows.header if name != tag_at], _LABELS)
+    words, tag_cells, labels = [None if name is None else rows.values(name) for name in (text_at, tag_at, label_at)]
     tag_lists = any(_TAG_LIST.fullmatch(cell) for cell in tag_cells or ())
     word_lists = all(_LIST.fullmatch(cell) for cell in words or ())
     if word_lists and not tag_lists:  # a text may be in brackets
         word_lists = all(list_in(cell) is not None for cell in words or ())
-    yield from _split(file, rows.lines, [words, tag_cells, labels], word_lists, tag_lists)
+    return _split(file, rows.lines, [words, tag_cells, labels], word_lists, tag_lists), taken
 
 
 def _split(
@@ -287,12 +347,12 @@ def _split(
     columns: list[list[str] | None],
     word_lists: bool = False,
     tag_lists: bool = False,
-) -> Iterator[_Sentence]:
+) -> Iterator[Sentence]:
     """Sentences from their lines and three columns of strings: words, tags and labels. word_lists, tag_lists: they spell lists."""
     for line, words, tags, label in zip(lines, *(column or repeat(None) for column in columns)):
-        found = _listed(file, line, words, "words") if word_lists else _cells(words)
-        named = tags and (_listed(file, line, tags, "tags") if tag_lists else _cells(tags))
-        sentence = _Sentence(line, found, named, label and label.strip())
+        found = _listed(file, line, words, "words") if word_lists else cells_of(words)
+        named = tags and (_listed(file, line, tags, "tags") if tag_lists else cells_of(tags))
+        sentence = Sentence(line, found, named, label and label.strip())
         if not sentence.words:
             raise file.wrong(line, "words", "none")
         yield sentence
@@ -308,16 +368,18 @@ def _listed(file: TextFile, line: int, cell: str, kind: str) -> list[str]:
     return found
 
 
-def _read_folder(op: str, folder: str, encoding: str | None) -> TaggedTable:
-    paths = {name: os.path.join(folder, name) for name in ("seq.in", "seq.out", "label")}
+def _read_folder(op: str, folder: str, asked: _Asked) -> TaggedTable:
+    names = ("seq.in", "seq.out", "label") if asked.read_tags else ("seq.in", "", "label")
+    paths = {name: os.path.join(folder, name) for name in names}
     there = os.path.isfile(paths["seq.in"])
     require(there, op, "path", "a folder with the file seq.in", folder, error=FileMissing)
     files = {name: TextFile(op, path, hint=OTHER_ENCODING) for name, path in paths.items() if os.path.isfile(path)}
-    texts = {name: file.read(encoding).rstrip(" \t\r\n") for name, file in files.items()}
+    texts = {name: file.read(asked.encoding).rstrip(" \t\r\n") for name, file in files.items()}
     rows = {name: [line for _, line in numbered_lines(text)] for name, text in texts.items()}
     n = len(rows["seq.in"])
     for name, lines in rows.items():
         require(len(lines) == n, op, "path", f"{amount(n, 'line')} in {paths[name]}, as in seq.in", len(lines))
     file = files["seq.in"]
-    sentences = list(_split(file, range(1, n + 1), [rows.get(name) for name in paths]))
-    return _table(folder, sentences, files.get("seq.out", file), files.get("label", file))
+    sentences = list(_split(file, range(1, n + 1), [rows.get(name) for name in names]))
+    taken = {what: name for what, name in (("words", "seq.in"), ("tags", "seq.out")) if name in files}
+    return _table(folder, sentences, files.get("seq.out", file), files.get("label", file), (), taken)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.data.table import Source, Table
 from engine.errors import BadType, BadValue, amount
 from engine.text.labels import Labels
+from engine.text.table_columns import TakenColumns
 
-__all__ = ["TaggedTable"]
+__all__ = ["Sentence", "TaggedTable"]
+
+
+class Sentence(NamedTuple):
+    """A sentence of a file: the line that it begins in, its words, their tags, and its label."""
+
+    line: int
+    words: list[str]
+    tags: list[str] | None
+    label: str | None
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
         lines: the line in which each sentence begins, counted from 1, for messages, or None.
         notes: what reading has left out or guessed, a sentence each.
         columns: further columns by name, n values each.
+        taken: the columns of the file that the words and the tags came from, by name, or by number from 1.
 
     `len(table)` is n; `table[i]` is (words, tags or None); a slice gives a table. `select`, `split` (at random), `where` and
     `concat` are those of `engine.data.Table`.
@@ -43,6 +54,7 @@ class TaggedTable(Table[tuple[list[str], list[str] | None]]):
     lines: list[int] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
     columns: dict[str, list[Any]] = field(default_factory=dict, repr=False)
+    taken: TakenColumns = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

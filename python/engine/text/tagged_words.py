@@ -8,16 +8,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from engine.errors import Argument
 from engine.text.files import TextFile
 from engine.text.table_rows import Rows
 
-__all__ = ["SentenceRows", "column_named", "has_one_word_rows", "has_words", "sentences_of"]
+__all__ = [
+    "SINGLE_WORDS",
+    "SentenceRows",
+    "TAG_COLUMNS",
+    "WORD_COLUMNS",
+    "cells_of",
+    "column_named",
+    "has_sentences",
+    "sentences_of",
+    "word_column_of",
+]
 
-_WORDS = ("word", "token")
+SINGLE_WORDS = ("word", "token")
 _PLURAL = ("words", "tokens")  # of one word in each row, too, if a column says which sentence each is in
-_TAGS = ("tags", "tag", "ner_tags", "ner", "pos_tags", "pos", "chunk_tags", "ner_tag", "label", "labels", "pos_tag")
+WORD_COLUMNS = (*SINGLE_WORDS, *_PLURAL)
+TAG_COLUMNS = (
+    "tags",
+    "tag",
+    "ner_tags",
+    "ner",
+    "pos_tags",
+    "pos",
+    "chunk_tags",
+    "ner_tag",
+    "label",
+    "labels",
+    "pos_tag",
+)
 _SENTENCES = (
     "sentence",
     "sentenceid",
@@ -46,16 +70,23 @@ def column_named(header: Sequence[str], names: Sequence[str]) -> str | None:
     return next((by_folded[name.casefold()] for name in names if name.casefold() in by_folded), None)
 
 
-def has_words(header: Sequence[str]) -> bool:
-    """Whether a table with these columns has a word in each row."""
-    return column_named(header, _WORDS) is not None
+def cells_of(line: str) -> list[str]:
+    """The words or tags of a line. Only ASCII spaces and tabs separate them: other white space may be part of a word."""
+    return [cell for cell in line.replace("\t", " ").split(" ") if cell]
 
 
-def has_one_word_rows(rows: Rows) -> bool:
-    """Whether a column with a name for many words has only one in each of several rows."""
-    word_at = column_named(rows.header, _PLURAL)
-    words = [] if word_at is None else rows.values(word_at)
-    return len(words) > 1 and all(len(word.split()) <= 1 and not _LISTED.fullmatch(word) for word in words)
+def word_column_of(rows: Rows, given: str | None = None) -> str | None:
+    """The column that has a word in each row; None: rows are sentences.
+
+    given: the column of the words, or of the sentences. Otherwise it is one called "word" or "token", or one with a name for many
+    words that has only one in each of several rows."""
+    named = column_named(rows.header, SINGLE_WORDS)
+    if given in (None, named) and named is not None:
+        return named
+    column = given or column_named(rows.header, _PLURAL)
+    words = [] if column is None else rows.values(column)
+    single = len(words) > 1 and all(len(word.split()) <= 1 and not _LISTED.fullmatch(word) for word in words)
+    return column if single else None
 
 
 def _sentence_column(rows: Rows) -> str | None:
@@ -65,21 +96,21 @@ def _sentence_column(rows: Rows) -> str | None:
     return next(iter(named + [name for name in numbered if len({*rows.values(name)}) < len(rows.lines)]), None)
 
 
-def sentences_of(file: TextFile, rows: Rows, tag_column: str | None) -> Iterator[SentenceRows]:
+def has_sentences(rows: Rows) -> bool:
+    """Whether a column or empty lines tell the sentences of words apart."""
+    return _sentence_column(rows) is not None or any(line > before + 1 for before, line in pairwise(rows.lines))
+
+
+def sentences_of(file: TextFile, rows: Rows, word_at: str, tag_at: str | None) -> Iterator[SentenceRows]:
     """The sentences of a table with a word in each row.
 
-    tag_column: the column of the tags; None: one with a usual name, or no tags.
+    word_at: the column of the words. tag_at: that of the tags; None: there are none.
 
     Raises:
-        ValueError: if the column is missing, nothing tells sentences apart, or a row has a word or a tag, but not both.
+        ValueError: if nothing tells sentences apart, or a row has a word or a tag, but not both.
     """
-    header = rows.header
-    word_at, number_at = column_named(header, (*_WORDS, *_PLURAL)), _sentence_column(rows)
-    tag_at = column_named(header, _TAGS if tag_column is None else (tag_column,))
-    if tag_column is not None and tag_at is None:
-        hint = ("name the column of the tags with ", Argument("tag_column"))
-        raise file.wrong(1, f"a column {tag_column!r}", ", ".join(map(repr, header)), hint)
-    words = rows.values(word_at or "")
+    number_at = _sentence_column(rows)
+    words = rows.values(word_at)
     numbers = words if number_at is None else rows.values(number_at)
     tags = None if tag_at is None else rows.values(tag_at)
     held: list[tuple[int, str, str]] = []
@@ -109,5 +140,6 @@ def sentences_of(file: TextFile, rows: Rows, tag_column: str | None) -> Iterator
             needed = (
                 "a column such as 'Sentence #', with a number for each sentence, or an empty line after each sentence"
             )
-            raise file.wrong(held[0][0], "what tells sentences apart", "none", needed)
+            naming = ("call that column so in the header, or, if there is no header, with ", Argument("columns"))
+            raise file.wrong(held[0][0], "what tells sentences apart", "none", needed, naming)
         yield sentence()
