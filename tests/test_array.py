@@ -230,10 +230,10 @@ def test_half_precision_rounds_to_nearest_even() -> None:
     bits = rng.integers(0, 2**32, 200_000, dtype=np.uint32)
     bits = bits[np.abs(bits.view(np.float32)) >= 2**-126]  # kernels flush float32 denormals
     x = bits.view(np.float32)
-    with np.errstate(over="ignore"):
-        assert np.array_equal(np.asarray(array(x).cast(_core.float16)), x.astype(np.float16), equal_nan=True)
     every = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    assert np.array_equal(np.asarray(array(every).cast(_core.float32)), every.astype(np.float32), equal_nan=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # on Arm, NumPy calls the cast of a signalling NaN invalid
+        assert np.array_equal(np.asarray(array(x).cast(_core.float16)), x.astype(np.float16), equal_nan=True)
+        assert np.array_equal(np.asarray(array(every).cast(_core.float32)), every.astype(np.float32), equal_nan=True)
     # bfloat16: the upper half of a float32, rounded
     finite = x[np.isfinite(x)]
     u = finite.view(np.uint32).astype(np.uint64)

@@ -83,6 +83,7 @@ def test_a_run_that_was_killed_at_its_start_can_be_resumed_or_begun_again(run, t
             run_engine("train", *settings, "-o", folder)
         for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json", "config.json"):
             assert (folder / name).read_bytes() == (run / "run" / name).read_bytes(), (kept, name)
+        assert not list(folder.glob(".*"))
     run_engine("train", *settings, "-o", folder, "--overwrite")
     assert sorted(os.listdir(folder)) == sorted(os.listdir(run / "run"))
 

@@ -20,7 +20,17 @@ from pathlib import Path
 
 from engine.errors import ArgumentError, BadFile, IsFolder
 
-__all__ = ["filled", "is_partial", "lock", "mode_to_write", "named", "remove_folder", "replace_file", "scratch_folder"]
+__all__ = [
+    "filled",
+    "is_partial",
+    "lock",
+    "mode_to_write",
+    "named",
+    "remove_folder",
+    "remove_left_overs",
+    "replace_file",
+    "scratch_folder",
+]
 
 _ENDING = ".engine-partial"
 _LONGEST = 50  # characters of NAME in a temporary name: file systems have a limit of 255 bytes
@@ -160,6 +170,13 @@ def _claim(target: Path) -> tuple[int, Path]:
         if lock(handle) is not False and _is(handle, path):
             return handle, path
         os.close(handle)  # another process took it for left over, before it was locked
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Removes the temporary folders in `folder` whose owners were killed."""
+    for path in folder.iterdir():
+        if is_partial(path.name) and path.is_dir() and not path.is_symlink():
+            _remove_left_over(path)
 
 
 def _remove_left_over(path: Path) -> None:

@@ -113,7 +113,7 @@ class Scenario:
         if kind == "kills":
             return [{"kill_after": draw.uniform(0, self.seconds)} for _ in range(100)]
         if kind == "limits":
-            return [{"memory_limit": draw.randrange(1 << 16, 1 << 21)} for _ in range(100)]
+            return [{"memory_limit": int(2 ** draw.uniform(14, 20))} for _ in range(100)]
         self.prepare(place)
         armed = {"kinds": MEMORY if kind == "allocations" else OWN, "error": errno.ENOMEM}
         answer = server(self.command(place), folder=str(place), at=0, **armed)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict, TypeVar
 
 from engine.entries import as_kind
 from engine.errors import Argument, ArgumentError, BadValue, Busy, FileExists, FileMissing, require
-from engine.files import is_partial, lock, remove_folder
+from engine.files import is_partial, lock, remove_folder, remove_left_overs
 from engine.models import TransformerConfig
 from engine.models.sizes import check_held, check_memory
 from engine.serialization import held_by, read_json
@@ -190,7 +190,8 @@ def recorded(record: Mapping[str, Any], entry: str, kind: type[AnySettings], *ot
 
 @contextmanager
 def locked(folder: Path, op: str = "train") -> Iterator[None]:
-    """Keeps other trainings out of a run folder, or other searches out of theirs. The lock ends with the process at the latest.
+    """Keeps other trainings out of a run folder, or other searches out of theirs, and removes temporary folders that a killed one left.
+    The lock ends with the process at the latest.
 
     The folder itself is locked, so no file is left behind. A file system that has no such locks (some kinds of NFS) is not locked.
     """
@@ -199,6 +200,7 @@ def locked(folder: Path, op: str = "train") -> Iterator[None]:
         if lock(handle) is False:
             doer = "search" if op == "search" else "training"
             raise Busy(op, "output", f"a folder that no other {doer} uses", folder)
+        remove_left_overs(folder)
         yield
     finally:
         os.close(handle)
