@@ -10,11 +10,13 @@ import pytest
 
 import engine
 import hostile_calls
+import hostile_objects
 from engine import nn
 from engine.errors import ArgumentError, BadType, BadValue
 from engine.nn import functional as F
 from engine.ops.blame import explained
-from hostile_calls import CAPSULES, capsule, explore, finding, functions
+from hostile_calls import explore, finding, functions
+from hostile_objects import CAPSULES, capsule
 
 
 def test_calls_are_answered_or_refused():
@@ -51,6 +53,22 @@ def test_the_judge_of_calls_finds_faults(monkeypatch):
     assert finding("engine.relu", [engine.ones(2)], {}) == (None, "answer")
 
 
+def test_answers_are_compared_with_pytorch(monkeypatch):
+    torch = pytest.importorskip("torch")
+    x, y = engine.tensor([0.5, 0.25]), engine.tensor(0.5)
+    assert finding("engine.relu", [x], {}, torch) == (None, "compared")
+    assert finding("engine.logit", [x], {"eps": 1.0}, torch) == (None, "compared")  # allowed, with its reason
+    for wrong, of in (
+        (engine.ones(2), x),
+        (engine.ones(()), y),
+        (engine.ones(3), x),
+        (engine.ones(2, dtype=engine.int32), x),
+    ):
+        monkeypatch.setitem(functions(), "engine.relu", lambda input, wrong=wrong: wrong)
+        said, how = finding("engine.relu", [of], {}, torch)
+        assert ("of PyTorch" in said or "than PyTorch's" in said) and how == "compared"
+
+
 def test_a_crash_is_a_finding(tmp_path, monkeypatch):
     script = (
         Path(hostile_calls.__file__)
@@ -58,6 +76,7 @@ def test_a_crash_is_a_finding(tmp_path, monkeypatch):
         .replace("said, outcome = finding(", "os.abort() if number == 3 else None\n        said, outcome = finding(")
     )
     (tmp_path / "hostile_calls.py").write_text(script)
+    (tmp_path / "hostile_objects.py").write_text(Path(hostile_objects.__file__).read_text())
     monkeypatch.setattr(hostile_calls, "__file__", str(tmp_path / "hostile_calls.py"))
     counts, findings = explore(0, 6)
     assert [(number, said) for number, _, said, _ in findings] == [(3, f"ended by signal {int(signal.SIGABRT)}")]
@@ -101,6 +120,28 @@ def test_what_is_no_dtype_is_refused(wrong):
             make()
 
 
+def test_what_is_no_word_and_no_number_is_refused():
+    x, cu = engine.ones(2, 2), engine.tensor([0, 2], dtype=engine.int32)
+    for wrong in (np.zeros(6), slice(None), None, ["none"], np.array("x")):
+        for call in (
+            lambda w: F.gelu(x, w),
+            lambda w: engine.pool_packed(x, cu, w),
+            lambda w: x.lerp(x, w),
+            lambda w: x.geometric_(w),
+        ):
+            with pytest.raises((BadType, BadValue), match=r"^\[\w+\] \w+: expected "):
+                call(wrong)
+
+
+def test_an_integer_with_the_sign_of_a_float_has_its_dtype():
+    whole, sign = engine.tensor([1, -2]), engine.tensor([-1.0, 1.0])
+    for dtype in (engine.float32, engine.bfloat16, engine.float16):
+        made = engine.copysign(whole, sign.to(dtype))
+        assert made.dtype is dtype and made.tolist() == [-1, 2]
+    count = engine.tensor([3], dtype=engine.int8)
+    assert engine.poisson_nll_loss(engine.ones(1).bfloat16(), count, full=True).dtype is engine.bfloat16
+
+
 def test_an_array_of_strings_is_no_size():
     x = engine.ones(1, 4, 1)
     for wrong in (np.array("x"), np.array(["x"]), np.array(["2", "2"])):
@@ -119,6 +160,7 @@ def _example(input: engine.Tensor, n: int, p: float = 0.5, sizes: list[int] | No
     [
         ((3, 1), TypeError, "[example] input: expected a Tensor, got int"),
         ((engine.ones(2), "x"), TypeError, "[example] n: expected an integer of 64 bits, got 'x'"),
+        ((engine.ones(2), 1, np.array("x")), TypeError, "[example] p: expected a number, got ndarray"),
         ((engine.ones(2), 1, None), TypeError, "[example] p: expected a number, got NoneType"),
         (
             (engine.ones(2), 1, 0.5, 3),
@@ -160,6 +202,11 @@ LARGE = 10**12
         lambda: engine.eye(LARGE),
         lambda: engine.ones(2).tensor_split(LARGE),
         lambda: engine.ones(2).repeat(LARGE),
+        lambda: engine.ones(8).repeat_interleave(2**62),
+        lambda: engine.ones(2).repeat_interleave(2**63 - 1),
+        lambda: engine.ones(3).repeat_interleave(LARGE),
+        lambda: engine.ones(2).repeat_interleave(engine.tensor([2**62, 2**62])),
+        lambda: engine.ones(4).repeat_interleave(engine.tensor(2**62)),
     ],
 )
 def test_sizes_beyond_memory_are_refused_at_once(make):
@@ -180,6 +227,7 @@ def test_a_thousand_refusals_keep_nothing():
     import sys
 
     x = engine.ones(3)
+    gc.collect()  # what other tests left
     before = sys.getrefcount(x), sys.getrefcount(x._data), engine.memory_stats()["allocated_bytes"]
     wrong = [lambda: x.view(7), lambda: engine.add(x, "x"), lambda: x.transpose(0, 9), lambda: x.select(0, 5),
              lambda: x.as_strided((9,), (9,)), lambda: engine.from_dlpack(3), lambda: engine.cat([x, x.reshape(1, 3)]),

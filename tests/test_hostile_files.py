@@ -74,6 +74,40 @@ def test_mutated_files_are_errors_or_answers(place, name):
             assert said is None or said.endswith(" s"), (said, hostile[:2000])
 
 
+# Faults that other engines had, and the files here that try the same.
+KNOWN = {
+    "ggml-org/llama.cpp#14595, the sum of the sizes of tensors overflows": ["safetensors/x.safetensors/sum-of-sizes-overflows", "pt/x.pt/product-overflows"],
+    "ggml-org/llama.cpp#19856, lengths of strings and lists beyond the file": ["pt/x.pt/string-beyond-the-file", "legacy/x.bin/count-2-to-62", "arrow/x.arrow/offsets-beyond"],
+    "ggml-org/llama.cpp#27188, shapes and steps whose product overflows": ["safetensors/x.safetensors/product-overflows", "safetensors/x.safetensors/product-overflows-to-size", "pt/x.pt/stride-overflows"],
+    "ml-explore/mlx#4245, a size cut to 32 bits": ["safetensors/x.safetensors/length-cut-to-32-bits", "legacy/x.bin/count-cut-to-32-bits", "legacy/x.bin/product-overflows"],
+    "ml-explore/mlx#4213, a read beyond the file": ["safetensors/x.safetensors/length-beyond-the-file", "safetensors/x.safetensors/offset-beyond", "pt/x.pt/beyond-storage"],
+    "ml-explore/mlx#3363 to #3365, offsets that do not fit the shape": ["safetensors/x.safetensors/shape-too-small", "safetensors/x.safetensors/one-offset", "safetensors/x.safetensors/offsets-reversed", "safetensors/x.safetensors/nine-dimensions"],
+    "keras CVE-2025-1550, a config that names code": ["modules/modules.json/module-unknown", "model/config.json/type-unknown", "pt/x.pt/runs-code", "legacy/x.bin/runs-code"],
+    "keras CVE-2026-0897, a shape that fills the memory": ["model/model.safetensors/a-shape-too-large", "model/config.json/hidden-2-to-31", "parquet/x.parquet/two-million-rows"],
+    "onnx CVE-2026-27489, a path that leaves the folder": ["shards/model.safetensors.index.json/leaves-the-folder", "shards/model.safetensors.index.json/absolute", "modules/modules.json/path-leaves", "checkpoint/checkpoints~step-00000001~state.json/name-leaves"],
+    "safetensors#762, a header that is no strict JSON": ["safetensors/x.safetensors/key-twice", "safetensors/x.safetensors/deep", "safetensors/x.safetensors/same-bytes-twice"],
+    "tokenizers#2094 and #2060, panics": ["tokenizer/tokenizer.json/id-2-to-31", "tokenizer/tokenizer.json/template-of-unknown-token", "tokenizer/tokenizer.json/charsmap-damaged"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", KNOWN)
+def test_known_faults_have_their_files(fault):
+    """That these files are refused is `test_a_lie_is_refused`."""
+    assert {CORPUS / name for name in KNOWN[fault]} <= set(CASES)
+
+
+def test_names_that_are_one_when_normalised_are_not_guessed(tmp_path):
+    (tmp_path / "x.csv").write_text("text,é,e\u0301\na,x,1\nb,y,2\n")
+    with pytest.raises(BadValue, match=r"expected one column 'é' in .*x.csv, got 2"):
+        read_table(tmp_path / "x.csv", label_column="é")
+
+
+def test_more_dimensions_than_engine_has_name_the_file(tmp_path):
+    path = CORPUS / "safetensors/x.safetensors/nine-dimensions"
+    with pytest.raises(BadValue, match=r"at most 8 dimensions, got 9 of 'a' in .*nine-dimensions"):
+        engine.serialization.load_file(path)
+
+
 def test_a_switch_that_is_null_is_not_given(tmp_path):
     Tokenizer.train(["a Cat", "a dog"], 30).save(tmp_path)
     path = tmp_path / "tokenizer_config.json"

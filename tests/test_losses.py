@@ -113,7 +113,14 @@ def test_a_factor_for_each_element() -> None:
 
 @pytest.mark.parametrize(
     "older, reduction",
-    [((None, False), "none"), ((False, None), "sum"), ((True, None), "mean"), ((False, False), "none")],
+    [
+        ((None, False), "none"),
+        ((False, None), "sum"),
+        ((True, None), "mean"),
+        ((False, False), "none"),
+        ((1, 0), "none"),
+        ((0, 1), "sum"),
+    ],
 )
 def test_older_arguments(older, reduction) -> None:
     x, t = tensor([1.0, 2.0]), tensor([0.0, 4.0])

@@ -109,6 +109,10 @@ def test_areas() -> None:
     trapezoid = getattr(np, "trapezoid", None) or np.trapz
     np.testing.assert_allclose(engine.trapezoid(T(X), dim=1).numpy(), trapezoid(X, axis=1))
     np.testing.assert_allclose(engine.trapezoid(T(X), dx=0.5, dim=0).numpy(), trapezoid(X, dx=0.5, axis=0))
+    many = np.arange(24.0).reshape(4, 2, 3) ** 2
+    np.testing.assert_allclose(engine.trapezoid(engine.ones(2), T(many)).numpy(), many[-1] - many[0])  # as in PyTorch
+    many = np.arange(24.0).reshape(4, 2, 3) ** 2
+    np.testing.assert_allclose(engine.trapezoid(engine.ones(2), T(many)).numpy(), many[-1] - many[0])  # as in PyTorch
     np.testing.assert_allclose(engine.trapz(T(X), T(places), dim=1).numpy(), trapezoid(X, places, axis=1))
     assert gradcheck(
         lambda y, x: engine.trapezoid(y, x, dim=1), (T(X, requires_grad=True), T(places, requires_grad=True))

@@ -40,6 +40,8 @@ _DTYPES = {
     "I8": _core.int8, "U8": _core.uint8, "BOOL": _core.bool, "BF16": _core.bfloat16, "F16": _core.float16,
 }  # fmt: skip
 
+_MAX_DIMS = 8
+
 
 def add_safe_globals(safe_globals: list[Any]) -> None:
     """Changes nothing, and says so once: `engine.load` makes tensors, numbers, strings and collections of them, and no other objects."""
@@ -125,6 +127,9 @@ def load_file(filename: str | os.PathLike[str]) -> dict[str, Tensor]:
         if dtype is None:
             got = f"{entry['dtype']} for {key!r} in {name}"
             raise BadValue("load_file", "filename", f"tensors of the dtypes {', '.join(_DTYPES)}", got)
+        if len(entry["shape"]) > _MAX_DIMS:
+            got = f"{len(entry['shape'])} of {key!r} in {name}"
+            raise BadValue("load_file", "filename", f"at most {_MAX_DIMS} dimensions", got)
         if dtype is _core.bool and entry["data"].strip(b"\0\1"):
             raise BadValue("load_file", "filename", f"0 or 1 as each byte of {key!r}, a BOOL in {name}", "another byte")
         tensors[key] = Tensor(_core.from_bytes(entry["data"], entry["shape"], dtype))

@@ -98,7 +98,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def is_tanh(op: str, approximate: str) -> bool:
     """Whether `approximate` asks for the tanh form of GELU. Raises ValueError for an unknown word."""
-    if approximate not in ("none", "tanh"):
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise BadValue(op, "approximate", "'none' or 'tanh'", repr(approximate))
     return approximate == "tanh"
 

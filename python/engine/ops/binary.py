@@ -18,6 +18,7 @@ from engine.autograd.tape import filled, record
 from engine.errors import BadType, require
 from engine.ops.activation import log1p
 from engine.ops.arithmetic import add, clamp, maximum, minimum, mul, sub
+from engine.ops.blame import explained
 from engine.ops.comparison import isnan, where
 from engine.ops.convert import into
 from engine.ops.naming import in_old_order
@@ -188,6 +189,7 @@ def clamp_max(input: Tensor, max: Operand) -> Tensor:
 
 
 @tensor_method
+@explained
 def lerp(input: Tensor, end: Tensor, weight: Operand, *, out: Tensor | None = None) -> Tensor:
     """input + weight * (end - input); exactly `end` at weight 1. weight: a number, or a Tensor that is broadcast.
 

@@ -118,7 +118,9 @@ def _fits_one(kind: Any, value: Any) -> bool:
         return _is_integer(value) and -(2**63) <= operator.index(value) < 2**64
     if kind is float:
         single = not isinstance(value, Tensor | np.ndarray) or value.ndim == 0
-        return single and isinstance(value, int | float | np.number | np.bool_ | np.ndarray | Tensor)
+        if isinstance(value, np.ndarray):
+            return single and value.dtype.kind in "biuf"
+        return single and isinstance(value, int | float | np.number | np.bool_ | Tensor)
     if kind is bool:
         return isinstance(value, bool | np.bool_ | int)
     if origin in (list, tuple, Sequence, Iterable):

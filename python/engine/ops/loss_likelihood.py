@@ -124,7 +124,7 @@ def poisson_nll_loss(
     if full:
         many = where(target > 1, target, 1.0)
         stirling = many * log(many) - many + 0.5 * log(2 * math.pi * many)
-        loss = loss + where(target > 1, stirling, 0.0)
+        loss = loss + where(target > 1, stirling, 0.0).to(loss.dtype)  # of counts that are integers it is float32
     return reduced(loss, reduction)
 
 

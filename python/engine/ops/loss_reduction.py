@@ -15,7 +15,9 @@ def reduction_of(
     more: words that the loss knows beside the three. Raises ValueError for another word.
     """
     if size_average is not None or reduce is not None:
-        return "none" if reduce is False else "sum" if size_average is False else "mean"
+        if reduce is not None and not reduce:
+            return "none"
+        return "mean" if size_average is None or size_average else "sum"
     if reduction not in ("none", "mean", "sum", *more):
         words = ", ".join(map(repr, ("none", "mean", *more)))
         raise BadValue(op, "reduction", f"{words} or 'sum'", repr(reduction))

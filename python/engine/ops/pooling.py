@@ -35,7 +35,7 @@ def pool_packed(input: Tensor, cu_seqlens: Tensor, mode: str = "first") -> Tenso
     """
     op = "pool_packed"
     x, cu = as_array(op, "input", input), as_array(op, "cu_seqlens", cu_seqlens)
-    require(mode in _MODES, op, "mode", "'first', 'mean' or 'max'", repr(mode))
+    require(isinstance(mode, str) and mode in _MODES, op, "mode", "'first', 'mean' or 'max'", repr(mode))
     kernel, backward = _MODES[mode]
     y = called_as(op, kernel, x, cu)
     saved: tuple[Any, ...] = (cu, x.shape[0])

@@ -11,7 +11,7 @@ import numpy as np
 from engine import _core
 from engine._core import Array
 from engine.autograd.tape import record
-from engine.errors import BadIndex, BadType, BadValue, amount, require
+from engine.errors import BadIndex, BadType, BadValue, OutOfMemory, amount, require
 from engine.ops.blame import explained
 from engine.ops.convert import clone
 from engine.ops.factory import from_numpy
@@ -197,7 +197,7 @@ def repeat_interleave(
         index = _repeated_index(repeats, n)
     else:
         require(repeats >= 0, "repeat_interleave", "repeats", "a number >= 0", repeats)
-        index = from_numpy(np.repeat(np.arange(n), repeats))
+        index = from_numpy(_repeated(n, repeats, n * int(repeats)))
     if output_size is not None and output_size != index.numel():
         raise BadValue("repeat_interleave", "output_size", index.numel(), output_size)
     return index_select(input, dim, index.to(input.device))
@@ -213,4 +213,16 @@ def _repeated_index(repeats: Tensor, n: int) -> Tensor:
         fits, "repeat_interleave", "repeats", f"one number, or {n}, one for each element", f"shape {tuple(x.shape)}"
     )
     require(times.min(initial=0) >= 0, "repeat_interleave", "repeats", "numbers >= 0", times.min(initial=0))
-    return from_numpy(np.repeat(np.arange(n), times)).to(repeats.device)
+    most = float(np.sum(times, dtype=np.float64)) * (n if times.size == 1 else 1)  # a sum of int64 could wrap around
+    return from_numpy(_repeated(n, times, most)).to(repeats.device)
+
+
+def _repeated(n: int, times: Any, total: float) -> np.ndarray:
+    """The numbers below n, each as often as `times` says; `total` in all. NumPy itself reads beyond its memory if n * times is beyond
+    64 bits."""
+    try:
+        if total < 2**48:
+            return np.repeat(np.arange(n), times)
+    except MemoryError:
+        pass
+    raise OutOfMemory("repeat_interleave", "repeats", "a result that fits in memory", f"{total:.3g} elements")

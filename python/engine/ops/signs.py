@@ -34,9 +34,12 @@ def signbit(input: Tensor) -> Tensor:
 @tensor_method
 @explained
 def copysign(input: Tensor, other: Tensor | float) -> Tensor:
-    """|input| with the sign of `other`, a tensor or a number; of integers the default dtype. The gradient of `other` is 0."""
+    """|input| with the sign of `other`, a tensor or a number; of integers other's floating dtype or the default one. The gradient of `other` is 0."""
     x = as_array("copysign", "input", input)
-    size = abs(cast(input, floating(x.dtype)))
+    dtype = floating(x.dtype)
+    if isinstance(other, Tensor) and other.dtype.is_floating_point and not x.dtype.is_floating_point:
+        dtype = other.dtype
+    size = abs(cast(input, dtype))
     if isinstance(other, Tensor):
         minus = signbit(other)
         signed = where(minus, -size, size)

@@ -220,7 +220,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     if as_array("trapezoid", "x", x).ndim == 1:
         require(x.shape[0] == size, "trapezoid", "x", f"{size} places", x.shape[0])
         x = reshape(x, (size, *(1,) * (n - 1 - d)))
-    along = x.ndim - (n - d)
+    along = d if x.ndim > n else x.ndim - (n - d)  # as in PyTorch, of more dimensions the one at the place that y's has
     require(along >= 0, "trapezoid", "x", f"a shape that broadcasts with {tuple(y.shape)}", x.shape)
     length = x.shape[along]
     step = narrow(x, along, 1, length - 1) - narrow(x, along, 0, length - 1)
