@@ -252,7 +252,9 @@ def check_new_files(ctx: click.Context) -> None:
     read = [path for value in given.values() for path in ([value] if isinstance(value, str) else value or ())]
     for p in paths:
         name, path = str(p.name), ctx.params.get(str(p.name))
-        if not isinstance(p.type, NewFile) or path is None or not os.path.exists(path):
+        if (
+            not isinstance(p.type, NewFile) or path is None or not os.path.isfile(path)
+        ):  # or refused where it is written
             continue
         same = any(os.path.exists(each) and os.path.samefile(each, path) for each in read)
         require(not same, op, name, "another file", path, "the command reads that file, and would replace it")
