@@ -315,7 +315,7 @@ def test_other_schemes_of_spans(tmp_path, end):
     [
         (lambda words, tags: ["0" if t == "O" and w == "fly" else t for w, t in zip(words, tags)], "got '0' for the word 'fly' in the sentence at line 1 of"),
         (lambda words, tags: ["city" if t == "B-city" else t for t in tags], "got 'city' for the word 'new' in the sentence at line 1 of"),
-        (lambda words, tags: ["_"] * len(words), "at least two different tags, got only '_' (is it another column? name it with --label-column)"),
+        (lambda words, tags: ["_"] * len(words), "at least two different tags, got only '_', first for the word"),
         (lambda words, tags: [f"{w}{i}{len(tags)}" for i, w in enumerate(words)], None),
     ],
 )  # fmt: skip

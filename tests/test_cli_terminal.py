@@ -203,7 +203,7 @@ def test_help_fits(command, monkeypatch):
 def test_a_bar_is_drawn_on_a_terminal_only(place, tmp_path, output):
     many = write_texts(tmp_path / "many.csv", 6)
     command = ["predict", place / "run", "--input", many, "--batch-size", 8]
-    command += ["--output", tmp_path / output] if output else []
+    command += ["--overwrite", "--output", tmp_path / output] if output else []
     with open(tmp_path / "out", "wb") as stream:
         assert "72/72" in on_a_terminal(*command, output=stream)
         assert "72" not in on_a_terminal(*command, "--no-progress", output=stream)

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("tokenizers")
 
+import engine.train
 from cli_runs import SCRATCH, _run, run_engine, tagged, write_conll, write_rows, write_texts
 from engine.text import read_table, read_tagged
 
@@ -190,3 +191,18 @@ def test_a_group_may_be_any_other_column(tmp_path):
     assert read_table(path, extra_columns=["label"]).columns == {
         "label": ["x", "y"] * 9
     }  # a reader gives what is asked for
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": "label"}, "label: expected a column other than that of text, got 'label'"),
+        ({"text": "a", "label": "a"}, "label: expected a column other than that of text, got 'a'"),
+        ({"pairs": "text"}, "pairs: expected a column other than that of text, got 'text'"),
+        ({"pairs": "label"}, "pairs: expected a column other than that of label, got 'label'"),
+    ],
+)
+def test_a_column_of_a_table_in_memory_is_taken_for_one_thing(columns, message):
+    table = {name: ["x", "y"] * 9 for name in ("text", "label", "a")}
+    with pytest.raises(ValueError, match=message):
+        engine.train.fit(table, **columns)

@@ -105,10 +105,14 @@ def fit_as(
         raise BadType("fit", names.texts, "a list of texts, or a table", "one string or path", hint)
     if labels is None or text is not None or label is not None:
         require(labels is None, "fit", "labels", "None, because text= and label= name columns", "labels")
-        pairs = column_of("fit", "pairs", texts, pairs) if isinstance(pairs, str) else pairs
-        texts, labels = (
-            column_of("fit", name, texts, column or name) for name, column in (("text", text), ("label", label))
+        named = {"text": text or "text", "label": label or "label"} | (
+            {"pairs": pairs} if isinstance(pairs, str) else {}
         )
+        for name, column in named.items():
+            first = next(other for other in named if named[other] == column)
+            require(first == name, "fit", name, f"a column other than that of {first}", repr(column))
+        columns = {name: column_of("fit", name, texts, column) for name, column in named.items()}
+        texts, labels, pairs = columns["text"], columns["label"], columns.get("pairs", pairs)
     require("group_columns" not in settings, "fit", "group_columns", "no columns, as there is no table", "names")
     separator = settings.get("label_separator", TaskConfig.label_separator)
     found = given(task, texts, labels, pairs, separator, names)
@@ -124,9 +128,9 @@ def fit_as(
         path = folder.with_name(f"{folder.name}-data.jsonl")  # a run that is resumed reads it
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.rows))
-        columns: dict[str, Any] = {} if task == "tagging" else {"text_column": "text", "label_column": "label"}
-        columns |= {} if pairs is None else {"pair_column": "pair"}
-        data = TextData((str(path),), **columns, **chosen[TextData])
+        where: dict[str, Any] = {} if task == "tagging" else {"text_column": "text", "label_column": "label"}
+        where |= {} if pairs is None else {"pair_column": "pair"}
+        data = TextData((str(path),), **where, **chosen[TextData])
         train_text(
             data,
             TrainerConfig(**chosen[TrainerConfig]),

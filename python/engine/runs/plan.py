@@ -129,9 +129,9 @@ def _data(run: TextRun) -> list[str]:
 def _plan(run: TextRun, trainer: Trainer) -> list[str]:
     config = trainer.config
     parts = [
-        f"{trainer.total_steps:,} steps"
+        amount(trainer.total_steps, "step")
         if config.max_steps
-        else f"{amount(config.epochs, 'epoch')}, {trainer.total_steps:,} steps"
+        else f"{amount(config.epochs, 'epoch')}, {amount(trainer.total_steps, 'step')}"
     ]
     parts.append(f"learning rate {config.lr:g}")
     if run.fits_head:

@@ -23,6 +23,7 @@ from engine.text.tagged_files import has_word_rows
 
 __all__ = ["Tagging"]
 
+_SHOWN = 4
 _MANY = 50  # so many different tags may be those of few words
 
 
@@ -87,19 +88,22 @@ class Tagging(TextTask):
         labels = Labels.from_labels(tag for table in tables for tags in table.tags or () for tag in tags)
         other = ("is it another column? name it with ", Argument("label_column"))
         expected = "at least two different tags"
-        require(len(labels) > 1, "train", "tags", expected, f"only {', '.join(labels.names)!r}", other)
+        if len(labels) < 2:
+            only = [f"only {tag!r}, first {_first_place(tables, tag)}" for tag in labels.names] or ["none"]
+            raise BadValue("train", "tags", expected, only[0], other)
         words = sum(len(sentence) for table in tables for sentence in table.words)
-        few = len(labels) <= max(_MANY, words // 5)
-        require(few, "train", "tags", f"fewer different tags for {words} words", len(labels), other)
+        if len(labels) > max(_MANY, words // 5):
+            last = labels.names[-1]
+            got = f"{len(labels)}, such as {last!r} {_first_place(tables, last)}"
+            raise BadValue("train", "tags", f"fewer different tags for {words} words", got, other)
         if mark_spans(labels.names):
             for tag in labels.names:
                 try:
                     tag_spans([tag])
                 except BadValue:
-                    place = next(_place(table, tag) for table in tables if any(tag in t for t in table.tags or ()))
                     hints = ["the letter O is meant"] if tag in ("0", "o") else []
                     expected = "'O', or B-, I-, E-, S-, L- or U- and a type, as other tags are"
-                    raise BadValue("train", "tags", expected, f"{tag!r} {place}", *hints) from None
+                    raise BadValue("train", "tags", expected, f"{tag!r} {_first_place(tables, tag)}", *hints) from None
         return labels
 
     def targets(self, table: Any) -> np.ndarray:
@@ -116,8 +120,9 @@ class Tagging(TextTask):
         said = name_remarks(table, table.tags or (), removable=False)
         if self.spans:
             return said
-        shown = ", ".join(self.labels.names[:4])
-        return [*said, f"the tags ({shown}, ...) mark no spans: they are judged one by one, by accuracy and macro F1"]
+        shown = ", ".join(self.labels.names[:_SHOWN])
+        more = ", ..." if len(self.labels) > _SHOWN else ""
+        return [*said, f"the tags ({shown}{more}) mark no spans: they are judged one by one, by accuracy and macro F1"]
 
     def augment_by(self, config: TaskConfig, tokenizer: Tokenizer, seed: int) -> None:
         kinds = {part.partition("=")[0].strip() for part in (config.augment or "mask").split(",")}
@@ -219,6 +224,10 @@ def _spans(tags: Sequence[str | None]) -> list[Span]:
     places = [place for place, tag in enumerate(tags) if tag is not None]
     found = tag_spans([tags[place] or "O" for place in places])
     return [Span(s.type, places[s.start], places[s.end - 1] + 1) for s in found]
+
+
+def _first_place(tables: Sequence[TaggedTable], tag: str) -> str:
+    return next(_place(table, tag) for table in tables if any(tag in tags for tags in table.tags or ()))
 
 
 def _place(table: TaggedTable, tag: str) -> str:
