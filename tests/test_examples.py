@@ -29,7 +29,7 @@ def asked(monkeypatch) -> list[dict[str, Any]]:
 
     def record(data: Any, trainer: Any, output: str, *, start: StartConfig, **options: Any) -> dict[str, Any]:
         calls.append({"data": data, "trainer": trainer, "output": output, "start": start})
-        return {}
+        return {"data": {}}
 
     monkeypatch.setattr(engine.runs, "train_text", record)
     monkeypatch.setattr(engine.report, "format_report", lambda report: "")

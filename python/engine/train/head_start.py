@@ -71,7 +71,8 @@ def _read(trainer: Trainer, head: Linear) -> tuple[Tensor, Tensor]:
     features: list[Tensor] = []
     labels: list[Tensor] = []
     count = 0
-    trainer.train_loader.set_epoch(0)
+    for epoch in (1, 0):  # another one first: if it stays the same, a resumed loader keeps its place
+        trainer.train_loader.set_epoch(epoch)
     handle = head.register_forward_pre_hook(lambda module, given: features.append(given[0]))
     try:
         for batch, _ in run_batches(trainer.model, trainer.train_loader):
