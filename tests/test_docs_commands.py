@@ -58,6 +58,7 @@ def write_files(folder: Path) -> None:
     ]
     table = "".join(",".join(row) + "\n" for row in [("Sentence #", "Word", "Tag"), *rows_of_words])
     (folder / "ner_dataset.csv").write_text(table, encoding="latin-1")
+    (folder / "words.csv").write_text(table.partition("\n")[2])
     (folder / "plain.csv").write_text("".join(f"{b},{a}\n" for a, b in pairs[:60]))
     (folder / "export.txt.csv").write_text("text\tlabel\n" + "".join(f'a "{a}\t{b}\n' for a, b in pairs[:60]))
     (folder / "table.txt").write_text("text\tlabel\n" + "".join(f'"{a}"\t{b}\n' for a, b in pairs[:60]))

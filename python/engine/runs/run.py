@@ -272,7 +272,7 @@ class Run:
             "environment": environment(trainer.device),
             "wall_seconds": time.perf_counter() - started,
         }
-        report["advice"] = self.advice(report)
+        report["advice"] = [*_ended_early(trainer), *self.advice(report)]
         report = write_report(report, folder)
         if not keep:  # last of all, so that a run that is killed before this can still be resumed
             remove_checkpoints(folder / "checkpoints")
@@ -300,6 +300,18 @@ class Run:
                 _check_converged(figures, f"the {name.replace('_', '-')} data")
                 raise
         return {**report, **self.explain(worst, part.dataset)} if worst else report
+
+
+def _ended_early(trainer: Trainer) -> list[str]:
+    """A sentence if early stopping ended the training."""
+    state, patience = trainer.state, trainer.config.early_stopping
+    if patience is None or state.waited < patience or state.step >= trainer.total_steps:
+        return []
+    waited = "the last evaluation was" if patience == 1 else f"the last {patience:,} evaluations were"
+    return [
+        f"Early stopping ended the training after {state.step:,} of {trainer.total_steps:,} steps, because {waited} no better than that "
+        f"of step {state.best_step:,}, whose weights are kept."
+    ]
 
 
 def _differences(before: Any, now: Any, name: str) -> Iterator[tuple[str, Any, Any]]:

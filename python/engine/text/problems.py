@@ -30,7 +30,7 @@ label_conflict: equal or nearly equal to an earlier row with another label.
 leak: equal to a row of another split; near_leak: nearly equal to one.
 rare_label: too few rows have the row's label.
 label_spelling: the label is another label in a rarer spelling: case, spaces, hyphens or underscores differ, or it is 1 beside 1.0.
-missing_label: the label is empty or looks like a missing value, such as 'nan'.
+missing_label: the label is empty or reads like a missing value, such as 'nan', '?' or '-'; not 'none', which may be a class.
 """
 
 KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
