@@ -23,7 +23,7 @@ def norm_of(seed: int, n: int = 3000, d: int = 64) -> bytes:
 
 def run_python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}, timeout=600
     )
 
 
@@ -221,7 +221,7 @@ def test_affinity_is_respected() -> None:
         pytest.skip("no affinity on this system")
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from engine import _core; print(_core.get_num_threads())"
     env = {k: v for k, v in os.environ.items() if k != "ENGINE_NUM_THREADS"}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=600)
     assert result.stdout.strip() == "1", result.stderr
 
 
