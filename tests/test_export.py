@@ -205,7 +205,13 @@ def test_what_is_refused(tmp_path):
     (tmp_path / "full" / "a").write_text("")
     for source, target, options, error, message in [
         ("none", "out", {}, FileNotFoundError, "run_folder: expected an existing folder"),
-        ("full", "out", {}, FileNotFoundError, "run_folder: expected a folder with config.json, .*full with none of these"),
+        (
+            "full",
+            "out",
+            {},
+            FileNotFoundError,
+            "run_folder: expected a folder with config.json, .*full with none of these",
+        ),
         ("run", "full", {}, FileExistsError, "output: expected a new or empty folder"),
         ("run", "run", {}, FileExistsError, "output: expected a new or empty folder"),
         ("run", "out", {"dtype": "int8"}, ValueError, "dtype: expected one of float32, float16, bfloat16, got 'int8'"),
