@@ -25,7 +25,7 @@ from engine.inference import Predictor, SentenceEncoder
 from engine.inference.export import export
 from engine.models import AutoModelForSequenceClassification, BertForSequenceClassification, TransformerConfig
 from engine.settings import Between, checked
-from engine.text import Tokenizer, read_table
+from engine.text import Tokenizer, conll_files, label_columns, labels, read_table, read_tagged, tagged_files
 from engine.text.files import TextFile
 from hostile_files import READERS, Reader, finding
 from hostile_mutations import mutated
@@ -106,6 +106,23 @@ def test_more_dimensions_than_engine_has_name_the_file(tmp_path):
     path = CORPUS / "safetensors/x.safetensors/nine-dimensions"
     with pytest.raises(BadValue, match=r"at most 8 dimensions, got 9 of 'a' in .*nine-dimensions"):
         engine.serialization.load_file(path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (conll_files._UNIVERSAL, "\n" * 100_000 + "x"), (conll_files._UNIVERSAL, " \n" * 50_000 + "1\t"), (tagged_files._TAG_LIST, "(" + "," * 100_000),
+        (label_columns._LIST, "(" + "," * 100_000), (label_columns._BARE_DIGITS, "0" + " " * 100_000 + "x"), (labels._NUMBER, "1" * 100_000 + "x"),
+    ],
+)  # fmt: skip
+def test_a_pattern_takes_no_more_than_the_length_of_a_text(pattern, text):
+    """With two ways to match the same characters these take minutes, or for ever: the guided search found the first of them."""
+    assert pattern.fullmatch(text) is None
+
+
+def test_a_file_of_empty_lines_before_a_word_is_read_at_once(tmp_path):
+    (tmp_path / "x.conll").write_text("\n" * 1000 + "EU B-ORG\n")
+    assert len(read_tagged(tmp_path / "x.conll")) == 1
 
 
 def test_a_switch_that_is_null_is_not_given(tmp_path):

@@ -157,7 +157,6 @@ Array imported(M* m, bool readonly) {
     a.shape[i] = t.shape[i];
     if (a.shape[i] < 0) fail(ErrorKind::value, "no negative size", std::to_string(a.shape[i]));
     a.strides[i] = t.strides ? t.strides[i] : n;
-    n *= a.shape[i];
     if (a.shape[i] > 1 && a.strides[i] < 0)
       fail(ErrorKind::value, "non-negative strides", std::to_string(a.strides[i]));
     if (a.shape[i] <= 1) a.strides[i] = 1;
@@ -165,6 +164,7 @@ Array imported(M* m, bool readonly) {
         __builtin_mul_overflow(a.shape[i] - 1, a.strides[i], &reach) || __builtin_add_overflow(span, reach, &span) ||
         span > INT64_MAX / 16)
       fail(ErrorKind::value, "at most 2^59 elements, and as many places in memory", shape_text(t.shape, t.ndim));
+    n *= a.shape[i];
   }
   if (n && !t.data) fail(ErrorKind::value, "memory", "a null pointer");
   void* data = static_cast<char*>(t.data) + t.byte_offset;

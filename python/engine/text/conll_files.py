@@ -13,7 +13,7 @@ from engine.text.tagged_words import TAG_COLUMNS, WORD_COLUMNS, cells_of, column
 
 __all__ = ["is_universal", "read_conll"]
 
-_UNIVERSAL = re.compile(r"(#.*\n|\s*\n)*1(-\d+)?(\t[^\t\n]*){9}\r?\n")  # how a CoNLL-U file begins
+_UNIVERSAL = re.compile(r"(#.*\n|[^\S\n]*\n)*1(-\d+)?(\t[^\t\n]*){9}\r?\n")  # how a CoNLL-U file begins
 
 
 def is_universal(text: str) -> bool:

@@ -17,7 +17,7 @@ from engine.text.table_rows import Rows
 
 __all__ = ["indicator_columns", "labels_in", "list_in", "refuse_combinations"]
 
-_LIST = re.compile(r"\s*(\[.*\]|\{.*\}|\(.*,.*\)|\(\s*\)|((frozen)?set|array)\(.*\))\s*", re.DOTALL)
+_LIST = re.compile(r"\s*(\[.*\]|\{.*\}|\([^,]*,.*\)|\(\s*\)|((frozen)?set|array)\(.*\))\s*", re.DOTALL)
 _CALLED = re.compile(r"(?:frozenset|array)\((.+?)(?:, dtype=\S+)?\)", re.DOTALL)
 _NAMES = re.compile(r"""\s*[\[{(]([^\[\]{}()'":]*)[\]})]\s*""")  # names without quotes, such as [spam, work]
 _CLOSING = {"[": "]", "{": "}", "(": ")", "'": "'", '"': '"'}
@@ -25,7 +25,7 @@ _NUMBERS = re.compile(r"\s*\[([\d.\s]*)\]\s*")  # as NumPy writes an array: no c
 _NO_COMMA = re.compile(r"""['"]\s+['"]""")
 _ON, _OFF = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false", ""})
 _DIGITS = frozenset({"0", "1", "0.0", "1.0"})
-_BARE_DIGITS = re.compile(r"\s*[01](?:\s*[\s,;|]\s*[01])+\s*")  # such as 0 1 0
+_BARE_DIGITS = re.compile(r"\s*[01](?:(?:\s*[,;|]\s*|\s+)[01])+\s*")  # such as 0 1 0
 _SEPARATORS = ("|", ",", ";")
 _RARE_SEPARATORS = ("/", "+", "&", "#", "\t", "\n")  # that names may hold, too
 _MOSTLY, _FEW = 0.5, 2

@@ -166,7 +166,7 @@ def split_labels(
     return split
 
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _SEVERAL_NUMBERS = "a text has one number: train one model for each column of numbers"
 
 

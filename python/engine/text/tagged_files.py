@@ -42,7 +42,7 @@ _TEXTS = ("text", "sentence", *_WORDS)  # columns of a table that hold words
 _TABLES = ("csv", "tsv", "excel")
 _LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 _TAG_LIST = re.compile(
-    r"""\s*"?[\[(](.*[,'"].*|[\d.\s]*)[\])]"?\s*""", re.DOTALL
+    r"""\s*"?[\[(]([^,'"]*[,'"].*|[\d.\s]*)[\])]"?\s*""", re.DOTALL
 )  # a tag may be in brackets, several are a list
 
 
